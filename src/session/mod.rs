@@ -1,0 +1,8 @@
+//! Who a session is: its id, the names it is known by, and the slab that holds the live ones with a generation a slot.
+//! Knows nothing of bytes, sockets or queues.
+
+mod id;
+mod name;
+
+pub use id::{ParseSessionIdError, SessionId};
+pub use name::{AppId, InvalidName, Name};
