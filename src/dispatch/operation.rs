@@ -90,6 +90,18 @@ pub enum Action {
         /// Everything about each ([`Page::sessions`]), or its id and user ([`Page::rows`]).
         detailed: bool,
     },
+    /// A link gets events from now on.
+    Listen {
+        /// The id of the link's connection.
+        link: SessionId,
+        /// Which.
+        listen: super::Listen,
+    },
+    /// A link gets no more events.
+    Unlisten {
+        /// The id of the link's connection.
+        link: SessionId,
+    },
 }
 
 /// Everything about a session that an operator may ask for.

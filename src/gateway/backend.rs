@@ -1,0 +1,485 @@
+//! HTTP on the backend port: requests in order, pipelined, answered in order; a batch is worked off line by line. What a
+//! command changes is done before the next one is looked at. Knows nothing of what the paths mean.
+
+use super::batch::BatchCursor;
+use super::execute::{Finished, is_barrier};
+use super::link::Link;
+use super::link_json::RequestId;
+use super::refusal::Refusal;
+use super::routes::{RouteRequest, Routed, route};
+use super::{Gateway, backend_key, render};
+use crate::connection::{Lane, Phase, Stage};
+use crate::dispatch::{CommandError, ErrorCode};
+use crate::http::{self, BodyReader, HeadScanner, Request, Response};
+use crate::protocol::WebSocket;
+use crate::protocol::handshake::{check_upgrade, write_accept};
+use crate::reactor::Core;
+use crate::session::{AppId, SessionId};
+use log::debug;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The subprotocol of a link whose messages are JSON.
+const LINK_JSON: &str = "gannet.link.json";
+
+/// Room that a connection keeps for the next request's body.
+const KEPT_BODY: usize = 64 * 1024;
+
+/// The state of an HTTP connection on the backend port.
+#[derive(Debug, Default)]
+pub struct Backend {
+    /// Read, but not handled. Begins with a request's head.
+    input: Vec<u8>,
+    scanner: HeadScanner,
+    /// The request whose head is whole.
+    reading: Option<Reading>,
+    /// The body of that request, as far as it has come.
+    body: Vec<u8>,
+    /// Answers in the order of their requests.
+    lane: Lane<Waiting>,
+    /// The request that has to be done before the next one starts.
+    barrier: Option<u64>,
+    /// The batch that is being worked off: nothing else is, meanwhile.
+    batch: Option<Box<Batch>>,
+    /// Nothing is read until a request is done or the outbox has drained.
+    paused: bool,
+    /// No more requests: the connection ends with the last answer.
+    last: bool,
+}
+
+/// A request whose head is whole.
+#[derive(Debug)]
+struct Reading {
+    head_length: usize,
+    body: BodyReader,
+}
+
+/// What an answer needs to know of its request.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    keep_alive: bool,
+    head_only: bool,
+}
+
+#[derive(Debug)]
+struct Batch {
+    body: Vec<u8>,
+    cursor: BatchCursor,
+    app: AppId,
+    lane: Lane<Option<RequestId>>,
+    results: Vec<u8>,
+    answer: u64,
+    at_end: bool,
+}
+
+/// The next step of reading a request.
+enum Step {
+    /// More bytes are needed; with `true` the client waits to be told so.
+    More(bool),
+    /// Head and body are whole.
+    Whole(usize),
+    /// It cannot be read on.
+    Bad(u16, String),
+}
+
+impl Backend {
+    /// Whether nothing is being done for it.
+    pub fn is_idle(&self) -> bool {
+        self.lane.is_empty() && self.batch.is_none()
+    }
+
+    /// Whether it is not to be read.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// No further request is taken.
+    pub fn take_no_more(&mut self) {
+        self.last = true;
+    }
+
+    /// The answer to a command is there.
+    pub fn fill(&mut self, sequence: u64, finished: &Finished) {
+        if self.barrier == Some(sequence) {
+            self.barrier = None;
+        }
+        finished.with_outcome(|asked, outcome| match &mut self.batch {
+            Some(batch) => batch.lane.fill(sequence, |id| {
+                let mut line = Vec::new();
+                render::reply(&mut line, id.as_ref(), asked, outcome);
+                line.push(b'\n');
+                line
+            }),
+            None => self.lane.fill(sequence, |waiting| {
+                let mut json = Vec::new();
+                let status = render::http_answer(&mut json, asked, outcome);
+                waiting.render(&Response::new(status, "application/json", json))
+            }),
+        });
+    }
+
+    fn may_go_on(&self, most: usize) -> bool {
+        self.barrier.is_none() && self.batch.is_none() && !self.last && self.lane.len() < most
+    }
+
+    fn respond(&mut self, waiting: Waiting, response: &Response) {
+        let sequence = self.lane.open(waiting);
+        self.lane.fill(sequence, |waiting| waiting.render(response));
+        self.last |= !waiting.keep_alive;
+    }
+
+    /// Reads on in `input`; the bytes of the body are taken out of it.
+    fn step(&mut self, input: &mut Vec<u8>, start: usize, core: &Core) -> Step {
+        let settings = &core.shared.settings;
+        let mut waits = false;
+        if self.reading.is_none() {
+            let head_length = match self.scanner.scan(&input[start..], &settings.head_limits) {
+                Ok(Some(length)) => length,
+                Ok(None) => return Step::More(false),
+                Err(error) => return Step::Bad(error.status(), error.to_string()),
+            };
+            let request = match Request::parse(&input[start..start + head_length], &settings.head_limits) {
+                Ok(request) => request,
+                Err(error) => return Step::Bad(error.status(), error.to_string()),
+            };
+            match BodyReader::new(request.body(), settings.config.limits.max_body_bytes) {
+                Ok(body) => self.reading = Some(Reading { head_length, body }),
+                Err(error) => return Step::Bad(error.status(), error.to_string()),
+            }
+            waits = request.expects_continue();
+        }
+        let Some(reading) = &mut self.reading else { return Step::More(false) };
+        let body_start = start + reading.head_length;
+        match reading.body.read(&input[body_start..], &mut self.body) {
+            Ok((taken, whole)) => {
+                input.drain(body_start..body_start + taken);
+                match whole {
+                    true => Step::Whole(reading.head_length),
+                    false => Step::More(waits && self.body.is_empty()),
+                }
+            }
+            Err(error) => Step::Bad(error.status(), error.to_string()),
+        }
+    }
+}
+
+impl Waiting {
+    fn render(self, response: &Response) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        response.write(self.keep_alive, self.head_only, &mut bytes);
+        bytes
+    }
+}
+
+/// What handling a request came to.
+enum Handled {
+    /// It has been answered, or will be.
+    Taken,
+    /// It has to wait until every earlier answer has left.
+    NotYet,
+    /// The connection is a link from here on.
+    Upgraded(AppId),
+}
+
+impl Gateway {
+    /// Bytes from an HTTP connection.
+    pub fn backend_input(&mut self, core: &mut Core, slot: u32, input: &[u8]) {
+        if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage) {
+            backend.input.extend_from_slice(input);
+        }
+        self.run_backend(core, slot);
+    }
+
+    /// The peer has ended its side: the answers that are due still go out.
+    pub fn backend_ended(&mut self, core: &mut Core, slot: u32) {
+        if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage) {
+            backend.take_no_more();
+        }
+        self.run_backend(core, slot);
+    }
+
+    /// Handles what has been read of an HTTP connection as far as it may go, and sends the answers that are ready.
+    pub fn run_backend(&mut self, core: &mut Core, slot: u32) {
+        let most = core.shared.settings.config.limits.max_pipelined;
+        let Some(id) = core.connections.id_of(slot) else { return };
+        let outbox_bytes = core.shared.settings.outbox.bytes;
+        let Some(connection) = core.connection(slot) else { return };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        let behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > outbox_bytes);
+        // While it is worked on, nobody else may find it: the core can be used freely.
+        let mut backend = match std::mem::replace(&mut connection.stage, Stage::Discard) {
+            Stage::Backend(backend) => backend,
+            other => {
+                connection.stage = other;
+                return;
+            }
+        };
+        self.run_batch(core, id, &mut backend);
+        let mut input = std::mem::take(&mut backend.input);
+        let mut start = 0;
+        let mut upgraded = None;
+        while upgraded.is_none() && !behind && backend.may_go_on(most) && start < input.len() {
+            match backend.step(&mut input, start, core) {
+                Step::More(waits) => {
+                    if waits {
+                        core.append(slot, http::CONTINUE.to_vec());
+                    }
+                    break;
+                }
+                Step::Bad(status, message) => {
+                    debug!("backend connection {id}: {status}, {message}");
+                    let waiting = Waiting { keep_alive: false, head_only: false };
+                    backend.respond(waiting, &error_response(status, &message));
+                }
+                Step::Whole(head_length) => {
+                    let body = std::mem::take(&mut backend.body);
+                    let head = &input[start..start + head_length];
+                    match self.handle(core, id, &mut backend, head, &body) {
+                        Handled::NotYet => {
+                            backend.body = body;
+                            break;
+                        }
+                        Handled::Upgraded(app) => upgraded = Some(app),
+                        Handled::Taken => {}
+                    }
+                    start += head_length;
+                    backend.reading = None;
+                    backend.body = body;
+                    backend.body.clear();
+                    backend.body.shrink_to(KEPT_BODY);
+                }
+            }
+        }
+        input.drain(..start);
+        backend.input = input;
+        self.put_back(core, slot, backend, upgraded, behind, most);
+    }
+
+    fn put_back(
+        &mut self,
+        core: &mut Core,
+        slot: u32,
+        mut backend: Box<Backend>,
+        upgraded: Option<AppId>,
+        behind: bool,
+        most: usize,
+    ) {
+        let was_paused = backend.paused;
+        backend.paused = behind || (!backend.may_go_on(most) && !backend.last);
+        let resumed = was_paused && !backend.paused;
+        let mut answers = Vec::new();
+        while let Some(answer) = backend.lane.take_ready() {
+            answers.extend_from_slice(&answer);
+        }
+        let over = backend.last && backend.is_idle();
+        // What waited for the lane to empty may start now.
+        let again = resumed || (!backend.paused && backend.reading.is_some() && backend.lane.is_empty());
+        let held = backend.input.len();
+        let limits = Arc::clone(&core.shared.settings.link_limits);
+        if let Some(connection) = core.connection(slot) {
+            connection.stage = match upgraded {
+                None => Stage::Backend(backend),
+                Some(app) => {
+                    let websocket = WebSocket::server(limits);
+                    Stage::Link(Box::new(Link::new(websocket, app, std::mem::take(&mut backend.input))))
+                }
+            };
+        }
+        core.append(slot, answers);
+        if upgraded.is_some() {
+            core.metrics().links.add(1);
+            if held > 0 {
+                self.run_link(core, slot);
+            }
+        } else if over {
+            core.finish(slot);
+        } else if again {
+            core.read_later(slot);
+        }
+    }
+
+    fn handle(
+        &mut self,
+        core: &mut Core,
+        id: SessionId,
+        backend: &mut Backend,
+        head: &[u8],
+        body: &[u8],
+    ) -> Handled {
+        let settings = &core.shared.settings;
+        // It was parsed when its head was whole; a second look cannot differ.
+        let Ok(request) = Request::parse(head, &settings.head_limits) else { return Handled::Taken };
+        let waiting =
+            Waiting { keep_alive: request.keep_alive() && !core.draining, head_only: request.method == "HEAD" };
+        if !backend_key::authorized(request.header("authorization"), settings.backend_key.as_deref()) {
+            debug!("backend connection {id}: no key or a wrong one");
+            backend.respond(waiting, &unauthorized());
+            return Handled::Taken;
+        }
+        let parts = RouteRequest {
+            method: request.method,
+            path: request.path,
+            query: request.query,
+            content_type: request.header("content-type"),
+            body,
+        };
+        let routed = match route(&parts, &core.shared.apps, &settings.command_limits) {
+            Ok(routed) => routed,
+            Err(refusal) => {
+                debug!("backend connection {id}: {} {}: {}", request.method, request.path, refusal.error);
+                backend.respond(waiting, &refusal_response(&refusal));
+                return Handled::Taken;
+            }
+        };
+        match routed {
+            Routed::Command { app, command } => {
+                let barrier = is_barrier(&command);
+                let sequence = backend.lane.open(waiting);
+                backend.last |= !waiting.keep_alive;
+                match self.execute(core, id, sequence, app, command) {
+                    Some(finished) => backend.fill(sequence, &finished),
+                    None if barrier => backend.barrier = Some(sequence),
+                    None => {}
+                }
+            }
+            Routed::Batch { .. } | Routed::Link { .. } if !backend.lane.is_empty() => return Handled::NotYet,
+            Routed::Batch { app, cursor } => {
+                let (body, results) = (body.to_vec(), Vec::new());
+                let answer = backend.lane.open(waiting);
+                backend.last |= !waiting.keep_alive;
+                let lane = Lane::default();
+                backend.batch =
+                    Some(Box::new(Batch { body, cursor, app, lane, results, answer, at_end: false }));
+                self.run_batch(core, id, backend);
+            }
+            Routed::Link { app } => match link_upgrade(core, &request) {
+                Ok(accept) => {
+                    let sequence = backend.lane.open(waiting);
+                    backend.lane.fill(sequence, |_| accept);
+                    return Handled::Upgraded(app);
+                }
+                Err(response) => backend.respond(waiting, &response),
+            },
+            _ => backend.respond(waiting, &page(core, &routed)),
+        }
+        Handled::Taken
+    }
+
+    /// Works off a batch as far as it may go.
+    fn run_batch(&mut self, core: &mut Core, id: SessionId, backend: &mut Backend) {
+        let most = core.shared.settings.config.limits.max_pipelined;
+        loop {
+            let Some(batch) = &mut backend.batch else { return };
+            while let Some(result) = batch.lane.take_ready() {
+                batch.results.extend_from_slice(&result);
+            }
+            if batch.at_end || backend.barrier.is_some() || batch.lane.len() >= most {
+                break;
+            }
+            match batch.cursor.next(&batch.body, &core.shared.apps, &core.shared.settings.command_limits) {
+                None => batch.at_end = true,
+                Some(Err(refused)) => {
+                    let sequence = batch.lane.open(refused.id);
+                    backend.fill(sequence, &Finished::Refused(refused.error));
+                }
+                Some(Ok(line)) => {
+                    let (app, barrier) = (line.app.unwrap_or(batch.app), is_barrier(&line.command));
+                    let sequence = batch.lane.open(line.id);
+                    match self.execute(core, id, sequence, app, line.command) {
+                        Some(finished) => backend.fill(sequence, &finished),
+                        None if barrier => backend.barrier = Some(sequence),
+                        None => {}
+                    }
+                }
+            }
+        }
+        let Some(batch) = backend.batch.take_if(|batch| batch.at_end && batch.lane.is_empty()) else { return };
+        let response = Response::new(200, "application/x-ndjson", batch.results);
+        backend.lane.fill(batch.answer, |waiting| waiting.render(&response));
+    }
+}
+
+fn error_response(status: u16, message: &str) -> Response {
+    let code = match status {
+        413 | 414 | 431 => ErrorCode::PayloadTooLarge,
+        _ => ErrorCode::BadRequest,
+    };
+    let mut body = Vec::new();
+    render::http_error(&mut body, &CommandError::new(code, message));
+    Response::new(status, "application/json", body)
+}
+
+fn refusal_response(refusal: &Refusal) -> Response {
+    let mut body = Vec::new();
+    let status = render::http_error(&mut body, &refusal.error);
+    let response = Response::new(status, "application/json", body);
+    match refusal.allow {
+        Some(allow) => response.with_header("Allow", allow),
+        None => response,
+    }
+}
+
+fn unauthorized() -> Response {
+    let message = "show the key of this port: Authorization: Bearer <key>";
+    let refusal = Refusal::from(CommandError::new(ErrorCode::Unauthorized, message));
+    // RFC 9110 §11.6.1: a 401 names the scheme.
+    refusal_response(&refusal).with_header("WWW-Authenticate", "Bearer")
+}
+
+/// The 101 of a link, or why there is none.
+fn link_upgrade(core: &Core, request: &Request<'_>) -> Result<Vec<u8>, Response> {
+    let upgrade = check_upgrade(request.method, request.version_minor, request.headers()).map_err(|error| {
+        let response = error_response(error.status(), &error.to_string());
+        match error.status() {
+            426 => response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket"),
+            _ => response,
+        }
+    })?;
+    if !upgrade.subprotocols.contains(&LINK_JSON) {
+        return Err(error_response(400, "offer the subprotocol gannet.link.json"));
+    }
+    if core.draining {
+        let error = CommandError::new(ErrorCode::Draining, "the server is going away");
+        return Err(refusal_response(&error.into()));
+    }
+    let mut accept = Vec::new();
+    write_accept(upgrade.key, Some(LINK_JSON), None, &mut accept);
+    Ok(accept)
+}
+
+/// The answers that concern no session.
+fn page(core: &Core, routed: &Routed) -> Response {
+    match routed {
+        Routed::Stats => Response::json(200, stats(core)),
+        Routed::Metrics => {
+            let mut text = String::new();
+            core.shared.metrics.render_prometheus(&mut text);
+            Response::new(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
+        }
+        Routed::Ready if core.shared.draining.load(Ordering::Relaxed) => {
+            let error = CommandError::new(ErrorCode::Draining, "the server is going away");
+            refusal_response(&error.into())
+        }
+        Routed::Ready => Response::json(200, "{\"ready\":true}"),
+        Routed::Health => Response::json(200, "{\"alive\":true}"),
+        _ => Response::text(200, index()),
+    }
+}
+
+/// The counters, and which reactor this connection is on.
+fn stats(core: &Core) -> String {
+    let snapshot = core.shared.metrics.snapshot();
+    serde_json::json!({ "reactor": core.index, "reactors": core.shared.reactors(), "totals": snapshot }).to_string()
+}
+
+fn index() -> String {
+    let mut text = format!("gannet {}\n\n", env!("CARGO_PKG_VERSION"));
+    for path in super::routes::PATHS {
+        let _ = writeln!(text, "{path}");
+    }
+    text
+}
+

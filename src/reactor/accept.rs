@@ -1,0 +1,150 @@
+//! Accepting: one reactor accepts on both ports and hands each socket to the reactor with the least to carry, so that
+//! none is idle while another has twice its share, however few connections there are.
+
+use super::{Envelope, Port, Reactor};
+use crate::connection::{Connection, Stage};
+use crate::gateway::{Backend, Head};
+use log::{debug, warn};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use std::io;
+use std::sync::atomic::Ordering;
+
+/// How long accepting pauses when the process or the machine is out of descriptors or memory.
+const PAUSE_MS: u64 = 100;
+
+/// The two listeners, and what keeps them from being read.
+pub struct Acceptor {
+    client: TcpListener,
+    backend: TcpListener,
+    /// Set while accepting pauses; with edge triggering nobody else would remind us.
+    resume_at_ms: Option<u64>,
+}
+
+impl Acceptor {
+    /// Listeners that are bound and non-blocking.
+    pub fn new(client: TcpListener, backend: TcpListener) -> Self {
+        Self { client, backend, resume_at_ms: None }
+    }
+
+    /// When a pause is over.
+    pub fn resume_at_ms(&self) -> Option<u64> {
+        self.resume_at_ms
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry, client: Token, backend: Token) -> io::Result<()> {
+        registry.register(&mut self.client, client, Interest::READABLE)?;
+        registry.register(&mut self.backend, backend, Interest::READABLE)
+    }
+
+    pub(super) fn deregister(&mut self, registry: &Registry) {
+        // They are closed right after, which does the same.
+        let _ = registry.deregister(&mut self.client);
+        let _ = registry.deregister(&mut self.backend);
+    }
+}
+
+impl Reactor {
+    /// Accepts what waits on `port`, up to the bound of a turn.
+    pub(super) fn accept(&mut self, port: Port) {
+        let Some(acceptor) = &mut self.acceptor else { return };
+        acceptor.resume_at_ms = None;
+        for _ in 0..self.core.shared.settings.config.limits.turn_accepts {
+            let Some(acceptor) = &self.acceptor else { return };
+            let listener = match port {
+                Port::Client => &acceptor.client,
+                Port::Backend => &acceptor.backend,
+            };
+            match listener.accept() {
+                Ok((stream, _)) => self.hand_over(stream, port),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The peer was gone before we came, or a signal came: the next one is not concerned.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted
+                            | io::ErrorKind::ConnectionReset
+                            | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return self.pause(&error),
+            }
+        }
+        // More may wait, and the edge has been used up.
+        self.pause_for(0);
+    }
+
+    fn pause(&mut self, error: &io::Error) {
+        self.core.metrics().accept_errors.add(1);
+        warn!("accepting pauses for {PAUSE_MS} ms: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions");
+        self.pause_for(PAUSE_MS);
+    }
+
+    fn pause_for(&mut self, ms: u64) {
+        let now_ms = self.core.now.ms;
+        if let Some(acceptor) = &mut self.acceptor {
+            acceptor.resume_at_ms = Some(now_ms + ms);
+        }
+    }
+
+    fn hand_over(&mut self, stream: TcpStream, port: Port) {
+        let shared = &self.core.shared;
+        if port == Port::Backend && shared.backends() >= shared.settings.config.limits.max_backend_connections {
+            debug!("a backend connection was closed: limits.max_backend_connections are open");
+            return;
+        }
+        let load = |reactor: &usize| {
+            let load = &shared.loads[*reactor];
+            match port {
+                Port::Client => load.clients.load(Ordering::Relaxed),
+                Port::Backend => load.backends.load(Ordering::Relaxed),
+            }
+        };
+        let Some(least) = (0..shared.reactors()).min_by_key(load) else { return };
+        let counter = match port {
+            Port::Client => &shared.loads[least].clients,
+            Port::Backend => &shared.loads[least].backends,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if least == self.core.index {
+            self.adopt(stream, port);
+        } else {
+            self.core.peers.post_always(least, Envelope::Adopt(stream, port));
+        }
+    }
+
+    /// Takes a socket that the acceptor gave to this reactor.
+    pub(super) fn adopt(&mut self, mut stream: TcpStream, port: Port) {
+        let now = self.core.now;
+        let upgrade_ms = self.core.shared.settings.upgrade_ms;
+        let registry = self.poll.registry();
+        let mut failure = None;
+        let id = self.core.connections.insert_with(|id| {
+            let token = Token(id.slot() as usize);
+            failure = registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).err();
+            let stage = match port {
+                Port::Client => Stage::Head(Box::new(Head::new(now.ms + upgrade_ms))),
+                Port::Backend => Stage::Backend(Box::default()),
+            };
+            Connection::new(stream, stage, now)
+        });
+        let Some(id) = id else {
+            let load = &self.core.shared.loads[self.core.index];
+            match port {
+                Port::Client => load.clients.fetch_sub(1, Ordering::Relaxed),
+                Port::Backend => load.backends.fetch_sub(1, Ordering::Relaxed),
+            };
+            warn!("a connection was closed: reactor {} has no slot left", self.core.index);
+            return;
+        };
+        if let Some(error) = failure {
+            warn!("a connection was closed: it could not be polled: {error}");
+            self.core.doom(id.slot());
+            return;
+        }
+        if port == Port::Backend {
+            self.core.metrics().backend_connections.add(1);
+        }
+        self.core.arm(id.slot());
+        // What came before the registration is reported by its first event.
+    }
+}
