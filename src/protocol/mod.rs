@@ -1,15 +1,42 @@
-//! (in progress)
+//! RFC 6455 as a state machine: bytes in, events out, bytes out.
+//!
+//! There is no networking code here and no clock: the caller reads the socket and hands the bytes over, acts on the
+//! events, and writes what was appended to its output. Randomness (masks, nonces) is an argument too.
+//!
+//! Two types to start from: [`WebSocket`], one end of a connection after the upgrade, and the [`handshake`] that
+//! comes before it, for servers and for clients.
+//!
+//! ```text
+//! bytes from the peer → Input → WebSocket::receive → Event
+//!                                      ↓
+//! bytes to the peer  ←  out  ←  answers; send_text, send_binary, ping, close
+//! ```
+//!
+//! It is strict: what RFC 6455 forbids is refused with the close code that it names, at the first byte that is wrong.
 
-/// The kinds of frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OpCode {
-    /// Text.
-    Text,
-    /// Binary.
-    Binary,
-}
+pub mod handshake;
 
-/// A whole unmasked frame.
-pub fn encode_frame(_opcode: OpCode, payload: &[u8]) -> Vec<u8> {
-    payload.to_vec()
-}
+mod close;
+mod error;
+mod event;
+mod frame;
+mod input;
+mod limits;
+mod mask;
+mod partial;
+mod send;
+mod utf8;
+mod websocket;
+
+pub use close::{CloseCode, CloseFrame};
+pub use error::{ProtocolError, SendError};
+pub use event::{Ending, Event};
+pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, OpCode, Role, encode_frame};
+pub use input::Input;
+pub use limits::Limits;
+pub use mask::apply_mask;
+pub use utf8::{InvalidUtf8, TextAssembly};
+pub use websocket::WebSocket;
+
+#[cfg(test)]
+mod tests;
