@@ -3,6 +3,8 @@
 
 mod id;
 mod name;
+mod slab;
 
 pub use id::{ParseSessionIdError, SessionId};
 pub use name::{AppId, InvalidName, Name};
+pub use slab::GenerationalSlab;
