@@ -1,0 +1,39 @@
+//! What the server says, as JSON: answers to requests and commands, and what goes to clients and links by itself.
+//! Everything is written behind what a caller's buffer already holds, from borrowed values, with no tree in between.
+//! Knows nothing of frames or HTTP heads.
+
+mod answer;
+mod event;
+
+pub use answer::{http_answer, http_error, reply, reply_error};
+pub use event::{Payload, close_event, message_event, open_event, welcome};
+
+use crate::session::{Name, SessionId};
+use serde::{Serialize, Serializer};
+
+/// Writes `value` behind what `out` holds.
+fn write(out: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(out, value)
+        .expect("a Vec takes every byte, and none of these types has a map or an error of its own");
+}
+
+/// A session id as the API writes it: 16 lowercase hex digits.
+struct Hex(SessionId);
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Names as an array of strings.
+struct Names<'a>(&'a [Name]);
+
+impl Serialize for Names<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Name::as_str))
+    }
+}
+
+#[cfg(test)]
+mod tests;
