@@ -20,12 +20,21 @@ pub struct EncodedFrame(Arc<[u8]>);
 impl EncodedFrame {
     /// A text message in one frame.
     pub fn text(payload: &str) -> Self {
-        Self(encode_frame(OpCode::Text, payload.as_bytes()).into())
+        Self::new(MessageKind::Text, payload.as_bytes())
     }
 
     /// A binary message in one frame.
     pub fn binary(payload: &[u8]) -> Self {
-        Self(encode_frame(OpCode::Binary, payload).into())
+        Self::new(MessageKind::Binary, payload)
+    }
+
+    /// A message in one frame; of a text message the payload is UTF-8.
+    pub(crate) fn new(kind: MessageKind, payload: &[u8]) -> Self {
+        let opcode = match kind {
+            MessageKind::Text => OpCode::Text,
+            MessageKind::Binary => OpCode::Binary,
+        };
+        Self(encode_frame(opcode, payload).into())
     }
 
     /// The bytes for the wire.

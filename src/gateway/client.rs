@@ -209,7 +209,7 @@ fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
     for tag in &identity.tags {
         core.hub.tag(slot, tag);
     }
-    core.metrics().session_opened();
+    core.metrics().opened.add(1);
 }
 
 fn welcome(core: &mut Core, id: SessionId) {
@@ -220,7 +220,7 @@ fn welcome(core: &mut Core, id: SessionId) {
 
 /// Answers with an error and ends the connection.
 fn refuse(core: &mut Core, slot: u32, refused: &Refused) {
-    core.metrics().refused(refused.reason);
+    core.metrics().refused.of(refused.reason).add(1);
     if let Some(id) = core.connections.id_of(slot) {
         debug!("connection {id} refused with {}: {}", refused.status, refused.message);
     }

@@ -122,7 +122,7 @@ impl Gateway {
             Action::Destroy { group } => operation.count_sessions(core.hub.destroy(app, group)),
             Action::Move { from, to } => operation.count_sessions(core.hub.move_members(app, from, to)),
             Action::Kick { who, code, reason } => each(core, operation, who, |core, slot| {
-                core.close(slot, CloseCode::from(*code), reason);
+                core.close(slot, CloseCode(*code), reason);
                 Ok(true)
             }),
             Action::Bind { session, user } => each(core, operation, &Who::Session(*session), |core, slot| {

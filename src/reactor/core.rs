@@ -10,12 +10,13 @@ use crate::connection::{
 use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode};
 use crate::hub::Hub;
 use crate::mailbox::Producer;
-use crate::metrics::ReactorMetrics;
+use crate::metrics::{CloseClass, DeliveryOutcome, ReactorMetrics};
 use crate::protocol::CloseCode;
 use crate::session::{close_codes, AppId, GenerationalSlab, Name, SessionId};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Emptied outboxes kept for the next one who needs one, and the most items' room such an outbox may hold on to.
 const POOLED_OUTBOXES: usize = 1024;
@@ -324,7 +325,7 @@ impl Core {
         let closed = websocket.close(Some(code), reason, &mut frame).is_ok();
         connection.phase = if closed { Phase::Closing } else { Phase::Finishing };
         connection.close_by_ms = self.now.ms + self.shared.settings.close_ms;
-        self.end_session(slot, code.into(), reason);
+        self.end_session(slot, code.0, reason);
         self.append(slot, frame);
         self.mark_dirty(slot);
     }
@@ -358,7 +359,7 @@ impl Core {
 
     /// The socket failed or the peer vanished: no closing handshake is possible.
     pub fn fail(&mut self, slot: u32) {
-        self.end_session(slot, CloseCode::ABNORMAL.into(), "");
+        self.end_session(slot, CloseCode::ABNORMAL.0, "");
         self.doom(slot);
     }
 
@@ -377,7 +378,7 @@ impl Core {
         let (Some(id), Some(app)) = (self.hub.id_of(slot), self.hub.app_of(slot)) else { return };
         let user = self.hub.user_of(slot).cloned();
         self.hub.remove(slot);
-        self.metrics().session_closed(code);
+        self.metrics().closed.of(CloseClass::from_code(code)).add(1);
         self.ended.push(Ended { id, app, user, code, reason: reason.into() });
     }
 
@@ -489,7 +490,7 @@ impl Core {
             }
             push.count_delivery(matched, queued);
             push.count_fate(Fate::Dropped, matched - queued);
-            self.metrics().deliveries(matched, queued);
+            self.metrics().deliveries.of(DeliveryOutcome::Queued).add(u64::from(queued));
             if waits && !local.release() {
                 self.selected = slots;
                 return;
@@ -532,7 +533,22 @@ impl Core {
         for push in std::mem::take(&mut self.settlements.finished) {
             self.finish_push_part(&push);
         }
-        self.shared.metrics.reactor(self.index).settle(&mut self.settlements);
+        let lost = self.shared.lost_outside.swap(0, Ordering::Relaxed);
+        let metrics = self.shared.metrics.reactor(self.index);
+        let settlements = &mut self.settlements;
+        for (outcome, count) in [
+            (DeliveryOutcome::Written, &mut settlements.written),
+            (DeliveryOutcome::Replaced, &mut settlements.replaced),
+            (DeliveryOutcome::Dropped, &mut settlements.dropped),
+            (DeliveryOutcome::Expired, &mut settlements.expired),
+            (DeliveryOutcome::Closed, &mut settlements.closed),
+        ] {
+            metrics.deliveries.of(outcome).add(std::mem::take(count));
+        }
+        metrics.deliveries.of(DeliveryOutcome::Dropped).add(lost);
+        for latency_ns in settlements.latencies_ns.drain(..) {
+            metrics.push_to_write.observe(latency_ns);
+        }
     }
 }
 

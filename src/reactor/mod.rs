@@ -131,12 +131,12 @@ impl Reactor {
         self.tell_ended();
         // What has been posted goes out before this reactor's own sockets are written: the others can work meanwhile.
         self.core.peers.retry();
-        self.core.peers.wake();
+        self.wake_peers();
         self.core.flush_dirty();
         self.core.settle();
         self.tell_ended();
         self.reap();
-        self.core.peers.wake();
+        self.wake_peers();
         self.measure(began);
         Ok(())
     }
@@ -233,6 +233,11 @@ impl Reactor {
         }
     }
 
+    fn wake_peers(&mut self) {
+        let woken = self.core.peers.wake();
+        self.core.metrics().wakes.add(woken as u64);
+    }
+
     fn ping(&mut self, slot: u32) {
         // The pong brings it back: the round-trip time needs no state of ours.
         let sent_ns = self.core.shared.clock.now().ns.to_be_bytes();
@@ -285,7 +290,7 @@ impl Reactor {
     }
 
     fn stop_sessions(&mut self, stopping: &Arc<Stopping>, report: &mut StopReport) {
-        let shutdown_ms = self.core.shared.settings.config.timeouts.shutdown_ms;
+        let shutdown_ms = self.core.shared.settings.config.timeouts.shutdown.as_millis() as u64;
         self.stop = Stop::Draining { by_ms: self.core.now.ms + shutdown_ms };
         self.core.draining = true;
         self.core.closed_cleanly = 0;
@@ -329,8 +334,16 @@ impl Reactor {
 
     fn measure(&mut self, began: Moment) {
         let ended = self.core.shared.clock.now();
+        let sizes = self.core.hub.sizes();
         let metrics = self.core.metrics();
+        metrics.sessions.set(sizes.sessions as u64);
+        metrics.users.set(sizes.users as u64);
+        metrics.groups.set(sizes.groups as u64);
+        metrics.tags.set(sizes.tags as u64);
+        metrics.mailbox_messages.set(self.receiver.len() as u64);
+        metrics.mailbox_bytes.set(self.receiver.bytes() as u64);
+        metrics.mailbox_overflow.set(self.core.peers.backlog() as u64);
         metrics.turns.add(1);
-        metrics.turn_time.record(ended.ns - began.ns);
+        metrics.turn_time.observe(ended.ns - began.ns);
     }
 }

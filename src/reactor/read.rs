@@ -2,6 +2,7 @@
 
 use super::Reactor;
 use crate::connection::{Phase, Stage};
+use crate::metrics::ProtocolErrorKind;
 use crate::protocol::{CloseCode, Event, Input, ProtocolError, WebSocket};
 use crate::server::Message;
 use log::debug;
@@ -135,8 +136,8 @@ impl Reactor {
                 Ok(Some(Event::Pong(payload))) => core.pong(slot, &payload),
                 Ok(Some(Event::Close(frame))) => {
                     let (code, reason) = match frame {
-                        Some(frame) => (frame.code.into(), frame.reason),
-                        None => (CloseCode::NO_STATUS.into(), Cow::Borrowed("")),
+                        Some(frame) => (frame.code.0, frame.reason),
+                        None => (CloseCode::NO_STATUS.0, Cow::Borrowed("")),
                     };
                     core.peer_closed(slot, code, &reason);
                     break;
@@ -205,8 +206,8 @@ impl super::Core {
         if let Some(id) = self.connections.id_of(slot) {
             debug!("connection {id}: {error}");
         }
-        let code: u16 = error.close_code().into();
-        self.metrics().protocol_error(code);
+        let code = error.close_code().0;
+        self.metrics().protocol_errors.of(ProtocolErrorKind::from_code(code)).add(1);
         self.end_session(slot, code, "");
         self.send_last(slot);
     }

@@ -14,8 +14,8 @@ use crate::protocol::Limits;
 use crate::session::SessionId;
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The server's clock: time since it started, and the wall clock at that moment.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +71,49 @@ pub struct Settings {
     pub backend_key: Option<Box<str>>,
 }
 
+impl Settings {
+    /// Works out a configuration that has been validated.
+    pub fn new(config: Config) -> Self {
+        let limits = &config.limits;
+        let timeouts = &config.timeouts;
+        let ms = |duration: Duration| duration.as_millis() as u64;
+        Self {
+            node: config.node,
+            outbox: OutboxLimits { bytes: limits.outbox_bytes, messages: limits.outbox_messages },
+            link_outbox: OutboxLimits { bytes: limits.link_outbox_bytes, messages: limits.link_outbox_messages },
+            silence: Silence {
+                ping_ms: ms(timeouts.ping),
+                idle_ms: ms(timeouts.idle),
+                backend_idle_ms: ms(timeouts.backend_idle),
+            },
+            close_ms: ms(timeouts.close),
+            upgrade_ms: ms(timeouts.upgrade),
+            player_limits: Arc::new(Limits {
+                max_frame_bytes: limits.max_frame_bytes,
+                max_message_bytes: limits.max_message_bytes,
+                max_fragments: u32::try_from(limits.max_fragments).unwrap_or(u32::MAX),
+            }),
+            // A push in base64 with its frame around it: a link's messages are bounded like a request's body.
+            link_limits: Arc::new(Limits {
+                max_frame_bytes: limits.max_body_bytes,
+                max_message_bytes: limits.max_body_bytes,
+                max_fragments: u32::try_from(limits.max_fragments).unwrap_or(u32::MAX),
+            }),
+            head_limits: limits.head(),
+            command_limits: CommandLimits {
+                max_push_bytes: limits.max_push_bytes,
+                default_ttl: config.delivery.ttl,
+                max_ttl: config.delivery.max_ttl,
+                max_page: limits.max_page,
+                max_selectors: limits.max_selectors,
+                max_batch_lines: limits.max_batch_lines,
+            },
+            backend_key: config.backend.key.as_ref().map(|key| key.expose().into()),
+            config,
+        }
+    }
+}
+
 /// What a reactor has to carry, as the acceptor sees it: connections it owns or will get.
 #[derive(Debug, Default)]
 pub struct Load {
@@ -96,6 +139,8 @@ pub struct Shared {
     pub loads: Box<[CachePadded<Load>]>,
     /// The way in for threads that are no reactors.
     pub handle: Handle<Envelope>,
+    /// Messages that threads which are no reactors could not post; the next reactor that turns counts them.
+    pub lost_outside: AtomicU64,
     /// Set when the server stops: no new sessions.
     pub draining: AtomicBool,
 }
@@ -145,8 +190,9 @@ impl Shared {
 
     /// When a push that is accepted `now` expires, in milliseconds of the server's clock.
     pub fn deadline_ms(&self, now: Moment, options: &PushOptions) -> u64 {
-        let ttl_ms = options.ttl.map_or(self.settings.config.delivery.ttl_ms, |ttl| ttl.as_millis() as u64);
-        now.ms.saturating_add(ttl_ms.min(self.settings.config.delivery.max_ttl_ms))
+        let delivery = &self.settings.config.delivery;
+        let ttl = options.ttl.unwrap_or(delivery.ttl).min(delivery.max_ttl);
+        now.ms.saturating_add(ttl.as_millis() as u64)
     }
 
     /// Named sessions that no reactor here can own are offline, and no reactor will say so: the publisher does.

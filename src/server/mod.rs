@@ -9,7 +9,7 @@ pub use pusher::{PushError, Pusher};
 pub use crate::reactor::StopReport;
 
 use crate::config::{Config, ConfigError};
-use crate::gateway::{Apps, Gateway};
+use crate::gateway::{Apps, Gateway, InvalidApps};
 use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
 use crate::metrics::Metrics;
@@ -63,6 +63,8 @@ struct Part {
 pub enum BindError {
     /// The configuration is not one to run with.
     Config(ConfigError),
+    /// The apps of the configuration make no table.
+    Apps(InvalidApps),
     /// A port could not be bound.
     Listen {
         /// The address.
@@ -78,6 +80,7 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
+            Self::Apps(error) => error.fmt(f),
             Self::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}; is another server running there?")
             }
@@ -167,12 +170,13 @@ impl Server {
         };
         let (receivers, mut senders) = mailboxes(wakers, mailbox_limits);
         let shared = Arc::new(Shared {
-            apps: Apps::new(config.apps.keys().map(String::as_str)).map_err(BindError::Apps)?,
+            apps: Apps::new(config.apps.keys()).map_err(BindError::Apps)?,
             interest: Arc::new(Interest::new(config.node, reactors)),
             metrics: Metrics::new(reactors),
             clock: Clock::start(),
             loads: (0..reactors).map(|_| Default::default()).collect(),
             handle: senders.handle(),
+            lost_outside: 0.into(),
             draining: false.into(),
             settings: Settings::new(config),
         });

@@ -8,6 +8,7 @@ use crate::protocol::CloseCode;
 use crate::reactor::{Envelope, Shared};
 use crate::session::{AppId, Name};
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -111,11 +112,7 @@ impl Pusher {
         let app = self.app(app)?;
         let (sender, receiver) = mpsc::channel();
         let operation = Arc::new(Operation::new(app, action, Origin::Outcome(sender.clone())));
-        // Every reactor is asked: those that have none of the sessions answer at once.
-        for reactor in 0..self.shared.reactors() {
-            if !self.concerns(&operation, reactor) {
-                continue;
-            }
+        for reactor in self.shared.reactors_for(&operation).iter() {
             operation.add_part();
             if self.shared.handle.post(reactor, Envelope::Operation(Arc::clone(&operation))).is_err() {
                 operation.fail(CommandError::new(ErrorCode::Overloaded, "a reactor's mailbox is full: try again"));
@@ -141,7 +138,7 @@ impl Pusher {
         reason: &str,
         patience: Duration,
     ) -> Result<u32, PushError> {
-        let action = Action::Kick { who, code: code.into(), reason: reason.into() };
+        let action = Action::Kick { who, code: code.0, reason: reason.into() };
         match self.act(app, action, patience)? {
             OperationOutcome::Sessions(count) => Ok(count),
             OperationOutcome::Session(_) | OperationOutcome::Page(_) => Ok(0),
@@ -149,7 +146,7 @@ impl Pusher {
     }
 
     fn app(&self, app: &str) -> Result<AppId, PushError> {
-        self.shared.apps.id(app).ok_or(PushError::UnknownApp)
+        self.shared.apps.find(app).map_err(|_| PushError::UnknownApp)
     }
 
     fn send(
@@ -168,7 +165,7 @@ impl Pusher {
             push.add_part();
             if self.shared.handle.post(reactor, Envelope::Push(Arc::clone(&push))).is_err() {
                 push.count_fate(Fate::Dropped, 1);
-                self.shared.metrics.count_lost_outside(1);
+                self.shared.lost_outside.fetch_add(1, Ordering::Relaxed);
                 push.finish_part();
             }
         }
@@ -178,9 +175,5 @@ impl Pusher {
             // The receiver is waiting: it is in the caller's own frame.
             let _ = sender.send(push.receipt());
         }
-    }
-
-    fn concerns(&self, operation: &Operation, reactor: usize) -> bool {
-        self.shared.reactors_for(operation).contains(reactor)
     }
 }
