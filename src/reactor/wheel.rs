@@ -122,7 +122,7 @@ impl<K: Copy> Wheel<K> {
                 return Some((above | (slot as u64) << shift, Step::Bucket { level, slot }));
             }
         }
-        (!self.far.is_empty()).then(|| (self.far_least >> WHEEL_BITS << WHEEL_BITS, Step::Far))
+        (!self.far.is_empty()).then_some((self.far_least >> WHEEL_BITS << WHEEL_BITS, Step::Far))
     }
 
     /// Files a tick after `now` under the highest of the bits in which they differ.
