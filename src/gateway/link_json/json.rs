@@ -2,9 +2,9 @@
 
 use crate::dispatch::{CommandError, Selector};
 use crate::gateway::fields;
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -123,7 +123,8 @@ pub struct Target<'a> {
 impl Target<'_> {
     /// Its selectors, each checked.
     pub fn selectors(&self) -> Result<Vec<Selector>, CommandError> {
-        let sessions = self.session.texts().map(|text| fields::session("session", text).map(Selector::Session));
+        let sessions =
+            self.session.texts().map(|text| fields::session("session", text).map(Selector::Session));
         let users = self.user.texts().map(|text| fields::name("user", text).map(Selector::User));
         let groups = self.group.texts().map(|text| fields::name("group", text).map(Selector::Group));
         let tags = self.tag.texts().map(|text| fields::name("tag", text).map(Selector::Tag));
