@@ -55,8 +55,28 @@ pub struct Fields<'a> {
 impl Fields<'_> {
     /// Whether every field was taken; a `null` needs no taker.
     pub fn is_empty(&self) -> bool {
-        let Self { id, op, app, to, text, data, ttl_ms, key, class, except, receipt, .. } = self;
-        let Self { session, user, group, tag, code, reason, events, share, .. } = self;
+        // Without `..`: a new field must be asked for as well.
+        let Self {
+            id,
+            op,
+            app,
+            to,
+            text,
+            data,
+            ttl_ms,
+            key,
+            class,
+            except,
+            receipt,
+            session,
+            user,
+            group,
+            tag,
+            code,
+            reason,
+            events,
+            share,
+        } = self;
         let texts = [op, app, text, data, key, class, except, receipt, session, group, tag, reason, share];
         texts.iter().all(|text| text.is_none())
             && id.is_none()
