@@ -72,8 +72,8 @@ impl Apps {
             return Ok(());
         }
         let id = u16::try_from(self.names.len()).map_err(|_| InvalidApps::TooMany)?;
-        let name =
-            Name::new(name).map_err(|reason| InvalidApps::Name { name: Quoted(name).to_string().into(), reason })?;
+        let name = Name::new(name)
+            .map_err(|reason| InvalidApps::Name { name: Quoted(name).to_string().into(), reason })?;
         self.names.push(name.clone());
         self.ids.insert(name, AppId(id));
         Ok(())

@@ -33,7 +33,8 @@ mod tests {
 
     #[test]
     fn only_the_key_opens() {
-        let table: &[(Option<&[u8]>, Option<&str>, bool)] = &[
+        type Case = (Option<&'static [u8]>, Option<&'static str>, bool);
+        let table: &[Case] = &[
             (None, None, true),
             (Some(b"Bearer whatever"), None, true),
             (None, Some("key"), false),

@@ -82,3 +82,85 @@ fn parse_line(line: &[u8], apps: &Apps, limits: &CommandLimits) -> Result<LinkCo
         _ => Ok(parsed),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::fields::tests::limits;
+
+    /// What each line came to: the group it destroys, or what its error says.
+    fn run(body: &[u8]) -> Vec<Result<String, String>> {
+        let apps = Apps::new([""; 0]).unwrap();
+        let mut cursor = BatchCursor::new(body, &limits()).unwrap();
+        std::iter::from_fn(|| cursor.next(body, &apps, &limits()))
+            .map(|parsed| match parsed {
+                Ok(LinkCommand {
+                    id,
+                    command: Command::Act(crate::dispatch::Action::Destroy { group }),
+                    ..
+                }) => Ok(format!("{} {group}", id.map_or_else(String::new, |id| id.to_string()))),
+                Ok(other) => panic!("{other:?}"),
+                Err(LinkError { id, error }) => {
+                    assert_eq!(error.code, ErrorCode::BadRequest);
+                    Err(format!("{} {}", id.map_or_else(String::new, |id| id.to_string()), error.message))
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn lines_end_as_they_like() {
+        let one = r#"{"id":1,"op":"destroy","group":"a"}"#;
+        let two = r#"{"op":"destroy","group":"b"}"#;
+        let expected = [Ok("1 a".to_owned()), Ok(" b".to_owned())];
+        for body in [
+            format!("{one}\n{two}"),
+            format!("{one}\n{two}\n"),
+            format!("{one}\r\n{two}\r\n"),
+            format!("\n\n {one} \n\r\n\t\n{two}\n\n"),
+        ] {
+            assert_eq!(run(body.as_bytes()), expected, "{body:?}");
+        }
+        for blank in ["", "\n", "\r\n \n\n"] {
+            assert_eq!(run(blank.as_bytes()), [], "{blank:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_line_is_refused_in_its_place_and_the_others_run() {
+        let body = b"{\"op\":\"destroy\",\"group\":\"a\"}\n\
+            {\"id\":2,\"op\":\"destroy\",\"gro\n\
+            {\"id\":3,\"op\":\"destroy\",\"group\":\"\xff\"}\n\
+            \n\
+            {\"id\":4,\"op\":\"listen\",\"events\":[\"open\"]}\n\
+            {\"id\":5,\"op\":\"destroy\",\"group\":\"\"}\n\
+            {\"id\":6,\"op\":\"destroy\",\"group\":\"b\"}\n\
+            {\"id\":7,\"op\":\"destr";
+        let results = run(body);
+        let says: [Result<&str, &str>; 7] = [
+            Ok(" a"),
+            Err(" line 2: the command is not JSON at column"),
+            Err(" line 3: the command is not UTF-8"),
+            Err("4 line 5: op listen is for the link"),
+            Err("5 line 6: group: a name needs at least one byte"),
+            Ok("6 b"),
+            Err(" line 8: the command is not JSON at column"),
+        ];
+        assert_eq!(results.len(), says.len(), "{results:?}");
+        for (result, says) in results.iter().zip(says) {
+            match (result, says) {
+                (Ok(result), Ok(says)) => assert_eq!(result, says),
+                (Err(result), Err(says)) => assert!(result.starts_with(says), "{result}"),
+                _ => panic!("{result:?} is not {says:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_of_too_many_lines_is_refused_as_a_whole() {
+        let line = "{}\n";
+        assert!(BatchCursor::new((line.repeat(8) + "\n\n\n").as_bytes(), &limits()).is_ok());
+        let error = BatchCursor::new(line.repeat(9).as_bytes(), &limits()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::PayloadTooLarge);
+    }
+}

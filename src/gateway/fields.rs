@@ -67,7 +67,9 @@ pub fn target(mut selectors: Vec<Selector>, limits: &CommandLimits) -> Result<Ta
     }
     if selectors.len() > limits.max_selectors {
         let (named, most) = (selectors.len(), limits.max_selectors);
-        return Err(bad_request(format!("a target has at most {most} selectors, not {named}: push in parts")));
+        return Err(bad_request(format!(
+            "a target has at most {most} selectors, not {named}: push in parts"
+        )));
     }
     if selectors.len() > 1 {
         let mut seen = HashSet::with_capacity(selectors.len());
@@ -211,9 +213,8 @@ pub(super) mod tests {
 
     #[test]
     fn close_codes_are_those_that_a_server_may_choose() {
-        let allowed = |code: u64| {
-            [1000, 1001, 1008, 1011, 1012, 1013].contains(&code) || (3000..5000).contains(&code)
-        };
+        let allowed =
+            |code: u64| [1000, 1001, 1008, 1011, 1012, 1013].contains(&code) || (3000..5000).contains(&code);
         for code in (0..=70_000).chain([u64::MAX]) {
             assert_eq!(close_code(Some(code)).is_ok(), allowed(code), "{code}");
         }
@@ -246,10 +247,7 @@ pub(super) mod tests {
         let user = |text| Selector::User(Name::new(text).unwrap());
         let tag = |text| Selector::Tag(Name::new(text).unwrap());
         let named = vec![user("ada"), tag("ada"), user("ada"), Selector::All];
-        assert_eq!(
-            target(named, &limits()).unwrap().selectors(),
-            [user("ada"), tag("ada"), Selector::All]
-        );
+        assert_eq!(target(named, &limits()).unwrap().selectors(), [user("ada"), tag("ada"), Selector::All]);
         assert!(target(vec![], &limits()).is_err());
         assert!(target(vec![Selector::All; 5], &limits()).is_err());
     }

@@ -1,17 +1,30 @@
-//! Query parameters: each known to its path, each once unless it may be given several times, anything else refused by
-//! name. Knows nothing of what the parameters mean.
+//! The parts of a request target. Of query parameters, each is known to its path and given once, unless it may be given
+//! several times; anything else is refused by name. Knows nothing of what the parameters mean.
 
 use super::fields::{Quoted, bad_request};
 use crate::dispatch::CommandError;
-use crate::http::Query;
+use crate::http::{Query, path_segments};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// A parameter's value, percent-decoded.
 pub type Value<'a> = Cow<'a, str>;
 
 /// The parameters of a query in their order, names and values percent-decoded.
-pub fn pairs(query: Option<&str>) -> impl Iterator<Item = (Value<'_>, Value<'_>)> {
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`](crate::dispatch::ErrorCode::BadRequest), as an item, for what cannot be decoded.
+pub fn pairs(query: Option<&str>) -> impl Iterator<Item = Result<(Value<'_>, Value<'_>), CommandError>> {
     Query::new(query.unwrap_or_default())
+        .map(|pair| pair.map_err(|undecodable| bad_request(undecodable.to_string())))
+}
+
+/// The segments of a path, percent-decoded.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`](crate::dispatch::ErrorCode::BadRequest) for what cannot be decoded.
+pub fn segments(path: &str) -> Result<SmallVec<[Value<'_>; 5]>, CommandError> {
+    path_segments(path).collect::<Result<_, _>>().map_err(|undecodable| bad_request(undecodable.to_string()))
 }
 
 /// The values of the parameters `known`, in that order, each of which may be given once.
@@ -24,7 +37,8 @@ pub fn single<'q, const N: usize>(
     known: [&str; N],
 ) -> Result<[Option<Value<'q>>; N], CommandError> {
     let mut values = [const { None }; N];
-    for (name, value) in pairs(query) {
+    for pair in pairs(query) {
+        let (name, value) = pair?;
         match known.iter().position(|known| *known == name) {
             Some(index) => once(&mut values[index], &name, value)?,
             None => return Err(unknown(&name, &known)),

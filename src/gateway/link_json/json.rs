@@ -2,9 +2,9 @@
 
 use crate::dispatch::{CommandError, Selector};
 use crate::gateway::fields;
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -55,8 +55,28 @@ pub struct Fields<'a> {
 impl Fields<'_> {
     /// Whether every field was taken; a `null` needs no taker.
     pub fn is_empty(&self) -> bool {
-        let Self { id, op, app, to, text, data, ttl_ms, key, class, except, receipt, .. } = self;
-        let Self { session, user, group, tag, code, reason, events, share, .. } = self;
+        // Without `..`: a new field must be asked for as well.
+        let Self {
+            id,
+            op,
+            app,
+            to,
+            text,
+            data,
+            ttl_ms,
+            key,
+            class,
+            except,
+            receipt,
+            session,
+            user,
+            group,
+            tag,
+            code,
+            reason,
+            events,
+            share,
+        } = self;
         let texts = [op, app, text, data, key, class, except, receipt, session, group, tag, reason, share];
         texts.iter().all(|text| text.is_none())
             && id.is_none()
@@ -123,7 +143,8 @@ pub struct Target<'a> {
 impl Target<'_> {
     /// Its selectors, each checked.
     pub fn selectors(&self) -> Result<Vec<Selector>, CommandError> {
-        let sessions = self.session.texts().map(|text| fields::session("session", text).map(Selector::Session));
+        let sessions =
+            self.session.texts().map(|text| fields::session("session", text).map(Selector::Session));
         let users = self.user.texts().map(|text| fields::name("user", text).map(Selector::User));
         let groups = self.group.texts().map(|text| fields::name("group", text).map(Selector::Group));
         let tags = self.tag.texts().map(|text| fields::name("tag", text).map(Selector::Tag));

@@ -126,7 +126,8 @@ fn build(
     apps: &Apps,
     limits: &CommandLimits,
 ) -> Result<(Option<AppId>, Command), CommandError> {
-    let name = fields.op.take().ok_or_else(|| bad_request(format!("op is missing; it is one of {}", Op::NAMES)))?;
+    let name =
+        fields.op.take().ok_or_else(|| bad_request(format!("op is missing; it is one of {}", Op::NAMES)))?;
     let op = Op::find(&name).ok_or_else(|| fields::not_one_of("op", &name, Op::NAMES))?;
     let app = fields.app.take().map(|name| apps.find(&name)).transpose()?;
     Ok((app, op.command(fields, limits)?))

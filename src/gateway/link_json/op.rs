@@ -126,7 +126,12 @@ fn push(fields: &mut Fields<'_>, limits: &CommandLimits) -> Result<Command, Comm
         key: fields.key.take().map(|key| fields::conflation_key(&key)).transpose()?,
         class: fields.class.take().map(|class| fields::class(&class)).transpose()?.unwrap_or_default(),
         except: fields.except.take().map(|except| fields::session("except", &except)).transpose()?,
-        receipt: fields.receipt.take().map(|receipt| fields::receipt(&receipt)).transpose()?.unwrap_or_default(),
+        receipt: fields
+            .receipt
+            .take()
+            .map(|receipt| fields::receipt(&receipt))
+            .transpose()?
+            .unwrap_or_default(),
     };
     Ok(Command::Push { target, frame, options })
 }
@@ -144,7 +149,9 @@ fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
             "open" => listen.open = true,
             "message" => listen.message = true,
             "close" => listen.close = true,
-            other => return Err(bad_request(format!("there is no event {}; there are {EVENTS}", Quoted(other)))),
+            other => {
+                return Err(bad_request(format!("there is no event {}; there are {EVENTS}", Quoted(other))));
+            }
         }
     }
     Ok(listen)

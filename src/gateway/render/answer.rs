@@ -2,14 +2,16 @@
 //! which HTTP sends as it is and the link wraps in `ok`.
 
 use super::{Hex, Names, write};
-use crate::dispatch::{Action, CommandError, OperationOutcome, Outcome, Page, Receipt, Selector, SessionInfo, SessionRow};
+use crate::dispatch::{
+    Action, CommandError, OperationOutcome, Outcome, Page, Receipt, Selector, SessionInfo, SessionRow,
+};
 use crate::gateway::link_json::RequestId;
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
 
 /// Writes the body of the HTTP answer to a command, and gives its status. `asked` is the action, if it was one: it
 /// says which page was asked for.
-pub fn http_answer(out: &mut Vec<u8>, asked: Option<&Action>, outcome: &Outcome) -> u16 {
+pub fn http_answer(out: &mut String, asked: Option<&Action>, outcome: &Outcome) -> u16 {
     match outcome {
         Outcome::Refused(error) => http_error(out, error),
         Outcome::Accepted => {
@@ -24,14 +26,14 @@ pub fn http_answer(out: &mut Vec<u8>, asked: Option<&Action>, outcome: &Outcome)
 }
 
 /// Writes `{"error":{"code","message"}}`, and gives its status.
-pub fn http_error(out: &mut Vec<u8>, error: &CommandError) -> u16 {
+pub fn http_error(out: &mut String, error: &CommandError) -> u16 {
     write(out, &Failed { id: None, error: error.into() });
     error.code.status()
 }
 
 /// Writes the reply to a command of the link or of a batch: `{"id","ok"}` or `{"id","error"}`. Without an id the field
 /// is left out: only a batch replies then.
-pub fn reply(out: &mut Vec<u8>, id: Option<&RequestId>, asked: Option<&Action>, outcome: &Outcome) {
+pub fn reply(out: &mut String, id: Option<&RequestId>, asked: Option<&Action>, outcome: &Outcome) {
     match outcome {
         Outcome::Refused(error) => reply_error(out, id, error),
         _ => write(out, &Done { id, ok: Body::new(asked, outcome) }),
@@ -39,7 +41,7 @@ pub fn reply(out: &mut Vec<u8>, id: Option<&RequestId>, asked: Option<&Action>, 
 }
 
 /// Writes the reply to a command that was refused, or not even understood.
-pub fn reply_error(out: &mut Vec<u8>, id: Option<&RequestId>, error: &CommandError) {
+pub fn reply_error(out: &mut String, id: Option<&RequestId>, error: &CommandError) {
     write(out, &Failed { id, error: error.into() });
 }
 
@@ -192,7 +194,8 @@ impl Serialize for Rows<'_> {
             session: Hex,
             user: Option<&'a str>,
         }
-        serializer.collect_seq(self.0.iter().map(|row| Row { session: Hex(row.id), user: row.user.as_deref() }))
+        serializer
+            .collect_seq(self.0.iter().map(|row| Row { session: Hex(row.id), user: row.user.as_deref() }))
     }
 }
 

@@ -18,7 +18,7 @@ pub enum Payload<'a> {
 }
 
 /// The first frame to a client: `{"type":"welcome","session":"…","user":"…"|null}`.
-pub fn welcome(out: &mut Vec<u8>, session: SessionId, user: Option<&str>) {
+pub fn welcome(out: &mut String, session: SessionId, user: Option<&str>) {
     #[derive(Serialize)]
     struct Welcome<'a> {
         r#type: &'static str,
@@ -30,7 +30,7 @@ pub fn welcome(out: &mut Vec<u8>, session: SessionId, user: Option<&str>) {
 
 /// `{"event":"open","session","app","user","tags","remote"}`.
 pub fn open_event(
-    out: &mut Vec<u8>,
+    out: &mut String,
     session: SessionId,
     app: &str,
     user: Option<&str>,
@@ -51,7 +51,7 @@ pub fn open_event(
 }
 
 /// `{"event":"message","session","user","text"}`, or with `"data"` in base64 for a binary message.
-pub fn message_event(out: &mut Vec<u8>, session: SessionId, user: Option<&str>, payload: Payload<'_>) {
+pub fn message_event(out: &mut String, session: SessionId, user: Option<&str>, payload: Payload<'_>) {
     #[derive(Serialize)]
     struct Message<'a> {
         event: &'static str,
@@ -70,7 +70,7 @@ pub fn message_event(out: &mut Vec<u8>, session: SessionId, user: Option<&str>, 
 }
 
 /// `{"event":"close","session","user","code","reason"}`.
-pub fn close_event(out: &mut Vec<u8>, session: SessionId, user: Option<&str>, code: u16, reason: &str) {
+pub fn close_event(out: &mut String, session: SessionId, user: Option<&str>, code: u16, reason: &str) {
     #[derive(Serialize)]
     struct Close<'a> {
         event: &'static str,

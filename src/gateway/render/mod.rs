@@ -10,11 +10,26 @@ pub use event::{Payload, close_event, message_event, open_event, welcome};
 
 use crate::session::{Name, SessionId};
 use serde::{Serialize, Serializer};
+use std::io;
 
 /// Writes `value` behind what `out` holds.
-fn write(out: &mut Vec<u8>, value: &impl Serialize) {
-    serde_json::to_writer(out, value)
-        .expect("a Vec takes every byte, and none of these types has a map or an error of its own");
+fn write(out: &mut String, value: &impl Serialize) {
+    serde_json::to_writer(Appender(out), value)
+        .expect("a String takes all the text there is, and none of these types has an error of its own");
+}
+
+/// What serde_json writes to: it writes whole pieces of text.
+struct Appender<'a>(&'a mut String);
+
+impl io::Write for Appender<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.push_str(simdutf8::basic::from_utf8(text).map_err(io::Error::other)?);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A session id as the API writes it: 16 lowercase hex digits.

@@ -8,7 +8,7 @@ use super::batch::BatchCursor;
 use crate::dispatch::Command;
 use crate::session::AppId;
 
-pub use request::{RouteRequest, route};
+pub use request::route;
 
 /// What a request to the backend port asks for. A `HEAD` asks for what a `GET` would; the answer has no body.
 #[derive(Debug)]

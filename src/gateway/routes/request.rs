@@ -9,43 +9,34 @@ use crate::gateway::batch::BatchCursor;
 use crate::gateway::fields::{self, CommandLimits, bad_request};
 use crate::gateway::params::{self, Value};
 use crate::gateway::refusal::Refusal;
-use crate::http::path_segments;
+use crate::http::Request;
 use crate::session::AppId;
+use smallvec::SmallVec;
 
-/// The parts of a request that say what it asks for.
-#[derive(Debug, Clone, Copy)]
-pub struct RouteRequest<'a> {
-    /// The method, as sent.
-    pub method: &'a str,
-    /// The path of the request target, percent-encoded as sent.
-    pub path: &'a str,
-    /// The query without its `?`, percent-encoded as sent.
-    pub query: Option<&'a str>,
-    /// The value of `Content-Type`.
-    pub content_type: Option<&'a [u8]>,
-    /// The whole body.
-    pub body: &'a [u8],
-}
-
-/// What `request` asks for.
+/// What `request` with the whole of its `body` asks for.
 ///
 /// # Errors
 /// [`Refusal`]: 404 for a path or an app that is not there, 405 for a method that the path does not have, 413 for a push
 /// or batch beyond its limit, 400 for everything else.
-pub fn route(request: &RouteRequest<'_>, apps: &Apps, limits: &CommandLimits) -> Result<Routed, Refusal> {
-    let segments: Vec<_> = path_segments(request.path).collect();
-    let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+pub fn route(
+    request: &Request<'_>,
+    body: &[u8],
+    apps: &Apps,
+    limits: &CommandLimits,
+) -> Result<Routed, Refusal> {
+    let segments = params::segments(request.path)?;
+    let segments: SmallVec<[&str; 5]> = segments.iter().map(AsRef::as_ref).collect();
     let resource =
         Resource::find(&segments).ok_or_else(|| Refusal::unknown_path(request.path, Resource::PATHS))?;
     if !resource.allows(request.method) {
         return Err(Refusal::method_not_allowed(request.method, resource.allow()));
     }
-    let router = Router { request, apps, limits };
-    Ok(router.route(resource)?)
+    Ok(Router { request, body, apps, limits }.route(resource)?)
 }
 
 struct Router<'a> {
-    request: &'a RouteRequest<'a>,
+    request: &'a Request<'a>,
+    body: &'a [u8],
     apps: &'a Apps,
     limits: &'a CommandLimits,
 }
@@ -58,7 +49,7 @@ impl<'a> Router<'a> {
             Resource::Push => self.push(),
             Resource::Batch => {
                 let [app] = self.params(["app"])?;
-                let cursor = BatchCursor::new(self.request.body, self.limits)?;
+                let cursor = BatchCursor::new(self.body, self.limits)?;
                 Ok(Routed::Batch { app: self.app(app)?, cursor })
             }
             Resource::Group(group) if deletes => self.destroy(group),
@@ -88,7 +79,8 @@ impl<'a> Router<'a> {
             ["app", "session", "user", "group", "tag", "all", "ttl_ms", "key", "class", "except", "receipt"];
         let mut selectors = Vec::new();
         let [mut app, mut all, mut ttl_ms, mut key, mut class, mut except, mut receipt] = [const { None }; 7];
-        for (name, value) in params::pairs(self.request.query) {
+        for pair in params::pairs(self.request.query) {
+            let (name, value) = pair?;
             let slot = match &*name {
                 "session" | "user" | "group" | "tag" => {
                     selectors.push(selector(&name, &value)?);
@@ -123,11 +115,10 @@ impl<'a> Router<'a> {
 
     /// The body as a message.
     fn frame(&self) -> Result<EncodedFrame, CommandError> {
-        let body = self.request.body;
-        if self.request.content_type.is_some_and(is_octet_stream) {
-            return fields::binary_frame(body, self.limits);
+        if self.request.header("content-type").is_some_and(is_octet_stream) {
+            return fields::binary_frame(self.body, self.limits);
         }
-        let text = simdutf8::basic::from_utf8(body).map_err(|_| {
+        let text = simdutf8::basic::from_utf8(self.body).map_err(|_| {
             bad_request("a text message is UTF-8; send any other with Content-Type: application/octet-stream")
         })?;
         fields::text_frame(text, self.limits)

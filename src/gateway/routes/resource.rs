@@ -57,7 +57,9 @@ impl<'a> Resource<'a> {
             Self::Group(_) | Self::Session(_) => "GET, HEAD, DELETE",
             Self::SessionUser(_) => "PUT",
             Self::User(_) => "DELETE",
-            Self::Sessions | Self::Stats | Self::Metrics | Self::Health | Self::Ready | Self::Console => "GET, HEAD",
+            Self::Sessions | Self::Stats | Self::Metrics | Self::Health | Self::Ready | Self::Console => {
+                "GET, HEAD"
+            }
             // An upgrade is a GET (RFC 6455 §4.1).
             Self::Link => "GET",
         }
