@@ -62,6 +62,6 @@ pub mod session;
 
 #[cfg(feature = "server")]
 pub use server::{
-    App, BindError, ClosedSession, Message, PushError, Pusher, Relay, RunError, Server, Session, SessionError,
-    StopReport, Stopper,
+    App, BindError, ClosedSession, Message, PushError, Pusher, Relay, RunError, Server, Session,
+    SessionError, StopReport, Stopper,
 };

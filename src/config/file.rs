@@ -12,7 +12,9 @@ use toml::de::{DeTable, DeValue};
 use super::{Config, ConfigError, DEFAULT_APP, Secret};
 
 /// Above this a suggestion is a help, below it a guess.
-const NEAR_ENOUGH: f64 = 0.6;
+const NEAR_ENOUGH: f64 = 0.8;
+/// What a key of the same table is ahead of one elsewhere.
+const NEIGHBOUR: f64 = 0.1;
 
 /// A key is one short line; the bound is for a path such as /dev/zero.
 const MAX_KEY_FILE_BYTES: u64 = 4096;
@@ -132,9 +134,9 @@ impl KnownKeys {
         let score = |key: &&String| {
             let (table, leaf) =
                 key.rsplit_once('.').map_or(("", key.as_str()), |(table, leaf)| (table, leaf));
-            let similarity = strsim::normalized_damerau_levenshtein(leaf, name);
+            let similarity = strsim::jaro_winkler(leaf, name);
             let neighbour = table == prefix.trim_end_matches('.');
-            (similarity >= NEAR_ENOUGH).then_some(similarity + f64::from(u8::from(neighbour)))
+            (similarity >= NEAR_ENOUGH).then_some(if neighbour { similarity + NEIGHBOUR } else { similarity })
         };
         let scored = keys.iter().filter_map(|key| Some((score(&key)?, key)));
         scored.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, key)| key.clone())

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::ConstantTimeEq;
 
 /// A key or a password: shown as `***` wherever it is printed, and compared in constant time.
@@ -14,8 +15,7 @@ use subtle::ConstantTimeEq;
 /// assert!(key.matches(b"open sesame"));
 /// assert!(!key.matches(b"open"));
 /// ```
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
@@ -60,5 +60,13 @@ impl fmt::Debug for Secret {
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(Self::SHOWN)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The error of another type would show the value: a key of digits without its quotes is still a key.
+        let text = String::deserialize(deserializer);
+        text.map(Self).map_err(|_| D::Error::custom("write it as text, in quotes"))
     }
 }

@@ -210,8 +210,11 @@ fn a_secret_is_never_shown() {
     assert!(!shown.contains("hunter2"));
     assert!(shown.contains("***"));
     assert_eq!(config.backend.key.unwrap().expose(), "hunter2");
-    // A type error shows the value it found: a number or a table, which is no secret.
     assert!(!refusal("[backend]\nkey = 'two words'").contains("words"));
+    assert_eq!(
+        refusal("[backend]\nkey = 4711"),
+        r#"bad value for "backend.key" (line 2): write it as text, in quotes"#
+    );
 }
 
 #[test]

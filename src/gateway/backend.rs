@@ -6,7 +6,7 @@ use super::execute::{Finished, is_barrier};
 use super::link::Link;
 use super::link_json::RequestId;
 use super::refusal::Refusal;
-use super::routes::{RouteRequest, Routed, route};
+use super::routes::{Routed, route};
 use super::{Gateway, backend_key, render};
 use crate::connection::{Lane, Phase, Stage};
 use crate::dispatch::{CommandError, ErrorCode};
@@ -16,7 +16,6 @@ use crate::protocol::handshake::{check_upgrade, write_accept};
 use crate::reactor::Core;
 use crate::session::{AppId, SessionId};
 use log::debug;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -106,15 +105,15 @@ impl Backend {
         }
         finished.with_outcome(|asked, outcome| match &mut self.batch {
             Some(batch) => batch.lane.fill(sequence, |id| {
-                let mut line = Vec::new();
+                let mut line = String::new();
                 render::reply(&mut line, id.as_ref(), asked, outcome);
-                line.push(b'\n');
-                line
+                line.push('\n');
+                line.into_bytes()
             }),
             None => self.lane.fill(sequence, |waiting| {
-                let mut json = Vec::new();
+                let mut json = String::new();
                 let status = render::http_answer(&mut json, asked, outcome);
-                waiting.render(&Response::new(status, "application/json", json))
+                waiting.render(&Response::json(status, json))
             }),
         });
     }
@@ -312,21 +311,16 @@ impl Gateway {
         let settings = &core.shared.settings;
         // It was parsed when its head was whole; a second look cannot differ.
         let Ok(request) = Request::parse(head, &settings.head_limits) else { return Handled::Taken };
-        let waiting =
-            Waiting { keep_alive: request.keep_alive() && !core.draining, head_only: request.method == "HEAD" };
+        let waiting = Waiting {
+            keep_alive: request.keep_alive() && !core.draining,
+            head_only: request.method == "HEAD",
+        };
         if !backend_key::authorized(request.header("authorization"), settings.backend_key.as_deref()) {
             debug!("backend connection {id}: no key or a wrong one");
             backend.respond(waiting, &unauthorized());
             return Handled::Taken;
         }
-        let parts = RouteRequest {
-            method: request.method,
-            path: request.path,
-            query: request.query,
-            content_type: request.header("content-type"),
-            body,
-        };
-        let routed = match route(&parts, &core.shared.apps, &settings.command_limits) {
+        let routed = match route(&request, body, &core.shared.apps, &settings.command_limits) {
             Ok(routed) => routed,
             Err(refusal) => {
                 debug!("backend connection {id}: {} {}: {}", request.method, request.path, refusal.error);
@@ -396,7 +390,9 @@ impl Gateway {
                 }
             }
         }
-        let Some(batch) = backend.batch.take_if(|batch| batch.at_end && batch.lane.is_empty()) else { return };
+        let Some(batch) = backend.batch.take_if(|batch| batch.at_end && batch.lane.is_empty()) else {
+            return;
+        };
         let response = Response::new(200, "application/x-ndjson", batch.results);
         backend.lane.fill(batch.answer, |waiting| waiting.render(&response));
     }
@@ -407,15 +403,15 @@ fn error_response(status: u16, message: &str) -> Response {
         413 | 414 | 431 => ErrorCode::PayloadTooLarge,
         _ => ErrorCode::BadRequest,
     };
-    let mut body = Vec::new();
+    let mut body = String::new();
     render::http_error(&mut body, &CommandError::new(code, message));
-    Response::new(status, "application/json", body)
+    Response::json(status, body)
 }
 
 fn refusal_response(refusal: &Refusal) -> Response {
-    let mut body = Vec::new();
+    let mut body = String::new();
     let status = render::http_error(&mut body, &refusal.error);
-    let response = Response::new(status, "application/json", body);
+    let response = Response::json(status, body);
     match refusal.allow {
         Some(allow) => response.with_header("Allow", allow),
         None => response,
@@ -431,13 +427,16 @@ fn unauthorized() -> Response {
 
 /// The 101 of a link, or why there is none.
 fn link_upgrade(core: &Core, request: &Request<'_>) -> Result<Vec<u8>, Response> {
-    let upgrade = check_upgrade(request.method, request.version_minor, request.headers()).map_err(|error| {
-        let response = error_response(error.status(), &error.to_string());
-        match error.status() {
-            426 => response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket"),
-            _ => response,
-        }
-    })?;
+    let upgrade =
+        check_upgrade(request.method, request.version_minor, request.headers()).map_err(|error| {
+            let response = error_response(error.status(), &error.to_string());
+            match error.status() {
+                426 => {
+                    response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket")
+                }
+                _ => response,
+            }
+        })?;
     if !upgrade.subprotocols.contains(&LINK_JSON) {
         return Err(error_response(400, "offer the subprotocol gannet.link.json"));
     }
@@ -472,14 +471,10 @@ fn page(core: &Core, routed: &Routed) -> Response {
 /// The counters, and which reactor this connection is on.
 fn stats(core: &Core) -> String {
     let snapshot = core.shared.metrics.snapshot();
-    serde_json::json!({ "reactor": core.index, "reactors": core.shared.reactors(), "totals": snapshot }).to_string()
+    serde_json::json!({ "reactor": core.index, "reactors": core.shared.reactors(), "totals": snapshot })
+        .to_string()
 }
 
 fn index() -> String {
-    let mut text = format!("gannet {}\n\n", env!("CARGO_PKG_VERSION"));
-    for path in super::routes::PATHS {
-        let _ = writeln!(text, "{path}");
-    }
-    text
+    format!("gannet {}: {}\n", env!("CARGO_PKG_VERSION"), super::routes::PATHS)
 }
-

@@ -146,8 +146,8 @@ impl Gateway {
         let (Some(id), now) = (core.connections.id_of(slot), core.now) else { return };
         let websocket = WebSocket::server(Arc::clone(&core.shared.settings.player_limits));
         let since_unix_ms = core.shared.clock.unix_ms(now);
-        let Some(connection) = core.connection(slot) else { return };
         core.answering = Some(slot);
+        let Some(connection) = core.connection(slot) else { return };
         match admitted.route {
             ClientRoute::Echo => connection.stage = Stage::Echo(websocket),
             ClientRoute::Session(identity) => {
@@ -174,11 +174,8 @@ fn admit(core: &mut Core, head: &[u8]) -> Result<Admitted, Refused> {
     let request = Request::parse(head, &settings.head_limits)
         .map_err(|error| Refused::new(error.status(), reason_for(error.status()), error))?;
     let limits = &settings.config.limits;
-    let limits =
-        IdentityLimits { max_groups: limits.groups_per_session, max_tags: limits.tags_per_session };
-    let (path, query) = (request.path, request.query);
-    let route =
-        client_route(request.method, path, query, &core.shared.apps, settings.config.echo, &limits)?;
+    let limits = IdentityLimits { max_groups: limits.groups_per_session, max_tags: limits.tags_per_session };
+    let route = client_route(&request, &core.shared.apps, settings.config.echo, &limits)?;
     let upgrade: Upgrade<'_> = check_upgrade(request.method, request.version_minor, request.headers())?;
     if core.draining || core.shared.draining.load(Ordering::Relaxed) {
         return Err(draining());
@@ -186,7 +183,8 @@ fn admit(core: &mut Core, head: &[u8]) -> Result<Admitted, Refused> {
     let most = settings.config.limits.max_sessions;
     // The one that asks is counted among them already.
     if core.shared.clients() > most {
-        let message = format!("{most} sessions are open, as many as limits.max_sessions allows: try again later");
+        let message =
+            format!("{most} sessions are open, as many as limits.max_sessions allows: try again later");
         return Err(Refused::new(503, RefusalReason::Full, message));
     }
     let raw = upgrade.subprotocols.contains(&RAW);
@@ -213,9 +211,10 @@ fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
 }
 
 fn welcome(core: &mut Core, id: SessionId) {
-    let mut text = Vec::new();
+    let mut text = String::new();
     render::welcome(&mut text, id, core.hub.user_of(id.slot()).map(|user| user.as_str()));
-    core.answer.extend_from_slice(&crate::protocol::encode_frame(crate::protocol::OpCode::Text, &text));
+    core.answer
+        .extend_from_slice(&crate::protocol::encode_frame(crate::protocol::OpCode::Text, text.as_bytes()));
 }
 
 /// Answers with an error and ends the connection.
@@ -225,15 +224,17 @@ fn refuse(core: &mut Core, slot: u32, refused: &Refused) {
         debug!("connection {id} refused with {}: {}", refused.status, refused.message);
     }
     let error = CommandError::new(code_for(refused.status, refused.reason), refused.message.clone());
-    let mut body = Vec::new();
+    let mut body = String::new();
     render::http_error(&mut body, &error);
-    let mut response = Response::new(refused.status, "application/json", body);
+    let mut response = Response::json(refused.status, body);
     if let Some(allow) = refused.allow {
         response = response.with_header("Allow", allow);
     }
     match refused.status {
         // RFC 6455 §4.2.2: the versions that are spoken here.
-        426 => response = response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket"),
+        426 => {
+            response = response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket")
+        }
         503 => response = response.with_header("Retry-After", RETRY_AFTER),
         _ => {}
     }

@@ -4,8 +4,8 @@
 use super::Gateway;
 use crate::connection::Stage;
 use crate::dispatch::{
-    Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions,
-    ReceiptMode, Selector, SessionInfo, SessionRow, Target, Who,
+    Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, ReceiptMode,
+    Selector, SessionInfo, SessionRow, Target, Who,
 };
 use crate::hub::Kind;
 use crate::protocol::CloseCode;
@@ -131,9 +131,9 @@ impl Gateway {
             Action::Tag { session, tag } => {
                 each(core, operation, &Who::Session(*session), |core, slot| add_tag(core, slot, tag));
             }
-            Action::Untag { session, tag } => each(core, operation, &Who::Session(*session), |core, slot| {
-                Ok(core.hub.untag(slot, tag))
-            }),
+            Action::Untag { session, tag } => {
+                each(core, operation, &Who::Session(*session), |core, slot| Ok(core.hub.untag(slot, tag)))
+            }
             Action::Describe { session } => {
                 if let Some(slot) = slot_of(core, app, *session) {
                     operation.add_findings(1, Vec::new(), describe(core, slot).into_iter().collect());
@@ -195,7 +195,8 @@ fn slot_of(core: &Core, app: AppId, id: SessionId) -> Option<u32> {
 pub fn join(core: &mut Core, slot: u32, group: &Name) -> Result<bool, CommandError> {
     let most = core.shared.settings.config.limits.groups_per_session;
     if core.hub.groups_len(slot) >= most && !core.hub.groups_of(slot).any(|name| name == group) {
-        let message = format!("a session is in at most {most} groups: leave one, or raise limits.groups_per_session");
+        let message =
+            format!("a session is in at most {most} groups: leave one, or raise limits.groups_per_session");
         return Err(CommandError::new(ErrorCode::BadRequest, message));
     }
     Ok(core.hub.join(slot, group))
@@ -205,7 +206,8 @@ pub fn join(core: &mut Core, slot: u32, group: &Name) -> Result<bool, CommandErr
 pub fn add_tag(core: &mut Core, slot: u32, tag: &Name) -> Result<bool, CommandError> {
     let most = core.shared.settings.config.limits.tags_per_session;
     if core.hub.tags_len(slot) >= most && !core.hub.tags_of(slot).any(|name| name == tag) {
-        let message = format!("a session has at most {most} tags: remove one, or raise limits.tags_per_session");
+        let message =
+            format!("a session has at most {most} tags: remove one, or raise limits.tags_per_session");
         return Err(CommandError::new(ErrorCode::BadRequest, message));
     }
     Ok(core.hub.tag(slot, tag))
@@ -219,7 +221,7 @@ fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
     let outbox = connection.outbox.as_ref();
     Some(SessionInfo {
         id,
-        app: core.shared.apps.name_of(app).into(),
+        app: core.shared.apps.name_of(app).as_str().into(),
         user: core.hub.user_of(slot).cloned(),
         groups: core.hub.groups_of(slot).cloned().collect(),
         tags: core.hub.tags_of(slot).cloned().collect(),
@@ -243,7 +245,7 @@ fn list(
 ) {
     let mut ids = Vec::new();
     // One more than asked for tells whether there is a next page.
-    let count = core.hub.page(operation.app, by, limit + 1, after, &mut ids);
+    let count = core.hub.page(operation.app, by, limit + 1, after, &mut ids) as u32;
     let slots = ids.iter().map(|id| id.slot());
     if detailed {
         operation.add_findings(count, Vec::new(), slots.filter_map(|slot| describe(core, slot)).collect());
@@ -252,4 +254,3 @@ fn list(
         operation.add_findings(count, ids.iter().map(row).collect(), Vec::new());
     }
 }
-

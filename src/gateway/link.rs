@@ -58,9 +58,9 @@ impl Link {
         finished.with_outcome(|asked, outcome| {
             self.lane.fill(sequence, |id| match id {
                 Some(id) => {
-                    let mut json = Vec::new();
+                    let mut json = String::new();
                     render::reply(&mut json, Some(id), asked, outcome);
-                    encode_frame(OpCode::Text, &json)
+                    encode_frame(OpCode::Text, json.as_bytes())
                 }
                 // A command without an id gets no reply.
                 None => Vec::new(),
@@ -120,7 +120,8 @@ impl Gateway {
         }
         held.drain(..used);
         link.held = held;
-        let was_paused = std::mem::replace(&mut link.paused, !link.may_go_on(most) && ending.is_none());
+        let was_paused = link.paused;
+        link.paused = ending.is_none() && !link.may_go_on(most);
         let resumed = was_paused && !link.paused;
         let mut replies = Vec::new();
         while let Some(reply) = link.lane.take_ready() {
@@ -164,9 +165,9 @@ impl Gateway {
                 let sequence = link.lane.open(refused.id);
                 let error: CommandError = refused.error;
                 link.lane.fill(sequence, |id| {
-                    let mut json = Vec::new();
+                    let mut json = String::new();
                     render::reply(&mut json, id.as_ref(), None, &Outcome::Refused(error));
-                    encode_frame(OpCode::Text, &json)
+                    encode_frame(OpCode::Text, json.as_bytes())
                 });
             }
         }

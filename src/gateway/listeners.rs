@@ -68,9 +68,10 @@ impl Listeners {
         let own = &self.listeners[index];
         let Some(share) = &own.listen.share else { return true };
         let rank = |link: SessionId| (mixed(session, link), link);
-        let sharers = self.listeners.iter().filter(|other| {
-            other.app == own.app && other.listen.share.as_ref() == Some(share)
-        });
+        let sharers = self
+            .listeners
+            .iter()
+            .filter(|other| other.app == own.app && other.listen.share.as_ref() == Some(share));
         sharers.map(|other| rank(other.link)).max() == Some(rank(own.link))
     }
 }

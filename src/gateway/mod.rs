@@ -27,7 +27,7 @@ pub use fields::CommandLimits;
 pub use link::Link;
 
 use crate::connection::{Item, Stage};
-use crate::dispatch::{Action, EncodedFrame, MessageKind, Operation, Origin, Push};
+use crate::dispatch::{Action, EncodedFrame, Operation, Origin, Push};
 use crate::reactor::{Core, Ended, Envelope};
 use crate::server::{App, ClosedSession, Message, Session};
 use crate::session::{AppId, SessionId, close_codes};
@@ -40,13 +40,13 @@ pub struct Gateway {
     app: Box<dyn App>,
     listeners: Listeners,
     /// Where events are rendered, before they are encoded once for all links.
-    rendered: Vec<u8>,
+    rendered: String,
 }
 
 impl Gateway {
     /// A gateway on top of which `app` runs.
     pub fn new(app: Box<dyn App>) -> Self {
-        Self { app, listeners: Listeners::default(), rendered: Vec::new() }
+        Self { app, listeners: Listeners::default(), rendered: String::new() }
     }
 
     /// A player's message: to the links that listen, then to the app.
@@ -101,7 +101,7 @@ impl Gateway {
 
     /// Encodes what has been rendered once, and sends it to each of `links`, wherever it is.
     fn send_event(&mut self, core: &mut Core, links: &[SessionId]) {
-        let frame = EncodedFrame::new(MessageKind::Text, &self.rendered);
+        let frame = EncodedFrame::text(&self.rendered);
         self.rendered.clear();
         for link in links {
             let reactor = usize::from(link.worker());

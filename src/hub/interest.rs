@@ -6,7 +6,7 @@ use super::reactors::{MAX_REACTORS, ReactorSet};
 use crate::dispatch::{Selector, Target};
 use crate::session::{AppId, SessionId};
 use crossbeam_utils::CachePadded;
-use papaya::{Compute, HashMap, Operation};
+use papaya::{Compute, HashMap, Operation, ResizeMode};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// How often a union is read again because groups were being moved, before every reactor is named.
@@ -69,13 +69,10 @@ impl Interest {
     /// When `reactors` is more than [`MAX_REACTORS`]: the configuration must not let it pass.
     pub fn new(node: u16, reactors: usize) -> Self {
         assert!(reactors <= MAX_REACTORS, "the configuration allows {MAX_REACTORS} reactors, not {reactors}");
-        Self {
-            node,
-            reactors,
-            table: HashMap::new(),
-            moves: CachePadded::default(),
-            entries: Default::default(),
-        }
+        // Not incremental: `compute`, which is all that ever writes here, does not help such a resize along, and tables would pile
+        // up one behind the other (papaya 0.2.5). Readers do not wait in either mode.
+        let table = HashMap::builder().resize_mode(ResizeMode::Blocking).build();
+        Self { node, reactors, table, moves: CachePadded::default(), entries: Default::default() }
     }
 
     /// The reactor that a session with this id would be on; `None` when it is another node's, or no reactor's.

@@ -55,6 +55,9 @@ fn disconnect_all(hub: &mut Hub) {
     while !slots.is_empty() {
         let next = random.below(slots.len() as u32) as usize;
         hub.remove(slots.swap_remove(next));
+        if slots.len().is_multiple_of(400) {
+            hub.check_links();
+        }
     }
 }
 

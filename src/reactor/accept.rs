@@ -3,7 +3,7 @@
 
 use super::{Envelope, Port, Reactor};
 use crate::connection::{Connection, Stage};
-use crate::gateway::{Backend, Head};
+use crate::gateway::Head;
 use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -75,7 +75,9 @@ impl Reactor {
 
     fn pause(&mut self, error: &io::Error) {
         self.core.metrics().accept_errors.add(1);
-        warn!("accepting pauses for {PAUSE_MS} ms: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions");
+        warn!(
+            "accepting pauses for {PAUSE_MS} ms: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions"
+        );
         self.pause_for(PAUSE_MS);
     }
 
@@ -88,7 +90,8 @@ impl Reactor {
 
     fn hand_over(&mut self, stream: TcpStream, port: Port) {
         let shared = &self.core.shared;
-        if port == Port::Backend && shared.backends() >= shared.settings.config.limits.max_backend_connections {
+        if port == Port::Backend && shared.backends() >= shared.settings.config.limits.max_backend_connections
+        {
             debug!("a backend connection was closed: limits.max_backend_connections are open");
             return;
         }

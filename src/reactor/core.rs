@@ -12,7 +12,7 @@ use crate::hub::Hub;
 use crate::mailbox::Producer;
 use crate::metrics::{CloseClass, DeliveryOutcome, ReactorMetrics};
 use crate::protocol::CloseCode;
-use crate::session::{close_codes, AppId, GenerationalSlab, Name, SessionId};
+use crate::session::{AppId, GenerationalSlab, Name, SessionId, close_codes};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub struct Core {
     pub unread: Vec<u32>,
     /// Whether new sessions are refused because the server stops.
     pub draining: bool,
-    wheel: Wheel<SessionId>,
+    wheel: Wheel<u32>,
     dirty: Vec<u32>,
     doomed: Vec<SessionId>,
     settlements: Settlements,
@@ -406,7 +406,7 @@ impl Core {
             && deadline_ms < connection.armed_ms
         {
             connection.armed_ms = deadline_ms;
-            self.wheel.arm(deadline_ms, id);
+            self.wheel.arm(deadline_ms, slot);
         }
     }
 
@@ -414,15 +414,16 @@ impl Core {
     pub fn take_due(&mut self, due: &mut Vec<(u32, Due)>) {
         let mut fired = Vec::new();
         self.wheel.expire(self.now.ms, &mut fired);
-        for id in fired {
-            let Some(connection) = self.connections.get_mut(id) else { continue };
+        for slot in fired {
+            let Some(id) = self.connections.id_of(slot) else { continue };
+            let Some(connection) = self.connections.slot_mut(slot) else { continue };
             if connection.armed_ms > self.now.ms {
                 continue;
             }
             connection.armed_ms = u64::MAX;
             match connection.next_due(id, self.shared.settings.silence) {
-                Some((deadline_ms, what)) if deadline_ms <= self.now.ms => due.push((id.slot(), what)),
-                _ => self.arm(id.slot()),
+                Some((deadline_ms, what)) if deadline_ms <= self.now.ms => due.push((slot, what)),
+                _ => self.arm(slot),
             }
         }
     }
@@ -470,10 +471,10 @@ impl Core {
     pub fn deliver(&mut self, push: &Arc<Push>) {
         let mut slots = std::mem::take(&mut self.selected);
         let selection = self.hub.select(push.app, &push.target, push.options.except, &mut slots);
-        for index in &selection.users_found {
+        for index in &selection.users {
             push.user_found(*index);
         }
-        for _ in 0..selection.unknown_sessions {
+        for _ in &selection.unknown_sessions {
             push.count_offline_session();
         }
         let matched = slots.len() as u32;
@@ -506,7 +507,8 @@ impl Core {
         }
         match &push.origin {
             Origin::Connection { connection, .. } => {
-                self.peers.post_always(usize::from(connection.worker()), Envelope::PushDone(Arc::clone(push)));
+                self.peers
+                    .post_always(usize::from(connection.worker()), Envelope::PushDone(Arc::clone(push)));
             }
             Origin::Receipt(sender) => drop(sender.send(push.receipt())),
             Origin::Nobody | Origin::Outcome(_) => {}

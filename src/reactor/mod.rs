@@ -6,20 +6,19 @@ mod core;
 mod envelope;
 mod read;
 mod shared;
-mod wheel;
+pub mod wheel;
 
 pub use self::core::{Core, Ended};
 pub use accept::Acceptor;
 pub use envelope::{Envelope, Port, Stopping};
-pub use shared::{Clock, Load, Settings, Shared};
+pub use shared::{Clock, Settings, Shared};
 
 use crate::connection::{Connection, Due, Moment, Phase, Stage};
 use crate::gateway::Gateway;
 use crate::mailbox::Receiver;
 use crate::protocol::CloseCode;
 use crate::session::{SessionId, close_codes};
-use log::{debug, info};
-use mio::{Events, Interest as Readiness, Poll, Token};
+use mio::{Events, Poll, Token};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -80,7 +80,10 @@ impl Settings {
         Self {
             node: config.node,
             outbox: OutboxLimits { bytes: limits.outbox_bytes, messages: limits.outbox_messages },
-            link_outbox: OutboxLimits { bytes: limits.link_outbox_bytes, messages: limits.link_outbox_messages },
+            link_outbox: OutboxLimits {
+                bytes: limits.link_outbox_bytes,
+                messages: limits.link_outbox_messages,
+            },
             silence: Silence {
                 ping_ms: ms(timeouts.ping),
                 idle_ms: ms(timeouts.idle),
@@ -105,7 +108,7 @@ impl Settings {
                 default_ttl: config.delivery.ttl,
                 max_ttl: config.delivery.max_ttl,
                 max_page: limits.max_page,
-                max_selectors: limits.max_selectors,
+                max_selectors: 256,
                 max_batch_lines: limits.max_batch_lines,
             },
             backend_key: config.backend.key.as_ref().map(|key| key.expose().into()),

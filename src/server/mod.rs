@@ -4,9 +4,9 @@
 mod app;
 mod pusher;
 
+pub use crate::reactor::StopReport;
 pub use app::{App, ClosedSession, Message, Relay, Session, SessionError};
 pub use pusher::{PushError, Pusher};
-pub use crate::reactor::StopReport;
 
 use crate::config::{Config, ConfigError};
 use crate::gateway::{Apps, Gateway, InvalidApps};
@@ -216,10 +216,7 @@ impl Server {
     ///
     /// # Errors
     /// [`RunError`] when a reactor ended by itself; the others have been stopped then.
-    pub fn run(
-        self,
-        make_app: impl Fn(usize) -> Box<dyn App> + Send + Sync,
-    ) -> Result<StopReport, RunError> {
+    pub fn run(self, make_app: impl Fn(usize) -> Box<dyn App> + Send + Sync) -> Result<StopReport, RunError> {
         let generation = first_generation().map_err(RunError::Poll)?;
         let stopper = self.stopper();
         let Self { shared, acceptor, parts, .. } = self;

@@ -2,11 +2,11 @@
 
 use crate::dispatch::{
     Action, CommandError, EncodedFrame, ErrorCode, Fate, Operation, OperationOutcome, Origin, Push,
-    PushOptions, Receipt, ReceiptMode, Selector, Target, Who,
+    PushOptions, Receipt, ReceiptMode, Target, Who,
 };
 use crate::protocol::CloseCode;
 use crate::reactor::{Envelope, Shared};
-use crate::session::{AppId, Name};
+use crate::session::AppId;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -51,7 +51,9 @@ impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownApp => f.write_str("no such app: add a table [apps.NAME] to the configuration"),
-            Self::TimedOut => f.write_str("no answer in time: the reactors are busy, or the server has stopped"),
+            Self::TimedOut => {
+                f.write_str("no answer in time: the reactors are busy, or the server has stopped")
+            }
             Self::Refused(error) => f.write_str(&error.message),
         }
     }
@@ -115,7 +117,8 @@ impl Pusher {
         for reactor in self.shared.reactors_for(&operation).iter() {
             operation.add_part();
             if self.shared.handle.post(reactor, Envelope::Operation(Arc::clone(&operation))).is_err() {
-                operation.fail(CommandError::new(ErrorCode::Overloaded, "a reactor's mailbox is full: try again"));
+                operation
+                    .fail(CommandError::new(ErrorCode::Overloaded, "a reactor's mailbox is full: try again"));
                 operation.finish_part();
             }
         }
@@ -149,14 +152,7 @@ impl Pusher {
         self.shared.apps.find(app).map_err(|_| PushError::UnknownApp)
     }
 
-    fn send(
-        &self,
-        app: AppId,
-        target: Target,
-        frame: EncodedFrame,
-        options: PushOptions,
-        origin: Origin,
-    ) {
+    fn send(&self, app: AppId, target: Target, frame: EncodedFrame, options: PushOptions, origin: Origin) {
         let now = self.shared.clock.now();
         let deadline_ms = self.shared.deadline_ms(now, &options);
         let push = Arc::new(Push::new(app, target, frame, options, now.ns, deadline_ms, origin));

@@ -10,6 +10,9 @@ use crate::session::AppId;
 
 pub use request::route;
 
+/// The paths of the API, in a sentence.
+pub const PATHS: &str = resource::Resource::PATHS;
+
 /// What a request to the backend port asks for. A `HEAD` asks for what a `GET` would; the answer has no body.
 #[derive(Debug)]
 pub enum Routed {
