@@ -212,7 +212,7 @@ impl Core {
         let Some(connection) = self.connections.slot_mut(slot) else { return false };
         let pool = &mut self.pool;
         let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
-        let queued = outbox.offer_control(frame.into(), limits).is_ok();
+        let queued = outbox.offer_control(frame.into(), limits, &mut self.settlements).is_ok();
         if queued {
             self.mark_dirty(slot);
         } else {
@@ -229,7 +229,7 @@ impl Core {
         }
         let pool = &mut self.pool;
         let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
-        outbox.append(bytes.into());
+        outbox.append(bytes.into(), &mut self.settlements);
         self.mark_dirty(slot);
     }
 
@@ -464,7 +464,16 @@ impl Core {
             push.add_part();
             self.deliver(push);
         }
-        push.finish_part()
+        let done = push.finish_part();
+        if done {
+            self.count_offline(push);
+        }
+        done
+    }
+
+    /// Counts, at the end of a push, whom it did not find.
+    fn count_offline(&self, push: &Push) {
+        self.metrics().deliveries.of(DeliveryOutcome::Offline).add(u64::from(push.receipt().offline));
     }
 
     /// This reactor's part of a push.
@@ -505,6 +514,7 @@ impl Core {
         if !push.finish_part() {
             return;
         }
+        self.count_offline(push);
         match &push.origin {
             Origin::Connection { connection, .. } => {
                 self.peers
@@ -535,9 +545,10 @@ impl Core {
         for push in std::mem::take(&mut self.settlements.finished) {
             self.finish_push_part(&push);
         }
-        let lost = self.shared.lost_outside.swap(0, Ordering::Relaxed);
+        let outside = &self.shared.outside;
         let metrics = self.shared.metrics.reactor(self.index);
         let settlements = &mut self.settlements;
+        let written = settlements.written;
         for (outcome, count) in [
             (DeliveryOutcome::Written, &mut settlements.written),
             (DeliveryOutcome::Replaced, &mut settlements.replaced),
@@ -547,7 +558,19 @@ impl Core {
         ] {
             metrics.deliveries.of(outcome).add(std::mem::take(count));
         }
-        metrics.deliveries.of(DeliveryOutcome::Dropped).add(lost);
+        metrics.messages_out.add(written);
+        for (counter, count) in [
+            (&metrics.pushes, &outside.pushes),
+            (metrics.deliveries.of(DeliveryOutcome::Dropped), &outside.dropped),
+            (metrics.deliveries.of(DeliveryOutcome::Offline), &outside.offline),
+        ] {
+            // Mostly nothing: a look is cheaper than a swap.
+            if count.load(Ordering::Relaxed) > 0 {
+                counter.add(count.swap(0, Ordering::Relaxed));
+            }
+        }
+        metrics.outbox_messages.set(settlements.waiting_messages);
+        metrics.outbox_bytes.set(settlements.waiting_bytes);
         for latency_ns in settlements.latencies_ns.drain(..) {
             metrics.push_to_write.observe(latency_ns);
         }

@@ -11,7 +11,7 @@ pub mod wheel;
 pub use self::core::{Core, Ended};
 pub use accept::Acceptor;
 pub use envelope::{Envelope, Port, Stopping};
-pub use shared::{Clock, Settings, Shared};
+pub use shared::{Clock, Outside, Settings, Shared};
 
 use crate::connection::{Connection, Due, Moment, Phase, Stage};
 use crate::gateway::Gateway;
