@@ -480,9 +480,27 @@ fn page(core: &Core, routed: &Routed) -> Response {
 
 /// The counters, and which reactor this connection is on.
 fn stats(core: &Core) -> String {
-    let snapshot = core.shared.metrics.snapshot();
-    serde_json::json!({ "reactor": core.index, "reactors": core.shared.reactors(), "totals": snapshot })
-        .to_string()
+    /// The sums over the reactors; what several of them count is counted once in the `distinct_` fields.
+    #[derive(Serialize)]
+    struct Stats {
+        /// The reactor that this connection is on.
+        reactor: usize,
+        distinct_users: usize,
+        distinct_groups: usize,
+        distinct_tags: usize,
+        #[serde(flatten)]
+        snapshot: Snapshot,
+    }
+    let counts = core.shared.interest.counts();
+    let stats = Stats {
+        reactor: core.index,
+        distinct_users: counts.users,
+        distinct_groups: counts.groups,
+        distinct_tags: counts.tags,
+        snapshot: core.shared.metrics.snapshot(),
+    };
+    // Numbers and names of fields: nothing that JSON cannot hold.
+    serde_json::to_string(&stats).unwrap_or_default()
 }
 
 fn index() -> String {

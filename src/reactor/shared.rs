@@ -108,7 +108,7 @@ impl Settings {
                 default_ttl: config.delivery.ttl,
                 max_ttl: config.delivery.max_ttl,
                 max_page: limits.max_page,
-                max_selectors: 256,
+                max_selectors: limits.max_selectors,
                 max_batch_lines: limits.max_batch_lines,
             },
             backend_key: config.backend.key.as_ref().map(|key| key.expose().into()),

@@ -13,7 +13,9 @@ use crate::gateway::{Apps, Gateway, InvalidApps};
 use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
 use crate::metrics::Metrics;
-use crate::reactor::{Acceptor, Clock, Core, Envelope, Outside, Reactor, Settings, Shared, Stopping, WAKE_TOKEN};
+use crate::reactor::{
+    Acceptor, Clock, Core, Envelope, Outside, Reactor, Settings, Shared, Stopping, WAKE_TOKEN,
+};
 use log::{error, info};
 use mio::{Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
