@@ -5,14 +5,19 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::{process, thread};
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
-use log::LevelFilter;
+use log::{LevelFilter, info, warn};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use simplelog::{ColorChoice, ConfigBuilder, TermLogger, TerminalMode, WriteLogger};
 
+use super::banner::Banner;
 use super::error::CliError;
 use crate::config::{self, Config};
+use crate::{BindError, Relay, RunError, Server, Stopper};
 
 /// Run the server; flags win over the file.
 #[derive(Debug, Args)]
@@ -71,7 +76,7 @@ fn level_parser() -> impl TypedValueParser<Value = LevelFilter> {
 pub fn run(args: ServeArgs) -> Result<(), CliError> {
     let config = args.into_config()?;
     start_log(&config.log)?;
-    Ok(run_server(config)?)
+    run_server(config)
 }
 
 /// Why the server did not run.
@@ -84,8 +89,12 @@ pub enum ServeError {
         /// What the system said.
         error: io::Error,
     },
-    /// There is no server in this build.
-    Unimplemented,
+    /// The handlers of SIGTERM and SIGINT cannot be set.
+    Signals(io::Error),
+    /// The server could not start.
+    Bind(BindError),
+    /// The server ended without having been told to.
+    Run(RunError),
 }
 
 impl fmt::Display for ServeError {
@@ -94,7 +103,9 @@ impl fmt::Display for ServeError {
             Self::LogFile { path, error } => {
                 write!(f, "cannot open the log file {}: {error}", path.display())
             }
-            Self::Unimplemented => f.write_str("serving is unimplemented in this build"),
+            Self::Signals(error) => write!(f, "cannot listen for SIGTERM and SIGINT: {error}"),
+            Self::Bind(error) => error.fmt(f),
+            Self::Run(error) => error.fmt(f),
         }
     }
 }
@@ -102,8 +113,9 @@ impl fmt::Display for ServeError {
 impl std::error::Error for ServeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::LogFile { error, .. } => Some(error),
-            Self::Unimplemented => None,
+            Self::LogFile { error, .. } | Self::Signals(error) => Some(error),
+            Self::Bind(error) => Some(error),
+            Self::Run(error) => Some(error),
         }
     }
 }
@@ -131,8 +143,42 @@ fn start_log(log: &config::Log) -> Result<(), ServeError> {
     started.or(Ok(()))
 }
 
-fn run_server(_config: Config) -> Result<(), ServeError> {
-    Err(ServeError::Unimplemented)
+fn run_server(config: Config) -> Result<(), CliError> {
+    let with_key = config.backend.key.is_some();
+    // Before the ports are open: whoever sees the banner can stop the server.
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(ServeError::Signals)?;
+    let server = Server::bind(config).map_err(ServeError::Bind)?;
+    let banner = Banner {
+        clients: server.client_addr(),
+        backend: server.backend_addr(),
+        reactors: server.reactors(),
+        with_key,
+    };
+    super::print(&format!("{banner}\n"))?;
+    let (stopper, handle) = (server.stopper(), signals.handle());
+    let watcher = thread::spawn(move || stop_on_signal(&mut signals, &stopper));
+    let report = server.run(|_reactor| Box::new(Relay)).map_err(ServeError::Run);
+    handle.close();
+    // It has nothing left to wait for; a panic in it would have been printed.
+    let _ = watcher.join();
+    let report = report?;
+    info!("stopped: {} of {} sessions closed cleanly", report.closed_cleanly, report.sessions);
+    super::print(&format!(
+        "stopped: {} of {} sessions closed cleanly\n",
+        report.closed_cleanly, report.sessions
+    ))
+}
+
+/// The first signal stops the server in good order, a second one at once.
+fn stop_on_signal(signals: &mut Signals, stopper: &Stopper) {
+    let mut received = signals.forever();
+    let Some(signal) = received.next() else { return };
+    info!("signal {signal}: closing every session; a second signal ends the process at once");
+    stopper.stop();
+    if let Some(signal) = received.next() {
+        warn!("signal {signal}: ending at once");
+        process::exit(128 + signal);
+    }
 }
 
 #[cfg(test)]

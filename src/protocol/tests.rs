@@ -230,7 +230,7 @@ fn both_sides_may_close_at_once() {
     client.close(None, "", &mut to_server).unwrap();
     server.close(Some(CloseCode::GOING_AWAY), "", &mut to_client).unwrap();
     assert!(receive_all(&mut server, [&to_server[..]]).out.is_empty());
-    assert_eq!(receive_all(&mut client, [&to_client[..]]).out, []);
+    assert!(receive_all(&mut client, [&to_client[..]]).out.is_empty());
     assert!(server.is_closed() && client.is_closed());
 }
 
