@@ -173,8 +173,12 @@ impl Core {
                 Ok(progress) => {
                     count_written(connection, progress.written, self.shared.metrics.reactor(self.index));
                     connection.blocked = !progress.drained;
+                    let waits_for_room = connection.stage.is_paused();
                     if progress.drained {
                         self.free_outbox(slot);
+                        if waits_for_room {
+                            self.read_later(slot);
+                        }
                     }
                 }
                 Err(_) => return self.fail(slot),
