@@ -175,7 +175,7 @@ impl Connection {
             Phase::Closing | Phase::Finishing => Some((self.close_by_ms, Due::Close)),
             Phase::Open => self.next_due_open(id, silence),
         };
-        let expiry = self.outbox.as_ref().and_then(|outbox| outbox.next_deadline_ms());
+        let expiry = self.outbox.as_ref().and_then(|outbox| outbox.next_expiry_ms());
         let expiry = expiry.map(|deadline_ms| (deadline_ms, Due::Expiry));
         life.into_iter().chain(expiry).min_by_key(|(deadline_ms, _)| *deadline_ms)
     }
