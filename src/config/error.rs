@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::session::InvalidName;
 
@@ -119,6 +119,13 @@ pub enum ConfigError {
     },
     /// More apps than there are ids for.
     TooManyApps,
+}
+
+impl ConfigError {
+    /// The same, as found in the file at `path`.
+    pub fn in_file(self, path: &Path) -> Self {
+        Self::InFile { path: path.to_owned(), error: Box::new(self) }
+    }
 }
 
 impl fmt::Display for ConfigError {

@@ -27,7 +27,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text =
             fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
-        let in_file = |error| ConfigError::InFile { path: path.to_owned(), error: Box::new(error) };
+        let in_file = |error: ConfigError| error.in_file(path);
         let mut config = Self::from_toml(&text).map_err(in_file)?;
         config.read_secrets(path.parent().unwrap_or(Path::new(""))).map_err(in_file)?;
         Ok(config)

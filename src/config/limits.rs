@@ -41,6 +41,8 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// Payload of one push, in bytes. Default: 1 MiB less 16 bytes, so that it fits an outbox with its header.
     pub max_push_bytes: usize,
+    /// Sessions, users, groups and tags that one push may name. Default: 1,024.
+    pub max_selectors: usize,
     /// Lines of one batch. Default: 10,000.
     pub max_batch_lines: usize,
     /// Requests of one backend connection that wait for their answers. Default: 256.
@@ -108,6 +110,7 @@ impl Default for Limits {
             max_target_bytes: 8 * KIB,
             max_body_bytes: 16 * MIB,
             max_push_bytes: MIB - 16,
+            max_selectors: 1_024,
             max_batch_lines: 10_000,
             max_pipelined: 256,
             max_page: 1_000,

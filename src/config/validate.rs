@@ -171,7 +171,7 @@ impl Config {
 }
 
 impl Limits {
-    fn ranges(&self) -> [(&'static str, usize, u64, u64); 27] {
+    fn ranges(&self) -> [(&'static str, usize, u64, u64); 28] {
         const COUNT: u64 = 1 << 24;
         let connections = (Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
         let headers = HeadLimits::HEADERS_CEILING as u64;
@@ -186,6 +186,7 @@ impl Limits {
             ("limits.max_target_bytes", self.max_target_bytes, 64, 1024 * KIB),
             ("limits.max_body_bytes", self.max_body_bytes, 1, GIB),
             ("limits.max_push_bytes", self.max_push_bytes, 1, GIB),
+            ("limits.max_selectors", self.max_selectors, 1, COUNT),
             ("limits.max_batch_lines", self.max_batch_lines, 1, COUNT),
             ("limits.max_pipelined", self.max_pipelined, 1, COUNT),
             ("limits.max_page", self.max_page, 1, COUNT),

@@ -3,27 +3,27 @@
 
 use std::collections::VecDeque;
 
-/// A queue of answers; `W` is what is remembered about a question until its answer is there.
+/// A queue of answers `A`; `W` is what is remembered about a question until its answer is there.
 #[derive(Debug)]
-pub struct Lane<W> {
+pub struct Lane<W, A = Vec<u8>> {
     /// The sequence number of the first entry.
     first: u64,
-    entries: VecDeque<Entry<W>>,
+    entries: VecDeque<Entry<W, A>>,
 }
 
 #[derive(Debug)]
-enum Entry<W> {
+enum Entry<W, A> {
     Waiting(W),
-    Ready(Vec<u8>),
+    Ready(A),
 }
 
-impl<W> Default for Lane<W> {
+impl<W, A> Default for Lane<W, A> {
     fn default() -> Self {
         Self { first: 0, entries: VecDeque::new() }
     }
 }
 
-impl<W> Lane<W> {
+impl<W, A> Lane<W, A> {
     /// A place for the answer to a question, after all others.
     pub fn open(&mut self, waiting: W) -> u64 {
         self.entries.push_back(Entry::Waiting(waiting));
@@ -32,7 +32,7 @@ impl<W> Lane<W> {
 
     /// The answer to question `sequence`, written by `render` from what was remembered. Nothing happens where the place
     /// has been filled already.
-    pub fn fill(&mut self, sequence: u64, render: impl FnOnce(&W) -> Vec<u8>) {
+    pub fn fill(&mut self, sequence: u64, render: impl FnOnce(&W) -> A) {
         let index = sequence.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         if let Some(entry) = index.and_then(|index| self.entries.get_mut(index))
             && let Entry::Waiting(waiting) = entry
@@ -42,7 +42,7 @@ impl<W> Lane<W> {
     }
 
     /// The first answer, if it is ready.
-    pub fn take_ready(&mut self) -> Option<Vec<u8>> {
+    pub fn take_ready(&mut self) -> Option<A> {
         if !matches!(self.entries.front(), Some(Entry::Ready(_))) {
             return None;
         }

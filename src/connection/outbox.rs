@@ -107,12 +107,18 @@ pub struct Settlements {
     pub closed: u64,
     /// Nanoseconds from the acceptance of a push to its write, one for each message written since the last look.
     pub latencies_ns: Vec<u64>,
+    /// Items that wait, in all outboxes of the reactor.
+    pub waiting_messages: u64,
+    /// Their bytes, those that are partly on the wire counted whole.
+    pub waiting_bytes: u64,
     /// Pushes whose receipt waits for the socket, and of which no outbox here holds any more.
     pub finished: Vec<Arc<Push>>,
 }
 
 impl Settlements {
     fn settle(&mut self, item: Item, fate: Fate, now_ns: u64) {
+        self.waiting_messages -= 1;
+        self.waiting_bytes -= item.bytes().len() as u64;
         let Item::Shared(local) = item else { return };
         match fate {
             Fate::Written => {
@@ -219,25 +225,32 @@ impl Outbox {
             }
             return Offered::Dropped;
         }
-        self.admit(&item);
+        self.admit(&item, settlements);
         self.lane(item.class()).push_back(item);
         Offered::Queued
     }
 
     /// Queues a control frame before every message that is not on the wire (RFC 6455 §5.5 lets it).
-    pub fn offer_control(&mut self, bytes: Box<[u8]>, limits: OutboxLimits) -> Result<(), Box<[u8]>> {
+    pub fn offer_control(
+        &mut self,
+        bytes: Box<[u8]>,
+        limits: OutboxLimits,
+        settlements: &mut Settlements,
+    ) -> Result<(), Box<[u8]>> {
         if self.bytes + bytes.len() > limits.bytes || self.messages() >= limits.messages {
             return Err(bytes);
         }
-        self.bytes += bytes.len();
-        self.urgent.push_back(Item::Owned(bytes));
+        let item = Item::Owned(bytes);
+        self.admit(&item, settlements);
+        self.urgent.push_back(item);
         Ok(())
     }
 
     /// Queues bytes of the connection's own behind everything, whatever the bounds: for the last frame or answer.
-    pub fn append(&mut self, bytes: Box<[u8]>) {
-        self.bytes += bytes.len();
-        self.normal.push_back(Item::Owned(bytes));
+    pub fn append(&mut self, bytes: Box<[u8]>, settlements: &mut Settlements) {
+        let item = Item::Owned(bytes);
+        self.admit(&item, settlements);
+        self.normal.push_back(item);
     }
 
     /// Takes out what has expired by `now_ms`, wherever it waits.
@@ -317,7 +330,9 @@ impl Outbox {
             || (self.messages() < limits.messages && self.bytes + item.bytes().len() <= limits.bytes)
     }
 
-    fn admit(&mut self, item: &Item) {
+    fn admit(&mut self, item: &Item, settlements: &mut Settlements) {
+        settlements.waiting_messages += 1;
+        settlements.waiting_bytes += item.bytes().len() as u64;
         if let Item::Shared(local) = item
             && local.waits_for_the_socket()
         {
@@ -345,7 +360,7 @@ impl Outbox {
         let same_lane = (class == Class::Urgent) == (item.class() == Class::Urgent);
         let older_len = self.lane(class)[index].bytes().len();
         let (older, homeless) = if same_lane && self.bytes - older_len + item.bytes().len() <= limits.bytes {
-            self.admit(&item);
+            self.admit(&item, settlements);
             (Some(std::mem::replace(&mut self.lane(class)[index], item)), None)
         } else {
             (self.lane(class).remove(index), Some(item))

@@ -11,11 +11,13 @@ use super::{Gateway, backend_key, render};
 use crate::connection::{Lane, Phase, Stage};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::http::{self, BodyReader, HeadScanner, Request, Response};
+use crate::metrics::{Snapshot, StatusClass};
 use crate::protocol::WebSocket;
 use crate::protocol::handshake::{check_upgrade, write_accept};
 use crate::reactor::Core;
 use crate::session::{AppId, SessionId};
 use log::debug;
+use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -36,7 +38,7 @@ pub struct Backend {
     /// The body of that request, as far as it has come.
     body: Vec<u8>,
     /// Answers in the order of their requests.
-    lane: Lane<Waiting>,
+    lane: Lane<Waiting, Answer>,
     /// The request that has to be done before the next one starts.
     barrier: Option<u64>,
     /// The batch that is being worked off: nothing else is, meanwhile.
@@ -59,6 +61,13 @@ struct Reading {
 struct Waiting {
     keep_alive: bool,
     head_only: bool,
+}
+
+/// A whole response.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -164,10 +173,10 @@ impl Backend {
 }
 
 impl Waiting {
-    fn render(self, response: &Response) -> Vec<u8> {
+    fn render(self, response: &Response) -> Answer {
         let mut bytes = Vec::new();
         response.write(self.keep_alive, self.head_only, &mut bytes);
-        bytes
+        Answer { status: response.status(), bytes }
     }
 }
 
@@ -271,7 +280,8 @@ impl Gateway {
         let resumed = was_paused && !backend.paused;
         let mut answers = Vec::new();
         while let Some(answer) = backend.lane.take_ready() {
-            answers.extend_from_slice(&answer);
+            core.metrics().http_requests.of(StatusClass::from_status(answer.status)).add(1);
+            answers.extend_from_slice(&answer.bytes);
         }
         let over = backend.last && backend.is_idle();
         // What waited for the lane to empty may start now.
@@ -352,7 +362,7 @@ impl Gateway {
             Routed::Link { app } => match link_upgrade(core, &request) {
                 Ok(accept) => {
                     let sequence = backend.lane.open(waiting);
-                    backend.lane.fill(sequence, |_| accept);
+                    backend.lane.fill(sequence, |_| Answer { status: 101, bytes: accept });
                     return Handled::Upgraded(app);
                 }
                 Err(response) => backend.respond(waiting, &response),
@@ -470,9 +480,27 @@ fn page(core: &Core, routed: &Routed) -> Response {
 
 /// The counters, and which reactor this connection is on.
 fn stats(core: &Core) -> String {
-    let snapshot = core.shared.metrics.snapshot();
-    serde_json::json!({ "reactor": core.index, "reactors": core.shared.reactors(), "totals": snapshot })
-        .to_string()
+    /// The sums over the reactors; what several of them count is counted once in the `distinct_` fields.
+    #[derive(Serialize)]
+    struct Stats {
+        /// The reactor that this connection is on.
+        reactor: usize,
+        distinct_users: usize,
+        distinct_groups: usize,
+        distinct_tags: usize,
+        #[serde(flatten)]
+        snapshot: Snapshot,
+    }
+    let counts = core.shared.interest.counts();
+    let stats = Stats {
+        reactor: core.index,
+        distinct_users: counts.users,
+        distinct_groups: counts.groups,
+        distinct_tags: counts.tags,
+        snapshot: core.shared.metrics.snapshot(),
+    };
+    // Numbers and names of fields: nothing that JSON cannot hold.
+    serde_json::to_string(&stats).unwrap_or_default()
 }
 
 fn index() -> String {

@@ -5,7 +5,7 @@ use super::execute::{Finished, is_barrier};
 use super::link_json::{self, RequestId};
 use super::{Gateway, render};
 use crate::connection::{Item, Lane, Phase, Stage};
-use crate::dispatch::{CommandError, Outcome};
+use crate::dispatch::Command;
 use crate::protocol::{CloseCode, Event, Input, OpCode, WebSocket, encode_frame};
 use crate::reactor::Core;
 use crate::session::{AppId, SessionId};
@@ -153,7 +153,7 @@ impl Gateway {
             Ok(parsed) => {
                 let app = parsed.app.unwrap_or(link.app);
                 let barrier = is_barrier(&parsed.command);
-                link.listens |= matches!(parsed.command, crate::dispatch::Command::Listen(_));
+                link.listens |= matches!(parsed.command, Command::Listen(_));
                 let sequence = link.lane.open(parsed.id);
                 match self.execute(core, id, sequence, app, parsed.command) {
                     Some(finished) => link.fill(sequence, &finished),
@@ -163,10 +163,9 @@ impl Gateway {
             }
             Err(refused) => {
                 let sequence = link.lane.open(refused.id);
-                let error: CommandError = refused.error;
                 link.lane.fill(sequence, |id| {
                     let mut json = String::new();
-                    render::reply(&mut json, id.as_ref(), None, &Outcome::Refused(error));
+                    render::reply_error(&mut json, id.as_ref(), &refused.error);
                     encode_frame(OpCode::Text, json.as_bytes())
                 });
             }

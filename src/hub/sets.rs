@@ -140,7 +140,7 @@ impl Sets {
     /// The set gets another key of the same kind, which no set has; returns the one that it had.
     pub(super) fn rename(&mut self, number: u32, key: Key) -> Key {
         let old = std::mem::replace(&mut self.slab[number as usize].key, key);
-
+        unlist(&mut self.index, self.seed.hash_one(old.borrowed()), number);
         let hash = self.seed.hash_one(self.slab[number as usize].key.borrowed());
         self.index.insert_unique(hash, number, hasher(&self.slab, &self.seed));
         old

@@ -2,16 +2,19 @@
 //! reap. Knows nothing of HTTP paths and JSON: it hands bytes and events to the gateway, and values back to the core.
 
 mod accept;
+mod closing;
 mod core;
+mod delivery;
 mod envelope;
 mod read;
 mod shared;
 pub mod wheel;
+mod writing;
 
 pub use self::core::{Core, Ended};
 pub use accept::Acceptor;
 pub use envelope::{Envelope, Port, Stopping};
-pub use shared::{Clock, Settings, Shared};
+pub use shared::{Clock, Outside, Settings, Shared};
 
 use crate::connection::{Connection, Due, Moment, Phase, Stage};
 use crate::gateway::Gateway;
@@ -327,7 +330,7 @@ impl Reactor {
     fn is_stopped(&self) -> bool {
         match self.stop {
             Stop::No => false,
-            Stop::Draining { by_ms } => self.core.connections.len() == 0 || self.core.now.ms >= by_ms,
+            Stop::Draining { by_ms } => self.core.connections.is_empty() || self.core.now.ms >= by_ms,
         }
     }
 

@@ -112,8 +112,7 @@ impl Reactor {
         let Self { core, gateway, buffer, .. } = self;
         let mut input = Input::new(&mut buffer[range]);
         core.answering = Some(slot);
-        loop {
-            let Some(connection) = core.connections.slot_mut(slot) else { break };
+        while let Some(connection) = core.connections.slot_mut(slot) {
             if matches!(connection.phase, Phase::Finishing | Phase::Doomed) {
                 break;
             }

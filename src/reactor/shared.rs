@@ -108,7 +108,7 @@ impl Settings {
                 default_ttl: config.delivery.ttl,
                 max_ttl: config.delivery.max_ttl,
                 max_page: limits.max_page,
-                max_selectors: 256,
+                max_selectors: limits.max_selectors,
                 max_batch_lines: limits.max_batch_lines,
             },
             backend_key: config.backend.key.as_ref().map(|key| key.expose().into()),
@@ -124,6 +124,17 @@ pub struct Load {
     pub clients: AtomicUsize,
     /// On the backend port.
     pub backends: AtomicUsize,
+}
+
+/// Counts of threads that are no reactors, and so have no counters of their own.
+#[derive(Debug, Default)]
+pub struct Outside {
+    /// Pushes.
+    pub pushes: AtomicU64,
+    /// Messages that found no room in a mailbox.
+    pub dropped: AtomicU64,
+    /// Named sessions and users that were not there.
+    pub offline: AtomicU64,
 }
 
 /// See the module.
@@ -142,8 +153,8 @@ pub struct Shared {
     pub loads: Box<[CachePadded<Load>]>,
     /// The way in for threads that are no reactors.
     pub handle: Handle<Envelope>,
-    /// Messages that threads which are no reactors could not post; the next reactor that turns counts them.
-    pub lost_outside: AtomicU64,
+    /// What other threads have to count; the next reactor that turns does it for them.
+    pub outside: Outside,
     /// Set when the server stops: no new sessions.
     pub draining: AtomicBool,
 }

@@ -103,11 +103,13 @@ impl<K: Copy> Wheel<K> {
     }
 
     /// Keys armed and not fired.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether nothing is armed.
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

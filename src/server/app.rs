@@ -236,7 +236,9 @@ impl<'a> Session<'a> {
         let Some(connection) = self.core.connections.slot_mut(self.slot) else { return false };
         match &mut connection.stage {
             Stage::Player(player) if connection.phase == Phase::Open => {
-                send(&mut player.websocket, &mut self.core.answer)
+                let sent = send(&mut player.websocket, &mut self.core.answer);
+                self.core.metrics().messages_out.add(u64::from(sent));
+                sent
             }
             _ => false,
         }

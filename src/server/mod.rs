@@ -13,7 +13,9 @@ use crate::gateway::{Apps, Gateway, InvalidApps};
 use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
 use crate::metrics::Metrics;
-use crate::reactor::{Acceptor, Clock, Core, Envelope, Reactor, Settings, Shared, Stopping, WAKE_TOKEN};
+use crate::reactor::{
+    Acceptor, Clock, Core, Envelope, Outside, Reactor, Settings, Shared, Stopping, WAKE_TOKEN,
+};
 use log::{error, info};
 use mio::{Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -176,7 +178,7 @@ impl Server {
             clock: Clock::start(),
             loads: (0..reactors).map(|_| Default::default()).collect(),
             handle: senders.handle(),
-            lost_outside: 0.into(),
+            outside: Outside::default(),
             draining: false.into(),
             settings: Settings::new(config),
         });

@@ -161,15 +161,19 @@ impl Pusher {
             push.add_part();
             if self.shared.handle.post(reactor, Envelope::Push(Arc::clone(&push))).is_err() {
                 push.count_fate(Fate::Dropped, 1);
-                self.shared.lost_outside.fetch_add(1, Ordering::Relaxed);
+                self.shared.outside.dropped.fetch_add(1, Ordering::Relaxed);
                 push.finish_part();
             }
         }
-        if push.finish_part()
-            && let Origin::Receipt(sender) = &push.origin
-        {
+        self.shared.outside.pushes.fetch_add(1, Ordering::Relaxed);
+        if !push.finish_part() {
+            return;
+        }
+        let receipt = push.receipt();
+        self.shared.outside.offline.fetch_add(u64::from(receipt.offline), Ordering::Relaxed);
+        if let Origin::Receipt(sender) = &push.origin {
             // The receiver is waiting: it is in the caller's own frame.
-            let _ = sender.send(push.receipt());
+            let _ = sender.send(receipt);
         }
     }
 }
