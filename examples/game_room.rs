@@ -87,7 +87,9 @@ enum Move {
 enum FromPage {
     Move(Move),
     /// Sent back at once: the page measures the time that takes.
-    Ping { ping: f64 },
+    Ping {
+        ping: f64,
+    },
 }
 
 /// Where sessions come in: one a reactor. It owns nothing of the game and waits for nothing.
