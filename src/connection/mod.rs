@@ -46,6 +46,17 @@ pub enum Stage {
     Discard,
 }
 
+impl Stage {
+    /// Whether it is not to be read for now: answers have to leave, or a command has to be done, first.
+    pub fn is_paused(&self) -> bool {
+        match self {
+            Self::Backend(backend) => backend.is_paused(),
+            Self::Link(link) => link.is_paused(),
+            Self::Head(_) | Self::Player(_) | Self::Echo(_) | Self::Discard => false,
+        }
+    }
+}
+
 /// The bytes' side of a session; its names are in the hub, under the same slot.
 #[derive(Debug)]
 pub struct Player {
@@ -164,7 +175,7 @@ impl Connection {
             Phase::Closing | Phase::Finishing => Some((self.close_by_ms, Due::Close)),
             Phase::Open => self.next_due_open(id, silence),
         };
-        let expiry = self.outbox.as_ref().and_then(|outbox| outbox.next_deadline_ms());
+        let expiry = self.outbox.as_ref().and_then(|outbox| outbox.next_expiry_ms());
         let expiry = expiry.map(|deadline_ms| (deadline_ms, Due::Expiry));
         life.into_iter().chain(expiry).min_by_key(|(deadline_ms, _)| *deadline_ms)
     }
