@@ -4,5 +4,7 @@
 
 mod accepting;
 mod delivery;
+mod group_move;
 mod smoke;
+mod stop;
 mod support;
