@@ -91,7 +91,7 @@ fn a_server_that_stops_takes_nobody_in() {
     server.signal(Signal::TERM);
     assert!(players.iter().any(|player| player.id.worker() == 0));
     players.into_iter().for_each(assert_going_away);
-    let refused = server.try_player("user=late");
+    let refused = server.try_player("/ws?user=late");
     assert!(
         matches!(refused, Err(Refusal::Io(_)) | Err(Refusal::Http { status: 503, .. })),
         "{:?}",
