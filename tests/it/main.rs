@@ -5,6 +5,7 @@
 mod accepting;
 mod delivery;
 mod group_move;
+mod idle;
 mod links;
 mod smoke;
 mod stop;
