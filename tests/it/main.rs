@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 
 mod accepting;
+mod churn;
 mod delivery;
 mod group_move;
 mod idle;
