@@ -88,13 +88,23 @@ impl Life {
         self.spans.iter().any(|span| span.name == name && span.to == NEVER)
     }
 
+    fn is_dying(&self) -> bool {
+        self.ended != NEVER
+    }
+
+    /// Who is dying gets the name perhaps, if its end was not seen before.
     fn gain(&mut self, name: Name, when: (u64, u64)) {
         if !self.has(name) {
-            self.spans.push(Span { name, from: when, to: NEVER });
+            let surely_from = if self.is_dying() { u64::MAX } else { when.1 };
+            self.spans.push(Span { name, from: (when.0, surely_from), to: NEVER });
         }
     }
 
+    /// Who is dying loses it perhaps.
     fn lose(&mut self, name: Name, when: (u64, u64)) {
+        if self.is_dying() {
+            return;
+        }
         for span in self.spans.iter_mut().filter(|span| span.name == name && span.to == NEVER) {
             span.to = when;
         }
@@ -196,13 +206,15 @@ struct Churner<'a> {
     lives: Vec<Life>,
     /// Of these, the live ones.
     live: Vec<usize>,
+    /// And those of which the server may not have seen yet that they are gone.
+    dying: Vec<usize>,
 }
 
 impl<'a> Churner<'a> {
     fn new(number: usize, world: &'a World) -> Self {
         let (backend, link) = (world.ports.backend(), world.ports.link());
         let random = Random::new(SEED + number as u64);
-        Self { number, world, backend, link, random, lives: Vec::new(), live: Vec::new() }
+        Self { number, world, backend, link, random, lives: Vec::new(), live: Vec::new(), dying: Vec::new() }
     }
 
     fn run(mut self) -> Vec<Life> {
@@ -257,8 +269,13 @@ impl<'a> Churner<'a> {
         self.timed(|churner| churner.link.command(command)["sessions"].as_u64().unwrap())
     }
 
-    fn members(&self, name: Name) -> Vec<usize> {
-        self.live.iter().copied().filter(|life| self.lives[*life].has(name)).collect()
+    /// The live ones with the name, and all with it: some of the dying may be treated alike.
+    fn members(&self, name: Name) -> (usize, Vec<usize>) {
+        let has = |life: &usize| self.lives[*life].has(name);
+        let mut members: Vec<usize> = self.live.iter().copied().filter(has).collect();
+        let live = members.len();
+        members.extend(self.dying.iter().copied().filter(has));
+        (live, members)
     }
 
     fn connect(&mut self) {
@@ -302,6 +319,7 @@ impl<'a> Churner<'a> {
         let dying = &mut self.lives[life];
         let surely_until = if end.is_some() { asked } else { 0 };
         (dying.ended, dying.end) = ((surely_until, u64::MAX), end);
+        self.dying.push(life);
     }
 
     fn join_or_leave(&mut self) {
@@ -325,14 +343,13 @@ impl<'a> Churner<'a> {
         }
     }
 
-    /// All of a user's sessions. Some that are dying may be changed too: they are not counted on.
     fn join_or_leave_user(&mut self) {
         let (user, group, joins) = (self.random_user(), self.random_group(), self.random.chance(60));
-        let sessions = self.members(user);
+        let (live, sessions) = self.members(user);
         let method = if joins { "POST" } else { "DELETE" };
         let target = format!("/v1/groups/{}/members?user={}", group.text(), user.text());
         let (when, count) = self.change(method, target);
-        let changed = sessions.iter().filter(|life| self.lives[**life].has(group) != joins).count();
+        let changed = sessions[..live].iter().filter(|life| self.lives[**life].has(group) != joins).count();
         assert!(count >= changed as u64, "{count} of {changed}");
         for life in sessions {
             match joins {
@@ -369,12 +386,12 @@ impl<'a> Churner<'a> {
 
     fn move_group(&mut self) {
         let (from, to) = (self.random_group(), self.random_group());
-        let members = self.members(from);
+        let (live, members) = self.members(from);
         let (when, count) = self.command(json!({"op": "move", "group": from.text(), "to": to.text()}));
         if from == to {
             return;
         }
-        assert!(count >= members.len() as u64);
+        assert!(count >= live as u64);
         for life in members {
             self.lives[life].gain(to, when);
             self.lives[life].lose(from, when);
@@ -384,7 +401,7 @@ impl<'a> Churner<'a> {
     fn destroy_group(&mut self) {
         let group = self.random_group();
         let (when, _) = self.change("DELETE", format!("/v1/groups/{}", group.text()));
-        for life in self.members(group) {
+        for life in self.members(group).1 {
             self.lives[life].lose(group, when);
         }
     }
@@ -403,9 +420,10 @@ impl<'a> Churner<'a> {
 
     fn kick_user(&mut self) {
         let user = self.random_user();
-        let sessions = self.members(user);
+        let (live, mut sessions) = self.members(user);
         let (when, count) = self.command(json!({"op": "kick", "user": user.text()}));
-        assert!(count >= sessions.len() as u64);
+        assert!(count >= live as u64);
+        sessions.truncate(live);
         self.live.retain(|life| !sessions.contains(life));
         for life in sessions {
             self.kicked(life, when, kicked_as_user());
