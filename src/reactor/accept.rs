@@ -13,18 +13,23 @@ use std::sync::atomic::Ordering;
 /// How long accepting pauses when the process or the machine is out of descriptors or memory.
 const PAUSE_MS: u64 = 100;
 
+/// How long a warning about that stands for all that follow.
+const QUIET_MS: u64 = 10_000;
+
 /// The two listeners, and what keeps them from being read.
 pub struct Acceptor {
     client: TcpListener,
     backend: TcpListener,
     /// Set while accepting pauses; with edge triggering nobody else would remind us.
     resume_at_ms: Option<u64>,
+    /// No further warning before this time: a pause that lasts is one event, not ten a second.
+    quiet_until_ms: u64,
 }
 
 impl Acceptor {
     /// Listeners that are bound and non-blocking.
     pub fn new(client: TcpListener, backend: TcpListener) -> Self {
-        Self { client, backend, resume_at_ms: None }
+        Self { client, backend, resume_at_ms: None, quiet_until_ms: 0 }
     }
 
     /// When a pause is over.
@@ -75,10 +80,15 @@ impl Reactor {
 
     fn pause(&mut self, error: &io::Error) {
         self.core.metrics().accept_errors.add(1);
-        warn!(
-            "accepting pauses for {PAUSE_MS} ms: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions"
-        );
         self.pause_for(PAUSE_MS);
+        let now_ms = self.core.now.ms;
+        if let Some(acceptor) = self.acceptor.as_mut().filter(|acceptor| acceptor.quiet_until_ms <= now_ms) {
+            acceptor.quiet_until_ms = now_ms + QUIET_MS;
+            warn!(
+                "accepting pauses: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions. \
+                 Open sessions go on"
+            );
+        }
     }
 
     fn pause_for(&mut self, ms: u64) {
