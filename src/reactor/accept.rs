@@ -16,51 +16,60 @@ const PAUSE_MS: u64 = 100;
 /// How long a warning about that stands for all that follow.
 const QUIET_MS: u64 = 10_000;
 
-/// The two listeners, and what keeps them from being read.
+/// The two listeners.
 pub struct Acceptor {
-    client: TcpListener,
-    backend: TcpListener,
-    /// Set while accepting pauses; with edge triggering nobody else would remind us.
-    resume_at_ms: Option<u64>,
+    client: Listening,
+    backend: Listening,
     /// No further warning before this time: a pause that lasts is one event, not ten a second.
     quiet_until_ms: u64,
+}
+
+/// A listener, and what keeps it from being read.
+struct Listening {
+    listener: TcpListener,
+    /// Set while it may hold connections that no event will report: the edge has been used up.
+    resume_at_ms: Option<u64>,
 }
 
 impl Acceptor {
     /// Listeners that are bound and non-blocking.
     pub fn new(client: TcpListener, backend: TcpListener) -> Self {
-        Self { client, backend, resume_at_ms: None, quiet_until_ms: 0 }
+        let listening = |listener| Listening { listener, resume_at_ms: None };
+        Self { client: listening(client), backend: listening(backend), quiet_until_ms: 0 }
     }
 
-    /// When a pause is over.
+    /// When the first pause is over.
     pub fn resume_at_ms(&self) -> Option<u64> {
-        self.resume_at_ms
+        [self.client.resume_at_ms, self.backend.resume_at_ms].into_iter().flatten().min()
     }
 
     pub(super) fn register(&mut self, registry: &Registry, client: Token, backend: Token) -> io::Result<()> {
-        registry.register(&mut self.client, client, Interest::READABLE)?;
-        registry.register(&mut self.backend, backend, Interest::READABLE)
+        registry.register(&mut self.client.listener, client, Interest::READABLE)?;
+        registry.register(&mut self.backend.listener, backend, Interest::READABLE)
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) {
         // They are closed right after, which does the same.
-        let _ = registry.deregister(&mut self.client);
-        let _ = registry.deregister(&mut self.backend);
+        let _ = registry.deregister(&mut self.client.listener);
+        let _ = registry.deregister(&mut self.backend.listener);
+    }
+
+    fn of(&mut self, port: Port) -> &mut Listening {
+        match port {
+            Port::Client => &mut self.client,
+            Port::Backend => &mut self.backend,
+        }
     }
 }
 
 impl Reactor {
     /// Accepts what waits on `port`, up to the bound of a turn.
     pub(super) fn accept(&mut self, port: Port) {
-        let Some(acceptor) = &mut self.acceptor else { return };
-        acceptor.resume_at_ms = None;
         for _ in 0..self.core.shared.settings.config.limits.turn_accepts {
-            let Some(acceptor) = &self.acceptor else { return };
-            let listener = match port {
-                Port::Client => &acceptor.client,
-                Port::Backend => &acceptor.backend,
-            };
-            match listener.accept() {
+            let Some(acceptor) = &mut self.acceptor else { return };
+            let listening = acceptor.of(port);
+            listening.resume_at_ms = None;
+            match listening.listener.accept() {
                 Ok((stream, _)) => self.hand_over(stream, port),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // The peer was gone before we came, or a signal came: the next one is not concerned.
@@ -71,16 +80,26 @@ impl Reactor {
                             | io::ErrorKind::ConnectionReset
                             | io::ErrorKind::Interrupted
                     ) => {}
-                Err(error) => return self.pause(&error),
+                Err(error) => return self.pause(port, &error),
             }
         }
         // More may wait, and the edge has been used up.
-        self.pause_for(0);
+        self.pause_for(port, 0);
     }
 
-    fn pause(&mut self, error: &io::Error) {
+    /// Accepts again on the ports whose pause is over.
+    pub(super) fn resume_accepting(&mut self) {
+        for port in [Port::Client, Port::Backend] {
+            let resume_at_ms = self.acceptor.as_mut().and_then(|acceptor| acceptor.of(port).resume_at_ms);
+            if resume_at_ms.is_some_and(|at_ms| at_ms <= self.core.now.ms) {
+                self.accept(port);
+            }
+        }
+    }
+
+    fn pause(&mut self, port: Port, error: &io::Error) {
         self.core.metrics().accept_errors.add(1);
-        self.pause_for(PAUSE_MS);
+        self.pause_for(port, PAUSE_MS);
         let now_ms = self.core.now.ms;
         if let Some(acceptor) = self.acceptor.as_mut().filter(|acceptor| acceptor.quiet_until_ms <= now_ms) {
             acceptor.quiet_until_ms = now_ms + QUIET_MS;
@@ -91,10 +110,10 @@ impl Reactor {
         }
     }
 
-    fn pause_for(&mut self, ms: u64) {
+    fn pause_for(&mut self, port: Port, ms: u64) {
         let now_ms = self.core.now.ms;
         if let Some(acceptor) = &mut self.acceptor {
-            acceptor.resume_at_ms = Some(now_ms + ms);
+            acceptor.of(port).resume_at_ms = Some(now_ms + ms);
         }
     }
 

@@ -232,10 +232,7 @@ impl Reactor {
             self.core.arm(slot);
         }
         self.due = due;
-        if self.acceptor.as_ref().and_then(Acceptor::resume_at_ms).is_some_and(|at| at <= self.core.now.ms) {
-            self.accept(Port::Client);
-            self.accept(Port::Backend);
-        }
+        self.resume_accepting();
     }
 
     fn wake_peers(&mut self) {

@@ -2,5 +2,7 @@
 //! One binary: it links once.
 #![cfg(feature = "cli")]
 
+mod accepting;
+mod delivery;
 mod smoke;
 mod support;
