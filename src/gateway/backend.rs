@@ -43,9 +43,11 @@ pub struct Backend {
     barrier: Option<u64>,
     /// The batch that is being worked off: nothing else is, meanwhile.
     batch: Option<Box<Batch>>,
+    /// A whole request waits until every earlier one has been answered.
+    deferred: bool,
     /// Nothing is read until a request is done or the outbox has drained.
     paused: bool,
-    /// No more requests: the connection ends with the last answer.
+    /// No more requests: the connection ends with the last answer, and what comes meanwhile is thrown away.
     last: bool,
 }
 
@@ -62,6 +64,9 @@ struct Waiting {
     keep_alive: bool,
     head_only: bool,
 }
+
+/// The answer after which the connection ends.
+const LAST: Waiting = Waiting { keep_alive: false, head_only: false };
 
 /// A whole response.
 #[derive(Debug)]
@@ -87,6 +92,8 @@ enum Step {
     More(bool),
     /// Head and body are whole.
     Whole(usize),
+    /// There is a body to come from somebody who has not shown the key.
+    Unauthorized,
     /// It cannot be read on.
     Bad(u16, String),
 }
@@ -131,6 +138,12 @@ impl Backend {
         self.barrier.is_none() && self.batch.is_none() && !self.last && self.lane.len() < most
     }
 
+    /// The client waits with its body to be told to send it; it is told so behind the answers to its earlier requests.
+    fn say_continue(&mut self) {
+        let sequence = self.lane.open(LAST);
+        self.lane.fill(sequence, |_| Answer { status: 100, bytes: http::CONTINUE.to_vec() });
+    }
+
     fn respond(&mut self, waiting: Waiting, response: &Response) {
         let sequence = self.lane.open(waiting);
         self.lane.fill(sequence, |waiting| waiting.render(response));
@@ -151,7 +164,15 @@ impl Backend {
                 Ok(request) => request,
                 Err(error) => return Step::Bad(error.status(), error.to_string()),
             };
+            let shown = request.header("authorization");
             match BodyReader::new(request.body(), settings.config.limits.max_body_bytes) {
+                // Nothing is held for somebody who may not ask: the body would have to be read first.
+                Ok(body)
+                    if !body.is_done()
+                        && !backend_key::authorized(shown, settings.backend_key.as_deref()) =>
+                {
+                    return Step::Unauthorized;
+                }
                 Ok(body) => self.reading = Some(Reading { head_length, body }),
                 Err(error) => return Step::Bad(error.status(), error.to_string()),
             }
@@ -193,14 +214,19 @@ enum Handled {
 impl Gateway {
     /// Bytes from an HTTP connection.
     pub fn backend_input(&mut self, core: &mut Core, slot: u32, input: &[u8]) {
-        if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage) {
+        let Some(connection) = core.connection(slot) else { return };
+        if let Stage::Backend(backend) = &mut connection.stage
+            && connection.phase == Phase::Open
+            && !backend.last
+        {
             backend.input.extend_from_slice(input);
+            self.run_backend(core, slot);
         }
-        self.run_backend(core, slot);
     }
 
     /// The peer has ended its side: the answers that are due still go out.
     pub fn backend_ended(&mut self, core: &mut Core, slot: u32) {
+        // It is not read while a request waits to be handled: what is left of the input is no whole one.
         if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage) {
             backend.take_no_more();
         }
@@ -209,14 +235,11 @@ impl Gateway {
 
     /// Handles what has been read of an HTTP connection as far as it may go, and sends the answers that are ready.
     pub fn run_backend(&mut self, core: &mut Core, slot: u32) {
-        let most = core.shared.settings.config.limits.max_pipelined;
         let Some(id) = core.connections.id_of(slot) else { return };
-        let outbox_bytes = core.shared.settings.outbox.bytes;
         let Some(connection) = core.connection(slot) else { return };
         if connection.phase != Phase::Open {
             return;
         }
-        let behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > outbox_bytes);
         // While it is worked on, nobody else may find it: the core can be used freely.
         let mut backend = match std::mem::replace(&mut connection.stage, Stage::Discard) {
             Stage::Backend(backend) => backend,
@@ -226,88 +249,82 @@ impl Gateway {
             }
         };
         self.run_batch(core, id, &mut backend);
+        let most = core.shared.settings.config.limits.max_pipelined;
         let mut input = std::mem::take(&mut backend.input);
         let mut start = 0;
         let mut upgraded = None;
-        while upgraded.is_none() && !behind && backend.may_go_on(most) && start < input.len() {
-            match backend.step(&mut input, start, core) {
+        let mut behind = is_behind(core, slot);
+        while !behind && backend.may_go_on(most) {
+            let ran_dry = self.run_requests(core, id, &mut backend, &mut input, &mut start, &mut upgraded);
+            send_answers(core, slot, &mut backend);
+            behind = is_behind(core, slot);
+            if ran_dry {
+                break;
+            }
+        }
+        send_answers(core, slot, &mut backend);
+        input.drain(..start);
+        if !backend.last {
+            backend.input = input;
+        }
+        put_back(core, slot, backend, upgraded, behind);
+        if upgraded.is_some() {
+            self.run_link(core, slot);
+        }
+    }
+
+    /// Handles requests until as many wait for their answers as may (then it answers `false`), or no other one is whole.
+    fn run_requests(
+        &mut self,
+        core: &mut Core,
+        id: SessionId,
+        backend: &mut Backend,
+        input: &mut Vec<u8>,
+        start: &mut usize,
+        upgraded: &mut Option<AppId>,
+    ) -> bool {
+        let most = core.shared.settings.config.limits.max_pipelined;
+        backend.deferred = false;
+        while backend.may_go_on(most) {
+            if *start == input.len() {
+                return true;
+            }
+            match backend.step(input, *start, core) {
                 Step::More(waits) => {
                     if waits {
-                        core.append(slot, http::CONTINUE.to_vec());
+                        backend.say_continue();
                     }
-                    break;
+                    return true;
                 }
                 Step::Bad(status, message) => {
                     debug!("backend connection {id}: {status}, {message}");
-                    let waiting = Waiting { keep_alive: false, head_only: false };
-                    backend.respond(waiting, &error_response(status, &message));
+                    backend.respond(LAST, &error_response(status, &message));
+                }
+                Step::Unauthorized => {
+                    debug!("backend connection {id}: no key or a wrong one");
+                    backend.respond(LAST, &unauthorized());
                 }
                 Step::Whole(head_length) => {
                     let body = std::mem::take(&mut backend.body);
-                    let head = &input[start..start + head_length];
-                    match self.handle(core, id, &mut backend, head, &body) {
-                        Handled::NotYet => {
-                            backend.body = body;
-                            break;
-                        }
-                        Handled::Upgraded(app) => upgraded = Some(app),
-                        Handled::Taken => {}
-                    }
-                    start += head_length;
-                    backend.reading = None;
+                    let head = &input[*start..*start + head_length];
+                    let handled = self.handle(core, id, backend, head, &body);
                     backend.body = body;
+                    if let Handled::NotYet = handled {
+                        backend.deferred = true;
+                        return true;
+                    }
+                    *start += head_length;
+                    backend.reading = None;
                     backend.body.clear();
                     backend.body.shrink_to(KEPT_BODY);
+                    if let Handled::Upgraded(app) = handled {
+                        *upgraded = Some(app);
+                        return true;
+                    }
                 }
             }
         }
-        input.drain(..start);
-        backend.input = input;
-        self.put_back(core, slot, backend, upgraded, behind, most);
-    }
-
-    fn put_back(
-        &mut self,
-        core: &mut Core,
-        slot: u32,
-        mut backend: Box<Backend>,
-        upgraded: Option<AppId>,
-        behind: bool,
-        most: usize,
-    ) {
-        let was_paused = backend.paused;
-        backend.paused = behind || (!backend.may_go_on(most) && !backend.last);
-        let resumed = was_paused && !backend.paused;
-        let mut answers = Vec::new();
-        while let Some(answer) = backend.lane.take_ready() {
-            core.metrics().http_requests.of(StatusClass::from_status(answer.status)).add(1);
-            answers.extend_from_slice(&answer.bytes);
-        }
-        let over = backend.last && backend.is_idle();
-        // What waited for the lane to empty may start now.
-        let again = resumed || (!backend.paused && backend.reading.is_some() && backend.lane.is_empty());
-        let held = backend.input.len();
-        let limits = Arc::clone(&core.shared.settings.link_limits);
-        if let Some(connection) = core.connection(slot) {
-            connection.stage = match upgraded {
-                None => Stage::Backend(backend),
-                Some(app) => {
-                    let websocket = WebSocket::server(limits);
-                    Stage::Link(Box::new(Link::new(websocket, app, std::mem::take(&mut backend.input))))
-                }
-            };
-        }
-        core.append(slot, answers);
-        if upgraded.is_some() {
-            core.metrics().links.add(1);
-            if held > 0 {
-                self.run_link(core, slot);
-            }
-        } else if over {
-            core.finish(slot);
-        } else if again {
-            core.read_later(slot);
-        }
+        false
     }
 
     fn handle(
@@ -349,7 +366,9 @@ impl Gateway {
                     None => {}
                 }
             }
-            Routed::Batch { .. } | Routed::Link { .. } if !backend.lane.is_empty() => return Handled::NotYet,
+            Routed::Batch { .. } | Routed::Link { .. } if backend.lane.is_waiting() => {
+                return Handled::NotYet;
+            }
             Routed::Batch { app, cursor } => {
                 let (body, results) = (body.to_vec(), Vec::new());
                 let answer = backend.lane.open(waiting);
@@ -405,6 +424,50 @@ impl Gateway {
         };
         let response = Response::new(200, "application/x-ndjson", batch.results);
         backend.lane.fill(batch.answer, |waiting| waiting.render(&response));
+    }
+}
+
+/// Whether the peer does not take its answers: then it gets no more of them.
+fn is_behind(core: &mut Core, slot: u32) -> bool {
+    let most = core.shared.settings.outbox.bytes;
+    let outbox = core.connection(slot).and_then(|connection| connection.outbox.as_ref());
+    outbox.is_some_and(|outbox| outbox.bytes() > most)
+}
+
+/// Queues the answers that are ready, up to the first that is not.
+fn send_answers(core: &mut Core, slot: u32, backend: &mut Backend) {
+    let mut answers = Vec::new();
+    while let Some(answer) = backend.lane.take_ready() {
+        // 100 (Continue) answers nothing yet.
+        if answer.status != 100 {
+            core.metrics().http_requests.of(StatusClass::from_status(answer.status)).add(1);
+        }
+        answers.extend_from_slice(&answer.bytes);
+    }
+    core.append(slot, answers);
+}
+
+/// Gives the connection its stage back, and says how it goes on.
+fn put_back(core: &mut Core, slot: u32, mut backend: Box<Backend>, upgraded: Option<AppId>, behind: bool) {
+    let most = core.shared.settings.config.limits.max_pipelined;
+    let was_paused = backend.paused;
+    backend.paused = behind || backend.deferred || (!backend.may_go_on(most) && !backend.last);
+    let resumed = was_paused && !backend.paused;
+    let over = backend.last && backend.is_idle();
+    let limits = Arc::clone(&core.shared.settings.link_limits);
+    let Some(connection) = core.connection(slot) else { return };
+    match upgraded {
+        None => connection.stage = Stage::Backend(backend),
+        Some(app) => {
+            let link = Link::new(WebSocket::server(limits), app, backend.input);
+            connection.stage = Stage::Link(Box::new(link));
+            core.metrics().links.add(1);
+        }
+    }
+    if over {
+        core.finish(slot);
+    } else if resumed {
+        core.read_later(slot);
     }
 }
 

@@ -174,7 +174,11 @@ impl Core {
                     count_written(connection, progress.written, self.shared.metrics.reactor(self.index));
                     connection.blocked = !progress.drained;
                     if progress.drained {
+                        let held_back = matches!(&connection.stage, Stage::Backend(one) if one.is_paused());
                         self.free_outbox(slot);
+                        if held_back {
+                            self.read_later(slot);
+                        }
                     }
                 }
                 Err(_) => return self.fail(slot),
