@@ -46,6 +46,17 @@ pub enum Stage {
     Discard,
 }
 
+impl Stage {
+    /// Whether it is not to be read for now: answers have to leave, or a command has to be done, first.
+    pub fn is_paused(&self) -> bool {
+        match self {
+            Self::Backend(backend) => backend.is_paused(),
+            Self::Link(link) => link.is_paused(),
+            Self::Head(_) | Self::Player(_) | Self::Echo(_) | Self::Discard => false,
+        }
+    }
+}
+
 /// The bytes' side of a session; its names are in the hub, under the same slot.
 #[derive(Debug)]
 pub struct Player {

@@ -5,24 +5,17 @@ use super::batch::BatchCursor;
 use super::execute::{Finished, is_barrier};
 use super::link::Link;
 use super::link_json::RequestId;
-use super::refusal::Refusal;
+use super::responses::{error_response, link_upgrade, page, refusal_response, unauthorized};
 use super::routes::{Routed, route};
 use super::{Gateway, backend_key, render};
 use crate::connection::{Lane, Phase, Stage};
-use crate::dispatch::{CommandError, ErrorCode};
 use crate::http::{self, BodyReader, HeadScanner, Request, Response};
-use crate::metrics::{Snapshot, StatusClass};
+use crate::metrics::StatusClass;
 use crate::protocol::WebSocket;
-use crate::protocol::handshake::{check_upgrade, write_accept};
 use crate::reactor::Core;
 use crate::session::{AppId, SessionId};
 use log::debug;
-use serde::Serialize;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-/// The subprotocol of a link whose messages are JSON.
-const LINK_JSON: &str = "gannet.link.json";
 
 /// Room that a connection keeps for the next request's body.
 const KEPT_BODY: usize = 64 * 1024;
@@ -43,11 +36,9 @@ pub struct Backend {
     barrier: Option<u64>,
     /// The batch that is being worked off: nothing else is, meanwhile.
     batch: Option<Box<Batch>>,
-    /// A whole request waits until every earlier one has been answered.
-    deferred: bool,
     /// Nothing is read until a request is done or the outbox has drained.
     paused: bool,
-    /// No more requests: the connection ends with the last answer, and what comes meanwhile is thrown away.
+    /// No more requests: the connection ends with the last answer.
     last: bool,
 }
 
@@ -64,9 +55,6 @@ struct Waiting {
     keep_alive: bool,
     head_only: bool,
 }
-
-/// The answer after which the connection ends.
-const LAST: Waiting = Waiting { keep_alive: false, head_only: false };
 
 /// A whole response.
 #[derive(Debug)]
@@ -92,8 +80,6 @@ enum Step {
     More(bool),
     /// Head and body are whole.
     Whole(usize),
-    /// There is a body to come from somebody who has not shown the key.
-    Unauthorized,
     /// It cannot be read on.
     Bad(u16, String),
 }
@@ -138,10 +124,14 @@ impl Backend {
         self.barrier.is_none() && self.batch.is_none() && !self.last && self.lane.len() < most
     }
 
-    /// The client waits with its body to be told to send it; it is told so behind the answers to its earlier requests.
-    fn say_continue(&mut self) {
-        let sequence = self.lane.open(LAST);
-        self.lane.fill(sequence, |_| Answer { status: 100, bytes: http::CONTINUE.to_vec() });
+    /// Moves the answers that may leave to `answers`. Returns whether there were any.
+    fn take_answers(&mut self, core: &Core, answers: &mut Vec<u8>) -> bool {
+        let before = answers.len();
+        while let Some(answer) = self.lane.take_ready() {
+            core.metrics().http_requests.of(StatusClass::from_status(answer.status)).add(1);
+            answers.extend_from_slice(&answer.bytes);
+        }
+        answers.len() > before
     }
 
     fn respond(&mut self, waiting: Waiting, response: &Response) {
@@ -164,15 +154,7 @@ impl Backend {
                 Ok(request) => request,
                 Err(error) => return Step::Bad(error.status(), error.to_string()),
             };
-            let shown = request.header("authorization");
             match BodyReader::new(request.body(), settings.config.limits.max_body_bytes) {
-                // Nothing is held for somebody who may not ask: the body would have to be read first.
-                Ok(body)
-                    if !body.is_done()
-                        && !backend_key::authorized(shown, settings.backend_key.as_deref()) =>
-                {
-                    return Step::Unauthorized;
-                }
                 Ok(body) => self.reading = Some(Reading { head_length, body }),
                 Err(error) => return Step::Bad(error.status(), error.to_string()),
             }
@@ -201,7 +183,19 @@ impl Waiting {
     }
 }
 
+/// Why no further request is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// All that is whole has been handled.
+    NeedsMore,
+    /// What was asked has to be answered first.
+    Blocked,
+    /// The connection is a link from here on.
+    Upgraded(AppId),
+}
+
 /// What handling a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Handled {
     /// It has been answered, or will be.
     Taken,
@@ -214,19 +208,14 @@ enum Handled {
 impl Gateway {
     /// Bytes from an HTTP connection.
     pub fn backend_input(&mut self, core: &mut Core, slot: u32, input: &[u8]) {
-        let Some(connection) = core.connection(slot) else { return };
-        if let Stage::Backend(backend) = &mut connection.stage
-            && connection.phase == Phase::Open
-            && !backend.last
-        {
+        if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage) {
             backend.input.extend_from_slice(input);
-            self.run_backend(core, slot);
         }
+        self.run_backend(core, slot);
     }
 
     /// The peer has ended its side: the answers that are due still go out.
     pub fn backend_ended(&mut self, core: &mut Core, slot: u32) {
-        // It is not read while a request waits to be handled: what is left of the input is no whole one.
         if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage) {
             backend.take_no_more();
         }
@@ -236,10 +225,12 @@ impl Gateway {
     /// Handles what has been read of an HTTP connection as far as it may go, and sends the answers that are ready.
     pub fn run_backend(&mut self, core: &mut Core, slot: u32) {
         let Some(id) = core.connections.id_of(slot) else { return };
+        let room = core.shared.settings.outbox.bytes;
         let Some(connection) = core.connection(slot) else { return };
         if connection.phase != Phase::Open {
             return;
         }
+        let behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > room);
         // While it is worked on, nobody else may find it: the core can be used freely.
         let mut backend = match std::mem::replace(&mut connection.stage, Stage::Discard) {
             Stage::Backend(backend) => backend,
@@ -248,32 +239,33 @@ impl Gateway {
                 return;
             }
         };
-        self.run_batch(core, id, &mut backend);
-        let most = core.shared.settings.config.limits.max_pipelined;
         let mut input = std::mem::take(&mut backend.input);
         let mut start = 0;
-        let mut upgraded = None;
-        let mut behind = is_behind(core, slot);
-        while !behind && backend.may_go_on(most) {
-            let ran_dry = self.run_requests(core, id, &mut backend, &mut input, &mut start, &mut upgraded);
-            send_answers(core, slot, &mut backend);
-            behind = is_behind(core, slot);
-            if ran_dry {
+        let mut answers = Vec::new();
+        let mut stopped = Stopped::Blocked;
+        while stopped == Stopped::Blocked {
+            self.run_batch(core, id, &mut backend);
+            if !behind {
+                stopped = self.run_requests(core, id, &mut backend, &mut input, &mut start);
+            }
+            // The answers that leave make room for further requests.
+            if !backend.take_answers(core, &mut answers) {
                 break;
             }
         }
-        send_answers(core, slot, &mut backend);
         input.drain(..start);
-        if !backend.last {
-            backend.input = input;
+        backend.input = input;
+        core.append(slot, answers);
+        match stopped {
+            Stopped::Upgraded(app) => become_link(core, slot, *backend, app),
+            Stopped::Blocked | Stopped::NeedsMore => put_back(core, slot, backend, behind),
         }
-        put_back(core, slot, backend, upgraded, behind);
-        if upgraded.is_some() {
+        if matches!(stopped, Stopped::Upgraded(_)) {
             self.run_link(core, slot);
         }
     }
 
-    /// Handles requests until as many wait for their answers as may (then it answers `false`), or no other one is whole.
+    /// Handles whole requests in `input` from `start` on, until one has to wait.
     fn run_requests(
         &mut self,
         core: &mut Core,
@@ -281,50 +273,43 @@ impl Gateway {
         backend: &mut Backend,
         input: &mut Vec<u8>,
         start: &mut usize,
-        upgraded: &mut Option<AppId>,
-    ) -> bool {
+    ) -> Stopped {
         let most = core.shared.settings.config.limits.max_pipelined;
-        backend.deferred = false;
-        while backend.may_go_on(most) {
-            if *start == input.len() {
-                return true;
+        while *start < input.len() {
+            if !backend.may_go_on(most) {
+                return Stopped::Blocked;
             }
             match backend.step(input, *start, core) {
                 Step::More(waits) => {
                     if waits {
-                        backend.say_continue();
+                        core.append(id.slot(), http::CONTINUE.to_vec());
                     }
-                    return true;
+                    return Stopped::NeedsMore;
                 }
                 Step::Bad(status, message) => {
                     debug!("backend connection {id}: {status}, {message}");
-                    backend.respond(LAST, &error_response(status, &message));
-                }
-                Step::Unauthorized => {
-                    debug!("backend connection {id}: no key or a wrong one");
-                    backend.respond(LAST, &unauthorized());
+                    let waiting = Waiting { keep_alive: false, head_only: false };
+                    backend.respond(waiting, &error_response(status, &message));
+                    *start = input.len();
                 }
                 Step::Whole(head_length) => {
                     let body = std::mem::take(&mut backend.body);
-                    let head = &input[*start..*start + head_length];
-                    let handled = self.handle(core, id, backend, head, &body);
+                    let handled = self.handle(core, id, backend, &input[*start..*start + head_length], &body);
                     backend.body = body;
-                    if let Handled::NotYet = handled {
-                        backend.deferred = true;
-                        return true;
+                    if handled == Handled::NotYet {
+                        return Stopped::Blocked;
                     }
                     *start += head_length;
                     backend.reading = None;
                     backend.body.clear();
                     backend.body.shrink_to(KEPT_BODY);
                     if let Handled::Upgraded(app) = handled {
-                        *upgraded = Some(app);
-                        return true;
+                        return Stopped::Upgraded(app);
                     }
                 }
             }
         }
-        false
+        Stopped::NeedsMore
     }
 
     fn handle(
@@ -366,9 +351,7 @@ impl Gateway {
                     None => {}
                 }
             }
-            Routed::Batch { .. } | Routed::Link { .. } if backend.lane.is_waiting() => {
-                return Handled::NotYet;
-            }
+            Routed::Batch { .. } | Routed::Link { .. } if !backend.lane.is_empty() => return Handled::NotYet,
             Routed::Batch { app, cursor } => {
                 let (body, results) = (body.to_vec(), Vec::new());
                 let answer = backend.lane.open(waiting);
@@ -427,42 +410,14 @@ impl Gateway {
     }
 }
 
-/// Whether the peer does not take its answers: then it gets no more of them.
-fn is_behind(core: &mut Core, slot: u32) -> bool {
-    let most = core.shared.settings.outbox.bytes;
-    let outbox = core.connection(slot).and_then(|connection| connection.outbox.as_ref());
-    outbox.is_some_and(|outbox| outbox.bytes() > most)
-}
-
-/// Queues the answers that are ready, up to the first that is not.
-fn send_answers(core: &mut Core, slot: u32, backend: &mut Backend) {
-    let mut answers = Vec::new();
-    while let Some(answer) = backend.lane.take_ready() {
-        // 100 (Continue) answers nothing yet.
-        if answer.status != 100 {
-            core.metrics().http_requests.of(StatusClass::from_status(answer.status)).add(1);
-        }
-        answers.extend_from_slice(&answer.bytes);
-    }
-    core.append(slot, answers);
-}
-
-/// Gives the connection its stage back, and says how it goes on.
-fn put_back(core: &mut Core, slot: u32, mut backend: Box<Backend>, upgraded: Option<AppId>, behind: bool) {
+fn put_back(core: &mut Core, slot: u32, mut backend: Box<Backend>, behind: bool) {
     let most = core.shared.settings.config.limits.max_pipelined;
     let was_paused = backend.paused;
-    backend.paused = behind || backend.deferred || (!backend.may_go_on(most) && !backend.last);
+    backend.paused = !backend.last && (behind || !backend.may_go_on(most));
     let resumed = was_paused && !backend.paused;
     let over = backend.last && backend.is_idle();
-    let limits = Arc::clone(&core.shared.settings.link_limits);
-    let Some(connection) = core.connection(slot) else { return };
-    match upgraded {
-        None => connection.stage = Stage::Backend(backend),
-        Some(app) => {
-            let link = Link::new(WebSocket::server(limits), app, backend.input);
-            connection.stage = Stage::Link(Box::new(link));
-            core.metrics().links.add(1);
-        }
+    if let Some(connection) = core.connection(slot) {
+        connection.stage = Stage::Backend(backend);
     }
     if over {
         core.finish(slot);
@@ -471,101 +426,10 @@ fn put_back(core: &mut Core, slot: u32, mut backend: Box<Backend>, upgraded: Opt
     }
 }
 
-fn error_response(status: u16, message: &str) -> Response {
-    let code = match status {
-        413 | 414 | 431 => ErrorCode::PayloadTooLarge,
-        _ => ErrorCode::BadRequest,
-    };
-    let mut body = String::new();
-    render::http_error(&mut body, &CommandError::new(code, message));
-    Response::json(status, body)
-}
-
-fn refusal_response(refusal: &Refusal) -> Response {
-    let mut body = String::new();
-    let status = render::http_error(&mut body, &refusal.error);
-    let response = Response::json(status, body);
-    match refusal.allow {
-        Some(allow) => response.with_header("Allow", allow),
-        None => response,
+fn become_link(core: &mut Core, slot: u32, backend: Backend, app: AppId) {
+    let websocket = WebSocket::server(Arc::clone(&core.shared.settings.link_limits));
+    if let Some(connection) = core.connection(slot) {
+        connection.stage = Stage::Link(Box::new(Link::new(websocket, app, backend.input)));
+        core.metrics().links.add(1);
     }
-}
-
-fn unauthorized() -> Response {
-    let message = "show the key of this port: Authorization: Bearer <key>";
-    let refusal = Refusal::from(CommandError::new(ErrorCode::Unauthorized, message));
-    // RFC 9110 §11.6.1: a 401 names the scheme.
-    refusal_response(&refusal).with_header("WWW-Authenticate", "Bearer")
-}
-
-/// The 101 of a link, or why there is none.
-fn link_upgrade(core: &Core, request: &Request<'_>) -> Result<Vec<u8>, Response> {
-    let upgrade =
-        check_upgrade(request.method, request.version_minor, request.headers()).map_err(|error| {
-            let response = error_response(error.status(), &error.to_string());
-            match error.status() {
-                426 => {
-                    response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket")
-                }
-                _ => response,
-            }
-        })?;
-    if !upgrade.subprotocols.contains(&LINK_JSON) {
-        return Err(error_response(400, "offer the subprotocol gannet.link.json"));
-    }
-    if core.draining {
-        let error = CommandError::new(ErrorCode::Draining, "the server is going away");
-        return Err(refusal_response(&error.into()));
-    }
-    let mut accept = Vec::new();
-    write_accept(upgrade.key, Some(LINK_JSON), None, &mut accept);
-    Ok(accept)
-}
-
-/// The answers that concern no session.
-fn page(core: &Core, routed: &Routed) -> Response {
-    match routed {
-        Routed::Stats => Response::json(200, stats(core)),
-        Routed::Metrics => {
-            let mut text = String::new();
-            core.shared.metrics.render_prometheus(&mut text);
-            Response::new(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
-        }
-        Routed::Ready if core.shared.draining.load(Ordering::Relaxed) => {
-            let error = CommandError::new(ErrorCode::Draining, "the server is going away");
-            refusal_response(&error.into())
-        }
-        Routed::Ready => Response::json(200, "{\"ready\":true}"),
-        Routed::Health => Response::json(200, "{\"alive\":true}"),
-        _ => Response::text(200, index()),
-    }
-}
-
-/// The counters, and which reactor this connection is on.
-fn stats(core: &Core) -> String {
-    /// The sums over the reactors; what several of them count is counted once in the `distinct_` fields.
-    #[derive(Serialize)]
-    struct Stats {
-        /// The reactor that this connection is on.
-        reactor: usize,
-        distinct_users: usize,
-        distinct_groups: usize,
-        distinct_tags: usize,
-        #[serde(flatten)]
-        snapshot: Snapshot,
-    }
-    let counts = core.shared.interest.counts();
-    let stats = Stats {
-        reactor: core.index,
-        distinct_users: counts.users,
-        distinct_groups: counts.groups,
-        distinct_tags: counts.tags,
-        snapshot: core.shared.metrics.snapshot(),
-    };
-    // Numbers and names of fields: nothing that JSON cannot hold.
-    serde_json::to_string(&stats).unwrap_or_default()
-}
-
-fn index() -> String {
-    format!("gannet {}: {}\n", env!("CARGO_PKG_VERSION"), super::routes::PATHS)
 }

@@ -117,6 +117,10 @@ impl Reactor {
 
     /// Takes a socket that the acceptor gave to this reactor.
     pub(super) fn adopt(&mut self, mut stream: TcpStream, port: Port) {
+        if self.core.draining {
+            self.unload(port);
+            return;
+        }
         let now = self.core.now;
         let upgrade_ms = self.core.shared.settings.upgrade_ms;
         let registry = self.poll.registry();
@@ -131,11 +135,7 @@ impl Reactor {
             Connection::new(stream, stage, now)
         });
         let Some(id) = id else {
-            let load = &self.core.shared.loads[self.core.index];
-            match port {
-                Port::Client => load.clients.fetch_sub(1, Ordering::Relaxed),
-                Port::Backend => load.backends.fetch_sub(1, Ordering::Relaxed),
-            };
+            self.unload(port);
             warn!("a connection was closed: reactor {} has no slot left", self.core.index);
             return;
         };
@@ -149,5 +149,13 @@ impl Reactor {
         }
         self.core.arm(id.slot());
         // What came before the registration is reported by its first event.
+    }
+
+    fn unload(&self, port: Port) {
+        let load = &self.core.shared.loads[self.core.index];
+        match port {
+            Port::Client => load.clients.fetch_sub(1, Ordering::Relaxed),
+            Port::Backend => load.backends.fetch_sub(1, Ordering::Relaxed),
+        };
     }
 }

@@ -135,9 +135,9 @@ impl Reactor {
         self.core.peers.retry();
         self.wake_peers();
         self.core.flush_dirty();
-        self.core.settle();
         self.tell_ended();
         self.reap();
+        self.core.settle();
         self.wake_peers();
         self.measure(began);
         Ok(())
@@ -161,7 +161,7 @@ impl Reactor {
 
     /// How long the poll may sleep: not at all while something has been left over from the last turn.
     fn timeout(&self) -> Option<Duration> {
-        if !self.core.unread.is_empty() {
+        if self.core.has_work() {
             return Some(Duration::ZERO);
         }
         let accept = self.acceptor.as_ref().and_then(Acceptor::resume_at_ms);

@@ -173,10 +173,10 @@ impl Core {
                 Ok(progress) => {
                     count_written(connection, progress.written, self.shared.metrics.reactor(self.index));
                     connection.blocked = !progress.drained;
+                    let waits_for_room = connection.stage.is_paused();
                     if progress.drained {
-                        let held_back = matches!(&connection.stage, Stage::Backend(one) if one.is_paused());
                         self.free_outbox(slot);
-                        if held_back {
+                        if waits_for_room {
                             self.read_later(slot);
                         }
                     }
