@@ -55,11 +55,6 @@ impl<W, A> Lane<W, A> {
         }
     }
 
-    /// Whether a question has not been answered.
-    pub fn is_waiting(&self) -> bool {
-        self.entries.iter().any(|entry| matches!(entry, Entry::Waiting(_)))
-    }
-
     /// Questions whose answers have not been taken.
     pub fn len(&self) -> usize {
         self.entries.len()
