@@ -15,8 +15,12 @@ const PAUSE_MS: u64 = 100;
 
 /// The two listeners, and what keeps them from being read.
 pub struct Acceptor {
-    client: TcpListener,
-    backend: TcpListener,
+    client: Door,
+    backend: Door,
+}
+
+struct Door {
+    listener: TcpListener,
     /// Set while accepting pauses; with edge triggering nobody else would remind us.
     resume_at_ms: Option<u64>,
 }
@@ -24,38 +28,47 @@ pub struct Acceptor {
 impl Acceptor {
     /// Listeners that are bound and non-blocking.
     pub fn new(client: TcpListener, backend: TcpListener) -> Self {
-        Self { client, backend, resume_at_ms: None }
+        let door = |listener| Door { listener, resume_at_ms: None };
+        Self { client: door(client), backend: door(backend) }
     }
 
-    /// When a pause is over.
+    /// When the next pause is over.
     pub fn resume_at_ms(&self) -> Option<u64> {
-        self.resume_at_ms
+        self.client.resume_at_ms.into_iter().chain(self.backend.resume_at_ms).min()
+    }
+
+    /// Whether a pause of `port` is over.
+    pub(super) fn resumes(&mut self, port: Port, now_ms: u64) -> bool {
+        self.door(port).resume_at_ms.is_some_and(|at_ms| at_ms <= now_ms)
+    }
+
+    fn door(&mut self, port: Port) -> &mut Door {
+        match port {
+            Port::Client => &mut self.client,
+            Port::Backend => &mut self.backend,
+        }
     }
 
     pub(super) fn register(&mut self, registry: &Registry, client: Token, backend: Token) -> io::Result<()> {
-        registry.register(&mut self.client, client, Interest::READABLE)?;
-        registry.register(&mut self.backend, backend, Interest::READABLE)
+        registry.register(&mut self.client.listener, client, Interest::READABLE)?;
+        registry.register(&mut self.backend.listener, backend, Interest::READABLE)
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) {
         // They are closed right after, which does the same.
-        let _ = registry.deregister(&mut self.client);
-        let _ = registry.deregister(&mut self.backend);
+        let _ = registry.deregister(&mut self.client.listener);
+        let _ = registry.deregister(&mut self.backend.listener);
     }
 }
 
 impl Reactor {
     /// Accepts what waits on `port`, up to the bound of a turn.
     pub(super) fn accept(&mut self, port: Port) {
-        let Some(acceptor) = &mut self.acceptor else { return };
-        acceptor.resume_at_ms = None;
         for _ in 0..self.core.shared.settings.config.limits.turn_accepts {
-            let Some(acceptor) = &self.acceptor else { return };
-            let listener = match port {
-                Port::Client => &acceptor.client,
-                Port::Backend => &acceptor.backend,
-            };
-            match listener.accept() {
+            let Some(acceptor) = &mut self.acceptor else { return };
+            let door = acceptor.door(port);
+            door.resume_at_ms = None;
+            match door.listener.accept() {
                 Ok((stream, _)) => self.hand_over(stream, port),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // The peer was gone before we came, or a signal came: the next one is not concerned.
@@ -66,25 +79,25 @@ impl Reactor {
                             | io::ErrorKind::ConnectionReset
                             | io::ErrorKind::Interrupted
                     ) => {}
-                Err(error) => return self.pause(&error),
+                Err(error) => return self.pause(port, &error),
             }
         }
         // More may wait, and the edge has been used up.
-        self.pause_for(0);
+        self.pause_for(port, 0);
     }
 
-    fn pause(&mut self, error: &io::Error) {
+    fn pause(&mut self, port: Port, error: &io::Error) {
         self.core.metrics().accept_errors.add(1);
         warn!(
             "accepting pauses for {PAUSE_MS} ms: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions"
         );
-        self.pause_for(PAUSE_MS);
+        self.pause_for(port, PAUSE_MS);
     }
 
-    fn pause_for(&mut self, ms: u64) {
+    fn pause_for(&mut self, port: Port, ms: u64) {
         let now_ms = self.core.now.ms;
         if let Some(acceptor) = &mut self.acceptor {
-            acceptor.resume_at_ms = Some(now_ms + ms);
+            acceptor.door(port).resume_at_ms = Some(now_ms + ms);
         }
     }
 
@@ -139,13 +152,13 @@ impl Reactor {
             warn!("a connection was closed: reactor {} has no slot left", self.core.index);
             return;
         };
+        if port == Port::Backend {
+            self.core.metrics().backend_connections.add(1);
+        }
         if let Some(error) = failure {
             warn!("a connection was closed: it could not be polled: {error}");
             self.core.doom(id.slot());
             return;
-        }
-        if port == Port::Backend {
-            self.core.metrics().backend_connections.add(1);
         }
         self.core.arm(id.slot());
         // What came before the registration is reported by its first event.

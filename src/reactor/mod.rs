@@ -229,9 +229,10 @@ impl Reactor {
             self.core.arm(slot);
         }
         self.due = due;
-        if self.acceptor.as_ref().and_then(Acceptor::resume_at_ms).is_some_and(|at| at <= self.core.now.ms) {
-            self.accept(Port::Client);
-            self.accept(Port::Backend);
+        for port in [Port::Client, Port::Backend] {
+            if self.acceptor.as_mut().is_some_and(|acceptor| acceptor.resumes(port, self.core.now.ms)) {
+                self.accept(port);
+            }
         }
     }
 
