@@ -168,13 +168,14 @@ impl Reactor {
             warn!("a connection was closed: reactor {} has no slot left", self.core.index);
             return;
         };
+        // Counted from here to its release, whatever becomes of it in between.
+        if port == Port::Backend {
+            self.core.metrics().backend_connections.add(1);
+        }
         if let Some(error) = failure {
             warn!("a connection was closed: it could not be polled: {error}");
             self.core.doom(id.slot());
             return;
-        }
-        if port == Port::Backend {
-            self.core.metrics().backend_connections.add(1);
         }
         self.core.arm(id.slot());
         // What came before the registration is reported by its first event.
