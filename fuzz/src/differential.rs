@@ -27,10 +27,12 @@ pub fn run(data: &[u8]) {
     let limits = Limits { max_fragments: u32::MAX, ..LIMITS };
     let mut socket = if role == Role::Server { server(limits) } else { client(limits) };
     let mut ours = receive(&mut socket, &[wire]);
-    if ours.error == Some(ProtocolError::NonMinimalLength) {
+    let theirs = tungstenite(role, wire);
+    // A control frame may be too long only because its length is not in its shortest form.
+    if let Some(ProtocolError::NonMinimalLength | ProtocolError::ControlTooLong) = ours.error {
+        assert!(theirs.events.starts_with(&ours.events));
         return;
     }
-    let theirs = tungstenite(role, wire);
     let Some(error) = ours.error else {
         if let Some(Event::Close(Some(close))) = ours.events.last_mut()
             && close.code == CloseCode::BAD_GATEWAY
