@@ -60,6 +60,8 @@ impl Config {
         [
             ("reactors", reactors, 1, Self::MAX_REACTORS as u64),
             ("node", node, 0, (1 << SessionId::NODE_BITS) - 1),
+            ("deflate.min_bytes", self.deflate.min_bytes as u64, 0, u64::from(u32::MAX)),
+            ("deflate.level", self.deflate.level as u64, 1, 9),
         ]
         .into_iter()
         .chain(limits)

@@ -10,7 +10,7 @@ use crate::http::HeadLimits;
 use crate::hub::{Interest, ReactorSet};
 use crate::mailbox::Handle;
 use crate::metrics::Metrics;
-use crate::protocol::Limits;
+use crate::protocol::{DeflateConfig, Limits};
 use crate::session::SessionId;
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
@@ -67,6 +67,8 @@ pub struct Settings {
     pub head_limits: HeadLimits,
     /// Bounds of what commands say.
     pub command_limits: CommandLimits,
+    /// What is agreed on with clients that offer permessage-deflate; `None` declines.
+    pub deflate: Option<DeflateConfig>,
     /// The key that backend requests must show.
     pub backend_key: Option<Box<str>>,
 }
@@ -111,6 +113,11 @@ impl Settings {
                 max_selectors: limits.max_selectors,
                 max_batch_lines: limits.max_batch_lines,
             },
+            deflate: config.deflate.enabled.then(|| DeflateConfig {
+                min_bytes: config.deflate.min_bytes,
+                level: config.deflate.level.clamp(1, 9) as u8,
+                ..DeflateConfig::default()
+            }),
             backend_key: config.backend.key.as_ref().map(|key| key.expose().into()),
             config,
         }
