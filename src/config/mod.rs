@@ -43,6 +43,9 @@ pub struct Config {
     pub reactors: Option<usize>,
     /// Pins every reactor to a core of its own.
     pub pin: bool,
+    /// Microseconds that a reactor looks for work before it sleeps; 0 is off. It takes a core for each reactor and one to
+    /// spare, and lowers a single message's latency by the cost of a wake.
+    pub spin_us: usize,
     /// Serves `/echo`.
     pub echo: bool,
     /// Takes clients at their word on an address that is not loopback.
@@ -71,6 +74,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)),
             reactors: None,
             pin: false,
+            spin_us: 0,
             echo: false,
             insecure: false,
             node: 0,

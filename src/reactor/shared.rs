@@ -59,6 +59,8 @@ pub struct Settings {
     pub close_ms: u64,
     /// Milliseconds for an upgrade.
     pub upgrade_ms: u64,
+    /// How long a reactor looks for work before it sleeps, in nanoseconds; 0 is not at all.
+    pub spin_ns: u64,
     /// Bounds of a player's frames and messages.
     pub player_limits: Arc<Limits>,
     /// Bounds of a link's frames and messages.
@@ -93,6 +95,7 @@ impl Settings {
             },
             close_ms: ms(timeouts.close),
             upgrade_ms: ms(timeouts.upgrade),
+            spin_ns: config.spin_us as u64 * 1_000,
             player_limits: Arc::new(Limits {
                 max_frame_bytes: limits.max_frame_bytes,
                 max_message_bytes: limits.max_message_bytes,
