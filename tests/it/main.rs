@@ -4,5 +4,9 @@
 
 mod accepting;
 mod delivery;
+mod group_move;
+mod idle;
+mod links;
 mod smoke;
+mod stop;
 mod support;
