@@ -2,5 +2,7 @@
 //! One binary: it links once.
 #![cfg(feature = "cli")]
 
+mod misbehaving;
+mod raw;
 mod smoke;
 mod support;
