@@ -13,40 +13,34 @@ use std::sync::atomic::Ordering;
 /// How long accepting pauses when the process or the machine is out of descriptors or memory.
 const PAUSE_MS: u64 = 100;
 
-/// The two listeners, and what keeps them from being read.
+/// How long a warning about that stands for all that follow.
+const QUIET_MS: u64 = 10_000;
+
+/// The two listeners.
 pub struct Acceptor {
-    client: Door,
-    backend: Door,
+    client: Listening,
+    backend: Listening,
+    /// No further warning before this time: a pause that lasts is one event, not ten a second.
+    quiet_until_ms: u64,
 }
 
-struct Door {
+/// A listener, and what keeps it from being read.
+struct Listening {
     listener: TcpListener,
-    /// Set while accepting pauses; with edge triggering nobody else would remind us.
+    /// Set while it may hold connections that no event will report: the edge has been used up.
     resume_at_ms: Option<u64>,
 }
 
 impl Acceptor {
     /// Listeners that are bound and non-blocking.
     pub fn new(client: TcpListener, backend: TcpListener) -> Self {
-        let door = |listener| Door { listener, resume_at_ms: None };
-        Self { client: door(client), backend: door(backend) }
+        let listening = |listener| Listening { listener, resume_at_ms: None };
+        Self { client: listening(client), backend: listening(backend), quiet_until_ms: 0 }
     }
 
-    /// When the next pause is over.
+    /// When the first pause is over.
     pub fn resume_at_ms(&self) -> Option<u64> {
-        self.client.resume_at_ms.into_iter().chain(self.backend.resume_at_ms).min()
-    }
-
-    /// Whether a pause of `port` is over.
-    pub(super) fn resumes(&mut self, port: Port, now_ms: u64) -> bool {
-        self.door(port).resume_at_ms.is_some_and(|at_ms| at_ms <= now_ms)
-    }
-
-    fn door(&mut self, port: Port) -> &mut Door {
-        match port {
-            Port::Client => &mut self.client,
-            Port::Backend => &mut self.backend,
-        }
+        [self.client.resume_at_ms, self.backend.resume_at_ms].into_iter().flatten().min()
     }
 
     pub(super) fn register(&mut self, registry: &Registry, client: Token, backend: Token) -> io::Result<()> {
@@ -59,6 +53,13 @@ impl Acceptor {
         let _ = registry.deregister(&mut self.client.listener);
         let _ = registry.deregister(&mut self.backend.listener);
     }
+
+    fn of(&mut self, port: Port) -> &mut Listening {
+        match port {
+            Port::Client => &mut self.client,
+            Port::Backend => &mut self.backend,
+        }
+    }
 }
 
 impl Reactor {
@@ -66,9 +67,9 @@ impl Reactor {
     pub(super) fn accept(&mut self, port: Port) {
         for _ in 0..self.core.shared.settings.config.limits.turn_accepts {
             let Some(acceptor) = &mut self.acceptor else { return };
-            let door = acceptor.door(port);
-            door.resume_at_ms = None;
-            match door.listener.accept() {
+            let listening = acceptor.of(port);
+            listening.resume_at_ms = None;
+            match listening.listener.accept() {
                 Ok((stream, _)) => self.hand_over(stream, port),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // The peer was gone before we came, or a signal came: the next one is not concerned.
@@ -86,18 +87,33 @@ impl Reactor {
         self.pause_for(port, 0);
     }
 
+    /// Accepts again on the ports whose pause is over.
+    pub(super) fn resume_accepting(&mut self) {
+        for port in [Port::Client, Port::Backend] {
+            let resume_at_ms = self.acceptor.as_mut().and_then(|acceptor| acceptor.of(port).resume_at_ms);
+            if resume_at_ms.is_some_and(|at_ms| at_ms <= self.core.now.ms) {
+                self.accept(port);
+            }
+        }
+    }
+
     fn pause(&mut self, port: Port, error: &io::Error) {
         self.core.metrics().accept_errors.add(1);
-        warn!(
-            "accepting pauses for {PAUSE_MS} ms: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions"
-        );
         self.pause_for(port, PAUSE_MS);
+        let now_ms = self.core.now.ms;
+        if let Some(acceptor) = self.acceptor.as_mut().filter(|acceptor| acceptor.quiet_until_ms <= now_ms) {
+            acceptor.quiet_until_ms = now_ms + QUIET_MS;
+            warn!(
+                "accepting pauses: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions. \
+                 Open sessions go on"
+            );
+        }
     }
 
     fn pause_for(&mut self, port: Port, ms: u64) {
         let now_ms = self.core.now.ms;
         if let Some(acceptor) = &mut self.acceptor {
-            acceptor.door(port).resume_at_ms = Some(now_ms + ms);
+            acceptor.of(port).resume_at_ms = Some(now_ms + ms);
         }
     }
 
@@ -152,6 +168,7 @@ impl Reactor {
             warn!("a connection was closed: reactor {} has no slot left", self.core.index);
             return;
         };
+        // Counted from here to its release, whatever becomes of it in between.
         if port == Port::Backend {
             self.core.metrics().backend_connections.add(1);
         }

@@ -2,6 +2,8 @@
 //! One binary: it links once.
 #![cfg(feature = "cli")]
 
+mod accepting;
+mod delivery;
 mod misbehaving;
 mod raw;
 mod smoke;

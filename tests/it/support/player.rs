@@ -52,7 +52,12 @@ impl Player {
 
     /// Connects and takes the welcome, unless it is refused.
     pub fn try_connect(address: SocketAddr, query: &str) -> Result<Self, Refusal> {
-        let mut socket = open(address, &format!("/ws?{query}"), &[])?;
+        Self::over(TcpStream::connect(address).map_err(Refusal::Io)?, query)
+    }
+
+    /// The same over a stream that is connected.
+    pub fn over(stream: TcpStream, query: &str) -> Result<Self, Refusal> {
+        let mut socket = open(stream, &format!("/ws?{query}"), &[])?;
         let welcome = match socket.read() {
             Ok(Message::Text(text)) => serde_json::from_str::<Value>(&text).unwrap(),
             Ok(other) => panic!("no welcome but {other:?}"),
@@ -138,11 +143,11 @@ pub(super) fn reset_on_drop(stream: &TcpStream) {
 
 /// A WebSocket to `target`, with `subprotocols`.
 pub(super) fn open(
-    address: SocketAddr,
+    stream: TcpStream,
     target: &str,
     subprotocols: &[&str],
 ) -> Result<WebSocket<TcpStream>, Refusal> {
-    let stream = TcpStream::connect(address).map_err(Refusal::Io)?;
+    let address = stream.peer_addr().map_err(Refusal::Io)?;
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.set_write_timeout(Some(DEADLINE)).unwrap();
