@@ -389,7 +389,10 @@ fn what_is_not_http() {
             assert_eq!(refused(&mut world), before + counted, "{what}");
         }
     }
-    assert_eq!(world.metric("gannet_http_requests_total", "status=\"4xx\""), table.len() as u64);
+    let failed = ["4xx", "5xx"];
+    let failed =
+        failed.map(|class| world.metric("gannet_http_requests_total", &format!("status=\"{class}\"")));
+    assert_eq!(failed.iter().sum::<u64>(), table.len() as u64);
     world.is_unharmed();
 }
 
@@ -435,7 +438,7 @@ fn a_backend_that_does_not_read_its_answers_is_not_read_and_loses_none() {
     for _ in 0..50 {
         world.tell();
         let waiting = world.backend.stats()["outbox_bytes"].as_u64().unwrap();
-        assert!(waiting < 1 << 20, "{waiting} bytes wait");
+        assert!(waiting < 400_000, "{waiting} bytes wait");
     }
     for _ in 0..asked {
         assert_eq!(lazy.answer().status, 200);
