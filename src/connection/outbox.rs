@@ -162,7 +162,7 @@ pub enum Offered {
 /// The queue before one socket. Empty ones are freed or pooled: an idle session owns none.
 #[derive(Debug)]
 pub struct Outbox {
-    /// The item that is partly on the wire and how many of its bytes are: nothing may overtake or replace it.
+    /// The item that is partly on the wire and how many of its bytes are written: nothing may overtake or replace it.
     wire: Option<(Item, usize)>,
     urgent: VecDeque<Item>,
     normal: VecDeque<Item>,
@@ -205,9 +205,10 @@ impl Outbox {
         self.urgent.capacity() + self.normal.capacity()
     }
 
-    /// When the first message that waits expires; `None` when none does.
-    pub fn next_deadline_ms(&self) -> Option<u64> {
-        (self.earliest_deadline_ms != u64::MAX).then_some(self.earliest_deadline_ms)
+    /// When the first message that waits has expired; `None` when none will.
+    pub fn next_expiry_ms(&self) -> Option<u64> {
+        // A message may still be written in the millisecond of its deadline: one with no time to live at once or never.
+        self.earliest_deadline_ms.checked_add(1)
     }
 
     /// Queues `item` by its class and key.
@@ -253,16 +254,24 @@ impl Outbox {
         self.normal.push_back(item);
     }
 
+    /// Queues, in an empty outbox, the rest of bytes of which the socket has taken the beginning: nothing overtakes it.
+    pub fn resume(&mut self, rest: Box<[u8]>, settlements: &mut Settlements) {
+        debug_assert!(self.is_empty(), "what is partly on the wire comes first");
+        let item = Item::Owned(rest);
+        self.admit(&item, settlements);
+        self.wire = Some((item, 0));
+    }
+
     /// Takes out what has expired by `now_ms`, wherever it waits.
     pub fn expire(&mut self, now_ms: u64, settlements: &mut Settlements) {
-        if now_ms < self.earliest_deadline_ms {
+        if now_ms <= self.earliest_deadline_ms {
             return;
         }
         self.earliest_deadline_ms = u64::MAX;
         for lane in [&mut self.urgent, &mut self.normal] {
             for _ in 0..lane.len() {
                 let Some(item) = lane.pop_front() else { break };
-                if item.deadline_ms() <= now_ms {
+                if item.deadline_ms() < now_ms {
                     self.bytes -= item.bytes().len();
                     settlements.settle(item, Fate::Expired, 0);
                 } else {
@@ -425,3 +434,6 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

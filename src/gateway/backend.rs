@@ -5,24 +5,17 @@ use super::batch::BatchCursor;
 use super::execute::{Finished, is_barrier};
 use super::link::Link;
 use super::link_json::RequestId;
-use super::refusal::Refusal;
+use super::responses::{error_response, link_upgrade, page, refusal_response, unauthorized};
 use super::routes::{Routed, route};
 use super::{Gateway, backend_key, render};
 use crate::connection::{Lane, Phase, Stage};
-use crate::dispatch::{CommandError, ErrorCode};
 use crate::http::{self, BodyReader, HeadScanner, Request, Response};
-use crate::metrics::{Snapshot, StatusClass};
+use crate::metrics::StatusClass;
 use crate::protocol::WebSocket;
-use crate::protocol::handshake::{check_upgrade, write_accept};
 use crate::reactor::Core;
 use crate::session::{AppId, SessionId};
 use log::debug;
-use serde::Serialize;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-/// The subprotocol of a link whose messages are JSON.
-const LINK_JSON: &str = "gannet.link.json";
 
 /// Room that a connection keeps for the next request's body.
 const KEPT_BODY: usize = 64 * 1024;
@@ -45,7 +38,7 @@ pub struct Backend {
     batch: Option<Box<Batch>>,
     /// Nothing is read until a request is done or the outbox has drained.
     paused: bool,
-    /// No more requests: the connection ends with the last answer.
+    /// No more requests: the connection ends with the last answer, and what comes meanwhile is thrown away.
     last: bool,
 }
 
@@ -62,6 +55,9 @@ struct Waiting {
     keep_alive: bool,
     head_only: bool,
 }
+
+/// The answer after which the connection ends.
+const LAST: Waiting = Waiting { keep_alive: false, head_only: false };
 
 /// A whole response.
 #[derive(Debug)]
@@ -89,6 +85,8 @@ enum Step {
     Whole(usize),
     /// It cannot be read on.
     Bad(u16, String),
+    /// A body is to come from somebody who has not shown the key.
+    Unauthorized,
 }
 
 impl Backend {
@@ -131,6 +129,25 @@ impl Backend {
         self.barrier.is_none() && self.batch.is_none() && !self.last && self.lane.len() < most
     }
 
+    /// Moves the answers that may leave to `answers`. Returns whether there were any.
+    fn take_answers(&mut self, core: &Core, answers: &mut Vec<u8>) -> bool {
+        let before = answers.len();
+        while let Some(answer) = self.lane.take_ready() {
+            // 100 (Continue) has not answered anything yet.
+            if answer.status != 100 {
+                core.metrics().http_requests.of(StatusClass::from_status(answer.status)).add(1);
+            }
+            answers.extend_from_slice(&answer.bytes);
+        }
+        answers.len() > before
+    }
+
+    /// Tells the client, behind the answers to its earlier requests, to send the body that it holds back.
+    fn say_continue(&mut self) {
+        let sequence = self.lane.open(LAST);
+        self.lane.fill(sequence, |_| Answer { status: 100, bytes: http::CONTINUE.to_vec() });
+    }
+
     fn respond(&mut self, waiting: Waiting, response: &Response) {
         let sequence = self.lane.open(waiting);
         self.lane.fill(sequence, |waiting| waiting.render(response));
@@ -151,7 +168,11 @@ impl Backend {
                 Ok(request) => request,
                 Err(error) => return Step::Bad(error.status(), error.to_string()),
             };
+            let key = settings.backend_key.as_deref();
+            let authorized = backend_key::authorized(request.header("authorization"), key);
             match BodyReader::new(request.body(), settings.config.limits.max_body_bytes) {
+                // Nothing is kept for somebody who may not ask.
+                Ok(body) if !body.is_done() && !authorized => return Step::Unauthorized,
                 Ok(body) => self.reading = Some(Reading { head_length, body }),
                 Err(error) => return Step::Bad(error.status(), error.to_string()),
             }
@@ -180,7 +201,19 @@ impl Waiting {
     }
 }
 
+/// Why no further request is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// All that is whole has been handled.
+    NeedsMore,
+    /// What was asked has to be answered first.
+    Blocked,
+    /// The connection is a link from here on.
+    Upgraded(AppId),
+}
+
 /// What handling a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Handled {
     /// It has been answered, or will be.
     Taken,
@@ -193,14 +226,17 @@ enum Handled {
 impl Gateway {
     /// Bytes from an HTTP connection.
     pub fn backend_input(&mut self, core: &mut Core, slot: u32, input: &[u8]) {
-        if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage) {
+        if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage)
+            && !backend.last
+        {
             backend.input.extend_from_slice(input);
+            self.run_backend(core, slot);
         }
-        self.run_backend(core, slot);
     }
 
     /// The peer has ended its side: the answers that are due still go out.
     pub fn backend_ended(&mut self, core: &mut Core, slot: u32) {
+        // While a whole request waits nothing is read, and so no end is seen: what is left now is none.
         if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage) {
             backend.take_no_more();
         }
@@ -209,14 +245,13 @@ impl Gateway {
 
     /// Handles what has been read of an HTTP connection as far as it may go, and sends the answers that are ready.
     pub fn run_backend(&mut self, core: &mut Core, slot: u32) {
-        let most = core.shared.settings.config.limits.max_pipelined;
         let Some(id) = core.connections.id_of(slot) else { return };
-        let outbox_bytes = core.shared.settings.outbox.bytes;
+        let room = core.shared.settings.outbox.bytes;
         let Some(connection) = core.connection(slot) else { return };
         if connection.phase != Phase::Open {
             return;
         }
-        let behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > outbox_bytes);
+        let behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > room);
         // While it is worked on, nobody else may find it: the core can be used freely.
         let mut backend = match std::mem::replace(&mut connection.stage, Stage::Discard) {
             Stage::Backend(backend) => backend,
@@ -225,89 +260,81 @@ impl Gateway {
                 return;
             }
         };
-        self.run_batch(core, id, &mut backend);
         let mut input = std::mem::take(&mut backend.input);
         let mut start = 0;
-        let mut upgraded = None;
-        while upgraded.is_none() && !behind && backend.may_go_on(most) && start < input.len() {
-            match backend.step(&mut input, start, core) {
-                Step::More(waits) => {
-                    if waits {
-                        core.append(slot, http::CONTINUE.to_vec());
-                    }
-                    break;
-                }
-                Step::Bad(status, message) => {
-                    debug!("backend connection {id}: {status}, {message}");
-                    let waiting = Waiting { keep_alive: false, head_only: false };
-                    backend.respond(waiting, &error_response(status, &message));
-                }
-                Step::Whole(head_length) => {
-                    let body = std::mem::take(&mut backend.body);
-                    let head = &input[start..start + head_length];
-                    match self.handle(core, id, &mut backend, head, &body) {
-                        Handled::NotYet => {
-                            backend.body = body;
-                            break;
-                        }
-                        Handled::Upgraded(app) => upgraded = Some(app),
-                        Handled::Taken => {}
-                    }
-                    start += head_length;
-                    backend.reading = None;
-                    backend.body = body;
-                    backend.body.clear();
-                    backend.body.shrink_to(KEPT_BODY);
-                }
+        let mut answers = Vec::new();
+        let mut stopped = Stopped::Blocked;
+        while stopped == Stopped::Blocked {
+            self.run_batch(core, id, &mut backend);
+            if !behind && answers.len() <= room {
+                stopped = self.run_requests(core, id, &mut backend, &mut input, &mut start);
+            }
+            // The answers that leave make room for further requests.
+            if !backend.take_answers(core, &mut answers) {
+                break;
             }
         }
         input.drain(..start);
-        backend.input = input;
-        self.put_back(core, slot, backend, upgraded, behind, most);
-    }
-
-    fn put_back(
-        &mut self,
-        core: &mut Core,
-        slot: u32,
-        mut backend: Box<Backend>,
-        upgraded: Option<AppId>,
-        behind: bool,
-        most: usize,
-    ) {
-        let was_paused = backend.paused;
-        backend.paused = behind || (!backend.may_go_on(most) && !backend.last);
-        let resumed = was_paused && !backend.paused;
-        let mut answers = Vec::new();
-        while let Some(answer) = backend.lane.take_ready() {
-            core.metrics().http_requests.of(StatusClass::from_status(answer.status)).add(1);
-            answers.extend_from_slice(&answer.bytes);
-        }
-        let over = backend.last && backend.is_idle();
-        // What waited for the lane to empty may start now.
-        let again = resumed || (!backend.paused && backend.reading.is_some() && backend.lane.is_empty());
-        let held = backend.input.len();
-        let limits = Arc::clone(&core.shared.settings.link_limits);
-        if let Some(connection) = core.connection(slot) {
-            connection.stage = match upgraded {
-                None => Stage::Backend(backend),
-                Some(app) => {
-                    let websocket = WebSocket::server(limits);
-                    Stage::Link(Box::new(Link::new(websocket, app, std::mem::take(&mut backend.input))))
-                }
-            };
+        if !backend.last {
+            backend.input = input;
         }
         core.append(slot, answers);
-        if upgraded.is_some() {
-            core.metrics().links.add(1);
-            if held > 0 {
-                self.run_link(core, slot);
-            }
-        } else if over {
-            core.finish(slot);
-        } else if again {
-            core.read_later(slot);
+        match stopped {
+            Stopped::Upgraded(app) => become_link(core, slot, *backend, app),
+            Stopped::Blocked | Stopped::NeedsMore => put_back(core, slot, backend, stopped),
         }
+        if matches!(stopped, Stopped::Upgraded(_)) {
+            self.run_link(core, slot);
+        }
+    }
+
+    /// Handles whole requests in `input` from `start` on, until one has to wait.
+    fn run_requests(
+        &mut self,
+        core: &mut Core,
+        id: SessionId,
+        backend: &mut Backend,
+        input: &mut Vec<u8>,
+        start: &mut usize,
+    ) -> Stopped {
+        let most = core.shared.settings.config.limits.max_pipelined;
+        while *start < input.len() {
+            if !backend.may_go_on(most) {
+                return Stopped::Blocked;
+            }
+            match backend.step(input, *start, core) {
+                Step::More(waits) => {
+                    if waits {
+                        backend.say_continue();
+                    }
+                    return Stopped::NeedsMore;
+                }
+                Step::Bad(status, message) => {
+                    debug!("backend connection {id}: {status}, {message}");
+                    backend.respond(LAST, &error_response(status, &message));
+                }
+                Step::Unauthorized => {
+                    debug!("backend connection {id}: no key or a wrong one");
+                    backend.respond(LAST, &unauthorized());
+                }
+                Step::Whole(head_length) => {
+                    let body = std::mem::take(&mut backend.body);
+                    let handled = self.handle(core, id, backend, &input[*start..*start + head_length], &body);
+                    backend.body = body;
+                    if handled == Handled::NotYet {
+                        return Stopped::Blocked;
+                    }
+                    *start += head_length;
+                    backend.reading = None;
+                    backend.body.clear();
+                    backend.body.shrink_to(KEPT_BODY);
+                    if let Handled::Upgraded(app) = handled {
+                        return Stopped::Upgraded(app);
+                    }
+                }
+            }
+        }
+        Stopped::NeedsMore
     }
 
     fn handle(
@@ -408,101 +435,26 @@ impl Gateway {
     }
 }
 
-fn error_response(status: u16, message: &str) -> Response {
-    let code = match status {
-        413 | 414 | 431 => ErrorCode::PayloadTooLarge,
-        _ => ErrorCode::BadRequest,
-    };
-    let mut body = String::new();
-    render::http_error(&mut body, &CommandError::new(code, message));
-    Response::json(status, body)
-}
-
-fn refusal_response(refusal: &Refusal) -> Response {
-    let mut body = String::new();
-    let status = render::http_error(&mut body, &refusal.error);
-    let response = Response::json(status, body);
-    match refusal.allow {
-        Some(allow) => response.with_header("Allow", allow),
-        None => response,
+fn put_back(core: &mut Core, slot: u32, mut backend: Box<Backend>, stopped: Stopped) {
+    let most = core.shared.settings.config.limits.max_pipelined;
+    let was_paused = backend.paused;
+    backend.paused = !backend.last && (stopped == Stopped::Blocked || !backend.may_go_on(most));
+    let resumed = was_paused && !backend.paused;
+    let over = backend.last && backend.is_idle();
+    if let Some(connection) = core.connection(slot) {
+        connection.stage = Stage::Backend(backend);
+    }
+    if over {
+        core.finish(slot);
+    } else if resumed {
+        core.read_later(slot);
     }
 }
 
-fn unauthorized() -> Response {
-    let message = "show the key of this port: Authorization: Bearer <key>";
-    let refusal = Refusal::from(CommandError::new(ErrorCode::Unauthorized, message));
-    // RFC 9110 §11.6.1: a 401 names the scheme.
-    refusal_response(&refusal).with_header("WWW-Authenticate", "Bearer")
-}
-
-/// The 101 of a link, or why there is none.
-fn link_upgrade(core: &Core, request: &Request<'_>) -> Result<Vec<u8>, Response> {
-    let upgrade =
-        check_upgrade(request.method, request.version_minor, request.headers()).map_err(|error| {
-            let response = error_response(error.status(), &error.to_string());
-            match error.status() {
-                426 => {
-                    response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket")
-                }
-                _ => response,
-            }
-        })?;
-    if !upgrade.subprotocols.contains(&LINK_JSON) {
-        return Err(error_response(400, "offer the subprotocol gannet.link.json"));
+fn become_link(core: &mut Core, slot: u32, backend: Backend, app: AppId) {
+    let websocket = WebSocket::server(Arc::clone(&core.shared.settings.link_limits));
+    if let Some(connection) = core.connection(slot) {
+        connection.stage = Stage::Link(Box::new(Link::new(websocket, app, backend.input)));
+        core.metrics().links.add(1);
     }
-    if core.draining {
-        let error = CommandError::new(ErrorCode::Draining, "the server is going away");
-        return Err(refusal_response(&error.into()));
-    }
-    let mut accept = Vec::new();
-    write_accept(upgrade.key, Some(LINK_JSON), None, &mut accept);
-    Ok(accept)
-}
-
-/// The answers that concern no session.
-fn page(core: &Core, routed: &Routed) -> Response {
-    match routed {
-        Routed::Stats => Response::json(200, stats(core)),
-        Routed::Metrics => {
-            let mut text = String::new();
-            core.shared.metrics.render_prometheus(&mut text);
-            Response::new(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
-        }
-        Routed::Ready if core.shared.draining.load(Ordering::Relaxed) => {
-            let error = CommandError::new(ErrorCode::Draining, "the server is going away");
-            refusal_response(&error.into())
-        }
-        Routed::Ready => Response::json(200, "{\"ready\":true}"),
-        Routed::Health => Response::json(200, "{\"alive\":true}"),
-        _ => Response::text(200, index()),
-    }
-}
-
-/// The counters, and which reactor this connection is on.
-fn stats(core: &Core) -> String {
-    /// The sums over the reactors; what several of them count is counted once in the `distinct_` fields.
-    #[derive(Serialize)]
-    struct Stats {
-        /// The reactor that this connection is on.
-        reactor: usize,
-        distinct_users: usize,
-        distinct_groups: usize,
-        distinct_tags: usize,
-        #[serde(flatten)]
-        snapshot: Snapshot,
-    }
-    let counts = core.shared.interest.counts();
-    let stats = Stats {
-        reactor: core.index,
-        distinct_users: counts.users,
-        distinct_groups: counts.groups,
-        distinct_tags: counts.tags,
-        snapshot: core.shared.metrics.snapshot(),
-    };
-    // Numbers and names of fields: nothing that JSON cannot hold.
-    serde_json::to_string(&stats).unwrap_or_default()
-}
-
-fn index() -> String {
-    format!("gannet {}: {}\n", env!("CARGO_PKG_VERSION"), super::routes::PATHS)
 }

@@ -159,6 +159,8 @@ impl Gateway {
                 if !admitted.raw {
                     welcome(core, id);
                 }
+                // Whatever the app does, even an urgent push, comes behind the answer to the upgrade and the welcome.
+                core.write_answers(slot);
                 self.opened(core, id, identity.app);
             }
         }

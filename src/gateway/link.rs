@@ -68,6 +68,15 @@ impl Link {
         });
     }
 
+    /// Moves the replies that may leave to `replies`. Returns whether any command's place became free.
+    fn take_replies(&mut self, replies: &mut Vec<u8>) -> bool {
+        let before = self.lane.len();
+        while let Some(reply) = self.lane.take_ready() {
+            replies.extend_from_slice(&reply);
+        }
+        self.lane.len() < before
+    }
+
     fn may_go_on(&self, most: usize) -> bool {
         self.barrier.is_none() && self.lane.len() < most && self.websocket.can_receive()
     }
@@ -100,33 +109,20 @@ impl Gateway {
         };
         let mut held = std::mem::take(&mut link.held);
         let mut used = 0;
+        let mut replies = Vec::new();
         let mut ending = None;
-        while ending.is_none() && link.may_go_on(most) && used < held.len() {
-            let mut input = Input::new(&mut held[used..]);
-            let before = input.remaining();
-            let received = link.websocket.receive(&mut input, &mut core.control);
-            let taken = before - input.remaining();
-            match received {
-                Ok(None) => {}
-                Ok(Some(Event::Text(text))) => self.link_command(core, id, &mut link, &text),
-                Ok(Some(Event::Binary(_))) => {
-                    ending = Some(LinkEnding::Unsupported);
-                }
-                Ok(Some(Event::Close(_))) => ending = Some(LinkEnding::PeerClosed),
-                Ok(Some(Event::Ping(_) | Event::Pong(_))) => {}
-                Err(error) => ending = Some(LinkEnding::Violated(error)),
+        // The replies that leave make room for further commands.
+        while ending.is_none() {
+            ending = self.run_commands(core, id, &mut link, &mut held, &mut used);
+            if !link.take_replies(&mut replies) {
+                break;
             }
-            used += taken;
         }
         held.drain(..used);
         link.held = held;
         let was_paused = link.paused;
         link.paused = ending.is_none() && !link.may_go_on(most);
         let resumed = was_paused && !link.paused;
-        let mut replies = Vec::new();
-        while let Some(reply) = link.lane.take_ready() {
-            replies.extend_from_slice(&reply);
-        }
         if let Some(connection) = core.connection(slot) {
             connection.stage = Stage::Link(link);
         }
@@ -145,6 +141,32 @@ impl Gateway {
         if resumed {
             core.read_later(slot);
         }
+    }
+
+    /// Handles whole messages in `held` from `used` on, until one has to wait.
+    fn run_commands(
+        &mut self,
+        core: &mut Core,
+        id: SessionId,
+        link: &mut Link,
+        held: &mut [u8],
+        used: &mut usize,
+    ) -> Option<LinkEnding> {
+        let most = core.shared.settings.config.limits.max_pipelined;
+        while link.may_go_on(most) && *used < held.len() {
+            let mut input = Input::new(&mut held[*used..]);
+            let before = input.remaining();
+            let received = link.websocket.receive(&mut input, &mut core.control);
+            *used += before - input.remaining();
+            match received {
+                Ok(None | Some(Event::Ping(_) | Event::Pong(_))) => {}
+                Ok(Some(Event::Text(text))) => self.link_command(core, id, link, &text),
+                Ok(Some(Event::Binary(_))) => return Some(LinkEnding::Unsupported),
+                Ok(Some(Event::Close(_))) => return Some(LinkEnding::PeerClosed),
+                Err(error) => return Some(LinkEnding::Violated(error)),
+            }
+        }
+        None
     }
 
     fn link_command(&mut self, core: &mut Core, id: SessionId, link: &mut Link, text: &str) {

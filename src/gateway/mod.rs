@@ -17,6 +17,7 @@ mod listeners;
 pub mod params;
 pub mod refusal;
 pub mod render;
+mod responses;
 pub mod routes;
 
 pub use apps::{Apps, InvalidApps};

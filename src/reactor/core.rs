@@ -96,6 +96,13 @@ impl Core {
         self.shared.metrics.reactor(self.index)
     }
 
+    /// Whether the turn left something that nothing outside will remind it of.
+    pub fn has_work(&self) -> bool {
+        let settled = self.settlements.finished.is_empty();
+        let flushed = self.dirty.is_empty() && self.doomed.is_empty();
+        !(self.unread.is_empty() && self.ended.is_empty() && settled && flushed)
+    }
+
     /// The connection in `slot`, if the slot is taken.
     pub fn connection(&mut self, slot: u32) -> Option<&mut Connection> {
         self.connections.slot_mut(slot)

@@ -13,7 +13,7 @@ mod writing;
 
 pub use self::core::{Core, Ended};
 pub use accept::Acceptor;
-pub use envelope::{Envelope, Port, Stopping};
+pub use envelope::{Envelope, Port};
 pub use shared::{Clock, Outside, Settings, Shared};
 
 use crate::connection::{Connection, Due, Moment, Phase, Stage};
@@ -23,7 +23,6 @@ use crate::protocol::CloseCode;
 use crate::session::{SessionId, close_codes};
 use mio::{Events, Poll, Token};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -128,16 +127,19 @@ impl Reactor {
         }
         self.events = events;
         self.read_unread();
-        self.drain(report);
+        self.drain();
+        if self.stop == Stop::No && self.core.shared.draining.load(Ordering::Acquire) {
+            self.stop_sessions(report);
+        }
         self.time();
         self.tell_ended();
         // What has been posted goes out before this reactor's own sockets are written: the others can work meanwhile.
         self.core.peers.retry();
         self.wake_peers();
         self.core.flush_dirty();
-        self.core.settle();
         self.tell_ended();
         self.reap();
+        self.core.settle();
         self.wake_peers();
         self.measure(began);
         Ok(())
@@ -161,7 +163,7 @@ impl Reactor {
 
     /// How long the poll may sleep: not at all while something has been left over from the last turn.
     fn timeout(&self) -> Option<Duration> {
-        if !self.core.unread.is_empty() {
+        if self.core.has_work() {
             return Some(Duration::ZERO);
         }
         let accept = self.acceptor.as_ref().and_then(Acceptor::resume_at_ms);
@@ -195,7 +197,7 @@ impl Reactor {
         }
     }
 
-    fn drain(&mut self, report: &mut StopReport) {
+    fn drain(&mut self) {
         for _ in 0..self.core.shared.settings.config.limits.turn_envelopes {
             let Some(envelope) = self.receiver.pop() else { break };
             match envelope {
@@ -208,7 +210,8 @@ impl Reactor {
                 }
                 Envelope::Event(link, frame) => self.gateway.event(&mut self.core, link, frame),
                 Envelope::EventsLost(link) => self.gateway.events_lost(&mut self.core, link),
-                Envelope::Stop(stopping) => self.stop_sessions(&stopping, report),
+                // It was sent to end the sleep: the turn itself looks at what has been asked for.
+                Envelope::Stop => {}
                 Envelope::StopBackends => self.stop_backends(),
             }
         }
@@ -229,10 +232,7 @@ impl Reactor {
             self.core.arm(slot);
         }
         self.due = due;
-        if self.acceptor.as_ref().and_then(Acceptor::resume_at_ms).is_some_and(|at| at <= self.core.now.ms) {
-            self.accept(Port::Client);
-            self.accept(Port::Backend);
-        }
+        self.resume_accepting();
     }
 
     fn wake_peers(&mut self) {
@@ -291,7 +291,7 @@ impl Reactor {
         self.gateway.released(&mut self.core, id, &connection.stage);
     }
 
-    fn stop_sessions(&mut self, stopping: &Arc<Stopping>, report: &mut StopReport) {
+    fn stop_sessions(&mut self, report: &mut StopReport) {
         let shutdown_ms = self.core.shared.settings.config.timeouts.shutdown.as_millis() as u64;
         self.stop = Stop::Draining { by_ms: self.core.now.ms + shutdown_ms };
         self.core.draining = true;
@@ -313,7 +313,7 @@ impl Reactor {
             }
         }
         self.tell_ended();
-        if stopping.done() {
+        if self.core.shared.reactors_with_sessions.fetch_sub(1, Ordering::AcqRel) == 1 {
             for reactor in 0..self.core.shared.reactors() {
                 self.core.peers.post_always(reactor, Envelope::StopBackends);
             }

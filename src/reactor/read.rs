@@ -54,16 +54,13 @@ impl Reactor {
         self.core.arm(slot);
     }
 
-    /// Whether the gateway asked for a pause: its answers have to leave, or a command has to be done, first.
+    /// Whether there is nothing to read, or nothing to be read for now.
     fn is_paused(&mut self, slot: u32) -> bool {
         match self.core.connection(slot) {
             None => true,
             Some(connection) if connection.phase == Phase::Doomed || connection.read_closed => true,
-            Some(connection) => match &connection.stage {
-                Stage::Backend(backend) => backend.is_paused(),
-                Stage::Link(link) => link.is_paused(),
-                _ => false,
-            },
+            // What comes after the end has to be read all the same, and thrown away.
+            Some(connection) => connection.phase == Phase::Open && connection.stage.is_paused(),
         }
     }
 
@@ -87,6 +84,9 @@ impl Reactor {
 
     fn received(&mut self, slot: u32, count: usize) {
         let Some(connection) = self.core.connections.slot_mut(slot) else { return };
+        if connection.phase == Phase::Finishing {
+            return;
+        }
         match &mut connection.stage {
             Stage::Player(player) => {
                 player.bytes_in += count as u64;

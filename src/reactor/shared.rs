@@ -155,8 +155,10 @@ pub struct Shared {
     pub handle: Handle<Envelope>,
     /// What other threads have to count; the next reactor that turns does it for them.
     pub outside: Outside,
-    /// Set when the server stops: no new sessions.
+    /// Set when the server stops: no new sessions. Every reactor looks at it once a turn.
     pub draining: AtomicBool,
+    /// Reactors that have not closed their players' sessions yet; the last one to do so tells all.
+    pub reactors_with_sessions: AtomicUsize,
 }
 
 impl Shared {

@@ -2,7 +2,8 @@
 //! connection. Knows nothing of what the bytes mean.
 
 use super::core::Core;
-use crate::connection::{Connection, Item, Moment, Offered, Phase, Stage};
+use super::shared::Settings;
+use crate::connection::{Connection, Item, Moment, Offered, OutboxLimits, Phase, Stage};
 use crate::metrics::ReactorMetrics;
 use std::net::Shutdown;
 
@@ -18,12 +19,9 @@ impl Core {
         for attempt in 0..2 {
             let Some(connection) = self.connections.slot_mut(slot) else { return false };
             if connection.phase != Phase::Open {
-                return false;
+                break;
             }
-            let limits = match connection.stage {
-                Stage::Link(_) => self.shared.settings.link_outbox,
-                _ => self.shared.settings.outbox,
-            };
+            let limits = limits_of(connection, &self.shared.settings);
             let pool = &mut self.pool;
             let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
             match outbox.offer(item, limits, &mut self.settlements) {
@@ -90,8 +88,10 @@ impl Core {
         }
         count_written(connection, written, self.shared.metrics.reactor(self.index));
         if written < control.len() {
-            control.drain(..written);
-            self.queue_answers(slot, &[], control);
+            // The socket may have taken half a frame: not even an urgent push may come between.
+            let outbox = connection.outbox.insert(self.pool.pop().unwrap_or_default());
+            outbox.resume(control[written..].into(), &mut self.settlements);
+            self.mark_dirty(slot);
         }
     }
 
@@ -107,8 +107,8 @@ impl Core {
     /// Queues a control frame before the messages that wait. Returns whether there was room; if not, the connection is
     /// closed with 4003.
     pub fn offer_control(&mut self, slot: u32, frame: &[u8]) -> bool {
-        let limits = self.shared.settings.outbox;
         let Some(connection) = self.connections.slot_mut(slot) else { return false };
+        let limits = limits_of(connection, &self.shared.settings);
         let pool = &mut self.pool;
         let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
         let queued = outbox.offer_control(frame.into(), limits, &mut self.settlements).is_ok();
@@ -173,8 +173,12 @@ impl Core {
                 Ok(progress) => {
                     count_written(connection, progress.written, self.shared.metrics.reactor(self.index));
                     connection.blocked = !progress.drained;
+                    let waits_for_room = connection.stage.is_paused();
                     if progress.drained {
                         self.free_outbox(slot);
+                        if waits_for_room {
+                            self.read_later(slot);
+                        }
                     }
                 }
                 Err(_) => return self.fail(slot),
@@ -203,6 +207,13 @@ impl Core {
         if gone {
             self.doom(slot);
         }
+    }
+}
+
+fn limits_of(connection: &Connection, settings: &Settings) -> OutboxLimits {
+    match connection.stage {
+        Stage::Link(_) => settings.link_outbox,
+        _ => settings.outbox,
     }
 }
 

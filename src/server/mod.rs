@@ -13,9 +13,7 @@ use crate::gateway::{Apps, Gateway, InvalidApps};
 use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
 use crate::metrics::Metrics;
-use crate::reactor::{
-    Acceptor, Clock, Core, Envelope, Outside, Reactor, Settings, Shared, Stopping, WAKE_TOKEN,
-};
+use crate::reactor::{Acceptor, Clock, Core, Envelope, Outside, Reactor, Settings, Shared, WAKE_TOKEN};
 use log::{error, info};
 use mio::{Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -132,12 +130,9 @@ impl Stopper {
         if self.shared.draining.swap(true, Ordering::SeqCst) {
             return;
         }
-        let stopping = Arc::new(Stopping::new(self.shared.reactors()));
         for reactor in 0..self.shared.reactors() {
-            while self.shared.handle.post(reactor, Envelope::Stop(Arc::clone(&stopping))).is_err() {
-                // A full mailbox empties in a turn or two, and the stop must not be lost.
-                thread::yield_now();
-            }
+            // A reactor whose mailbox is full is awake, and looks for itself.
+            let _ = self.shared.handle.post(reactor, Envelope::Stop);
         }
     }
 }
@@ -180,6 +175,7 @@ impl Server {
             handle: senders.handle(),
             outside: Outside::default(),
             draining: false.into(),
+            reactors_with_sessions: reactors.into(),
             settings: Settings::new(config),
         });
         let parts = polls.into_iter().zip(receivers).enumerate();
