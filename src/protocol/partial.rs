@@ -73,6 +73,8 @@ pub(super) struct Frame {
     pub(super) opcode: OpCode,
     /// As it applies to the next byte of the payload.
     pub(super) key: Option<[u8; 4]>,
+    /// RSV1 on the first frame of a message: it is compressed, RFC 7692 §6.1.
+    pub(super) is_compressed: bool,
     /// Bytes of the payload that are still to come.
     pub(super) remaining: usize,
 }
@@ -83,6 +85,8 @@ pub(super) struct Message {
     body: Body,
     /// Frames so far.
     pub(super) fragments: u32,
+    /// What the body becomes when it is inflated; until then it is binary.
+    pub(super) compressed: Option<OpCode>,
 }
 
 #[derive(Debug)]
@@ -97,7 +101,12 @@ impl Message {
             OpCode::Text => Body::Text(TextAssembly::default()),
             _ => Body::Binary(Vec::new()),
         };
-        Self { body, fragments: 1 }
+        Self { body, fragments: 1, compressed: None }
+    }
+
+    /// A message that is kept as it comes, to be inflated when it is whole.
+    pub(super) fn new_compressed(opcode: OpCode) -> Self {
+        Self { body: Body::Binary(Vec::new()), fragments: 1, compressed: Some(opcode) }
     }
 
     /// Bytes so far.
@@ -105,6 +114,14 @@ impl Message {
         match &self.body {
             Body::Text(text) => text.len(),
             Body::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    /// The payload, of a binary or compressed message.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        match self.body {
+            Body::Text(_) => Vec::new(),
+            Body::Binary(bytes) => bytes,
         }
     }
 

@@ -13,10 +13,15 @@ use std::sync::atomic::Ordering;
 /// How long accepting pauses when the process or the machine is out of descriptors or memory.
 const PAUSE_MS: u64 = 100;
 
+/// How long a warning about that stands for all that follow.
+const QUIET_MS: u64 = 10_000;
+
 /// The two listeners.
 pub struct Acceptor {
     client: Listening,
     backend: Listening,
+    /// No further warning before this time: a pause that lasts is one event, not ten a second.
+    quiet_until_ms: u64,
 }
 
 /// A listener, and what keeps it from being read.
@@ -30,7 +35,7 @@ impl Acceptor {
     /// Listeners that are bound and non-blocking.
     pub fn new(client: TcpListener, backend: TcpListener) -> Self {
         let listening = |listener| Listening { listener, resume_at_ms: None };
-        Self { client: listening(client), backend: listening(backend) }
+        Self { client: listening(client), backend: listening(backend), quiet_until_ms: 0 }
     }
 
     /// When the first pause is over.
@@ -94,10 +99,15 @@ impl Reactor {
 
     fn pause(&mut self, port: Port, error: &io::Error) {
         self.core.metrics().accept_errors.add(1);
-        warn!(
-            "accepting pauses for {PAUSE_MS} ms: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions"
-        );
         self.pause_for(port, PAUSE_MS);
+        let now_ms = self.core.now.ms;
+        if let Some(acceptor) = self.acceptor.as_mut().filter(|acceptor| acceptor.quiet_until_ms <= now_ms) {
+            acceptor.quiet_until_ms = now_ms + QUIET_MS;
+            warn!(
+                "accepting pauses: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions. \
+                 Open sessions go on"
+            );
+        }
     }
 
     fn pause_for(&mut self, port: Port, ms: u64) {
@@ -158,13 +168,14 @@ impl Reactor {
             warn!("a connection was closed: reactor {} has no slot left", self.core.index);
             return;
         };
+        // Counted from here to its release, whatever becomes of it in between.
+        if port == Port::Backend {
+            self.core.metrics().backend_connections.add(1);
+        }
         if let Some(error) = failure {
             warn!("a connection was closed: it could not be polled: {error}");
             self.core.doom(id.slot());
             return;
-        }
-        if port == Port::Backend {
-            self.core.metrics().backend_connections.add(1);
         }
         self.core.arm(id.slot());
         // What came before the registration is reported by its first event.

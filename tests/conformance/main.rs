@@ -5,21 +5,28 @@
 //! Frames are written and read here by code of the tester's own, so that the core is not its own judge.
 
 mod case;
+mod deflate;
+mod handshake;
 mod peer;
 mod tables;
 mod tester;
 
-use case::{Case, Role};
-use peer::MemoryPeer;
+use case::{Case, Extension, Role};
+use peer::{MemoryPeer, Peer};
 use tester::run;
 
 /// Runs what applies to `role`, and prints each case with its section.
-fn run_all(name: &str, role: Role, cases: &[Case], mut connect: impl FnMut() -> Box<dyn peer::Peer>) {
+fn run_all(
+    name: &str,
+    role: Role,
+    cases: &[Case],
+    mut connect: impl FnMut(Option<Extension>) -> Box<dyn Peer>,
+) {
     let mut count = 0;
     let mut failures = Vec::new();
     for case in cases.iter().filter(|case| case.role.is_none_or(|only| only == role)) {
         count += 1;
-        let outcome = run(case, role, connect());
+        let outcome = run(case, role, connect(case.extension));
         let verdict = if outcome.is_ok() { "ok" } else { "FAILED" };
         println!("{name} {:8} {:28} {} ... {verdict}", case.id, case.section, case.about);
         if let Err(failure) = outcome {
@@ -33,12 +40,12 @@ fn run_all(name: &str, role: Role, cases: &[Case], mut connect: impl FnMut() -> 
 
 #[test]
 fn server_in_memory() {
-    run_all("server", Role::Server, &tables::all(), || Box::new(MemoryPeer::server()));
+    run_all("server", Role::Server, &tables::all(), |extension| Box::new(MemoryPeer::server(extension)));
 }
 
 #[test]
 fn client_in_memory() {
-    run_all("client", Role::Client, &tables::all(), || Box::new(MemoryPeer::client()));
+    run_all("client", Role::Client, &tables::all(), |extension| Box::new(MemoryPeer::client(extension)));
 }
 
 #[test]

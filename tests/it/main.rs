@@ -8,6 +8,8 @@ mod delivery;
 mod group_move;
 mod idle;
 mod links;
+mod misbehaving;
+mod raw;
 mod smoke;
 mod stop;
 mod support;
