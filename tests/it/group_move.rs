@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use tungstenite::Message;
 
-const MEMBERS: usize = 64;
-const ROUNDS: usize = 1_500;
+const MEMBERS: usize = 12;
+const ROUNDS: usize = 4_000;
 
 fn to(groups: &[&str]) -> Target {
     Target { groups: groups.iter().map(|group| group.to_string()).collect(), ..Target::default() }
