@@ -3,7 +3,9 @@
 #![cfg(feature = "cli")]
 
 mod accepting;
+mod client_port;
 mod delivery;
+mod http_api;
 mod misbehaving;
 mod raw;
 mod smoke;
