@@ -128,8 +128,7 @@ fn no_more_sessions_than_are_allowed() {
 
 #[test]
 fn a_server_that_stops_refuses_what_has_begun() {
-    // A slow player keeps the server from ending at once.
-    let server = TestServer::start(|config| config.timeouts.close = Duration::from_secs(20));
+    let server = TestServer::start(|_| ());
     let mut slow = Raw::player(server.client, "/ws");
     let mut half = Raw::connect(server.client);
     half.send(&upgrade("/ws", "")[..50]);
@@ -147,6 +146,9 @@ fn a_server_that_stops_refuses_what_has_begun() {
         assert_eq!(close.close().0, 1001);
         slow.send(masked(CLOSE, &close.payload));
         assert_eq!(slow.rest(), b"");
+        // An idle backend connection is ended as well.
+        assert_eq!(backend.rest(), b"");
+        drop((half, slow, backend));
         let report = stopping.join().unwrap();
         assert_eq!((report.sessions, report.closed_cleanly), (1, 1));
     });
@@ -254,7 +256,10 @@ fn apps_never_meet() {
         players[index].send(masked(TEXT, app.as_bytes()));
         assert_eq!(links[index].event()["text"], *app, "only to the links of its app");
         assert_eq!(backend.change("DELETE", &format!("/v1/users/ada?app={encoded_app}&code=4242")), 1);
-        assert_eq!(players[index].closed().0, 4242);
+        let close = players[index].frame().unwrap();
+        assert_eq!(close.close().0, 4242);
+        players[index].send(masked(CLOSE, &close.payload));
+        assert_eq!(players[index].rest(), b"");
     }
     assert_eq!(server.backend().stats()["sessions"], 0);
 }
