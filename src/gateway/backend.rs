@@ -95,6 +95,11 @@ impl Backend {
         self.lane.is_empty() && self.batch.is_none()
     }
 
+    /// Whether nothing is being done for it, and no part of a request has been read.
+    pub fn is_between_requests(&self) -> bool {
+        self.is_idle() && self.reading.is_none() && self.input.is_empty()
+    }
+
     /// Whether it is not to be read.
     pub fn is_paused(&self) -> bool {
         self.paused

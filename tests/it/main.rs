@@ -5,8 +5,12 @@
 mod accepting;
 mod client_port;
 mod delivery;
+mod group_move;
 mod http_api;
+mod idle;
+mod links;
 mod misbehaving;
 mod raw;
 mod smoke;
+mod stop;
 mod support;
