@@ -8,6 +8,7 @@ mod delivery;
 mod envelope;
 mod read;
 mod shared;
+mod spin;
 pub mod wheel;
 mod writing;
 
@@ -22,6 +23,7 @@ use crate::mailbox::Receiver;
 use crate::protocol::CloseCode;
 use crate::session::{SessionId, close_codes};
 use mio::{Events, Poll, Token};
+use spin::Spin;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -49,6 +51,7 @@ pub struct Reactor {
     /// Every connection of this reactor is read into it, parsed and unmasked in place.
     buffer: Box<[u8]>,
     due: Vec<(u32, Due)>,
+    spin: Spin,
     stop: Stop,
 }
 
@@ -80,6 +83,7 @@ impl Reactor {
         gateway: Gateway,
         acceptor: Option<Acceptor>,
     ) -> Self {
+        let spin = Spin::new(core.shared.settings.spin_ns);
         let buffer = vec![0; core.shared.settings.config.limits.read_buffer_bytes].into();
         Self {
             poll,
@@ -90,6 +94,7 @@ impl Reactor {
             acceptor,
             buffer,
             due: Vec::new(),
+            spin,
             stop: Stop::No,
         }
     }
@@ -147,15 +152,58 @@ impl Reactor {
 
     fn wait(&mut self) -> io::Result<()> {
         let timeout = self.timeout();
-        let timeout = match timeout {
-            Some(Duration::ZERO) => timeout,
-            // Whoever posts from here on sees a sleeper and writes the eventfd.
-            _ if self.receiver.sleep() => timeout,
-            _ => Some(Duration::ZERO),
-        };
-        let polled = self.poll.poll(&mut self.events, timeout);
+        if timeout == Some(Duration::ZERO) {
+            return self.poll(timeout);
+        }
+        if self.spin(timeout)? {
+            return Ok(());
+        }
+        // Whoever posts from here on sees a sleeper and writes the eventfd.
+        if !self.receiver.sleep() {
+            self.receiver.awake();
+            return self.poll(Some(Duration::ZERO));
+        }
+        if self.core.shared.settings.spin_ns == 0 {
+            let polled = self.poll(timeout);
+            self.receiver.awake();
+            return polled;
+        }
+        let asleep = self.core.shared.clock.now();
+        let polled = self.poll(timeout);
         self.receiver.awake();
-        match polled {
+        self.spin.slept(self.core.shared.clock.now().ns - asleep.ns);
+        polled
+    }
+
+    /// Looks for work without sleeping, for as long as that pays. Returns whether there is some; the poll has been asked
+    /// then.
+    fn spin(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        /// Looks at the mailbox, which cost nanoseconds, between two at the poll, which is a system call.
+        const LOOKS: usize = 32;
+        let most_ns = timeout.map_or(u64::MAX, |timeout| timeout.as_nanos() as u64);
+        let budget_ns = self.spin.budget_ns().min(most_ns);
+        if budget_ns == 0 {
+            return Ok(false);
+        }
+        let until_ns = self.core.shared.clock.now().ns + budget_ns;
+        while self.core.shared.clock.now().ns < until_ns {
+            for _ in 0..LOOKS {
+                if !self.receiver.is_empty() {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+            self.poll(Some(Duration::ZERO))?;
+            if !self.events.is_empty() || !self.receiver.is_empty() {
+                self.spin.found();
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
             _ => Ok(()),
         }

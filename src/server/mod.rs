@@ -14,7 +14,7 @@ use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
 use crate::metrics::Metrics;
 use crate::reactor::{Acceptor, Clock, Core, Envelope, Outside, Reactor, Settings, Shared, WAKE_TOKEN};
-use log::{error, info};
+use log::{error, info, warn};
 use mio::{Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
@@ -148,12 +148,16 @@ impl Server {
     ///
     /// # Errors
     /// [`BindError`], each with what to do about it.
-    pub fn bind(config: Config) -> Result<Self, BindError> {
+    pub fn bind(mut config: Config) -> Result<Self, BindError> {
         config.validate().map_err(BindError::Config)?;
         raise_open_files();
         let (client, client_addr) = listen(config.listen)?;
         let (backend, backend_addr) = listen(config.backend.listen)?;
         let reactors = config.reactors.unwrap_or_else(one_a_core).clamp(1, MAX_REACTORS);
+        if config.spin_us > 0 && one_a_core() <= reactors {
+            warn!("spin_us is ignored: {reactors} reactors that spin need {} cores or more", reactors + 1);
+            config.spin_us = 0;
+        }
         let polls: Vec<Poll> =
             (0..reactors).map(|_| Poll::new()).collect::<io::Result<_>>().map_err(BindError::Resources)?;
         let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), WAKE_TOKEN).map(Arc::new));
@@ -301,6 +305,7 @@ fn run_reactor(
     end.result = Some(reactor.run().map_err(RunError::Poll));
 }
 
+/// The cores that this process may run on.
 fn one_a_core() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }

@@ -124,7 +124,7 @@ fn what_one_turn_does_not_accept_the_next_ones_do() {
                 scope.spawn(move || {
                     let stream = TcpStream::connect(ports.client).unwrap();
                     under_way.send(()).unwrap();
-                    Player::over(stream, "").unwrap()
+                    Player::over(stream, "/ws").unwrap()
                 })
             })
             .collect();

@@ -4,5 +4,11 @@
 
 mod accepting;
 mod delivery;
+mod group_move;
+mod idle;
+mod links;
+mod misbehaving;
+mod raw;
 mod smoke;
+mod stop;
 mod support;

@@ -45,19 +45,20 @@ pub enum Refusal {
 }
 
 impl Player {
-    /// Connects and takes the welcome.
+    /// Connects to `/ws?query` and takes the welcome.
     pub fn connect(address: SocketAddr, query: &str) -> Self {
-        Self::try_connect(address, query).unwrap_or_else(|refusal| panic!("{query}: {refusal:?}"))
+        Self::try_connect(address, &format!("/ws?{query}"))
+            .unwrap_or_else(|refusal| panic!("{query}: {refusal:?}"))
     }
 
     /// Connects and takes the welcome, unless it is refused.
-    pub fn try_connect(address: SocketAddr, query: &str) -> Result<Self, Refusal> {
-        Self::over(TcpStream::connect(address).map_err(Refusal::Io)?, query)
+    pub fn try_connect(address: SocketAddr, target: &str) -> Result<Self, Refusal> {
+        Self::over(TcpStream::connect(address).map_err(Refusal::Io)?, target)
     }
 
     /// The same over a stream that is connected.
-    pub fn over(stream: TcpStream, query: &str) -> Result<Self, Refusal> {
-        let mut socket = open(stream, &format!("/ws?{query}"), &[])?;
+    pub fn over(stream: TcpStream, target: &str) -> Result<Self, Refusal> {
+        let mut socket = open(stream, target, &[])?;
         let welcome = match socket.read() {
             Ok(Message::Text(text)) => serde_json::from_str::<Value>(&text).unwrap(),
             Ok(other) => panic!("no welcome but {other:?}"),
@@ -123,6 +124,12 @@ impl Player {
         let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
         self.socket.close(Some(frame)).unwrap();
         std::iter::from_fn(|| self.next().ok()).collect()
+    }
+
+    /// The same with a Close frame that says nothing.
+    pub fn close_without_code(mut self) {
+        self.socket.close(None).unwrap();
+        while self.next().is_ok() {}
     }
 
     /// Vanishes with a reset instead of a FIN.
