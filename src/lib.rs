@@ -1,4 +1,36 @@
 //! A WebSocket push server for games, and the RFC 6455 core it stands on.
+//!
+//! gannet holds players' WebSocket sessions, knows them by session, user, group and tag, and gets a message from the
+//! game's backend to a player's socket in microseconds, whichever core owns the socket. One reactor thread a core, no
+//! async runtime, no locks on the way of a message.
+//!
+//! Two types to start from:
+//!
+//! * [`Server`] embeds the server: implement [`App`], run it on every reactor, push from any thread through a
+//!   [`Pusher`]. The `gannet` program is such an embedding.
+//! * [`protocol::WebSocket`] is the RFC 6455 core: bytes in, events out, bytes out, both roles, with no networking code.
+//!   With `default-features = false` it is all there is.
+//!
+//! # The rooms, in the order that data meets them
+//!
+//! ```text
+//! socket → reactor → connection → protocol::Event → gateway, App → hub → mailbox
+//!                                                                           ↓
+//! socket ← one writev a turn ← outbox ← hub (local members) ← the owning reactor wakes
+//! ```
+//!
+//! | room | is |
+//! | --- | --- |
+//! | `reactor` | the turn: poll, read, drain, run, flush, time, reap; accept |
+//! | `connection` | one socket, its stage, its outbox, its deadlines |
+//! | [`protocol`] | RFC 6455 as a state machine |
+//! | [`http`] | HTTP/1.1 heads, bodies and responses |
+//! | `gateway` | the upgrade, the HTTP API, links: commands in, answers and events out |
+//! | [`dispatch`] | what travels between cores: pushes, operations, their receipts |
+//! | [`hub`] | this core's users, groups and tags → sessions; the shared interest table |
+//! | [`mailbox`] | a bounded lock-free queue a reactor, a sleeping flag, an eventfd wake |
+//! | [`session`] | ids, names, the slab with generations |
+//! | [`config`], [`metrics`], `cli` | settings and every limit; counters and histograms; the program |
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -25,4 +57,12 @@ pub mod metrics;
 #[cfg(feature = "server")]
 mod reactor;
 #[cfg(feature = "server")]
+mod server;
+#[cfg(feature = "server")]
 pub mod session;
+
+#[cfg(feature = "server")]
+pub use server::{
+    App, BindError, ClosedSession, Message, PushError, Pusher, Relay, RunError, Server, Session,
+    SessionError, StopReport, Stopper,
+};

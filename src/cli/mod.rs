@@ -1,6 +1,84 @@
-//! (in progress)
+//! The `gannet` program: a file a subcommand. Turns arguments into calls, and outcomes into text and an exit code:
+//! 0 done, 1 the server refused or something failed, 2 the arguments make no sense. What the server does is not here.
+
+mod backend;
+mod banner;
+mod config;
+mod error;
+mod http_client;
+mod kick;
+mod push;
+mod serve;
+mod stats;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::CliError;
+
+/// A WebSocket push server for games.
+#[derive(Debug, Parser)]
+#[command(name = "gannet", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    Push(push::PushArgs),
+    Kick(kick::KickArgs),
+    Stats(stats::StatsArgs),
+}
 
 /// Runs the program with the arguments of the process.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Nothing better can be done about a terminal that is gone.
+            let _ = usage.print();
+            return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Config(command) => config::run(command),
+        Command::Push(args) => push::run(args),
+        Command::Kick(args) => kick::run(&args),
+        Command::Stats(args) => stats::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "gannet: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints `text` with a line end. A reader that has seen enough, as `head` has, is no failure.
+fn print(text: &str) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_defined() {
+        Cli::command().debug_assert();
+    }
 }

@@ -1,1 +1,267 @@
-//! (in progress)
+//! The settings of a server: one struct, one TOML file, every bound with a name, a unit and a default. Checks what a
+//! file says and how the settings go together, and knows nothing of the rooms that obey them.
+//!
+//! [`Config::load`] reads a file, flags may change what it said, [`Config::validate`] has the last word.
+
+mod error;
+mod file;
+mod limits;
+mod secret;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::LevelFilter;
+use serde::{Deserialize, Serialize};
+
+pub use error::ConfigError;
+pub use limits::Limits;
+pub use secret::Secret;
+
+/// The app that is always there.
+pub const DEFAULT_APP: &str = "default";
+
+/// Everything that can be set.
+///
+/// ```
+/// use gannet::config::Config;
+/// let mut config = Config::from_toml("reactors = 2\n[limits]\nmax_sessions = 20_000").unwrap();
+/// config.echo = true;
+/// config.validate().unwrap();
+/// assert_eq!(config.limits.max_sessions, 20_000);
+/// assert_eq!(config.listen, Config::default().listen);
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The client port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Reactor threads, 1 to 128; `None` is one a core.
+    pub reactors: Option<usize>,
+    /// Pins every reactor to a core of its own.
+    pub pin: bool,
+    /// Microseconds that a reactor looks for work before it sleeps; 0 is off. It takes a core for each reactor and one to
+    /// spare, and lowers a single message's latency by the cost of a wake.
+    pub spin_us: usize,
+    /// Serves `/echo`.
+    pub echo: bool,
+    /// Takes clients at their word on an address that is not loopback.
+    pub insecure: bool,
+    /// This node's part of the session ids, 0 to 4095.
+    pub node: u16,
+    /// The port of the game's backend and of operators.
+    pub backend: Backend,
+    /// The apps by name; [`DEFAULT_APP`] is always among them.
+    pub apps: BTreeMap<String, AppConfig>,
+    /// Bounds in bytes, messages and counts.
+    pub limits: Limits,
+    /// What holds for pushes that do not say otherwise.
+    pub delivery: Delivery,
+    /// Compression of messages.
+    pub deflate: Deflate,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// What is logged, and where to.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)),
+            reactors: None,
+            pin: false,
+            spin_us: 0,
+            echo: false,
+            insecure: false,
+            node: 0,
+            backend: Backend::default(),
+            apps: BTreeMap::from([(DEFAULT_APP.to_owned(), AppConfig::default())]),
+            limits: Limits::default(),
+            delivery: Delivery::default(),
+            deflate: Deflate::default(),
+            timeouts: Timeouts::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+/// `[backend]`: the port of the game's backend and of operators.
+///
+/// ```
+/// assert_eq!(gannet::config::Backend::default().listen.port(), 9001);
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backend {
+    /// The address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What every request must bring as `Authorization: Bearer`; visible ASCII.
+    pub key: Option<Secret>,
+    /// The file to take the key from, relative to the configuration file; [`Config::load`] reads it into `key` and leaves
+    /// `None` here.
+    pub key_file: Option<PathBuf>,
+}
+
+impl Default for Backend {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)), key: None, key_file: None }
+    }
+}
+
+/// `[apps.NAME]`: a tenant with its own users, groups and tags. It has no keys yet.
+///
+/// ```
+/// assert!(gannet::config::Config::from_toml("[apps.chess]").unwrap().apps.contains_key("chess"));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AppConfig {}
+
+/// `[delivery]`: what holds for pushes that do not say otherwise.
+///
+/// ```
+/// assert_eq!(gannet::config::Delivery::default().ttl.as_secs(), 60);
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Delivery {
+    /// `ttl_ms`: what cannot be handed to the socket in this time is dropped.
+    #[serde(rename = "ttl_ms", with = "millis")]
+    pub ttl: Duration,
+    /// `max_ttl_ms`: the longest time a push may ask for.
+    #[serde(rename = "max_ttl_ms", with = "millis")]
+    pub max_ttl: Duration,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(60), max_ttl: Duration::from_secs(24 * 60 * 60) }
+    }
+}
+
+/// `[deflate]`: permessage-deflate (RFC 7692), always without context takeover, so that a session holds no window and a
+/// push is compressed once for all who get it.
+///
+/// ```
+/// assert!(!gannet::config::Deflate::default().enabled);
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Deflate {
+    /// Accepts clients' offers. Off by default: a game's small messages gain nothing and pay in latency.
+    pub enabled: bool,
+    /// Shorter messages, in bytes, are sent as they are.
+    pub min_bytes: usize,
+    /// From 1, the fastest, to 9, the smallest.
+    pub level: usize,
+}
+
+impl Default for Deflate {
+    fn default() -> Self {
+        Self { enabled: false, min_bytes: 256, level: 1 }
+    }
+}
+
+/// `[timeouts]`: how long things may take; in the file every key ends in `_ms`.
+///
+/// ```
+/// use gannet::config::Config;
+/// let config = Config::from_toml("[timeouts]\nping_ms = 1500").unwrap();
+/// assert_eq!(config.timeouts.ping.as_millis(), 1500);
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// `upgrade_ms`: from the accepted connection to the whole upgrade request.
+    #[serde(rename = "upgrade_ms", with = "millis")]
+    pub upgrade: Duration,
+    /// `close_ms`: the closing handshake, its flush included.
+    #[serde(rename = "close_ms", with = "millis")]
+    pub close: Duration,
+    /// `ping_ms`: without input for so long, a session is pinged.
+    #[serde(rename = "ping_ms", with = "millis")]
+    pub ping: Duration,
+    /// `idle_ms`: without input for so long, a session is closed with 4000.
+    #[serde(rename = "idle_ms", with = "millis")]
+    pub idle: Duration,
+    /// `shutdown_ms`: from SIGTERM to the end of the process.
+    #[serde(rename = "shutdown_ms", with = "millis")]
+    pub shutdown: Duration,
+    /// `backend_idle_ms`: a backend connection without a request for so long is closed.
+    #[serde(rename = "backend_idle_ms", with = "millis")]
+    pub backend_idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            upgrade: Duration::from_secs(10),
+            close: Duration::from_secs(5),
+            ping: Duration::from_secs(25),
+            idle: Duration::from_secs(60),
+            shutdown: Duration::from_secs(10),
+            backend_idle: Duration::from_secs(120),
+        }
+    }
+}
+
+/// `[log]`: what is logged, and where to.
+///
+/// ```
+/// assert_eq!(gannet::config::Log::default().level, log::LevelFilter::Info);
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `off`, `error`, `warn`, `info`, `debug` or `trace`.
+    #[serde(with = "level")]
+    pub level: LevelFilter,
+    /// The file to append to; `None` is standard error.
+    pub file: Option<PathBuf>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LevelFilter::Info, file: None }
+    }
+}
+
+/// A duration as a whole number of milliseconds.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(super::validate::as_millis(*duration))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+/// A log level by its name.
+mod level {
+    use log::LevelFilter;
+    use serde::de::{Error, Unexpected};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(level: &LevelFilter, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&level.as_str().to_ascii_lowercase())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelFilter, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(|_| {
+            D::Error::invalid_value(Unexpected::Str(&name), &"off, error, warn, info, debug or trace")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,272 @@
-//! (in progress)
+//! One connection: its socket, what its bytes mean at this stage, what waits to be written and when it is due.
+//! Knows nothing of other connections.
+
+mod lane;
+mod outbox;
+
+pub use lane::Lane;
+pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements};
+
+use crate::gateway::{Backend, Head, Link};
+use crate::protocol::WebSocket;
+use crate::session::SessionId;
+use mio::net::TcpStream;
+use std::time::Duration;
+
+/// A reading of the server's clock: time since it started. Read once a turn and passed down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Whole milliseconds.
+    pub ms: u64,
+    /// Nanoseconds.
+    pub ns: u64,
+}
+
+impl From<Duration> for Moment {
+    fn from(since_start: Duration) -> Self {
+        // Both overflow only after five hundred years.
+        Self { ms: since_start.as_millis() as u64, ns: since_start.as_nanos() as u64 }
+    }
+}
+
+/// What the bytes of a connection mean.
+#[derive(Debug)]
+pub enum Stage {
+    /// Client port: the upgrade request is being read.
+    Head(Box<Head>),
+    /// Client port: a player's session.
+    Player(Player),
+    /// Client port: an echo, outside the hub.
+    Echo(WebSocket),
+    /// Backend port: HTTP.
+    Backend(Box<Backend>),
+    /// Backend port: a link.
+    Link(Box<Link>),
+    /// What comes is read and thrown away until the peer ends.
+    Discard,
+}
+
+impl Stage {
+    /// Whether it is not to be read for now: answers have to leave, or a command has to be done, first.
+    pub fn is_paused(&self) -> bool {
+        match self {
+            Self::Backend(backend) => backend.is_paused(),
+            Self::Link(link) => link.is_paused(),
+            Self::Head(_) | Self::Player(_) | Self::Echo(_) | Self::Discard => false,
+        }
+    }
+}
+
+/// The bytes' side of a session; its names are in the hub, under the same slot.
+#[derive(Debug)]
+pub struct Player {
+    /// The RFC 6455 state.
+    pub websocket: WebSocket,
+    /// When it was opened, in milliseconds since the Unix epoch.
+    pub since_unix_ms: u64,
+    /// Bytes read since the upgrade.
+    pub bytes_in: u64,
+    /// Bytes written since the upgrade.
+    pub bytes_out: u64,
+    /// The last time from a ping to its pong, in microseconds; 0 before the first.
+    pub round_trip_us: u32,
+}
+
+/// Where a connection stands between its opening and its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// In use.
+    Open,
+    /// Our Close frame is queued or sent, the peer's has not come (RFC 6455 §7.1.2).
+    Closing,
+    /// Nothing more is queued: once the outbox has drained the write side is shut down, and input is thrown away until
+    /// the peer ends, so that a reset does not take the last bytes with it (RFC 6455 §7.1.1).
+    Finishing,
+    /// To be freed when the turn's events have been handled.
+    Doomed,
+}
+
+/// One slot of a reactor's slab.
+#[derive(Debug)]
+pub struct Connection {
+    /// The socket.
+    pub stream: TcpStream,
+    /// What its bytes mean.
+    pub stage: Stage,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What waits to be written; `None` when nothing does.
+    pub outbox: Option<Box<Outbox>>,
+    /// When bytes last came, in milliseconds of the server's clock.
+    pub last_input_ms: u64,
+    /// In [`Phase::Closing`] and [`Phase::Finishing`]: when the end no longer waits for the peer.
+    pub close_by_ms: u64,
+    /// The earliest deadline on the wheel; later entries of an earlier time are stale.
+    pub armed_ms: u64,
+    /// The socket refused bytes, and has not become writable since.
+    pub blocked: bool,
+    /// It is in the list of outboxes to flush at the end of the turn.
+    pub dirty: bool,
+    /// It is in the list of sockets that may hold more input than one turn reads.
+    pub unread: bool,
+    /// The peer has ended its side.
+    pub read_closed: bool,
+    /// Our write side has been shut down.
+    pub write_closed: bool,
+    /// A ping has been sent since bytes last came.
+    pub pinged: bool,
+}
+
+/// The times after which a silent connection is pinged and closed.
+#[derive(Debug, Clone, Copy)]
+pub struct Silence {
+    /// Milliseconds without input before a ping.
+    pub ping_ms: u64,
+    /// Milliseconds without input before the end.
+    pub idle_ms: u64,
+    /// The same for HTTP on the backend port.
+    pub backend_idle_ms: u64,
+}
+
+/// What is due when a deadline has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// The upgrade request was not complete in time.
+    Head,
+    /// A silent peer is to be pinged.
+    Ping,
+    /// A peer has been silent for too long.
+    Idle,
+    /// The closing handshake took too long.
+    Close,
+    /// A message in the outbox expires.
+    Expiry,
+}
+
+impl Connection {
+    /// A connection as it is accepted.
+    pub fn new(stream: TcpStream, stage: Stage, now: Moment) -> Self {
+        Self {
+            stream,
+            stage,
+            phase: Phase::Open,
+            outbox: None,
+            last_input_ms: now.ms,
+            close_by_ms: 0,
+            armed_ms: u64::MAX,
+            blocked: false,
+            dirty: false,
+            unread: false,
+            read_closed: false,
+            write_closed: false,
+            pinged: false,
+        }
+    }
+
+    /// Whether nothing waits to be written.
+    pub fn is_drained(&self) -> bool {
+        self.outbox.is_none()
+    }
+
+    /// The next thing that time will bring, and when: a time in milliseconds of the server's clock.
+    pub fn next_due(&self, id: SessionId, silence: Silence) -> Option<(u64, Due)> {
+        let life = match self.phase {
+            Phase::Doomed => return None,
+            Phase::Closing | Phase::Finishing => Some((self.close_by_ms, Due::Close)),
+            Phase::Open => self.next_due_open(id, silence),
+        };
+        let expiry = self.outbox.as_ref().and_then(|outbox| outbox.next_expiry_ms());
+        let expiry = expiry.map(|deadline_ms| (deadline_ms, Due::Expiry));
+        life.into_iter().chain(expiry).min_by_key(|(deadline_ms, _)| *deadline_ms)
+    }
+
+    fn next_due_open(&self, id: SessionId, silence: Silence) -> Option<(u64, Due)> {
+        match &self.stage {
+            Stage::Head(head) => Some((head.deadline_ms, Due::Head)),
+            Stage::Player(_) | Stage::Echo(_) | Stage::Link(_) => Some(if self.pinged {
+                (self.last_input_ms + silence.idle_ms, Due::Idle)
+            } else {
+                (self.last_input_ms + jittered(silence.ping_ms, id), Due::Ping)
+            }),
+            Stage::Backend(backend) => {
+                backend.is_idle().then_some((self.last_input_ms + silence.backend_idle_ms, Due::Idle))
+            }
+            Stage::Discard => None,
+        }
+    }
+}
+
+/// `interval_ms` less up to a fifth of it, by the id: the sessions of a reconnect storm do not ping in step for ever.
+fn jittered(interval_ms: u64, id: SessionId) -> u64 {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let spread = id.as_u64().wrapping_mul(GOLDEN) >> 54;
+    interval_ms - interval_ms * spread / (5 * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Limits;
+    use std::sync::Arc;
+
+    const SILENCE: Silence = Silence { ping_ms: 25_000, idle_ms: 60_000, backend_idle_ms: 120_000 };
+    const ID: SessionId = SessionId::from_u64(0);
+
+    fn connection(stage: Stage, now_ms: u64) -> Connection {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Connection::new(TcpStream::from_std(stream), stage, Moment { ms: now_ms, ns: now_ms * 1_000_000 })
+    }
+
+    fn echo() -> Stage {
+        Stage::Echo(WebSocket::server(Arc::new(Limits::default())))
+    }
+
+    #[test]
+    fn a_silent_session_is_pinged_then_closed() {
+        let mut connection = connection(echo(), 1_000);
+        assert_eq!(connection.next_due(ID, SILENCE), Some((26_000, Due::Ping)));
+        connection.pinged = true;
+        assert_eq!(connection.next_due(ID, SILENCE), Some((61_000, Due::Idle)));
+        connection.last_input_ms = 30_000;
+        connection.pinged = false;
+        assert_eq!(connection.next_due(ID, SILENCE), Some((55_000, Due::Ping)));
+    }
+
+    #[test]
+    fn an_upgrade_has_one_deadline_whatever_trickles_in() {
+        let mut connection = connection(Stage::Head(Box::new(Head::new(11_000))), 1_000);
+        connection.last_input_ms = 10_999;
+        assert_eq!(connection.next_due(ID, SILENCE), Some((11_000, Due::Head)));
+    }
+
+    #[test]
+    fn a_closing_handshake_does_not_wait_for_ever_and_a_doomed_one_not_at_all() {
+        let mut connection = connection(echo(), 1_000);
+        connection.close_by_ms = 6_000;
+        for phase in [Phase::Closing, Phase::Finishing] {
+            connection.phase = phase;
+            assert_eq!(connection.next_due(ID, SILENCE), Some((6_000, Due::Close)));
+        }
+        connection.phase = Phase::Doomed;
+        assert_eq!(connection.next_due(ID, SILENCE), None);
+    }
+
+    #[test]
+    fn an_idle_backend_is_ended_later_than_a_silent_player() {
+        assert_eq!(
+            connection(Stage::Backend(Box::default()), 0).next_due(ID, SILENCE),
+            Some((120_000, Due::Idle))
+        );
+    }
+
+    #[test]
+    fn pings_are_spread_over_a_fifth_of_the_interval_by_the_id() {
+        let pings: Vec<u64> = (0..1000).map(|slot| jittered(25_000, SessionId::new(0, 0, 7, slot))).collect();
+        assert!(pings.iter().all(|ping| (20_000..=25_000).contains(ping)), "{pings:?}");
+        for from in (20_000..25_000).step_by(1_000) {
+            let share = pings.iter().filter(|ping| (from..from + 1_000).contains(*ping)).count();
+            assert!((150..250).contains(&share), "{share} of 1000 from {from} ms on");
+        }
+    }
+}

@@ -1,1 +1,35 @@
-//! (in progress)
+//! What travels between cores: pushes with their receipts, and commands with their answers. One value is shared by every
+//! reactor that has a part in it, and the last one to finish sends it home. Knows nothing of sockets, JSON or queues.
+
+mod command;
+mod frame;
+mod operation;
+mod push;
+mod target;
+
+pub use command::{Command, CommandError, ErrorCode, Listen, Outcome};
+pub use frame::{EncodedFrame, MessageKind};
+pub use operation::{Action, Operation, OperationOutcome, Page, SessionInfo, SessionRow, Who};
+pub use push::{Class, Fate, Push, PushOptions, Receipt, ReceiptMode};
+pub use target::{Selector, Target};
+
+use crate::session::SessionId;
+use std::sync::mpsc;
+
+/// Who is to be told when the last reactor has done its part.
+#[derive(Debug)]
+pub enum Origin {
+    /// Nobody.
+    Nobody,
+    /// A backend connection: its reactor, its id there, and the place of the answer among its answers.
+    Connection {
+        /// The id of the connection; its worker is the reactor to send the finished work to.
+        connection: SessionId,
+        /// Which of the connection's answers this is.
+        sequence: u64,
+    },
+    /// A thread that waits for a receipt.
+    Receipt(mpsc::Sender<Receipt>),
+    /// A thread that waits for the outcome of a command.
+    Outcome(mpsc::Sender<Result<OperationOutcome, CommandError>>),
+}

@@ -1,1 +1,400 @@
-//! (in progress)
+//! The hub: which sessions of this reactor a user, a group, a tag or an app has, and the other way round; and the table, shared by
+//! all reactors, of who has any. Start from [`Hub`], one for each reactor, and [`Interest`], one for the node. Knows nothing of
+//! sockets, queues or messages: it answers with slots.
+
+mod interest;
+mod key;
+mod reactors;
+mod select;
+mod sets;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod storm;
+
+pub use interest::{Counts, Interest};
+pub use key::Kind;
+pub use reactors::{MAX_REACTORS, ReactorSet};
+pub use select::Selected;
+
+use crate::session::{AppId, Name, SessionId};
+use key::{Key, KeyRef};
+use sets::{Member, SMALL, Sets};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// The users, groups, tags and apps of one reactor's sessions.
+///
+/// A session is named by its slot: the part of its id that is an index. Calls with a slot that no session has do nothing.
+///
+/// ```
+/// use gannet::dispatch::Selector;
+/// use gannet::hub::{Hub, Interest};
+/// use gannet::session::{AppId, Name, SessionId};
+/// use std::sync::Arc;
+/// let (app, ada, guild) = (AppId(0), Name::new("ada").unwrap(), Name::new("guild:7").unwrap());
+/// let mut hub = Hub::new(0, Arc::new(Interest::new(1, 1)));
+/// let id = SessionId::new(1, 0, 0, 5);
+/// hub.insert(id, app);
+/// hub.bind(id.slot(), Some(&ada));
+/// hub.join(id.slot(), &guild);
+/// let mut slots = Vec::new();
+/// hub.select(app, &Selector::User(ada).into(), None, &mut slots);
+/// assert_eq!(slots, [5]);
+/// hub.remove(id.slot());
+/// assert!(hub.is_empty());
+/// ```
+#[derive(Debug)]
+pub struct Hub {
+    reactor: usize,
+    interest: Arc<Interest>,
+    /// By slot.
+    sessions: Vec<Session>,
+    live: usize,
+    sets: Sets,
+    /// A bit for each slot, all zero between calls; as long as the longest union needed.
+    visited: Vec<u64>,
+}
+
+/// How many sessions a reactor has, and how many distinct users, groups and tags they make.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Sessions.
+    pub sessions: usize,
+    /// Users, in all apps.
+    pub users: usize,
+    /// Groups, in all apps.
+    pub groups: usize,
+    /// Tags, in all apps.
+    pub tags: usize,
+}
+
+#[derive(Debug)]
+struct Session {
+    id: SessionId,
+    /// The app, then the user if it has one, then groups and tags in no order. Empty in a slot that no session has.
+    memberships: SmallVec<[Membership; 3]>,
+}
+
+// One for every slot: it counts in the memory of an idle session.
+const _: () = assert!(size_of::<Session>() == 40);
+
+/// A set as a session sees it.
+#[derive(Debug, Clone, Copy)]
+struct Membership {
+    /// The set's number.
+    set: u32,
+    /// Where the session is among the set's members.
+    position: u32,
+}
+
+/// Where a session's user is among its memberships, if it has one.
+const USER: usize = 1;
+
+impl Hub {
+    /// An empty hub for the reactor with this number, which tells `interest` what it has.
+    pub fn new(reactor: usize, interest: Arc<Interest>) -> Self {
+        Self { reactor, interest, sessions: Vec::new(), live: 0, sets: Sets::default(), visited: Vec::new() }
+    }
+
+    /// A session has opened. One that still has the slot is removed.
+    pub fn insert(&mut self, id: SessionId, app: AppId) {
+        let slot = id.slot();
+        self.remove(slot);
+        if self.sessions.len() <= slot as usize {
+            let vacant = || Session { id: SessionId::from_u64(0), memberships: SmallVec::new() };
+            self.sessions.resize_with(slot as usize + 1, vacant);
+        }
+        self.sessions[slot as usize].id = id;
+        self.live += 1;
+        let set = self.find_or_insert(KeyRef::new(app, Kind::App, ""), || Key::app(app));
+        self.link(slot, set);
+    }
+
+    /// A session has closed: it leaves everything. Its id, if there was one.
+    pub fn remove(&mut self, slot: u32) -> Option<SessionId> {
+        let session = self.sessions.get_mut(slot as usize).filter(|session| session.is_live())?;
+        let id = session.id;
+        for membership in std::mem::take(&mut session.memberships) {
+            self.remove_member(membership);
+        }
+        self.live -= 1;
+        self.free_memory();
+        Some(id)
+    }
+
+    /// The session in the slot.
+    pub fn id_of(&self, slot: u32) -> Option<SessionId> {
+        self.session(slot).map(|session| session.id)
+    }
+
+    /// The app of the session in the slot.
+    pub fn app_of(&self, slot: u32) -> Option<AppId> {
+        self.keys_of(slot).next().map(Key::app_id)
+    }
+
+    /// Whether the session is live and the app's.
+    pub fn contains(&self, id: SessionId, app: AppId) -> bool {
+        self.id_of(id.slot()) == Some(id) && self.app_of(id.slot()) == Some(app)
+    }
+
+    /// The session is `user`'s from now on and no other's, or nobody's; whether that is news.
+    pub fn bind(&mut self, slot: u32, user: Option<&Name>) -> bool {
+        if self.session(slot).is_none() || self.user_of(slot) == user {
+            return false;
+        }
+        if self.user_of(slot).is_some() {
+            self.unlink(slot, USER);
+        }
+        if let Some(user) = user {
+            self.enter(slot, Kind::User, user);
+            self.swap_memberships(slot, USER, self.memberships(slot).len() - 1);
+        }
+        self.free_memory();
+        true
+    }
+
+    /// The session's user.
+    pub fn user_of(&self, slot: u32) -> Option<&Name> {
+        self.keys_of(slot).nth(USER).filter(|key| key.kind() == Kind::User)?.name()
+    }
+
+    /// The session is in the group; whether it was not.
+    pub fn join(&mut self, slot: u32, group: &Name) -> bool {
+        self.enter(slot, Kind::Group, group)
+    }
+
+    /// The session is not in the group; whether it was.
+    pub fn leave(&mut self, slot: u32, group: &str) -> bool {
+        self.exit(slot, Kind::Group, group)
+    }
+
+    /// The groups that the session is in.
+    pub fn groups_of(&self, slot: u32) -> impl Iterator<Item = &Name> {
+        self.names_of(slot, Kind::Group)
+    }
+
+    /// How many groups the session is in.
+    pub fn groups_len(&self, slot: u32) -> usize {
+        self.groups_of(slot).count()
+    }
+
+    /// The session has the tag; whether it had not.
+    pub fn tag(&mut self, slot: u32, tag: &Name) -> bool {
+        self.enter(slot, Kind::Tag, tag)
+    }
+
+    /// The session has not the tag; whether it had.
+    pub fn untag(&mut self, slot: u32, tag: &str) -> bool {
+        self.exit(slot, Kind::Tag, tag)
+    }
+
+    /// The tags that the session has.
+    pub fn tags_of(&self, slot: u32) -> impl Iterator<Item = &Name> {
+        self.names_of(slot, Kind::Tag)
+    }
+
+    /// How many tags the session has.
+    pub fn tags_len(&self, slot: u32) -> usize {
+        self.tags_of(slot).count()
+    }
+
+    /// Every member leaves the group; how many did.
+    pub fn destroy(&mut self, app: AppId, group: &str) -> u32 {
+        let Some(set) = self.sets.find(KeyRef::new(app, Kind::Group, group)) else { return 0 };
+        let members = std::mem::take(self.sets.members_mut(set));
+        for member in members.as_slice() {
+            self.forget_membership(member.slot, member.back as usize);
+        }
+        self.drop_set(set);
+        self.free_memory();
+        members.len() as u32
+    }
+
+    /// Every member of the group `from` leaves it and is in the group `to`; how many left. No push to either or both, on any
+    /// reactor, sees a member in neither.
+    pub fn move_members(&mut self, app: AppId, from: &str, to: &Name) -> u32 {
+        if from == to.as_str() {
+            return 0;
+        }
+        let Some(source) = self.sets.find(KeyRef::new(app, Kind::Group, from)) else { return 0 };
+        let moved = self.sets.get(source).members.len() as u32;
+        let to_key = Key::named(app, Kind::Group, to);
+        let from_key = match self.sets.find(to_key.borrowed()) {
+            None => self.sets.rename(source, to_key.clone()),
+            Some(target) => self.merge(source, target),
+        };
+        self.interest.move_group(from_key, to_key, self.reactor);
+        self.free_memory();
+        moved
+    }
+
+    /// How many sessions, users, groups and tags there are.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            sessions: self.live,
+            users: self.sets.count(Kind::User),
+            groups: self.sets.count(Kind::Group),
+            tags: self.sets.count(Kind::Tag),
+        }
+    }
+
+    /// Whether every table is empty.
+    pub fn is_empty(&self) -> bool {
+        self.live == 0 && self.sessions.is_empty() && self.sets.is_empty()
+    }
+}
+
+/// What sessions are in, read.
+impl Hub {
+    fn session(&self, slot: u32) -> Option<&Session> {
+        self.sessions.get(slot as usize).filter(|session| session.is_live())
+    }
+
+    /// Empty for a slot that no session has.
+    fn memberships(&self, slot: u32) -> &[Membership] {
+        self.sessions.get(slot as usize).map_or(&[], |session| &session.memberships)
+    }
+
+    fn keys_of(&self, slot: u32) -> impl Iterator<Item = &Key> {
+        self.memberships(slot).iter().map(|membership| &self.sets.get(membership.set).key)
+    }
+
+    fn names_of(&self, slot: u32, kind: Kind) -> impl Iterator<Item = &Name> {
+        self.keys_of(slot).filter(move |key| key.kind() == kind).filter_map(Key::name)
+    }
+
+    /// Where the set is among the session's memberships, found on the shorter side.
+    fn find_membership(&self, slot: u32, set: u32) -> Option<usize> {
+        let memberships = self.memberships(slot);
+        let members = self.sets.get(set).members.as_slice();
+        if members.len() < memberships.len() {
+            members.iter().find(|member| member.slot == slot).map(|member| member.back as usize)
+        } else {
+            memberships.iter().position(|membership| membership.set == set)
+        }
+    }
+}
+
+/// What sessions are in, changed: both directions and the interest table together.
+impl Hub {
+    /// Puts a live session into the set of its app with this name; whether it was not there.
+    fn enter(&mut self, slot: u32, kind: Kind, name: &Name) -> bool {
+        let Some(app) = self.app_of(slot) else { return false };
+        let set = self.find_or_insert(KeyRef::new(app, kind, name), || Key::named(app, kind, name));
+        if self.find_membership(slot, set).is_some() {
+            return false;
+        }
+        self.link(slot, set);
+        true
+    }
+
+    /// Takes a session out of the set of its app with this name; whether it was there.
+    fn exit(&mut self, slot: u32, kind: Kind, name: &str) -> bool {
+        let set = self.app_of(slot).and_then(|app| self.sets.find(KeyRef::new(app, kind, name)));
+        let Some(back) = set.and_then(|set| self.find_membership(slot, set)) else { return false };
+        self.unlink(slot, back);
+        self.free_memory();
+        true
+    }
+
+    /// The set with this key; a new one must get a member at once.
+    fn find_or_insert(&mut self, key: KeyRef<'_>, owned: impl FnOnce() -> Key) -> u32 {
+        self.sets.find(key).unwrap_or_else(|| {
+            let key = owned();
+            self.interest.add(key.clone(), self.reactor);
+            self.sets.insert(key)
+        })
+    }
+
+    fn link(&mut self, slot: u32, set: u32) {
+        let memberships = &mut self.sessions[slot as usize].memberships;
+        let members = self.sets.members_mut(set);
+        let membership = Membership { set, position: members.len() as u32 };
+        members.push(Member { slot, back: memberships.len() as u32 });
+        memberships.push(membership);
+    }
+
+    fn unlink(&mut self, slot: u32, back: usize) {
+        let membership = self.forget_membership(slot, back);
+        self.remove_member(membership);
+    }
+
+    /// The session's side of [`Hub::unlink`].
+    fn forget_membership(&mut self, slot: u32, back: usize) -> Membership {
+        let memberships = &mut self.sessions[slot as usize].memberships;
+        let forgotten = memberships.swap_remove(back);
+        if let Some(moved) = memberships.get(back) {
+            self.sets.members_mut(moved.set).set_back(moved.position, back as u32);
+        }
+        if memberships.spilled() && memberships.len() <= memberships.capacity() / 4 {
+            memberships.shrink_to_fit();
+        }
+        forgotten
+    }
+
+    /// The set's side of [`Hub::unlink`].
+    fn remove_member(&mut self, Membership { set, position }: Membership) {
+        let members = self.sets.members_mut(set);
+        if let Some(moved) = members.swap_remove(position) {
+            self.sessions[moved.slot as usize].memberships[moved.back as usize].position = position;
+        }
+        if members.len() == 0 {
+            self.drop_set(set);
+        }
+    }
+
+    fn drop_set(&mut self, set: u32) {
+        let set = self.sets.remove(set);
+        self.interest.remove(set.key, self.reactor);
+    }
+
+    fn swap_memberships(&mut self, slot: u32, a: usize, b: usize) {
+        let memberships = &mut self.sessions[slot as usize].memberships;
+        memberships.swap(a, b);
+        for back in [a, b] {
+            let membership = memberships[back];
+            self.sets.members_mut(membership.set).set_back(membership.position, back as u32);
+        }
+    }
+
+    /// Empties the set `source` into the set `target` and removes it; the interest table is the caller's.
+    fn merge(&mut self, source: u32, target: u32) -> Key {
+        let members = std::mem::take(self.sets.members_mut(source));
+        for member in members.as_slice() {
+            if self.find_membership(member.slot, target).is_some() {
+                self.forget_membership(member.slot, member.back as usize);
+                continue;
+            }
+            let target_members = self.sets.members_mut(target);
+            let membership = Membership { set: target, position: target_members.len() as u32 };
+            target_members.push(*member);
+            self.sessions[member.slot as usize].memberships[member.back as usize] = membership;
+        }
+        self.sets.remove(source).key
+    }
+
+    /// Gives back what a storm of sessions left. Numbers of sets do not hold across it.
+    fn free_memory(&mut self) {
+        while self.sessions.last().is_some_and(|session| !session.is_live()) {
+            self.sessions.pop();
+        }
+        if self.sessions.capacity() > SMALL && self.sessions.len() <= self.sessions.capacity() / 4 {
+            self.visited = Vec::new();
+        }
+        sets::shrink(&mut self.sessions);
+        let sessions = &mut self.sessions;
+        self.sets.compact(|members, number| {
+            for member in members {
+                sessions[member.slot as usize].memberships[member.back as usize].set = number;
+            }
+        });
+    }
+}
+
+impl Session {
+    fn is_live(&self) -> bool {
+        !self.memberships.is_empty()
+    }
+}

@@ -1,1 +1,115 @@
-//! (in progress)
+//! Counters, gauges and histograms, one set a reactor; the Prometheus text and the totals that are made of them. Knows
+//! nothing of sockets or of who asks.
+//!
+//! A reactor writes only its own set, so a count is a plain load and store without a locked instruction, on cache lines
+//! of its own. Whoever renders reads the sets of all; what it reads of one reactor is of about the same moment.
+
+mod families;
+mod histogram;
+mod labels;
+mod process;
+mod render;
+mod value;
+
+pub use families::{ReactorMetrics, Totals};
+pub use histogram::{Histogram, HistogramTotal};
+pub use labels::{CloseClass, DeliveryOutcome, Label, ProtocolErrorKind, RefusalReason, StatusClass};
+pub use value::{Counter, CounterBy, Gauge, Metric, Tally};
+
+use std::time::Instant;
+
+use crossbeam_utils::CachePadded;
+use serde::Serialize;
+
+use self::process::Process;
+use self::render::Text;
+
+/// All the figures of a server.
+///
+/// ```
+/// use gannet::metrics::{CloseClass, Metrics};
+/// let metrics = Metrics::new(2);
+/// metrics.reactor(1).sessions.set(3);
+/// metrics.reactor(1).closed.of(CloseClass::from_code(4001)).add(1);
+///
+/// let mut text = String::new();
+/// metrics.render_prometheus(&mut text);
+/// assert!(text.contains("gannet_sessions{reactor=\"1\"} 3\n"));
+/// assert!(text.contains("gannet_closed_total{reactor=\"1\",code=\"4001\"} 1\n"));
+/// assert_eq!(metrics.snapshot().totals.sessions, 3);
+/// ```
+pub struct Metrics {
+    reactors: Box<[CachePadded<ReactorMetrics>]>,
+    started: Instant,
+}
+
+/// The sums over all reactors, and the process: what `/v1/stats` answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Snapshot {
+    /// The version of gannet.
+    pub version: &'static str,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// How many reactors run.
+    pub reactors: usize,
+    /// Open file descriptors of the process; `None` where `/proc` does not say.
+    pub open_fds: Option<u64>,
+    /// Resident memory of the process in bytes; `None` where `/proc` does not say.
+    pub resident_memory_bytes: Option<u64>,
+    /// The sums.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+impl Metrics {
+    /// Figures for so many reactors, all zero; uptime counts from here.
+    pub fn new(reactors: usize) -> Self {
+        Self { reactors: (0..reactors).map(|_| CachePadded::default()).collect(), started: Instant::now() }
+    }
+
+    /// The set of one reactor, which alone writes it.
+    ///
+    /// # Panics
+    /// If there is no such reactor.
+    pub fn reactor(&self, reactor: usize) -> &ReactorMetrics {
+        &self.reactors[reactor]
+    }
+
+    /// Appends everything in the Prometheus text format, version 0.0.4.
+    pub fn render_prometheus(&self, out: &mut String) {
+        let mut text = Text::new(out);
+        families::render(&self.reactors, &mut text);
+
+        let Process { open_fds, resident_memory_bytes } = process::read();
+        let uptime = self.started.elapsed().as_secs_f64();
+        text.single("gannet_uptime_seconds", "Time since the start.", uptime);
+        if let Some(open_fds) = open_fds {
+            text.single("gannet_open_fds", "Open file descriptors of the process.", open_fds);
+        }
+        if let Some(bytes) = resident_memory_bytes {
+            text.single("gannet_resident_memory_bytes", "Resident memory of the process.", bytes);
+        }
+        text.family("gannet_build_info", "The version that runs; always 1.", "gauge");
+        text.sample("gannet_build_info", &[("version", VERSION)], 1);
+    }
+
+    /// The sums over all reactors.
+    pub fn snapshot(&self) -> Snapshot {
+        let Process { open_fds, resident_memory_bytes } = process::read();
+        let mut totals = Totals::default();
+        self.reactors.iter().for_each(|reactor| reactor.add_to(&mut totals));
+        Snapshot {
+            version: VERSION,
+            uptime_seconds: self.started.elapsed().as_secs(),
+            reactors: self.reactors.len(),
+            open_fds,
+            resident_memory_bytes,
+            totals,
+        }
+    }
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[cfg(test)]
+mod tests;

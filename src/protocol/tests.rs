@@ -219,7 +219,7 @@ fn the_closing_handshake_from_each_side() {
 
     let outcome = receive_all(&mut client, [&outcome.out[..]]);
     assert_eq!(outcome.events, [Event::Close(Some(CloseFrame { code: CloseCode(4001), reason: "".into() }))]);
-    assert_eq!(outcome.out, []);
+    assert!(outcome.out.is_empty());
     assert_eq!(client.end_of_input(), Ending::Clean);
 }
 
@@ -229,8 +229,8 @@ fn both_sides_may_close_at_once() {
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
     client.close(None, "", &mut to_server).unwrap();
     server.close(Some(CloseCode::GOING_AWAY), "", &mut to_client).unwrap();
-    assert_eq!(receive_all(&mut server, [&to_server[..]]).out, []);
-    assert_eq!(receive_all(&mut client, [&to_client[..]]).out, []);
+    assert!(receive_all(&mut server, [&to_server[..]]).out.is_empty());
+    assert!(receive_all(&mut client, [&to_client[..]]).out.is_empty());
     assert!(server.is_closed() && client.is_closed());
 }
 

@@ -1,8 +1,11 @@
 //! Who a session is: its id, the names it is known by, and the slab that holds the live ones with a generation a slot.
 //! Knows nothing of bytes, sockets or queues.
 
+pub mod close_codes;
 mod id;
 mod name;
+mod slab;
 
 pub use id::{ParseSessionIdError, SessionId};
 pub use name::{AppId, InvalidName, Name};
+pub use slab::GenerationalSlab;

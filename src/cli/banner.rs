@@ -1,0 +1,70 @@
+//! What `gannet serve` says once its ports are open.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The two addresses, the number of reactors, and one line to try. Its lines end without a line break at the end.
+#[derive(Debug)]
+pub struct Banner {
+    /// The client port as it was bound.
+    pub clients: SocketAddr,
+    /// The backend port as it was bound.
+    pub backend: SocketAddr,
+    /// Reactor threads.
+    pub reactors: usize,
+    /// Whether the backend asks for a key.
+    pub with_key: bool,
+}
+
+impl fmt::Display for Banner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = if self.with_key { " -H \"Authorization: Bearer $GANNET_KEY\"" } else { "" };
+        writeln!(f, "gannet {}", env!("CARGO_PKG_VERSION"))?;
+        writeln!(f, "  clients   ws://{}/ws", self.clients)?;
+        writeln!(f, "  backend   http://{}", self.backend)?;
+        writeln!(f, "  reactors  {}", self.reactors)?;
+        write!(f, "  try       curl{key} -d hello 'http://{}/v1/push?all=1'", reachable(self.backend))
+    }
+}
+
+/// An address that a program on this machine can connect to.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn banner(clients: &str, backend: &str, with_key: bool) -> String {
+        let address = |text: &str| text.parse().expect("a table's address");
+        Banner { clients: address(clients), backend: address(backend), reactors: 4, with_key }.to_string()
+    }
+
+    #[test]
+    fn it_names_addresses_reactors_and_a_line_to_try() {
+        assert_eq!(
+            banner("127.0.0.1:9000", "127.0.0.1:9001", false),
+            format!(
+                "gannet {}\n  clients   ws://127.0.0.1:9000/ws\n  backend   http://127.0.0.1:9001\n  reactors  4\n  \
+                 try       curl -d hello 'http://127.0.0.1:9001/v1/push?all=1'",
+                env!("CARGO_PKG_VERSION")
+            )
+        );
+    }
+
+    #[test]
+    fn the_line_to_try_works_from_this_machine_and_shows_no_key() {
+        let line =
+            "curl -H \"Authorization: Bearer $GANNET_KEY\" -d hello 'http://127.0.0.1:7/v1/push?all=1'";
+        assert!(banner("0.0.0.0:9000", "0.0.0.0:7", true).ends_with(line));
+        assert!(
+            banner("[::]:9000", "[::]:7", false).ends_with("curl -d hello 'http://[::1]:7/v1/push?all=1'")
+        );
+    }
+}

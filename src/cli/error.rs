@@ -1,0 +1,79 @@
+//! Why a command failed.
+
+use std::fmt;
+use std::io;
+
+use super::http_client::ClientError;
+use super::serve::ServeError;
+use crate::config::ConfigError;
+
+/// Why a command failed; every one of them ends in exit code 1.
+#[derive(Debug)]
+pub enum CliError {
+    /// The configuration, or the flags over it.
+    Config(ConfigError),
+    /// The server did not start or did not stop well.
+    Serve(ServeError),
+    /// No answer from a running server.
+    Client(ClientError),
+    /// The running server answered no.
+    Refused {
+        /// The answer's status.
+        status: u16,
+        /// The code of the answer's error, if it has one.
+        code: Option<String>,
+        /// What the answer says to do.
+        message: Option<String>,
+    },
+    /// The message could not be read from standard input.
+    Input(io::Error),
+    /// The result could not be printed.
+    Output(io::Error),
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Serve(error) => error.fmt(f),
+            Self::Client(error) => error.fmt(f),
+            Self::Refused { status, code, message } => {
+                write!(f, "the server refused: {status}")?;
+                code.iter().try_for_each(|code| write!(f, " {code}"))?;
+                message.iter().try_for_each(|message| write!(f, ": {message}"))
+            }
+            Self::Input(error) => write!(f, "cannot read the message from standard input: {error}"),
+            Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for CliError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => Some(error),
+            Self::Serve(error) => Some(error),
+            Self::Client(error) => Some(error),
+            Self::Refused { .. } => None,
+            Self::Input(error) | Self::Output(error) => Some(error),
+        }
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<ServeError> for CliError {
+    fn from(error: ServeError) -> Self {
+        Self::Serve(error)
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}

@@ -1,0 +1,434 @@
+//! A small blocking HTTP/1.1 client: one request a connection, every wait bounded. It knows nothing of what it asks for.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use crate::config::Secret;
+use crate::http::{BodyFraming, BodyReader, HeadLimits, HeadScanner, list_tokens};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the server may let one read or write wait.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
+const READ_BYTES: usize = 16 * 1024;
+
+/// Where requests go.
+pub struct HttpClient<'a> {
+    /// `host:port`.
+    address: &'a str,
+    key: Option<&'a Secret>,
+}
+
+/// What a request carries.
+pub struct Body<'a> {
+    /// Its media type.
+    pub content_type: &'a str,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The body, decoded.
+    pub body: Vec<u8>,
+}
+
+impl<'a> HttpClient<'a> {
+    /// A client for the server at `address`, `host:port`, that shows `key` as a bearer.
+    pub fn new(address: &'a str, key: Option<&'a Secret>) -> Self {
+        Self { address, key }
+    }
+
+    /// Sends one request and waits for the whole answer.
+    pub fn request(&self, method: &str, target: &str, body: Option<Body<'_>>) -> Result<Reply, ClientError> {
+        let request = self.encode(method, target, body)?;
+        let mut stream = self.connect()?;
+        // A server that refuses a large body answers and closes before it has read it all: the answer counts more than
+        // the failed write.
+        let sent = stream.write_all(&request);
+        let reply = ReplyReader::new(&mut stream).read();
+        match (reply, sent) {
+            (Err(ReplyError::Lost(_) | ReplyError::Truncated), Err(error))
+            | (Err(ReplyError::Lost(error)), _) => Err(self.lost(error)),
+            (Err(ReplyError::Truncated), Ok(())) => {
+                Err(self.lost(io::Error::from(io::ErrorKind::UnexpectedEof)))
+            }
+            (Err(ReplyError::NotHttp), _) => Err(ClientError::NotHttp { address: self.address.to_owned() }),
+            (Ok(reply), _) => Ok(reply),
+        }
+    }
+
+    fn encode(&self, method: &str, target: &str, body: Option<Body<'_>>) -> Result<Vec<u8>, ClientError> {
+        let mut request =
+            format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
+        if let Some(key) = self.key {
+            let key = key.expose();
+            if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(ClientError::BadKey);
+            }
+            request.push_str(&format!("Authorization: Bearer {key}\r\n"));
+        }
+        if let Some(body) = &body {
+            let length = body.bytes.len();
+            request.push_str(&format!("Content-Type: {}\r\nContent-Length: {length}\r\n", body.content_type));
+        }
+        request.push_str("\r\n");
+        let mut request = request.into_bytes();
+        request.extend_from_slice(body.map_or(&[], |body| body.bytes));
+        Ok(request)
+    }
+
+    fn connect(&self) -> Result<TcpStream, ClientError> {
+        let address = self.address.to_owned();
+        let candidates = match self.address.to_socket_addrs() {
+            Ok(candidates) => candidates,
+            Err(error) => return Err(ClientError::BadAddress { address, error }),
+        };
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for candidate in candidates {
+            match TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT).and_then(with_timeouts) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(ClientError::Unreachable { address, error: last })
+    }
+
+    fn lost(&self, error: io::Error) -> ClientError {
+        let address = self.address.to_owned();
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Silent { address },
+            _ => ClientError::Lost { address, error },
+        }
+    }
+}
+
+fn with_timeouts(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_read_timeout(Some(SILENCE_TIMEOUT))?;
+    stream.set_write_timeout(Some(SILENCE_TIMEOUT))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum ClientError {
+    /// Not an address.
+    BadAddress {
+        /// As given.
+        address: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// No connection.
+    Unreachable {
+        /// As given.
+        address: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The connection broke before the answer was whole.
+    Lost {
+        /// As given.
+        address: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// No answer in time.
+    Silent {
+        /// As given.
+        address: String,
+    },
+    /// The answer is no HTTP/1.1, or beyond its bounds.
+    NotHttp {
+        /// As given.
+        address: String,
+    },
+    /// A key that no header field can carry.
+    BadKey,
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadAddress { address, error } => {
+                write!(f, "\"{address}\" is no address such as 127.0.0.1:9001: {error}")
+            }
+            Self::Unreachable { address, error } => {
+                write!(f, "cannot reach {address}: is the server running, and is this its backend port? ({error})")
+            }
+            Self::Lost { address, error } => {
+                write!(f, "{address} hung up before its answer was whole: see the server's log ({error})")
+            }
+            Self::Silent { address } => {
+                write!(f, "no answer from {address} within {} s", SILENCE_TIMEOUT.as_secs())
+            }
+            Self::NotHttp { address } => {
+                write!(f, "what {address} answers is not HTTP/1.1: is this the backend port of a gannet server?")
+            }
+            Self::BadKey => f.write_str(
+                "the key must be one or more visible ASCII characters without spaces: check --key and GANNET_KEY",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::BadAddress { error, .. } | Self::Unreachable { error, .. } | Self::Lost { error, .. } => {
+                Some(error)
+            }
+            Self::Silent { .. } | Self::NotHttp { .. } | Self::BadKey => None,
+        }
+    }
+}
+
+enum ReplyError {
+    Lost(io::Error),
+    Truncated,
+    NotHttp,
+}
+
+impl From<io::Error> for ReplyError {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
+/// Reads one answer from a stream.
+struct ReplyReader<R> {
+    stream: R,
+    /// Read and not yet used.
+    buf: Vec<u8>,
+}
+
+impl<R: Read> ReplyReader<R> {
+    fn new(stream: R) -> Self {
+        Self { stream, buf: Vec::new() }
+    }
+
+    fn read(&mut self) -> Result<Reply, ReplyError> {
+        loop {
+            let (status, framing) = self.read_head()?;
+            match framing {
+                // An interim answer such as 100 Continue (RFC 9110 §15.2).
+                _ if (100..200).contains(&status) => {}
+                Some(framing) => return Ok(Reply { status, body: self.read_body(framing)? }),
+                None => return Ok(Reply { status, body: self.read_to_end()? }),
+            }
+        }
+    }
+
+    fn read_head(&mut self) -> Result<(u16, Option<BodyFraming>), ReplyError> {
+        let mut scanner = HeadScanner::default();
+        let limits = HeadLimits::default();
+        loop {
+            match scanner.scan(&self.buf, &limits) {
+                Ok(Some(length)) => {
+                    let parsed = parse_head(&self.buf[..length]).ok_or(ReplyError::NotHttp)?;
+                    self.buf.drain(..length);
+                    return Ok(parsed);
+                }
+                Ok(None) if self.fill()? == 0 => {
+                    // A whole line that is no status line is another protocol; a part of a head is a loss.
+                    return Err(if is_http_so_far(&self.buf) {
+                        ReplyError::Truncated
+                    } else {
+                        ReplyError::NotHttp
+                    });
+                }
+                Ok(None) => {}
+                Err(_) => return Err(ReplyError::NotHttp),
+            }
+        }
+    }
+
+    fn read_body(&mut self, framing: BodyFraming) -> Result<Vec<u8>, ReplyError> {
+        let not_http = |_| ReplyError::NotHttp;
+        let mut reader = BodyReader::new(framing, MAX_REPLY_BYTES).map_err(not_http)?;
+        let mut body = Vec::new();
+        loop {
+            let (_, done) = reader.read(&self.buf, &mut body).map_err(not_http)?;
+            if done {
+                return Ok(body);
+            }
+            self.buf.clear();
+            if self.fill()? == 0 {
+                return Err(ReplyError::Truncated);
+            }
+        }
+    }
+
+    /// A body without a length ends with the connection (RFC 9112 §6.3).
+    fn read_to_end(&mut self) -> Result<Vec<u8>, ReplyError> {
+        while self.fill()? > 0 {
+            if self.buf.len() > MAX_REPLY_BYTES {
+                return Err(ReplyError::NotHttp);
+            }
+        }
+        Ok(std::mem::take(&mut self.buf))
+    }
+
+    fn fill(&mut self) -> io::Result<usize> {
+        let old = self.buf.len();
+        self.buf.resize(old + READ_BYTES, 0);
+        let outcome = loop {
+            match self.stream.read(&mut self.buf[old..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => break outcome,
+            }
+        };
+        self.buf.truncate(old + outcome.as_ref().map_or(0, |&count| count));
+        outcome
+    }
+}
+
+fn is_http_so_far(bytes: &[u8]) -> bool {
+    let prefix = b"HTTP/1.";
+    bytes.iter().zip(prefix).all(|(byte, expected)| byte == expected)
+}
+
+/// Status and framing of an answer (RFC 9112 §6.3); no framing: to the end of the connection.
+fn parse_head(head: &[u8]) -> Option<(u16, Option<BodyFraming>)> {
+    let mut slots = [httparse::EMPTY_HEADER; 64];
+    let mut parsed = httparse::Response::new(&mut slots);
+    parsed.parse(head).ok().filter(httparse::Status::is_complete)?;
+    let status = parsed.code?;
+    let values = |name: &'static str| {
+        parsed
+            .headers
+            .iter()
+            .filter(move |header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| header.value)
+    };
+    if status < 200 || status == 204 || status == 304 {
+        return Some((status, Some(BodyFraming::None)));
+    }
+    let mut codings = values("transfer-encoding").flat_map(list_tokens);
+    if let Some(coding) = codings.next() {
+        let chunked = coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
+        return chunked.then_some((status, Some(BodyFraming::Chunked)));
+    }
+    match values("content-length").next() {
+        None => Some((status, None)),
+        Some(length) => {
+            let length = str::from_utf8(length).ok()?.parse().ok()?;
+            Some((status, Some(BodyFraming::Length(length))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// Answers one connection with `answer` and hands over what it was asked, up to the end of `body`.
+    fn serve_once(answer: &'static [u8], body: &'static [u8]) -> (String, thread::JoinHandle<Vec<u8>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = Vec::new();
+            while !(asked.windows(4).any(|window| window == b"\r\n\r\n") && asked.ends_with(body)) {
+                let mut piece = [0; 1024];
+                let count = stream.read(&mut piece).unwrap();
+                asked.extend_from_slice(&piece[..count]);
+                if count == 0 {
+                    break;
+                }
+            }
+            stream.write_all(answer).unwrap();
+            asked
+        });
+        (address, server)
+    }
+
+    fn get(answer: &'static [u8]) -> Result<(u16, String), ClientError> {
+        let (address, server) = serve_once(answer, b"");
+        let reply = HttpClient::new(&address, None).request("GET", "/", None);
+        server.join().unwrap();
+        reply.map(|reply| (reply.status, String::from_utf8(reply.body).unwrap()))
+    }
+
+    #[test]
+    fn a_request_byte_by_byte() {
+        let (address, server) = serve_once(b"HTTP/1.1 204 No Content\r\n\r\n", b"hello");
+        let key = Secret::new("k1");
+        let client = HttpClient::new(&address, Some(&key));
+        let body = Body { content_type: "text/plain", bytes: b"hello" };
+        let reply = client.request("POST", "/v1/push?all=1", Some(body)).unwrap();
+        assert_eq!((reply.status, reply.body.len()), (204, 0));
+        assert_eq!(
+            String::from_utf8(server.join().unwrap()).unwrap(),
+            format!(
+                "POST /v1/push?all=1 HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAuthorization: Bearer k1\r\n\
+                 Content-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
+            )
+        );
+    }
+
+    #[test]
+    fn answers_in_every_framing() {
+        let table: &[(&[u8], u16, &str)] = &[
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 200, "hi"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi and more", 200, "hi"),
+            (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 404, ""),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 200, "hi"),
+            (b"HTTP/1.1 200 OK\r\n\r\nto the end", 200, "to the end"),
+            (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", 200, "x"),
+        ];
+        for (answer, status, body) in table {
+            assert_eq!(get(answer).unwrap(), (*status, (*body).to_owned()));
+        }
+    }
+
+    #[test]
+    fn answers_that_are_none() {
+        let cut: &[&[u8]] = &[
+            b"",
+            b"HTTP/1.1 200 OK\r\nContent-Le",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
+        ];
+        for answer in cut {
+            assert!(matches!(get(answer), Err(ClientError::Lost { .. })));
+        }
+        let alien: &[&[u8]] = &[
+            b"SSH-2.0-OpenSSH_9.6\r\n",
+            b"hello\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nhi",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhi",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nhi",
+        ];
+        for answer in alien {
+            assert!(matches!(get(answer), Err(ClientError::NotHttp { .. })));
+        }
+    }
+
+    #[test]
+    fn nobody_there() {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let error = HttpClient::new(&address, None).request("GET", "/", None).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot reach {address}: is the server running")));
+        let error = HttpClient::new("9001", None).request("GET", "/", None).unwrap_err();
+        assert!(matches!(error, ClientError::BadAddress { .. }));
+    }
+
+    #[test]
+    fn a_key_cannot_smuggle_fields() {
+        for key in ["", "a\r\nX: b", "a b", "schlüssel"] {
+            let key = Secret::new(key);
+            let error = HttpClient::new("127.0.0.1:1", Some(&key)).request("GET", "/", None).unwrap_err();
+            assert!(matches!(error, ClientError::BadKey));
+        }
+    }
+}

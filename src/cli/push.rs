@@ -1,0 +1,122 @@
+//! `gannet push`: one message to sessions, users, groups, tags or everybody.
+
+use std::io::Read;
+
+use clap::{Args, ValueEnum};
+
+use super::backend::{BackendArgs, Target};
+use super::error::CliError;
+use super::http_client::Body;
+use crate::session::SessionId;
+
+/// Push a message and print the receipt.
+#[derive(Debug, Args)]
+pub struct PushArgs {
+    #[command(flatten)]
+    to: Recipients,
+    /// App that the users, groups and tags belong to [default: default]
+    #[arg(long)]
+    app: Option<String>,
+    /// Milliseconds after which an undelivered message is dropped [default: the server's]
+    #[arg(long, value_name = "MS")]
+    ttl_ms: Option<u64>,
+    /// Replace an unsent older message that was pushed with the same name
+    #[arg(long, value_name = "NAME")]
+    conflate: Option<String>,
+    /// Delivery class [default: normal]
+    #[arg(long)]
+    class: Option<Class>,
+    /// Session that gets nothing, such as the sender's
+    #[arg(long, value_name = "SESSION")]
+    except: Option<SessionId>,
+    /// What to wait for [default: queued]
+    #[arg(long)]
+    receipt: Option<Receipt>,
+    /// Send a binary message instead of text
+    #[arg(long)]
+    binary: bool,
+    #[command(flatten)]
+    backend: BackendArgs,
+    /// The message; - reads it from standard input
+    message: String,
+}
+
+/// Whom a push goes to; several are united, and each session gets the message once.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Recipients {
+    /// Session id, 16 hex digits; may be repeated
+    #[arg(long, value_name = "ID")]
+    session: Vec<SessionId>,
+    /// All sessions of a user; may be repeated
+    #[arg(long)]
+    user: Vec<String>,
+    /// All sessions in a group; may be repeated
+    #[arg(long)]
+    group: Vec<String>,
+    /// All sessions with a tag; may be repeated
+    #[arg(long)]
+    tag: Vec<String>,
+    /// All sessions of the app
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Class {
+    /// In order
+    Normal,
+    /// Overtakes what is not yet on the wire
+    Urgent,
+    /// First to go under pressure
+    Droppable,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Receipt {
+    /// Nothing
+    None,
+    /// That the message is in the sessions' queues
+    Queued,
+    /// That the message has been handed to the sockets
+    Written,
+}
+
+/// Runs `gannet push`.
+pub fn run(args: PushArgs) -> Result<(), CliError> {
+    let target = args.target();
+    let content_type = if args.binary { "application/octet-stream" } else { "text/plain; charset=utf-8" };
+    let message = if args.message == "-" { read_stdin()? } else { args.message.into_bytes() };
+    let body = Body { content_type, bytes: &message };
+    let receipt = args.backend.call("POST", target.as_str(), Some(body))?;
+    if receipt.is_empty() { Ok(()) } else { super::print(&receipt) }
+}
+
+impl PushArgs {
+    fn target(&self) -> Target {
+        let mut target = Target::new("/v1/push");
+        target.pairs("session", self.to.session.iter().map(SessionId::to_string));
+        target.pairs("user", &self.to.user);
+        target.pairs("group", &self.to.group);
+        target.pairs("tag", &self.to.tag);
+        target.pairs("all", self.to.all.then_some("1"));
+        target.pairs("app", &self.app);
+        target.pairs("ttl_ms", self.ttl_ms.map(|ms| ms.to_string()));
+        target.pairs("key", &self.conflate);
+        target.pairs("class", self.class.map(name_of));
+        target.pairs("except", self.except.map(|id| id.to_string()));
+        target.pairs("receipt", self.receipt.map(name_of));
+        target
+    }
+}
+
+/// A value's name on the command line, which is its name in the API.
+fn name_of(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+fn read_stdin() -> Result<Vec<u8>, CliError> {
+    let mut message = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut message).map_err(CliError::Input)?;
+    Ok(message)
+}

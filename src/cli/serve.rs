@@ -1,0 +1,238 @@
+//! `gannet serve`: runs the server until SIGTERM or SIGINT.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::{process, thread};
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use log::{LevelFilter, info, warn};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use simplelog::{ColorChoice, ConfigBuilder, TermLogger, TerminalMode, WriteLogger};
+
+use super::banner::Banner;
+use super::error::CliError;
+use crate::config::{self, Config};
+use crate::{BindError, Relay, RunError, Server, Stopper};
+
+/// Run the server; flags win over the file.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Client port [default: 127.0.0.1:9000]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Backend port [default: 127.0.0.1:9001]
+    #[arg(long, value_name = "ADDR")]
+    backend: Option<SocketAddr>,
+    /// Reactor threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=Config::MAX_REACTORS as u64))]
+    reactors: Option<usize>,
+    /// Pin every reactor to a core of its own
+    #[arg(long)]
+    pin: bool,
+    /// Serve /echo
+    #[arg(long)]
+    echo: bool,
+    /// Take clients at their word who they are, on any address
+    #[arg(long)]
+    insecure: bool,
+    /// What to log [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = level_parser())]
+    log: Option<LevelFilter>,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    /// The configuration that file and flags make together, checked.
+    fn into_config(self) -> Result<Config, CliError> {
+        let mut config = match &self.config {
+            Some(path) => Config::load(path)?,
+            None => Config::default(),
+        };
+        config.listen = self.listen.unwrap_or(config.listen);
+        config.backend.listen = self.backend.unwrap_or(config.backend.listen);
+        config.reactors = self.reactors.or(config.reactors);
+        config.pin |= self.pin;
+        config.echo |= self.echo;
+        config.insecure |= self.insecure;
+        config.log.level = self.log.unwrap_or(config.log.level);
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+fn level_parser() -> impl TypedValueParser<Value = LevelFilter> {
+    PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
+        .try_map(|name| name.parse::<LevelFilter>())
+}
+
+/// Runs `gannet serve`.
+pub fn run(args: ServeArgs) -> Result<(), CliError> {
+    let config = args.into_config()?;
+    start_log(&config.log)?;
+    run_server(config)
+}
+
+/// Why the server did not run.
+#[derive(Debug)]
+pub enum ServeError {
+    /// The log file cannot be opened.
+    LogFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The handlers of SIGTERM and SIGINT cannot be set.
+    Signals(io::Error),
+    /// The server could not start.
+    Bind(BindError),
+    /// The server ended without having been told to.
+    Run(RunError),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LogFile { path, error } => {
+                write!(f, "cannot open the log file {}: {error}", path.display())
+            }
+            Self::Signals(error) => write!(f, "cannot listen for SIGTERM and SIGINT: {error}"),
+            Self::Bind(error) => error.fmt(f),
+            Self::Run(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::LogFile { error, .. } | Self::Signals(error) => Some(error),
+            Self::Bind(error) => Some(error),
+            Self::Run(error) => Some(error),
+        }
+    }
+}
+
+/// Logs to the configured place, in UTC, with the target of every line.
+fn start_log(log: &config::Log) -> Result<(), ServeError> {
+    let format = ConfigBuilder::new()
+        .set_time_format_rfc3339()
+        .set_target_level(LevelFilter::Error)
+        .set_thread_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off)
+        .build();
+    let started = match &log.file {
+        Some(path) => {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            let file = file.map_err(|error| ServeError::LogFile { path: path.clone(), error })?;
+            WriteLogger::init(log.level, format, file)
+        }
+        None => {
+            let color = if io::stderr().is_terminal() { ColorChoice::Auto } else { ColorChoice::Never };
+            TermLogger::init(log.level, format, TerminalMode::Stderr, color)
+        }
+    };
+    // A program that embeds this one may have a logger already: then that one is the right one.
+    started.or(Ok(()))
+}
+
+fn run_server(config: Config) -> Result<(), CliError> {
+    let with_key = config.backend.key.is_some();
+    // Before the ports are open: whoever sees the banner can stop the server.
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(ServeError::Signals)?;
+    let server = Server::bind(config).map_err(ServeError::Bind)?;
+    let banner = Banner {
+        clients: server.client_addr(),
+        backend: server.backend_addr(),
+        reactors: server.reactors(),
+        with_key,
+    };
+    super::print(&format!("{banner}\n"))?;
+    let (stopper, handle) = (server.stopper(), signals.handle());
+    let watcher = thread::spawn(move || stop_on_signal(&mut signals, &stopper));
+    let report = server.run(|_reactor| Box::new(Relay)).map_err(ServeError::Run);
+    handle.close();
+    // It has nothing left to wait for; a panic in it would have been printed.
+    let _ = watcher.join();
+    let report = report?;
+    info!("stopped: {} of {} sessions closed cleanly", report.closed_cleanly, report.sessions);
+    super::print(&format!(
+        "stopped: {} of {} sessions closed cleanly\n",
+        report.closed_cleanly, report.sessions
+    ))
+}
+
+/// The first signal stops the server in good order, a second one at once.
+fn stop_on_signal(signals: &mut Signals, stopper: &Stopper) {
+    let mut received = signals.forever();
+    let Some(signal) = received.next() else { return };
+    info!("signal {signal}: closing every session; a second signal ends the process at once");
+    stopper.stop();
+    if let Some(signal) = received.next() {
+        warn!("signal {signal}: ending at once");
+        process::exit(128 + signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    fn config(flags: &[&str]) -> Result<Config, String> {
+        let line = Line::try_parse_from(["serve"].iter().chain(flags)).map_err(|error| error.to_string())?;
+        line.args.into_config().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn no_flags_are_the_defaults() {
+        assert_eq!(config(&[]), Ok(Config::default()));
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let path = std::env::temp_dir().join(format!("gannet-serve-{}.toml", std::process::id()));
+        let text = "listen = '127.0.0.1:1'\nreactors = 3\necho = true\n[backend]\nlisten = '127.0.0.1:2'\n[log]\nlevel = 'warn'";
+        fs::write(&path, text).unwrap();
+        let file = path.to_str().unwrap();
+
+        let from_file = config(&["--config", file]).unwrap();
+        assert_eq!((from_file.listen.port(), from_file.backend.listen.port()), (1, 2));
+        assert_eq!((from_file.reactors, from_file.echo, from_file.pin), (Some(3), true, false));
+        assert_eq!(from_file.log.level, LevelFilter::Warn);
+
+        let flags =
+            ["--config", file, "--listen", "0.0.0.0:5", "--backend", "[::1]:6", "--reactors", "7", "--pin"];
+        let more = ["--insecure", "--log", "trace"];
+        let both = config(&[flags.as_slice(), &more].concat()).unwrap();
+        assert_eq!((both.listen.port(), both.backend.listen.port()), (5, 6));
+        assert_eq!((both.reactors, both.echo, both.pin, both.insecure), (Some(7), true, true, true));
+        assert_eq!(both.log.level, LevelFilter::Trace);
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn what_the_flags_make_is_checked() {
+        assert!(config(&["--listen", "0.0.0.0:9000"]).unwrap_err().contains("--insecure"));
+        assert!(config(&["--listen", "127.0.0.1:9001"]).unwrap_err().contains("a port of its own"));
+        for flags in [["--reactors", "0"], ["--reactors", "129"], ["--log", "loud"], ["--listen", "9000"]] {
+            assert!(config(&flags).unwrap_err().contains("invalid value"), "{flags:?}");
+        }
+    }
+}

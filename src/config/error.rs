@@ -1,0 +1,200 @@
+//! What can be wrong with a configuration, by cause, and what to change.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::session::InvalidName;
+
+/// Why a configuration is refused.
+///
+/// ```
+/// use gannet::config::Config;
+/// let error = Config::from_toml("[limits]\noutbox_byte = 1").unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     r#"unknown key "limits.outbox_byte" (line 2): did you mean "limits.outbox_bytes"?"#
+/// );
+/// ```
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// One of the others, in a file.
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        error: Box<ConfigError>,
+    },
+    /// Not TOML.
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+        /// What the parser said.
+        message: String,
+    },
+    /// A key that does not exist.
+    UnknownKey {
+        /// With the tables in front of it.
+        key: String,
+        /// Counted from 1.
+        line: usize,
+        /// The key that may have been meant.
+        nearest: Option<String>,
+    },
+    /// A value of the wrong type or form.
+    BadValue {
+        /// With the tables in front of it.
+        key: String,
+        /// Counted from 1.
+        line: usize,
+        /// What the parser said.
+        message: String,
+        /// The key's default as an example of its form.
+        default: Option<String>,
+    },
+    /// A number out of its range.
+    OutOfRange {
+        /// With the tables in front of it.
+        key: &'static str,
+        /// As configured.
+        value: u64,
+        /// The smallest legal one.
+        min: u64,
+        /// The largest legal one.
+        max: u64,
+    },
+    /// A number too small for another one.
+    TooSmall {
+        /// With the tables in front of it.
+        key: &'static str,
+        /// As configured.
+        value: u64,
+        /// What it must at least be.
+        least: u64,
+        /// The key to lower instead.
+        or_lower: &'static str,
+        /// Why the two go together.
+        because: &'static str,
+    },
+    /// More connections than the reactors have slots for.
+    TooManySessions {
+        /// `limits.max_sessions` and `limits.max_backend_connections` together.
+        wanted: u64,
+        /// What the configured reactors can hold.
+        slots: u64,
+    },
+    /// The client port would take anybody's word from anywhere.
+    OpenToAnybody(SocketAddr),
+    /// The backend port would obey anybody from anywhere.
+    BackendWithoutKey(SocketAddr),
+    /// The two ports are one.
+    SameAddress(SocketAddr),
+    /// Both `backend.key` and `backend.key_file`.
+    KeyTwice,
+    /// `backend.key_file` is set, and nobody has called [`Config::read_secrets`](super::Config::read_secrets).
+    KeyFileNotRead,
+    /// The key file cannot be read.
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A key that no `Authorization` field could carry.
+    BadKey,
+    /// An app's name that is none.
+    BadAppName {
+        /// As configured.
+        name: String,
+        /// What is wrong with it.
+        error: InvalidName,
+    },
+    /// More apps than there are ids for.
+    TooManyApps,
+}
+
+impl ConfigError {
+    /// The same, as found in the file at `path`.
+    pub fn in_file(self, path: &Path) -> Self {
+        Self::InFile { path: path.to_owned(), error: Box::new(self) }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, error } => {
+                write!(f, "cannot read the configuration file {}: {error}", path.display())
+            }
+            Self::InFile { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Syntax { line, message } => write!(f, "not TOML (line {line}): {message}"),
+            Self::UnknownKey { key, line, nearest: Some(nearest) } => {
+                write!(f, "unknown key \"{key}\" (line {line}): did you mean \"{nearest}\"?")
+            }
+            Self::UnknownKey { key, line, nearest: None } => {
+                write!(f, "unknown key \"{key}\" (line {line}): `gannet config default` shows all there are")
+            }
+            Self::BadValue { key, line, message, default } => {
+                write!(f, "bad value for \"{key}\" (line {line}): {message}")?;
+                default.iter().try_for_each(|default| write!(f, "; the default is {default}"))
+            }
+            Self::OutOfRange { key, value, min, max } => {
+                write!(f, "{key} = {value} is out of range: choose {min} to {max}")
+            }
+            Self::TooSmall { key, value, least, or_lower, because } => {
+                write!(f, "{key} = {value} is too small: {because}; set it to {least} or more, or lower {or_lower}")
+            }
+            Self::TooManySessions { wanted, slots } => write!(
+                f,
+                "limits.max_sessions and limits.max_backend_connections are {wanted} together, and the reactors have \
+                 slots for {slots}: lower them, or set reactors to more"
+            ),
+            Self::OpenToAnybody(address) => write!(
+                f,
+                "anybody who reaches {address} could claim to be any user, since no app has secrets: listen on a \
+                 loopback address such as 127.0.0.1, or accept it with insecure = true (--insecure)"
+            ),
+            Self::BackendWithoutKey(address) => write!(
+                f,
+                "anybody who reaches {address} could push to and kick every player: set backend.key or \
+                 backend.key_file, or let backend.listen be a loopback address such as 127.0.0.1"
+            ),
+            Self::SameAddress(address) => write!(
+                f,
+                "listen and backend.listen would share {address}: give the backend a port of its own"
+            ),
+            Self::KeyTwice => f.write_str("both backend.key and backend.key_file are set: remove one of them"),
+            Self::KeyFileNotRead => {
+                f.write_str("backend.key_file has not been read: call Config::read_secrets, or set backend.key")
+            }
+            Self::KeyFile { path, error } => {
+                write!(f, "cannot read backend.key_file {}: {error}", path.display())
+            }
+            Self::BadKey => f.write_str(
+                "the backend key must be one or more visible ASCII characters without spaces: generate one, for \
+                 instance with `openssl rand -hex 32`",
+            ),
+            Self::BadAppName { name, error } => write!(f, "\"{name}\" cannot name an app: {error}"),
+            Self::TooManyApps => write!(f, "there are more than {} apps: remove some", u16::MAX),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { error, .. } | Self::KeyFile { error, .. } => Some(error),
+            Self::InFile { error, .. } => Some(error),
+            Self::BadAppName { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}

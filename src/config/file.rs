@@ -1,0 +1,180 @@
+//! From a TOML file to a [`Config`], with errors that name the key and the line.
+
+use std::fs;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::Path;
+
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Config, ConfigError, DEFAULT_APP, Secret};
+
+/// Above this a suggestion is a help, below it a guess.
+const NEAR_ENOUGH: f64 = 0.8;
+/// What a key of the same table is ahead of one elsewhere.
+const NEIGHBOUR: f64 = 0.1;
+
+/// A key is one short line; the bound is for a path such as /dev/zero.
+const MAX_KEY_FILE_BYTES: u64 = 4096;
+
+impl Config {
+    /// Reads a file and the secrets that it points to. [`Config::validate`] is the caller's, after the flags.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::KeyFile`], and [`ConfigError::InFile`] with those of [`Config::from_toml`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+        let in_file = |error: ConfigError| error.in_file(path);
+        let mut config = Self::from_toml(&text).map_err(in_file)?;
+        config.read_secrets(path.parent().unwrap_or(Path::new(""))).map_err(in_file)?;
+        Ok(config)
+    }
+
+    /// Reads the text of a file; what it does not say has its default. A `key_file` is not read yet.
+    ///
+    /// # Errors
+    /// [`ConfigError::Syntax`], [`ConfigError::UnknownKey`] or [`ConfigError::BadValue`], with the line.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        let syntax = |error: toml::de::Error| ConfigError::Syntax {
+            line: line_of(text, error.span()),
+            message: error.message().to_owned(),
+        };
+        let document = DeTable::parse(text).map_err(syntax)?;
+        let known = KnownKeys::new();
+        known.check(text, document.get_ref())?;
+        let mut config: Self = toml::from_str(text).map_err(|error| {
+            let key = error.span().and_then(|span| key_at(document.get_ref(), &span)).unwrap_or_default();
+            ConfigError::BadValue {
+                line: line_of(text, error.span()),
+                message: error.message().to_owned(),
+                default: known.default_of(&key),
+                key,
+            }
+        })?;
+        config.apps.entry(DEFAULT_APP.to_owned()).or_default();
+        Ok(config)
+    }
+
+    /// Reads `backend.key_file`, if there is one, into `backend.key`, without the line end. A relative path starts at `base`.
+    ///
+    /// # Errors
+    /// [`ConfigError::KeyFile`], and [`ConfigError::KeyTwice`] when there is a key already.
+    pub fn read_secrets(&mut self, base: &Path) -> Result<(), ConfigError> {
+        let Some(path) = &self.backend.key_file else { return Ok(()) };
+        if self.backend.key.is_some() {
+            return Err(ConfigError::KeyTwice);
+        }
+        let path = base.join(path);
+        let key = read_key(&path).map_err(|error| ConfigError::KeyFile { path, error })?;
+        self.backend.key = Some(key);
+        self.backend.key_file = None;
+        Ok(())
+    }
+
+    /// The default configuration as a file, every key with its meaning beside it.
+    pub fn default_toml() -> &'static str {
+        include_str!("default.toml")
+    }
+}
+
+fn read_key(path: &Path) -> io::Result<Secret> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(MAX_KEY_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_KEY_FILE_BYTES {
+        return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+    }
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+}
+
+/// The keys that exist: the default configuration as a tree, where what is not set is null.
+struct KnownKeys(Value);
+
+impl KnownKeys {
+    fn new() -> Self {
+        // Cannot fail: its maps have text keys and its values are numbers, texts and booleans.
+        Self(serde_json::to_value(Config::default()).unwrap_or_default())
+    }
+
+    fn check(&self, text: &str, document: &DeTable<'_>) -> Result<(), ConfigError> {
+        self.check_table(text, document, "", &self.0)
+    }
+
+    fn check_table(
+        &self,
+        text: &str,
+        table: &DeTable<'_>,
+        prefix: &str,
+        known: &Value,
+    ) -> Result<(), ConfigError> {
+        for (name, value) in table {
+            let key = format!("{prefix}{}", name.get_ref());
+            let Some(child) = child_of(known, prefix, name.get_ref()) else {
+                let line = line_of(text, Some(name.span()));
+                return Err(ConfigError::UnknownKey {
+                    nearest: self.nearest(prefix, name.get_ref()),
+                    key,
+                    line,
+                });
+            };
+            // A table where a value belongs, or the other way round, is found when the types are read.
+            if let (DeValue::Table(inner), Value::Object(_)) = (value.get_ref(), child) {
+                self.check_table(text, inner, &format!("{key}."), child)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The key that was most likely meant: a neighbour with nearly the name, else a key of nearly the name elsewhere.
+    fn nearest(&self, prefix: &str, name: &str) -> Option<String> {
+        let mut keys = Vec::new();
+        flatten(&self.0, "", &mut keys);
+        let score = |key: &&String| {
+            let (table, leaf) =
+                key.rsplit_once('.').map_or(("", key.as_str()), |(table, leaf)| (table, leaf));
+            let similarity = strsim::jaro_winkler(leaf, name);
+            let neighbour = table == prefix.trim_end_matches('.');
+            (similarity >= NEAR_ENOUGH).then_some(if neighbour { similarity + NEIGHBOUR } else { similarity })
+        };
+        let scored = keys.iter().filter_map(|key| Some((score(&key)?, key)));
+        scored.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, key)| key.clone())
+    }
+
+    fn default_of(&self, key: &str) -> Option<String> {
+        let value = key.split('.').try_fold(&self.0, |value, name| value.get(name))?;
+        (!value.is_null() && !value.is_object()).then(|| value.to_string())
+    }
+}
+
+/// What stands under `name`; every name under `apps` is as good as the default app's.
+fn child_of<'v>(known: &'v Value, prefix: &str, name: &str) -> Option<&'v Value> {
+    known.get(if prefix == "apps." { DEFAULT_APP } else { name })
+}
+
+fn flatten(value: &Value, prefix: &str, keys: &mut Vec<String>) {
+    for (name, child) in value.as_object().into_iter().flatten() {
+        let key = format!("{prefix}{name}");
+        flatten(child, &format!("{key}."), keys);
+        keys.push(key);
+    }
+}
+
+/// The deepest key whose name or value covers the start of `span`.
+fn key_at(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
+    let covers = |range: Range<usize>| range.contains(&span.start);
+    table.iter().find_map(|(name, value): (&Spanned<_>, _)| {
+        let inner = value.get_ref().as_table().and_then(|inner| key_at(inner, span));
+        match inner {
+            Some(inner) => Some(format!("{}.{inner}", name.get_ref())),
+            None => (covers(name.span()) || covers(value.span())).then(|| name.get_ref().to_string()),
+        }
+    })
+}
+
+/// The line, from 1, that `span` starts in.
+fn line_of(text: &str, span: Option<Range<usize>>) -> usize {
+    let start = span.map_or(0, |span| span.start.min(text.len()));
+    1 + text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count()
+}

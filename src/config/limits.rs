@@ -1,0 +1,133 @@
+//! Every bound, in one place.
+
+use serde::{Deserialize, Serialize};
+
+use crate::http::HeadLimits;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// `[limits]`: bounds in bytes, messages and counts. Beyond each of them something is refused, dropped or closed, and
+/// counted; nothing grows.
+///
+/// ```
+/// use gannet::config::Limits;
+/// let limits = Limits { max_headers: 32, ..Limits::default() };
+/// assert_eq!(limits.head().max_headers, 32);
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Sessions of the whole server. Default: 1,000,000.
+    pub max_sessions: usize,
+    /// Connections to the backend port, links among them. Default: 1,024.
+    pub max_backend_connections: usize,
+
+    /// Payload of one frame from a client, in bytes. Default: 1 MiB.
+    pub max_frame_bytes: usize,
+    /// One message from a client, all its fragments, in bytes. Default: 1 MiB.
+    pub max_message_bytes: usize,
+    /// Fragments of one message from a client. Default: 1,024.
+    pub max_fragments: usize,
+
+    /// Head of a request, in bytes. Default: 16 KiB.
+    pub max_head_bytes: usize,
+    /// Header fields of a request. Default: 64.
+    pub max_headers: usize,
+    /// Target of a request, in bytes. Default: 8 KiB.
+    pub max_target_bytes: usize,
+
+    /// Body of a backend request, in bytes. Default: 16 MiB.
+    pub max_body_bytes: usize,
+    /// Payload of one push, in bytes. Default: 1 MiB less 16 bytes, so that it fits an outbox with its header.
+    pub max_push_bytes: usize,
+    /// Sessions, users, groups and tags that one push may name. Default: 1,024.
+    pub max_selectors: usize,
+    /// Lines of one batch. Default: 10,000.
+    pub max_batch_lines: usize,
+    /// Requests of one backend connection that wait for their answers. Default: 256.
+    pub max_pipelined: usize,
+    /// Entries of one page of a listing. Default: 1,000.
+    pub max_page: usize,
+
+    /// Groups one session may be in. Default: 64.
+    pub groups_per_session: usize,
+    /// Tags one session may have. Default: 64.
+    pub tags_per_session: usize,
+
+    /// Bytes that wait for one session's socket. Default: 1 MiB.
+    pub outbox_bytes: usize,
+    /// Messages that wait for one session's socket. Default: 1,024.
+    pub outbox_messages: usize,
+    /// Bytes that wait for one link's socket. Default: 16 MiB.
+    pub link_outbox_bytes: usize,
+    /// Messages that wait for one link's socket. Default: 65,536.
+    pub link_outbox_messages: usize,
+
+    /// Envelopes in one reactor's mailbox. Default: 4,096.
+    pub mailbox_messages: usize,
+    /// Payload in one reactor's mailbox, in bytes. Default: 64 MiB.
+    pub mailbox_bytes: usize,
+    /// Envelopes that one reactor keeps back for full mailboxes. Default: 65,536.
+    pub overflow_messages: usize,
+    /// Payload that one reactor keeps back for full mailboxes, in bytes. Default: 64 MiB.
+    pub overflow_bytes: usize,
+
+    /// Bytes read from one connection in one turn. Default: 256 KiB.
+    pub turn_read_bytes: usize,
+    /// Connections accepted by one reactor in one turn. Default: 64.
+    pub turn_accepts: usize,
+    /// Envelopes drained by one reactor in one turn. Default: 1,024.
+    pub turn_envelopes: usize,
+    /// The read buffer of a reactor, in bytes. Default: 128 KiB.
+    pub read_buffer_bytes: usize,
+}
+
+impl Limits {
+    /// The most octets in front of the payload of a server's frame: two, and a length of eight (RFC 6455 §5.2).
+    pub const FRAME_HEADER_BYTES: usize = 10;
+
+    /// The bounds of a request's head.
+    pub fn head(&self) -> HeadLimits {
+        HeadLimits {
+            max_bytes: self.max_head_bytes,
+            max_headers: self.max_headers,
+            max_target_bytes: self.max_target_bytes,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_sessions: 1_000_000,
+            max_backend_connections: 1_024,
+            max_frame_bytes: MIB,
+            max_message_bytes: MIB,
+            max_fragments: 1_024,
+            max_head_bytes: 16 * KIB,
+            max_headers: 64,
+            max_target_bytes: 8 * KIB,
+            max_body_bytes: 16 * MIB,
+            max_push_bytes: MIB - 16,
+            max_selectors: 1_024,
+            max_batch_lines: 10_000,
+            max_pipelined: 256,
+            max_page: 1_000,
+            groups_per_session: 64,
+            tags_per_session: 64,
+            outbox_bytes: MIB,
+            outbox_messages: 1_024,
+            link_outbox_bytes: 16 * MIB,
+            link_outbox_messages: 65_536,
+            mailbox_messages: 4_096,
+            mailbox_bytes: 64 * MIB,
+            overflow_messages: 65_536,
+            overflow_bytes: 64 * MIB,
+            turn_read_bytes: 256 * KIB,
+            turn_accepts: 64,
+            turn_envelopes: 1_024,
+            read_buffer_bytes: 128 * KIB,
+        }
+    }
+}

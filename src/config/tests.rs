@@ -1,0 +1,249 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::*;
+
+fn refusal(text: &str) -> String {
+    match Config::from_toml(text).and_then(|config| config.validate()) {
+        Ok(()) => panic!("accepted: {text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The paths of all keys of a JSON tree that hold no table.
+fn leaves(value: &Value, prefix: &str, keys: &mut BTreeSet<String>) {
+    match value.as_object() {
+        Some(object) => object.iter().for_each(|(name, child)| {
+            let dot = if prefix.is_empty() { "" } else { "." };
+            leaves(child, &format!("{prefix}{dot}{name}"), keys);
+        }),
+        None => {
+            keys.insert(prefix.to_owned());
+        }
+    }
+}
+
+fn keys_of_the_struct() -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    leaves(&serde_json::to_value(Config::default()).unwrap(), "", &mut keys);
+    keys
+}
+
+#[test]
+fn the_default_file_says_the_defaults() {
+    let config = Config::from_toml(Config::default_toml()).unwrap();
+    assert_eq!(config, Config::default());
+    config.validate().unwrap();
+    assert_eq!(Config::from_toml("").unwrap(), Config::default());
+}
+
+#[test]
+fn the_default_file_has_every_key() {
+    // `#key = value` is a key without a default; prose has a space after its `#`.
+    let uncommented: String = Config::default_toml()
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let file: toml::Table = toml::from_str(&uncommented).unwrap();
+    let mut in_file = BTreeSet::new();
+    leaves(&serde_json::to_value(file).unwrap(), "", &mut in_file);
+    assert_eq!(in_file, keys_of_the_struct());
+    Config::from_toml(&uncommented).unwrap();
+}
+
+#[test]
+fn every_number_has_a_range() {
+    let numbers: BTreeSet<String> = keys_of_the_struct()
+        .into_iter()
+        .filter(|key| {
+            let defaults = serde_json::to_value(Config::default()).unwrap();
+            key.split('.').fold(&defaults, |value, name| &value[name]).is_number()
+        })
+        .collect();
+    assert!(numbers.len() > 30);
+    for key in numbers {
+        let (table, name) = key.rsplit_once('.').unwrap_or(("", &key));
+        let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
+        let huge = if key == "node" { 4096 } else { i64::MAX };
+        let message = refusal(&format!("{header}{name} = {huge}"));
+        assert!(message.starts_with(&format!("{key} = {huge} is out of range: choose ")), "{message}");
+    }
+}
+
+#[test]
+fn unknown_keys_name_the_nearest_known_one() {
+    let table = [
+        (
+            "\n[limits]\nmax_sessions = 1\n\n\n\noutbox_byte = 1",
+            r#"unknown key "limits.outbox_byte" (line 7): did you mean "limits.outbox_bytes"?"#,
+        ),
+        ("lisen = 1", r#"unknown key "lisen" (line 1): did you mean "listen"?"#),
+        (
+            "limits.max_sesions = 1",
+            r#"unknown key "limits.max_sesions" (line 1): did you mean "limits.max_sessions"?"#,
+        ),
+        ("[limit]\nmax_page = 1", r#"unknown key "limit" (line 1): did you mean "limits"?"#),
+        ("[timeouts]\nidle = 1", r#"unknown key "timeouts.idle" (line 2): did you mean "timeouts.idle_ms"?"#),
+        ("ping_ms = 1", r#"unknown key "ping_ms" (line 1): did you mean "timeouts.ping_ms"?"#),
+        ("log = { levl = 1 }", r#"unknown key "log.levl" (line 1): did you mean "log.level"?"#),
+        ("[backend]\nlistn = 1", r#"unknown key "backend.listn" (line 2): did you mean "backend.listen"?"#),
+        ("zzz = 1", r#"unknown key "zzz" (line 1): `gannet config default` shows all there are"#),
+        (
+            "[apps.chess]\nqqqq = 1",
+            r#"unknown key "apps.chess.qqqq" (line 2): `gannet config default` shows all there are"#,
+        ),
+    ];
+    for (text, message) in table {
+        assert_eq!(refusal(text), message, "{text}");
+    }
+}
+
+#[test]
+fn bad_values_name_the_key_and_the_line() {
+    let table = [
+        (
+            "\n[limits]\nmax_page = \"x\"",
+            r#"bad value for "limits.max_page" (line 3): invalid type: string "x", expected usize; the default is 1000"#,
+        ),
+        ("pin = 1", r#"bad value for "pin" (line 1): "#),
+        ("reactors = -1", r#"bad value for "reactors" (line 1): "#),
+        ("node = 65536", r#"bad value for "node" (line 1): "#),
+        ("listen = \"9000\"", r#"bad value for "listen" (line 1): "#),
+        ("listen = \"localhost:9000\"", r#"bad value for "listen" (line 1): "#),
+        ("limits = 1", r#"bad value for "limits" (line 1): "#),
+        ("[apps]\nchess = 1", r#"bad value for "apps.chess" (line 2): "#),
+        ("[timeouts]\n\nping_ms = 1.5", r#"bad value for "timeouts.ping_ms" (line 3): "#),
+        ("timeouts.ping_ms = -5", r#"bad value for "timeouts.ping_ms" (line 1): "#),
+        ("log = { level = \"loud\" }", r#"bad value for "log.level" (line 1): "#),
+        ("[[limits]]", r#"bad value for "limits" (line 1): "#),
+        ("pin = ", "not TOML (line 1): "),
+        ("pin = true\npin = false", "not TOML (line 2): "),
+        ("[log]\n[log]", "not TOML (line 2): "),
+        ("a", "not TOML (line 1): "),
+    ];
+    for (text, start) in table {
+        let message = refusal(text);
+        assert!(message.starts_with(start), "{text}: {message}");
+    }
+    assert!(refusal("[log]\nlevel = \"loud\"").contains("off, error, warn, info, debug or trace"));
+}
+
+#[test]
+fn related_bounds_are_checked_against_each_other() {
+    let table = [
+        (
+            "[timeouts]\nidle_ms = 25000",
+            "timeouts.idle_ms = 25000 is too small: a session must be pinged before it counts as idle; set it to \
+             25001 or more, or lower timeouts.ping_ms",
+        ),
+        (
+            "[limits]\nmax_push_bytes = 1048567",
+            "limits.outbox_bytes = 1048576 is too small: the largest push must fit with its frame header; set it to \
+             1048577 or more, or lower limits.max_push_bytes",
+        ),
+        ("[delivery]\nttl_ms = 2000\nmax_ttl_ms = 1999", "delivery.max_ttl_ms = 1999 is too small"),
+        ("[limits]\nmax_body_bytes = 1000", "limits.max_body_bytes = 1000 is too small"),
+        ("[limits]\nmailbox_bytes = 1000", "limits.mailbox_bytes = 1000 is too small"),
+        ("[limits]\noverflow_bytes = 1000", "limits.overflow_bytes = 1000 is too small"),
+        ("[limits]\nmax_message_bytes = 1000", "limits.max_message_bytes = 1000 is too small"),
+        ("[limits]\nlink_outbox_bytes = 6_000_000", "limits.link_outbox_bytes = 6000000 is too small"),
+        ("[limits]\nmax_target_bytes = 16000", "limits.max_head_bytes = 16384 is too small"),
+        (
+            "[limits]\nmax_sessions = 4_194_304",
+            "limits.max_sessions and limits.max_backend_connections are 4195328 together, and the reactors have \
+             slots for 4194304: lower them, or set reactors to more",
+        ),
+    ];
+    for (text, start) in table {
+        let message = refusal(text);
+        assert!(message.starts_with(start), "{text}: {message}");
+    }
+    let enough = "reactors = 2\n[limits]\nmax_sessions = 4_194_304\nmax_push_bytes = 1_048_566";
+    Config::from_toml(enough).unwrap().validate().unwrap();
+}
+
+#[test]
+fn nothing_is_open_to_the_world_by_accident() {
+    for (text, refused) in [
+        ("listen = '127.8.9.1:9000'", None),
+        ("listen = '[::1]:9000'", None),
+        ("listen = '[::ffff:127.0.0.1]:9000'", None),
+        ("listen = '0.0.0.0:9000'", Some("anybody who reaches 0.0.0.0:9000 could claim to be any user")),
+        ("listen = '[::]:9000'", Some("anybody who reaches [::]:9000")),
+        ("listen = '10.0.0.1:9000'", Some("anybody who reaches 10.0.0.1:9000")),
+        ("listen = '0.0.0.0:9000'\ninsecure = true", None),
+        ("[backend]\nlisten = '0.0.0.0:9001'", Some("anybody who reaches 0.0.0.0:9001 could push")),
+        ("insecure = true\n[backend]\nlisten = '0.0.0.0:9001'", Some("anybody who reaches 0.0.0.0:9001")),
+        ("[backend]\nlisten = '0.0.0.0:9001'\nkey = 'k'", None),
+        ("[backend]\nkey = ''", Some("the backend key must be")),
+        ("[backend]\nkey = 'two words'", Some("the backend key must be")),
+        ("[backend]\nkey = 'schlüssel'", Some("the backend key must be")),
+        ("[backend]\nkey = 'k'\nkey_file = 'f'", Some("both backend.key and backend.key_file are set")),
+        ("[backend]\nkey_file = 'f'", Some("backend.key_file has not been read")),
+        ("listen = '127.0.0.1:9001'", Some("listen and backend.listen would share 127.0.0.1:9001")),
+        ("insecure = true\nlisten = '0.0.0.0:9001'", Some("listen and backend.listen would share")),
+        ("listen = '127.0.0.2:9001'", None),
+        ("listen = '127.0.0.1:0'\nbackend.listen = '127.0.0.1:0'", None),
+        ("[apps.\"\"]", Some("\"\" cannot name an app: a name needs at least one byte")),
+        ("[apps.\"a\\nb\"]", Some("\"a\\nb\" cannot name an app: a name has no control characters")),
+    ] {
+        match refused {
+            None => Config::from_toml(text).unwrap().validate().unwrap(),
+            Some(start) => {
+                let message = refusal(text);
+                assert!(message.starts_with(start), "{text}: {message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let config = Config::from_toml("[backend]\nkey = 'hunter2'").unwrap();
+    let shown = format!("{config:?} {config:#?} {}", serde_json::to_string(&config).unwrap());
+    assert!(!shown.contains("hunter2"));
+    assert!(shown.contains("***"));
+    assert_eq!(config.backend.key.unwrap().expose(), "hunter2");
+    assert!(!refusal("[backend]\nkey = 'two words'").contains("words"));
+    assert_eq!(
+        refusal("[backend]\nkey = 4711"),
+        r#"bad value for "backend.key" (line 2): write it as text, in quotes"#
+    );
+}
+
+#[test]
+fn the_default_app_is_always_there() {
+    let config = Config::from_toml("[apps.chess]").unwrap();
+    assert_eq!(config.apps.keys().collect::<Vec<_>>(), ["chess", "default"]);
+}
+
+#[test]
+fn a_key_file_is_read_beside_the_configuration() {
+    let dir = std::env::temp_dir().join(format!("gannet-config-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    let file = dir.join("gannet.toml");
+    fs::write(&file, "[backend]\nlisten = '0.0.0.0:9001'\nkey_file = 'backend.key'").unwrap();
+
+    let missing = Config::load(&file).unwrap_err();
+    assert!(
+        matches!(&missing, ConfigError::InFile { error, .. } if matches!(**error, ConfigError::KeyFile { .. }))
+    );
+    assert!(missing.to_string().contains("cannot read backend.key_file"), "{missing}");
+
+    fs::write(dir.join("backend.key"), "hunter2\r\n").unwrap();
+    let config = Config::load(&file).unwrap();
+    assert_eq!(config.backend.key, Some(Secret::new("hunter2")));
+    config.validate().unwrap();
+
+    fs::write(dir.join("backend.key"), "x".repeat(5000)).unwrap();
+    assert!(matches!(Config::load(&file), Err(ConfigError::InFile { .. })));
+    assert!(matches!(Config::load(&dir.join("none.toml")), Err(ConfigError::Read { .. })));
+    assert!(Config::load(Path::new("/")).is_err());
+    fs::remove_dir_all(&dir).unwrap();
+}

@@ -1,0 +1,608 @@
+use super::*;
+use crate::connection::Moment;
+use crate::dispatch::{Origin, PushOptions, Selector, Target};
+use crate::session::AppId;
+use std::collections::BTreeMap;
+
+const ROOMY: OutboxLimits = OutboxLimits { bytes: 1 << 20, messages: 1 << 10 };
+
+/// A socket that takes what a script says: so many bytes a call, then `WouldBlock`.
+#[derive(Default)]
+struct Socket {
+    taken: Vec<u8>,
+    /// What each call may take; none left: the socket is full.
+    script: VecDeque<Answer>,
+    /// Slices of each vectored call.
+    slices: Vec<usize>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Takes(usize),
+    Interrupted,
+    Reset,
+}
+
+impl Socket {
+    fn taking(bytes: impl IntoIterator<Item = usize>) -> Self {
+        Self { script: bytes.into_iter().map(Answer::Takes).collect(), ..Self::default() }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.slices.push(slices.len());
+        let mut room = match self.script.pop_front() {
+            None => return Err(io::ErrorKind::WouldBlock.into()),
+            Some(Answer::Interrupted) => return Err(io::ErrorKind::Interrupted.into()),
+            Some(Answer::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
+            Some(Answer::Takes(room)) => room,
+        };
+        let before = self.taken.len();
+        for slice in slices {
+            let count = slice.len().min(room);
+            self.taken.extend_from_slice(&slice[..count]);
+            room -= count;
+        }
+        Ok(self.taken.len() - before)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn push_of(
+    payload: &[u8],
+    deadline_ms: u64,
+    class: Class,
+    key: Option<&str>,
+    receipt: ReceiptMode,
+) -> Arc<Push> {
+    let options = PushOptions { class, key: key.map(Into::into), receipt, ..PushOptions::default() };
+    let target = Target::from(Selector::All);
+    Arc::new(Push::new(
+        AppId(0),
+        target,
+        EncodedFrame::binary(payload),
+        options,
+        0,
+        deadline_ms,
+        Origin::Nobody,
+    ))
+}
+
+fn shared(push: Arc<Push>) -> Item {
+    Item::Shared(Rc::new(LocalPush::new(push)))
+}
+
+/// A message of `class` that never expires; its payload is `text`.
+fn message(text: &str, class: Class, key: Option<&str>) -> Item {
+    shared(push_of(text.as_bytes(), u64::MAX, class, key, ReceiptMode::Queued))
+}
+
+fn normal(text: &str) -> Item {
+    message(text, Class::Normal, None)
+}
+
+fn at(ms: u64) -> Moment {
+    Moment { ms, ns: ms * 1_000_000 }
+}
+
+/// The payloads of the short unmasked frames in `wire`, which must be whole.
+fn payloads(mut wire: &[u8]) -> Vec<String> {
+    let mut payloads = Vec::new();
+    while let [_, length, rest @ ..] = wire {
+        let (payload, rest) = rest.split_at(usize::from(*length));
+        payloads.push(String::from_utf8(payload.to_vec()).unwrap());
+        wire = rest;
+    }
+    assert!(wire.is_empty(), "half a frame: {wire:?}");
+    payloads
+}
+
+struct World {
+    outbox: Outbox,
+    settlements: Settlements,
+    limits: OutboxLimits,
+    socket: Socket,
+}
+
+impl World {
+    fn new(limits: OutboxLimits, socket: Socket) -> Self {
+        Self { outbox: Outbox::default(), settlements: Settlements::default(), limits, socket }
+    }
+
+    fn offer(&mut self, item: Item) -> &'static str {
+        match self.outbox.offer(item, self.limits, &mut self.settlements) {
+            Offered::Queued => "queued",
+            Offered::Dropped => "dropped",
+            Offered::Full(_) => "full",
+        }
+    }
+
+    fn write(&mut self, now_ms: u64) -> Progress {
+        self.outbox.write_to(&mut self.socket, at(now_ms), &mut self.settlements).unwrap()
+    }
+
+    fn write_all(&mut self) -> Vec<String> {
+        self.socket.script.extend([Answer::Takes(usize::MAX); 1000]);
+        assert!(self.write(0).drained);
+        assert!(self.outbox.is_empty());
+        assert_eq!(self.outbox.bytes(), 0);
+        payloads(&self.socket.taken)
+    }
+}
+
+#[test]
+fn urgent_overtakes_what_is_not_on_the_wire() {
+    let mut world = World::new(ROOMY, Socket::taking([4]));
+    for text in ["one", "two"] {
+        assert_eq!(world.offer(normal(text)), "queued");
+    }
+    // "one" is five bytes on the wire, and four of them are there.
+    assert!(!world.write(0).drained);
+    assert_eq!(world.offer(message("urgent", Class::Urgent, None)), "queued");
+    assert_eq!(world.offer(message("also urgent", Class::Urgent, None)), "queued");
+    assert_eq!(world.write_all(), ["one", "urgent", "also urgent", "two"]);
+    assert_eq!(world.settlements.written, 4);
+}
+
+#[test]
+fn nothing_comes_between_the_parts_of_bytes_begun_elsewhere() {
+    let mut world = World::new(ROOMY, Socket::default());
+    world.socket.taken = b"\x82\x05he".to_vec();
+    world.outbox.resume(b"llo".as_slice().into(), &mut world.settlements);
+    assert_eq!(world.offer(message("urgent", Class::Urgent, None)), "queued");
+    assert!(world.outbox.offer_control(b"\x89\x00".as_slice().into(), ROOMY, &mut world.settlements).is_ok());
+    world.outbox.clear_unsent(Fate::Closed, &mut world.settlements);
+    world.outbox.append(b"\x88\x00".as_slice().into(), &mut world.settlements);
+    assert_eq!(world.write_all(), ["hello", ""]);
+    assert_eq!(world.settlements.closed, 1);
+}
+
+#[test]
+fn a_newer_message_takes_the_place_of_the_older_one_with_its_key() {
+    let mut world = World::new(ROOMY, Socket::default());
+    world.offer(message("score 1", Class::Normal, Some("score")));
+    world.offer(normal("between"));
+    world.offer(message("score 2", Class::Droppable, Some("score")));
+    world.offer(message("clock 1", Class::Normal, Some("clock")));
+    assert_eq!(world.settlements.replaced, 1);
+    assert_eq!(world.outbox.messages(), 3);
+    // In the other lane it is a new message, and the older one is gone all the same.
+    world.offer(message("clock 2", Class::Urgent, Some("clock")));
+    assert_eq!((world.settlements.replaced, world.outbox.messages()), (2, 3));
+    assert_eq!(world.write_all(), ["clock 2", "score 2", "between"]);
+}
+
+#[test]
+fn what_is_on_the_wire_is_not_replaced() {
+    let mut world = World::new(ROOMY, Socket::taking([1]));
+    world.offer(message("score 1", Class::Normal, Some("score")));
+    world.write(0);
+    world.offer(message("score 2", Class::Normal, Some("score")));
+    assert_eq!(world.settlements.replaced, 0);
+    assert_eq!(world.write_all(), ["score 1", "score 2"]);
+}
+
+#[test]
+fn a_replacement_that_does_not_fit_in_place_is_offered_anew() {
+    // Each of these takes ten bytes.
+    let mut world = World::new(OutboxLimits { bytes: 30, messages: 9 }, Socket::default());
+    world.offer(message("droppab1", Class::Droppable, None));
+    world.offer(message("keyed  1", Class::Normal, Some("key")));
+    world.offer(normal("normal 1"));
+    assert_eq!(world.offer(message("keyed 2, longer", Class::Normal, Some("key"))), "queued");
+    assert_eq!((world.settlements.replaced, world.settlements.dropped), (1, 1));
+    assert_eq!(world.write_all(), ["normal 1", "keyed 2, longer"]);
+}
+
+#[test]
+fn droppable_messages_give_way_oldest_first_and_then_it_is_full() {
+    let mut world = World::new(OutboxLimits { bytes: 1 << 20, messages: 3 }, Socket::default());
+    for text in ["droppable 1", "droppable 2"] {
+        assert_eq!(world.offer(message(text, Class::Droppable, None)), "queued");
+    }
+    assert_eq!(world.offer(normal("normal 1")), "queued");
+    assert_eq!(world.offer(message("droppable 3", Class::Droppable, None)), "queued");
+    assert_eq!(world.settlements.dropped, 1);
+    assert_eq!(world.offer(message("urgent", Class::Urgent, None)), "queued");
+    assert_eq!(world.offer(normal("normal 2")), "queued");
+    assert_eq!(world.settlements.dropped, 3);
+    assert_eq!(world.offer(message("droppable 4", Class::Droppable, None)), "dropped");
+    assert_eq!(world.offer(normal("normal 3")), "full");
+    assert_eq!(world.settlements.dropped, 3, "the caller counts what was not taken");
+    assert_eq!(world.write_all(), ["urgent", "normal 1", "normal 2"]);
+}
+
+#[test]
+fn an_empty_outbox_takes_one_message_of_any_size() {
+    let mut world = World::new(OutboxLimits { bytes: 4, messages: 9 }, Socket::default());
+    assert_eq!(world.offer(normal("longer than four")), "queued");
+    assert_eq!(world.offer(normal("")), "full");
+    assert_eq!(world.write_all(), ["longer than four"]);
+}
+
+#[test]
+fn time_to_live_counts_to_the_end_of_its_millisecond_and_not_on_the_wire() {
+    let with_deadline =
+        |text: &str, ms| shared(push_of(text.as_bytes(), ms, Class::Normal, None, ReceiptMode::Queued));
+    let mut world = World::new(ROOMY, Socket::taking([1]));
+    world.offer(with_deadline("on the wire", 5));
+    assert!(!world.write(5).drained);
+    world.offer(with_deadline("ten", 10));
+    world.offer(with_deadline("seven", 7));
+    world.offer(normal("for ever"));
+    assert_eq!(world.outbox.next_expiry_ms(), Some(6), "too early is allowed: the next look corrects it");
+    world.outbox.expire(7, &mut world.settlements);
+    assert_eq!((world.settlements.expired, world.outbox.next_expiry_ms()), (0, Some(8)));
+    world.outbox.expire(8, &mut world.settlements);
+    assert_eq!((world.settlements.expired, world.outbox.next_expiry_ms()), (1, Some(11)));
+    world.socket.script.push_back(Answer::Takes(usize::MAX));
+    assert!(world.write(11).drained);
+    assert_eq!(world.settlements.expired, 2);
+    assert_eq!(payloads(&world.socket.taken), ["on the wire", "for ever"]);
+}
+
+#[test]
+fn more_items_than_one_write_takes_slices() {
+    let mut world = World::new(ROOMY, Socket::default());
+    let texts: Vec<String> = (0..3 * MAX_SLICES + 7).map(|number| number.to_string()).collect();
+    for text in &texts {
+        assert_eq!(world.offer(normal(text)), "queued");
+    }
+    assert_eq!(world.write_all(), texts);
+    assert_eq!(world.socket.slices, [MAX_SLICES, MAX_SLICES, MAX_SLICES, 7]);
+    assert_eq!(world.settlements.written as usize, texts.len());
+}
+
+#[test]
+fn interrupted_is_tried_again_and_errors_are_told() {
+    let mut world = World::new(ROOMY, Socket::taking([2]));
+    world.offer(normal("hello"));
+    world.offer(normal("world"));
+    world.socket.script.push_front(Answer::Interrupted);
+    assert_eq!(world.write(0), Progress { written: 2, drained: false });
+    assert_eq!(world.write(0), Progress { written: 0, drained: false });
+    world.socket.script.push_back(Answer::Reset);
+    let failed = world.outbox.write_to(&mut world.socket, at(0), &mut world.settlements);
+    assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    world.socket.script.push_back(Answer::Takes(0));
+    let failed = world.outbox.write_to(&mut world.socket, at(0), &mut world.settlements);
+    assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::WriteZero);
+    world.outbox.clear(Fate::Closed, &mut world.settlements);
+    assert_eq!((world.settlements.closed, world.outbox.bytes()), (2, 0));
+}
+
+#[test]
+fn a_receipt_comes_when_the_last_outbox_has_let_go() {
+    let push = push_of(b"for three", 5, Class::Normal, None, ReceiptMode::Written);
+    let local = Rc::new(LocalPush::new(Arc::clone(&push)));
+    let mut settlements = Settlements::default();
+    let mut outboxes: [Outbox; 3] = Default::default();
+    local.hold();
+    for outbox in &mut outboxes {
+        outbox.offer(Item::Shared(Rc::clone(&local)), ROOMY, &mut settlements);
+    }
+    assert!(!local.release(), "three outboxes hold it");
+    let [first, second, third] = &mut outboxes;
+    first.write_to(&mut Socket::taking([usize::MAX]), at(0), &mut settlements).unwrap();
+    second.clear(Fate::Closed, &mut settlements);
+    assert!(settlements.finished.is_empty());
+    third.expire(6, &mut settlements);
+    assert_eq!(settlements.finished.len(), 1);
+    let receipt = push.receipt();
+    assert_eq!((receipt.written, receipt.closed, receipt.expired), (Some(1), 1, 1));
+}
+
+#[test]
+fn a_receipt_that_nobody_holds_is_done_when_the_deliverer_lets_go() {
+    let local = LocalPush::new(push_of(b"x", 5, Class::Normal, None, ReceiptMode::Written));
+    local.hold();
+    assert!(local.release());
+}
+
+/// Random numbers (Marsaglia's xorshift).
+struct Xorshift(u64);
+
+impl Xorshift {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: u32) -> u32 {
+        ((self.next() >> 32) % u64::from(bound)) as u32
+    }
+}
+
+/// What the naive outbox knows of an item: an entry of one list, searched from end to end.
+#[derive(Debug, Clone)]
+struct Entry {
+    number: usize,
+    bytes: Vec<u8>,
+    class: Class,
+    key: Option<u8>,
+    deadline_ms: u64,
+    begun: bool,
+    /// Bytes on the wire.
+    sent: usize,
+}
+
+/// The obvious outbox: one list in the order of arrival.
+#[derive(Default)]
+struct Model {
+    entries: Vec<Entry>,
+    wire: Vec<u8>,
+    fates: BTreeMap<usize, Fate>,
+}
+
+impl Model {
+    fn bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.bytes.len() - entry.sent).sum()
+    }
+
+    fn end(&mut self, index: usize, fate: Fate) {
+        let entry = self.entries.remove(index);
+        assert_eq!(self.fates.insert(entry.number, fate), None, "one fate each");
+    }
+
+    fn has_room(&self, bytes: usize, limits: OutboxLimits) -> bool {
+        self.entries.is_empty()
+            || (self.entries.len() < limits.messages && self.bytes() + bytes <= limits.bytes)
+    }
+
+    fn offer(&mut self, entry: Entry, limits: OutboxLimits) -> &'static str {
+        let older =
+            self.entries.iter().position(|one| !one.begun && one.key.is_some() && one.key == entry.key);
+        if let Some(index) = older {
+            let older = &self.entries[index];
+            let same_lane = (older.class == Class::Urgent) == (entry.class == Class::Urgent);
+            let fits = self.bytes() - older.bytes.len() + entry.bytes.len() <= limits.bytes;
+            self.end(index, Fate::Replaced);
+            if same_lane && fits {
+                self.entries.insert(index, entry);
+                return "queued";
+            }
+        }
+        while !self.has_room(entry.bytes.len(), limits) {
+            let droppable = |one: &Entry| !one.begun && one.class == Class::Droppable;
+            match self.entries.iter().position(droppable) {
+                Some(index) => self.end(index, Fate::Dropped),
+                None if entry.class == Class::Droppable => return "dropped",
+                None => return "full",
+            }
+        }
+        self.entries.push(entry);
+        "queued"
+    }
+
+    fn expire(&mut self, now_ms: u64) {
+        while let Some(index) = self.entries.iter().position(|one| !one.begun && one.deadline_ms < now_ms) {
+            self.end(index, Fate::Expired);
+        }
+    }
+
+    /// The one on the wire, else the first urgent one, else the first.
+    fn next(&self) -> Option<usize> {
+        let begun = self.entries.iter().position(|one| one.begun);
+        let urgent = || self.entries.iter().position(|one| one.class == Class::Urgent);
+        begun.or_else(urgent).or((!self.entries.is_empty()).then_some(0))
+    }
+
+    fn write(&mut self, mut room: usize) {
+        while room > 0
+            && let Some(index) = self.next()
+        {
+            let entry = &mut self.entries[index];
+            let left = &entry.bytes[entry.sent..];
+            let count = left.len().min(room);
+            self.wire.extend_from_slice(&left[..count]);
+            room -= count;
+            entry.begun = true;
+            entry.sent += count;
+            if entry.sent == entry.bytes.len() {
+                self.end(index, Fate::Written);
+            }
+        }
+    }
+
+    fn clear(&mut self, unsent_only: bool) {
+        while let Some(index) = self.entries.iter().position(|one| !(unsent_only && one.begun)) {
+            self.end(index, Fate::Closed);
+        }
+    }
+}
+
+/// An outbox and the obvious one beside it.
+struct Pair {
+    outbox: Outbox,
+    model: Model,
+    socket: Socket,
+    /// Every push that was taken, by number.
+    pushes: BTreeMap<usize, Arc<Push>>,
+    settlements: Settlements,
+    limits: OutboxLimits,
+    now_ms: u64,
+    number: usize,
+}
+
+impl Pair {
+    fn new(limits: OutboxLimits) -> Self {
+        Self {
+            outbox: Outbox::default(),
+            model: Model::default(),
+            socket: Socket::default(),
+            pushes: BTreeMap::new(),
+            settlements: Settlements::default(),
+            limits,
+            now_ms: 0,
+            number: 0,
+        }
+    }
+
+    fn step(&mut self, random: &mut Xorshift) {
+        match random.below(20) {
+            0..=9 => self.push(random),
+            10 => self.control(random),
+            11 => self.append(random),
+            12 => self.resume(random),
+            13 => self.now_ms += u64::from(random.below(8)),
+            14 => {
+                self.outbox.expire(self.now_ms, &mut self.settlements);
+                self.model.expire(self.now_ms);
+            }
+            15 if random.below(10) == 0 => {
+                self.outbox.clear_unsent(Fate::Closed, &mut self.settlements);
+                self.model.clear(true);
+            }
+            _ => self.write(random),
+        }
+        self.agree();
+    }
+
+    fn entry(&mut self, bytes: Vec<u8>, class: Class) -> Entry {
+        self.number += 1;
+        Entry { number: self.number, bytes, class, key: None, deadline_ms: u64::MAX, begun: false, sent: 0 }
+    }
+
+    fn random_bytes(&self, random: &mut Xorshift) -> Vec<u8> {
+        (0..1 + random.below(12)).map(|_| random.next() as u8).collect()
+    }
+
+    fn push(&mut self, random: &mut Xorshift) {
+        let class = [Class::Normal, Class::Urgent, Class::Droppable][random.below(3) as usize];
+        let key = (random.below(2) == 0).then(|| random.below(4) as u8);
+        let deadline_ms = self.now_ms + u64::from(random.below(20));
+        let payload = self.random_bytes(random);
+        let named = key.map(|key| key.to_string());
+        let push = push_of(&payload, deadline_ms, class, named.as_deref(), ReceiptMode::Written);
+        let entry = self.entry(push.frame.as_bytes().to_vec(), class);
+        let entry = Entry { key, deadline_ms, ..entry };
+        let number = entry.number;
+        let expected = self.model.offer(entry, self.limits);
+        let came = match self.outbox.offer(shared(Arc::clone(&push)), self.limits, &mut self.settlements) {
+            Offered::Queued => "queued",
+            Offered::Dropped => "dropped",
+            Offered::Full(_) => "full",
+        };
+        assert_eq!(came, expected);
+        if came == "queued" {
+            self.pushes.insert(number, push);
+        }
+    }
+
+    fn control(&mut self, random: &mut Xorshift) {
+        let bytes = self.random_bytes(random);
+        let entry = self.entry(bytes.clone(), Class::Urgent);
+        let fits = self.model.entries.len() < self.limits.messages
+            && self.model.bytes() + bytes.len() <= self.limits.bytes;
+        if fits {
+            self.model.entries.push(entry);
+        }
+        let queued = self.outbox.offer_control(bytes.into(), self.limits, &mut self.settlements);
+        assert_eq!(queued.is_ok(), fits);
+    }
+
+    fn append(&mut self, random: &mut Xorshift) {
+        let bytes = self.random_bytes(random);
+        let entry = self.entry(bytes.clone(), Class::Normal);
+        self.model.entries.push(entry);
+        self.outbox.append(bytes.into(), &mut self.settlements);
+    }
+
+    fn resume(&mut self, random: &mut Xorshift) {
+        if self.outbox.is_empty() {
+            let bytes = self.random_bytes(random);
+            let entry = self.entry(bytes.clone(), Class::Normal);
+            self.model.entries.push(Entry { begun: true, ..entry });
+            self.outbox.resume(bytes.into(), &mut self.settlements);
+        }
+    }
+
+    fn write(&mut self, random: &mut Xorshift) {
+        self.socket.script =
+            (0..random.below(4)).map(|_| Answer::Takes(1 + random.below(40) as usize)).collect();
+        if random.below(4) == 0 {
+            self.socket.script.push_front(Answer::Interrupted);
+        }
+        let before = self.socket.taken.len();
+        let progress =
+            self.outbox.write_to(&mut self.socket, at(self.now_ms), &mut self.settlements).unwrap();
+        assert_eq!(progress.written, self.socket.taken.len() - before);
+        assert_eq!(progress.drained, self.outbox.is_empty());
+        self.model.expire(self.now_ms);
+        self.model.write(progress.written);
+    }
+
+    fn agree(&mut self) {
+        let (outbox, model) = (&self.outbox, &self.model);
+        assert_eq!(self.socket.taken, model.wire);
+        assert_eq!((outbox.messages(), outbox.bytes()), (model.entries.len(), model.bytes()));
+        let whole: usize = model.entries.iter().map(|entry| entry.bytes.len()).sum();
+        assert_eq!(self.settlements.waiting_messages as usize, model.entries.len());
+        assert_eq!(self.settlements.waiting_bytes as usize, whole);
+        let earliest = model.entries.iter().filter(|one| !one.begun).map(|one| one.deadline_ms).min();
+        assert!(
+            outbox.next_expiry_ms().unwrap_or(u64::MAX)
+                <= earliest.map_or(u64::MAX, |ms| ms.saturating_add(1))
+        );
+        for push in self.settlements.finished.drain(..) {
+            let number =
+                self.pushes.iter().find(|(_, one)| Arc::ptr_eq(one, &push)).map(|(number, _)| *number);
+            let receipt = push.receipt();
+            let counts = [
+                receipt.written.unwrap_or_default(),
+                receipt.replaced,
+                receipt.dropped,
+                receipt.expired,
+                receipt.closed,
+            ];
+            let fates = [Fate::Written, Fate::Replaced, Fate::Dropped, Fate::Expired, Fate::Closed];
+            let expected = fates.map(|fate| u32::from(model.fates[&number.unwrap()] == fate));
+            assert_eq!(counts, expected, "one fate, and the one of the model");
+            self.pushes.remove(&number.unwrap());
+        }
+        let waiting = model.entries.iter().filter(|entry| self.pushes.contains_key(&entry.number)).count();
+        assert_eq!(self.pushes.len(), waiting, "what has a fate is finished, what waits is not");
+    }
+
+    fn finish(mut self) -> Settlements {
+        self.outbox.clear(Fate::Closed, &mut self.settlements);
+        self.model.clear(false);
+        self.agree();
+        assert_eq!((self.outbox.bytes(), self.outbox.messages()), (0, 0));
+        assert!(self.pushes.is_empty());
+        self.settlements
+    }
+}
+
+#[test]
+fn the_obvious_outbox_does_the_same() {
+    let mut seen = [0; 5];
+    for seed in 1..400 {
+        let mut random = Xorshift(seed * 0x9e37_79b9);
+        let limits = OutboxLimits {
+            bytes: 20 + random.below(200) as usize,
+            messages: 1 + random.below(if seed % 4 == 0 { 200 } else { 20 }) as usize,
+        };
+        let mut pair = Pair::new(limits);
+        for _ in 0..200 {
+            pair.step(&mut random);
+        }
+        let ended = pair.finish();
+        for (seen, count) in
+            seen.iter_mut().zip([ended.written, ended.replaced, ended.dropped, ended.expired, ended.closed])
+        {
+            *seen += count;
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 100), "every fate is met often: {seen:?}");
+}

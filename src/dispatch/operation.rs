@@ -1,0 +1,283 @@
+//! A command about sessions on its way through the reactors, and its answer.
+
+use super::{CommandError, ErrorCode, Origin};
+use crate::session::{AppId, Name, SessionId};
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The sessions that a command is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// One session.
+    Session(SessionId),
+    /// Every session of a user.
+    User(Name),
+}
+
+/// What a command does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Sessions join a group.
+    Join {
+        /// Who joins.
+        who: Who,
+        /// What they join.
+        group: Name,
+    },
+    /// Sessions leave a group.
+    Leave {
+        /// Who leaves.
+        who: Who,
+        /// What they leave.
+        group: Name,
+    },
+    /// Every member leaves the group.
+    Destroy {
+        /// The group.
+        group: Name,
+    },
+    /// Every member leaves one group and is in another.
+    Move {
+        /// The group that is empty afterwards.
+        from: Name,
+        /// The group that they are in afterwards.
+        to: Name,
+    },
+    /// Sessions are closed.
+    Kick {
+        /// Whose.
+        who: Who,
+        /// The close code (RFC 6455 §7.4).
+        code: u16,
+        /// The close reason: at most 123 bytes.
+        reason: Box<str>,
+    },
+    /// A session is a user's from now on, or nobody's.
+    Bind {
+        /// The session.
+        session: SessionId,
+        /// The user; `None` unbinds.
+        user: Option<Name>,
+    },
+    /// A session gets a tag.
+    Tag {
+        /// The session.
+        session: SessionId,
+        /// The tag.
+        tag: Name,
+    },
+    /// A session loses a tag.
+    Untag {
+        /// The session.
+        session: SessionId,
+        /// The tag.
+        tag: Name,
+    },
+    /// All about one session.
+    Describe {
+        /// The session.
+        session: SessionId,
+    },
+    /// A page of the sessions of a user, a group or a tag, in the order of their ids.
+    List {
+        /// A user, group or tag; `All` lists the app.
+        by: super::Selector,
+        /// How many at the most.
+        limit: usize,
+        /// Only ids above this one.
+        after: Option<SessionId>,
+        /// Everything about each ([`Page::sessions`]), or its id and user ([`Page::rows`]).
+        detailed: bool,
+    },
+    /// A link gets events from now on.
+    Listen {
+        /// The id of the link's connection.
+        link: SessionId,
+        /// Which.
+        listen: super::Listen,
+    },
+    /// A link gets no more events.
+    Unlisten {
+        /// The id of the link's connection.
+        link: SessionId,
+    },
+}
+
+/// Everything about a session that an operator may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// Its id.
+    pub id: SessionId,
+    /// The app's name.
+    pub app: Box<str>,
+    /// The user it is bound to.
+    pub user: Option<Name>,
+    /// The groups it is in.
+    pub groups: Vec<Name>,
+    /// The tags it has.
+    pub tags: Vec<Name>,
+    /// The client's address.
+    pub remote: SocketAddr,
+    /// When it was opened, in milliseconds since the Unix epoch.
+    pub since_unix_ms: u64,
+    /// Messages in its outbox.
+    pub queued_messages: u32,
+    /// Bytes in its outbox.
+    pub queued_bytes: u64,
+    /// Bytes read from its socket.
+    pub bytes_in: u64,
+    /// Bytes written to its socket.
+    pub bytes_out: u64,
+    /// The last measured time from a ping to its pong, in microseconds; `None` before the first.
+    pub round_trip_us: Option<u32>,
+}
+
+/// A session in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Its id.
+    pub id: SessionId,
+    /// The user it is bound to.
+    pub user: Option<Name>,
+}
+
+/// A page of a listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Members in all, on this page and off it.
+    pub count: u32,
+    /// The sessions with their users, when the listing was not detailed.
+    pub rows: Vec<SessionRow>,
+    /// The sessions, when the listing was detailed.
+    pub sessions: Vec<SessionInfo>,
+    /// What to pass as `after` for the next page; `None` on the last one.
+    pub next: Option<SessionId>,
+}
+
+/// The answer to an [`Action`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperationOutcome {
+    /// How many sessions it changed or closed.
+    Sessions(u32),
+    /// The session asked for.
+    Session(Box<SessionInfo>),
+    /// The page asked for.
+    Page(Page),
+}
+
+/// A command as every reactor with a part in it sees it.
+#[derive(Debug)]
+pub struct Operation {
+    /// The tenant whose names the action uses.
+    pub app: AppId,
+    /// What to do.
+    pub action: Action,
+    /// Who wants the answer.
+    pub origin: Origin,
+    pending: AtomicU32,
+    sessions: AtomicU32,
+    findings: Mutex<Findings>,
+}
+
+#[derive(Debug, Default)]
+struct Findings {
+    page: Page,
+    error: Option<CommandError>,
+}
+
+impl Operation {
+    /// An operation with one part pending: that of whoever posts it, ended by [`Operation::finish_part`].
+    pub fn new(app: AppId, action: Action, origin: Origin) -> Self {
+        Self {
+            app,
+            action,
+            origin,
+            pending: AtomicU32::new(1),
+            sessions: AtomicU32::new(0),
+            findings: Mutex::default(),
+        }
+    }
+
+    /// One more reactor has a part in it. Call it before the post, never after.
+    pub fn add_part(&self) {
+        self.pending.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A part is done; `true` for the last one, whose caller sends the operation to its origin.
+    pub fn finish_part(&self) -> bool {
+        self.pending.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Counts sessions that a reactor changed, closed or found.
+    pub fn count_sessions(&self, sessions: u32) {
+        self.sessions.fetch_add(sessions, Ordering::Relaxed);
+    }
+
+    /// A reactor could not do its part; the first error is the answer.
+    pub fn fail(&self, error: CommandError) {
+        self.findings().error.get_or_insert(error);
+    }
+
+    /// A reactor's part of a listing, or the session asked for.
+    pub fn add_findings(&self, count: u32, rows: Vec<SessionRow>, sessions: Vec<SessionInfo>) {
+        let mut findings = self.findings();
+        findings.page.count += count;
+        findings.page.rows.extend(rows);
+        findings.page.sessions.extend(sessions);
+    }
+
+    /// The answer; final once the last part is done.
+    ///
+    /// # Errors
+    /// What the first reactor that failed said; [`ErrorCode::UnknownSession`] where the session asked for is not there.
+    pub fn outcome(&self) -> Result<OperationOutcome, CommandError> {
+        let mut findings = self.findings();
+        if let Some(error) = &findings.error {
+            return Err(error.clone());
+        }
+        let sessions = self.sessions.load(Ordering::Relaxed);
+        match self.action {
+            Action::Describe { session } => match findings.page.sessions.pop() {
+                Some(info) => Ok(OperationOutcome::Session(Box::new(info))),
+                None => Err(CommandError::unknown_session(session)),
+            },
+            Action::List { limit, .. } => {
+                Ok(OperationOutcome::Page(cut_to_page(std::mem::take(&mut findings.page), limit)))
+            }
+            _ => Ok(OperationOutcome::Sessions(sessions)),
+        }
+    }
+
+    fn findings(&self) -> std::sync::MutexGuard<'_, Findings> {
+        // A reactor that panicked is the end of the process; what the others found is whole.
+        self.findings.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Each reactor gave its lowest `limit + 1` ids: together they hold the lowest `limit` of all, and tell whether there are more.
+fn cut_to_page(mut page: Page, limit: usize) -> Page {
+    page.rows.sort_unstable_by_key(|row| row.id);
+    page.sessions.sort_unstable_by_key(|info| info.id);
+    let last_row = cut(&mut page.rows, limit).map(|row| row.id);
+    let last_session = cut(&mut page.sessions, limit).map(|info| info.id);
+    page.next = last_row.or(last_session);
+    page
+}
+
+/// Cuts `items` to `limit`; the last one kept, if any was cut.
+fn cut<T>(items: &mut Vec<T>, limit: usize) -> Option<&T> {
+    let more = items.len() > limit;
+    items.truncate(limit);
+    items.last().filter(|_| more)
+}
+
+impl CommandError {
+    /// The id names no live session of the app.
+    pub fn unknown_session(session: SessionId) -> Self {
+        Self::new(
+            ErrorCode::UnknownSession,
+            format!("no session {session} is live in this app; it may have closed"),
+        )
+    }
+}

@@ -1,0 +1,235 @@
+//! A push on its way, and what became of it.
+
+use super::{EncodedFrame, Origin, Selector, Target};
+use crate::protocol::DeflateEngine;
+use crate::session::{AppId, SessionId};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Which messages go before which when a socket is behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// In the order of publishing.
+    #[default]
+    Normal,
+    /// Overtakes what is not yet on the wire.
+    Urgent,
+    /// The first to go when a queue is full.
+    Droppable,
+}
+
+/// When the publisher is answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ReceiptMode {
+    /// At once, without counts.
+    None,
+    /// When every session's socket or queue has taken the message.
+    #[default]
+    Queued,
+    /// When every session's socket has taken the message, or it was lost to one for a counted reason.
+    Written,
+}
+
+/// What a publisher may say about a push beyond its target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PushOptions {
+    /// How long the message may wait for the socket; `None` takes the configured default.
+    pub ttl: Option<Duration>,
+    /// Conflation: an unsent older message with this key to the same session is replaced.
+    pub key: Option<Box<str>>,
+    /// See [`Class`].
+    pub class: Class,
+    /// A session that does not get the message, usually the one it came from.
+    pub except: Option<SessionId>,
+    /// See [`ReceiptMode`].
+    pub receipt: ReceiptMode,
+}
+
+/// What became of a message for one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The socket took all of it.
+    Written,
+    /// A newer message with the same key took its place.
+    Replaced,
+    /// The queue had no room for it.
+    Dropped,
+    /// Its time to live ran out in the queue.
+    Expired,
+    /// The session closed before it was written.
+    Closed,
+}
+
+/// The counts that answer a push.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Sessions that the target named, each counted once, less the excepted one.
+    pub matched: u32,
+    /// Of these, those whose socket or queue took the message.
+    pub queued: u32,
+    /// Messages that gave way to a newer one with the same key.
+    pub replaced: u32,
+    /// Sessions whose queue, or reactor whose mailbox, had no room.
+    pub dropped: u32,
+    /// Sessions for which the time to live ran out.
+    pub expired: u32,
+    /// Sessions that closed before the message was written.
+    pub closed: u32,
+    /// Named sessions and users that have no live session.
+    pub offline: u32,
+    /// Sessions whose socket took all of the message: only with [`ReceiptMode::Written`].
+    pub written: Option<u32>,
+}
+
+/// A push as every reactor with a part in it sees it.
+#[derive(Debug)]
+pub struct Push {
+    /// The tenant whose names the target uses.
+    pub app: AppId,
+    /// Whom it is for.
+    pub target: Target,
+    /// The message, encoded.
+    pub frame: EncodedFrame,
+    /// Milliseconds of the server's clock after which it is not written any more.
+    pub deadline_ms: u64,
+    /// Nanoseconds of the server's clock when it was accepted.
+    pub accepted_ns: u64,
+    /// Options as given; `ttl` is spent: `deadline_ms` counts.
+    pub options: PushOptions,
+    /// Who wants the receipt.
+    pub origin: Origin,
+    /// The message compressed, made when the first session asks for it; inside, `None` where that is no shorter.
+    deflated: OnceLock<Option<EncodedFrame>>,
+    tally: Tally,
+}
+
+#[derive(Debug)]
+struct Tally {
+    /// Reactors that have not done their part, and the publisher while it still posts.
+    pending: AtomicU32,
+    matched: AtomicU32,
+    queued: AtomicU32,
+    written: AtomicU32,
+    replaced: AtomicU32,
+    dropped: AtomicU32,
+    expired: AtomicU32,
+    closed: AtomicU32,
+    offline_sessions: AtomicU32,
+    /// One for each selector: whether a user named there has a session anywhere. Empty when no user is named.
+    found: Box<[AtomicBool]>,
+}
+
+impl Push {
+    /// A push with nothing counted yet, and one part pending: the publisher's own, ended by [`Push::finish_part`].
+    pub fn new(
+        app: AppId,
+        target: Target,
+        frame: EncodedFrame,
+        options: PushOptions,
+        accepted_ns: u64,
+        deadline_ms: u64,
+        origin: Origin,
+    ) -> Self {
+        let names_user = target.selectors().iter().any(|selector| matches!(selector, Selector::User(_)));
+        let found = match names_user {
+            true => target.selectors().iter().map(|_| AtomicBool::new(false)).collect(),
+            false => Box::default(),
+        };
+        let zero = || AtomicU32::new(0);
+        let tally = Tally {
+            pending: AtomicU32::new(1),
+            matched: zero(),
+            queued: zero(),
+            written: zero(),
+            replaced: zero(),
+            dropped: zero(),
+            expired: zero(),
+            closed: zero(),
+            offline_sessions: zero(),
+            found,
+        };
+        Self {
+            app,
+            target,
+            frame,
+            deadline_ms,
+            accepted_ns,
+            options,
+            origin,
+            deflated: OnceLock::new(),
+            tally,
+        }
+    }
+
+    /// Compresses the message, unless some reactor has done so. Returns whether it is worth it.
+    pub(crate) fn deflate(&self, engine: &DeflateEngine) -> bool {
+        self.deflated.get_or_init(|| self.frame.deflated(engine)).is_some()
+    }
+
+    /// The bytes for the wire: compressed ones only where [`Push::deflate`] made them.
+    pub(crate) fn wire_bytes(&self, deflated: bool) -> &[u8] {
+        let compressed = self.deflated.get().and_then(Option::as_ref).filter(|_| deflated);
+        compressed.unwrap_or(&self.frame).as_bytes()
+    }
+
+    /// One more reactor has a part in it. Call it before the post, never after.
+    pub fn add_part(&self) {
+        self.tally.pending.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A part is done; `true` for the last one, whose caller sends the push to its origin.
+    pub fn finish_part(&self) -> bool {
+        self.tally.pending.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Counts sessions that a reactor selected and sessions whose socket or queue took the message.
+    pub fn count_delivery(&self, matched: u32, queued: u32) {
+        self.tally.matched.fetch_add(matched, Ordering::Relaxed);
+        self.tally.queued.fetch_add(queued, Ordering::Relaxed);
+    }
+
+    /// Counts what became of the message for `sessions` sessions.
+    pub fn count_fate(&self, fate: Fate, sessions: u32) {
+        let counter = match fate {
+            Fate::Written => &self.tally.written,
+            Fate::Replaced => &self.tally.replaced,
+            Fate::Dropped => &self.tally.dropped,
+            Fate::Expired => &self.tally.expired,
+            Fate::Closed => &self.tally.closed,
+        };
+        counter.fetch_add(sessions, Ordering::Relaxed);
+    }
+
+    /// The named session is not there.
+    pub fn count_offline_session(&self) {
+        self.tally.offline_sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The user that the selector at `index` names has a session here.
+    pub fn user_found(&self, index: usize) {
+        if let Some(found) = self.tally.found.get(index) {
+            found.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The counts so far; final once the last part is done.
+    pub fn receipt(&self) -> Receipt {
+        let read = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
+        let tally = &self.tally;
+        let users = self.target.selectors().iter().zip(&tally.found);
+        let absent = users.filter(|(selector, found)| {
+            matches!(selector, Selector::User(_)) && !found.load(Ordering::Relaxed)
+        });
+        Receipt {
+            matched: read(&tally.matched),
+            queued: read(&tally.queued),
+            replaced: read(&tally.replaced),
+            dropped: read(&tally.dropped),
+            expired: read(&tally.expired),
+            closed: read(&tally.closed),
+            offline: read(&tally.offline_sessions) + absent.count() as u32,
+            written: (self.options.receipt == ReceiptMode::Written).then(|| read(&tally.written)),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The backend port's paths: a whole request in, what it asks for out. Every path, method and parameter of the HTTP API
+//! is known here and nowhere else. Knows nothing of how a request is answered.
+
+mod request;
+mod resource;
+
+use super::batch::BatchCursor;
+use crate::dispatch::Command;
+use crate::session::AppId;
+
+pub use request::route;
+
+/// The paths of the API, in a sentence.
+pub const PATHS: &str = resource::Resource::PATHS;
+
+/// What a request to the backend port asks for. A `HEAD` asks for what a `GET` would; the answer has no body.
+#[derive(Debug)]
+pub enum Routed {
+    /// Run a command and answer with its outcome.
+    Command {
+        /// The app whose names the command uses.
+        app: AppId,
+        /// What to do.
+        command: Command,
+    },
+    /// Run the commands in the body, and answer each with a line.
+    Batch {
+        /// The app of a line that names none.
+        app: AppId,
+        /// Where to begin in the body.
+        cursor: BatchCursor,
+    },
+    /// Become a link: upgrade to WebSocket.
+    Link {
+        /// The app of a command that names none.
+        app: AppId,
+    },
+    /// The counters as JSON.
+    Stats,
+    /// The counters as Prometheus text.
+    Metrics,
+    /// Whether the process is alive.
+    Health,
+    /// Whether it takes sessions.
+    Ready,
+    /// The page for operators.
+    Console,
+}
+
+#[cfg(test)]
+mod tests;

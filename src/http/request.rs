@@ -1,0 +1,453 @@
+//! A request's head, read and checked.
+
+use std::mem::MaybeUninit;
+
+use super::{BodyFraming, HeadError, HeadLimits, HeadScanner};
+
+/// A request's head, borrowed from the buffer it was read into. What makes requests ambiguous is refused while parsing,
+/// so that whoever holds a `Request` need not remember to ask.
+///
+/// ```
+/// use gannet::http::{BodyFraming, HeadLimits, Request};
+/// let head = b"POST /v1/push?user=ada HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n";
+/// let request = Request::parse(head, &HeadLimits::default()).unwrap();
+/// assert_eq!((request.method, request.path, request.query), ("POST", "/v1/push", Some("user=ada")));
+/// assert_eq!(request.header("content-length"), Some(b"2".as_slice()));
+/// assert_eq!(request.body(), BodyFraming::Length(2));
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'b> {
+    /// The method, case-sensitive.
+    pub method: &'b str,
+    /// The target as it was sent.
+    pub target: &'b str,
+    /// The target's path, not decoded: it begins with `/`, or is `*` (RFC 9112 §3.2.4).
+    pub path: &'b str,
+    /// The target's query, not decoded, without its `?`.
+    pub query: Option<&'b str>,
+    /// 1 for HTTP/1.1, 0 for HTTP/1.0.
+    pub version_minor: u8,
+    /// The field lines, each with its CR LF; all of them have passed httparse.
+    fields: &'b [u8],
+    framing: BodyFraming,
+    keep_alive: bool,
+    expects_continue: bool,
+}
+
+impl<'b> Request<'b> {
+    /// Reads a head as [`HeadScanner::scan`] delimits it.
+    ///
+    /// # Errors
+    /// [`HeadError`]; also for what a lenient parser lets through: bare line feeds, folded lines, white space before a
+    /// colon, a missing or second `Host`, `Content-Length` beside `Transfer-Encoding`.
+    pub fn parse(head: &'b [u8], limits: &HeadLimits) -> Result<Self, HeadError> {
+        if HeadScanner::default().scan(head, limits)? != Some(head.len()) {
+            return Err(HeadError::Malformed);
+        }
+        let head = head.strip_prefix(b"\r\n").unwrap_or(head);
+        let mut slots = [const { MaybeUninit::uninit() }; HeadLimits::HEADERS_CEILING];
+        let slots = &mut slots[..limits.max_headers.min(HeadLimits::HEADERS_CEILING)];
+        let mut parsed = httparse::Request::new(&mut []);
+        let status =
+            parsed.parse_with_uninit_headers(head, slots).map_err(|error| head_error(error, head))?;
+        let (true, Some(method), Some(target), Some(version_minor)) =
+            (status.is_complete(), parsed.method, parsed.path, parsed.version)
+        else {
+            return Err(HeadError::Malformed);
+        };
+        if target.len() > limits.max_target_bytes {
+            return Err(HeadError::TargetTooLong);
+        }
+        let (path, query) = split_target(method, target)?;
+        let fields = field_lines(head);
+        let meaning = Meaning::read(fields, version_minor)?;
+        Ok(Self {
+            method,
+            target,
+            path,
+            query,
+            version_minor,
+            fields,
+            framing: meaning.framing(version_minor)?,
+            keep_alive: !meaning.close && (version_minor == 1 || meaning.keep_alive),
+            expects_continue: meaning.expects_continue && version_minor == 1,
+        })
+    }
+
+    /// The first value of the header `name`, whatever its case, without the white space around it.
+    pub fn header(&self, name: &str) -> Option<&'b [u8]> {
+        self.header_all(name).next()
+    }
+
+    /// All values of the header `name`, in order.
+    pub fn header_all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'b [u8]> + use<'b, 'n> {
+        self.headers().filter(move |(each, _)| each.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// All header fields, in order.
+    pub fn headers(&self) -> Headers<'b> {
+        Headers { rest: self.fields }
+    }
+
+    /// Whether the connection outlives the answer (RFC 9112 §9.3): in HTTP/1.1 unless `Connection: close`, in HTTP/1.0
+    /// only with `Connection: keep-alive`.
+    pub fn keep_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// How the length of the body is known (RFC 9112 §6.3).
+    pub fn body(&self) -> BodyFraming {
+        self.framing
+    }
+
+    /// Whether the client waits for [`CONTINUE`](super::CONTINUE) before it sends the body (RFC 9110 §10.1.1).
+    pub fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+}
+
+/// The header fields of a [`Request`] as `(name, value)`; the name as it was sent.
+///
+/// ```
+/// use gannet::http::{HeadLimits, Request};
+/// let head = b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n";
+/// let request = Request::parse(head, &HeadLimits::default()).unwrap();
+/// let names: Vec<&str> = request.headers().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["Host", "X"]);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Headers<'b> {
+    rest: &'b [u8],
+}
+
+impl<'b> Iterator for Headers<'b> {
+    type Item = (&'b str, &'b [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let line_end = memchr::memchr(b'\n', self.rest)?;
+        let (line, rest) = self.rest.split_at(line_end + 1);
+        self.rest = rest;
+        let colon = memchr::memchr(b':', line)?;
+        let name = str::from_utf8(&line[..colon]).ok()?;
+        Some((name, line[colon + 1..].trim_ascii()))
+    }
+}
+
+/// The members of a comma-separated list such as `Connection`, without empty ones (RFC 9110 §5.6.1).
+///
+/// ```
+/// let tokens: Vec<&[u8]> = gannet::http::list_tokens(b"keep-alive, ,Upgrade").collect();
+/// assert_eq!(tokens, [b"keep-alive".as_slice(), b"Upgrade"]);
+/// ```
+pub fn list_tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+fn head_error(error: httparse::Error, head: &[u8]) -> HeadError {
+    match error {
+        httparse::Error::TooManyHeaders => HeadError::TooManyHeaders,
+        httparse::Error::Version if names_http(head) => HeadError::UnsupportedVersion,
+        _ => HeadError::Malformed,
+    }
+}
+
+/// Whether the third word of the request line is `HTTP/`, a digit, a dot, a digit (RFC 9112 §2.3).
+fn names_http(head: &[u8]) -> bool {
+    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let version = line.splitn(3, |&byte| byte == b' ').nth(2).unwrap_or_default();
+    matches!(version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
+}
+
+/// Path and query of a target (RFC 9112 §3.2): origin form, `*` for OPTIONS, or absolute form, which a server must accept.
+fn split_target<'b>(method: &str, target: &'b str) -> Result<(&'b str, Option<&'b str>), HeadError> {
+    if target.contains('#') {
+        return Err(HeadError::BadTarget);
+    }
+    if target == "*" && method == "OPTIONS" {
+        return Ok((target, None));
+    }
+    let local = if target.starts_with('/') { target } else { after_authority(target)? };
+    let (path, query) = match local.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (local, None),
+    };
+    Ok((if path.is_empty() { "/" } else { path }, query))
+}
+
+fn after_authority(target: &str) -> Result<&str, HeadError> {
+    let (scheme, rest) = target.split_once("://").ok_or(HeadError::BadTarget)?;
+    let authority_len = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, local) = rest.split_at(authority_len);
+    let web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    if !web || authority.is_empty() || !is_host(authority.as_bytes()) {
+        return Err(HeadError::BadTarget);
+    }
+    Ok(local)
+}
+
+fn field_lines(head: &[u8]) -> &[u8] {
+    let after_request_line = memchr::memchr(b'\n', head).map_or(head.len(), |line_end| line_end + 1);
+    head[after_request_line..].strip_suffix(b"\r\n").unwrap_or_default()
+}
+
+/// What the fields say about the message itself, gathered in one pass.
+#[derive(Default)]
+struct Meaning {
+    has_host: bool,
+    length: Option<u64>,
+    /// The members of all `Transfer-Encoding` fields: how many, and how many of them are `chunked`.
+    codings: usize,
+    chunked: usize,
+    ends_chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    expects_continue: bool,
+}
+
+impl Meaning {
+    fn read(fields: &[u8], version_minor: u8) -> Result<Self, HeadError> {
+        let mut meaning = Self::default();
+        for (name, value) in (Headers { rest: fields }) {
+            meaning.take(name, value)?;
+        }
+        // RFC 9112 §3.2: HTTP/1.1 without Host is refused; HTTP/1.0 did not have it.
+        if !meaning.has_host && version_minor == 1 {
+            return Err(HeadError::BadHost);
+        }
+        Ok(meaning)
+    }
+
+    fn take(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
+        if name.eq_ignore_ascii_case("host") {
+            if self.has_host || !is_host(value) {
+                return Err(HeadError::BadHost);
+            }
+            self.has_host = true;
+        } else if name.eq_ignore_ascii_case("content-length") {
+            let length = parse_length(value).ok_or(HeadError::BadFraming)?;
+            if self.length.replace(length).is_some_and(|earlier| earlier != length) {
+                return Err(HeadError::BadFraming);
+            }
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            // An empty list names no coding, yet the field is there: it must not pass for "no body".
+            self.codings += usize::from(list_tokens(value).next().is_none());
+            for coding in list_tokens(value) {
+                self.codings += 1;
+                self.ends_chunked = coding.eq_ignore_ascii_case(b"chunked");
+                self.chunked += usize::from(self.ends_chunked);
+            }
+        } else if name.eq_ignore_ascii_case("connection") {
+            for option in list_tokens(value) {
+                self.close |= option.eq_ignore_ascii_case(b"close");
+                self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            }
+        } else if name.eq_ignore_ascii_case("expect") {
+            self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+        }
+        Ok(())
+    }
+
+    fn framing(&self, version_minor: u8) -> Result<BodyFraming, HeadError> {
+        match (self.length, self.codings) {
+            (None, 0) => Ok(BodyFraming::None),
+            (Some(length), 0) => Ok(BodyFraming::Length(length)),
+            // RFC 9112 §6.3: both is an attempt at smuggling; §6.1: HTTP/1.0 knows no transfer codings.
+            (Some(_), _) => Err(HeadError::BadFraming),
+            (None, _) if version_minor == 0 => Err(HeadError::BadFraming),
+            (None, 1) if self.chunked == 1 => Ok(BodyFraming::Chunked),
+            // RFC 9112 §6.1: `chunked` comes once, and last.
+            (None, _) if self.chunked > 1 || (self.chunked == 1 && !self.ends_chunked) => {
+                Err(HeadError::BadFraming)
+            }
+            (None, _) => Err(HeadError::UnsupportedCoding),
+        }
+    }
+}
+
+/// 1*DIGIT (RFC 9110 §8.6). A number beyond 64 bits is as good as the largest one: it is too large anyway.
+fn parse_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digits = value.iter().map(|digit| u64::from(digit - b'0'));
+    Some(digits.fold(0u64, |length, digit| length.saturating_mul(10).saturating_add(digit)))
+}
+
+/// No byte that cannot stand in `uri-host [ ":" port ]` (RFC 9110 §7.2); an empty host is legal.
+fn is_host(value: &[u8]) -> bool {
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(byte);
+    value.iter().all(legal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(head: &str) -> Result<Request<'_>, HeadError> {
+        Request::parse(head.as_bytes(), &HeadLimits::default())
+    }
+
+    /// A request of HTTP/1.1 with a host and these field lines.
+    fn with_fields(fields: &str) -> String {
+        format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+    }
+
+    #[test]
+    fn a_head_is_taken_apart() {
+        let request =
+            parse("\r\nGET /ws/app?user=a%20b HTTP/1.1\r\nhOST: x:9000\r\nA:1\r\na: \t 2 \r\nB:\r\n\r\n")
+                .unwrap();
+        assert_eq!(
+            (request.method, request.target, request.path, request.query, request.version_minor),
+            ("GET", "/ws/app?user=a%20b", "/ws/app", Some("user=a%20b"), 1)
+        );
+        assert_eq!(request.header("Host"), Some(b"x:9000".as_slice()));
+        assert_eq!(request.header_all("a").collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_eq!(request.header("b"), Some(b"".as_slice()));
+        assert_eq!(request.header("c"), None);
+        assert_eq!(request.headers().count(), 4);
+    }
+
+    #[test]
+    fn targets() {
+        type Parts = Result<(&'static str, Option<&'static str>), HeadError>;
+        let table: &[(&str, &str, Parts)] = &[
+            ("GET", "/", Ok(("/", None))),
+            ("GET", "/?", Ok(("/", Some("")))),
+            ("GET", "/a?b?c", Ok(("/a", Some("b?c")))),
+            ("GET", "//a", Ok(("//a", None))),
+            ("GET", "/größe", Ok(("/größe", None))),
+            ("OPTIONS", "*", Ok(("*", None))),
+            ("GET", "*", Err(HeadError::BadTarget)),
+            ("GET", "http://host:1/a?b", Ok(("/a", Some("b")))),
+            ("GET", "HTTP://host", Ok(("/", None))),
+            ("GET", "http://host?b", Ok(("/", Some("b")))),
+            ("GET", "http:///a", Err(HeadError::BadTarget)),
+            ("GET", "http://u@host/a", Err(HeadError::BadTarget)),
+            ("GET", "ftp://host/a", Err(HeadError::BadTarget)),
+            ("CONNECT", "host:443", Err(HeadError::BadTarget)),
+            ("GET", "a", Err(HeadError::BadTarget)),
+            ("GET", "/a#b", Err(HeadError::BadTarget)),
+        ];
+        for (method, target, expected) in table {
+            let head = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(&parse(&head).map(|request| (request.path, request.query)), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_and_how() {
+        let long_target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(8 * 1024));
+        let many = with_fields(&"a: b\r\n".repeat(64));
+        let large = with_fields(&format!("a: {}\r\n", "b".repeat(16 * 1024)));
+        let table: &[(&str, HeadError, u16)] = &[
+            ("", HeadError::Malformed, 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\n", HeadError::Malformed, 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\nmore", HeadError::Malformed, 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nb: c\n\r\n", HeadError::BareLineFeed, 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nb: c\rd: e\r\n\r\n", HeadError::Malformed, 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nb: c\r\n folded\r\n\r\n", HeadError::Malformed, 400),
+            ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", HeadError::Malformed, 400),
+            ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", HeadError::Malformed, 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nb c: d\r\n\r\n", HeadError::Malformed, 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\n: d\r\n\r\n", HeadError::Malformed, 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nb\r\n\r\n", HeadError::Malformed, 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nb: c\0d\r\n\r\n", HeadError::Malformed, 400),
+            ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Malformed, 400),
+            ("GET / x HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Malformed, 400),
+            ("GET /\r\nHost: a\r\n\r\n", HeadError::Malformed, 400),
+            ("G(T / HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::Malformed, 400),
+            ("GET / http/1.1\r\nHost: a\r\n\r\n", HeadError::Malformed, 400),
+            ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", HeadError::Malformed, 400),
+            ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", HeadError::UnsupportedVersion, 505),
+            ("GET / HTTP/1.2\r\nHost: a\r\n\r\n", HeadError::UnsupportedVersion, 505),
+            ("GET / HTTP/1.1\r\n\r\n", HeadError::BadHost, 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", HeadError::BadHost, 400),
+            ("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", HeadError::BadHost, 400),
+            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", HeadError::BadHost, 400),
+            ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", HeadError::BadHost, 400),
+            (&long_target, HeadError::TargetTooLong, 414),
+            (&many, HeadError::TooManyHeaders, 431),
+            (&large, HeadError::TooLarge, 431),
+        ];
+        for (head, error, status) in table {
+            assert_eq!(parse(head).map(|_| ()), Err(*error), "{head:?}");
+            assert_eq!(error.status(), *status);
+            assert!(!error.to_string().is_empty());
+        }
+        assert!(Request::parse(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", &HeadLimits::default()).is_err());
+    }
+
+    #[test]
+    fn how_long_the_body_is() {
+        use BodyFraming::{Chunked, Length};
+        let table: &[(&str, Result<BodyFraming, HeadError>)] = &[
+            ("", Ok(BodyFraming::None)),
+            ("Content-Length: 0\r\n", Ok(Length(0))),
+            ("content-length: 0042\r\n", Ok(Length(42))),
+            ("Content-Length: 7\r\nContent-Length: 7\r\n", Ok(Length(7))),
+            ("Content-Length: 18446744073709551616\r\n", Ok(Length(u64::MAX))),
+            ("Content-Length: 7\r\nContent-Length: 8\r\n", Err(HeadError::BadFraming)),
+            ("Content-Length: 7, 7\r\n", Err(HeadError::BadFraming)),
+            ("Content-Length: +7\r\n", Err(HeadError::BadFraming)),
+            ("Content-Length: -7\r\n", Err(HeadError::BadFraming)),
+            ("Content-Length: 0x7\r\n", Err(HeadError::BadFraming)),
+            ("Content-Length:\r\n", Err(HeadError::BadFraming)),
+            ("Transfer-Encoding: chunked\r\n", Ok(Chunked)),
+            ("Transfer-Encoding: CHUNKED\r\n", Ok(Chunked)),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 7\r\n", Err(HeadError::BadFraming)),
+            ("Content-Length: 7\r\nTransfer-Encoding: gzip\r\n", Err(HeadError::BadFraming)),
+            ("Transfer-Encoding: chunked, chunked\r\n", Err(HeadError::BadFraming)),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Err(HeadError::BadFraming)),
+            ("Transfer-Encoding: chunked, gzip\r\n", Err(HeadError::BadFraming)),
+            ("Transfer-Encoding: gzip, chunked\r\n", Err(HeadError::UnsupportedCoding)),
+            ("Transfer-Encoding: identity\r\n", Err(HeadError::UnsupportedCoding)),
+            ("Transfer-Encoding: xchunked\r\n", Err(HeadError::UnsupportedCoding)),
+            ("Transfer-Encoding: \"chunked\"\r\n", Err(HeadError::UnsupportedCoding)),
+            ("Transfer-Encoding:\r\n", Err(HeadError::UnsupportedCoding)),
+            ("Transfer-Encoding:\r\nContent-Length: 7\r\n", Err(HeadError::BadFraming)),
+        ];
+        for (fields, expected) in table {
+            let head = with_fields(fields);
+            assert_eq!(&parse(&head).map(|request| request.body()), expected, "{fields:?}");
+        }
+        assert_eq!(
+            parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").map(|_| ()),
+            Err(HeadError::BadFraming)
+        );
+    }
+
+    #[test]
+    fn when_the_connection_is_kept() {
+        for (version, fields, kept) in [
+            (1, "", true),
+            (1, "Connection: close\r\n", false),
+            (1, "Connection: Upgrade, CLOSE\r\n", false),
+            (1, "Connection: keep-alive\r\nConnection: close\r\n", false),
+            (1, "Connection: closed\r\n", true),
+            (0, "", false),
+            (0, "Connection: Keep-Alive\r\n", true),
+            (0, "Connection: keep-alive, close\r\n", false),
+        ] {
+            let head = format!("GET / HTTP/1.{version}\r\nHost: a\r\n{fields}\r\n");
+            assert_eq!(parse(&head).unwrap().keep_alive(), kept, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_waits_for_100() {
+        assert!(parse(&with_fields("Expect: 100-Continue\r\n")).unwrap().expects_continue());
+        assert!(!parse(&with_fields("")).unwrap().expects_continue());
+        assert!(!parse("POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").unwrap().expects_continue());
+    }
+
+    #[test]
+    fn the_headers_are_those_that_httparse_sees() {
+        let head = with_fields("A:\r\nb: \t x:y \t \r\nContent-Length: 3\r\nA: \u{00fc}, z\r\n");
+        let mut slots = [httparse::EMPTY_HEADER; 16];
+        let mut oracle = httparse::Request::new(&mut slots);
+        oracle.parse(head.as_bytes()).unwrap();
+        let expected: Vec<_> = oracle.headers.iter().map(|header| (header.name, header.value)).collect();
+        assert_eq!(parse(&head).unwrap().headers().collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,0 +1,187 @@
+//! Which reactors have any session of an app, a user, a group or a tag: one table that all reactors share and read without
+//! locks. Knows nothing of the sessions themselves.
+
+use super::key::{Key, KeyRef, Kind};
+use super::reactors::{MAX_REACTORS, ReactorSet};
+use crate::dispatch::{Selector, Target};
+use crate::session::{AppId, SessionId};
+use crossbeam_utils::CachePadded;
+use papaya::{Compute, HashMap, Operation, ResizeMode};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// How often a union is read again because groups were being moved, before every reactor is named.
+const MOVE_RETRIES: usize = 64;
+
+/// The table of which reactors have any session of an app, a user, a group or a tag.
+///
+/// Each reactor's [`Hub`](super::Hub) writes its own bit, and only when its first session comes or its last one goes.
+///
+/// ```
+/// use gannet::dispatch::Selector;
+/// use gannet::hub::{Hub, Interest};
+/// use gannet::session::{AppId, SessionId};
+/// use std::sync::Arc;
+/// let interest = Arc::new(Interest::new(1, 4));
+/// let mut hub = Hub::new(2, Arc::clone(&interest));
+/// hub.insert(SessionId::new(1, 2, 0, 0), AppId(0));
+/// let reactors = interest.reactors_of(AppId(0), &Selector::All.into());
+/// assert_eq!(reactors.iter().collect::<Vec<_>>(), [2]);
+/// ```
+#[derive(Debug)]
+pub struct Interest {
+    node: u16,
+    reactors: usize,
+    /// No entry has an empty set.
+    table: HashMap<Key, Words>,
+    moves: CachePadded<Moves>,
+    /// Entries by kind.
+    entries: [AtomicUsize; Kind::COUNT],
+}
+
+/// A [`ReactorSet`] with the alignment of a word, so that an entry needs no padding.
+type Words = [u64; 2];
+
+// With the allocator's header it fills a block of 48 bytes.
+const _: () = assert!(size_of::<(Key, Words)>() == 40);
+
+/// Moves of groups that have begun and that have finished, on all reactors: a sequence lock for several writers.
+#[derive(Debug, Default)]
+struct Moves {
+    begun: AtomicU64,
+    finished: AtomicU64,
+}
+
+/// Distinct names that have a session on any reactor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Users, in all apps.
+    pub users: usize,
+    /// Groups, in all apps.
+    pub groups: usize,
+    /// Tags, in all apps.
+    pub tags: usize,
+}
+
+impl Interest {
+    /// An empty table for the `reactors` reactors of the node `node`.
+    ///
+    /// # Panics
+    /// When `reactors` is more than [`MAX_REACTORS`]: the configuration must not let it pass.
+    pub fn new(node: u16, reactors: usize) -> Self {
+        assert!(reactors <= MAX_REACTORS, "the configuration allows {MAX_REACTORS} reactors, not {reactors}");
+        // Not incremental: `compute`, which is all that ever writes here, does not help such a resize along, and tables would pile
+        // up one behind the other (papaya 0.2.5). Readers do not wait in either mode.
+        let table = HashMap::builder().resize_mode(ResizeMode::Blocking).build();
+        Self { node, reactors, table, moves: CachePadded::default(), entries: Default::default() }
+    }
+
+    /// The reactor that a session with this id would be on; `None` when it is another node's, or no reactor's.
+    pub fn owner(&self, id: SessionId) -> Option<usize> {
+        let worker = usize::from(id.worker());
+        (id.node() == self.node && worker < self.reactors).then_some(worker)
+    }
+
+    /// The reactors that have any session of the user, group or tag; with [`Kind::App`] and an empty name, of the app.
+    pub fn reactors(&self, app: AppId, kind: Kind, name: &str) -> ReactorSet {
+        self.look_up(&KeyRef::new(app, kind, name))
+    }
+
+    /// The reactors that have a part in a push to `target`.
+    ///
+    /// Members that another thread moves from one group of a union to another are not missed: the read is repeated when it
+    /// met a move, and names every reactor when it always does.
+    pub fn reactors_of(&self, app: AppId, target: &Target) -> ReactorSet {
+        let groups = target.selectors().iter().filter(|selector| matches!(selector, Selector::Group(_)));
+        if groups.count() < 2 {
+            return self.read(app, target);
+        }
+        for _ in 0..MOVE_RETRIES {
+            // In this order: when the two are equal, all that had begun by the second load had finished before it.
+            let finished = self.moves.finished.load(Ordering::Acquire);
+            let begun = self.moves.begun.load(Ordering::Acquire);
+            if begun == finished {
+                let reactors = self.read(app, target);
+                // Entries are published with release and read with acquire: one that a move wrote shows that it has begun.
+                if self.moves.begun.load(Ordering::Acquire) == begun {
+                    return reactors;
+                }
+            }
+            std::hint::spin_loop();
+        }
+        ReactorSet::first(self.reactors)
+    }
+
+    /// How many users, groups and tags there are.
+    pub fn counts(&self) -> Counts {
+        let entries = |kind: Kind| self.entries[kind as usize].load(Ordering::Relaxed);
+        Counts { users: entries(Kind::User), groups: entries(Kind::Group), tags: entries(Kind::Tag) }
+    }
+
+    /// Whether no reactor has any session.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The reactor has a session of `key` now.
+    pub(super) fn add(&self, key: Key, reactor: usize) {
+        let kind = key.kind();
+        let table = self.table.pin();
+        let computed = table.compute(key, |entry| {
+            let before = entry.map_or(ReactorSet::default(), |(_, words)| ReactorSet::from_words(*words));
+            let mut after = before;
+            after.insert(reactor);
+            match after == before {
+                true => Operation::Abort(()),
+                false => Operation::Insert(after.to_words()),
+            }
+        });
+        if let Compute::Inserted(..) = computed {
+            self.entries[kind as usize].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The reactor has no session of `key` any more.
+    pub(super) fn remove(&self, key: Key, reactor: usize) {
+        let kind = key.kind();
+        let table = self.table.pin();
+        let computed = table.compute(key, |entry| {
+            let Some((_, words)) = entry else { return Operation::Abort(()) };
+            let mut reactors = ReactorSet::from_words(*words);
+            reactors.remove(reactor);
+            match reactors.is_empty() {
+                true => Operation::Remove,
+                false => Operation::Insert(reactors.to_words()),
+            }
+        });
+        if let Compute::Removed(..) = computed {
+            self.entries[kind as usize].fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The reactor has no session of `from` any more, all of them are in `to`; for a reader of both it happens at once.
+    pub(super) fn move_group(&self, from: Key, to: Key, reactor: usize) {
+        self.moves.begun.fetch_add(1, Ordering::AcqRel);
+        self.add(to, reactor);
+        self.remove(from, reactor);
+        self.moves.finished.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn read(&self, app: AppId, target: &Target) -> ReactorSet {
+        let reactors = target.selectors().iter().map(|selector| self.reactors_of_selector(app, selector));
+        reactors.fold(ReactorSet::default(), ReactorSet::union)
+    }
+
+    fn reactors_of_selector(&self, app: AppId, selector: &Selector) -> ReactorSet {
+        let mut reactors = ReactorSet::default();
+        if let Selector::Session(id) = selector {
+            self.owner(*id).into_iter().for_each(|owner| reactors.insert(owner));
+        } else if let Some(key) = KeyRef::of_selector(app, selector) {
+            reactors = self.look_up(&key);
+        }
+        reactors
+    }
+
+    fn look_up(&self, key: &KeyRef<'_>) -> ReactorSet {
+        self.table.pin().get(key).map_or(ReactorSet::default(), |words| ReactorSet::from_words(*words))
+    }
+}

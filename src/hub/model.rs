@@ -1,0 +1,343 @@
+//! The obvious hub, a map of sessions that is searched from end to end, and operations read from bytes that it and the real one
+//! must answer alike. A fuzzer may choose the bytes.
+
+use super::key::{Key, Kind};
+use super::{Hub, Interest, Sizes};
+use crate::dispatch::{Selector, Target};
+use crate::session::{AppId, Name, SessionId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const NODE: u16 = 3;
+const REACTOR: usize = 1;
+const REACTORS: usize = 2;
+
+/// Random numbers for tests (Marsaglia's xorshift).
+pub(super) struct Xorshift(pub(super) u64);
+
+impl Xorshift {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(super) fn below(&mut self, bound: u32) -> u32 {
+        ((self.next() >> 32) % u64::from(bound)) as u32
+    }
+}
+
+pub(super) fn name(text: &str) -> Name {
+    Name::new(text).expect("a test's names are valid")
+}
+
+#[derive(Default)]
+struct Model {
+    sessions: BTreeMap<u32, ModelSession>,
+}
+
+struct ModelSession {
+    id: SessionId,
+    app: AppId,
+    user: Option<String>,
+    groups: BTreeSet<String>,
+    tags: BTreeSet<String>,
+}
+
+impl ModelSession {
+    fn is_meant(&self, app: AppId, selector: &Selector) -> bool {
+        self.app == app
+            && match selector {
+                Selector::Session(id) => self.id == *id,
+                Selector::User(user) => self.user.as_deref() == Some(user),
+                Selector::Group(group) => self.groups.contains(group.as_str()),
+                Selector::Tag(tag) => self.tags.contains(tag.as_str()),
+                Selector::All => true,
+            }
+    }
+}
+
+impl Model {
+    fn meant(&self, app: AppId, selector: &Selector) -> BTreeSet<u32> {
+        let meant = self.sessions.iter().filter(|(_, session)| session.is_meant(app, selector));
+        meant.map(|(slot, _)| *slot).collect()
+    }
+
+    fn leave_all(&mut self, app: AppId, group: &str) -> Vec<u32> {
+        let of_app = self.sessions.iter_mut().filter(|(_, session)| session.app == app);
+        of_app.filter_map(|(slot, session)| session.groups.remove(group).then_some(*slot)).collect()
+    }
+
+    fn sizes(&self) -> Sizes {
+        let sessions = || self.sessions.values();
+        let users: BTreeSet<_> =
+            sessions().filter_map(|s| s.user.as_ref().map(|user| (s.app, user))).collect();
+        let groups: BTreeSet<_> =
+            sessions().flat_map(|s| s.groups.iter().map(|group| (s.app, group))).collect();
+        let tags: BTreeSet<_> = sessions().flat_map(|s| s.tags.iter().map(|tag| (s.app, tag))).collect();
+        Sizes { sessions: self.sessions.len(), users: users.len(), groups: groups.len(), tags: tags.len() }
+    }
+}
+
+/// Choices read from bytes; zeros after the last.
+struct Choices<'a>(std::slice::Iter<'a, u8>);
+
+impl Choices<'_> {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0.next().map_or(0, |&byte| u32::from(byte) % bound)
+    }
+
+    fn app(&mut self) -> AppId {
+        AppId(self.below(2) as u16)
+    }
+
+    /// Of users, groups and tags alike, so that a mix-up shows.
+    fn name(&mut self) -> Name {
+        name(&format!("name {}", self.below(6)))
+    }
+
+    fn selector(&mut self, ids: &[SessionId]) -> Selector {
+        match self.below(8) {
+            0 => Selector::All,
+            1 | 2 => Selector::User(self.name()),
+            3 | 4 => Selector::Group(self.name()),
+            5 => Selector::Tag(self.name()),
+            6 => Selector::Session(self.id(ids)),
+            _ => Selector::Session(SessionId::new(
+                self.below(5) as u16,
+                self.below(4) as u8,
+                0,
+                self.below(80),
+            )),
+        }
+    }
+
+    /// An id that is or was a session's.
+    fn id(&mut self, ids: &[SessionId]) -> SessionId {
+        let back = self.below(100) as usize;
+        ids.iter().rev().nth(back).copied().unwrap_or(SessionId::new(NODE, REACTOR as u8, 0, 1))
+    }
+}
+
+/// The hub and the model side by side.
+struct Pair {
+    hub: Hub,
+    interest: Arc<Interest>,
+    model: Model,
+    /// Every id there ever was, the newest last.
+    ids: Vec<SessionId>,
+}
+
+/// Does what `bytes` say to a hub, on up to `slots` sessions, and panics where the model answers differently.
+pub(super) fn obey(bytes: &[u8], slots: u32) {
+    let interest = Arc::new(Interest::new(NODE, REACTORS));
+    let hub = Hub::new(REACTOR, Arc::clone(&interest));
+    let mut pair = Pair { hub, interest, model: Model::default(), ids: Vec::new() };
+    let mut choices = Choices(bytes.iter());
+    for step in 0_u32.. {
+        if choices.0.len() == 0 {
+            break;
+        }
+        pair.step(&mut choices, slots);
+        if step.is_multiple_of(16) {
+            pair.check();
+        }
+    }
+    pair.check();
+    for slot in 0..slots {
+        let id = pair.model.sessions.remove(&slot).map(|session| session.id);
+        assert_eq!(pair.hub.remove(slot), id);
+    }
+    pair.check();
+    assert!(pair.hub.is_empty() && pair.interest.is_empty());
+}
+
+impl Pair {
+    fn step(&mut self, choices: &mut Choices<'_>, slots: u32) {
+        match choices.below(10) {
+            0 => self.open(choices, slots),
+            1 => self.close(choices, slots),
+            2..5 => self.change_session(choices, slots),
+            5 => self.change_group(choices),
+            6..9 => self.push(choices),
+            _ => self.list(choices),
+        }
+    }
+
+    fn open(&mut self, choices: &mut Choices<'_>, slots: u32) {
+        let (slot, app) = (choices.below(slots), choices.app());
+        let id = SessionId::new(NODE, REACTOR as u8, self.ids.len() as u32, slot);
+        self.hub.insert(id, app);
+        let session = ModelSession { id, app, user: None, groups: BTreeSet::new(), tags: BTreeSet::new() };
+        self.model.sessions.insert(slot, session);
+        self.ids.push(id);
+    }
+
+    fn close(&mut self, choices: &mut Choices<'_>, slots: u32) {
+        let slot = choices.below(slots);
+        let id = self.model.sessions.remove(&slot).map(|session| session.id);
+        assert_eq!(self.hub.remove(slot), id);
+    }
+
+    fn change_session(&mut self, choices: &mut Choices<'_>, slots: u32) {
+        let (what, slot, name) = (choices.below(8), choices.below(slots), choices.name());
+        let text = name.to_string();
+        let session = self.model.sessions.get_mut(&slot);
+        let (changed, expected) = match what {
+            0 | 1 => (self.hub.join(slot, &name), session.is_some_and(|s| s.groups.insert(text))),
+            2 => (self.hub.leave(slot, &name), session.is_some_and(|s| s.groups.remove(&text))),
+            3 => (self.hub.tag(slot, &name), session.is_some_and(|s| s.tags.insert(text))),
+            4 => (self.hub.untag(slot, &name), session.is_some_and(|s| s.tags.remove(&text))),
+            5 => (self.hub.bind(slot, None), session.is_some_and(|s| s.user.take().is_some())),
+            _ => {
+                let expected = session.is_some_and(|s| s.user.replace(text) != Some(name.to_string()));
+                (self.hub.bind(slot, Some(&name)), expected)
+            }
+        };
+        assert_eq!(changed, expected);
+    }
+
+    fn change_group(&mut self, choices: &mut Choices<'_>) {
+        let (app, from, to) = (choices.app(), choices.name(), choices.name());
+        if choices.below(4) == 0 {
+            assert_eq!(self.hub.destroy(app, &from), self.model.leave_all(app, &from).len() as u32);
+            return;
+        }
+        let moved = self.hub.move_members(app, &from, &to);
+        if from == to {
+            assert_eq!(moved, 0);
+            return;
+        }
+        let members = self.model.leave_all(app, &from);
+        assert_eq!(moved, members.len() as u32);
+        for slot in members {
+            self.model.sessions.get_mut(&slot).expect("a member is live").groups.insert(to.to_string());
+        }
+    }
+
+    fn push(&mut self, choices: &mut Choices<'_>) {
+        let app = choices.app();
+        let except = (choices.below(3) == 0).then(|| choices.id(&self.ids));
+        let mut target = Target::nobody();
+        for _ in 0..[1, 1, 2, 3, 5, 0][choices.below(6) as usize] {
+            target.push(choices.selector(&self.ids));
+        }
+        let mut slots = vec![7];
+        let selected = self.hub.select(app, &target, except, &mut slots);
+        slots.sort_unstable();
+
+        let meant = |selector: &Selector| self.model.meant(app, selector);
+        let mut expected: BTreeSet<u32> = target.selectors().iter().flat_map(meant).collect();
+        expected.retain(|slot| except != Some(self.model.sessions[slot].id));
+        assert_eq!(slots, expected.into_iter().collect::<Vec<_>>());
+        for (index, selector) in target.selectors().iter().enumerate() {
+            let none = meant(selector).is_empty();
+            let user = matches!(selector, Selector::User(_)) && !none;
+            assert_eq!(selected.users.contains(&index), user);
+            let ours = |id: &SessionId| (id.node(), usize::from(id.worker())) == (NODE, REACTOR);
+            let unknown = matches!(selector, Selector::Session(id) if none && ours(id));
+            assert_eq!(selected.unknown_sessions.contains(&index), unknown);
+        }
+        let reactors = self.interest.reactors_of(app, &target);
+        let other = |selector: &Selector| matches!(selector, Selector::Session(id) if id.node() == NODE && id.worker() == 0);
+        assert_eq!(reactors.contains(0), target.selectors().iter().any(other));
+        assert!(slots.is_empty() || reactors.contains(REACTOR));
+        assert!(!reactors.contains(2) && !reactors.contains(3));
+    }
+
+    fn list(&mut self, choices: &mut Choices<'_>) {
+        let (app, selector, limit) = (choices.app(), choices.selector(&self.ids), choices.below(12) as usize);
+        let after = (choices.below(2) == 0).then(|| choices.id(&self.ids));
+        let mut page = Vec::new();
+        let count = self.hub.page(app, &selector, limit, after, &mut page);
+        let meant = self.model.meant(app, &selector);
+        assert_eq!(count, meant.len());
+        let mut expected: Vec<_> = meant.iter().map(|slot| self.model.sessions[slot].id).collect();
+        expected.sort_unstable();
+        expected.retain(|&id| after.is_none_or(|after| id > after));
+        expected.truncate(limit);
+        assert_eq!(page, expected);
+    }
+
+    fn check(&self) {
+        let (hub, model) = (&self.hub, &self.model);
+        hub.check_links();
+        assert_eq!(hub.sizes(), model.sizes());
+        for slot in 0..260 {
+            let session = model.sessions.get(&slot);
+            assert_eq!(hub.id_of(slot), session.map(|session| session.id));
+            assert_eq!(hub.app_of(slot), session.map(|session| session.app));
+            let Some(session) = session else { continue };
+            assert!(hub.contains(session.id, session.app));
+            assert!(!hub.contains(session.id, AppId(9)));
+            assert_eq!(hub.user_of(slot).map(Name::as_str), session.user.as_deref());
+            assert_eq!(hub.groups_of(slot).map(Name::to_string).collect::<BTreeSet<_>>(), session.groups);
+            assert_eq!(hub.tags_of(slot).map(Name::to_string).collect::<BTreeSet<_>>(), session.tags);
+            assert_eq!(hub.groups_len(slot), session.groups.len());
+            assert_eq!(hub.tags_len(slot), session.tags.len());
+        }
+        let counts = self.interest.counts();
+        let sizes = hub.sizes();
+        assert_eq!((counts.users, counts.groups, counts.tags), (sizes.users, sizes.groups, sizes.tags));
+    }
+}
+
+impl Hub {
+    /// Of the largest table.
+    pub(super) fn capacity(&self) -> usize {
+        self.sets.capacity().max(self.sessions.capacity())
+    }
+
+    /// Both directions agree, and the interest table knows every set.
+    pub(super) fn check_links(&self) {
+        let mut members = 0;
+        for (number, set) in self.sets.iter() {
+            let key = set.key.borrowed();
+            assert_eq!(self.sets.find(key), Some(number));
+            assert!(set.members.len() > 0);
+            let name = set.key.name().map_or("", Name::as_str);
+            let reactors = self.interest.reactors(set.key.app_id(), set.key.kind(), name);
+            assert!(reactors.contains(self.reactor));
+            members += set.members.len();
+            for (position, member) in set.members.as_slice().iter().enumerate() {
+                let membership = self.memberships(member.slot)[member.back as usize];
+                assert_eq!((membership.set, membership.position), (number, position as u32));
+            }
+        }
+        let memberships: usize = self.sessions.iter().map(|session| session.memberships.len()).sum();
+        assert_eq!(memberships, members);
+        for slot in (0..self.sessions.len() as u32).filter(|&slot| self.session(slot).is_some()) {
+            assert_eq!(self.keys_of(slot).map(Key::kind).position(|kind| kind == Kind::App), Some(0));
+            assert!(self.keys_of(slot).skip(2).all(|key| matches!(key.kind(), Kind::Group | Kind::Tag)));
+        }
+        assert!(self.visited.iter().all(|&word| word == 0));
+    }
+}
+
+#[test]
+fn answers_like_the_model() {
+    for (seed, slots) in [(1, 6), (2, 6), (3, 40), (4, 40), (5, 250)] {
+        let mut random = Xorshift(seed);
+        let bytes: Vec<u8> = (0..60_000).map(|_| (random.next() >> 40) as u8).collect();
+        obey(&bytes, slots);
+    }
+}
+
+#[test]
+fn a_page_is_cut_from_many() {
+    let mut hub = Hub::new(0, Arc::new(Interest::new(NODE, 1)));
+    let mut random = Xorshift(9);
+    let mut ids: Vec<_> =
+        (0..5_000).map(|slot| SessionId::new(NODE, 0, random.below(1 << 22), slot)).collect();
+    ids.iter().for_each(|&id| hub.insert(id, AppId(0)));
+    ids.sort_unstable();
+    for limit in [0, 1, 31, 32, 33, 100, 4_999, 5_000, 5_001, usize::MAX] {
+        for after in [None, Some(ids[0]), Some(ids[2_500]), Some(ids[4_999])] {
+            let mut page = Vec::new();
+            assert_eq!(hub.page(AppId(0), &Selector::All, limit, after, &mut page), 5_000);
+            let above = ids.iter().copied().filter(|&id| after.is_none_or(|after| id > after));
+            assert_eq!(page, above.take(limit).collect::<Vec<_>>());
+        }
+    }
+}

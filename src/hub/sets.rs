@@ -1,0 +1,194 @@
+//! The sets of sessions of one reactor, found by key: apps, users, groups and tags alike. Knows nothing of what else a session
+//! is in: whoever changes a set mends the memberships that point into it.
+
+use super::key::{Key, KeyRef, Kind};
+use hashbrown::HashTable;
+use slab::Slab;
+use std::hash::{BuildHasher, RandomState};
+
+/// Tables and vectors of no more elements than this are never shrunk. Tests shrink nearly always.
+pub(super) const SMALL: usize = if cfg!(test) { 4 } else { 64 };
+
+/// A session as a set sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Member {
+    /// The session's slot.
+    pub(super) slot: u32,
+    /// Where this set is among the session's memberships.
+    pub(super) back: u32,
+}
+
+/// The members of a set in no order, for a walk without gaps. Most users have one session, which costs no allocation.
+#[derive(Debug, Default)]
+pub(super) enum Members {
+    #[default]
+    None,
+    One(Member),
+    /// Two at the least.
+    #[expect(clippy::box_collection, reason = "a vector in place would make every set 8 bytes larger")]
+    Many(Box<Vec<Member>>),
+}
+
+impl Members {
+    pub(super) fn as_slice(&self) -> &[Member] {
+        match self {
+            Self::None => &[],
+            Self::One(member) => std::slice::from_ref(member),
+            Self::Many(members) => members,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    pub(super) fn push(&mut self, member: Member) {
+        match self {
+            Self::None => *self = Self::One(member),
+            Self::One(first) => *self = Self::Many(Box::new(vec![*first, member])),
+            Self::Many(members) => members.push(member),
+        }
+    }
+
+    /// The member at `position` says that the set is now at `back` among its memberships.
+    pub(super) fn set_back(&mut self, position: u32, back: u32) {
+        match self {
+            Self::None => {}
+            Self::One(member) => member.back = back,
+            Self::Many(members) => members[position as usize].back = back,
+        }
+    }
+
+    /// Takes out the member at `position`; the last member takes its place and is returned, unless it was the last itself.
+    pub(super) fn swap_remove(&mut self, position: u32) -> Option<Member> {
+        let Self::Many(members) = self else {
+            *self = Self::None;
+            return None;
+        };
+        members.swap_remove(position as usize);
+        let moved = members.get(position as usize).copied();
+        if let [last] = members[..] {
+            *self = Self::One(last);
+        } else {
+            shrink(members);
+        }
+        moved
+    }
+}
+
+/// Gives memory back when three quarters of it are unused.
+pub(super) fn shrink<T>(items: &mut Vec<T>) {
+    if items.capacity() > SMALL && items.len() <= items.capacity() / 4 {
+        items.shrink_to(items.len() * 2);
+    }
+}
+
+/// An app, user, group or tag that has a session on this reactor.
+#[derive(Debug)]
+pub(super) struct Set {
+    pub(super) key: Key,
+    /// Empty only while a session is being put in or taken out.
+    pub(super) members: Members,
+}
+
+// One for every user: it counts in the memory of an idle session.
+const _: () = assert!(size_of::<Set>() == 40 && size_of::<Option<Set>>() == 40);
+
+/// All sets of a reactor, by key and by number. A number holds until the set is removed, or the sets are compacted.
+#[derive(Debug, Default)]
+pub(super) struct Sets {
+    slab: Slab<Set>,
+    /// Numbers by the hashes of the keys in the slab. The hash is seeded: names come from outside.
+    index: HashTable<u32>,
+    seed: RandomState,
+    by_kind: [usize; Kind::COUNT],
+}
+
+impl Sets {
+    pub(super) fn find(&self, key: KeyRef<'_>) -> Option<u32> {
+        let same = |&number: &u32| self.slab[number as usize].key.borrowed() == key;
+        self.index.find(self.seed.hash_one(key), same).copied()
+    }
+
+    pub(super) fn get(&self, number: u32) -> &Set {
+        &self.slab[number as usize]
+    }
+
+    pub(super) fn members_mut(&mut self, number: u32) -> &mut Members {
+        &mut self.slab[number as usize].members
+    }
+
+    /// A new set without members; there must be none with this key.
+    pub(super) fn insert(&mut self, key: Key) -> u32 {
+        let hash = self.seed.hash_one(key.borrowed());
+        self.by_kind[key.kind() as usize] += 1;
+        let number = self.slab.insert(Set { key, members: Members::None }) as u32;
+        self.index.insert_unique(hash, number, hasher(&self.slab, &self.seed));
+        number
+    }
+
+    pub(super) fn remove(&mut self, number: u32) -> Set {
+        let set = self.slab.remove(number as usize);
+        self.by_kind[set.key.kind() as usize] -= 1;
+        unlist(&mut self.index, self.seed.hash_one(set.key.borrowed()), number);
+        if self.index.capacity() > SMALL && self.index.len() <= self.index.capacity() / 4 {
+            self.index.shrink_to(self.index.len() * 2, hasher(&self.slab, &self.seed));
+        }
+        set
+    }
+
+    /// The set gets another key of the same kind, which no set has; returns the one that it had.
+    pub(super) fn rename(&mut self, number: u32, key: Key) -> Key {
+        let old = std::mem::replace(&mut self.slab[number as usize].key, key);
+        unlist(&mut self.index, self.seed.hash_one(old.borrowed()), number);
+        let hash = self.seed.hash_one(self.slab[number as usize].key.borrowed());
+        self.index.insert_unique(hash, number, hasher(&self.slab, &self.seed));
+        old
+    }
+
+    /// Gives memory back when three quarters of the numbers are unused: sets get lower ones, and `renumbered` is called with the
+    /// members and the new number of each that does.
+    pub(super) fn compact(&mut self, mut renumbered: impl FnMut(&[Member], u32)) {
+        if self.slab.capacity() <= SMALL || self.slab.len() > self.slab.capacity() / 4 {
+            return;
+        }
+        self.slab.compact(|set, from, to| {
+            let hash = self.seed.hash_one(set.key.borrowed());
+            if let Some(number) = self.index.find_mut(hash, |&number| number as usize == from) {
+                *number = to as u32;
+            }
+            renumbered(set.members.as_slice(), to as u32);
+            true
+        });
+    }
+
+    pub(super) fn count(&self, kind: Kind) -> usize {
+        self.by_kind[kind as usize]
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slab.is_empty() && self.index.is_empty()
+    }
+}
+
+fn hasher(slab: &Slab<Set>, seed: &RandomState) -> impl Fn(&u32) -> u64 {
+    |&number| seed.hash_one(slab[number as usize].key.borrowed())
+}
+
+fn unlist(index: &mut HashTable<u32>, hash: u64, number: u32) {
+    if let Ok(entry) = index.find_entry(hash, |&listed| listed == number) {
+        entry.remove();
+    }
+}
+
+#[cfg(test)]
+impl Sets {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Set)> {
+        self.slab.iter().map(|(number, set)| (number as u32, set))
+    }
+
+    /// Of the larger table.
+    pub(super) fn capacity(&self) -> usize {
+        self.slab.capacity().max(self.index.capacity())
+    }
+}

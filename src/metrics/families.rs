@@ -1,0 +1,102 @@
+//! The figures that a reactor keeps: one line each says its field, its kind, its Prometheus name and its help.
+
+use crossbeam_utils::CachePadded;
+use serde::Serialize;
+
+use super::histogram::Histogram;
+use super::labels::{CloseClass, DeliveryOutcome, ProtocolErrorKind, RefusalReason, StatusClass};
+use super::render::Text;
+use super::value::{Counter, CounterBy, Gauge, Metric};
+
+macro_rules! families {
+    ($(#[doc = $help:literal] $field:ident: $kind:ty => $name:literal,)+) => {
+        /// The figures of one reactor; only its own thread writes them.
+        #[derive(Debug, Default)]
+        pub struct ReactorMetrics {
+            $(#[doc = $help] pub $field: $kind,)+
+        }
+
+        /// The sums over all reactors.
+        #[derive(Debug, Clone, Default, Serialize)]
+        pub struct Totals {
+            $(#[doc = $help] pub $field: <$kind as Metric>::Total,)+
+        }
+
+        impl ReactorMetrics {
+            pub(super) fn add_to(&self, totals: &mut Totals) {
+                $(self.$field.add_to(&mut totals.$field);)+
+            }
+        }
+
+        pub(super) fn render(reactors: &[CachePadded<ReactorMetrics>], text: &mut Text<'_>) {
+            let numbers: Vec<String> = (0..reactors.len()).map(|number| number.to_string()).collect();
+            $(
+                text.family($name, $help, <$kind as Metric>::TYPE);
+                for (reactor, number) in reactors.iter().zip(&numbers) {
+                    reactor.$field.render($name, number, text);
+                }
+            )+
+        }
+    };
+}
+
+families! {
+    /// Client sessions open now.
+    sessions: Gauge => "gannet_sessions",
+    /// Connections open now on the backend port.
+    backend_connections: Gauge => "gannet_backend_connections",
+    /// Links open now.
+    links: Gauge => "gannet_links",
+    /// Users with a session on the reactor; who has sessions on several counts on each.
+    users: Gauge => "gannet_users",
+    /// Groups with a member on the reactor; one with members on several counts on each.
+    groups: Gauge => "gannet_groups",
+    /// Tags on a session of the reactor; one that is on several counts on each.
+    tags: Gauge => "gannet_tags",
+    /// Sessions opened.
+    opened: Counter => "gannet_opened_total",
+    /// Sessions closed, by close code.
+    closed: CounterBy<CloseClass, { CloseClass::COUNT }> => "gannet_closed_total",
+    /// Connections refused before they became a session, by reason.
+    refused: CounterBy<RefusalReason, { RefusalReason::COUNT }> => "gannet_refused_total",
+    /// Times that accepting paused, mostly because file descriptors ran out.
+    accept_errors: Counter => "gannet_accept_errors_total",
+    /// Messages from clients.
+    messages_in: Counter => "gannet_messages_in_total",
+    /// Messages written to clients.
+    messages_out: Counter => "gannet_messages_out_total",
+    /// Bytes read from clients.
+    bytes_in: Counter => "gannet_bytes_in_total",
+    /// Bytes written to clients.
+    bytes_out: Counter => "gannet_bytes_out_total",
+    /// Pushes taken from backends.
+    pushes: Counter => "gannet_pushes_total",
+    /// Deliveries of a push to a session, by outcome.
+    deliveries: CounterBy<DeliveryOutcome, { DeliveryOutcome::COUNT }> => "gannet_deliveries_total",
+    /// Items in the reactor's mailbox.
+    mailbox_messages: Gauge => "gannet_mailbox_messages",
+    /// Bytes that the items in the reactor's mailbox keep alive.
+    mailbox_bytes: Gauge => "gannet_mailbox_bytes",
+    /// Items that the reactor keeps back for full mailboxes of others.
+    mailbox_overflow: Gauge => "gannet_mailbox_overflow_messages",
+    /// Messages in the outboxes of sessions.
+    outbox_messages: Gauge => "gannet_outbox_messages",
+    /// Bytes in the outboxes of sessions.
+    outbox_bytes: Gauge => "gannet_outbox_bytes",
+    /// Wakes written for other reactors.
+    wakes: Counter => "gannet_wakes_total",
+    /// Turns.
+    turns: Counter => "gannet_turns_total",
+    /// Events sent to links.
+    link_events: Counter => "gannet_link_events_total",
+    /// Events lost because a link was too slow for them.
+    link_events_lost: Counter => "gannet_link_events_lost_total",
+    /// Requests answered on the backend port, by class of status.
+    http_requests: CounterBy<StatusClass, { StatusClass::COUNT }> => "gannet_http_requests_total",
+    /// Connections closed because the peer broke the protocol, by kind.
+    protocol_errors: CounterBy<ProtocolErrorKind, { ProtocolErrorKind::COUNT }> => "gannet_protocol_errors_total",
+    /// Time from the end of the poll to the end of the turn.
+    turn_time: Histogram => "gannet_turn_seconds",
+    /// Time from the arrival of a push to the write to a socket.
+    push_to_write: Histogram => "gannet_push_to_write_seconds",
+}

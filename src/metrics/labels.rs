@@ -1,0 +1,214 @@
+//! The labels that counters are split by: each a closed set of values.
+
+/// A closed set of values that a [`CounterBy`](super::CounterBy) is split by.
+pub trait Label: Copy + 'static {
+    /// The name of the label.
+    const NAME: &'static str;
+    /// All values, in the order of their indices.
+    const ALL: &'static [Self];
+
+    /// The place among [`Label::ALL`].
+    fn index(self) -> usize;
+
+    /// The value as it is rendered.
+    fn text(self) -> &'static str;
+}
+
+macro_rules! label {
+    ($(#[$about:meta])* $type:ident, $name:literal { $($(#[$doc:meta])* $value:ident => $text:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $type { $($(#[$doc])* $value,)+ }
+
+        impl $type {
+            /// How many values there are.
+            pub const COUNT: usize = <Self as Label>::ALL.len();
+        }
+
+        impl Label for $type {
+            const NAME: &'static str = $name;
+            const ALL: &'static [Self] = &[$(Self::$value,)+];
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn text(self) -> &'static str {
+                match self { $(Self::$value => $text,)+ }
+            }
+        }
+    };
+}
+
+label! {
+    /// Why a connection did not become a session.
+    RefusalReason, "reason" {
+        /// Not an HTTP/1.1 upgrade (400).
+        Malformed => "malformed",
+        /// No token, or one that does not hold (401).
+        Unauthorized => "unauthorized",
+        /// The origin or the app is not allowed (403).
+        Forbidden => "forbidden",
+        /// No such path (404).
+        NotFound => "not_found",
+        /// Not a GET (405).
+        Method => "method",
+        /// The head was not complete in time (408).
+        HeadTimeout => "head_timeout",
+        /// The head is too large (431).
+        HeadTooLarge => "head_too_large",
+        /// The request target is too long (414).
+        TargetTooLong => "target_too_long",
+        /// Another version of the protocol (426).
+        Version => "version",
+        /// Too many from there (429).
+        Rate => "rate",
+        /// No room for another session (503).
+        Full => "full",
+        /// The server is stopping (503).
+        Draining => "draining",
+    }
+}
+
+label! {
+    /// What became of one message for one session.
+    DeliveryOutcome, "outcome" {
+        /// In the session's outbox.
+        Queued => "queued",
+        /// Handed to the socket.
+        Written => "written",
+        /// Overtaken by a newer one with the same key.
+        Replaced => "replaced",
+        /// No room in a queue.
+        Dropped => "dropped",
+        /// Not handed to the socket in its time to live.
+        Expired => "expired",
+        /// The session or user named is not here.
+        Offline => "offline",
+        /// The session closed with the message in its outbox.
+        Closed => "closed",
+    }
+}
+
+label! {
+    /// The close codes that sessions end with (RFC 6455 §7.4, and gannet's own), the rare ones together.
+    CloseClass, "code" {
+        /// Normal closure.
+        Normal => "1000",
+        /// Going away.
+        GoingAway => "1001",
+        /// Protocol error.
+        ProtocolError => "1002",
+        /// Unsupported data.
+        Unsupported => "1003",
+        /// A Close frame without a code.
+        NoStatus => "1005",
+        /// No Close frame at all.
+        Abnormal => "1006",
+        /// A text that is not UTF-8.
+        InvalidData => "1007",
+        /// Policy violation.
+        Policy => "1008",
+        /// Message too big.
+        TooBig => "1009",
+        /// The server failed.
+        InternalError => "1011",
+        /// The server restarts.
+        Restart => "1012",
+        /// Idle.
+        Idle => "4000",
+        /// Kicked.
+        Kicked => "4001",
+        /// Replaced by a newer session.
+        Replaced => "4002",
+        /// Too slow.
+        TooSlow => "4003",
+        /// The token expired.
+        TokenExpired => "4004",
+        /// Any other code.
+        Other => "other",
+    }
+}
+
+impl CloseClass {
+    /// The class of a close code.
+    pub fn from_code(code: u16) -> Self {
+        match code {
+            1000 => Self::Normal,
+            1001 => Self::GoingAway,
+            1002 => Self::ProtocolError,
+            1003 => Self::Unsupported,
+            1005 => Self::NoStatus,
+            1006 => Self::Abnormal,
+            1007 => Self::InvalidData,
+            1008 => Self::Policy,
+            1009 => Self::TooBig,
+            1011 => Self::InternalError,
+            1012 => Self::Restart,
+            4000 => Self::Idle,
+            4001 => Self::Kicked,
+            4002 => Self::Replaced,
+            4003 => Self::TooSlow,
+            4004 => Self::TokenExpired,
+            _ => Self::Other,
+        }
+    }
+}
+
+label! {
+    /// How a peer broke the protocol, by the code it is closed with (RFC 6455 §7.4.1).
+    ProtocolErrorKind, "kind" {
+        /// A frame that the RFC forbids (1002).
+        Protocol => "protocol",
+        /// A text that is not UTF-8 (1007).
+        InvalidUtf8 => "invalid_utf8",
+        /// A limit on fragments or the like (1008).
+        Policy => "policy",
+        /// A frame or message beyond its limit (1009).
+        TooBig => "too_big",
+        /// Anything else.
+        Other => "other",
+    }
+}
+
+impl ProtocolErrorKind {
+    /// The kind of error that a connection is closed for with `code`.
+    pub fn from_code(code: u16) -> Self {
+        match code {
+            1002 => Self::Protocol,
+            1007 => Self::InvalidUtf8,
+            1008 => Self::Policy,
+            1009 => Self::TooBig,
+            _ => Self::Other,
+        }
+    }
+}
+
+label! {
+    /// The class of an HTTP response status (RFC 9110 §15).
+    StatusClass, "status" {
+        /// Informational: the upgrades.
+        Informational => "1xx",
+        /// Successful.
+        Successful => "2xx",
+        /// Redirection.
+        Redirection => "3xx",
+        /// Client error.
+        ClientError => "4xx",
+        /// Server error.
+        ServerError => "5xx",
+    }
+}
+
+impl StatusClass {
+    /// The class of a status; what is outside 100–599 counts as a server error.
+    pub fn from_status(status: u16) -> Self {
+        match status {
+            100..=199 => Self::Informational,
+            200..=299 => Self::Successful,
+            300..=399 => Self::Redirection,
+            400..=499 => Self::ClientError,
+            _ => Self::ServerError,
+        }
+    }
+}

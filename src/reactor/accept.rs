@@ -1,0 +1,191 @@
+//! Accepting: one reactor accepts on both ports and hands each socket to the reactor with the least to carry, so that
+//! none is idle while another has twice its share, however few connections there are.
+
+use super::{Envelope, Port, Reactor};
+use crate::connection::{Connection, Stage};
+use crate::gateway::Head;
+use log::{debug, warn};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use std::io;
+use std::sync::atomic::Ordering;
+
+/// How long accepting pauses when the process or the machine is out of descriptors or memory.
+const PAUSE_MS: u64 = 100;
+
+/// How long a warning about that stands for all that follow.
+const QUIET_MS: u64 = 10_000;
+
+/// The two listeners.
+pub struct Acceptor {
+    client: Listening,
+    backend: Listening,
+    /// No further warning before this time: a pause that lasts is one event, not ten a second.
+    quiet_until_ms: u64,
+}
+
+/// A listener, and what keeps it from being read.
+struct Listening {
+    listener: TcpListener,
+    /// Set while it may hold connections that no event will report: the edge has been used up.
+    resume_at_ms: Option<u64>,
+}
+
+impl Acceptor {
+    /// Listeners that are bound and non-blocking.
+    pub fn new(client: TcpListener, backend: TcpListener) -> Self {
+        let listening = |listener| Listening { listener, resume_at_ms: None };
+        Self { client: listening(client), backend: listening(backend), quiet_until_ms: 0 }
+    }
+
+    /// When the first pause is over.
+    pub fn resume_at_ms(&self) -> Option<u64> {
+        [self.client.resume_at_ms, self.backend.resume_at_ms].into_iter().flatten().min()
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry, client: Token, backend: Token) -> io::Result<()> {
+        registry.register(&mut self.client.listener, client, Interest::READABLE)?;
+        registry.register(&mut self.backend.listener, backend, Interest::READABLE)
+    }
+
+    pub(super) fn deregister(&mut self, registry: &Registry) {
+        // They are closed right after, which does the same.
+        let _ = registry.deregister(&mut self.client.listener);
+        let _ = registry.deregister(&mut self.backend.listener);
+    }
+
+    fn of(&mut self, port: Port) -> &mut Listening {
+        match port {
+            Port::Client => &mut self.client,
+            Port::Backend => &mut self.backend,
+        }
+    }
+}
+
+impl Reactor {
+    /// Accepts what waits on `port`, up to the bound of a turn.
+    pub(super) fn accept(&mut self, port: Port) {
+        for _ in 0..self.core.shared.settings.config.limits.turn_accepts {
+            let Some(acceptor) = &mut self.acceptor else { return };
+            let listening = acceptor.of(port);
+            listening.resume_at_ms = None;
+            match listening.listener.accept() {
+                Ok((stream, _)) => self.hand_over(stream, port),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The peer was gone before we came, or a signal came: the next one is not concerned.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted
+                            | io::ErrorKind::ConnectionReset
+                            | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return self.pause(port, &error),
+            }
+        }
+        // More may wait, and the edge has been used up.
+        self.pause_for(port, 0);
+    }
+
+    /// Accepts again on the ports whose pause is over.
+    pub(super) fn resume_accepting(&mut self) {
+        for port in [Port::Client, Port::Backend] {
+            let resume_at_ms = self.acceptor.as_mut().and_then(|acceptor| acceptor.of(port).resume_at_ms);
+            if resume_at_ms.is_some_and(|at_ms| at_ms <= self.core.now.ms) {
+                self.accept(port);
+            }
+        }
+    }
+
+    fn pause(&mut self, port: Port, error: &io::Error) {
+        self.core.metrics().accept_errors.add(1);
+        self.pause_for(port, PAUSE_MS);
+        let now_ms = self.core.now.ms;
+        if let Some(acceptor) = self.acceptor.as_mut().filter(|acceptor| acceptor.quiet_until_ms <= now_ms) {
+            acceptor.quiet_until_ms = now_ms + QUIET_MS;
+            warn!(
+                "accepting pauses: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions. \
+                 Open sessions go on"
+            );
+        }
+    }
+
+    fn pause_for(&mut self, port: Port, ms: u64) {
+        let now_ms = self.core.now.ms;
+        if let Some(acceptor) = &mut self.acceptor {
+            acceptor.of(port).resume_at_ms = Some(now_ms + ms);
+        }
+    }
+
+    fn hand_over(&mut self, stream: TcpStream, port: Port) {
+        let shared = &self.core.shared;
+        if port == Port::Backend && shared.backends() >= shared.settings.config.limits.max_backend_connections
+        {
+            debug!("a backend connection was closed: limits.max_backend_connections are open");
+            return;
+        }
+        let load = |reactor: &usize| {
+            let load = &shared.loads[*reactor];
+            match port {
+                Port::Client => load.clients.load(Ordering::Relaxed),
+                Port::Backend => load.backends.load(Ordering::Relaxed),
+            }
+        };
+        let Some(least) = (0..shared.reactors()).min_by_key(load) else { return };
+        let counter = match port {
+            Port::Client => &shared.loads[least].clients,
+            Port::Backend => &shared.loads[least].backends,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if least == self.core.index {
+            self.adopt(stream, port);
+        } else {
+            self.core.peers.post_always(least, Envelope::Adopt(stream, port));
+        }
+    }
+
+    /// Takes a socket that the acceptor gave to this reactor.
+    pub(super) fn adopt(&mut self, mut stream: TcpStream, port: Port) {
+        if self.core.draining {
+            self.unload(port);
+            return;
+        }
+        let now = self.core.now;
+        let upgrade_ms = self.core.shared.settings.upgrade_ms;
+        let registry = self.poll.registry();
+        let mut failure = None;
+        let id = self.core.connections.insert_with(|id| {
+            let token = Token(id.slot() as usize);
+            failure = registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).err();
+            let stage = match port {
+                Port::Client => Stage::Head(Box::new(Head::new(now.ms + upgrade_ms))),
+                Port::Backend => Stage::Backend(Box::default()),
+            };
+            Connection::new(stream, stage, now)
+        });
+        let Some(id) = id else {
+            self.unload(port);
+            warn!("a connection was closed: reactor {} has no slot left", self.core.index);
+            return;
+        };
+        // Counted from here to its release, whatever becomes of it in between.
+        if port == Port::Backend {
+            self.core.metrics().backend_connections.add(1);
+        }
+        if let Some(error) = failure {
+            warn!("a connection was closed: it could not be polled: {error}");
+            self.core.doom(id.slot());
+            return;
+        }
+        self.core.arm(id.slot());
+        // What came before the registration is reported by its first event.
+    }
+
+    fn unload(&self, port: Port) {
+        let load = &self.core.shared.loads[self.core.index];
+        match port {
+            Port::Client => load.clients.fetch_sub(1, Ordering::Relaxed),
+            Port::Backend => load.backends.fetch_sub(1, Ordering::Relaxed),
+        };
+    }
+}

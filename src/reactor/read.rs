@@ -1,0 +1,233 @@
+//! Reading: bytes from a socket into the reactor's buffer, protocol events out of it, answers back at once.
+
+use super::Reactor;
+use crate::connection::{Phase, Stage};
+use crate::metrics::ProtocolErrorKind;
+use crate::protocol::{CloseCode, Event, Input, ProtocolError, WebSocket};
+use crate::server::Message;
+use log::debug;
+use std::borrow::Cow;
+use std::io::{self, Read};
+
+/// What reading a socket once gave.
+enum Got {
+    Bytes(usize),
+    Nothing,
+    End,
+    Failure,
+}
+
+impl Reactor {
+    /// Reads what the socket in `slot` has, up to the bound of a turn. A short read means drained, unless the peer has
+    /// hung up (`to_the_end`): then the end has to be seen.
+    pub(super) fn read(&mut self, slot: u32, to_the_end: bool) {
+        let mut budget = self.core.shared.settings.config.limits.turn_read_bytes;
+        loop {
+            if self.is_paused(slot) {
+                return;
+            }
+            match self.read_once(slot) {
+                Got::Bytes(count) => {
+                    self.core.metrics().bytes_in.add(count as u64);
+                    self.received(slot, count);
+                    self.tell_ended();
+                    budget = budget.saturating_sub(count);
+                    if count < self.buffer.len() && !to_the_end {
+                        break;
+                    }
+                    if budget == 0 {
+                        self.core.read_later(slot);
+                        break;
+                    }
+                }
+                Got::Nothing => break,
+                Got::End => {
+                    self.ended(slot);
+                    break;
+                }
+                Got::Failure => {
+                    self.core.fail(slot);
+                    break;
+                }
+            }
+        }
+        self.core.arm(slot);
+    }
+
+    /// Whether there is nothing to read, or nothing to be read for now.
+    fn is_paused(&mut self, slot: u32) -> bool {
+        match self.core.connection(slot) {
+            None => true,
+            Some(connection) if connection.phase == Phase::Doomed || connection.read_closed => true,
+            // What comes after the end has to be read all the same, and thrown away.
+            Some(connection) => connection.phase == Phase::Open && connection.stage.is_paused(),
+        }
+    }
+
+    fn read_once(&mut self, slot: u32) -> Got {
+        let now_ms = self.core.now.ms;
+        let Some(connection) = self.core.connections.slot_mut(slot) else { return Got::Nothing };
+        loop {
+            match connection.stream.read(&mut self.buffer) {
+                Ok(0) => return Got::End,
+                Ok(count) => {
+                    connection.last_input_ms = now_ms;
+                    connection.pinged = false;
+                    return Got::Bytes(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Got::Nothing,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Got::Failure,
+            }
+        }
+    }
+
+    fn received(&mut self, slot: u32, count: usize) {
+        let Some(connection) = self.core.connections.slot_mut(slot) else { return };
+        if connection.phase == Phase::Finishing {
+            return;
+        }
+        match &mut connection.stage {
+            Stage::Player(player) => {
+                player.bytes_in += count as u64;
+                self.receive_frames(slot, 0..count);
+            }
+            Stage::Echo(_) => self.receive_frames(slot, 0..count),
+            Stage::Head(_) => {
+                // What follows the head belongs to the session that it opened.
+                if let Some(used) = self.gateway.head(&mut self.core, slot, &self.buffer[..count])
+                    && used < count
+                {
+                    self.receive_frames(slot, used..count);
+                }
+            }
+            Stage::Backend(_) => self.gateway.backend_input(&mut self.core, slot, &self.buffer[..count]),
+            Stage::Link(_) => self.gateway.link_input(&mut self.core, slot, &self.buffer[..count]),
+            Stage::Discard => {}
+        }
+    }
+
+    /// Parses what was read for a player or an echo, hands on the messages, and writes the answers.
+    fn receive_frames(&mut self, slot: u32, range: std::ops::Range<usize>) {
+        let Self { core, gateway, buffer, .. } = self;
+        let mut input = Input::new(&mut buffer[range]);
+        core.answering = Some(slot);
+        while let Some(connection) = core.connections.slot_mut(slot) {
+            if matches!(connection.phase, Phase::Finishing | Phase::Doomed) {
+                break;
+            }
+            let open = connection.phase == Phase::Open;
+            let (websocket, echo) = match &mut connection.stage {
+                Stage::Player(player) => (&mut player.websocket, false),
+                Stage::Echo(websocket) => (websocket, true),
+                _ => break,
+            };
+            match websocket.receive(&mut input, &mut core.control) {
+                Ok(None) => break,
+                Ok(Some(Event::Text(text))) if open && echo => echo_text(websocket, &text, &mut core.answer),
+                Ok(Some(Event::Binary(bytes))) if open && echo => {
+                    echo_binary(websocket, &bytes, &mut core.answer);
+                }
+                Ok(Some(Event::Text(text))) if open => gateway.message(core, slot, Message::Text(&text)),
+                Ok(Some(Event::Binary(bytes))) if open => {
+                    gateway.message(core, slot, Message::Binary(&bytes));
+                }
+                Ok(Some(Event::Pong(payload))) => core.pong(slot, &payload),
+                Ok(Some(Event::Close(frame))) => {
+                    let (code, reason) = match frame {
+                        Some(frame) => (frame.code.0, frame.reason),
+                        None => (CloseCode::NO_STATUS.0, Cow::Borrowed("")),
+                    };
+                    core.peer_closed(slot, code, &reason);
+                    break;
+                }
+                // Pings are answered; messages after our Close are for nobody (RFC 6455 §5.5.1).
+                Ok(Some(_)) => {}
+                Err(error) => {
+                    core.violated(slot, &error);
+                    break;
+                }
+            }
+        }
+        core.write_answers(slot);
+        core.answering = None;
+    }
+
+    /// The peer has ended its side of the stream.
+    fn ended(&mut self, slot: u32) {
+        let Some(connection) = self.core.connections.slot_mut(slot) else { return };
+        connection.read_closed = true;
+        let phase = connection.phase;
+        if phase == Phase::Open
+            && let Stage::Backend(_) = connection.stage
+        {
+            // It may have shut down only its write side and wait for the answers.
+            return self.gateway.backend_ended(&mut self.core, slot);
+        }
+        let waits_for_our_bytes = phase == Phase::Finishing && !connection.is_drained();
+        if !waits_for_our_bytes {
+            self.core.fail(slot);
+            self.tell_ended();
+        }
+    }
+}
+
+fn echo_text(websocket: &mut WebSocket, text: &str, out: &mut Vec<u8>) {
+    // The connection is open, so that only a Close sent meanwhile could refuse; then nothing more is owed.
+    let _ = websocket.send_text(text, out);
+}
+
+fn echo_binary(websocket: &mut WebSocket, bytes: &[u8], out: &mut Vec<u8>) {
+    // As for text.
+    let _ = websocket.send_binary(bytes, out);
+}
+
+impl super::Core {
+    /// The socket is read on in the next turn: it may hold more, and no event will say so.
+    pub fn read_later(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.slot_mut(slot)
+            && !std::mem::replace(&mut connection.unread, true)
+        {
+            self.unread.push(slot);
+        }
+    }
+
+    /// The peer's Close has come (RFC 6455 §5.5.1): ours, if it was not sent before, waits in `control`.
+    pub fn peer_closed(&mut self, slot: u32, code: u16, reason: &str) {
+        let player = self.connections.slot(slot).is_some_and(|one| matches!(one.stage, Stage::Player(_)));
+        self.closed_cleanly += u64::from(player);
+        self.end_session(slot, code, reason);
+        self.send_last(slot);
+    }
+
+    /// The peer broke the protocol: the Close frame that says so waits in `control` (RFC 6455 §7.1.7).
+    pub fn violated(&mut self, slot: u32, error: &ProtocolError) {
+        if let Some(id) = self.connections.id_of(slot) {
+            debug!("connection {id}: {error}");
+        }
+        let code = error.close_code().0;
+        self.metrics().protocol_errors.of(ProtocolErrorKind::from_code(code)).add(1);
+        self.end_session(slot, code, "");
+        self.send_last(slot);
+    }
+
+    /// Everything that was to be said goes out behind what waits already, then the connection ends.
+    fn send_last(&mut self, slot: u32) {
+        let mut last = std::mem::take(&mut self.answer);
+        last.append(&mut self.control);
+        self.append(slot, last);
+        self.finish(slot);
+    }
+
+    /// A pong: if it answers one of our pings, the round-trip time is known.
+    pub fn pong(&mut self, slot: u32, payload: &[u8]) {
+        let now_ns = self.shared.clock.now().ns;
+        if let Some(connection) = self.connections.slot_mut(slot)
+            && let Stage::Player(player) = &mut connection.stage
+            && let Ok(sent_ns) = payload.try_into().map(u64::from_be_bytes)
+            && let Some(round_trip_ns) = now_ns.checked_sub(sent_ns)
+        {
+            player.round_trip_us = u32::try_from(round_trip_ns / 1000).unwrap_or(u32::MAX).max(1);
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The server as a library: bind it, run it with an [`App`] on every reactor, push from any thread. The `gannet` program
+//! is one of its users. Knows nothing of what happens inside a turn.
+
+mod app;
+mod pusher;
+
+pub use crate::reactor::StopReport;
+pub use app::{App, ClosedSession, Message, Relay, Session, SessionError};
+pub use pusher::{PushError, Pusher};
+
+use crate::config::{Config, ConfigError};
+use crate::gateway::{Apps, Gateway, InvalidApps};
+use crate::hub::{Interest, MAX_REACTORS};
+use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
+use crate::metrics::Metrics;
+use crate::reactor::{Acceptor, Clock, Core, Envelope, Outside, Reactor, Settings, Shared, WAKE_TOKEN};
+use log::{error, info, warn};
+use mio::{Poll, Waker};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+/// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// A server whose ports are bound and whose reactors do not run yet.
+///
+/// ```no_run
+/// use gannet::{Relay, Server, config::Config};
+///
+/// let server = Server::bind(Config::default())?;
+/// println!("players connect to ws://{}/ws", server.client_addr());
+/// let stopper = server.stopper();
+/// std::thread::spawn(move || {
+///     std::thread::sleep(std::time::Duration::from_secs(60));
+///     stopper.stop();
+/// });
+/// let report = server.run(|_reactor| Box::new(Relay))?;
+/// println!("{} of {} sessions closed cleanly", report.closed_cleanly, report.sessions);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Server {
+    shared: Arc<Shared>,
+    client_addr: SocketAddr,
+    backend_addr: SocketAddr,
+    acceptor: Acceptor,
+    parts: Vec<Part>,
+}
+
+/// What one reactor's thread starts with.
+struct Part {
+    poll: Poll,
+    receiver: Receiver<Envelope>,
+    producer: Producer<Envelope>,
+}
+
+/// Why a server could not start.
+#[derive(Debug)]
+pub enum BindError {
+    /// The configuration is not one to run with.
+    Config(ConfigError),
+    /// The apps of the configuration make no table.
+    Apps(InvalidApps),
+    /// A port could not be bound.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The kernel gave no poll, or no randomness.
+    Resources(io::Error),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Apps(error) => error.fmt(f),
+            Self::Listen { address, error } => {
+                write!(f, "cannot listen on {address}: {error}; is another server running there?")
+            }
+            Self::Resources(error) => write!(f, "cannot start: {error}; raise the limit of open files"),
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// Why a server ended without having been told to.
+#[derive(Debug)]
+pub enum RunError {
+    /// A reactor's thread could not be started.
+    Thread(io::Error),
+    /// A reactor's poll failed.
+    Poll(io::Error),
+    /// A reactor panicked, in the server or in the app.
+    Panicked {
+        /// Which.
+        reactor: usize,
+    },
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Thread(error) => write!(f, "cannot start a reactor's thread: {error}"),
+            Self::Poll(error) => write!(f, "a reactor cannot poll: {error}"),
+            Self::Panicked { reactor } => write!(f, "reactor {reactor} panicked; the message is in the log"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// Stops a running server from any thread; cheap to clone.
+#[derive(Clone)]
+pub struct Stopper {
+    shared: Arc<Shared>,
+}
+
+impl Stopper {
+    /// Stops accepting, closes every session with 1001 and every link, and lets the reactors end: at the latest after
+    /// `timeouts.shutdown_ms`. A second call does nothing.
+    pub fn stop(&self) {
+        if self.shared.draining.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        for reactor in 0..self.shared.reactors() {
+            // A reactor whose mailbox is full is awake, and looks for itself.
+            let _ = self.shared.handle.post(reactor, Envelope::Stop);
+        }
+    }
+}
+
+impl fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stopper")
+    }
+}
+
+impl Server {
+    /// Checks the configuration, binds both ports and makes the reactors' parts.
+    ///
+    /// # Errors
+    /// [`BindError`], each with what to do about it.
+    pub fn bind(mut config: Config) -> Result<Self, BindError> {
+        config.validate().map_err(BindError::Config)?;
+        raise_open_files();
+        let (client, client_addr) = listen(config.listen)?;
+        let (backend, backend_addr) = listen(config.backend.listen)?;
+        let reactors = config.reactors.unwrap_or_else(one_a_core).clamp(1, MAX_REACTORS);
+        if config.spin_us > 0 && one_a_core() <= reactors {
+            warn!("spin_us is ignored: {reactors} reactors that spin need {} cores or more", reactors + 1);
+            config.spin_us = 0;
+        }
+        let polls: Vec<Poll> =
+            (0..reactors).map(|_| Poll::new()).collect::<io::Result<_>>().map_err(BindError::Resources)?;
+        let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), WAKE_TOKEN).map(Arc::new));
+        let wakers = wakers.collect::<io::Result<_>>().map_err(BindError::Resources)?;
+        let limits = &config.limits;
+        let mailbox_limits = MailboxLimits {
+            messages: limits.mailbox_messages,
+            bytes: limits.mailbox_bytes,
+            overflow_messages: limits.overflow_messages,
+            overflow_bytes: limits.overflow_bytes,
+        };
+        let (receivers, mut senders) = mailboxes(wakers, mailbox_limits);
+        let shared = Arc::new(Shared {
+            apps: Apps::new(config.apps.keys()).map_err(BindError::Apps)?,
+            interest: Arc::new(Interest::new(config.node, reactors)),
+            metrics: Metrics::new(reactors),
+            clock: Clock::start(),
+            loads: (0..reactors).map(|_| Default::default()).collect(),
+            handle: senders.handle(),
+            outside: Outside::default(),
+            draining: false.into(),
+            reactors_with_sessions: reactors.into(),
+            settings: Settings::new(config),
+        });
+        let parts = polls.into_iter().zip(receivers).enumerate();
+        let parts = parts
+            .map(|(index, (poll, receiver))| Part { poll, receiver, producer: senders.producer(index) })
+            .collect();
+        Ok(Self { shared, client_addr, backend_addr, acceptor: Acceptor::new(client, backend), parts })
+    }
+
+    /// Where players connect.
+    pub fn client_addr(&self) -> SocketAddr {
+        self.client_addr
+    }
+
+    /// Where game servers and operators connect.
+    pub fn backend_addr(&self) -> SocketAddr {
+        self.backend_addr
+    }
+
+    /// How many reactors will run.
+    pub fn reactors(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// A way to push from any thread, now and while the server runs.
+    pub fn pusher(&self) -> Pusher {
+        Pusher::new(Arc::clone(&self.shared))
+    }
+
+    /// A way to stop the server from any thread.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Runs the reactors, each with the app that `make_app` gives for its index, until the server has been stopped.
+    ///
+    /// # Errors
+    /// [`RunError`] when a reactor ended by itself; the others have been stopped then.
+    pub fn run(self, make_app: impl Fn(usize) -> Box<dyn App> + Send + Sync) -> Result<StopReport, RunError> {
+        let generation = first_generation().map_err(RunError::Poll)?;
+        let stopper = self.stopper();
+        let Self { shared, acceptor, parts, .. } = self;
+        let reactors = parts.len();
+        let mut acceptor = Some(acceptor);
+        let (sender, ends) = mpsc::channel();
+        thread::scope(|scope| {
+            let mut started = 0;
+            let mut failure = None;
+            for (index, part) in parts.into_iter().enumerate() {
+                let (shared, make_app) = (Arc::clone(&shared), &make_app);
+                let acceptor = acceptor.take();
+                let end = EndOfThread { reactor: index, sender: sender.clone(), result: None };
+                let body = move || run_reactor(index, part, shared, acceptor, make_app, generation, end);
+                match thread::Builder::new().name(format!("reactor-{index}")).spawn_scoped(scope, body) {
+                    Ok(_) => started += 1,
+                    Err(error) => {
+                        failure = Some(RunError::Thread(error));
+                        stopper.stop();
+                        break;
+                    }
+                }
+            }
+            let mut report = StopReport::default();
+            for result in ends.iter().take(started) {
+                match result {
+                    Ok(part) => {
+                        report.sessions += part.sessions;
+                        report.closed_cleanly += part.closed_cleanly;
+                    }
+                    Err(error) => {
+                        // Half a server would look alive and serve nobody: better gone than half dead.
+                        error!("{error}; the other {} reactors stop", reactors - 1);
+                        failure.get_or_insert(error);
+                        stopper.stop();
+                    }
+                }
+            }
+            failure.map_or(Ok(report), Err)
+        })
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("client_addr", &self.client_addr)
+            .field("backend_addr", &self.backend_addr)
+            .field("reactors", &self.parts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Says how a reactor's thread ended, even if it panicked.
+struct EndOfThread {
+    reactor: usize,
+    sender: mpsc::Sender<Result<StopReport, RunError>>,
+    result: Option<Result<StopReport, RunError>>,
+}
+
+impl Drop for EndOfThread {
+    fn drop(&mut self) {
+        let result = self.result.take().unwrap_or(Err(RunError::Panicked { reactor: self.reactor }));
+        // Whoever started the thread waits for this.
+        let _ = self.sender.send(result);
+    }
+}
+
+fn run_reactor(
+    index: usize,
+    part: Part,
+    shared: Arc<Shared>,
+    acceptor: Option<Acceptor>,
+    make_app: &(impl Fn(usize) -> Box<dyn App> + Send + Sync),
+    generation: u32,
+    mut end: EndOfThread,
+) {
+    if shared.settings.config.pin {
+        pin_to_core(index);
+    }
+    let gateway = Gateway::new(make_app(index));
+    let core = Core::new(shared, index, part.producer, generation);
+    let reactor = Reactor::new(part.poll, part.receiver, core, gateway, acceptor);
+    end.result = Some(reactor.run().map_err(RunError::Poll));
+}
+
+/// The cores that this process may run on.
+fn one_a_core() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A generation to start from that an earlier run of the server is unlikely to have used, so that its ids are stale.
+fn first_generation() -> io::Result<u32> {
+    getrandom::u32().map_err(io::Error::other)
+}
+
+fn listen(address: SocketAddr) -> Result<(mio::net::TcpListener, SocketAddr), BindError> {
+    let listener = || -> io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        // Accepted sockets inherit it: a push must not wait for the acknowledgement of the one before.
+        socket.set_tcp_nodelay(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    let listener = listener().map_err(|error| BindError::Listen { address, error })?;
+    let bound = listener.local_addr().map_err(|error| BindError::Listen { address, error })?;
+    Ok((mio::net::TcpListener::from_std(listener), bound))
+}
+
+/// A session is a descriptor: takes as many as the machine allows.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            info!("the limit of open files stays as it is: {error}");
+        }
+    }
+}
+
+fn pin_to_core(index: usize) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let pinned = sched_getaffinity(None).and_then(|allowed| {
+        let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
+        let mut one = CpuSet::new();
+        if let Some(core) = cores.get(index % cores.len().max(1)) {
+            one.set(*core);
+        }
+        sched_setaffinity(None, &one)
+    });
+    if let Err(error) = pinned {
+        error!("reactor {index} runs unpinned: {error}");
+    }
+}

@@ -1,0 +1,256 @@
+//! The `gannet` program from the outside: arguments in, text and exit codes out. Nothing here needs a server but a socket
+//! that answers what a table says.
+#![cfg(feature = "cli")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+use gannet::config::Config;
+use gannet::http::{BodyReader, HeadLimits, HeadScanner, Request, Response};
+
+fn gannet(args: &[&str]) -> Output {
+    command(args).output().expect("the program was built for this test")
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+    command.args(args).env_remove("GANNET_KEY").stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A file of its own for this test, gone with the value.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(name: &str, content: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("gannet-cli-{}-{name}", std::process::id()));
+        fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// What one request said: request line, `Authorization`, `Content-Type`, body.
+type Asked = (String, Option<String>, Option<String>, Vec<u8>);
+
+/// Answers one request with `response`.
+fn answer_once(response: Response) -> (String, thread::JoinHandle<Asked>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let limits = HeadLimits::default();
+        let (mut scanner, mut buf) = (HeadScanner::default(), Vec::new());
+        let mut more = |buf: &mut Vec<u8>| {
+            let mut piece = [0; 4096];
+            let count = stream.read(&mut piece).unwrap();
+            assert!(count > 0, "the request is cut off");
+            buf.extend_from_slice(&piece[..count]);
+        };
+        let head_len = loop {
+            match scanner.scan(&buf, &limits).unwrap() {
+                Some(length) => break length,
+                None => more(&mut buf),
+            }
+        };
+        let head = buf[..head_len].to_vec();
+        let request = Request::parse(&head, &limits).unwrap();
+        let (mut reader, mut body) = (BodyReader::new(request.body(), 1 << 20).unwrap(), Vec::new());
+        buf.drain(..head_len);
+        while !reader.read(&buf, &mut body).unwrap().1 {
+            buf.clear();
+            more(&mut buf);
+        }
+        let header = |name| request.header(name).map(|value| text(value).to_owned());
+        let asked = (
+            format!("{} {}", request.method, request.target),
+            header("authorization"),
+            header("content-type"),
+            body,
+        );
+        let mut out = Vec::new();
+        response.write(false, false, &mut out);
+        stream.write_all(&out).unwrap();
+        asked
+    });
+    (address, server)
+}
+
+#[test]
+fn the_default_configuration_passes_its_own_check() {
+    let default = gannet(&["config", "default"]);
+    assert_eq!(default.status.code(), Some(0));
+    assert_eq!(Config::from_toml(text(&default.stdout)).unwrap(), Config::default());
+
+    let file = TempFile::new("default.toml", text(&default.stdout));
+    let check = gannet(&["config", "check", file.path()]);
+    assert_eq!(check.status.code(), Some(0));
+    assert_eq!(text(&check.stdout), format!("{}: ok\n", file.path()));
+}
+
+#[test]
+fn a_bad_configuration_says_what_to_change() {
+    let table = [
+        (
+            "[limits]\noutbox_byte = 1",
+            r#"unknown key "limits.outbox_byte" (line 2): did you mean "limits.outbox_bytes"?"#,
+        ),
+        ("reactors = 0", "reactors = 0 is out of range: choose 1 to 128"),
+        ("listen = '0.0.0.0:9000'", "could claim to be any user"),
+        ("[backend]\nlisten = '0.0.0.0:9001'", "set backend.key or backend.key_file"),
+        ("[backend]\nkey_file = '/nonexistent/key'", "cannot read backend.key_file /nonexistent/key"),
+        ("reactors =", "not TOML (line 1)"),
+    ];
+    for (number, (content, message)) in table.iter().enumerate() {
+        let file = TempFile::new(&format!("bad-{number}.toml"), content);
+        for args in [["config", "check", file.path()].as_slice(), &["serve", "--config", file.path()]] {
+            let refused = gannet(args);
+            assert_eq!(refused.status.code(), Some(1), "{args:?}");
+            let said = text(&refused.stderr);
+            assert!(said.starts_with("gannet: ") && said.contains(message), "{said}");
+            assert!(refused.stdout.is_empty());
+        }
+    }
+    let missing = gannet(&["config", "check", "/nonexistent/gannet.toml"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("cannot read the configuration file /nonexistent/gannet.toml"));
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    for args in [
+        [].as_slice(),
+        &["sing"],
+        &["serve", "--reactors", "0"],
+        &["serve", "--log", "loud"],
+        &["serve", "--listen", "localhost"],
+        &["config"],
+        &["config", "check"],
+        &["push", "hello"],
+        &["push", "--all"],
+        &["push", "--session", "17", "hello"],
+        &["push", "--all", "--class", "rude", "hello"],
+        &["kick"],
+        &["kick", "--user", "ada", "--session", "0000000000000001"],
+        &["kick", "--user", "ada", "--code", "70000"],
+    ] {
+        let refused = gannet(args);
+        assert_eq!(refused.status.code(), Some(2), "{args:?}");
+        assert!(!refused.stderr.is_empty() && refused.stdout.is_empty(), "{args:?}");
+    }
+    for args in [["--help"], ["--version"]] {
+        let answered = gannet(&args);
+        assert_eq!(answered.status.code(), Some(0));
+        assert!(!answered.stdout.is_empty());
+    }
+}
+
+#[test]
+fn nobody_listens() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    for args in [["stats"].as_slice(), &["push", "--all", "x"], &["kick", "--user", "ada"]] {
+        let failed = gannet(&[args, &["--backend", &address]].concat());
+        assert_eq!(failed.status.code(), Some(1));
+        let start = format!("gannet: cannot reach {address}: is the server running");
+        assert!(text(&failed.stderr).starts_with(&start), "{}", text(&failed.stderr));
+    }
+}
+
+#[test]
+fn a_push_with_everything() {
+    let (address, server) = answer_once(Response::json(200, r#"{"matched":1}"#));
+    let flags = "--user ada --user bob/2 --group red --tag ios --session 00000000000000ab --all --app chess \
+                 --ttl-ms 500 --conflate pos --class urgent --except 00000000000000cd --receipt written --key k1";
+    let mut args = vec!["push", "--backend", &address];
+    args.extend(flags.split_whitespace());
+    args.push("grüße");
+    let done = gannet(&args);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert_eq!(text(&done.stdout), "{\"matched\":1}\n");
+    let (line, key, content_type, body) = server.join().unwrap();
+    assert_eq!(
+        line,
+        "POST /v1/push?session=00000000000000ab&user=ada&user=bob%2F2&group=red&tag=ios&all=1&app=chess&ttl_ms=500\
+         &key=pos&class=urgent&except=00000000000000cd&receipt=written"
+    );
+    assert_eq!(key.as_deref(), Some("Bearer k1"));
+    assert_eq!(content_type.as_deref(), Some("text/plain; charset=utf-8"));
+    assert_eq!(body, "grüße".as_bytes());
+}
+
+#[test]
+fn a_binary_push_from_standard_input_with_the_key_from_the_environment() {
+    let (address, server) = answer_once(Response::empty(202));
+    let payload = b"\x00\xff\r\n\x80".repeat(10_000);
+    let mut child = command(&["push", "--backend", &address, "--all", "--binary", "--receipt", "none", "-"])
+        .env("GANNET_KEY", "k2")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&payload).unwrap();
+    let done = child.wait_with_output().unwrap();
+    assert_eq!((done.status.code(), done.stdout.len()), (Some(0), 0));
+    let (line, key, content_type, body) = server.join().unwrap();
+    assert_eq!(line, "POST /v1/push?all=1&receipt=none");
+    assert_eq!(key.as_deref(), Some("Bearer k2"));
+    assert_eq!(content_type.as_deref(), Some("application/octet-stream"));
+    assert!(body == payload);
+}
+
+#[test]
+fn a_kick_names_its_session_or_its_user() {
+    let (address, server) = answer_once(Response::empty(204));
+    let args = ["kick", "--backend", &address, "--session", "00000000000000ab", "--code", "4001"];
+    assert_eq!(gannet(&args).status.code(), Some(0));
+    assert_eq!(server.join().unwrap().0, "DELETE /v1/sessions/00000000000000ab?code=4001");
+
+    let (address, server) = answer_once(Response::json(200, "{\"kicked\":2}"));
+    let args = ["kick", "--backend", &address, "--user", "ada/1", "--app", "chess", "--reason", "be nice"];
+    assert_eq!(text(&gannet(&args).stdout), "{\"kicked\":2}\n");
+    assert_eq!(server.join().unwrap().0, "DELETE /v1/users/ada%2F1?app=chess&reason=be%20nice");
+}
+
+#[test]
+fn stats_are_laid_out_for_people() {
+    let (address, server) = answer_once(Response::json(200, r#"{"sessions":3}"#));
+    let done = gannet(&["stats", "--backend", &address]);
+    assert_eq!(text(&done.stdout), "{\n  \"sessions\": 3\n}\n");
+    assert_eq!(server.join().unwrap().0, "GET /v1/stats");
+}
+
+#[test]
+fn a_refusal_is_told_and_ends_with_1() {
+    let body = r#"{"error":{"code":"unauthorized","message":"send the backend key"}}"#;
+    let (address, server) = answer_once(Response::json(401, body));
+    let refused = gannet(&["stats", "--backend", &address]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(text(&refused.stderr), "gannet: the server refused: 401 unauthorized: send the backend key\n");
+    server.join().unwrap();
+}
+
+#[test]
+fn a_key_is_never_shown() {
+    for args in [["stats", "--help"].as_slice(), &["stats", "--sing"], &["stats", "--backend", "127.0.0.1:1"]]
+    {
+        let output = command(args).env("GANNET_KEY", "hunter2").output().unwrap();
+        assert!(!text(&output.stdout).contains("hunter2") && !text(&output.stderr).contains("hunter2"));
+    }
+}

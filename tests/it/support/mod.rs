@@ -1,0 +1,37 @@
+//! Servers to test and the programs around them: players, backends, links, and thousands of players on one thread. All
+//! waiting has one deadline; nothing sleeps.
+
+mod backend;
+mod link;
+mod player;
+mod pool;
+mod ports;
+mod process;
+mod publisher;
+mod random;
+mod server;
+mod target;
+
+pub use backend::{Backend, Receipt, Reply};
+pub use link::Link;
+pub use player::{End, Player, Refusal};
+pub use pool::{Log, Pool};
+pub use ports::{Ports, encoded};
+pub use process::ServerProcess;
+pub use publisher::{Publisher, Push};
+pub use random::Random;
+pub use server::TestServer;
+pub use target::{Identity, Target};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long anything may take before the test fails: far more than it needs on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Taken by a test that needs thousands of descriptors: one such test at a time fits into the limit of the process.
+pub fn heavy() -> MutexGuard<'static, ()> {
+    static HEAVY: Mutex<()> = Mutex::new(());
+    // A test that failed has let go of its sockets all the same.
+    HEAVY.lock().unwrap_or_else(PoisonError::into_inner)
+}

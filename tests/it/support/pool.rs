@@ -1,0 +1,278 @@
+//! Thousands of players on one thread and one poll. Each message is handed to the test's `read` once and what that makes
+//! of it is kept, in the order of arrival.
+
+use super::player::{closed, is_end, is_timeout, reset_on_drop};
+use super::{DEADLINE, End, Player};
+use gannet::session::SessionId;
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+use tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
+use tungstenite::{Error, Message, WebSocket};
+
+const WAKE: Token = Token(usize::MAX);
+
+/// What has come to one player.
+#[derive(Debug)]
+pub struct Log<T> {
+    /// Its session.
+    pub id: SessionId,
+    /// What `read` made of its messages.
+    pub messages: Vec<T>,
+    /// How its connection ended, once it has.
+    pub end: Option<End>,
+}
+
+/// See the module. Dropping it drops every connection.
+pub struct Pool<T> {
+    shared: Arc<Shared<T>>,
+    commands: Option<Sender<Command>>,
+    waker: Waker,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+struct State<T> {
+    logs: Vec<Log<T>>,
+    /// The thread has ended, most likely by a panic in `read`.
+    over: bool,
+}
+
+enum Command {
+    Add(usize, Player),
+    Send(usize, Message),
+    Close(usize, u16),
+    Drop(usize),
+    Reset(usize),
+}
+
+impl<T: Send + 'static> Pool<T> {
+    /// A pool without players.
+    pub fn new(read: impl FnMut(SessionId, Message) -> T + Send + 'static) -> Self {
+        let poll = Poll::new().unwrap();
+        let waker = Waker::new(poll.registry(), WAKE).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let state = State { logs: Vec::new(), over: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let driver = Driver { poll, sockets: Vec::new(), read, shared: Arc::clone(&shared), receiver };
+        let thread = thread::Builder::new().name("pool".to_owned()).spawn(|| driver.run()).unwrap();
+        Self { shared, commands: Some(sender), waker, thread: Some(thread) }
+    }
+
+    /// Takes over a player; gives its index.
+    pub fn add(&self, player: Player) -> usize {
+        let mut state = self.lock();
+        let index = state.logs.len();
+        state.logs.push(Log { id: player.id, messages: Vec::new(), end: None });
+        drop(state);
+        self.command(Command::Add(index, player));
+        index
+    }
+
+    /// The player sends a message.
+    pub fn send(&self, index: usize, message: Message) {
+        self.command(Command::Send(index, message));
+    }
+
+    /// The player starts the closing handshake with `code`.
+    pub fn close(&self, index: usize, code: u16) {
+        self.command(Command::Close(index, code));
+    }
+
+    /// The player vanishes with a FIN, or a RST where the kernel still holds bytes for it.
+    pub fn vanish(&self, index: usize) {
+        self.command(Command::Drop(index));
+    }
+
+    /// The player vanishes with a RST.
+    pub fn reset(&self, index: usize) {
+        self.command(Command::Reset(index));
+    }
+
+    /// Waits until `enough` says so of the logs, by index.
+    pub fn wait(&self, what: &str, mut enough: impl FnMut(&[Log<T>]) -> bool) {
+        let started = Instant::now();
+        let mut state = self.lock();
+        while !enough(&state.logs) {
+            assert!(!state.over, "the pool has failed, waiting for {what}");
+            let left = DEADLINE.checked_sub(started.elapsed());
+            let left = left.unwrap_or_else(|| panic!("{what} did not come about in {DEADLINE:?}"));
+            (state, _) =
+                self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Looks at the logs.
+    pub fn look<R>(&self, look: impl FnOnce(&[Log<T>]) -> R) -> R {
+        look(&self.lock().logs)
+    }
+
+    /// Drops every connection and gives the logs.
+    pub fn finish(mut self) -> Vec<Log<T>> {
+        self.end();
+        let mut state = self.lock();
+        std::mem::take(&mut state.logs)
+    }
+
+    fn end(&mut self) {
+        self.commands = None;
+        self.waker.wake().unwrap();
+        let ended = self.thread.take().map_or(Ok(()), JoinHandle::join);
+        assert!(ended.is_ok() || thread::panicking(), "the pool has failed");
+    }
+
+    fn command(&self, command: Command) {
+        let commands = self.commands.as_ref().unwrap();
+        commands.send(command).unwrap_or_else(|_| panic!("the pool has failed"));
+        self.waker.wake().unwrap();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Drop for Pool<T> {
+    fn drop(&mut self) {
+        self.commands = None;
+        // The thread sees the end of the commands, if it still runs.
+        let _ = self.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread's side.
+struct Driver<T, R> {
+    poll: Poll,
+    sockets: Vec<Option<Socket>>,
+    read: R,
+    shared: Arc<Shared<T>>,
+    receiver: Receiver<Command>,
+}
+
+struct Socket {
+    id: SessionId,
+    socket: WebSocket<TcpStream>,
+    end: End,
+}
+
+/// Says that the thread has ended, even by a panic.
+struct Over<T>(Arc<Shared<T>>);
+
+impl<T> Drop for Over<T> {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).over = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl<T, R: FnMut(SessionId, Message) -> T> Driver<T, R> {
+    fn run(mut self) {
+        let _over = Over(Arc::clone(&self.shared));
+        let mut events = Events::with_capacity(1024);
+        loop {
+            self.poll.poll(&mut events, None).unwrap();
+            for event in &events {
+                if event.token() != WAKE {
+                    self.ready(event.token().0);
+                }
+            }
+            loop {
+                match self.receiver.try_recv() {
+                    Ok(command) => self.obey(command),
+                    Err(mpsc::TryRecvError::Empty) => break,
+                    Err(mpsc::TryRecvError::Disconnected) => return,
+                }
+            }
+            self.shared.changed.notify_all();
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Add(index, player) => self.add(index, player),
+            Command::Send(index, message) => self.act(index, |socket| socket.send(message)),
+            Command::Close(index, code) => {
+                let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };
+                self.act(index, |socket| socket.close(Some(frame)));
+            }
+            Command::Drop(index) => self.ended(index),
+            Command::Reset(index) => {
+                if let Some(socket) = &self.sockets[index] {
+                    reset_on_drop(socket.socket.get_ref());
+                }
+                self.ended(index);
+            }
+        }
+    }
+
+    fn add(&mut self, index: usize, player: Player) {
+        let Player { id, socket, .. } = player;
+        socket.get_ref().set_nonblocking(true).unwrap();
+        let descriptor = socket.get_ref().as_raw_fd();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let mut source = mio::unix::SourceFd(&descriptor);
+        self.poll.registry().register(&mut source, Token(index), interest).unwrap();
+        self.sockets.resize_with(self.sockets.len().max(index + 1), || None);
+        self.sockets[index] = Some(Socket { id, socket, end: End::Lost });
+        // What tungstenite or the kernel has already is reported by no event of ours.
+        self.ready(index);
+    }
+
+    fn act(&mut self, index: usize, act: impl FnOnce(&mut WebSocket<TcpStream>) -> Result<(), Error>) {
+        let Some(socket) = &mut self.sockets[index] else { return };
+        match act(&mut socket.socket) {
+            Ok(()) => {}
+            Err(Error::Io(error)) if is_timeout(&error) => {}
+            Err(error) if is_end(&error) => self.ended(index),
+            Err(error) => panic!("{}: {error}", socket.id),
+        }
+    }
+
+    /// Edge-triggered: reads until there is nothing more.
+    fn ready(&mut self, index: usize) {
+        let Some(socket) = &mut self.sockets[index] else { return };
+        let mut got = Vec::new();
+        let ended = loop {
+            match socket.socket.read() {
+                Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
+                    got.push((self.read)(socket.id, message));
+                }
+                Ok(Message::Close(frame)) => socket.end = closed(frame),
+                Ok(_) => {}
+                Err(Error::Io(error)) if is_timeout(&error) => break false,
+                Err(error) if is_end(&error) => break true,
+                Err(error) => panic!("{}: {error}", socket.id),
+            }
+        };
+        match socket.socket.flush() {
+            Ok(()) => {}
+            Err(Error::Io(error)) if is_timeout(&error) => {}
+            Err(error) if is_end(&error) => {}
+            Err(error) => panic!("{}: {error}", socket.id),
+        }
+        if !got.is_empty() {
+            self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).logs[index].messages.extend(got);
+        }
+        if ended {
+            self.ended(index);
+        }
+    }
+
+    fn ended(&mut self, index: usize) {
+        if let Some(socket) = self.sockets[index].take() {
+            let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.logs[index].end = Some(socket.end);
+        }
+    }
+}

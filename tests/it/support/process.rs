@@ -1,0 +1,156 @@
+//! The real program in a process of its own.
+
+use super::{DEADLINE, Ports};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// A running `gannet serve`; killed when it is dropped. Its [`Ports`] are at hand on it.
+pub struct ServerProcess {
+    child: Child,
+    ports: Ports,
+    config: PathBuf,
+    /// Everything it has said on both streams.
+    said: Arc<Mutex<String>>,
+    /// Ends when both streams have.
+    silence: Receiver<()>,
+}
+
+impl ServerProcess {
+    /// `gannet serve ARGS` on free ports, with `config` as its configuration file.
+    pub fn start(args: &[&str], config: &str) -> Self {
+        Self::start_limited(None, args, config)
+    }
+
+    /// The same with at most `open_files` descriptors.
+    pub fn start_limited(open_files: Option<u32>, args: &[&str], config: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("gannet-it-{}-{number}.toml", std::process::id()));
+        fs::write(&path, config).unwrap();
+        let limit = open_files.map_or(String::new(), |files| format!("ulimit -n {files} && "));
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{limit}exec \"$@\""), "sh", env!("CARGO_BIN_EXE_gannet"), "serve"])
+            .args(["--listen", "127.0.0.1:0", "--backend", "127.0.0.1:0"])
+            .arg("--config")
+            .arg(&path)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let (ports, addresses) = mpsc::channel();
+        let (talking, silence) = mpsc::channel();
+        listen(child.stdout.take().unwrap(), Arc::clone(&said), Some(ports), talking.clone());
+        listen(child.stderr.take().unwrap(), Arc::clone(&said), None, talking);
+        let Ok(ports) = addresses.recv_timeout(DEADLINE) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("the server did not start:\n{}", said.lock().unwrap());
+        };
+        Self { child, ports, config: path, said, silence }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end: how it exited and what it said.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        // Nobody sends: the channel ends with the streams.
+        let waited = self.silence.recv_timeout(DEADLINE);
+        assert_eq!(
+            waited,
+            Err(mpsc::RecvTimeoutError::Disconnected),
+            "the server did not end: {}",
+            self.said()
+        );
+        (self.child.wait().unwrap(), self.said())
+    }
+
+    /// What it has said so far.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Its resident memory, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        // The figure in `status` is batched for each processor and off by as much as the sessions cost.
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap();
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Its open descriptors.
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+}
+
+impl Deref for ServerProcess {
+    type Target = Ports;
+
+    fn deref(&self) -> &Ports {
+        &self.ports
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.config);
+        if thread::panicking() {
+            eprintln!("the server said:\n{}", self.said());
+        }
+    }
+}
+
+/// Gathers what comes on one stream, and looks for the addresses of the banner where they are asked for.
+fn listen(
+    stream: impl Read + Send + 'static,
+    said: Arc<Mutex<String>>,
+    ports: Option<mpsc::Sender<Ports>>,
+    talking: mpsc::Sender<()>,
+) {
+    thread::spawn(move || {
+        let (mut client, mut backend) = (None, None);
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { break };
+            client = client.or(address(&line, "ws://"));
+            backend = backend.or(address(&line, "http://"));
+            let mut said = said.lock().unwrap();
+            said.push_str(&line);
+            said.push('\n');
+            if let (Some(ports), Some(client), Some(backend)) = (&ports, client, backend) {
+                // Later lines say it again to nobody.
+                let _ = ports.send(Ports { client, backend });
+            }
+        }
+        drop(talking);
+    });
+}
+
+/// The address behind `scheme` in a line of the banner.
+fn address(line: &str, scheme: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once(scheme)?;
+    let end = rest.find(|char: char| !char.is_ascii_digit() && !".:[]".contains(char)).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}

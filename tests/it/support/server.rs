@@ -1,0 +1,72 @@
+//! A server inside the test's own process.
+
+use super::Ports;
+use gannet::config::Config;
+use gannet::{App, Pusher, Relay, RunError, Server, StopReport, Stopper};
+use std::ops::Deref;
+use std::thread::{self, JoinHandle};
+
+/// A running server; stopped and joined when it is dropped. Its [`Ports`] are at hand on it.
+pub struct TestServer {
+    ports: Ports,
+    pusher: Pusher,
+    stopper: Stopper,
+    thread: Option<JoinHandle<Result<StopReport, RunError>>>,
+}
+
+impl TestServer {
+    /// A server of four reactors on free ports, changed by `configure`, on which only backends act.
+    pub fn start(configure: impl FnOnce(&mut Config)) -> Self {
+        Self::with_app(configure, |_| Box::new(Relay))
+    }
+
+    /// The same with an app of the test's.
+    pub fn with_app(
+        configure: impl FnOnce(&mut Config),
+        make_app: impl Fn(usize) -> Box<dyn App> + Send + Sync + 'static,
+    ) -> Self {
+        let mut config = Config { reactors: Some(4), ..Config::default() };
+        config.listen.set_port(0);
+        config.backend.listen.set_port(0);
+        configure(&mut config);
+        let server = Server::bind(config).unwrap();
+        Self {
+            ports: Ports { client: server.client_addr(), backend: server.backend_addr() },
+            pusher: server.pusher(),
+            stopper: server.stopper(),
+            thread: Some(thread::spawn(|| server.run(make_app))),
+        }
+    }
+
+    /// A way to push from the test's own threads.
+    pub fn pusher(&self) -> &Pusher {
+        &self.pusher
+    }
+
+    /// Stops it and says how that went.
+    pub fn stop(mut self) -> StopReport {
+        self.stop_and_join().unwrap().unwrap()
+    }
+
+    fn stop_and_join(&mut self) -> Option<Result<StopReport, RunError>> {
+        self.stopper.stop();
+        self.thread.take().map(|thread| thread.join().unwrap_or(Err(RunError::Panicked { reactor: 0 })))
+    }
+}
+
+impl Deref for TestServer {
+    type Target = Ports;
+
+    fn deref(&self) -> &Ports {
+        &self.ports
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.stop_and_join() {
+            // Two panics at once would hide the first.
+            assert!(thread::panicking(), "the server failed: {error}");
+        }
+    }
+}
