@@ -4,8 +4,10 @@
 
 mod accepting;
 mod churn;
+mod client_port;
 mod delivery;
 mod group_move;
+mod http_api;
 mod idle;
 mod links;
 mod misbehaving;

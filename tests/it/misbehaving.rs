@@ -494,3 +494,92 @@ fn nothing_is_kept_behind_the_last_request() {
     drop((stalled, closing, waiting));
     world.is_unharmed();
 }
+
+fn raw_link(world: &World, narrow: bool) -> Raw {
+    let address = world.server.backend;
+    let mut link = if narrow { Raw::connect_narrow(address) } else { Raw::connect(address) };
+    link.send(upgrade("/v1/link", "Sec-WebSocket-Protocol: gannet.link.json\r\n"));
+    assert_eq!(link.answer().status, 101);
+    link
+}
+
+#[test]
+fn links_that_break_the_rules() {
+    let mut world =
+        World::new("[limits]\nmax_body_bytes = 70000\nmax_push_bytes = 65536\n[timeouts]\nclose_ms = 300");
+    let table: &[(&str, Vec<u8>, u16)] = &[
+        ("a binary message", masked(BINARY, b"{}"), 1003),
+        ("a message beyond its limit", masked(TEXT, &[b' '; 70_001]), 1009),
+        ("text that is not UTF-8", masked(TEXT, b"\"\xff\""), 1007),
+        ("unmasked", b"\x81\x02{}".to_vec(), 1002),
+        ("100,000 empty fragments", empty_fragments(100_000), 1008),
+    ];
+    for (what, bytes, code) in table {
+        let mut link = raw_link(&world, false);
+        // What was asked before is still answered.
+        link.send(masked(TEXT, br#"{"id":1,"op":"push","to":{"user":"nobody"},"text":"x"}"#));
+        link.send(bytes);
+        world.tell();
+        assert!(link.frame().unwrap().text().starts_with(r#"{"id":1,"ok":{"#), "{what}");
+        let close = link.frame().unwrap();
+        assert_eq!(close.close().0, *code, "{what}");
+        assert_eq!(link.rest(), b"", "{what}");
+    }
+    // What is no command is an error, and the link goes on.
+    let mut link = raw_link(&world, false);
+    for text in [
+        "",
+        "x",
+        "[]",
+        "{}",
+        r#"{"op":"push"}"#,
+        r#"{"op":"fly"}"#,
+        r#"{"op":"destroy","group":""}"#,
+        &"[".repeat(60_000),
+    ] {
+        link.send(masked(TEXT, text.as_bytes()));
+        let reply = link.frame().unwrap();
+        assert!(reply.text().starts_with(r#"{"error":{"code":"bad_request","#), "{text}: {}", reply.text());
+    }
+    // Half a command and then nothing.
+    link.send(&masked(TEXT, b"{\"op\":")[..8]);
+    link.end_writing();
+    assert_eq!(link.rest(), b"");
+    world.is_unharmed();
+}
+
+#[test]
+fn every_event_that_a_slow_link_does_not_get_is_counted() {
+    let mut world = World::new(
+        "[limits]\nmax_frame_bytes = 8000\nmax_message_bytes = 8000\nlink_outbox_bytes = 60000\nlink_outbox_messages = 20",
+    );
+    let mut link = raw_link(&world, true);
+    link.send(masked(TEXT, br#"{"id":1,"op":"listen","events":["message"]}"#));
+    assert_eq!(link.frame().unwrap().text(), r#"{"id":1,"ok":{}}"#);
+    let mut player = Raw::player(world.server.client, "/ws?user=ada");
+    let mut sent = 0_u64;
+    while world.metric("gannet_link_events_lost_total", "") == 0 {
+        player.send(masked(TEXT, format!("{sent:-<8000}").as_bytes()));
+        sent += 1;
+        world.server.await_stats("it has been handled", |totals| totals["messages_in"] == sent);
+        assert!(sent < 5000, "forty megabytes cannot be on their way");
+    }
+    world.tell();
+    let mut got = 0;
+    let closed = loop {
+        let frame = link.frame().unwrap();
+        if frame.first != TEXT {
+            break frame;
+        }
+        assert!(frame.text().contains(&format!("{got:-<8000}")));
+        got += 1;
+    };
+    assert_eq!(closed.close(), (4003, "too slow"));
+    assert_eq!(got + world.metric("gannet_link_events_lost_total", ""), sent);
+    link.send(masked(0x88, &closed.payload));
+    assert_eq!(link.rest(), b"");
+    player.send(masked(0x88, b"\x03\xe8"));
+    assert_eq!(player.closed().0, 1000);
+    drop((link, player));
+    world.is_unharmed();
+}
