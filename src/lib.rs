@@ -46,6 +46,9 @@ pub mod config;
 mod connection;
 #[cfg(feature = "server")]
 pub mod dispatch;
+#[cfg(any(feature = "fuzzing", all(test, feature = "server")))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "server")]
 mod gateway;
 #[cfg(feature = "server")]
@@ -66,3 +69,12 @@ pub use server::{
     App, BindError, ClosedSession, Message, PushError, Pusher, Relay, RunError, Server, Session,
     SessionError, StopReport, Stopper,
 };
+
+/// The code in the documents compiles and runs: it is tested as that of this file is.
+#[cfg(all(doctest, feature = "server"))]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/library.md")]
+    mod library {}
+}

@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 
 mod accepting;
+mod churn;
 mod client_port;
 mod crowd;
 mod delivery;

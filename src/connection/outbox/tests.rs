@@ -1,84 +1,13 @@
-mod model;
-
+use super::model::{Answer, Socket, at, push_of, shared};
 use super::*;
-use crate::connection::Moment;
-use crate::dispatch::{Origin, PushOptions, Selector, Target};
-use crate::session::AppId;
+use crate::fuzzing::random_bytes;
 
 const ROOMY: OutboxLimits = OutboxLimits { bytes: 1 << 20, messages: 1 << 10 };
-
-/// A socket that takes what a script says: so many bytes a call, then `WouldBlock`.
-#[derive(Default)]
-struct Socket {
-    taken: Vec<u8>,
-    /// What each call may take; none left: the socket is full.
-    script: VecDeque<Answer>,
-    /// Slices of each vectored call.
-    slices: Vec<usize>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Answer {
-    Takes(usize),
-    Interrupted,
-    Reset,
-}
 
 impl Socket {
     fn taking(bytes: impl IntoIterator<Item = usize>) -> Self {
         Self { script: bytes.into_iter().map(Answer::Takes).collect(), ..Self::default() }
     }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.slices.push(slices.len());
-        let mut room = match self.script.pop_front() {
-            None => return Err(io::ErrorKind::WouldBlock.into()),
-            Some(Answer::Interrupted) => return Err(io::ErrorKind::Interrupted.into()),
-            Some(Answer::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
-            Some(Answer::Takes(room)) => room,
-        };
-        let before = self.taken.len();
-        for slice in slices {
-            let count = slice.len().min(room);
-            self.taken.extend_from_slice(&slice[..count]);
-            room -= count;
-        }
-        Ok(self.taken.len() - before)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn push_of(
-    payload: &[u8],
-    deadline_ms: u64,
-    class: Class,
-    key: Option<&str>,
-    receipt: ReceiptMode,
-) -> Arc<Push> {
-    let options = PushOptions { class, key: key.map(Into::into), receipt, ..PushOptions::default() };
-    let target = Target::from(Selector::All);
-    Arc::new(Push::new(
-        AppId(0),
-        target,
-        EncodedFrame::binary(payload),
-        options,
-        0,
-        deadline_ms,
-        Origin::Nobody,
-    ))
-}
-
-fn shared(push: Arc<Push>) -> Item {
-    Item::Shared(Rc::new(LocalPush::new(push)))
 }
 
 /// A message of `class` that never expires; its payload is `text`.
@@ -88,10 +17,6 @@ fn message(text: &str, class: Class, key: Option<&str>) -> Item {
 
 fn normal(text: &str) -> Item {
     message(text, Class::Normal, None)
-}
-
-fn at(ms: u64) -> Moment {
-    Moment { ms, ns: ms * 1_000_000 }
 }
 
 /// The payloads of the short unmasked frames in `wire`, which must be whole.
@@ -306,4 +231,18 @@ fn a_receipt_that_nobody_holds_is_done_when_the_deliverer_lets_go() {
     let local = LocalPush::new(push_of(b"x", 5, Class::Normal, None, ReceiptMode::Written));
     local.hold();
     assert!(local.release());
+}
+
+#[test]
+fn the_obvious_outbox_does_the_same() {
+    let mut seen = [0; 5];
+    for seed in 1..400 {
+        let ended = super::model::obey(&random_bytes(seed * 0x9e37_79b9, 1_000));
+        for (seen, count) in
+            seen.iter_mut().zip([ended.written, ended.replaced, ended.dropped, ended.expired, ended.closed])
+        {
+            *seen += count;
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 100), "every fate is met often: {seen:?}");
 }

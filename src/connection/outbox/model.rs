@@ -1,22 +1,83 @@
-//! The obvious outbox, one list that is searched from end to end, beside the real one under random operations.
+//! The obvious outbox, one list in the order of arrival, and operations read from bytes that it and the real one must
+//! answer alike, before a socket that takes what it is told to. A fuzzer may choose the bytes.
 
 use super::*;
+use crate::connection::Moment;
+use crate::dispatch::{Origin, PushOptions, Selector, Target};
+use crate::fuzzing::Choices;
+use crate::session::AppId;
 use std::collections::BTreeMap;
 
-/// Random numbers (Marsaglia's xorshift).
-struct Xorshift(u64);
+/// A socket that takes what a script says: so many bytes a call, then `WouldBlock`.
+#[derive(Default)]
+pub(super) struct Socket {
+    pub(super) taken: Vec<u8>,
+    /// What each call may take; none left: the socket is full.
+    pub(super) script: VecDeque<Answer>,
+    /// Slices of each vectored call.
+    pub(super) slices: Vec<usize>,
+}
 
-impl Xorshift {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Answer {
+    Takes(usize),
+    Interrupted,
+    Reset,
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
     }
 
-    fn below(&mut self, bound: u32) -> u32 {
-        ((self.next() >> 32) % u64::from(bound)) as u32
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.slices.push(slices.len());
+        let mut room = match self.script.pop_front() {
+            None => return Err(io::ErrorKind::WouldBlock.into()),
+            Some(Answer::Interrupted) => return Err(io::ErrorKind::Interrupted.into()),
+            Some(Answer::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
+            Some(Answer::Takes(room)) => room,
+        };
+        let before = self.taken.len();
+        for slice in slices {
+            let count = slice.len().min(room);
+            self.taken.extend_from_slice(&slice[..count]);
+            room -= count;
+        }
+        Ok(self.taken.len() - before)
     }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(super) fn push_of(
+    payload: &[u8],
+    deadline_ms: u64,
+    class: Class,
+    key: Option<&str>,
+    receipt: ReceiptMode,
+) -> Arc<Push> {
+    let options = PushOptions { class, key: key.map(Into::into), receipt, ..PushOptions::default() };
+    let target = Target::from(Selector::All);
+    Arc::new(Push::new(
+        AppId(0),
+        target,
+        EncodedFrame::binary(payload),
+        options,
+        0,
+        deadline_ms,
+        Origin::Nobody,
+    ))
+}
+
+pub(super) fn shared(push: Arc<Push>) -> Item {
+    Item::Shared(Rc::new(LocalPush::new(push)))
+}
+
+pub(super) fn at(ms: u64) -> Moment {
+    Moment { ms, ns: ms * 1_000_000 }
 }
 
 /// What the naive outbox knows of an item: an entry of one list, searched from end to end.
@@ -117,6 +178,19 @@ impl Model {
     }
 }
 
+/// Does what `bytes` say to an outbox, and panics where the model answers differently. Returns what became of it all.
+pub(crate) fn obey(bytes: &[u8]) -> Settlements {
+    let mut choices = Choices::new(bytes);
+    let limits =
+        OutboxLimits { bytes: 20 + choices.number(12) as usize, messages: 1 + choices.number(8) as usize };
+    let mut pair = Pair::new(limits);
+    while !choices.is_empty() {
+        pair.step(&mut choices);
+        pair.agree();
+    }
+    pair.finish()
+}
+
 /// An outbox and the obvious one beside it.
 struct Pair {
     outbox: Outbox,
@@ -144,24 +218,23 @@ impl Pair {
         }
     }
 
-    fn step(&mut self, random: &mut Xorshift) {
-        match random.below(20) {
-            0..=9 => self.push(random),
-            10 => self.control(random),
-            11 => self.append(random),
-            12 => self.resume(random),
-            13 => self.now_ms += u64::from(random.below(8)),
+    fn step(&mut self, choices: &mut Choices<'_>) {
+        match choices.below(20) {
+            0..=9 => self.push(choices),
+            10 => self.control(choices),
+            11 => self.append(choices),
+            12 => self.resume(choices),
+            13 => self.now_ms += u64::from(choices.below(8)),
             14 => {
                 self.outbox.expire(self.now_ms, &mut self.settlements);
                 self.model.expire(self.now_ms);
             }
-            15 if random.below(10) == 0 => {
+            15 if choices.below(10) == 0 => {
                 self.outbox.clear_unsent(Fate::Closed, &mut self.settlements);
                 self.model.clear(true);
             }
-            _ => self.write(random),
+            _ => self.write(choices),
         }
-        self.agree();
     }
 
     fn entry(&mut self, bytes: Vec<u8>, class: Class) -> Entry {
@@ -169,15 +242,23 @@ impl Pair {
         Entry { number: self.number, bytes, class, key: None, deadline_ms: u64::MAX, begun: false, sent: 0 }
     }
 
-    fn random_bytes(&self, random: &mut Xorshift) -> Vec<u8> {
-        (0..1 + random.below(12)).map(|_| random.next() as u8).collect()
+    /// Bytes that differ from one item to the next; mostly few.
+    fn bytes(&self, choices: &mut Choices<'_>) -> Vec<u8> {
+        let length = match choices.below(8) {
+            0 => choices.below(256),
+            _ => choices.below(12),
+        };
+        (0..=length as usize).map(|position| (self.number * 31 + position) as u8).collect()
     }
 
-    fn push(&mut self, random: &mut Xorshift) {
-        let class = [Class::Normal, Class::Urgent, Class::Droppable][random.below(3) as usize];
-        let key = (random.below(2) == 0).then(|| random.below(4) as u8);
-        let deadline_ms = self.now_ms + u64::from(random.below(20));
-        let payload = self.random_bytes(random);
+    fn push(&mut self, choices: &mut Choices<'_>) {
+        let class = [Class::Normal, Class::Urgent, Class::Droppable][choices.below(3) as usize];
+        let key = (choices.below(2) == 0).then(|| choices.below(4) as u8);
+        let deadline_ms = match choices.below(24) {
+            20.. => u64::MAX,
+            ms => self.now_ms + u64::from(ms),
+        };
+        let payload = self.bytes(choices);
         let named = key.map(|key| key.to_string());
         let push = push_of(&payload, deadline_ms, class, named.as_deref(), ReceiptMode::Written);
         let entry = self.entry(push.frame.as_bytes().to_vec(), class);
@@ -195,8 +276,8 @@ impl Pair {
         }
     }
 
-    fn control(&mut self, random: &mut Xorshift) {
-        let bytes = self.random_bytes(random);
+    fn control(&mut self, choices: &mut Choices<'_>) {
+        let bytes = self.bytes(choices);
         let entry = self.entry(bytes.clone(), Class::Urgent);
         let fits = self.model.entries.len() < self.limits.messages
             && self.model.bytes() + bytes.len() <= self.limits.bytes;
@@ -207,35 +288,48 @@ impl Pair {
         assert_eq!(queued.is_ok(), fits);
     }
 
-    fn append(&mut self, random: &mut Xorshift) {
-        let bytes = self.random_bytes(random);
+    fn append(&mut self, choices: &mut Choices<'_>) {
+        let bytes = self.bytes(choices);
         let entry = self.entry(bytes.clone(), Class::Normal);
         self.model.entries.push(entry);
         self.outbox.append(bytes.into(), &mut self.settlements);
     }
 
-    fn resume(&mut self, random: &mut Xorshift) {
+    fn resume(&mut self, choices: &mut Choices<'_>) {
         if self.outbox.is_empty() {
-            let bytes = self.random_bytes(random);
+            let bytes = self.bytes(choices);
             let entry = self.entry(bytes.clone(), Class::Normal);
             self.model.entries.push(Entry { begun: true, ..entry });
             self.outbox.resume(bytes.into(), &mut self.settlements);
         }
     }
 
-    fn write(&mut self, random: &mut Xorshift) {
-        self.socket.script =
-            (0..random.below(4)).map(|_| Answer::Takes(1 + random.below(40) as usize)).collect();
-        if random.below(4) == 0 {
+    fn write(&mut self, choices: &mut Choices<'_>) {
+        let answers = choices.below(4);
+        self.socket.script = (0..answers).map(|_| Answer::Takes(1 + choices.below(40) as usize)).collect();
+        let last = match choices.below(32) {
+            0 => Some(Answer::Reset),
+            1 => Some(Answer::Takes(0)),
+            _ => None,
+        };
+        self.socket.script.extend(last);
+        if choices.below(4) == 0 {
             self.socket.script.push_front(Answer::Interrupted);
         }
         let before = self.socket.taken.len();
-        let progress =
-            self.outbox.write_to(&mut self.socket, at(self.now_ms), &mut self.settlements).unwrap();
-        assert_eq!(progress.written, self.socket.taken.len() - before);
-        assert_eq!(progress.drained, self.outbox.is_empty());
+        let result = self.outbox.write_to(&mut self.socket, at(self.now_ms), &mut self.settlements);
+        let written = self.socket.taken.len() - before;
+        match result {
+            Ok(progress) => {
+                assert_eq!(progress, Progress { written, drained: self.outbox.is_empty() });
+            }
+            Err(error) => {
+                let met = [io::ErrorKind::ConnectionReset, io::ErrorKind::WriteZero].contains(&error.kind());
+                assert!(met && last.is_some() && self.socket.script.is_empty());
+            }
+        }
         self.model.expire(self.now_ms);
-        self.model.write(progress.written);
+        self.model.write(written);
     }
 
     fn agree(&mut self) {
@@ -262,12 +356,15 @@ impl Pair {
                 receipt.closed,
             ];
             let fates = [Fate::Written, Fate::Replaced, Fate::Dropped, Fate::Expired, Fate::Closed];
-            let expected = fates.map(|fate| u32::from(model.fates[&number.unwrap()] == fate));
+            let number = number.expect("finished once, and only what was taken");
+            let expected = fates.map(|fate| u32::from(model.fates[&number] == fate));
             assert_eq!(counts, expected, "one fate, and the one of the model");
-            self.pushes.remove(&number.unwrap());
+            self.pushes.remove(&number);
         }
         let waiting = model.entries.iter().filter(|entry| self.pushes.contains_key(&entry.number)).count();
         assert_eq!(self.pushes.len(), waiting, "what has a fate is finished, what waits is not");
+        self.socket.taken.clear();
+        self.model.wire.clear();
     }
 
     fn finish(mut self) -> Settlements {
@@ -278,27 +375,4 @@ impl Pair {
         assert!(self.pushes.is_empty());
         self.settlements
     }
-}
-
-#[test]
-fn the_obvious_outbox_does_the_same() {
-    let mut seen = [0; 5];
-    for seed in 1..400 {
-        let mut random = Xorshift(seed * 0x9e37_79b9);
-        let limits = OutboxLimits {
-            bytes: 20 + random.below(200) as usize,
-            messages: 1 + random.below(if seed % 4 == 0 { 200 } else { 20 }) as usize,
-        };
-        let mut pair = Pair::new(limits);
-        for _ in 0..200 {
-            pair.step(&mut random);
-        }
-        let ended = pair.finish();
-        for (seen, count) in
-            seen.iter_mut().zip([ended.written, ended.replaced, ended.dropped, ended.expired, ended.closed])
-        {
-            *seen += count;
-        }
-    }
-    assert!(seen.iter().all(|count| *count > 100), "every fate is met often: {seen:?}");
 }
