@@ -2,7 +2,7 @@
 
 use super::Ports;
 use gannet::config::Config;
-use gannet::{App, Pusher, Relay, RunError, Server, Stopper};
+use gannet::{App, Pusher, Relay, RunError, Server, StopReport, Stopper};
 use std::ops::Deref;
 use std::thread::{self, JoinHandle};
 
@@ -11,7 +11,7 @@ pub struct TestServer {
     ports: Ports,
     pusher: Pusher,
     stopper: Stopper,
-    thread: Option<JoinHandle<Result<(), RunError>>>,
+    thread: Option<JoinHandle<Result<StopReport, RunError>>>,
 }
 
 impl TestServer {
@@ -34,13 +34,23 @@ impl TestServer {
             ports: Ports { client: server.client_addr(), backend: server.backend_addr() },
             pusher: server.pusher(),
             stopper: server.stopper(),
-            thread: Some(thread::spawn(|| server.run(make_app).map(|_report| ()))),
+            thread: Some(thread::spawn(|| server.run(make_app))),
         }
     }
 
     /// A way to push from the test's own threads.
     pub fn pusher(&self) -> &Pusher {
         &self.pusher
+    }
+
+    /// Stops it and says how that went.
+    pub fn stop(mut self) -> StopReport {
+        self.stop_and_join().unwrap().unwrap()
+    }
+
+    fn stop_and_join(&mut self) -> Option<Result<StopReport, RunError>> {
+        self.stopper.stop();
+        self.thread.take().map(|thread| thread.join().unwrap_or(Err(RunError::Panicked { reactor: 0 })))
     }
 }
 
@@ -54,9 +64,9 @@ impl Deref for TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        self.stopper.stop();
-        let Some(Ok(ended)) = self.thread.take().map(JoinHandle::join) else { panic!("the server panicked") };
-        // Two panics at once would hide the first.
-        assert!(ended.is_ok() || thread::panicking(), "the server failed: {ended:?}");
+        if let Some(Err(error)) = self.stop_and_join() {
+            // Two panics at once would hide the first.
+            assert!(thread::panicking(), "the server failed: {error}");
+        }
     }
 }
