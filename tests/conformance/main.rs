@@ -8,12 +8,14 @@ mod case;
 mod deflate;
 mod handshake;
 mod peer;
+mod program;
 mod socket;
 mod tables;
 mod tester;
 
 use case::{Case, Extension, Role};
 use peer::{MemoryPeer, Peer};
+use program::Program;
 use socket::{SocketPeer, echoing_client};
 use std::net::TcpListener;
 use tester::run;
@@ -49,6 +51,17 @@ fn server_in_memory() {
 #[test]
 fn client_in_memory() {
     run_all("client", Role::Client, &tables::all(), |extension| Box::new(MemoryPeer::client(extension)));
+}
+
+#[test]
+fn server_over_sockets() {
+    let program = Program::start();
+    // The server never takes a context over.
+    let mut cases = tables::all();
+    cases.retain(|case| case.extension.is_none_or(|extension| !extension.takeover));
+    run_all("server over sockets", Role::Server, &cases, |extension| {
+        Box::new(SocketPeer::connect(program.address, "/echo", extension))
+    });
 }
 
 #[test]

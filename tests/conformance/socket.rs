@@ -1,6 +1,6 @@
 //! Endpoints behind real sockets.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -144,6 +144,10 @@ pub fn echoing_client(address: SocketAddr, extension: Option<Extension>) -> thre
                 break;
             }
         }
+        // A socket closed with unread input is reset, and the last frame with it.
+        let mut stream = client.into_stream();
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = io::copy(&mut stream, &mut io::sink());
     })
 }
 

@@ -4,7 +4,6 @@ use crate::raw::{Answer, BINARY, CLOSE, PING, Raw, TEXT, masked, request, upgrad
 use crate::support::*;
 use gannet::config::AppConfig;
 use gannet::dispatch::{Class, EncodedFrame, PushOptions, Selector, Target};
-use gannet::session::Name;
 use gannet::{App, Message, Session};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};

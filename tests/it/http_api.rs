@@ -1,10 +1,10 @@
-//! The HTTP API of the backend port over real sockets: every row of its table, every refusal, and every way that the
-//! bytes of a request can come.
+//! The HTTP API of the backend port over real sockets: every row of its table, and every refusal.
 
-use crate::raw::{Answer, Raw, TEXT, request, request_with};
+use crate::raw::{Answer, Raw};
 use crate::support::*;
 use gannet::config::{Config, Secret};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 /// What the body of an answer must be.
 enum Body {
@@ -18,7 +18,8 @@ enum Body {
 
 use Body::{Error, Json, Type};
 
-fn ask(address: std::net::SocketAddr, line: &str, headers: &str, body: &[u8]) -> Answer {
+/// The answer to a request on a connection of its own.
+pub fn ask(address: SocketAddr, line: &str, headers: &str, body: &[u8]) -> Answer {
     let mut raw = Raw::connect(address);
     raw.send(format!("{line} HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: {}\r\n\r\n", body.len()));
     raw.send(body);
@@ -29,11 +30,12 @@ fn sessions(count: u32) -> Body {
     Json(json!({ "sessions": count }))
 }
 
-fn receipt(matched: u32, queued: u32, offline: u32) -> Value {
+/// The answer to a push that nothing was lost of.
+pub fn receipt(matched: u32, queued: u32, offline: u32) -> Value {
     json!({"matched": matched, "queued": queued, "replaced": 0, "dropped": 0, "expired": 0, "offline": offline})
 }
 
-fn check(address: std::net::SocketAddr, rows: &[(String, u16, Body)]) {
+fn check(address: SocketAddr, rows: &[(String, u16, Body)]) {
     for (line, status, body) in rows {
         let answer = ask(address, line, "", b"");
         assert_eq!(answer.status, *status, "{line}: {answer:?}");
@@ -326,143 +328,6 @@ fn the_key_opens_every_path() {
 }
 
 #[test]
-fn a_hundred_requests_in_one_write_are_answered_in_order() {
-    let server = TestServer::start(|_| ());
-    // Enough users that each reactor has some: their receipts come back in any order.
-    let players: Vec<_> = (0..20).map(|number| server.player(&format!("user=u{number}"))).collect();
-    for count in [100, 300, 3000] {
-        let mut raw = Raw::connect(server.backend);
-        let ask = |number: usize| match number % 5 {
-            0 => request_with(&format!("POST /v1/push?user=u{}&tag=n{number}", number % 20), "x"),
-            1 => request(&format!("GET /v1/groups/n{number}")),
-            2 => request(&format!("GET /nowhere/{number}")),
-            3 => request(&format!("POST /v1/groups/n{number}/members?user=u{}", number % 20)),
-            _ => request(&format!("DELETE /v1/groups/n{}", number - 1)),
-        };
-        raw.send((0..count).map(ask).collect::<String>());
-        for number in 0..count {
-            let answer = raw.answer();
-            match number % 5 {
-                0 => assert_eq!(answer.json()["queued"], 1, "{number} of {count}"),
-                1 => assert_eq!(answer.json()["group"], format!("n{number}")),
-                2 => assert!(
-                    answer.json()["error"]["message"]
-                        .as_str()
-                        .unwrap()
-                        .contains(&format!("/nowhere/{number}"))
-                ),
-                _ => assert_eq!(answer.json()["sessions"], 1, "{number} of {count}"),
-            }
-        }
-    }
-    drop(players);
-}
-
-#[test]
-fn what_a_request_changes_the_next_one_sees() {
-    let server = TestServer::start(|_| ());
-    let mut players: Vec<_> = (0..8).map(|number| server.player(&format!("user=u{number}"))).collect();
-    let mut link = server.link();
-    for (number, player) in players.iter_mut().enumerate() {
-        let group = format!("g{number}");
-        let mut raw = Raw::connect(server.backend);
-        let join = request(&format!("POST /v1/groups/{group}/members?user=u{number}"));
-        let push = request_with(&format!("POST /v1/push?group={group}"), "by http");
-        let leave = request(&format!("DELETE /v1/groups/{group}/members?user=u{number}"));
-        raw.send([&*join, &*push, &*leave, &*push].concat());
-        assert_eq!(raw.answer().json()["sessions"], 1);
-        assert_eq!(raw.answer().json(), receipt(1, 1, 0));
-        assert_eq!(raw.answer().json()["sessions"], 1);
-        assert_eq!(raw.answer().json(), receipt(0, 0, 0));
-        assert_eq!(player.recv_text(), "by http");
-
-        let lines = [
-            json!({"id": 1, "op": "join", "group": group, "user": format!("u{number}")}),
-            json!({"id": 2, "op": "push", "to": {"group": group}, "text": "by batch"}),
-            json!({"op": "leave", "group": group, "user": format!("u{number}")}),
-            json!({"id": "4", "op": "push", "to": {"group": group}, "text": "to nobody"}),
-        ];
-        raw.send(request_with("POST /v1/batch", &lines.map(|line| format!("{line}\r\n\n")).concat()));
-        let answer = raw.answer();
-        let replies: Vec<Value> = answer
-            .body
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_slice(line).unwrap())
-            .collect();
-        let expected = [
-            json!({"id": 1, "ok": {"sessions": 1}}),
-            json!({"id": 2, "ok": receipt(1, 1, 0)}),
-            json!({"ok": {"sessions": 1}}),
-            json!({"id": "4", "ok": receipt(0, 0, 0)}),
-        ];
-        assert_eq!(replies, expected);
-        assert_eq!(player.recv_text(), "by batch");
-
-        let ids = [
-            link.send(json!({"op": "join", "group": group, "session": player.id.to_string()})),
-            link.send(json!({"op": "push", "to": {"group": group}, "text": "by link"})),
-            link.send(json!({"op": "destroy", "group": group})),
-            link.send(json!({"op": "push", "to": {"group": group}, "text": "to nobody"})),
-        ];
-        let replies = ids.map(|id| {
-            let (replied, ok) = link.receive();
-            assert_eq!(replied, id);
-            ok.unwrap()
-        });
-        assert_eq!(
-            replies,
-            [json!({"sessions": 1}), receipt(1, 1, 0), json!({"sessions": 1}), receipt(0, 0, 0)]
-        );
-        assert_eq!(player.recv_text(), "by link");
-    }
-}
-
-#[test]
-fn a_batch_runs_what_it_can() {
-    let server = TestServer::start(|config| config.limits.max_batch_lines = 600);
-    let mut ada = server.player("user=ada");
-    let batch = |body: &[u8]| {
-        let answer = ask(server.backend, "POST /v1/batch", "", body);
-        let text = String::from_utf8(answer.body.clone()).unwrap();
-        (answer.status, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>())
-    };
-    let push = r#"{"id":1,"op":"push","to":{"user":"ada"},"text":"one"}"#;
-    let lines: [&[u8]; 8] = [
-        push.as_bytes(),
-        br#"{"id":2,"op":"#,
-        b"",
-        br#"{"id":3,"op":"fly"}"#,
-        b"\"\xc3(\"",
-        push.as_bytes(),
-        br#"{"id":6,"op":"listen","events":["open"]}"#,
-        &push.as_bytes()[..20],
-    ];
-    let (status, replies) = batch(&lines.join(&b'\n'));
-    assert_eq!((status, replies.len()), (200, 7));
-    assert_eq!(replies[0], json!({"id": 1, "ok": receipt(1, 1, 0)}));
-    for (index, line, id) in
-        [(1, 2, Value::Null), (2, 4, json!(3)), (3, 5, Value::Null), (5, 7, json!(6)), (6, 8, Value::Null)]
-    {
-        let reply: &Value = &replies[index];
-        assert_eq!((&reply["id"], &reply["error"]["code"]), (&id, &json!("bad_request")), "{reply}");
-        assert!(
-            reply["error"]["message"].as_str().unwrap().starts_with(&format!("line {line}: ")),
-            "{reply}"
-        );
-    }
-    assert_eq!(replies[4], replies[0]);
-    assert_eq!([ada.recv_text(), ada.recv_text()], ["one", "one"]);
-    // More than may wait at once, and more than may be at all.
-    let (status, replies) = batch(format!("{push}\n").repeat(600).as_bytes());
-    assert_eq!((status, replies.len()), (200, 600));
-    (0..600).for_each(|_| assert_eq!(ada.recv_text(), "one"));
-    let (status, replies) = batch(format!("{push}\n").repeat(601).as_bytes());
-    assert_eq!((status, &replies[0]["error"]["code"]), (413, &json!("payload_too_large")));
-    assert_eq!(server.backend().stats()["pushes"], 602, "nothing of it was run");
-}
-
-#[test]
 fn overlapping_targets_reach_each_session_once() {
     let server = TestServer::start(|config| config.limits.max_selectors = 4);
     let mut all: Vec<_> =
@@ -487,246 +352,4 @@ fn overlapping_targets_reach_each_session_once() {
     // Nothing else came to anybody.
     backend.push_text("all=1", "end");
     all.iter_mut().for_each(|player| assert_eq!(player.recv_text(), "end"));
-}
-
-#[test]
-fn a_request_split_at_every_byte() {
-    let server = TestServer::start(|_| ());
-    let mut ada = server.player("user=ada");
-    let chunked = "POST /v1/push?user=ada HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
-                   3;x=y\r\nsco\r\n2\r\nre\r\n0\r\nTrailer: z\r\n\r\n";
-    let requests =
-        [request_with("POST /v1/push?user=ada", "score"), chunked.to_owned(), request("GET /healthz")]
-            .concat();
-    let mut raw = Raw::connect(server.backend);
-    for split in 0..=requests.len() {
-        raw.send(&requests[..split]);
-        raw.send(&requests[split..]);
-        assert_eq!(raw.answer().json(), receipt(1, 1, 0), "split at {split}");
-        assert_eq!(raw.answer().json(), receipt(1, 1, 0), "split at {split}");
-        assert_eq!(raw.answer().json()["alive"], true, "split at {split}");
-        assert_eq!([ada.recv_text(), ada.recv_text()], ["score", "score"]);
-    }
-    for byte in requests.bytes() {
-        raw.send([byte]);
-    }
-    (0..3).for_each(|_| assert_eq!(raw.answer().status, 200));
-}
-
-#[test]
-fn continue_comes_when_it_is_its_turn() {
-    let server = TestServer::start(|_| ());
-    let _bob = server.player("user=bob");
-    let expecting =
-        "POST /v1/push?user=bob HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
-    for _ in 0..8 {
-        let mut raw = Raw::connect(server.backend);
-        // One answer is there at once, the other may come from another reactor.
-        raw.send(
-            [&request("GET /nowhere"), &request_with("POST /v1/push?user=bob", "x"), expecting].concat(),
-        );
-        assert_eq!(raw.answer().status, 404);
-        assert_eq!(raw.answer().status, 200);
-        let interim = raw.answer();
-        assert_eq!((interim.status, interim.headers.len()), (100, 0));
-        raw.send("body");
-        assert_eq!(raw.answer().json()["queued"], 1);
-        // Who does not wait is not told.
-        raw.send([expecting, "body"].concat());
-        assert_eq!(raw.answer().json()["queued"], 1);
-    }
-    let mut raw = Raw::connect(server.backend);
-    raw.send(expecting.replace("Length: 4", "Length: 100000000"));
-    assert_eq!(raw.answer().status, 413);
-    assert_eq!(raw.rest(), b"");
-}
-
-#[test]
-fn when_the_connection_ends() {
-    let server = TestServer::start(|_| ());
-    let table = [
-        ("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "close"),
-        ("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: TE, Close\r\n\r\n", "close"),
-        ("GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "close"),
-        ("GET /healthz HTTP/1.0\r\n\r\n", "close"),
-        ("GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "keep-alive"),
-        ("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", "keep-alive"),
-        ("GET http://elsewhere/healthz HTTP/1.1\r\nHost: a\r\n\r\n", "keep-alive"),
-    ];
-    for (bytes, connection) in table {
-        let mut raw = Raw::connect(server.backend);
-        // What comes behind a last request is for nobody.
-        raw.send(format!("{bytes}{}", request("GET /readyz")));
-        assert_eq!(raw.answer().header("connection"), Some(connection), "{bytes}");
-        match connection {
-            "close" => assert_eq!(raw.rest(), b"", "{bytes}"),
-            _ => assert_eq!(raw.answer().json()["ready"], true, "{bytes}"),
-        }
-    }
-}
-
-#[test]
-fn head_is_get_without_the_body() {
-    let server = TestServer::start(|_| ());
-    let mut raw = Raw::connect(server.backend);
-    for path in ["/healthz", "/v1/sessions", "/nowhere", "/"] {
-        raw.send([request(&format!("HEAD {path}")), request(&format!("GET {path}"))].concat());
-        let head = raw.answer_to("HEAD");
-        let get = raw.answer();
-        assert_eq!((head.status, &head.headers), (get.status, &get.headers), "{path}");
-        assert!(head.body.is_empty() && !get.body.is_empty());
-    }
-}
-
-#[test]
-fn who_ends_its_side_gets_its_answers() {
-    let server = TestServer::start(|_| ());
-    let players: Vec<_> = (0..8).map(|number| server.player(&format!("user=u{number}"))).collect();
-    for number in 0..8 {
-        let user = format!("u{number}");
-        let requests = [
-            request(&format!("POST /v1/groups/g/members?user={user}")),
-            request_with(&format!("POST /v1/push?user={user}"), "one"),
-            request_with(
-                "POST /v1/batch",
-                &format!(r#"{{"op":"push","to":{{"user":"{user}"}},"text":"two"}}"#),
-            ),
-            request("GET /healthz"),
-        ];
-        let mut raw = Raw::connect(server.backend);
-        raw.send(requests.concat());
-        raw.end_writing();
-        assert_eq!(raw.answer().json()["sessions"], 1);
-        assert_eq!(raw.answer().json()["queued"], 1);
-        assert_eq!(raw.answer().json()["ok"]["queued"], 1);
-        assert_eq!(raw.answer().json()["alive"], true);
-        assert_eq!(raw.rest(), b"");
-    }
-    drop(players);
-}
-
-/// A player behind a full socket: its outbox holds at least two messages, the second of them not begun.
-fn stalled(server: &TestServer, user: &str) -> (Raw, usize) {
-    let mut raw = Raw::narrow_player(server.client, &format!("/ws?user={user}"));
-    let mut backend = server.backend();
-    let mut sent = 0;
-    loop {
-        let session = backend.ok("GET", &format!("/v1/sessions?user={user}"))["sessions"][0].take();
-        if session["queued_messages"].as_u64().unwrap() >= 2 {
-            return (raw, sent);
-        }
-        assert!(!raw.is_readable() || sent < 1000, "the socket takes everything");
-        assert_eq!(backend.push_text(&format!("user={user}"), &"-".repeat(50_000)).queued, 1);
-        sent += 1;
-    }
-}
-
-fn skip(raw: &mut Raw, fill: usize) {
-    for _ in 0..fill {
-        assert_eq!(raw.frame().unwrap().payload.len(), 50_000);
-    }
-}
-
-#[test]
-fn receipts_say_what_became_of_a_message() {
-    let server = TestServer::start(|_| ());
-    let (mut slow, fill) = stalled(&server, "slow");
-    let _quick = server.player("user=quick");
-    let mut backend = server.backend();
-    assert_eq!(backend.request("POST", "/v1/push?user=slow&receipt=none").status, 202);
-    let queued = backend.push_text("user=slow&user=quick", "queued");
-    assert_eq!((queued.queued, queued.written, queued.closed), (2, None, None));
-    let quick = backend.push_text("user=quick&user=nobody&receipt=written", "quick");
-    assert_eq!((quick.matched, quick.written, quick.closed, quick.offline), (1, Some(1), Some(0), 1));
-    // What waits for a socket is answered when the socket has taken it, and no earlier.
-    let mut waiting = server.backend();
-    waiting.send_push("user=slow&user=quick&receipt=written", &tungstenite::Message::text("written"));
-    let mut expiring = server.backend();
-    expiring.send_push("user=slow&receipt=written&ttl_ms=50", &tungstenite::Message::text("expired"));
-    let expired = expiring.receive_receipt();
-    assert_eq!((expired.matched, expired.written, expired.expired), (1, Some(0), 1));
-    skip(&mut slow, fill);
-    assert_eq!(slow.frame().unwrap().text(), "");
-    assert_eq!(slow.frame().unwrap().text(), "queued");
-    assert_eq!(slow.frame().unwrap().text(), "written");
-    let written = waiting.receive_receipt();
-    assert!(written.adds_up(), "{written:?}");
-    assert_eq!((written.matched, written.written), (2, Some(2)));
-    // Closed before it was written.
-    let (slower, _) = stalled(&server, "slower");
-    waiting.send_push("user=slower&receipt=written", &tungstenite::Message::text("closed"));
-    server.await_stats("it waits", |totals| totals["outbox_messages"].as_u64() >= Some(3));
-    slower.reset();
-    let closed = waiting.receive_receipt();
-    assert_eq!((closed.written, closed.closed), (Some(0), Some(1)));
-}
-
-#[test]
-fn no_time_to_live_is_now_or_never() {
-    let server = TestServer::start(|config| config.reactors = Some(1));
-    let mut ready = server.player("user=ready");
-    let (_slow, _) = stalled(&server, "slow");
-    let mut backend = server.backend();
-    for _ in 0..50 {
-        let receipt = backend.push_text("user=ready&ttl_ms=0&receipt=written", "now");
-        assert_eq!((receipt.written, receipt.expired), (Some(1), 0));
-        assert_eq!(ready.recv_text(), "now");
-    }
-    let receipt = backend.push_text("user=slow&ttl_ms=0&receipt=written", "never");
-    assert_eq!((receipt.written, receipt.expired), (Some(0), 1));
-}
-
-#[test]
-fn keys_and_classes_before_a_stalled_socket() {
-    let server = TestServer::start(|config| config.limits.outbox_messages = 40);
-    let (mut slow, fill) = stalled(&server, "slow");
-    let mut backend = server.backend();
-    let mut push = |options: &str, text: &str| backend.push_text(&format!("user=slow&{options}"), text);
-    assert_eq!(push("key=score", "score 1").replaced, 0);
-    assert_eq!(push("class=droppable", "droppable").queued, 1);
-    assert_eq!(push("", "normal").queued, 1);
-    assert_eq!(push("key=score", "score 2").queued, 1);
-    assert_eq!(push("key=other&class=urgent", "urgent 1").queued, 1);
-    assert_eq!(push("class=urgent", "urgent 2").queued, 1);
-    assert_eq!(push("key=other&class=urgent", "urgent 3").queued, 1);
-    let totals = server.backend().stats();
-    assert_eq!((&totals["deliveries"]["replaced"], &totals["deliveries"]["dropped"]), (&json!(2), &json!(0)));
-    // Fill it up: the droppable one goes first, and one that is droppable itself finds no room.
-    let waiting = server.backend().ok("GET", "/v1/sessions?user=slow")["sessions"][0]["queued_messages"]
-        .as_u64()
-        .unwrap();
-    for number in waiting..41 {
-        assert_eq!(push("", &format!("more {number}")).queued, 1);
-    }
-    let dropped = push("class=droppable", "no room");
-    assert_eq!((dropped.queued, dropped.dropped), (0, 1));
-    assert_eq!(server.backend().stats()["deliveries"]["dropped"], 2);
-    let mut texts = Vec::new();
-    let mut fills = 0;
-    while texts.len() < 5 + (41 - waiting) as usize - 1 {
-        let frame = slow.frame().unwrap();
-        assert_eq!(frame.first, TEXT);
-        match frame.payload.len() {
-            50_000 => fills += 1,
-            _ => texts.push(frame.text().to_owned()),
-        }
-    }
-    // The urgent ones overtook the fill that was not on the wire, and all else.
-    let rest: Vec<String> = (waiting..41).map(|number| format!("more {number}")).collect();
-    let expected = ["urgent 3", "urgent 2", "score 2", "normal"].map(str::to_owned).into_iter().chain(rest);
-    assert_eq!(texts, expected.collect::<Vec<_>>());
-    assert!(fills <= fill);
-}
-
-#[test]
-fn a_connection_that_is_not_used_is_closed() {
-    let server = TestServer::start(|config| {
-        config.timeouts.backend_idle = std::time::Duration::from_millis(200);
-        config.timeouts.close = std::time::Duration::from_millis(200);
-    });
-    let (mut never, mut once) = (Raw::connect(server.backend), Raw::connect(server.backend));
-    once.send(request("GET /healthz"));
-    assert_eq!(once.answer().status, 200);
-    assert_eq!(never.rest(), b"");
-    assert_eq!(once.rest(), b"");
 }
