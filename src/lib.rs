@@ -46,6 +46,9 @@ pub mod config;
 mod connection;
 #[cfg(feature = "server")]
 pub mod dispatch;
+#[cfg(any(feature = "fuzzing", all(test, feature = "server")))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "server")]
 mod gateway;
 #[cfg(feature = "server")]

@@ -6,6 +6,11 @@ use crate::protocol::handshake::{RequestError, ResponseError};
 use crate::protocol::{ProtocolError, SendError};
 
 /// Why a client's call failed.
+///
+/// ```
+/// use gannet::client::{Client, ClientError};
+/// assert!(matches!(Client::connect("http://localhost"), Err(ClientError::Url)));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientError {

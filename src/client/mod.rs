@@ -196,6 +196,11 @@ impl Client {
         }
     }
 
+    /// The socket, when there is nothing more to say in frames: to shut it down in parts, or to drain it.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     fn send(
         &mut self,
         write: impl FnOnce(&mut WebSocket, &mut Vec<u8>) -> Result<(), SendError>,

@@ -5,6 +5,8 @@ mod lane;
 mod outbox;
 
 pub use lane::Lane;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use outbox::model as outbox_model;
 pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements};
 
 use crate::gateway::{Backend, Head, Link};

@@ -401,9 +401,10 @@ impl Gateway {
         Handled::Taken
     }
 
-    /// Works off a batch as far as it may go.
+    /// Works off a batch as far as it may go in one turn.
     fn run_batch(&mut self, core: &mut Core, id: SessionId, backend: &mut Backend) {
         let most = core.shared.settings.config.limits.max_pipelined;
+        let mut lines = core.shared.settings.config.limits.turn_envelopes;
         loop {
             let Some(batch) = &mut backend.batch else { return };
             while let Some(result) = batch.lane.take_ready() {
@@ -412,6 +413,11 @@ impl Gateway {
             if batch.at_end || backend.barrier.is_some() || batch.lane.len() >= most {
                 break;
             }
+            if lines == 0 {
+                core.read_later(id.slot());
+                return;
+            }
+            lines -= 1;
             match batch.cursor.next(&batch.body, &core.shared.apps, &core.shared.settings.command_limits) {
                 None => batch.at_end = true,
                 Some(Err(refused)) => {

@@ -138,8 +138,8 @@ impl Message {
     /// of the last frame.
     pub(super) fn push(&mut self, piece: &[u8], remaining: usize, fin: bool) -> Result<(), ProtocolError> {
         if fin && self.capacity() < self.len() + piece.len() {
-            let doubled = self.len().max(piece.len());
-            let additional = doubled.min(piece.len() + remaining);
+            let twice_what_came = self.len() + 2 * piece.len();
+            let additional = twice_what_came.min(piece.len() + remaining);
             match &mut self.body {
                 Body::Text(text) => text.reserve_exact(additional),
                 Body::Binary(bytes) => bytes.reserve_exact(additional),

@@ -4,6 +4,7 @@
 use super::{Envelope, Port, Reactor};
 use crate::connection::{Connection, Stage};
 use crate::gateway::Head;
+use crate::metrics::RefusalReason;
 use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -122,6 +123,7 @@ impl Reactor {
         if port == Port::Backend && shared.backends() >= shared.settings.config.limits.max_backend_connections
         {
             debug!("a backend connection was closed: limits.max_backend_connections are open");
+            self.core.metrics().refused.of(RefusalReason::Full).add(1);
             return;
         }
         let load = |reactor: &usize| {

@@ -65,7 +65,9 @@ fn end(ports: Ports, player: Player, number: usize) -> (u16, String) {
 fn each_session_is_told_from_its_open_to_its_close_in_order_and_once() {
     const PLAYERS: usize = 120;
     const MESSAGES: usize = 20;
-    let server = TestServer::start(|config| drop(config.apps.insert("other".to_owned(), Default::default())));
+    let server = TestServer::start(|config| {
+        config.apps.insert("other".to_owned(), Default::default());
+    });
     // On several reactors, as the players are.
     let mut links: Vec<Link> = (0..5).map(|_| server.link()).collect();
     links.iter_mut().for_each(|link| link.listen(&ALL, None));

@@ -1,86 +1,10 @@
-//! Clients and backends that do what they should not, each beside fifty players who get every message meanwhile. Each
-//! ends as the configuration says, is counted under its reason, and leaves nothing behind.
+//! Clients that do what they should not, each beside fifty players who get every message meanwhile. Each ends as the
+//! configuration says, is counted under its reason, and leaves nothing behind.
 
-use crate::raw::{BINARY, PING, Raw, TEXT, masked, request, request_with, upgrade};
+use crate::crowd::{CROWD, World};
+use crate::raw::{BINARY, PING, Raw, TEXT, masked, upgrade};
 use crate::support::*;
 use std::fmt::Write;
-
-const CROWD: usize = 50;
-
-/// A server in a process of its own, fifty players in a group, and what the server held before anybody misbehaved.
-struct World {
-    pool: Pool<String>,
-    backend: Backend,
-    told: usize,
-    open_files: usize,
-    server: ServerProcess,
-}
-
-impl World {
-    fn new(config: &str) -> Self {
-        let server = ServerProcess::start(&["--echo", "--reactors", "2"], config);
-        let pool = Pool::new(|_, message| message.into_text().unwrap().as_str().to_owned());
-        for _ in 0..CROWD {
-            pool.add(server.player("group=crowd"));
-        }
-        let backend = server.backend();
-        // The connection that asks is there now and will be there when it is asked again.
-        let mut open_files = 0;
-        server.await_stats("the server answers", |_| {
-            open_files = server.open_files();
-            true
-        });
-        Self { pool, backend, told: 0, open_files, server }
-    }
-
-    /// A message to the whole crowd.
-    fn tell(&mut self) {
-        let receipt = self.backend.push_text("group=crowd", &self.told.to_string());
-        assert_eq!((receipt.matched, receipt.queued), (CROWD as u32, CROWD as u32));
-        self.told += 1;
-    }
-
-    /// The sum over the reactors of the samples of a family, with `label` where it has labels: `code="4003"`.
-    fn metric(&mut self, family: &str, label: &str) -> u64 {
-        let reply = self.backend.request("GET", "/metrics");
-        let text = String::from_utf8(reply.body).unwrap();
-        let samples = text.lines().filter_map(|line| line.strip_prefix(family)?.strip_prefix('{'));
-        let values: Vec<u64> = samples
-            .filter(|sample| sample.contains(label))
-            .map(|sample| sample.rsplit(' ').next().unwrap().parse().unwrap())
-            .collect();
-        assert!(!values.is_empty(), "no {family} with {label}");
-        values.into_iter().sum()
-    }
-
-    fn closed(&mut self, code: &str) -> u64 {
-        self.metric("gannet_closed_total", &format!("code=\"{code}\""))
-    }
-
-    fn refused(&mut self, reason: &str) -> u64 {
-        self.metric("gannet_refused_total", &format!("reason=\"{reason}\""))
-    }
-
-    /// Waits until nobody but the crowd is left, and nothing of the others; then the crowd must have got everything.
-    fn is_unharmed(mut self) {
-        self.tell();
-        let told: Vec<String> = (0..self.told).map(|number| number.to_string()).collect();
-        self.pool.wait("every message to everybody", |logs| {
-            logs.iter().all(|log| log.messages.len() == told.len() || log.end.is_some())
-        });
-        self.pool.look(|logs| {
-            for log in logs {
-                assert_eq!((&log.messages, &log.end), (&told, &None), "{}", log.id);
-            }
-        });
-        let server = &self.server;
-        server.await_stats("only the crowd is left", |totals| {
-            let left = ["sessions", "backend_connections", "links", "outbox_messages", "outbox_bytes"]
-                .map(|name| totals[name].as_u64().unwrap());
-            left == [CROWD as u64, 2, 0, 0, 0] && server.open_files() == self.open_files
-        });
-    }
-}
 
 const SMALL_OUTBOX: &str = "
 [limits]
@@ -126,7 +50,7 @@ fn who_stops_reading_is_closed_with_4003_and_gets_all_before_it() {
     assert_eq!(got + given_up, queued, "what did not come is counted");
     slow.send(masked(0x88, &4003_u16.to_be_bytes()));
     assert_eq!(slow.rest(), b"");
-    world.is_unharmed();
+    world.assert_unharmed();
 }
 
 #[test]
@@ -142,7 +66,7 @@ fn who_stops_reading_and_floods_with_pings_is_closed_with_4003_and_freed() {
     }
     assert_eq!(world.closed("4003"), 1);
     drop(flooding);
-    world.is_unharmed();
+    world.assert_unharmed();
 }
 
 #[test]
@@ -156,7 +80,7 @@ fn who_echoes_without_reading_is_closed_with_4003_and_freed() {
         world.tell();
     }
     drop(flooding);
-    world.is_unharmed();
+    world.assert_unharmed();
 }
 
 #[test]
@@ -167,7 +91,7 @@ fn who_never_answers_a_close_is_freed_when_its_time_is_up() {
     assert_eq!(world.backend.change("DELETE", "/v1/users/stubborn?code=4001&reason=out"), 1);
     assert_eq!(stubborn.closed(), (4001, "out".to_owned()));
     assert_eq!(world.closed("4001"), 1);
-    world.is_unharmed();
+    world.assert_unharmed();
     drop(stubborn);
 }
 
@@ -180,7 +104,7 @@ fn who_does_not_answer_pings_is_closed_with_4000() {
     world.tell();
     assert_eq!(dead.closed(), (4000, "idle".to_owned()));
     assert_eq!(world.closed("4000"), 1, "the crowd has answered its pings");
-    world.is_unharmed();
+    world.assert_unharmed();
 }
 
 #[test]
@@ -204,59 +128,7 @@ fn half_a_head_is_answered_with_408_however_it_trickles() {
     }
     assert_eq!(world.refused("head_timeout"), 3);
     drop((silent, partial, trickling));
-    world.is_unharmed();
-}
-
-#[test]
-fn half_requests_and_halves_of_connections() {
-    let mut world = World::new("[timeouts]\nclose_ms = 300\nbackend_idle_ms = 60000");
-    let (client, backend) = (world.server.client, world.server.backend);
-    let half_head = "POST /v1/push?user=a HTTP/1.1\r\nHost";
-    let half_body = "POST /v1/push?user=a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf";
-    let half_chunk =
-        "POST /v1/push?user=a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf";
-    let half_upgrade = &upgrade("/ws", "")[..40];
-    for (address, bytes) in [
-        (client, half_upgrade),
-        (client, ""),
-        (backend, half_head),
-        (backend, half_body),
-        (backend, half_chunk),
-        (backend, ""),
-    ] {
-        let mut half = Raw::connect(address);
-        half.send(bytes);
-        world.tell();
-        half.end_writing();
-        assert_eq!(half.rest(), b"", "{bytes}");
-    }
-    // A player who ends its side without a Close is lost (RFC 6455 §7.1.5), and so is what it had begun.
-    for unfinished in [&b""[..], b"\x81", &masked(TEXT, b"hello")[..9], &masked(0x01, b"hello")] {
-        let mut half = Raw::player(client, "/ws");
-        half.send(unfinished);
-        half.end_writing();
-        assert_eq!(half.rest(), b"");
-    }
-    assert_eq!(world.closed("1006"), 4);
-    world.is_unharmed();
-}
-
-#[test]
-fn half_a_body_costs_no_turns() {
-    let mut world = World::new("");
-    let mut half = Raw::connect(world.server.backend);
-    half.send("POST /v1/push?user=a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
-    world.tell();
-    let before = world.metric("gannet_turns_total", "");
-    for _ in 0..100 {
-        world.tell();
-    }
-    let turns = world.metric("gannet_turns_total", "") - before;
-    assert!(turns < 100 * (CROWD as u64 + 10), "{turns} turns: a reactor spins");
-    half.send("cd");
-    assert_eq!(half.answer().json()["offline"], 1);
-    drop(half);
-    world.is_unharmed();
+    world.assert_unharmed();
 }
 
 #[test]
@@ -286,11 +158,11 @@ fn resets_in_the_middle_leave_nothing() {
     link.reset();
     world.server.await_stats("five are lost", |totals| totals["closed"]["1006"] == 5);
     assert_eq!(world.backend.push_text("user=gone&group=gone", "x").matched, 0);
-    world.is_unharmed();
+    world.assert_unharmed();
 }
 
 /// Text FIN=0, continuations FIN=0, none with a byte in it.
-fn empty_fragments(count: usize) -> Vec<u8> {
+pub fn empty_fragments(count: usize) -> Vec<u8> {
     let mut frames = masked(0x01, b"");
     frames.extend(masked(0x00, b"").repeat(count));
     frames
@@ -338,7 +210,7 @@ fn frames_that_break_the_protocol() {
         assert_eq!(world.closed(&code.to_string()), closed + 1, "{what}");
         assert_eq!(world.metric(family, &format!("kind=\"{kind}\"")), errors + 1, "{what}");
     }
-    world.is_unharmed();
+    world.assert_unharmed();
 }
 
 #[test]
@@ -393,104 +265,5 @@ fn what_is_not_http() {
     let failed =
         failed.map(|class| world.metric("gannet_http_requests_total", &format!("status=\"{class}\"")));
     assert_eq!(failed.iter().sum::<u64>(), table.len() as u64);
-    world.is_unharmed();
-}
-
-#[test]
-fn bodies_beyond_their_bound() {
-    let mut world =
-        World::new("[limits]\nmax_body_bytes = 100000\nmax_push_bytes = 50000\n[timeouts]\nclose_ms = 300");
-    let head = "POST /v1/push?user=a HTTP/1.1\r\nHost: a\r\n";
-    let announced = format!("{head}Content-Length: 100001\r\n\r\n");
-    let endless = format!("{head}Content-Length: 18446744073709551615\r\n\r\n");
-    let chunks = format!(
-        "{head}Transfer-Encoding: chunked\r\n\r\n{}",
-        format!("2000\r\n{}\r\n", "x".repeat(0x2000)).repeat(20)
-    );
-    let one_chunk = format!("{head}Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n");
-    for (bytes, status) in [(announced, 413), (endless, 413), (chunks, 413), (one_chunk, 413)] {
-        let mut raw = Raw::connect(world.server.backend);
-        raw.send(bytes);
-        world.tell();
-        let answer = raw.answer();
-        assert_eq!((answer.status, answer.error().as_str()), (status, "payload_too_large"));
-        assert_eq!(raw.rest(), b"");
-    }
-    // A push beyond its own bound is a whole request: the connection goes on.
-    let mut raw = Raw::connect(world.server.backend);
-    raw.send(request_with("POST /v1/push?user=a", &"x".repeat(50_001)));
-    assert_eq!(raw.answer().error(), "payload_too_large");
-    raw.send(request("GET /healthz"));
-    assert_eq!(raw.answer().status, 200);
-    drop(raw);
-    world.is_unharmed();
-}
-
-#[test]
-fn a_backend_that_does_not_read_its_answers_is_not_read_and_loses_none() {
-    let mut world = World::new("[limits]\noutbox_bytes = 131072\nmax_push_bytes = 65536");
-    let mut lazy = Raw::connect_narrow(world.server.backend);
-    let asked = 2000;
-    let requests = request("GET /metrics").repeat(asked);
-    let mut stream = lazy.sender();
-    // Forty megabytes of answers: the server must stop reading before it has them all.
-    let sender = std::thread::spawn(move || std::io::Write::write_all(&mut stream, requests.as_bytes()));
-    for _ in 0..50 {
-        world.tell();
-        let waiting = world.backend.stats()["outbox_bytes"].as_u64().unwrap();
-        assert!(waiting < 400_000, "{waiting} bytes wait");
-    }
-    for _ in 0..asked {
-        assert_eq!(lazy.answer().status, 200);
-    }
-    sender.join().unwrap().unwrap();
-    drop(lazy);
-    world.is_unharmed();
-}
-
-#[test]
-fn nothing_is_kept_behind_the_last_request() {
-    let mut world = World::new("[limits]\noutbox_bytes = 131072\nmax_push_bytes = 65536");
-    let mut stalled = Raw::narrow_player(world.server.client, "/ws?user=stalled");
-    // Fill its socket, so that a receipt of what is written has to wait.
-    let mut fill = 0;
-    loop {
-        assert_eq!(world.backend.push_text("user=stalled", &"x".repeat(20_000)).queued, 1);
-        fill += 1;
-        let session = world.backend.ok("GET", "/v1/sessions?user=stalled");
-        if session["sessions"][0]["queued_messages"].as_u64().unwrap() >= 2 {
-            break;
-        }
-    }
-    let last = "POST /v1/push?user=stalled&receipt=written HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlast";
-    let deferred = [
-        request_with("POST /v1/push?user=stalled&receipt=written", "then"),
-        request_with("POST /v1/batch", ""),
-    ]
-    .concat();
-    let before = world.server.resident_bytes();
-    let (mut closing, mut waiting) = (Raw::connect(world.server.backend), Raw::connect(world.server.backend));
-    closing.send(last);
-    for _ in 0..1000 {
-        closing.send([b'x'; 100_000]);
-    }
-    waiting.send(deferred);
-    waiting.send(request("GET /healthz"));
-    waiting.end_writing();
-    world.tell();
-    let grown = world.server.resident_bytes().saturating_sub(before);
-    assert!(grown < 50_000_000, "{grown} bytes for a hundred million that nobody will read");
-    for _ in 0..fill {
-        assert_eq!(stalled.frame().unwrap().payload.len(), 20_000);
-    }
-    assert_eq!(stalled.frame().unwrap().text(), "last");
-    assert_eq!(stalled.frame().unwrap().text(), "then");
-    assert_eq!(closing.answer().json()["written"], 1);
-    assert_eq!(closing.rest(), b"");
-    assert_eq!(waiting.answer().json()["written"], 1);
-    assert_eq!(waiting.answer().header("content-type"), Some("application/x-ndjson"));
-    assert_eq!(waiting.answer().json()["alive"], true);
-    assert_eq!(waiting.rest(), b"");
-    drop((stalled, closing, waiting));
-    world.is_unharmed();
+    world.assert_unharmed();
 }
