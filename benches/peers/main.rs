@@ -1,10 +1,11 @@
 //! The core beside tungstenite and fastwebsockets on the same wires, in one run:
-//! `cargo run --release --manifest-path benches/peers/Cargo.toml`.
+//! `cargo run --release --manifest-path benches/peers/Cargo.toml`, with the path of an SVG file for a plot of it.
 
 #[path = "../protocol/contenders.rs"]
 mod contenders;
 #[path = "../protocol/harness.rs"]
 mod harness;
+mod plot;
 #[path = "../protocol/streams.rs"]
 mod streams;
 
@@ -15,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use contenders::{READ_BYTES, gannet_decode, gannet_encode, tungstenite_decode, tungstenite_encode};
 use fastwebsockets::{Frame, Payload, Role, WebSocket};
 use harness::{Work, measure, print_header, print_row};
+use plot::Row;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 const NAMES: [&str; 3] = ["gannet", "tungstenite", "fastwebsockets"];
@@ -22,23 +24,29 @@ const NAMES: [&str; 3] = ["gannet", "tungstenite", "fastwebsockets"];
 /// What each run goes over, in bytes.
 const RUN_BYTES: usize = 2 << 20;
 
-fn main() {
+fn main() -> io::Result<()> {
+    let mut rows = Vec::new();
     print_header("decode, masked: ns a frame", &NAMES);
     let count = 20_000;
-    decode("2 to 125 bytes, text and binary", &streams::mixed_small_frames(count), count);
+    rows.push(decode("2 to 125 bytes, text and binary", &streams::mixed_small_frames(count), count));
     for (kind, first) in [("binary", 0x82), ("text", 0x81)] {
         for size in [16, 125, 1024, 64 << 10, 1 << 20] {
             let count = (RUN_BYTES / (size + 64)).max(4);
-            decode(&format!("{size} bytes, {kind}"), &streams::equal_frames(first, size, count), count);
+            let wire = streams::equal_frames(first, size, count);
+            rows.push(decode(&format!("{size} bytes, {kind}"), &wire, count));
         }
     }
     print_header("encode, binary: ns a frame", &NAMES);
     for size in [16, 125, 1024, 64 << 10, 1 << 20] {
         encode(size, (RUN_BYTES / (size + 64)).max(4));
     }
+    match std::env::args().nth(1) {
+        Some(path) => std::fs::write(path, plot::svg("Decoding masked frames: ns a frame", &NAMES, &rows)),
+        None => Ok(()),
+    }
 }
 
-fn decode(about: &str, wire: &[u8], count: usize) {
+fn decode(about: &str, wire: &[u8], count: usize) -> Row {
     let mut buffer = vec![0; READ_BYTES];
     let mut contenders: [(&str, Work<'_>); 3] = [
         (NAMES[0], Box::new(|| gannet_decode(wire, &mut buffer))),
@@ -47,7 +55,7 @@ fn decode(about: &str, wire: &[u8], count: usize) {
     ];
     let sums: Vec<u64> = contenders.iter_mut().map(|(_, work)| work()).collect();
     assert!(sums.iter().all(|sum| *sum == sums[0]), "all do the same work: {sums:?}");
-    report(about, &mut contenders, count);
+    report(about, &mut contenders, count)
 }
 
 fn encode(size: usize, count: usize) {
@@ -62,9 +70,10 @@ fn encode(size: usize, count: usize) {
     report(&format!("{size} bytes"), &mut contenders, count);
 }
 
-fn report(about: &str, contenders: &mut [(&'static str, Work<'_>)], count: usize) {
+fn report(about: &str, contenders: &mut [(&'static str, Work<'_>)], count: usize) -> Row {
     let figures: Vec<f64> = measure(contenders).into_iter().map(|time| time / count as f64).collect();
     print_row(about, &figures, "ns");
+    Row { about: about.to_owned(), figures }
 }
 
 /// A future that never has to wait, since all is in memory.

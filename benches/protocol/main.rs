@@ -9,7 +9,7 @@ mod streams;
 use std::hint::black_box;
 
 use contenders::*;
-use gannet::protocol::{TextAssembly, apply_mask};
+use gannet::protocol::{FrameHeader, OpCode, Role, TextAssembly, apply_mask};
 use harness::{Work, measure, print_header, print_row};
 
 /// What each run goes over, in bytes.
@@ -22,6 +22,7 @@ fn main() {
     }
     bytes_a_second();
     mixed_frames();
+    parts_of_a_frame();
     decode();
     encode();
 }
@@ -78,6 +79,50 @@ fn mixed_frames() {
     let mut contenders: [(&str, Work<'_>); 2] = [
         ("gannet", Box::new(|| gannet_decode(&wire, &mut buffer))),
         ("tungstenite", Box::new(|| tungstenite_decode(&wire))),
+    ];
+    let figures: Vec<f64> = measure(&mut contenders).into_iter().map(|time| time / count as f64).collect();
+    print_row("mixed small frames, masked", &figures, "ns");
+}
+
+/// Where the time of a small frame goes: the same frames, a part of the work at a time.
+fn parts_of_a_frame() {
+    let count = 20_000;
+    let wire = streams::mixed_small_frames(count);
+    let mut frames = Vec::new();
+    let mut rest = &wire[..];
+    while let Ok(Some((header, length))) = FrameHeader::parse(rest, Role::Client) {
+        let start = wire.len() - rest.len() + length;
+        frames.push((header.opcode, start..start + header.payload_length as usize));
+        rest = &wire[frames[frames.len() - 1].1.end..];
+    }
+    let mut plain = wire.clone();
+    frames.iter().for_each(|(_, payload)| apply_mask(&mut plain[payload.clone()], streams::KEY, 0));
+    let texts = frames.iter().filter(|(opcode, _)| *opcode == OpCode::Text);
+    let (mut read, mut masked, mut buffer) = (wire.clone(), wire.clone(), vec![0; READ_BYTES]);
+    print_header("ns a frame", &["all of it", "reading", "unmasking", "UTF-8, two in three frames"]);
+    let mut contenders: [(&str, Work<'_>); 4] = [
+        ("all", Box::new(|| gannet_decode(&wire, &mut buffer))),
+        (
+            "read",
+            Box::new(|| {
+                read.copy_from_slice(&wire);
+                1
+            }),
+        ),
+        (
+            "unmask",
+            Box::new(|| {
+                frames.iter().for_each(|(_, range)| apply_mask(&mut masked[range.clone()], streams::KEY, 0));
+                1
+            }),
+        ),
+        (
+            "UTF-8",
+            Box::new(|| {
+                texts.clone().for_each(|(_, range)| check(&plain[range.clone()]));
+                1
+            }),
+        ),
     ];
     let figures: Vec<f64> = measure(&mut contenders).into_iter().map(|time| time / count as f64).collect();
     print_row("mixed small frames, masked", &figures, "ns");

@@ -1,8 +1,10 @@
 //! The wires that are decoded.
 
+/// The mask of every frame.
+pub const KEY: [u8; 4] = [0x5c, 0x3e, 0xe1, 0x9a];
+
 /// A masked frame, as a client sends it.
 pub fn masked_frame(first: u8, payload: &[u8], wire: &mut Vec<u8>) {
-    let key = [0x5c, 0x3e, 0xe1, 0x9a];
     wire.push(first);
     match payload.len() {
         length @ 0..=125 => wire.push(0x80 | length as u8),
@@ -15,8 +17,8 @@ pub fn masked_frame(first: u8, payload: &[u8], wire: &mut Vec<u8>) {
             wire.extend((length as u64).to_be_bytes());
         }
     }
-    wire.extend(key);
-    wire.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    wire.extend(KEY);
+    wire.extend(payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
 }
 
 /// Frames as games send them: 2 to 125 bytes, two in three text, of which one in eight is not ASCII.
