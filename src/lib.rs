@@ -31,6 +31,8 @@
 //! | [`mailbox`] | a bounded lock-free queue a reactor, a sleeping flag, an eventfd wake |
 //! | [`session`] | ids, names, the slab with generations |
 //! | [`config`], [`metrics`], `cli` | settings and every limit; counters and histograms; the program |
+// The map names the whole house, also where only the core is built.
+#![cfg_attr(not(feature = "server"), allow(rustdoc::broken_intra_doc_links))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
