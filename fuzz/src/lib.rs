@@ -5,6 +5,8 @@
 
 pub mod connection;
 pub mod decoder;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod differential;
 pub mod handshake;
 pub mod mask;
@@ -21,6 +23,8 @@ pub type Body = fn(&[u8]);
 pub const TARGETS: &[(&str, Body)] = &[
     ("connection", connection::run),
     ("decoder", decoder::run),
+    #[cfg(feature = "deflate")]
+    ("deflate", deflate::run),
     ("differential", differential::run),
     ("handshake", handshake::run),
     ("mask", mask::run),
