@@ -114,7 +114,21 @@ pub fn checked_key(key: &Secret) -> Result<&str, ClientError> {
     if is_fit { Ok(key) } else { Err(ClientError::BadKey) }
 }
 
-fn with_timeouts(stream: TcpStream) -> io::Result<TcpStream> {
+/// Sends a request on a connection that stays open, and waits for the answer.
+///
+/// # Errors
+/// What the system says; for an answer that is none, `InvalidData`.
+pub fn exchange(stream: &mut TcpStream, request: &[u8]) -> io::Result<Reply> {
+    stream.write_all(request)?;
+    ReplyReader::new(stream).read().map_err(|error| match error {
+        ReplyError::Lost(error) => error,
+        ReplyError::Truncated => io::ErrorKind::UnexpectedEof.into(),
+        ReplyError::NotHttp => io::ErrorKind::InvalidData.into(),
+    })
+}
+
+/// Bounds every wait on a stream.
+pub fn with_timeouts(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(SILENCE_TIMEOUT))?;
     stream.set_write_timeout(Some(SILENCE_TIMEOUT))?;
     stream.set_nodelay(true)?;

@@ -13,7 +13,7 @@ use super::error::BenchError;
 use super::fleet::{Fleet, Handler};
 use super::recorder::Recorder;
 use super::result::RunResult;
-use super::run::{Timeline, Worker, drive};
+use super::run::{Timeline, Work, Worker, drive};
 use super::schedule::Schedule;
 
 /// Connections opened, upgraded and closed; --connections at a time
@@ -34,7 +34,8 @@ pub fn run(args: &ConnectArgs) -> Result<RunResult, BenchError> {
     let mut recorder = Recorder::new(driven.window);
     driven.parts.iter().for_each(|(part, _)| recorder.merge(part));
     let refused: u64 = driven.parts.iter().map(|(_, refused)| refused).sum();
-    let mut result = driven.result("connect", common, &target, (recorder.completed(), "handshake"));
+    let work = Work { count: recorder.completed(), one: "handshake", many: "handshakes" };
+    let mut result = driven.result("connect", common, &target, work);
     let pace = rate.map_or("closed loop".to_owned(), |rate| format!("open loop, {rate}/s"));
     result.settings.insert("pace".to_owned(), pace);
     result.figure("refused", "", refused as f64);

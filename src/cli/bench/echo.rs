@@ -12,7 +12,7 @@ use super::error::BenchError;
 use super::fleet::{Fleet, Handler, Patience};
 use super::recorder::Recorder;
 use super::result::RunResult;
-use super::run::{Timeline, Worker, drive};
+use super::run::{Timeline, Work, Worker, drive};
 use super::schedule::Schedule;
 use super::sequence::{Faults, Sequence, Stamp};
 use super::{NOT_YET, WARM_EXCHANGES};
@@ -77,7 +77,8 @@ fn result(shape: &str, common: &CommonArgs, load: &Load<'_>) -> Result<RunResult
     let Some(first) = parts.next() else { return Err(BenchError::Panicked) };
     let mut all = first.clone();
     parts.for_each(|part| all.merge(part));
-    let mut result = driven.result(shape, common, &target, (all.recorder.completed(), "message"));
+    let work = Work { count: all.recorder.completed(), one: "message", many: "messages" };
+    let mut result = driven.result(shape, common, &target, work);
     result.settings.insert("size".to_owned(), format!("{} bytes", load.size));
     result.settings.insert("pace".to_owned(), load.pace.describe());
     result.figure("unanswered", "", all.unanswered as f64);

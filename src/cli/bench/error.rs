@@ -19,6 +19,8 @@ pub enum BenchError {
         /// What is wrong with it.
         error: TargetError,
     },
+    /// A fan-out whose pace several threads would have to agree on.
+    ClosedFanout,
     /// More connections than descriptors.
     Descriptors {
         /// Connections that were asked for.
@@ -59,6 +61,8 @@ pub enum BenchError {
     AllLost,
     /// The first message to a session does not name it.
     NoWelcome,
+    /// The publisher's reactor has all sessions.
+    NoneAcross,
     /// The publishing connection broke.
     Publisher(io::Error),
     /// What answers on the publishing connection cannot be told apart, message from message.
@@ -106,6 +110,7 @@ impl fmt::Display for BenchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Target { target, error } => write!(f, "{target}: {error}"),
+            Self::ClosedFanout => f.write_str("a fan-out with --closed runs on one thread: leave out --threads"),
             Self::Descriptors { wanted, limit } => write!(
                 f,
                 "{wanted} connections need more descriptors than the {limit} that this process may have: \
@@ -125,6 +130,9 @@ impl fmt::Display for BenchError {
             Self::NoWelcome => f.write_str(
                 "the first message to a session does not name it as gannet's welcome does: for another server, put \
                  {session} into the URL and give --publish-template",
+            ),
+            Self::NoneAcross => f.write_str(
+                "every session is on the publisher's reactor: give the server more --reactors, or more --connections",
             ),
             Self::Publisher(error) => write!(
                 f,

@@ -10,7 +10,7 @@ use super::fleet::{Fleet, Handler, Patience};
 use super::publish::{PublishArgs, Publishing, Recipient};
 use super::recorder::Recorder;
 use super::result::RunResult;
-use super::run::{Timeline, Worker, drive};
+use super::run::{Timeline, Work, Worker, drive};
 use super::schedule::Schedule;
 use super::sequence::Stamp;
 use super::target::Target;
@@ -39,6 +39,9 @@ pub struct FanoutArgs {
 /// Runs `gannet bench fanout`.
 pub fn run(args: &FanoutArgs) -> Result<RunResult, CliError> {
     let FanoutArgs { common, pace, message, publish, group } = args;
+    if pace.closed && common.threads > 1 {
+        return Err(BenchError::ClosedFanout.into());
+    }
     let publishing = publish.publishing(Recipient::Group(group), common.i_own_this_server)?;
     let target = common.target()?;
     let target: Target = if publishing.is_foreign() { target } else { target.with_query("group", group) };
@@ -70,7 +73,8 @@ pub fn run(args: &FanoutArgs) -> Result<RunResult, CliError> {
             last.record(message.due, message.last);
         }
     }
-    let mut result = driven.result("fanout", common, &target, (all.completed(), "delivery"));
+    let work = Work { count: all.completed(), one: "delivery", many: "deliveries" };
+    let mut result = driven.result("fanout", common, &target, work);
     result.settings.insert("size".to_owned(), format!("{} bytes", message.size));
     result.settings.insert("pace".to_owned(), pace.describe());
     result.settings.insert("published".to_owned(), publishing.describe());
@@ -231,7 +235,6 @@ impl<'a> Fanout<'a> {
                 return Ok(());
             }
             if publishes && pace.closed && now < window.to {
-                // Its own connections stand for all: they are read in the same turns.
                 let in_flight = self.came / own + pace.in_flight as u64;
                 while self.published < in_flight && self.publish(fleet.now(), fleet) {}
             }

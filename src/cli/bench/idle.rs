@@ -11,7 +11,7 @@ use super::clock::Nanos;
 use super::error::BenchError;
 use super::fleet::Handler;
 use super::result::RunResult;
-use super::run::{Worker, drive};
+use super::run::{Work, Worker, drive};
 
 /// What a server is given to notice that all have gone.
 const AFTERMATH: Duration = Duration::from_secs(1);
@@ -30,7 +30,8 @@ pub fn run(args: &IdleArgs) -> Result<RunResult, BenchError> {
     let driven = drive(common, &target, Duration::ZERO, hold)?;
     let lost: u64 = driven.parts.iter().sum();
     let sessions = common.connections as u64 - lost.min(common.connections as u64);
-    let mut result = driven.result("idle", common, &target, (sessions, "session"));
+    let work = Work { count: sessions, one: "session", many: "sessions" };
+    let mut result = driven.result("idle", common, &target, work);
     result.figures.retain(|figure| figure.name != "sessions a second" && figure.unit != "µs/session");
     result.figure("lost connections", "", lost as f64);
     if let (Some(before), Some(with)) = (driven.server_resident_before, driven.server_resident) {

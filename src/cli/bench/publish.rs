@@ -1,11 +1,12 @@
 //! How the load publishes: gannet's HTTP API, its link, or a request template for another server.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use serde::Deserialize;
 
 use super::args::range;
 use super::error::BenchError;
@@ -15,6 +16,7 @@ use super::target;
 use super::template::Template;
 use crate::cli::backend::BackendArgs;
 use crate::cli::error::CliError;
+use crate::cli::http_client::{exchange, with_timeouts};
 use crate::cli::push::{Receipt, name_of};
 use crate::protocol::handshake::Request;
 
@@ -125,6 +127,23 @@ impl Publishing {
         format!("{} × {how}", self.publishers)
     }
 
+    /// Gives a fleet one publishing connection and answers which of gannet's reactors serves it.
+    pub fn open_one(&self, fleet: &mut Fleet<'_>) -> Result<u8, BenchError> {
+        let key = self.key.as_ref().map_or(String::new(), |key| format!("Authorization: Bearer {key}\r\n"));
+        let request = format!("GET /v1/stats HTTP/1.1\r\nHost: {}\r\n{key}\r\n", self.host);
+        let stream = TcpStream::connect(self.address).and_then(with_timeouts);
+        let mut stream = stream.map_err(BenchError::Publisher)?;
+        let reply = exchange(&mut stream, request.as_bytes()).map_err(BenchError::Publisher)?;
+        let stats: Option<Stats> = serde_json::from_slice(&reply.body).ok();
+        let refused =
+            || BenchError::PublishRefused { answer: String::from_utf8_lossy(&reply.body).into_owned() };
+        let stats = stats.ok_or_else(refused)?;
+        stream.set_nonblocking(true).map_err(BenchError::Publisher)?;
+        let stream = mio::net::TcpStream::from_std(stream);
+        fleet.add_publisher(Publisher::http(stream, Arc::clone(&self.template)))?;
+        Ok(stats.reactor)
+    }
+
     /// Gives a fleet its publishing connections.
     pub fn open(&self, fleet: &mut Fleet<'_>) -> Result<(), BenchError> {
         for number in 0..self.publishers {
@@ -150,6 +169,12 @@ impl Publishing {
         }
         Ok(())
     }
+}
+
+/// What gannet's stats say of the connection that asks.
+#[derive(Deserialize)]
+struct Stats {
+    reactor: u8,
 }
 
 fn http_request(recipient: Recipient<'_>, receipt: &str, key: Option<&str>) -> String {

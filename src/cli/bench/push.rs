@@ -14,11 +14,12 @@ use super::fleet::{Fleet, Handler, Patience};
 use super::publish::{PublishArgs, Publishing, Recipient};
 use super::recorder::Recorder;
 use super::result::RunResult;
-use super::run::{Timeline, Worker, drive};
+use super::run::{Timeline, Work, Worker, drive};
 use super::schedule::Schedule;
 use super::sequence::{Faults, Sequence, Stamp};
 use super::{NOT_YET, WARM_EXCHANGES};
 use crate::cli::error::CliError;
+use crate::session::SessionId;
 
 /// Messages under way at a time while sessions are warmed.
 const WARM_IN_FLIGHT: u64 = 32;
@@ -34,16 +35,19 @@ pub struct PushArgs {
     message: StampedArgs,
     #[command(flatten)]
     publish: PublishArgs,
+    /// Publish to gannet over HTTP, and only to sessions of other reactors than the publisher's
+    #[arg(long, conflicts_with_all = ["via", "publish_template", "publishers"])]
+    across: bool,
 }
 
 /// Runs `gannet bench push`.
 pub fn run(args: &PushArgs) -> Result<RunResult, CliError> {
-    let PushArgs { common, pace, message, publish } = args;
+    let PushArgs { common, pace, message, publish, across } = args;
     let target = common.target()?;
     let publishing = publish.publishing(Recipient::Session, common.i_own_this_server)?;
     // Another server's clients say in their URL who they are; gannet's are told by the welcome.
     let is_numbered = publishing.is_foreign() && target.numbers_sessions();
-    let load = Load { pace, size: message.size, publishing: &publishing, is_numbered };
+    let load = Load { pace, size: message.size, publishing: &publishing, is_numbered, across: *across };
     let driven = drive(common, &target, pace.warm_up, |worker| Push::run(worker, &load))?;
     let mut recorder = Recorder::new(driven.window);
     let mut lag = recorder.clone();
@@ -54,7 +58,8 @@ pub fn run(args: &PushArgs) -> Result<RunResult, CliError> {
         faults += part.faults;
     }
     let sum = |figure: fn(&Found) -> u64| driven.parts.iter().map(figure).sum::<u64>() as f64;
-    let mut result = driven.result("push", common, &target, (recorder.completed(), "message"));
+    let work = Work { count: recorder.completed(), one: "message", many: "messages" };
+    let mut result = driven.result("push", common, &target, work);
     result.settings.insert("size".to_owned(), format!("{} bytes", message.size));
     result.settings.insert("pace".to_owned(), pace.describe());
     result.settings.insert("published".to_owned(), publishing.describe());
@@ -77,6 +82,7 @@ struct Load<'a> {
     size: usize,
     publishing: &'a Publishing,
     is_numbered: bool,
+    across: bool,
 }
 
 /// What a thread finds.
@@ -95,6 +101,8 @@ struct Session {
     name: Option<String>,
     published: u64,
     came: Sequence,
+    /// It gets nothing: it is on the publisher's reactor.
+    is_near: bool,
 }
 
 struct Push<'a> {
@@ -167,7 +175,10 @@ impl<'a> Push<'a> {
             return Err(BenchError::NoWelcome);
         }
         opened?;
-        load.publishing.open(&mut fleet)?;
+        match load.across {
+            true => push.open_across(&mut fleet)?,
+            false => load.publishing.open(&mut fleet)?,
+        }
         push.warm(&mut fleet)?;
         let mut unpublished = 0;
         if let Some(timeline) = worker.start(&mut fleet, &mut push)? {
@@ -177,9 +188,21 @@ impl<'a> Push<'a> {
         Ok(push.found(&mut fleet, unpublished))
     }
 
+    /// Opens the publisher and leaves out the sessions of its reactor.
+    fn open_across(&mut self, fleet: &mut Fleet<'_>) -> Result<(), BenchError> {
+        let reactor = self.load.publishing.open_one(fleet)?;
+        for session in &mut self.sessions {
+            let id = session.name.as_deref().and_then(|name| name.parse::<SessionId>().ok());
+            session.is_near = id.is_none_or(|id| id.worker() == reactor);
+        }
+        let is_any_far = self.sessions.iter().any(|session| !session.is_near);
+        if is_any_far { Ok(()) } else { Err(BenchError::NoneAcross) }
+    }
+
     /// Some messages to every session, before any is timed.
     fn warm(&mut self, fleet: &mut Fleet<'_>) -> Result<(), BenchError> {
-        let total = self.sessions.len() as u64 * u64::from(WARM_EXCHANGES);
+        let recipients = self.sessions.iter().filter(|session| !session.is_near).count();
+        let total = recipients as u64 * u64::from(WARM_EXCHANGES);
         let mut patience = Patience::new("warming up", total as usize, fleet.now());
         while self.came < total {
             while self.published < total.min(self.came + WARM_IN_FLIGHT) && self.publish(fleet.now(), fleet) {

@@ -43,25 +43,21 @@ struct Control {
     timeline: OnceLock<Timeline>,
     aborted: AtomicBool,
     opened: AtomicUsize,
-    counts: Mutex<Counts>,
+    /// Threads that are ready to start.
+    ready: Mutex<usize>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    ready: usize,
-    ended: usize,
-}
-
 impl Control {
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        // A thread that panicked left whole numbers behind.
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ready(&self) -> MutexGuard<'_, usize> {
+        // A thread that panicked left a whole number behind.
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&self, failed: bool) {
-        self.aborted.fetch_or(failed, Ordering::Relaxed);
-        self.counts().ended += 1;
+    fn abort(&self) {
+        // Under the lock, so that whoever is about to wait hears of it.
+        let _ready = self.ready();
+        self.aborted.store(true, Ordering::Relaxed);
         self.changed.notify_all();
     }
 }
@@ -119,7 +115,7 @@ impl<'a> Worker<'a> {
         fleet: &mut Fleet<'_>,
         handler: &mut H,
     ) -> Result<Option<Timeline>, BenchError> {
-        self.control.counts().ready += 1;
+        *self.control.ready() += 1;
         self.control.changed.notify_all();
         while !self.is_aborted() {
             if let Some(timeline) = self.control.timeline.get() {
@@ -168,7 +164,7 @@ pub fn drive<T: Send>(
         timeline: OnceLock::new(),
         aborted: AtomicBool::new(false),
         opened: AtomicUsize::new(0),
-        counts: Mutex::default(),
+        ready: Mutex::default(),
         changed: Condvar::new(),
     };
     thread::scope(|scope| {
@@ -185,7 +181,9 @@ pub fn drive<T: Send>(
             })
             .collect();
         let watched = watch(&control, common, warm_up, &server);
-        control.aborted.fetch_or(watched.is_err(), Ordering::Relaxed);
+        if watched.is_err() {
+            control.abort();
+        }
         let mut parts = Vec::new();
         for thread in threads {
             parts.push(thread.join().map_err(|_| BenchError::Panicked)??);
@@ -202,7 +200,9 @@ struct Ending<'a> {
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.control.end(self.failed);
+        if self.failed {
+            self.control.abort();
+        }
     }
 }
 
@@ -229,7 +229,7 @@ fn watch(
         server_resident: None,
         own_cpu: Duration::ZERO,
     };
-    while control.counts().ready < threads(common) {
+    while *control.ready() < threads(common) {
         progress.connecting(control.opened.load(Ordering::Relaxed));
         if !wait(control, control.clock.now() + SECOND / 10) {
             return Ok(nothing);
@@ -265,16 +265,16 @@ fn watch(
     Ok(Watched { window, server_cpu, server_resident, own_cpu: own_after.saturating_sub(own_before) })
 }
 
-/// Waits until `until`, or until something changes; `false` when a thread has ended.
+/// Waits until `until`, or until something changes; `false` when a thread has failed.
 fn wait(control: &Control, until: Nanos) -> bool {
-    let counts = control.counts();
+    let ready = control.ready();
     let left = Duration::from_nanos(until.saturating_sub(control.clock.now()));
-    let is_over = |counts: &Counts| counts.ended > 0;
-    if is_over(&counts) {
+    let is_over = || control.aborted.load(Ordering::Relaxed);
+    if is_over() {
         return false;
     }
-    let waited = control.changed.wait_timeout(counts, left);
-    !is_over(&waited.unwrap_or_else(PoisonError::into_inner).0)
+    drop(control.changed.wait_timeout(ready, left));
+    !is_over()
 }
 
 fn cpu(server: &Processes) -> Result<Option<Duration>, BenchError> {
@@ -300,9 +300,20 @@ fn allow_descriptors(connections: usize) -> Result<(), BenchError> {
     setrlimit(Resource::Nofile, raised).map_err(|error| BenchError::System(error.into()))
 }
 
+/// What the server did in the window.
+#[derive(Debug, Clone, Copy)]
+pub struct Work<'a> {
+    /// How often.
+    pub count: u64,
+    /// Its name.
+    pub one: &'a str,
+    /// Its name in the plural.
+    pub many: &'a str,
+}
+
 impl<T> Driven<T> {
-    /// A result with what every kind of load tells. `work` is what the server did in the window, and its name.
-    pub fn result(&self, shape: &str, common: &CommonArgs, target: &Target, work: (u64, &str)) -> RunResult {
+    /// A result with what every kind of load tells.
+    pub fn result(&self, shape: &str, common: &CommonArgs, target: &Target, work: Work<'_>) -> RunResult {
         let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut result = RunResult {
             format: RunResult::FORMAT,
@@ -321,13 +332,13 @@ impl<T> Driven<T> {
             latencies: Vec::new(),
             over_time: Vec::new(),
         };
-        let (count, name) = work;
+        let Work { count, one, many } = work;
         let seconds = (self.window.to - self.window.from) as f64 / SECOND as f64;
-        result.figure(&format!("{name}s"), "", count as f64);
-        result.figure(&format!("{name}s a second"), "/s", count as f64 / seconds);
+        result.figure(many, "", count as f64);
+        result.figure(&format!("{many} a second"), "/s", count as f64 / seconds);
         if let Some(cpu) = self.server_cpu {
             if count > 0 {
-                result.figure("server CPU", &format!("µs/{name}"), cpu.as_secs_f64() * 1e6 / count as f64);
+                result.figure("server CPU", &format!("µs/{one}"), cpu.as_secs_f64() * 1e6 / count as f64);
             }
             result.figure("server CPU load", "% of a core", cpu.as_secs_f64() / seconds * 100.0);
         }
