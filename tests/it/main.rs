@@ -2,5 +2,6 @@
 //! One binary: it links once.
 #![cfg(feature = "cli")]
 
+mod bench;
 mod smoke;
 mod support;

@@ -1,5 +1,7 @@
 //! `gannet bench fanout`: one message to all connections at once; latency of each delivery, of the first and of the last.
 
+use std::sync::OnceLock;
+
 use clap::Args;
 
 use super::args::{CommonArgs, PaceArgs, StampedArgs};
@@ -45,7 +47,13 @@ pub fn run(args: &FanoutArgs) -> Result<RunResult, CliError> {
     let publishing = publish.publishing(Recipient::Group(group), common.i_own_this_server)?;
     let target = common.target()?;
     let target: Target = if publishing.is_foreign() { target } else { target.with_query("group", group) };
-    let load = Load { pace, size: message.size, publishing: &publishing, subscribers: common.connections };
+    let load = Load {
+        pace,
+        size: message.size,
+        publishing: &publishing,
+        subscribers: common.connections,
+        total: OnceLock::new(),
+    };
     let driven = drive(common, &target, pace.warm_up, |worker| Fanout::run(worker, &load))?;
 
     let mut all = Recorder::new(driven.window);
@@ -92,12 +100,13 @@ pub fn run(args: &FanoutArgs) -> Result<RunResult, CliError> {
     Ok(result)
 }
 
-#[derive(Clone, Copy)]
 struct Load<'a> {
     pace: &'a PaceArgs,
     size: usize,
     publishing: &'a Publishing,
     subscribers: usize,
+    /// Messages that were published, once no more are.
+    total: OnceLock<u64>,
 }
 
 /// What became of one message.
@@ -230,8 +239,11 @@ impl<'a> Fanout<'a> {
         let mut held: std::collections::VecDeque<Nanos> = Default::default();
         loop {
             let now = fleet.now();
-            let is_drained = publishes && worker.threads() == 1 && self.came >= self.published * own;
-            if now >= until || (now >= window.to && is_drained) || worker.is_aborted() {
+            if publishes && now >= window.to && held.is_empty() {
+                self.load.total.get_or_init(|| self.published);
+            }
+            let is_drained = self.load.total.get().is_some_and(|total| self.came >= total * own);
+            if now >= until || is_drained || worker.is_aborted() {
                 return Ok(());
             }
             if publishes && pace.closed && now < window.to {
@@ -243,7 +255,8 @@ impl<'a> Fanout<'a> {
                 held.pop_front();
             }
             fleet.flush(self)?;
-            let edge = if now < window.to { window.to } else { until };
+            // The end of the publishing is nothing that wakes the other threads.
+            let edge = if now < window.to { window.to } else { now + SECOND / 100 };
             fleet.turn(schedule.next_due().unwrap_or(edge).min(edge), self)?;
             if fleet.open_count() == 0 {
                 return Err(BenchError::AllLost);

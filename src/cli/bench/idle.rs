@@ -7,12 +7,14 @@ use clap::Args;
 
 use super::args::CommonArgs;
 use super::client::Sender;
-use super::clock::Nanos;
+use super::clock::{Nanos, SECOND};
 use super::error::BenchError;
 use super::fleet::Handler;
 use super::result::RunResult;
 use super::run::{Work, Worker, drive};
 
+/// How long the connections stay after the window, at whose end the server is looked at.
+const LOOK: Nanos = SECOND;
 /// What a server is given to notice that all have gone.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
@@ -56,8 +58,7 @@ fn hold(worker: &Worker<'_>) -> Result<u64, BenchError> {
     let mut fleet = worker.fleet()?;
     fleet.open_all(worker.connections(), &mut Quiet, |_| true, |opened| worker.opened(opened))?;
     if let Some(timeline) = worker.start(&mut fleet, &mut Quiet)? {
-        // A little longer than the window: at its end the server is looked at.
-        let until = timeline.window.to + (timeline.until - timeline.window.to) / 2;
+        let until = timeline.window.to + LOOK;
         while fleet.now() < until && !worker.is_aborted() {
             fleet.turn(until, &mut Quiet)?;
         }

@@ -65,8 +65,9 @@ impl Across {
         match self {
             Self::Percentile => {
                 let names = ["0", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %", "99.9999 %"];
+                let median = (self.position(50.0), "50 %".to_owned());
                 let ticks = names.iter().enumerate().map(|(at, name)| (at as f64, (*name).to_owned()));
-                ticks.take_while(|(at, _)| *at <= to).collect()
+                ticks.chain([median]).filter(|(at, _)| *at <= to).collect()
             }
             Self::Linear => {
                 let step = round_step(to / 8.0);

@@ -21,7 +21,7 @@ use super::target::Target;
 /// From the last thread's readiness to the start.
 const LEAD: Nanos = SECOND / 50;
 /// How long answers are waited for when the load has ended.
-const DRAIN: Nanos = 2 * SECOND;
+const DRAIN: Nanos = 5 * SECOND;
 /// Descriptors beside those of the connections.
 const OTHER_DESCRIPTORS: usize = 64;
 
