@@ -60,6 +60,9 @@ impl Config {
         [
             ("reactors", reactors, 1, Self::MAX_REACTORS as u64),
             ("node", node, 0, (1 << SessionId::NODE_BITS) - 1),
+            ("spin_us", self.spin_us as u64, 0, 1_000_000),
+            ("deflate.min_bytes", self.deflate.min_bytes as u64, 0, u64::from(u32::MAX)),
+            ("deflate.level", self.deflate.level as u64, 1, 9),
         ]
         .into_iter()
         .chain(limits)

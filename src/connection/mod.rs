@@ -5,6 +5,8 @@ mod lane;
 mod outbox;
 
 pub use lane::Lane;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use outbox::model as outbox_model;
 pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements};
 
 use crate::gateway::{Backend, Head, Link};
@@ -201,4 +203,72 @@ fn jittered(interval_ms: u64, id: SessionId) -> u64 {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     let spread = id.as_u64().wrapping_mul(GOLDEN) >> 54;
     interval_ms - interval_ms * spread / (5 * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Limits;
+    use std::sync::Arc;
+
+    const SILENCE: Silence = Silence { ping_ms: 25_000, idle_ms: 60_000, backend_idle_ms: 120_000 };
+    const ID: SessionId = SessionId::from_u64(0);
+
+    fn connection(stage: Stage, now_ms: u64) -> Connection {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Connection::new(TcpStream::from_std(stream), stage, Moment { ms: now_ms, ns: now_ms * 1_000_000 })
+    }
+
+    fn echo() -> Stage {
+        Stage::Echo(WebSocket::server(Arc::new(Limits::default())))
+    }
+
+    #[test]
+    fn a_silent_session_is_pinged_then_closed() {
+        let mut connection = connection(echo(), 1_000);
+        assert_eq!(connection.next_due(ID, SILENCE), Some((26_000, Due::Ping)));
+        connection.pinged = true;
+        assert_eq!(connection.next_due(ID, SILENCE), Some((61_000, Due::Idle)));
+        connection.last_input_ms = 30_000;
+        connection.pinged = false;
+        assert_eq!(connection.next_due(ID, SILENCE), Some((55_000, Due::Ping)));
+    }
+
+    #[test]
+    fn an_upgrade_has_one_deadline_whatever_trickles_in() {
+        let mut connection = connection(Stage::Head(Box::new(Head::new(11_000))), 1_000);
+        connection.last_input_ms = 10_999;
+        assert_eq!(connection.next_due(ID, SILENCE), Some((11_000, Due::Head)));
+    }
+
+    #[test]
+    fn a_closing_handshake_does_not_wait_for_ever_and_a_doomed_one_not_at_all() {
+        let mut connection = connection(echo(), 1_000);
+        connection.close_by_ms = 6_000;
+        for phase in [Phase::Closing, Phase::Finishing] {
+            connection.phase = phase;
+            assert_eq!(connection.next_due(ID, SILENCE), Some((6_000, Due::Close)));
+        }
+        connection.phase = Phase::Doomed;
+        assert_eq!(connection.next_due(ID, SILENCE), None);
+    }
+
+    #[test]
+    fn an_idle_backend_is_ended_later_than_a_silent_player() {
+        assert_eq!(
+            connection(Stage::Backend(Box::default()), 0).next_due(ID, SILENCE),
+            Some((120_000, Due::Idle))
+        );
+    }
+
+    #[test]
+    fn pings_are_spread_over_a_fifth_of_the_interval_by_the_id() {
+        let pings: Vec<u64> = (0..1000).map(|slot| jittered(25_000, SessionId::new(0, 0, 7, slot))).collect();
+        assert!(pings.iter().all(|ping| (20_000..=25_000).contains(ping)), "{pings:?}");
+        for from in (20_000..25_000).step_by(1_000) {
+            let share = pings.iter().filter(|ping| (from..from + 1_000).contains(*ping)).count();
+            assert!((150..250).contains(&share), "{share} of 1000 from {from} ms on");
+        }
+    }
 }

@@ -59,6 +59,8 @@ pub enum Item {
     Frame(EncodedFrame),
     /// A pushed message, shared with other connections.
     Shared(Rc<LocalPush>),
+    /// The same, compressed.
+    Deflated(Rc<LocalPush>),
 }
 
 impl Item {
@@ -66,28 +68,29 @@ impl Item {
         match self {
             Self::Owned(bytes) => bytes,
             Self::Frame(frame) => frame.as_bytes(),
-            Self::Shared(local) => local.push.frame.as_bytes(),
+            Self::Shared(local) => local.push.wire_bytes(false),
+            Self::Deflated(local) => local.push.wire_bytes(true),
         }
     }
 
     fn deadline_ms(&self) -> u64 {
         match self {
             Self::Owned(_) | Self::Frame(_) => u64::MAX,
-            Self::Shared(local) => local.push.deadline_ms,
+            Self::Shared(local) | Self::Deflated(local) => local.push.deadline_ms,
         }
     }
 
     fn class(&self) -> Class {
         match self {
             Self::Owned(_) | Self::Frame(_) => Class::Normal,
-            Self::Shared(local) => local.push.options.class,
+            Self::Shared(local) | Self::Deflated(local) => local.push.options.class,
         }
     }
 
     fn key(&self) -> Option<&str> {
         match self {
             Self::Owned(_) | Self::Frame(_) => None,
-            Self::Shared(local) => local.push.options.key.as_deref(),
+            Self::Shared(local) | Self::Deflated(local) => local.push.options.key.as_deref(),
         }
     }
 }
@@ -119,7 +122,7 @@ impl Settlements {
     fn settle(&mut self, item: Item, fate: Fate, now_ns: u64) {
         self.waiting_messages -= 1;
         self.waiting_bytes -= item.bytes().len() as u64;
-        let Item::Shared(local) = item else { return };
+        let (Item::Shared(local) | Item::Deflated(local)) = item else { return };
         match fate {
             Fate::Written => {
                 self.written += 1;
@@ -193,6 +196,12 @@ impl Outbox {
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Shared frames that are no pushes among what waits: on a link, events.
+    pub fn frames(&self) -> usize {
+        let waiting = self.wire.iter().map(|(item, _)| item).chain(&self.urgent).chain(&self.normal);
+        waiting.filter(|item| matches!(item, Item::Frame(_))).count()
     }
 
     /// Whether nothing waits.
@@ -342,7 +351,7 @@ impl Outbox {
     fn admit(&mut self, item: &Item, settlements: &mut Settlements) {
         settlements.waiting_messages += 1;
         settlements.waiting_bytes += item.bytes().len() as u64;
-        if let Item::Shared(local) = item
+        if let Item::Shared(local) | Item::Deflated(local) = item
             && local.waits_for_the_socket()
         {
             local.hold();
@@ -435,5 +444,7 @@ impl Outbox {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod model;
 #[cfg(test)]
 mod tests;

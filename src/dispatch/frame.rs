@@ -1,6 +1,6 @@
 //! A message as it goes on the wire, made once for all who get it.
 
-use crate::protocol::{OpCode, encode_frame};
+use crate::protocol::{DeflateEngine, OpCode, encode_frame};
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,6 +35,23 @@ impl EncodedFrame {
             MessageKind::Binary => OpCode::Binary,
         };
         Self(encode_frame(opcode, payload).into())
+    }
+
+    /// The same message compressed, where that is shorter.
+    pub(crate) fn deflated(&self, engine: &DeflateEngine) -> Option<Self> {
+        let (kind, payload) = self.parts();
+        engine.encode_frame(kind, payload).map(|bytes| Self(bytes.into()))
+    }
+
+    fn parts(&self) -> (OpCode, &[u8]) {
+        // As `encode_frame` wrote it (RFC 6455 §5.2): FIN and opcode, then a length of one, three or nine bytes.
+        let header = match self.0[1] {
+            127 => 10,
+            126 => 4,
+            _ => 2,
+        };
+        let opcode = if self.0[0] & 0x0f == 1 { OpCode::Text } else { OpCode::Binary };
+        (opcode, &self.0[header..])
     }
 
     /// The bytes for the wire.

@@ -1,7 +1,9 @@
 //! A push on its way, and what became of it.
 
 use super::{EncodedFrame, Origin, Selector, Target};
+use crate::protocol::DeflateEngine;
 use crate::session::{AppId, SessionId};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -97,6 +99,8 @@ pub struct Push {
     pub options: PushOptions,
     /// Who wants the receipt.
     pub origin: Origin,
+    /// The message compressed, made when the first session asks for it; inside, `None` where that is no shorter.
+    deflated: OnceLock<Option<EncodedFrame>>,
     tally: Tally,
 }
 
@@ -145,7 +149,28 @@ impl Push {
             offline_sessions: zero(),
             found,
         };
-        Self { app, target, frame, deadline_ms, accepted_ns, options, origin, tally }
+        Self {
+            app,
+            target,
+            frame,
+            deadline_ms,
+            accepted_ns,
+            options,
+            origin,
+            deflated: OnceLock::new(),
+            tally,
+        }
+    }
+
+    /// Compresses the message, unless some reactor has done so. Returns whether it is worth it.
+    pub(crate) fn deflate(&self, engine: &DeflateEngine) -> bool {
+        self.deflated.get_or_init(|| self.frame.deflated(engine)).is_some()
+    }
+
+    /// The bytes for the wire: compressed ones only where [`Push::deflate`] made them.
+    pub(crate) fn wire_bytes(&self, deflated: bool) -> &[u8] {
+        let compressed = self.deflated.get().and_then(Option::as_ref).filter(|_| deflated);
+        compressed.unwrap_or(&self.frame).as_bytes()
     }
 
     /// One more reactor has a part in it. Call it before the post, never after.

@@ -38,7 +38,7 @@ pub struct Backend {
     batch: Option<Box<Batch>>,
     /// Nothing is read until a request is done or the outbox has drained.
     paused: bool,
-    /// No more requests: the connection ends with the last answer.
+    /// No more requests: the connection ends with the last answer, and what comes meanwhile is thrown away.
     last: bool,
 }
 
@@ -55,6 +55,9 @@ struct Waiting {
     keep_alive: bool,
     head_only: bool,
 }
+
+/// The answer after which the connection ends.
+const LAST: Waiting = Waiting { keep_alive: false, head_only: false };
 
 /// A whole response.
 #[derive(Debug)]
@@ -82,12 +85,19 @@ enum Step {
     Whole(usize),
     /// It cannot be read on.
     Bad(u16, String),
+    /// A body is to come from somebody who has not shown the key.
+    Unauthorized,
 }
 
 impl Backend {
     /// Whether nothing is being done for it.
     pub fn is_idle(&self) -> bool {
         self.lane.is_empty() && self.batch.is_none()
+    }
+
+    /// Whether nothing is being done for it, and no part of a request has been read.
+    pub fn is_between_requests(&self) -> bool {
+        self.is_idle() && self.reading.is_none() && self.input.is_empty()
     }
 
     /// Whether it is not to be read.
@@ -124,14 +134,21 @@ impl Backend {
         self.barrier.is_none() && self.batch.is_none() && !self.last && self.lane.len() < most
     }
 
-    /// Moves the answers that may leave to `answers`. Returns whether there were any.
-    fn take_answers(&mut self, core: &Core, answers: &mut Vec<u8>) -> bool {
-        let before = answers.len();
+    /// Moves the answers that may leave to `answers`.
+    fn take_answers(&mut self, core: &Core, answers: &mut Vec<u8>) {
         while let Some(answer) = self.lane.take_ready() {
-            core.metrics().http_requests.of(StatusClass::from_status(answer.status)).add(1);
+            // 100 (Continue) has not answered anything yet.
+            if answer.status != 100 {
+                core.metrics().http_requests.of(StatusClass::from_status(answer.status)).add(1);
+            }
             answers.extend_from_slice(&answer.bytes);
         }
-        answers.len() > before
+    }
+
+    /// Tells the client, behind the answers to its earlier requests, to send the body that it holds back.
+    fn say_continue(&mut self) {
+        let sequence = self.lane.open(LAST);
+        self.lane.fill(sequence, |_| Answer { status: 100, bytes: http::CONTINUE.to_vec() });
     }
 
     fn respond(&mut self, waiting: Waiting, response: &Response) {
@@ -154,7 +171,11 @@ impl Backend {
                 Ok(request) => request,
                 Err(error) => return Step::Bad(error.status(), error.to_string()),
             };
+            let key = settings.backend_key.as_deref();
+            let authorized = backend_key::authorized(request.header("authorization"), key);
             match BodyReader::new(request.body(), settings.config.limits.max_body_bytes) {
+                // Nothing is kept for somebody who may not ask.
+                Ok(body) if !body.is_done() && !authorized => return Step::Unauthorized,
                 Ok(body) => self.reading = Some(Reading { head_length, body }),
                 Err(error) => return Step::Bad(error.status(), error.to_string()),
             }
@@ -208,14 +229,17 @@ enum Handled {
 impl Gateway {
     /// Bytes from an HTTP connection.
     pub fn backend_input(&mut self, core: &mut Core, slot: u32, input: &[u8]) {
-        if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage) {
+        if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage)
+            && !backend.last
+        {
             backend.input.extend_from_slice(input);
+            self.run_backend(core, slot);
         }
-        self.run_backend(core, slot);
     }
 
     /// The peer has ended its side: the answers that are due still go out.
     pub fn backend_ended(&mut self, core: &mut Core, slot: u32) {
+        // While a whole request waits nothing is read, and so no end is seen: what is left now is none.
         if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage) {
             backend.take_no_more();
         }
@@ -242,23 +266,20 @@ impl Gateway {
         let mut input = std::mem::take(&mut backend.input);
         let mut start = 0;
         let mut answers = Vec::new();
-        let mut stopped = Stopped::Blocked;
-        while stopped == Stopped::Blocked {
-            self.run_batch(core, id, &mut backend);
-            if !behind {
-                stopped = self.run_requests(core, id, &mut backend, &mut input, &mut start);
-            }
-            // The answers that leave make room for further requests.
-            if !backend.take_answers(core, &mut answers) {
-                break;
-            }
-        }
+        self.run_batch(core, id, &mut backend);
+        let stopped = match behind {
+            true => Stopped::Blocked,
+            false => self.run_requests(core, id, &mut backend, &mut input, &mut start, &mut answers),
+        };
+        backend.take_answers(core, &mut answers);
         input.drain(..start);
-        backend.input = input;
+        if !backend.last {
+            backend.input = input;
+        }
         core.append(slot, answers);
         match stopped {
             Stopped::Upgraded(app) => become_link(core, slot, *backend, app),
-            Stopped::Blocked | Stopped::NeedsMore => put_back(core, slot, backend, behind),
+            Stopped::Blocked | Stopped::NeedsMore => put_back(core, slot, backend, stopped),
         }
         if matches!(stopped, Stopped::Upgraded(_)) {
             self.run_link(core, slot);
@@ -273,24 +294,30 @@ impl Gateway {
         backend: &mut Backend,
         input: &mut Vec<u8>,
         start: &mut usize,
+        answers: &mut Vec<u8>,
     ) -> Stopped {
         let most = core.shared.settings.config.limits.max_pipelined;
+        let room = core.shared.settings.outbox.bytes;
         while *start < input.len() {
-            if !backend.may_go_on(most) {
+            // The answers that leave make room for further requests, but not for answers without end.
+            backend.take_answers(core, answers);
+            if answers.len() > room || !backend.may_go_on(most) {
                 return Stopped::Blocked;
             }
             match backend.step(input, *start, core) {
                 Step::More(waits) => {
                     if waits {
-                        core.append(id.slot(), http::CONTINUE.to_vec());
+                        backend.say_continue();
                     }
                     return Stopped::NeedsMore;
                 }
                 Step::Bad(status, message) => {
                     debug!("backend connection {id}: {status}, {message}");
-                    let waiting = Waiting { keep_alive: false, head_only: false };
-                    backend.respond(waiting, &error_response(status, &message));
-                    *start = input.len();
+                    backend.respond(LAST, &error_response(status, &message));
+                }
+                Step::Unauthorized => {
+                    debug!("backend connection {id}: no key or a wrong one");
+                    backend.respond(LAST, &unauthorized());
                 }
                 Step::Whole(head_length) => {
                     let body = std::mem::take(&mut backend.body);
@@ -374,9 +401,10 @@ impl Gateway {
         Handled::Taken
     }
 
-    /// Works off a batch as far as it may go.
+    /// Works off a batch as far as it may go in one turn.
     fn run_batch(&mut self, core: &mut Core, id: SessionId, backend: &mut Backend) {
         let most = core.shared.settings.config.limits.max_pipelined;
+        let mut lines = core.shared.settings.config.limits.turn_envelopes;
         loop {
             let Some(batch) = &mut backend.batch else { return };
             while let Some(result) = batch.lane.take_ready() {
@@ -385,6 +413,11 @@ impl Gateway {
             if batch.at_end || backend.barrier.is_some() || batch.lane.len() >= most {
                 break;
             }
+            if lines == 0 {
+                core.read_later(id.slot());
+                return;
+            }
+            lines -= 1;
             match batch.cursor.next(&batch.body, &core.shared.apps, &core.shared.settings.command_limits) {
                 None => batch.at_end = true,
                 Some(Err(refused)) => {
@@ -410,10 +443,10 @@ impl Gateway {
     }
 }
 
-fn put_back(core: &mut Core, slot: u32, mut backend: Box<Backend>, behind: bool) {
+fn put_back(core: &mut Core, slot: u32, mut backend: Box<Backend>, stopped: Stopped) {
     let most = core.shared.settings.config.limits.max_pipelined;
     let was_paused = backend.paused;
-    backend.paused = !backend.last && (behind || !backend.may_go_on(most));
+    backend.paused = !backend.last && (stopped == Stopped::Blocked || !backend.may_go_on(most));
     let resumed = was_paused && !backend.paused;
     let over = backend.last && backend.is_idle();
     if let Some(connection) = core.connection(slot) {

@@ -9,8 +9,8 @@ use crate::connection::{Player, Stage};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::http::{HeadScanner, Request, Response};
 use crate::metrics::RefusalReason;
-use crate::protocol::WebSocket;
 use crate::protocol::handshake::{Upgrade, UpgradeError, check_upgrade, write_accept};
+use crate::protocol::{DeflateParameters, WebSocket};
 use crate::reactor::Core;
 use crate::session::SessionId;
 use log::debug;
@@ -98,6 +98,7 @@ fn code_for(status: u16, reason: RefusalReason) -> ErrorCode {
 struct Admitted {
     route: ClientRoute,
     raw: bool,
+    deflate: Option<DeflateParameters>,
 }
 
 impl Gateway {
@@ -144,7 +145,10 @@ impl Gateway {
     /// The 101 waits in `core.control`: opens what was asked for, and writes both answers.
     fn open(&mut self, core: &mut Core, slot: u32, admitted: Admitted) {
         let (Some(id), now) = (core.connections.id_of(slot), core.now) else { return };
-        let websocket = WebSocket::server(Arc::clone(&core.shared.settings.player_limits));
+        let mut websocket = WebSocket::server(Arc::clone(&core.shared.settings.player_limits));
+        if let (Some(agreed), Some(engine)) = (admitted.deflate, &core.deflate) {
+            websocket = websocket.with_deflate(agreed, Arc::clone(engine));
+        }
         let since_unix_ms = core.shared.clock.unix_ms(now);
         core.answering = Some(slot);
         let Some(connection) = core.connection(slot) else { return };
@@ -159,6 +163,8 @@ impl Gateway {
                 if !admitted.raw {
                     welcome(core, id);
                 }
+                // Whatever the app does, even an urgent push, comes behind the answer to the upgrade and the welcome.
+                core.write_answers(slot);
                 self.opened(core, id, identity.app);
             }
         }
@@ -188,8 +194,10 @@ fn admit(core: &mut Core, head: &[u8]) -> Result<Admitted, Refused> {
         return Err(Refused::new(503, RefusalReason::Full, message));
     }
     let raw = upgrade.subprotocols.contains(&RAW);
-    write_accept(upgrade.key, raw.then_some(RAW), None, &mut core.control);
-    Ok(Admitted { route, raw })
+    let deflate = settings.deflate.as_ref().and_then(|config| config.accept(&upgrade.extensions));
+    let extension = deflate.map(|agreed| agreed.to_string());
+    write_accept(upgrade.key, raw.then_some(RAW), extension.as_deref(), &mut core.control);
+    Ok(Admitted { route, raw, deflate })
 }
 
 fn draining() -> Refused {

@@ -191,12 +191,17 @@ impl Gateway {
 
     /// The server stops: a backend gets the answers that are due, a link a Close frame.
     pub fn stop_backend(&mut self, core: &mut Core, slot: u32) {
-        match core.connection(slot).map(|connection| &mut connection.stage) {
-            Some(Stage::Backend(backend)) => {
+        let Some(connection) = core.connection(slot) else { return };
+        let drained = connection.is_drained();
+        match &mut connection.stage {
+            // Nothing is on its way that waiting for the peer's end would save, and a pool of keep-alive connections
+            // looks at one only when it needs it.
+            Stage::Backend(backend) if drained && backend.is_between_requests() => core.doom(slot),
+            Stage::Backend(backend) => {
                 backend.take_no_more();
                 self.run_backend(core, slot);
             }
-            Some(Stage::Link(_)) => {
+            Stage::Link(_) => {
                 core.close(slot, crate::protocol::CloseCode::GOING_AWAY, "server going away");
             }
             _ => {}

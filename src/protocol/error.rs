@@ -42,6 +42,8 @@ pub enum ProtocolError {
     TooManyFragments,
     /// Text, or a close reason, that is not UTF-8, §8.1.
     InvalidUtf8,
+    /// A compressed message that cannot be inflated, RFC 7692 §7.2.2.
+    InvalidDeflate,
     /// A Close frame with a payload of one byte, §5.5.1.
     TruncatedCloseCode,
     /// A Close frame with a code that may not be on the wire, §7.4.
@@ -52,7 +54,7 @@ impl ProtocolError {
     /// The code that the Close frame to the peer carries, RFC 6455 §7.4.1.
     pub const fn close_code(&self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 => CloseCode::INVALID_DATA,
+            Self::InvalidUtf8 | Self::InvalidDeflate => CloseCode::INVALID_DATA,
             Self::FrameTooBig | Self::MessageTooBig => CloseCode::TOO_BIG,
             // Not too big, but more work than the endpoint is willing to do.
             Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
@@ -84,6 +86,7 @@ impl fmt::Display for ProtocolError {
             Self::MessageTooBig => "the message is beyond the limit",
             Self::TooManyFragments => "the message has too many fragments",
             Self::InvalidUtf8 => "the text is not UTF-8",
+            Self::InvalidDeflate => "the compressed message cannot be inflated",
             Self::TruncatedCloseCode => "a close code has two bytes",
             Self::ForbiddenCloseCode(code) => return write!(f, "close code {code} must not be sent"),
         };

@@ -11,7 +11,7 @@
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest payload of one data frame, in bytes; a longer one is refused with 1009 when its header is read.
+    /// The longest payload of one data frame, in bytes, an eighth more if it is compressed; a longer one is refused with 1009 when its header is read.
     pub max_frame_bytes: usize,
     /// The longest message, in bytes, all its fragments together and inflated; a longer one is refused with 1009.
     pub max_message_bytes: usize,

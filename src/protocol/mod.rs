@@ -17,6 +17,11 @@
 pub mod handshake;
 
 mod close;
+#[cfg(feature = "deflate")]
+mod deflate;
+#[cfg(not(feature = "deflate"))]
+#[path = "deflate/absent.rs"]
+mod deflate;
 mod error;
 mod event;
 mod frame;
@@ -29,6 +34,8 @@ mod utf8;
 mod websocket;
 
 pub use close::{CloseCode, CloseFrame};
+#[cfg(feature = "deflate")]
+pub use deflate::{DeflateConfig, DeflateEngine, DeflateParameters, DeflateRefused};
 pub use error::{ProtocolError, SendError};
 pub use event::{Ending, Event};
 pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, OpCode, Role, encode_frame};

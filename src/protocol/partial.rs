@@ -5,6 +5,9 @@ use super::frame::{FrameHeader, MAX_HEADER, OpCode, Role};
 use super::utf8::TextAssembly;
 use super::{Event, Input, ProtocolError};
 
+/// A message's buffer is at most so many times what has come of it: what a peer only announces costs no memory.
+const GROWTH: usize = 4;
+
 /// Everything begun and not complete; dropped as soon as nothing is.
 #[derive(Debug, Default)]
 pub(super) struct Partial {
@@ -73,6 +76,8 @@ pub(super) struct Frame {
     pub(super) opcode: OpCode,
     /// As it applies to the next byte of the payload.
     pub(super) key: Option<[u8; 4]>,
+    /// RSV1 on the first frame of a message: it is compressed, RFC 7692 §6.1.
+    pub(super) is_compressed: bool,
     /// Bytes of the payload that are still to come.
     pub(super) remaining: usize,
 }
@@ -83,6 +88,8 @@ pub(super) struct Message {
     body: Body,
     /// Frames so far.
     pub(super) fragments: u32,
+    /// What the body becomes when it is inflated; until then it is binary.
+    pub(super) compressed: Option<OpCode>,
 }
 
 #[derive(Debug)]
@@ -97,7 +104,12 @@ impl Message {
             OpCode::Text => Body::Text(TextAssembly::default()),
             _ => Body::Binary(Vec::new()),
         };
-        Self { body, fragments: 1 }
+        Self { body, fragments: 1, compressed: None }
+    }
+
+    /// A message that is kept as it comes, to be inflated when it is whole.
+    pub(super) fn new_compressed(opcode: OpCode) -> Self {
+        Self { body: Body::Binary(Vec::new()), fragments: 1, compressed: Some(opcode) }
     }
 
     /// Bytes so far.
@@ -105,6 +117,14 @@ impl Message {
         match &self.body {
             Body::Text(text) => text.len(),
             Body::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    /// The payload, of a binary or compressed message.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        match self.body {
+            Body::Text(_) => Vec::new(),
+            Body::Binary(bytes) => bytes,
         }
     }
 
@@ -121,8 +141,8 @@ impl Message {
     /// of the last frame.
     pub(super) fn push(&mut self, piece: &[u8], remaining: usize, fin: bool) -> Result<(), ProtocolError> {
         if fin && self.capacity() < self.len() + piece.len() {
-            let doubled = self.len().max(piece.len());
-            let additional = doubled.min(piece.len() + remaining);
+            let came = self.len() + piece.len();
+            let additional = (came * GROWTH - self.len()).min(piece.len() + remaining);
             match &mut self.body {
                 Body::Text(text) => text.reserve_exact(additional),
                 Body::Binary(bytes) => bytes.reserve_exact(additional),
@@ -155,7 +175,7 @@ mod tests {
             let announced = 1 << 40;
             for came in (1000..100_000).step_by(1000) {
                 message.push(&[b'x'; 1000], announced - came, true).unwrap();
-                assert!(message.capacity() <= 2 * came);
+                assert!(message.capacity() <= GROWTH * came);
             }
         }
     }

@@ -26,7 +26,7 @@ impl WebSocket {
     }
 
     /// Appends a fragment of a text message to `out`; `fin` ends the message. The first fragment begins it,
-    /// RFC 6455 §5.4.
+    /// RFC 6455 §5.4. Fragments are not compressed.
     ///
     /// # Errors
     /// [`SendError::Closed`]; [`SendError::UnfinishedMessage`] when a binary message is under way.
@@ -112,7 +112,11 @@ impl WebSocket {
         } else if place == Place::NotLast && self.sending.is_none() {
             self.sending = Some(opcode);
         }
-        self.write_frame(place != Place::NotLast, opcode, payload, out);
+        let deflate = self.deflate.as_mut().filter(|_| place == Place::Only);
+        match deflate.and_then(|deflate| deflate.deflate(payload)) {
+            Some(compressed) => self.write_header_and_payload(true, true, opcode, &compressed, out),
+            None => self.write_frame(place != Place::NotLast, opcode, payload, out),
+        }
         Ok(())
     }
 
@@ -128,8 +132,19 @@ impl WebSocket {
     }
 
     pub(super) fn write_frame(&mut self, fin: bool, opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
+        self.write_header_and_payload(fin, false, opcode, payload, out);
+    }
+
+    fn write_header_and_payload(
+        &mut self,
+        fin: bool,
+        rsv1: bool,
+        opcode: OpCode,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) {
         let mask = self.mask_keys.as_mut().map(|keys| keys.0());
-        let header = FrameHeader { fin, rsv1: false, opcode, payload_length: payload.len() as u64, mask };
+        let header = FrameHeader { fin, rsv1, opcode, payload_length: payload.len() as u64, mask };
         out.reserve(header.encoded_length() + payload.len());
         header.encode(out);
         let start = out.len();

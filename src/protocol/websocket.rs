@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::frame::{FrameHeader, OpCode, Role};
-use super::mask::apply_mask;
+use super::deflate::Deflate;
+use super::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, OpCode, Role};
+use super::mask::{advance, apply_mask};
 use super::partial::{Frame, Message, Partial};
 use super::send::MaskKeys;
 use super::utf8;
 use super::{CloseFrame, Ending, Event, Input, Limits, ProtocolError};
+#[cfg(feature = "deflate")]
+use super::{DeflateEngine, DeflateParameters};
 
 /// One end of a WebSocket connection after the upgrade: bytes in, events out, bytes out.
 ///
@@ -39,6 +42,8 @@ pub struct WebSocket {
     partial: Option<Box<Partial>>,
     /// Where the masks come from: a client has it, a server does not.
     pub(super) mask_keys: Option<Box<MaskKeys>>,
+    /// Where permessage-deflate was agreed on.
+    pub(super) deflate: Option<Box<Deflate>>,
     pub(super) state: State,
     /// The type of the message that is being sent in fragments.
     pub(super) sending: Option<OpCode>,
@@ -62,14 +67,29 @@ pub(super) enum State {
 impl WebSocket {
     /// The server's end.
     pub fn server(limits: Arc<Limits>) -> Self {
-        Self { limits, partial: None, mask_keys: None, state: State::Open, sending: None }
+        Self { limits, partial: None, mask_keys: None, deflate: None, state: State::Open, sending: None }
     }
 
     /// The client's end. `mask_keys` gives a fresh key for each frame that is sent; it must be unpredictable to whoever
     /// chooses the payloads, RFC 6455 §5.3 and §10.3.
     pub fn client(limits: Arc<Limits>, mask_keys: Box<dyn FnMut() -> [u8; 4] + Send>) -> Self {
         let mask_keys = Some(Box::new(MaskKeys(mask_keys)));
-        Self { limits, partial: None, mask_keys, state: State::Open, sending: None }
+        Self { limits, partial: None, mask_keys, deflate: None, state: State::Open, sending: None }
+    }
+
+    /// The same with permessage-deflate, which the handshake agreed on.
+    #[cfg(feature = "deflate")]
+    pub fn with_deflate(mut self, agreed: DeflateParameters, engine: Arc<DeflateEngine>) -> Self {
+        self.deflate = Some(Box::new(Deflate::new(agreed, engine, self.role())));
+        self
+    }
+
+    /// Whether a frame of the [`DeflateEngine::encode_frame`] that this end was made with may be sent to its peer:
+    /// permessage-deflate was agreed on, without context takeover, with a window as large. What holds for
+    /// [`WebSocket::can_send`] holds too.
+    #[cfg(feature = "deflate")]
+    pub fn takes_shared_deflate(&self) -> bool {
+        self.deflate.as_ref().is_some_and(|deflate| deflate.takes_shared_frames())
     }
 
     /// Which end this is.
@@ -121,11 +141,10 @@ impl WebSocket {
         input: &mut Input<'b>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        if !self.can_receive() {
-            input.discard();
-            return Ok(None);
-        }
-        let received = self.receive_frames(input, out);
+        let received = match self.take_small_message(input) {
+            Some((opcode, payload)) => whole_message(opcode, payload).map(Some),
+            None => self.receive_frames(input, out),
+        };
         if let Err(error) = &received {
             input.discard();
             self.fail(error, out);
@@ -143,24 +162,65 @@ impl WebSocket {
         Ending::Abnormal
     }
 
+    /// A small plain message in one frame, whole in the input, unmasked: nearly all that comes. What is not exactly
+    /// that is left where it is, to be judged by [`receive_frames`](Self::receive_frames).
+    #[inline]
+    fn take_small_message<'b>(&mut self, input: &mut Input<'b>) -> Option<(OpCode, &'b mut [u8])> {
+        const FIN: u8 = 0x80;
+        const MASKED: u8 = 0x80;
+        let [first, second, ..] = *input.as_slice() else { return None };
+        let opcode = match first ^ FIN {
+            0x1 => OpCode::Text,
+            0x2 => OpCode::Binary,
+            _ => return None,
+        };
+        let (mask_bit, header) = match self.role() {
+            Role::Server => (MASKED, 6),
+            Role::Client => (0, 2),
+        };
+        let length = usize::from(second ^ mask_bit);
+        if length > MAX_CONTROL_PAYLOAD
+            || input.remaining() < header + length
+            || length > self.limits.max_frame_bytes.min(self.limits.max_message_bytes)
+            || self.partial.is_some()
+            || !self.can_receive()
+        {
+            return None;
+        }
+        let (header, payload) = input.take(header + length).split_at_mut(header);
+        if let [_, _, key @ ..] = header
+            && let Some(key) = key.first_chunk()
+        {
+            apply_mask(payload, *key, 0);
+        }
+        Some((opcode, payload))
+    }
+
     fn receive_frames<'b>(
         &mut self,
         input: &mut Input<'b>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
+        if !self.can_receive() {
+            input.discard();
+            return Ok(None);
+        }
         while let Some(mut frame) = self.next_frame(input)? {
             let is_new = !self.is_within_frame();
             let payload = input.take(frame.remaining);
             frame.remaining -= payload.len();
             if let Some(key) = &mut frame.key {
                 apply_mask(payload, *key, 0);
-                key.rotate_left(payload.len() % 4);
+                *key = advance(*key, payload.len());
             }
             let is_complete = frame.remaining == 0;
             let event = if is_new && is_complete && frame.opcode.is_control() {
                 Some(self.control(frame.opcode, Cow::Borrowed(payload), out)?)
             } else if is_new && is_complete && frame.fin && frame.opcode != OpCode::Continuation {
-                Some(whole_message(frame.opcode, payload)?)
+                Some(match frame.is_compressed {
+                    false => whole_message(frame.opcode, payload)?,
+                    true => self.inflate(frame.opcode, payload)?,
+                })
             } else {
                 self.keep(frame, payload, out)?
             };
@@ -212,13 +272,14 @@ impl WebSocket {
     #[inline]
     fn begin(&mut self, header: FrameHeader) -> Result<Frame, ProtocolError> {
         let FrameHeader { fin, rsv1, opcode, payload_length, mask } = header;
-        // §5.2: no extension was negotiated that gives RSV1 a meaning.
-        if rsv1 {
+        // §5.2, RFC 7692 §6.1: RSV1 means compressed, where that was agreed on, on the first frame of a message.
+        let may_be_compressed = self.deflate.is_some() && matches!(opcode, OpCode::Text | OpCode::Binary);
+        if rsv1 && !may_be_compressed {
             return Err(ProtocolError::ReservedBits);
         }
         if !opcode.is_control() {
             let message = self.partial.as_mut().and_then(|partial| partial.message.as_mut());
-            let so_far = match (opcode, message) {
+            let (so_far, is_compressed) = match (opcode, message) {
                 // §5.4: fragments of one message are not mixed with another's.
                 (OpCode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation),
                 (OpCode::Continuation, Some(message)) => {
@@ -226,21 +287,25 @@ impl WebSocket {
                     if message.fragments > self.limits.max_fragments.max(1) {
                         return Err(ProtocolError::TooManyFragments);
                     }
-                    message.len()
+                    (message.len(), message.compressed.is_some())
                 }
                 (_, Some(_)) => return Err(ProtocolError::InterruptedMessage),
-                (_, None) => 0,
+                (_, None) => (0, rsv1),
             };
-            if payload_length > self.limits.max_frame_bytes as u64 {
+            let on_wire = |limit: usize| match is_compressed {
+                false => limit as u64,
+                true => compressed_limit(limit),
+            };
+            if payload_length > on_wire(self.limits.max_frame_bytes) {
                 return Err(ProtocolError::FrameTooBig);
             }
-            if payload_length.saturating_add(so_far as u64) > self.limits.max_message_bytes as u64 {
+            if payload_length.saturating_add(so_far as u64) > on_wire(self.limits.max_message_bytes) {
                 return Err(ProtocolError::MessageTooBig);
             }
         }
         // The limits are of type usize, a control frame has at most 125 bytes.
         let remaining = usize::try_from(payload_length).map_err(|_| ProtocolError::FrameTooBig)?;
-        Ok(Frame { fin, opcode, key: mask, remaining })
+        Ok(Frame { fin, opcode, key: mask, is_compressed: rsv1, remaining })
     }
 
     /// Takes a piece of a frame that is not whole in the input, or is not a whole message.
@@ -263,14 +328,31 @@ impl WebSocket {
             self.drop_empty_partial();
             return self.control(frame.opcode, Cow::Owned(payload), out).map(Some);
         }
-        let message = partial.message.get_or_insert_with(|| Message::new(frame.opcode));
+        let message = partial.message.get_or_insert_with(|| match frame.is_compressed {
+            false => Message::new(frame.opcode),
+            true => Message::new_compressed(frame.opcode),
+        });
         message.push(piece, frame.remaining, frame.fin)?;
         if !(is_complete && frame.fin) {
             return Ok(None);
         }
         let message = partial.message.take();
         self.drop_empty_partial();
-        message.map(Message::finish).transpose()
+        message
+            .map(|message| match message.compressed {
+                None => message.finish(),
+                Some(opcode) => self.inflate(opcode, &message.into_bytes()),
+            })
+            .transpose()
+    }
+
+    /// A message whose compressed payload has come, RFC 7692 §6.2.
+    fn inflate(&mut self, opcode: OpCode, payload: &[u8]) -> Result<Event<'static>, ProtocolError> {
+        let mut message = Message::new(opcode);
+        if let Some(deflate) = &mut self.deflate {
+            deflate.inflate(payload, &mut message, &self.limits)?;
+        }
+        message.finish()
     }
 
     /// Obeys a whole control frame, RFC 6455 §5.5.
@@ -323,6 +405,13 @@ impl WebSocket {
             self.partial = None;
         }
     }
+}
+
+/// What a limit on a message leaves to its compressed form, in bytes: the quickest compressors spend up to nine bits on
+/// a byte.
+fn compressed_limit(limit: usize) -> u64 {
+    let limit = limit as u64;
+    limit.saturating_add(limit / 8 + 64)
 }
 
 /// A message that came in one frame, whole in the input.

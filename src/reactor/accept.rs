@@ -4,6 +4,7 @@
 use super::{Envelope, Port, Reactor};
 use crate::connection::{Connection, Stage};
 use crate::gateway::Head;
+use crate::metrics::RefusalReason;
 use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -13,49 +14,63 @@ use std::sync::atomic::Ordering;
 /// How long accepting pauses when the process or the machine is out of descriptors or memory.
 const PAUSE_MS: u64 = 100;
 
-/// The two listeners, and what keeps them from being read.
+/// How long a warning about that stands for all that follow.
+const QUIET_MS: u64 = 10_000;
+
+/// The two listeners.
 pub struct Acceptor {
-    client: TcpListener,
-    backend: TcpListener,
-    /// Set while accepting pauses; with edge triggering nobody else would remind us.
+    client: Listening,
+    backend: Listening,
+    /// No further warning before this time: a pause that lasts is one event, not ten a second.
+    quiet_until_ms: u64,
+}
+
+/// A listener, and what keeps it from being read.
+struct Listening {
+    listener: TcpListener,
+    /// Set while it may hold connections that no event will report: the edge has been used up.
     resume_at_ms: Option<u64>,
 }
 
 impl Acceptor {
     /// Listeners that are bound and non-blocking.
     pub fn new(client: TcpListener, backend: TcpListener) -> Self {
-        Self { client, backend, resume_at_ms: None }
+        let listening = |listener| Listening { listener, resume_at_ms: None };
+        Self { client: listening(client), backend: listening(backend), quiet_until_ms: 0 }
     }
 
-    /// When a pause is over.
+    /// When the first pause is over.
     pub fn resume_at_ms(&self) -> Option<u64> {
-        self.resume_at_ms
+        [self.client.resume_at_ms, self.backend.resume_at_ms].into_iter().flatten().min()
     }
 
     pub(super) fn register(&mut self, registry: &Registry, client: Token, backend: Token) -> io::Result<()> {
-        registry.register(&mut self.client, client, Interest::READABLE)?;
-        registry.register(&mut self.backend, backend, Interest::READABLE)
+        registry.register(&mut self.client.listener, client, Interest::READABLE)?;
+        registry.register(&mut self.backend.listener, backend, Interest::READABLE)
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) {
         // They are closed right after, which does the same.
-        let _ = registry.deregister(&mut self.client);
-        let _ = registry.deregister(&mut self.backend);
+        let _ = registry.deregister(&mut self.client.listener);
+        let _ = registry.deregister(&mut self.backend.listener);
+    }
+
+    fn of(&mut self, port: Port) -> &mut Listening {
+        match port {
+            Port::Client => &mut self.client,
+            Port::Backend => &mut self.backend,
+        }
     }
 }
 
 impl Reactor {
     /// Accepts what waits on `port`, up to the bound of a turn.
     pub(super) fn accept(&mut self, port: Port) {
-        let Some(acceptor) = &mut self.acceptor else { return };
-        acceptor.resume_at_ms = None;
         for _ in 0..self.core.shared.settings.config.limits.turn_accepts {
-            let Some(acceptor) = &self.acceptor else { return };
-            let listener = match port {
-                Port::Client => &acceptor.client,
-                Port::Backend => &acceptor.backend,
-            };
-            match listener.accept() {
+            let Some(acceptor) = &mut self.acceptor else { return };
+            let listening = acceptor.of(port);
+            listening.resume_at_ms = None;
+            match listening.listener.accept() {
                 Ok((stream, _)) => self.hand_over(stream, port),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // The peer was gone before we came, or a signal came: the next one is not concerned.
@@ -66,25 +81,40 @@ impl Reactor {
                             | io::ErrorKind::ConnectionReset
                             | io::ErrorKind::Interrupted
                     ) => {}
-                Err(error) => return self.pause(&error),
+                Err(error) => return self.pause(port, &error),
             }
         }
         // More may wait, and the edge has been used up.
-        self.pause_for(0);
+        self.pause_for(port, 0);
     }
 
-    fn pause(&mut self, error: &io::Error) {
+    /// Accepts again on the ports whose pause is over.
+    pub(super) fn resume_accepting(&mut self) {
+        for port in [Port::Client, Port::Backend] {
+            let resume_at_ms = self.acceptor.as_mut().and_then(|acceptor| acceptor.of(port).resume_at_ms);
+            if resume_at_ms.is_some_and(|at_ms| at_ms <= self.core.now.ms) {
+                self.accept(port);
+            }
+        }
+    }
+
+    fn pause(&mut self, port: Port, error: &io::Error) {
         self.core.metrics().accept_errors.add(1);
-        warn!(
-            "accepting pauses for {PAUSE_MS} ms: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions"
-        );
-        self.pause_for(PAUSE_MS);
+        self.pause_for(port, PAUSE_MS);
+        let now_ms = self.core.now.ms;
+        if let Some(acceptor) = self.acceptor.as_mut().filter(|acceptor| acceptor.quiet_until_ms <= now_ms) {
+            acceptor.quiet_until_ms = now_ms + QUIET_MS;
+            warn!(
+                "accepting pauses: {error}; raise the limit of open files (ulimit -n) or lower limits.max_sessions. \
+                 Open sessions go on"
+            );
+        }
     }
 
-    fn pause_for(&mut self, ms: u64) {
+    fn pause_for(&mut self, port: Port, ms: u64) {
         let now_ms = self.core.now.ms;
         if let Some(acceptor) = &mut self.acceptor {
-            acceptor.resume_at_ms = Some(now_ms + ms);
+            acceptor.of(port).resume_at_ms = Some(now_ms + ms);
         }
     }
 
@@ -93,6 +123,7 @@ impl Reactor {
         if port == Port::Backend && shared.backends() >= shared.settings.config.limits.max_backend_connections
         {
             debug!("a backend connection was closed: limits.max_backend_connections are open");
+            self.core.metrics().refused.of(RefusalReason::Full).add(1);
             return;
         }
         let load = |reactor: &usize| {
@@ -139,13 +170,14 @@ impl Reactor {
             warn!("a connection was closed: reactor {} has no slot left", self.core.index);
             return;
         };
+        // Counted from here to its release, whatever becomes of it in between.
+        if port == Port::Backend {
+            self.core.metrics().backend_connections.add(1);
+        }
         if let Some(error) = failure {
             warn!("a connection was closed: it could not be polled: {error}");
             self.core.doom(id.slot());
             return;
-        }
-        if port == Port::Backend {
-            self.core.metrics().backend_connections.add(1);
         }
         self.core.arm(id.slot());
         // What came before the registration is reported by its first event.

@@ -8,6 +8,7 @@ use crate::connection::{Connection, Due, Moment, Outbox, Settlements};
 use crate::hub::Hub;
 use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
+use crate::protocol::DeflateEngine;
 use crate::session::{AppId, GenerationalSlab, Name, SessionId};
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub struct Core {
     pub connections: GenerationalSlab<Connection>,
     /// The names of the sessions among them.
     pub hub: Hub,
+    /// Compresses and inflates for the connections here that agreed on it.
+    pub deflate: Option<Arc<DeflateEngine>>,
     /// The way to the other reactors.
     pub peers: Producer<Envelope>,
     /// Sessions that are over and of which nobody has been told.
@@ -73,6 +76,7 @@ impl Core {
             now: shared.clock.now(),
             connections: GenerationalSlab::new(node, index as u8, first_generation),
             hub: Hub::new(index, Arc::clone(&shared.interest)),
+            deflate: shared.settings.deflate.clone().map(|config| Arc::new(DeflateEngine::new(config))),
             peers,
             ended: Vec::new(),
             answering: None,

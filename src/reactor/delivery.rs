@@ -3,7 +3,7 @@
 
 use super::core::Core;
 use super::envelope::Envelope;
-use crate::connection::{Item, LocalPush};
+use crate::connection::{Item, LocalPush, Stage};
 use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode};
 use crate::metrics::DeliveryOutcome;
 use std::rc::Rc;
@@ -60,7 +60,10 @@ impl Core {
                 local.hold();
             }
             for slot in slots.drain(..) {
-                queued += u32::from(self.offer(slot, Item::Shared(Rc::clone(&local))));
+                let local = Rc::clone(&local);
+                let item =
+                    if self.deflates(slot, push) { Item::Deflated(local) } else { Item::Shared(local) };
+                queued += u32::from(self.offer(slot, item));
             }
             push.count_delivery(matched, queued);
             push.count_fate(Fate::Dropped, matched - queued);
@@ -72,6 +75,16 @@ impl Core {
         }
         self.selected = slots;
         self.finish_push_part(push);
+    }
+
+    /// Whether the session in `slot` gets the push compressed: once for all who do, on every reactor.
+    fn deflates(&self, slot: u32, push: &Push) -> bool {
+        let Some(engine) = &self.deflate else { return false };
+        let agreed = self.connections.slot(slot).is_some_and(|connection| match &connection.stage {
+            Stage::Player(player) => player.websocket.takes_shared_deflate(),
+            _ => false,
+        });
+        agreed && push.deflate(engine)
     }
 
     fn finish_push_part(&mut self, push: &Arc<Push>) {

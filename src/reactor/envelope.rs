@@ -32,26 +32,10 @@ pub enum Envelope {
     Event(SessionId, EncodedFrame),
     /// Events for a link here were lost on the way: it must be told by its end.
     EventsLost(SessionId),
-    /// Close the players' sessions: the server stops.
-    Stop(Arc<Stopping>),
+    /// Look at [`Shared::draining`](super::Shared::draining): the server stops.
+    Stop,
     /// Every reactor has closed its players' sessions: close everything else.
     StopBackends,
-}
-
-/// The reactors that still have players' sessions to close; the last one says so to all.
-#[derive(Debug)]
-pub struct Stopping(std::sync::atomic::AtomicUsize);
-
-impl Stopping {
-    /// So many reactors have to close their sessions.
-    pub fn new(reactors: usize) -> Self {
-        Self(reactors.into())
-    }
-
-    /// One has done so; `true` for the last.
-    pub fn done(&self) -> bool {
-        self.0.fetch_sub(1, std::sync::atomic::Ordering::AcqRel) == 1
-    }
 }
 
 impl Weigh for Envelope {

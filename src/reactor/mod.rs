@@ -8,12 +8,13 @@ mod delivery;
 mod envelope;
 mod read;
 mod shared;
+mod spin;
 pub mod wheel;
 mod writing;
 
 pub use self::core::{Core, Ended};
 pub use accept::Acceptor;
-pub use envelope::{Envelope, Port, Stopping};
+pub use envelope::{Envelope, Port};
 pub use shared::{Clock, Outside, Settings, Shared};
 
 use crate::connection::{Connection, Due, Moment, Phase, Stage};
@@ -22,8 +23,8 @@ use crate::mailbox::Receiver;
 use crate::protocol::CloseCode;
 use crate::session::{SessionId, close_codes};
 use mio::{Events, Poll, Token};
+use spin::Spin;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ pub struct Reactor {
     /// Every connection of this reactor is read into it, parsed and unmasked in place.
     buffer: Box<[u8]>,
     due: Vec<(u32, Due)>,
+    spin: Spin,
+    /// When the last turn ended: nothing has been waited for since.
+    ended: Moment,
     stop: Stop,
 }
 
@@ -81,6 +85,8 @@ impl Reactor {
         gateway: Gateway,
         acceptor: Option<Acceptor>,
     ) -> Self {
+        let ended = core.now;
+        let spin = Spin::new(core.shared.settings.spin_ns);
         let buffer = vec![0; core.shared.settings.config.limits.read_buffer_bytes].into();
         Self {
             poll,
@@ -91,6 +97,8 @@ impl Reactor {
             acceptor,
             buffer,
             due: Vec::new(),
+            spin,
+            ended,
             stop: Stop::No,
         }
     }
@@ -128,7 +136,10 @@ impl Reactor {
         }
         self.events = events;
         self.read_unread();
-        self.drain(report);
+        self.drain();
+        if self.stop == Stop::No && self.core.shared.draining.load(Ordering::Acquire) {
+            self.stop_sessions(report);
+        }
         self.time();
         self.tell_ended();
         // What has been posted goes out before this reactor's own sockets are written: the others can work meanwhile.
@@ -145,15 +156,58 @@ impl Reactor {
 
     fn wait(&mut self) -> io::Result<()> {
         let timeout = self.timeout();
-        let timeout = match timeout {
-            Some(Duration::ZERO) => timeout,
-            // Whoever posts from here on sees a sleeper and writes the eventfd.
-            _ if self.receiver.sleep() => timeout,
-            _ => Some(Duration::ZERO),
-        };
-        let polled = self.poll.poll(&mut self.events, timeout);
+        if timeout == Some(Duration::ZERO) {
+            return self.poll(timeout);
+        }
+        if self.spin(timeout)? {
+            return Ok(());
+        }
+        // Whoever posts from here on sees a sleeper and writes the eventfd.
+        if !self.receiver.sleep() {
+            self.receiver.awake();
+            return self.poll(Some(Duration::ZERO));
+        }
+        if self.core.shared.settings.spin_ns == 0 {
+            let polled = self.poll(timeout);
+            self.receiver.awake();
+            return polled;
+        }
+        let polled = self.poll(timeout);
         self.receiver.awake();
-        match polled {
+        // From the end of the turn on: that is how long a full look would have lasted.
+        self.spin.slept(self.core.shared.clock.now().ns - self.ended.ns);
+        polled
+    }
+
+    /// Looks for work without sleeping, for as long as that pays. Returns whether there is some; the poll has been asked
+    /// then.
+    fn spin(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        /// Looks at the mailbox, which cost nanoseconds, between two at the poll, which is a system call.
+        const LOOKS: usize = 32;
+        let most_ns = timeout.map_or(u64::MAX, |timeout| timeout.as_nanos() as u64);
+        let budget_ns = self.spin.budget_ns().min(most_ns);
+        if budget_ns == 0 {
+            return Ok(false);
+        }
+        let until_ns = self.core.shared.clock.now().ns + budget_ns;
+        while self.core.shared.clock.now().ns < until_ns {
+            for _ in 0..LOOKS {
+                if !self.receiver.is_empty() {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+            self.poll(Some(Duration::ZERO))?;
+            if !self.events.is_empty() || !self.receiver.is_empty() {
+                self.spin.found();
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
             _ => Ok(()),
         }
@@ -170,8 +224,7 @@ impl Reactor {
             Stop::Draining { by_ms } => Some(by_ms),
         };
         let next_ms = [self.core.next_deadline_ms(), accept, stop].into_iter().flatten().min()?;
-        let now_ms = self.core.shared.clock.now().ms;
-        Some(Duration::from_millis(next_ms.saturating_sub(now_ms)))
+        Some(Duration::from_millis(next_ms.saturating_sub(self.ended.ms)))
     }
 
     fn ready(&mut self, slot: u32, event: &mio::event::Event) {
@@ -195,7 +248,7 @@ impl Reactor {
         }
     }
 
-    fn drain(&mut self, report: &mut StopReport) {
+    fn drain(&mut self) {
         for _ in 0..self.core.shared.settings.config.limits.turn_envelopes {
             let Some(envelope) = self.receiver.pop() else { break };
             match envelope {
@@ -208,7 +261,8 @@ impl Reactor {
                 }
                 Envelope::Event(link, frame) => self.gateway.event(&mut self.core, link, frame),
                 Envelope::EventsLost(link) => self.gateway.events_lost(&mut self.core, link),
-                Envelope::Stop(stopping) => self.stop_sessions(&stopping, report),
+                // It was sent to end the sleep: the turn itself looks at what has been asked for.
+                Envelope::Stop => {}
                 Envelope::StopBackends => self.stop_backends(),
             }
         }
@@ -229,10 +283,7 @@ impl Reactor {
             self.core.arm(slot);
         }
         self.due = due;
-        if self.acceptor.as_ref().and_then(Acceptor::resume_at_ms).is_some_and(|at| at <= self.core.now.ms) {
-            self.accept(Port::Client);
-            self.accept(Port::Backend);
-        }
+        self.resume_accepting();
     }
 
     fn wake_peers(&mut self) {
@@ -291,7 +342,7 @@ impl Reactor {
         self.gateway.released(&mut self.core, id, &connection.stage);
     }
 
-    fn stop_sessions(&mut self, stopping: &Arc<Stopping>, report: &mut StopReport) {
+    fn stop_sessions(&mut self, report: &mut StopReport) {
         let shutdown_ms = self.core.shared.settings.config.timeouts.shutdown.as_millis() as u64;
         self.stop = Stop::Draining { by_ms: self.core.now.ms + shutdown_ms };
         self.core.draining = true;
@@ -313,7 +364,7 @@ impl Reactor {
             }
         }
         self.tell_ended();
-        if stopping.done() {
+        if self.core.shared.reactors_with_sessions.fetch_sub(1, Ordering::AcqRel) == 1 {
             for reactor in 0..self.core.shared.reactors() {
                 self.core.peers.post_always(reactor, Envelope::StopBackends);
             }
@@ -335,7 +386,7 @@ impl Reactor {
     }
 
     fn measure(&mut self, began: Moment) {
-        let ended = self.core.shared.clock.now();
+        self.ended = self.core.shared.clock.now();
         let sizes = self.core.hub.sizes();
         let metrics = self.core.metrics();
         metrics.sessions.set(sizes.sessions as u64);
@@ -346,6 +397,6 @@ impl Reactor {
         metrics.mailbox_bytes.set(self.receiver.bytes() as u64);
         metrics.mailbox_overflow.set(self.core.peers.backlog() as u64);
         metrics.turns.add(1);
-        metrics.turn_time.observe(ended.ns - began.ns);
+        metrics.turn_time.observe(self.ended.ns - began.ns);
     }
 }

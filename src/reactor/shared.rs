@@ -10,7 +10,7 @@ use crate::http::HeadLimits;
 use crate::hub::{Interest, ReactorSet};
 use crate::mailbox::Handle;
 use crate::metrics::Metrics;
-use crate::protocol::Limits;
+use crate::protocol::{DeflateConfig, Limits};
 use crate::session::SessionId;
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
@@ -59,6 +59,8 @@ pub struct Settings {
     pub close_ms: u64,
     /// Milliseconds for an upgrade.
     pub upgrade_ms: u64,
+    /// How long a reactor looks for work before it sleeps, in nanoseconds; 0 is not at all.
+    pub spin_ns: u64,
     /// Bounds of a player's frames and messages.
     pub player_limits: Arc<Limits>,
     /// Bounds of a link's frames and messages.
@@ -67,6 +69,8 @@ pub struct Settings {
     pub head_limits: HeadLimits,
     /// Bounds of what commands say.
     pub command_limits: CommandLimits,
+    /// What is agreed on with clients that offer permessage-deflate; `None` declines.
+    pub deflate: Option<DeflateConfig>,
     /// The key that backend requests must show.
     pub backend_key: Option<Box<str>>,
 }
@@ -91,6 +95,7 @@ impl Settings {
             },
             close_ms: ms(timeouts.close),
             upgrade_ms: ms(timeouts.upgrade),
+            spin_ns: config.spin_us as u64 * 1_000,
             player_limits: Arc::new(Limits {
                 max_frame_bytes: limits.max_frame_bytes,
                 max_message_bytes: limits.max_message_bytes,
@@ -111,6 +116,11 @@ impl Settings {
                 max_selectors: limits.max_selectors,
                 max_batch_lines: limits.max_batch_lines,
             },
+            deflate: config.deflate.enabled.then(|| DeflateConfig {
+                min_bytes: config.deflate.min_bytes,
+                level: config.deflate.level.clamp(1, 9) as u8,
+                ..DeflateConfig::default()
+            }),
             backend_key: config.backend.key.as_ref().map(|key| key.expose().into()),
             config,
         }
@@ -155,8 +165,10 @@ pub struct Shared {
     pub handle: Handle<Envelope>,
     /// What other threads have to count; the next reactor that turns does it for them.
     pub outside: Outside,
-    /// Set when the server stops: no new sessions.
+    /// Set when the server stops: no new sessions. Every reactor looks at it once a turn.
     pub draining: AtomicBool,
+    /// Reactors that have not closed their players' sessions yet; the last one to do so tells all.
+    pub reactors_with_sessions: AtomicUsize,
 }
 
 impl Shared {

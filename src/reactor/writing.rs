@@ -42,7 +42,7 @@ impl Core {
                 break;
             }
         }
-        self.settlements.dropped += u64::from(matches!(item, Item::Shared(_)));
+        self.settlements.dropped += u64::from(matches!(item, Item::Shared(_) | Item::Deflated(_)));
         self.close_slow(slot);
         false
     }

@@ -13,10 +13,8 @@ use crate::gateway::{Apps, Gateway, InvalidApps};
 use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
 use crate::metrics::Metrics;
-use crate::reactor::{
-    Acceptor, Clock, Core, Envelope, Outside, Reactor, Settings, Shared, Stopping, WAKE_TOKEN,
-};
-use log::{error, info};
+use crate::reactor::{Acceptor, Clock, Core, Envelope, Outside, Reactor, Settings, Shared, WAKE_TOKEN};
+use log::{error, info, warn};
 use mio::{Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
@@ -132,12 +130,9 @@ impl Stopper {
         if self.shared.draining.swap(true, Ordering::SeqCst) {
             return;
         }
-        let stopping = Arc::new(Stopping::new(self.shared.reactors()));
         for reactor in 0..self.shared.reactors() {
-            while self.shared.handle.post(reactor, Envelope::Stop(Arc::clone(&stopping))).is_err() {
-                // A full mailbox empties in a turn or two, and the stop must not be lost.
-                thread::yield_now();
-            }
+            // A reactor whose mailbox is full is awake, and looks for itself.
+            let _ = self.shared.handle.post(reactor, Envelope::Stop);
         }
     }
 }
@@ -153,12 +148,16 @@ impl Server {
     ///
     /// # Errors
     /// [`BindError`], each with what to do about it.
-    pub fn bind(config: Config) -> Result<Self, BindError> {
+    pub fn bind(mut config: Config) -> Result<Self, BindError> {
         config.validate().map_err(BindError::Config)?;
         raise_open_files();
         let (client, client_addr) = listen(config.listen)?;
         let (backend, backend_addr) = listen(config.backend.listen)?;
         let reactors = config.reactors.unwrap_or_else(one_a_core).clamp(1, MAX_REACTORS);
+        if config.spin_us > 0 && one_a_core() <= reactors {
+            warn!("spin_us is ignored: {reactors} reactors that spin need {} cores or more", reactors + 1);
+            config.spin_us = 0;
+        }
         let polls: Vec<Poll> =
             (0..reactors).map(|_| Poll::new()).collect::<io::Result<_>>().map_err(BindError::Resources)?;
         let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), WAKE_TOKEN).map(Arc::new));
@@ -180,6 +179,7 @@ impl Server {
             handle: senders.handle(),
             outside: Outside::default(),
             draining: false.into(),
+            reactors_with_sessions: reactors.into(),
             settings: Settings::new(config),
         });
         let parts = polls.into_iter().zip(receivers).enumerate();
@@ -305,6 +305,7 @@ fn run_reactor(
     end.result = Some(reactor.run().map_err(RunError::Poll));
 }
 
+/// The cores that this process may run on.
 fn one_a_core() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }

@@ -18,7 +18,18 @@ pub struct Case {
     pub about: String,
     /// `None`: both.
     pub role: Option<Role>,
+    /// What the handshake agrees on.
+    pub extension: Option<Extension>,
     pub script: Vec<Step>,
+}
+
+/// permessage-deflate as a client offers it and a server has to answer. A client under test is given the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extension {
+    pub offer: &'static str,
+    pub answer: &'static str,
+    /// Whether the endpoint under test must be configured to take contexts over, which by default it does not.
+    pub takeover: bool,
 }
 
 /// The frame as the tester sees it before the mask.
@@ -36,6 +47,8 @@ pub enum Step {
     Chopped(Vec<Frame>, usize),
     /// A part of one frame's payload, `from` to `to`; the header goes before the part from 0.
     Part { frame: Frame, from: usize, to: usize },
+    /// A message that the tester compresses, whole or in fragments of a length.
+    Compressed { opcode: u8, payload: Vec<u8>, fragment: Option<usize> },
     /// A header alone, with the length as it is given, and nothing after it.
     Header { first: u8, length: Length, mask_bit: MaskBit },
     /// What must come back next.
@@ -128,17 +141,23 @@ pub fn failing(code: u16) -> [Step; 2] {
 /// A table in the making: every case of it cites `section` unless it says otherwise.
 pub struct Table {
     section: &'static str,
+    extension: Option<Extension>,
     cases: Vec<Case>,
 }
 
 impl Table {
     pub fn new(section: &'static str) -> Self {
-        Self { section, cases: Vec::new() }
+        Self { section, extension: None, cases: Vec::new() }
     }
 
     /// From here on cases cite `section`.
     pub fn section(&mut self, section: &'static str) {
         self.section = section;
+    }
+
+    /// From here on cases have `extension`.
+    pub fn extension(&mut self, extension: Option<Extension>) {
+        self.extension = extension;
     }
 
     /// A case that ends with a clean close.
@@ -181,6 +200,7 @@ impl Table {
         end: impl IntoIterator<Item = Step>,
     ) {
         script.extend(end);
-        self.cases.push(Case { id, section: self.section, about, role, script });
+        let (section, extension) = (self.section, self.extension);
+        self.cases.push(Case { id, section, about, role, extension, script });
     }
 }

@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use gannet::protocol::{Event, Input, Limits, WebSocket};
 
+use crate::case::Extension;
+
 /// The limits that the endpoint under test must be given; the cases of group 9 reach them.
 pub const LIMITS: Limits =
     Limits { max_frame_bytes: 16 << 20, max_message_bytes: 16 << 20, max_fragments: 100_000 };
+
+/// What the endpoint under test leaves uncompressed, in bytes: short enough that most cases are compressed.
+pub const MIN_COMPRESSED_BYTES: usize = 32;
 
 /// A connection to an endpoint that echoes, after the upgrade.
 pub trait Peer {
@@ -35,22 +40,37 @@ pub struct MemoryPeer {
 }
 
 impl MemoryPeer {
-    pub fn server() -> Self {
-        Self::new(WebSocket::server(Arc::new(LIMITS)))
+    pub fn server(extension: Option<Extension>) -> Self {
+        Self::new(with_extension(WebSocket::server(Arc::new(LIMITS)), extension))
     }
 
-    pub fn client() -> Self {
+    pub fn client(extension: Option<Extension>) -> Self {
         let mut key = 0x9e37_79b9_u32;
         let next_key = move || {
             key = key.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             key.to_be_bytes()
         };
-        Self::new(WebSocket::client(Arc::new(LIMITS), Box::new(next_key)))
+        Self::new(with_extension(WebSocket::client(Arc::new(LIMITS), Box::new(next_key)), extension))
     }
 
     fn new(socket: WebSocket) -> Self {
         Self { socket, out: Vec::new() }
     }
+}
+
+fn with_extension(socket: WebSocket, extension: Option<Extension>) -> WebSocket {
+    use gannet::protocol::{DeflateConfig, DeflateEngine};
+
+    let Some(extension) = extension else { return socket };
+    let config = DeflateConfig {
+        server_no_context_takeover: !extension.takeover,
+        client_no_context_takeover: !extension.takeover,
+        min_bytes: MIN_COMPRESSED_BYTES,
+        ..DeflateConfig::default()
+    };
+    let agreed = config.accept(&[extension.offer]).expect("the offer is one that the server accepts");
+    assert_eq!(agreed.to_string(), extension.answer);
+    socket.with_deflate(agreed, Arc::new(DeflateEngine::new(config)))
 }
 
 impl Peer for MemoryPeer {

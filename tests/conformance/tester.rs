@@ -1,13 +1,22 @@
 //! Plays a case's script against a peer. Frames are written and read here without the core.
 
 use crate::case::{Case, FIN, Frame, Length, MaskBit, Reply, Role, Step};
+use crate::deflate::Deflate;
 use crate::peer::{Peer, Received};
+use crate::tables::split;
 
 const KEY: [u8; 4] = [0x5c, 0x00, 0xe1, 0x9a];
 
+const RSV1: u8 = 0x40;
+
 /// Plays `case`; the error says what went otherwise.
 pub fn run(case: &Case, role: Role, peer: Box<dyn Peer>) -> Result<(), String> {
-    let mut tester = Tester { role, peer, received: Vec::new() };
+    let mut tester = Tester {
+        role,
+        peer,
+        received: Vec::new(),
+        deflate: case.extension.map(|extension| Deflate::new(extension, role == Role::Server)),
+    };
     for (number, step) in case.script.iter().enumerate() {
         tester.play(step).map_err(|failure| format!("step {}: {failure}", number + 1))?;
     }
@@ -20,6 +29,8 @@ struct Tester {
     peer: Box<dyn Peer>,
     /// What came back and was not looked at.
     received: Vec<u8>,
+    /// Where the handshake agreed on it.
+    deflate: Option<Deflate>,
 }
 
 impl Tester {
@@ -36,6 +47,12 @@ impl Tester {
                 let header = wire.len() - frame.payload.len();
                 let from = if *from == 0 { 0 } else { header + from };
                 self.peer.send(&wire[from..header + to]);
+            }
+            Step::Compressed { opcode, payload, fragment } => {
+                let payload = self.compress(payload);
+                let mut frames = split(*opcode, &payload, fragment.unwrap_or(payload.len()));
+                frames[0].first |= RSV1;
+                self.peer.send(&self.wire(&frames));
             }
             Step::Header { first, length, mask_bit } => {
                 let masked = (self.role == Role::Server) == (*mask_bit == MaskBit::Right);
@@ -56,6 +73,17 @@ impl Tester {
         Ok(())
     }
 
+    fn compress(&mut self, payload: &[u8]) -> Vec<u8> {
+        self.deflate.as_mut().expect("the case has the extension").compress(payload)
+    }
+
+    fn inflate(&mut self, payload: &[u8]) -> Result<Vec<u8>, String> {
+        match &mut self.deflate {
+            Some(deflate) => deflate.inflate(payload),
+            None => Err("RSV1 without the extension (§5.2)".to_owned()),
+        }
+    }
+
     /// The frames as the tester's role has to send them.
     fn wire(&self, frames: &[Frame]) -> Vec<u8> {
         let is_masked = self.role == Role::Server;
@@ -67,8 +95,11 @@ impl Tester {
                 length => Length::SixtyFour(length as u64),
             };
             wire.extend(header(*first, length, is_masked));
-            let key = if is_masked { KEY } else { [0; 4] };
-            wire.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+            let start = wire.len();
+            wire.extend_from_slice(payload);
+            if is_masked {
+                mask(&mut wire[start..], KEY);
+            }
         }
         wire
     }
@@ -89,7 +120,7 @@ impl Tester {
     }
 
     /// The frame at the start of what came, and its length. An endpoint that echoes has no cause to fragment.
-    fn parse_reply(&self) -> Result<Option<(Reply, usize)>, String> {
+    fn parse_reply(&mut self) -> Result<Option<(Reply, usize)>, String> {
         let [first, second, rest @ ..] = &self.received[..] else { return Ok(None) };
         let is_masked = second & 0x80 != 0;
         if is_masked != (self.role == Role::Client) {
@@ -113,9 +144,15 @@ impl Tester {
         }
         let (key, rest) = rest[length_bytes..].split_at(key_bytes);
         let Some(payload) = rest.get(..length) else { return Ok(None) };
-        let payload: Vec<u8> = match key {
-            [] => payload.to_vec(),
-            key => payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect(),
+        let mut payload = payload.to_vec();
+        if let Some(key) = key.first_chunk() {
+            mask(&mut payload, *key);
+        }
+        let length = 2 + length_bytes + key_bytes + length;
+        let first = *first;
+        let (first, payload) = match first & RSV1 {
+            0 => (first, payload),
+            _ => (first ^ RSV1, self.inflate(&payload)?),
         };
         let reply = match first ^ FIN {
             0x1 => Reply::Text(payload),
@@ -125,8 +162,16 @@ impl Tester {
             0x8 if payload.len() >= 2 => Reply::Close(Some(u16::from_be_bytes([payload[0], payload[1]]))),
             _ => return Err(format!("a frame came that begins with {first:#04x}")),
         };
-        Ok(Some((reply, 2 + length_bytes + key_bytes + length)))
+        Ok(Some((reply, length)))
     }
+}
+
+/// Four bytes at a time, since the messages are large and the tests are not optimised.
+fn mask(payload: &mut [u8], key: [u8; 4]) {
+    let word = u32::from_ne_bytes(key);
+    let (words, rest) = payload.as_chunks_mut::<4>();
+    words.iter_mut().for_each(|bytes| *bytes = (u32::from_ne_bytes(*bytes) ^ word).to_ne_bytes());
+    rest.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
 }
 
 fn header(first: u8, length: Length, masked: bool) -> Vec<u8> {

@@ -2,9 +2,13 @@
 //! knows nothing of what a path means or who may come in.
 
 mod client;
+mod extensions;
 mod server;
 
 pub use client::{Accepted, ClientHandshake, Request, RequestError, ResponseError};
+#[cfg(feature = "deflate")]
+pub(super) use extensions::Extension;
+pub(super) use extensions::parse_extensions;
 pub use server::{Upgrade, UpgradeError, check_upgrade, write_accept};
 
 use base64::Engine as _;

@@ -6,7 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{KEY_LENGTH, VERSION, accept_key, is_token, list_elements, trim_whitespace};
+use super::{KEY_LENGTH, VERSION, accept_key, is_token, list_elements, parse_extensions, trim_whitespace};
 
 /// A client's valid request to upgrade.
 ///
@@ -30,7 +30,7 @@ pub struct Upgrade<'h> {
     pub key: &'h str,
     /// `Sec-WebSocket-Protocol`: tokens, the client's first choice first, no two the same.
     pub subprotocols: Vec<&'h str>,
-    /// The values of `Sec-WebSocket-Extensions`, in order, as they came.
+    /// The values of `Sec-WebSocket-Extensions`, in order, as they came; each conforms to the grammar.
     pub extensions: Vec<&'h str>,
 }
 
@@ -61,7 +61,7 @@ pub enum UpgradeError {
     UnsupportedVersion,
     /// `Sec-WebSocket-Protocol` is not a list of tokens, each once.
     Subprotocols,
-    /// `Sec-WebSocket-Extensions` is not ASCII.
+    /// `Sec-WebSocket-Extensions` does not conform to the grammar of RFC 6455 §9.1.
     Extensions,
 }
 
@@ -88,7 +88,7 @@ impl fmt::Display for UpgradeError {
             Self::Version => "send \"Sec-WebSocket-Version: 13\" once",
             Self::UnsupportedVersion => "only version 13 of the WebSocket protocol is spoken here",
             Self::Subprotocols => "send Sec-WebSocket-Protocol as a list of tokens, each once",
-            Self::Extensions => "send Sec-WebSocket-Extensions in ASCII",
+            Self::Extensions => "send Sec-WebSocket-Extensions as a list of extensions with their parameters",
         })
     }
 }
@@ -136,8 +136,11 @@ pub fn check_upgrade<'h>(
             subprotocols.push(name);
         }
     }
-    let extensions =
-        values("sec-websocket-extensions").collect::<Option<_>>().ok_or(UpgradeError::Extensions)?;
+    let extensions = values("sec-websocket-extensions")
+        // §9.1: a value that does not conform fails the handshake.
+        .map(|value| value.filter(|value| parse_extensions(value).is_some()))
+        .collect::<Option<_>>()
+        .ok_or(UpgradeError::Extensions)?;
     Ok(Upgrade { key, subprotocols, extensions })
 }
 
@@ -263,6 +266,9 @@ mod tests {
             ("Sec-WebSocket-Protocol", &["a b"], Some(Subprotocols)),
             ("Sec-WebSocket-Protocol", &["a/b"], Some(Subprotocols)),
             ("Sec-WebSocket-Extensions", &["permessage-deflate; x=\"é\""], Some(Extensions)),
+            ("Sec-WebSocket-Extensions", &["foo; a=1, bar", "baz"], None),
+            ("Sec-WebSocket-Extensions", &["foo;"], Some(Extensions)),
+            ("Sec-WebSocket-Extensions", &[""], Some(Extensions)),
         ];
         for (name, values, error) in cases {
             let mut headers = valid();

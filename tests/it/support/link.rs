@@ -19,7 +19,8 @@ pub struct Link {
 impl Link {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
-        let socket = open(address, "/v1/link", &["gannet.link.json"]).unwrap();
+        let stream = TcpStream::connect(address).unwrap();
+        let socket = open(stream, "/v1/link", &["gannet.link.json"]).unwrap();
         Self { socket, last_id: 0, events: VecDeque::new(), end: End::Lost }
     }
 

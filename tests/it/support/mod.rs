@@ -7,17 +7,21 @@ mod player;
 mod pool;
 mod ports;
 mod process;
+mod publisher;
 mod random;
 mod server;
+mod target;
 
-pub use backend::{Backend, Receipt, Reply};
+pub use backend::{Backend, Receipt};
 pub use link::Link;
 pub use player::{End, Player, Refusal};
 pub use pool::{Log, Pool};
 pub use ports::{Ports, encoded};
 pub use process::ServerProcess;
+pub use publisher::{Publisher, Push};
 pub use random::Random;
 pub use server::TestServer;
+pub use target::{Identity, Target};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -37,22 +37,28 @@ pub enum Refusal {
     Http {
         /// Its status.
         status: u16,
-        /// Its body.
-        body: String,
+        /// The code of the error in its body.
+        code: String,
     },
     /// No answer at all.
     Io(io::Error),
 }
 
 impl Player {
-    /// Connects and takes the welcome.
+    /// Connects to `/ws?query` and takes the welcome.
     pub fn connect(address: SocketAddr, query: &str) -> Self {
-        Self::try_connect(address, query).unwrap_or_else(|refusal| panic!("{query}: {refusal:?}"))
+        Self::try_connect(address, &format!("/ws?{query}"))
+            .unwrap_or_else(|refusal| panic!("{query}: {refusal:?}"))
     }
 
     /// Connects and takes the welcome, unless it is refused.
-    pub fn try_connect(address: SocketAddr, query: &str) -> Result<Self, Refusal> {
-        let mut socket = open(address, &format!("/ws?{query}"), &[])?;
+    pub fn try_connect(address: SocketAddr, target: &str) -> Result<Self, Refusal> {
+        Self::over(TcpStream::connect(address).map_err(Refusal::Io)?, target)
+    }
+
+    /// The same over a stream that is connected.
+    pub fn over(stream: TcpStream, target: &str) -> Result<Self, Refusal> {
+        let mut socket = open(stream, target, &[])?;
         let welcome = match socket.read() {
             Ok(Message::Text(text)) => serde_json::from_str::<Value>(&text).unwrap(),
             Ok(other) => panic!("no welcome but {other:?}"),
@@ -120,6 +126,12 @@ impl Player {
         std::iter::from_fn(|| self.next().ok()).collect()
     }
 
+    /// The same with a Close frame that says nothing.
+    pub fn close_without_code(mut self) {
+        self.socket.close(None).unwrap();
+        while self.next().is_ok() {}
+    }
+
     /// Vanishes with a reset instead of a FIN.
     pub fn reset(self) {
         reset_on_drop(self.socket.get_ref());
@@ -138,11 +150,11 @@ pub(super) fn reset_on_drop(stream: &TcpStream) {
 
 /// A WebSocket to `target`, with `subprotocols`.
 pub(super) fn open(
-    address: SocketAddr,
+    stream: TcpStream,
     target: &str,
     subprotocols: &[&str],
 ) -> Result<WebSocket<TcpStream>, Refusal> {
-    let stream = TcpStream::connect(address).map_err(Refusal::Io)?;
+    let address = stream.peer_addr().map_err(Refusal::Io)?;
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.set_write_timeout(Some(DEADLINE)).unwrap();
@@ -156,9 +168,9 @@ pub(super) fn open(
     match client_with_config(request, stream, Some(config)) {
         Ok((socket, _)) => Ok(socket),
         Err(HandshakeError::Failure(Error::Http(response))) => {
-            let body = response.body().as_deref().unwrap_or_default();
-            let body = String::from_utf8_lossy(body).into_owned();
-            Err(Refusal::Http { status: response.status().as_u16(), body })
+            let body: Value = serde_json::from_slice(response.body().as_deref().unwrap_or_default()).unwrap();
+            let code = body["error"]["code"].as_str().unwrap().to_owned();
+            Err(Refusal::Http { status: response.status().as_u16(), code })
         }
         Err(HandshakeError::Failure(Error::Io(error))) => Err(Refusal::Io(error)),
         Err(HandshakeError::Failure(Error::Protocol(ProtocolError::HandshakeIncomplete))) => {

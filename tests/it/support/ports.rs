@@ -20,9 +20,9 @@ impl Ports {
         Player::connect(self.client, query)
     }
 
-    /// A player, or why there is none.
-    pub fn try_player(self, query: &str) -> Result<Player, Refusal> {
-        Player::try_connect(self.client, query)
+    /// A player who asks for `target`, or why there is none.
+    pub fn try_player(self, target: &str) -> Result<Player, Refusal> {
+        Player::try_connect(self.client, target)
     }
 
     /// An HTTP connection to the backend port.

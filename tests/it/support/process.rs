@@ -91,8 +91,9 @@ impl ServerProcess {
 
     /// Its resident memory, in bytes.
     pub fn resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        // The figure in `status` is batched for each processor and off by as much as the sessions cost.
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap();
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
         line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
     }
 

@@ -1,13 +1,13 @@
 //! An echo server on fastwebsockets, as its example has it: a write for each message.
 
 use fastwebsockets::{FragmentCollector, OpCode, Role, WebSocket, WebSocketError};
-use peers::upgrade;
+use gannet_peers::upgrade;
 use tokio::net::TcpStream;
 
 fn main() -> std::io::Result<()> {
-    let [address] = peers::addresses("echo-fastwebsockets ADDR");
-    peers::block_on(async move {
-        let listener = peers::listen(address)?;
+    let [address] = gannet_peers::addresses("echo-fastwebsockets ADDR");
+    gannet_peers::block_on(async move {
+        let listener = gannet_peers::listen(address)?;
         println!("ready");
         loop {
             let (stream, _) = listener.accept().await?;

@@ -1,16 +1,16 @@
 //! An echo server on tokio-tungstenite, as its examples have it: a write for each message.
 
 use futures_util::{SinkExt, StreamExt};
-use peers::upgrade;
+use gannet_peers::upgrade;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 fn main() -> std::io::Result<()> {
-    let [address] = peers::addresses("echo-tungstenite ADDR");
-    peers::block_on(async move {
-        let listener = peers::listen(address)?;
+    let [address] = gannet_peers::addresses("echo-tungstenite ADDR");
+    gannet_peers::block_on(async move {
+        let listener = gannet_peers::listen(address)?;
         println!("ready");
         loop {
             let (stream, _) = listener.accept().await?;

@@ -2,16 +2,16 @@
 
 use bytes::Bytes;
 use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, Role, WebSocket, WebSocketError};
-use peers::{publish, upgrade};
+use gannet_peers::{publish, upgrade};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 
 fn main() -> std::io::Result<()> {
-    let [clients, publishers] = peers::addresses("fanout-fastwebsockets CLIENT_ADDR PUBLISH_ADDR");
-    peers::block_on(async move {
+    let [clients, publishers] = gannet_peers::addresses("fanout-fastwebsockets CLIENT_ADDR PUBLISH_ADDR");
+    gannet_peers::block_on(async move {
         let (sender, _) = broadcast::channel(1024);
-        let listener = peers::listen(clients)?;
-        tokio::spawn(publish::serve(peers::listen(publishers)?, sender.clone()));
+        let listener = gannet_peers::listen(clients)?;
+        tokio::spawn(publish::serve(gannet_peers::listen(publishers)?, sender.clone()));
         println!("ready");
         loop {
             let (stream, _) = listener.accept().await?;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use peers::{publish, upgrade};
+use gannet_peers::{publish, upgrade};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 use tokio_tungstenite::WebSocketStream;
@@ -10,11 +10,11 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 fn main() -> std::io::Result<()> {
-    let [clients, publishers] = peers::addresses("fanout-tungstenite CLIENT_ADDR PUBLISH_ADDR");
-    peers::block_on(async move {
+    let [clients, publishers] = gannet_peers::addresses("fanout-tungstenite CLIENT_ADDR PUBLISH_ADDR");
+    gannet_peers::block_on(async move {
         let (sender, _) = broadcast::channel(1024);
-        let listener = peers::listen(clients)?;
-        tokio::spawn(publish::serve(peers::listen(publishers)?, sender.clone()));
+        let listener = gannet_peers::listen(clients)?;
+        tokio::spawn(publish::serve(gannet_peers::listen(publishers)?, sender.clone()));
         println!("ready");
         loop {
             let (stream, _) = listener.accept().await?;

@@ -6,13 +6,13 @@ use std::io::{self, Read, Write};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use peers::{floor, upgrade};
+use gannet_peers::{floor, upgrade};
 
 const LISTENER: Token = Token(usize::MAX);
 const BUFFER_BYTES: usize = 256 * 1024;
 
 fn main() -> io::Result<()> {
-    let [address] = peers::addresses("floor-echo ADDR");
+    let [address] = gannet_peers::addresses("floor-echo ADDR");
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(address)?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use peers::{floor, publish, upgrade};
+use gannet_peers::{floor, publish, upgrade};
 
 const LISTENER: Token = Token(usize::MAX);
 /// The eventfd: mio's waker is one on Linux.
@@ -20,7 +20,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 type Push = (Option<usize>, Vec<u8>);
 
 fn main() -> io::Result<()> {
-    let [clients, publishers] = peers::addresses("floor-push CLIENT_ADDR PUBLISH_ADDR");
+    let [clients, publishers] = gannet_peers::addresses("floor-push CLIENT_ADDR PUBLISH_ADDR");
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKER)?;
     let (sender, receiver) = channel();

@@ -1,0 +1,47 @@
+//! As many idle sessions as the limit of open files lets one process hold: what each costs, and a broadcast to all.
+
+use crate::support::{Player, Pool, ServerProcess, heavy};
+use rustix::process::{Resource, getrlimit};
+use std::thread;
+use tungstenite::Message;
+
+const MOST: usize = 18_000;
+/// Descriptors left for the tests that run beside this one.
+const RESERVE: usize = 2_000;
+/// What a session, its user and its group may take, the slack of the tables included; the figure itself is printed.
+const BYTES_A_SESSION: u64 = 2 * 1024;
+
+#[test]
+fn idle_sessions_cost_little_and_a_broadcast_reaches_them_all() {
+    let _heavy = heavy();
+    let files = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files as usize);
+    let count = MOST.min(files.saturating_sub(RESERVE));
+    let server = ServerProcess::start(&["--reactors", "4"], "");
+    let mut backend = server.backend();
+    backend.stats();
+    let before = server.resident_bytes();
+
+    let ports = *server;
+    let connect = move |number| ports.player(&format!("user=u{number}&group=g{}", number % 500));
+    let players: Vec<Player> = thread::scope(|scope| {
+        let halves = [0..count / 2, count / 2..count];
+        let halves = halves.map(|half| scope.spawn(move || half.map(connect).collect::<Vec<_>>()));
+        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
+    });
+    assert_eq!(backend.stats()["sessions"], count);
+    let each = (server.resident_bytes() - before) / count as u64;
+    println!("{count} idle sessions: {each} bytes of resident memory each, {before} bytes without any");
+    assert!(each < BYTES_A_SESSION, "{each} bytes a session");
+
+    let pool = Pool::new(|_, message: Message| message == Message::text("to all"));
+    for player in players {
+        pool.add(player);
+    }
+    let receipt = backend.push_text("all=1&receipt=written", "to all");
+    assert_eq!((receipt.matched as usize, receipt.written), (count, Some(count as u32)));
+    pool.wait("the broadcast at every session", |logs| logs.iter().all(|log| log.messages == [true]));
+    drop(pool);
+    server.await_stats("everybody has gone", |stats| {
+        stats["sessions"] == 0 && stats["distinct_users"] == 0 && stats["distinct_groups"] == 0
+    });
+}
