@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use super::bench::BenchError;
 use super::http_client::ClientError;
 use super::serve::ServeError;
 use crate::config::ConfigError;
@@ -25,6 +26,8 @@ pub enum CliError {
         /// What the answer says to do.
         message: Option<String>,
     },
+    /// A benchmark did not run.
+    Bench(BenchError),
     /// The message could not be read from standard input.
     Input(io::Error),
     /// The result could not be printed.
@@ -42,6 +45,7 @@ impl fmt::Display for CliError {
                 code.iter().try_for_each(|code| write!(f, " {code}"))?;
                 message.iter().try_for_each(|message| write!(f, ": {message}"))
             }
+            Self::Bench(error) => error.fmt(f),
             Self::Input(error) => write!(f, "cannot read the message from standard input: {error}"),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
         }
@@ -54,6 +58,7 @@ impl std::error::Error for CliError {
             Self::Config(error) => Some(error),
             Self::Serve(error) => Some(error),
             Self::Client(error) => Some(error),
+            Self::Bench(error) => Some(error),
             Self::Refused { .. } => None,
             Self::Input(error) | Self::Output(error) => Some(error),
         }
@@ -75,5 +80,11 @@ impl From<ServeError> for CliError {
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         Self::Client(error)
+    }
+}
+
+impl From<BenchError> for CliError {
+    fn from(error: BenchError) -> Self {
+        Self::Bench(error)
     }
 }
