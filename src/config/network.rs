@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// assert!(!private.contains("11.0.0.1".parse().unwrap()));
 /// assert_eq!("::1".parse::<Network>().unwrap().to_string(), "::1/128");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network {
     /// Every bit behind the prefix is 0.
     base: IpAddr,
@@ -122,7 +122,11 @@ mod tests {
     #[test]
     fn a_network_contains_its_addresses_and_no_others() {
         let table: &[(&str, &[&str], &[&str])] = &[
-            ("10.0.0.0/8", &["10.0.0.0", "10.255.255.255", "::ffff:10.0.0.1"], &["9.255.255.255", "11.0.0.0"]),
+            (
+                "10.0.0.0/8",
+                &["10.0.0.0", "10.255.255.255", "::ffff:10.0.0.1"],
+                &["9.255.255.255", "11.0.0.0"],
+            ),
             ("192.0.2.7", &["192.0.2.7"], &["192.0.2.6", "192.0.2.8", "::192.0.2.7"]),
             ("0.0.0.0/0", &["0.0.0.0", "255.255.255.255"], &["::1"]),
             ("::/0", &["::", "ffff::1"], &["10.0.0.1", "::ffff:10.0.0.1"]),

@@ -101,7 +101,9 @@ impl fmt::Display for OriginPattern {
 
 impl fmt::Display for InvalidOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("write an origin as https://game.example, https://game.example:8443 or https://*.game.example")
+        f.write_str(
+            "write an origin as https://game.example, https://game.example:8443 or https://*.game.example",
+        )
     }
 }
 
@@ -141,7 +143,11 @@ mod tests {
                 ],
             ),
             ("https://game.example:443", &["https://game.example"], &["https://game.example:443"]),
-            ("http://localhost:8080", &["http://localhost:8080"], &["http://localhost", "http://localhost:80801"]),
+            (
+                "http://localhost:8080",
+                &["http://localhost:8080"],
+                &["http://localhost", "http://localhost:80801"],
+            ),
             ("http://[::1]:8080", &["http://[::1]:8080"], &["http://[::2]:8080"]),
             (
                 "https://*.game.example",

@@ -236,15 +236,24 @@ fn the_secrets_of_apps_are_long_their_own_and_everywhere_or_nowhere() {
     let (one, two) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
     let app = |name: &str, secrets: &[&str]| format!("[apps.{name}]\nsecrets = {secrets:?}\n");
     for (text, start) in [
-        (app("default", &[one, "short"]), "secret 2 of [apps.default] is too short: one needs at least 32 bytes"),
+        (
+            app("default", &[one, "short"]),
+            "secret 2 of [apps.default] is too short: one needs at least 32 bytes",
+        ),
         (app("chess", &[one]), "the app chess has secrets and default has none"),
-        (app("default", &[one]) + "[apps.chess]\n[apps.go]", "the app default has secrets and chess, go has none"),
+        (
+            app("default", &[one]) + "[apps.chess]\n[apps.go]",
+            "the app default has secrets and chess, go has none",
+        ),
         (app("default", &[one]) + &app("chess", &[two, one]), "the apps chess and default share a secret"),
         (
             app("default", &[one]) + "secrets_file = 'f'",
             "both secrets and secrets_file are set in [apps.default]: remove one",
         ),
-        ("[apps.default]\nsecrets_file = 'f'".to_owned(), "the secrets_file of [apps.default] has not been read"),
+        (
+            "[apps.default]\nsecrets_file = 'f'".to_owned(),
+            "the secrets_file of [apps.default] has not been read",
+        ),
         (
             "[apps.default]\nsecrets = 'hunter2'".to_owned(),
             r#"bad value for "apps.default.secrets" (line 2): write it as texts in quotes, in brackets"#,
@@ -256,7 +265,10 @@ fn the_secrets_of_apps_are_long_their_own_and_everywhere_or_nowhere() {
     ] {
         let message = refusal(&text);
         assert!(message.starts_with(start), "{text}: {message}");
-        assert!([one, two, "short'", "hunter2", "4711"].iter().all(|secret| !message.contains(secret)), "{message}");
+        assert!(
+            [one, two, "short'", "hunter2", "4711"].iter().all(|secret| !message.contains(secret)),
+            "{message}"
+        );
     }
     let both = app("default", &[one, one]) + &app("chess", &[two]);
     let config = Config::from_toml(&both).unwrap();

@@ -168,7 +168,8 @@ impl Config {
             check_secrets(name, app)?;
         }
         self.check_secrets_differ()?;
-        let (with, without): (Vec<_>, Vec<_>) = self.apps.iter().partition(|(_, app)| !app.secrets.is_empty());
+        let (with, without): (Vec<_>, Vec<_>) =
+            self.apps.iter().partition(|(_, app)| !app.secrets.is_empty());
         match with.first() {
             Some((with, _)) if !without.is_empty() => Err(ConfigError::SomeWithoutSecrets {
                 with: (*with).clone(),
