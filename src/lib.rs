@@ -33,9 +33,12 @@
 //! | [`mailbox`] | a bounded lock-free queue a reactor, a sleeping flag, an eventfd wake |
 //! | [`session`] | ids, names, the slab with generations |
 //! | [`config`], [`metrics`], `cli` | settings and every limit; counters and histograms; the program |
+// The map names the whole house, also where only the core is built.
+#![cfg_attr(not(feature = "server"), allow(rustdoc::broken_intra_doc_links))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod client;
 pub mod http;
 pub mod protocol;
 
@@ -51,6 +54,9 @@ pub mod config;
 mod connection;
 #[cfg(feature = "server")]
 pub mod dispatch;
+#[cfg(any(feature = "fuzzing", all(test, feature = "server")))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "server")]
 mod gateway;
 #[cfg(feature = "server")]
@@ -71,3 +77,12 @@ pub use server::{
     App, BindError, ClosedSession, Message, PushError, Pusher, Relay, RunError, Server, Session,
     SessionError, StopReport, Stopper,
 };
+
+/// The code in the documents compiles and runs: it is tested as that of this file is.
+#[cfg(all(doctest, feature = "server"))]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/library.md")]
+    mod library {}
+}

@@ -41,6 +41,7 @@ fn round_trip(config: &DeflateConfig, from_server: bool, bytes: &[u8], count: us
     let (mut from, mut to) = if from_server { (server, client) } else { (client, server) };
     let mut wire = Vec::new();
     let mut expected = Vec::new();
+    let shared = DeflateEngine::new(config.clone());
     for number in 0..count {
         let message = &bytes[bytes.len() * number / count..];
         from.send_binary(message, &mut wire).unwrap();
@@ -48,12 +49,11 @@ fn round_trip(config: &DeflateConfig, from_server: bool, bytes: &[u8], count: us
         let text = String::from_utf8_lossy(message).into_owned();
         from.send_text(&text, &mut wire).unwrap();
         expected.push(Event::Text(text.into()));
-        if from.takes_shared_deflate() {
-            let engine = DeflateEngine::new(config.clone());
-            if let Some(frame) = engine.encode_frame(OpCode::Binary, message) {
-                wire.extend_from_slice(&frame);
-                expected.push(Event::Binary(message.to_vec().into()));
-            }
+        if from.takes_shared_deflate()
+            && let Some(frame) = shared.encode_frame(OpCode::Binary, message)
+        {
+            wire.extend_from_slice(&frame);
+            expected.push(Event::Binary(message.to_vec().into()));
         }
     }
     let outcome = receive(&mut to, &pieces(&wire, sizes));

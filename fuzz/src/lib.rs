@@ -1,6 +1,7 @@
 //! The bodies of the fuzz targets: each takes any bytes and panics when something is wrong.
 //!
-//! The package's own tests replay them on the corpus, so that what fuzzing found stays found.
+//! The package's own tests replay them on the corpus, so that what fuzzing found stays found. Here are those of the
+//! protocol; those of the rooms that are private are `gannet::fuzzing`.
 
 pub mod connection;
 pub mod decoder;

@@ -6,6 +6,8 @@ mod outbox;
 mod terms;
 
 pub use lane::Lane;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use outbox::model as outbox_model;
 pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements};
 pub use terms::{Inbound, InboundLimits, MAX_HELD, Terms};
 

@@ -198,6 +198,12 @@ impl Outbox {
         self.bytes
     }
 
+    /// Shared frames that are no pushes among what waits: on a link, events.
+    pub fn frames(&self) -> usize {
+        let waiting = self.wire.iter().map(|(item, _)| item).chain(&self.urgent).chain(&self.normal);
+        waiting.filter(|item| matches!(item, Item::Frame(_))).count()
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.messages() == 0
@@ -438,5 +444,7 @@ impl Outbox {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod model;
 #[cfg(test)]
 mod tests;

@@ -134,9 +134,8 @@ impl Backend {
         self.barrier.is_none() && self.batch.is_none() && !self.last && self.lane.len() < most
     }
 
-    /// Moves the answers that may leave to `answers`. Returns whether there were any.
-    fn take_answers(&mut self, core: &Core, answers: &mut Vec<u8>) -> bool {
-        let before = answers.len();
+    /// Moves the answers that may leave to `answers`.
+    fn take_answers(&mut self, core: &Core, answers: &mut Vec<u8>) {
         while let Some(answer) = self.lane.take_ready() {
             // 100 (Continue) has not answered anything yet.
             if answer.status != 100 {
@@ -144,7 +143,6 @@ impl Backend {
             }
             answers.extend_from_slice(&answer.bytes);
         }
-        answers.len() > before
     }
 
     /// Tells the client, behind the answers to its earlier requests, to send the body that it holds back.
@@ -268,17 +266,12 @@ impl Gateway {
         let mut input = std::mem::take(&mut backend.input);
         let mut start = 0;
         let mut answers = Vec::new();
-        let mut stopped = Stopped::Blocked;
-        while stopped == Stopped::Blocked {
-            self.run_batch(core, id, &mut backend);
-            if !behind && answers.len() <= room {
-                stopped = self.run_requests(core, id, &mut backend, &mut input, &mut start);
-            }
-            // The answers that leave make room for further requests.
-            if !backend.take_answers(core, &mut answers) {
-                break;
-            }
-        }
+        self.run_batch(core, id, &mut backend);
+        let stopped = match behind {
+            true => Stopped::Blocked,
+            false => self.run_requests(core, id, &mut backend, &mut input, &mut start, &mut answers),
+        };
+        backend.take_answers(core, &mut answers);
         input.drain(..start);
         if !backend.last {
             backend.input = input;
@@ -301,10 +294,14 @@ impl Gateway {
         backend: &mut Backend,
         input: &mut Vec<u8>,
         start: &mut usize,
+        answers: &mut Vec<u8>,
     ) -> Stopped {
         let most = core.shared.settings.config.limits.max_pipelined;
+        let room = core.shared.settings.outbox.bytes;
         while *start < input.len() {
-            if !backend.may_go_on(most) {
+            // The answers that leave make room for further requests, but not for answers without end.
+            backend.take_answers(core, answers);
+            if answers.len() > room || !backend.may_go_on(most) {
                 return Stopped::Blocked;
             }
             match backend.step(input, *start, core) {
@@ -404,9 +401,10 @@ impl Gateway {
         Handled::Taken
     }
 
-    /// Works off a batch as far as it may go.
+    /// Works off a batch as far as it may go in one turn.
     fn run_batch(&mut self, core: &mut Core, id: SessionId, backend: &mut Backend) {
         let most = core.shared.settings.config.limits.max_pipelined;
+        let mut lines = core.shared.settings.config.limits.turn_envelopes;
         loop {
             let Some(batch) = &mut backend.batch else { return };
             while let Some(result) = batch.lane.take_ready() {
@@ -415,6 +413,11 @@ impl Gateway {
             if batch.at_end || backend.barrier.is_some() || batch.lane.len() >= most {
                 break;
             }
+            if lines == 0 {
+                core.read_later(id.slot());
+                return;
+            }
+            lines -= 1;
             match batch.cursor.next(&batch.body, &core.shared.apps, &core.shared.settings.command_limits) {
                 None => batch.at_end = true,
                 Some(Err(refused)) => {

@@ -96,7 +96,8 @@ impl Gateway {
         let most = core.shared.settings.config.limits.max_pipelined;
         let Some(id) = core.connections.id_of(slot) else { return };
         let Some(connection) = core.connection(slot) else { return };
-        if connection.phase == Phase::Doomed {
+        let phase = connection.phase;
+        if phase == Phase::Doomed {
             return;
         }
         // While it is worked on, nobody else may find it: the core can be used freely.
@@ -113,7 +114,7 @@ impl Gateway {
         let mut ending = None;
         // The replies that leave make room for further commands.
         while ending.is_none() {
-            ending = self.run_commands(core, id, &mut link, &mut held, &mut used);
+            ending = self.run_commands(core, id, &mut link, &mut held, &mut used, phase);
             if !link.take_replies(&mut replies) {
                 break;
             }
@@ -151,6 +152,7 @@ impl Gateway {
         link: &mut Link,
         held: &mut [u8],
         used: &mut usize,
+        phase: Phase,
     ) -> Option<LinkEnding> {
         let most = core.shared.settings.config.limits.max_pipelined;
         while link.may_go_on(most) && *used < held.len() {
@@ -160,9 +162,11 @@ impl Gateway {
             *used += before - input.remaining();
             match received {
                 Ok(None | Some(Event::Ping(_) | Event::Pong(_))) => {}
+                Ok(Some(Event::Close(_))) => return Some(LinkEnding::PeerClosed),
+                // After our Close nobody is answered, and so nothing is done (RFC 6455 §5.5.1).
+                Ok(Some(_)) if phase != Phase::Open => {}
                 Ok(Some(Event::Text(text))) => self.link_command(core, id, link, &text),
                 Ok(Some(Event::Binary(_))) => return Some(LinkEnding::Unsupported),
-                Ok(Some(Event::Close(_))) => return Some(LinkEnding::PeerClosed),
                 Err(error) => return Some(LinkEnding::Violated(error)),
             }
         }

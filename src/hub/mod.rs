@@ -8,8 +8,8 @@ mod reactors;
 mod select;
 mod sets;
 
-#[cfg(test)]
-mod model;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod model;
 #[cfg(test)]
 mod storm;
 

@@ -4,6 +4,7 @@
 use super::key::{Key, Kind};
 use super::{Hub, Interest, Sizes};
 use crate::dispatch::{Selector, Target};
+use crate::fuzzing::Choices;
 use crate::session::{AppId, Name, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,24 +13,8 @@ const NODE: u16 = 3;
 const REACTOR: usize = 1;
 const REACTORS: usize = 2;
 
-/// Random numbers for tests (Marsaglia's xorshift).
-pub(super) struct Xorshift(pub(super) u64);
-
-impl Xorshift {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    pub(super) fn below(&mut self, bound: u32) -> u32 {
-        ((self.next() >> 32) % u64::from(bound)) as u32
-    }
-}
-
 pub(super) fn name(text: &str) -> Name {
-    Name::new(text).expect("a test's names are valid")
+    Name::new(text).expect("the names here are short and plain")
 }
 
 #[derive(Default)]
@@ -80,14 +65,7 @@ impl Model {
     }
 }
 
-/// Choices read from bytes; zeros after the last.
-struct Choices<'a>(std::slice::Iter<'a, u8>);
-
 impl Choices<'_> {
-    fn below(&mut self, bound: u32) -> u32 {
-        self.0.next().map_or(0, |&byte| u32::from(byte) % bound)
-    }
-
     fn app(&mut self) -> AppId {
         AppId(self.below(2) as u16)
     }
@@ -130,13 +108,13 @@ struct Pair {
 }
 
 /// Does what `bytes` say to a hub, on up to `slots` sessions, and panics where the model answers differently.
-pub(super) fn obey(bytes: &[u8], slots: u32) {
+pub(crate) fn obey(bytes: &[u8], slots: u32) {
     let interest = Arc::new(Interest::new(NODE, REACTORS));
     let hub = Hub::new(REACTOR, Arc::clone(&interest));
     let mut pair = Pair { hub, interest, model: Model::default(), ids: Vec::new() };
-    let mut choices = Choices(bytes.iter());
+    let mut choices = Choices::new(bytes);
     for step in 0_u32.. {
-        if choices.0.len() == 0 {
+        if choices.is_empty() {
             break;
         }
         pair.step(&mut choices, slots);
@@ -284,11 +262,6 @@ impl Pair {
 }
 
 impl Hub {
-    /// Of the largest table.
-    pub(super) fn capacity(&self) -> usize {
-        self.sets.capacity().max(self.sessions.capacity())
-    }
-
     /// Both directions agree, and the interest table knows every set.
     pub(super) fn check_links(&self) {
         let mut members = 0;
@@ -315,29 +288,34 @@ impl Hub {
     }
 }
 
-#[test]
-fn answers_like_the_model() {
-    for (seed, slots) in [(1, 6), (2, 6), (3, 40), (4, 40), (5, 250)] {
-        let mut random = Xorshift(seed);
-        let bytes: Vec<u8> = (0..60_000).map(|_| (random.next() >> 40) as u8).collect();
-        obey(&bytes, slots);
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::super::storm::Xorshift;
+    use super::*;
+    use crate::fuzzing::random_bytes;
 
-#[test]
-fn a_page_is_cut_from_many() {
-    let mut hub = Hub::new(0, Arc::new(Interest::new(NODE, 1)));
-    let mut random = Xorshift(9);
-    let mut ids: Vec<_> =
-        (0..5_000).map(|slot| SessionId::new(NODE, 0, random.below(1 << 22), slot)).collect();
-    ids.iter().for_each(|&id| hub.insert(id, AppId(0)));
-    ids.sort_unstable();
-    for limit in [0, 1, 31, 32, 33, 100, 4_999, 5_000, 5_001, usize::MAX] {
-        for after in [None, Some(ids[0]), Some(ids[2_500]), Some(ids[4_999])] {
-            let mut page = Vec::new();
-            assert_eq!(hub.page(AppId(0), &Selector::All, limit, after, &mut page), 5_000);
-            let above = ids.iter().copied().filter(|&id| after.is_none_or(|after| id > after));
-            assert_eq!(page, above.take(limit).collect::<Vec<_>>());
+    #[test]
+    fn answers_like_the_model() {
+        for (seed, slots) in [(1, 6), (2, 6), (3, 40), (4, 40), (5, 250)] {
+            obey(&random_bytes(seed, 60_000), slots);
+        }
+    }
+
+    #[test]
+    fn a_page_is_cut_from_many() {
+        let mut hub = Hub::new(0, Arc::new(Interest::new(NODE, 1)));
+        let mut random = Xorshift(9);
+        let mut ids: Vec<_> =
+            (0..5_000).map(|slot| SessionId::new(NODE, 0, random.below(1 << 22), slot)).collect();
+        ids.iter().for_each(|&id| hub.insert(id, AppId(0)));
+        ids.sort_unstable();
+        for limit in [0, 1, 31, 32, 33, 100, 4_999, 5_000, 5_001, usize::MAX] {
+            for after in [None, Some(ids[0]), Some(ids[2_500]), Some(ids[4_999])] {
+                let mut page = Vec::new();
+                assert_eq!(hub.page(AppId(0), &Selector::All, limit, after, &mut page), 5_000);
+                let above = ids.iter().copied().filter(|&id| after.is_none_or(|after| id > after));
+                assert_eq!(page, above.take(limit).collect::<Vec<_>>());
+            }
         }
     }
 }

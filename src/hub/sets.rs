@@ -181,13 +181,14 @@ fn unlist(index: &mut HashTable<u32>, hash: u64, number: u32) {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 impl Sets {
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Set)> {
         self.slab.iter().map(|(number, set)| (number as u32, set))
     }
 
     /// Of the larger table.
+    #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.slab.capacity().max(self.index.capacity())
     }

@@ -1,6 +1,6 @@
 //! Hubs on several threads that share one interest table.
 
-use super::model::{Xorshift, name};
+use super::model::name;
 use super::sets::SMALL;
 use super::{Counts, Hub, Interest, Kind, Sizes};
 use crate::dispatch::{Selector, Target};
@@ -11,6 +11,25 @@ use std::thread;
 
 const APP: AppId = AppId(0);
 const REACTORS: usize = 4;
+
+/// Random numbers for tests (Marsaglia's xorshift).
+pub(super) struct Xorshift(pub(super) u64);
+
+impl Xorshift {
+    pub(super) fn below(&mut self, bound: u32) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        ((self.0 >> 32) % u64::from(bound)) as u32
+    }
+}
+
+impl Hub {
+    /// Of the largest table.
+    fn capacity(&self) -> usize {
+        self.sets.capacity().max(self.sessions.capacity())
+    }
+}
 
 fn names(kind: &str, count: u32) -> Vec<Name> {
     (0..count).map(|number| name(&format!("{kind} {number}"))).collect()

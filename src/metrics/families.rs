@@ -5,8 +5,7 @@ use serde::Serialize;
 
 use super::histogram::Histogram;
 use super::labels::{
-    AcceptClosed, AuthFailure, CloseClass, DeliveryOutcome, ProtocolErrorKind, RefusalReason, StatusClass,
-    Throttled,
+    AuthFailure, CloseClass, DeliveryOutcome, ProtocolErrorKind, RefusalReason, StatusClass, Throttled,
 };
 use super::render::Text;
 use super::value::{Counter, CounterBy, Gauge, Metric};
@@ -64,8 +63,6 @@ families! {
     refused: CounterBy<RefusalReason, { RefusalReason::COUNT }> => "gannet_refused_total",
     /// Tokens and signed queries that were not taken, by reason.
     auth_failures: CounterBy<AuthFailure, { AuthFailure::COUNT }> => "gannet_auth_failures_total",
-    /// Connections closed as they came, by reason.
-    accept_closed: CounterBy<AcceptClosed, { AcceptClosed::COUNT }> => "gannet_accept_closed_total",
     /// Times that a session sent beyond its rate, by what it sent.
     throttled: CounterBy<Throttled, { Throttled::COUNT }> => "gannet_throttled_total",
     /// Times that accepting paused, mostly because file descriptors ran out.

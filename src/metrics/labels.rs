@@ -65,9 +65,13 @@ label! {
         Rate => "rate",
         /// Too many sessions from there (429).
         Address => "address",
+        /// Too many connections from there: closed as it came.
+        Connections => "connections",
+        /// On the backend port, from a network that may not: closed as it came.
+        BackendNetwork => "backend_network",
         /// Too many sessions of the user (429).
         User => "user",
-        /// No room for another session (503).
+        /// No room for another session (503), or another backend connection.
         Full => "full",
         /// No room for another session of the app (503).
         AppFull => "app_full",
@@ -101,18 +105,6 @@ label! {
         Replayed => "replayed",
         /// No room to remember another nonce (503).
         NoncesFull => "nonces_full",
-    }
-}
-
-label! {
-    /// Why a connection was closed as it came, unread.
-    AcceptClosed, "reason" {
-        /// On the backend port, from a network that may not.
-        BackendNetwork => "backend_network",
-        /// As many backend connections as there may be.
-        BackendFull => "backend_full",
-        /// On the client port, too many from there.
-        Address => "address",
     }
 }
 

@@ -14,8 +14,7 @@ mod value;
 pub use families::{ReactorMetrics, Totals};
 pub use histogram::{Histogram, HistogramTotal};
 pub use labels::{
-    AcceptClosed, AuthFailure, CloseClass, DeliveryOutcome, Label, ProtocolErrorKind, RefusalReason,
-    StatusClass, Throttled,
+    AuthFailure, CloseClass, DeliveryOutcome, Label, ProtocolErrorKind, RefusalReason, StatusClass, Throttled,
 };
 pub use value::{Counter, CounterBy, Gauge, Metric, Tally};
 

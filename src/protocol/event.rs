@@ -43,6 +43,12 @@ impl Event<'_> {
 }
 
 /// How the peer's stream ended.
+///
+/// ```
+/// use gannet::protocol::{Ending, WebSocket};
+/// let mut socket = WebSocket::server(Default::default());
+/// assert_eq!(socket.end_of_input(), Ending::Abnormal);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// After the closing handshake, RFC 6455 §7.1.4.

@@ -13,6 +13,11 @@ pub(super) const MAX_HEADER: usize = 14;
 const MAX_SHORT_LENGTH: u64 = 125;
 
 /// Which end of the connection.
+///
+/// ```
+/// use gannet::protocol::{Role, WebSocket};
+/// assert_eq!(WebSocket::server(Default::default()).role(), Role::Server);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Masks what it sends.
@@ -22,6 +27,11 @@ pub enum Role {
 }
 
 /// What a frame is, RFC 6455 §5.2.
+///
+/// ```
+/// use gannet::protocol::OpCode;
+/// assert!(OpCode::Ping.is_control() && !OpCode::Text.is_control());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum OpCode {

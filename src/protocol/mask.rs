@@ -10,16 +10,42 @@
 /// assert_eq!(payload, [0x7f, 0x9f, 0x4d, 0x51, 0x58]);
 /// ```
 #[inline]
-pub fn apply_mask(payload: &mut [u8], mut key: [u8; 4], offset: usize) {
-    key.rotate_left(offset % 4);
-    let word = u32::from_ne_bytes(key);
-    let wide = u64::from(word) << 32 | u64::from(word);
-    let (blocks, rest) = payload.as_chunks_mut::<8>();
-    for block in blocks {
-        *block = (u64::from_ne_bytes(*block) ^ wide).to_ne_bytes();
+pub fn apply_mask(payload: &mut [u8], key: [u8; 4], offset: usize) {
+    let key = advance(key, offset);
+    match payload.len() {
+        64.. => apply_in_blocks::<64>(payload, key),
+        32.. => apply_in_blocks::<32>(payload, key),
+        16.. => apply_in_blocks::<16>(payload, key),
+        8.. => apply_in_blocks::<8>(payload, key),
+        4.. => apply_in_blocks::<4>(payload, key),
+        _ => payload.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key),
     }
-    for (byte, key) in rest.iter_mut().zip(wide.to_ne_bytes()) {
-        *byte ^= key;
+}
+
+/// The key as it applies after `used` bytes.
+#[inline]
+pub(super) fn advance(key: [u8; 4], used: usize) -> [u8; 4] {
+    // The first byte is the least significant one.
+    u32::from_le_bytes(key).rotate_right(8 * (used % 4) as u32).to_le_bytes()
+}
+
+/// The last block overlaps the one before it, so that no rest is left to go through byte by byte, which for small
+/// payloads would be most of the work. `N` is a multiple of 4, and at most the payload's length.
+#[inline]
+fn apply_in_blocks<const N: usize>(payload: &mut [u8], key: [u8; 4]) {
+    let Some(&(mut last)) = payload.last_chunk::<N>() else { return };
+    let start = payload.len() - N;
+    xor(&mut last, advance(key, start));
+    let (blocks, _) = payload.as_chunks_mut::<N>();
+    blocks.iter_mut().for_each(|block| xor(block, key));
+    payload[start..].copy_from_slice(&last);
+}
+
+#[inline]
+fn xor<const N: usize>(block: &mut [u8; N], key: [u8; 4]) {
+    let (words, _) = block.as_chunks_mut::<4>();
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(key)).to_ne_bytes();
     }
 }
 

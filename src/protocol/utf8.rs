@@ -5,6 +5,11 @@
 const SIMD_MIN_BYTES: usize = 64;
 
 /// The bytes are not UTF-8, whatever may follow them.
+///
+/// ```
+/// use gannet::protocol::{InvalidUtf8, TextAssembly};
+/// assert_eq!(TextAssembly::default().push(b"\xff"), Err(InvalidUtf8));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidUtf8;
 

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::deflate::Deflate;
-use super::frame::{FrameHeader, OpCode, Role};
-use super::mask::apply_mask;
+use super::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, OpCode, Role};
+use super::mask::{advance, apply_mask};
 use super::partial::{Frame, Message, Partial};
 use super::send::MaskKeys;
 use super::utf8;
@@ -141,11 +141,10 @@ impl WebSocket {
         input: &mut Input<'b>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        if !self.can_receive() {
-            input.discard();
-            return Ok(None);
-        }
-        let received = self.receive_frames(input, out);
+        let received = match self.take_small_message(input) {
+            Some((opcode, payload)) => whole_message(opcode, payload).map(Some),
+            None => self.receive_frames(input, out),
+        };
         if let Err(error) = &received {
             input.discard();
             self.fail(error, out);
@@ -163,18 +162,56 @@ impl WebSocket {
         Ending::Abnormal
     }
 
+    /// A small plain message in one frame, whole in the input, unmasked: nearly all that comes. What is not exactly
+    /// that is left where it is, to be judged by [`receive_frames`](Self::receive_frames).
+    #[inline]
+    fn take_small_message<'b>(&mut self, input: &mut Input<'b>) -> Option<(OpCode, &'b mut [u8])> {
+        const FIN: u8 = 0x80;
+        const MASKED: u8 = 0x80;
+        let [first, second, ..] = *input.as_slice() else { return None };
+        let opcode = match first ^ FIN {
+            0x1 => OpCode::Text,
+            0x2 => OpCode::Binary,
+            _ => return None,
+        };
+        let (mask_bit, header) = match self.role() {
+            Role::Server => (MASKED, 6),
+            Role::Client => (0, 2),
+        };
+        let length = usize::from(second ^ mask_bit);
+        if length > MAX_CONTROL_PAYLOAD
+            || input.remaining() < header + length
+            || length > self.limits.max_frame_bytes.min(self.limits.max_message_bytes)
+            || self.partial.is_some()
+            || !self.can_receive()
+        {
+            return None;
+        }
+        let (header, payload) = input.take(header + length).split_at_mut(header);
+        if let [_, _, key @ ..] = header
+            && let Some(key) = key.first_chunk()
+        {
+            apply_mask(payload, *key, 0);
+        }
+        Some((opcode, payload))
+    }
+
     fn receive_frames<'b>(
         &mut self,
         input: &mut Input<'b>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
+        if !self.can_receive() {
+            input.discard();
+            return Ok(None);
+        }
         while let Some(mut frame) = self.next_frame(input)? {
             let is_new = !self.is_within_frame();
             let payload = input.take(frame.remaining);
             frame.remaining -= payload.len();
             if let Some(key) = &mut frame.key {
                 apply_mask(payload, *key, 0);
-                key.rotate_left(payload.len() % 4);
+                *key = advance(*key, payload.len());
             }
             let is_complete = frame.remaining == 0;
             let event = if is_new && is_complete && frame.opcode.is_control() {

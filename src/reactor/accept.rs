@@ -4,7 +4,7 @@
 use super::{Envelope, Port, Reactor};
 use crate::connection::{Connection, Stage, Terms};
 use crate::gateway::Head;
-use crate::metrics::{AcceptClosed, Label};
+use crate::metrics::{Label, RefusalReason};
 use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -75,7 +75,7 @@ impl Reactor {
                 Ok((stream, address)) => match self.terms_for(address.ip(), port) {
                     Ok(terms) => self.hand_over(stream, port, terms),
                     Err(reason) => {
-                        self.core.metrics().accept_closed.of(reason).add(1);
+                        self.core.metrics().refused.of(reason).add(1);
                         debug!("a connection from {} was closed as it came: {}", address.ip(), reason.text());
                     }
                 },
@@ -126,22 +126,22 @@ impl Reactor {
     }
 
     /// Whether a connection from `address` may stay, and what it is held to.
-    fn terms_for(&self, address: IpAddr, port: Port) -> Result<Option<Box<Terms>>, AcceptClosed> {
+    fn terms_for(&self, address: IpAddr, port: Port) -> Result<Option<Box<Terms>>, RefusalReason> {
         let shared = &self.core.shared;
         let config = &shared.settings.config;
         match port {
             Port::Backend => {
                 let allow = &config.backend.allow;
                 if !allow.is_empty() && !allow.iter().any(|network| network.contains(address)) {
-                    return Err(AcceptClosed::BackendNetwork);
+                    return Err(RefusalReason::BackendNetwork);
                 }
                 match shared.backends() < config.limits.max_backend_connections {
                     true => Ok(None),
-                    false => Err(AcceptClosed::BackendFull),
+                    false => Err(RefusalReason::Full),
                 }
             }
             Port::Client if shared.admission.counts_connections() => {
-                let network = shared.admission.connect(address).ok_or(AcceptClosed::Address)?;
+                let network = shared.admission.connect(address).ok_or(RefusalReason::Connections)?;
                 Ok(Some(Box::new(Terms { connection_from: Some(network), ..Terms::default() })))
             }
             Port::Client => Ok(None),

@@ -39,7 +39,12 @@ impl Core {
             && connection.phase == Phase::Open
             && let Some(outbox) = &mut connection.outbox
         {
+            let events = outbox.frames();
             outbox.clear_unsent(Fate::Closed, &mut self.settlements);
+            if let Stage::Link(_) = connection.stage {
+                let lost = events - outbox.frames();
+                self.shared.metrics.reactor(self.index).link_events_lost.add(lost as u64);
+            }
             self.close(slot, close_codes::TOO_SLOW, "too slow");
         }
     }
@@ -93,6 +98,10 @@ impl Core {
         for id in self.doomed.drain(..) {
             if let Some(mut connection) = self.connections.remove(id) {
                 if let Some(outbox) = &mut connection.outbox {
+                    if let Stage::Link(_) = connection.stage {
+                        let metrics = self.shared.metrics.reactor(self.index);
+                        metrics.link_events_lost.add(outbox.frames() as u64);
+                    }
                     outbox.clear(Fate::Closed, &mut self.settlements);
                 }
                 reaped.push((id, connection));

@@ -52,6 +52,8 @@ pub struct Reactor {
     buffer: Box<[u8]>,
     due: Vec<(u32, Due)>,
     spin: Spin,
+    /// When the last turn ended: nothing has been waited for since.
+    ended: Moment,
     stop: Stop,
 }
 
@@ -83,6 +85,7 @@ impl Reactor {
         gateway: Gateway,
         acceptor: Option<Acceptor>,
     ) -> Self {
+        let ended = core.now;
         let spin = Spin::new(core.shared.settings.spin_ns);
         let buffer = vec![0; core.shared.settings.config.limits.read_buffer_bytes].into();
         Self {
@@ -95,6 +98,7 @@ impl Reactor {
             buffer,
             due: Vec::new(),
             spin,
+            ended,
             stop: Stop::No,
         }
     }
@@ -168,10 +172,10 @@ impl Reactor {
             self.receiver.awake();
             return polled;
         }
-        let asleep = self.core.shared.clock.now();
         let polled = self.poll(timeout);
         self.receiver.awake();
-        self.spin.slept(self.core.shared.clock.now().ns - asleep.ns);
+        // From the end of the turn on: that is how long a full look would have lasted.
+        self.spin.slept(self.core.shared.clock.now().ns - self.ended.ns);
         polled
     }
 
@@ -220,8 +224,7 @@ impl Reactor {
             Stop::Draining { by_ms } => Some(by_ms),
         };
         let next_ms = [self.core.next_deadline_ms(), accept, stop].into_iter().flatten().min()?;
-        let now_ms = self.core.shared.clock.now().ms;
-        Some(Duration::from_millis(next_ms.saturating_sub(now_ms)))
+        Some(Duration::from_millis(next_ms.saturating_sub(self.ended.ms)))
     }
 
     fn ready(&mut self, slot: u32, event: &mio::event::Event) {
@@ -386,7 +389,7 @@ impl Reactor {
     }
 
     fn measure(&mut self, began: Moment) {
-        let ended = self.core.shared.clock.now();
+        self.ended = self.core.shared.clock.now();
         let sizes = self.core.hub.sizes();
         let metrics = self.core.metrics();
         metrics.sessions.set(sizes.sessions as u64);
@@ -397,6 +400,6 @@ impl Reactor {
         metrics.mailbox_bytes.set(self.receiver.bytes() as u64);
         metrics.mailbox_overflow.set(self.core.peers.backlog() as u64);
         metrics.turns.add(1);
-        metrics.turn_time.observe(ended.ns - began.ns);
+        metrics.turn_time.observe(self.ended.ns - began.ns);
     }
 }

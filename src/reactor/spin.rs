@@ -24,10 +24,10 @@ impl Spin {
         self.budget_ns = self.most_ns;
     }
 
-    /// Nothing was found, and the sleep that followed lasted `slept_ns`. One that ended so soon that a full look would
-    /// have caught it earns the full budget; any other halves it, so that an idle reactor soon stops looking.
-    pub fn slept(&mut self, slept_ns: u64) {
-        self.budget_ns = if slept_ns < self.most_ns { self.most_ns } else { self.budget_ns / 2 };
+    /// Nothing was found; work came `waited_ns` after the last turn. If a full look would have caught it, the next one may
+    /// be full; if not, the budget halves, so that an idle reactor soon stops looking.
+    pub fn slept(&mut self, waited_ns: u64) {
+        self.budget_ns = if waited_ns < self.most_ns { self.most_ns } else { self.budget_ns / 2 };
     }
 }
 

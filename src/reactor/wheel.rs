@@ -103,13 +103,13 @@ impl<K: Copy> Wheel<K> {
     }
 
     /// Keys armed and not fired.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether nothing is armed.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -183,104 +183,19 @@ fn drain_bucket<T>(bucket: &mut Vec<T>, each: impl FnMut(T)) {
 
 const _: () = assert!(WHEEL_BITS <= u32::BITS && size_of::<Entry<u32>>() == 8);
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod model;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
-
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, bound: u64) -> u64 {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            self.0 % bound
-        }
-
-        /// Of every order of magnitude up to 2^`bits`.
-        fn spread(&mut self, bits: u64) -> u64 {
-            let width = self.below(bits) + 1;
-            self.below(1 << width)
-        }
-    }
-
-    /// The naive wheel: key → deadline.
-    #[derive(Default)]
-    struct Oracle(BTreeMap<u32, u64>);
-
-    impl Oracle {
-        fn check(&mut self, now: u64, fired: &[u32]) {
-            for key in fired {
-                let deadline = self.0.remove(key).expect("fired once, and only what was armed");
-                assert!(deadline <= now, "key {key}: {deadline} fired at {now}");
-            }
-            if let Some((key, deadline)) = self.0.iter().min_by_key(|(_, deadline)| **deadline) {
-                assert!(*deadline + RESOLUTION_MS > now, "key {key}: {deadline} did not fire at {now}");
-            }
-        }
-
-        fn earliest(&self) -> Option<u64> {
-            self.0.values().min().copied()
-        }
-    }
+    use crate::fuzzing::{Choices, random_bytes};
 
     #[test]
-    fn fires_what_the_oracle_fires() {
-        for seed in 1..=20 {
-            let mut random = Random(seed << 40 | 0x9E37_79B9);
-            let mut now = random.spread(40);
-            let (mut wheel, mut oracle) = (Wheel::new(now), Oracle::default());
-            // Widths beyond the levels' reach in some of the runs.
-            let bits = [10, 14, 20, 36][seed as usize % 4];
-            for key in 0..3_000 {
-                match random.below(3) {
-                    0 => {
-                        now += random.spread(bits);
-                        let mut fired = Vec::new();
-                        wheel.expire(now, &mut fired);
-                        oracle.check(now, &fired);
-                    }
-                    _ => {
-                        // Some of them in the past.
-                        let deadline = (now + random.spread(bits)).saturating_sub(random.below(32));
-                        wheel.arm(deadline, key);
-                        oracle.0.insert(key, deadline);
-                    }
-                }
-                assert_eq!(wheel.len(), oracle.0.len());
-                assert_eq!(wheel.is_empty(), oracle.0.is_empty());
-                let next = wheel.next_deadline();
-                assert_eq!(next.is_some(), oracle.earliest().is_some());
-                let late =
-                    |next: u64| oracle.earliest().is_some_and(|least| next >= least.max(now) + RESOLUTION_MS);
-                assert!(!next.is_some_and(late));
-            }
+    fn answers_like_the_model() {
+        for seed in 1..=200 {
+            model::obey(&random_bytes(seed, 4_000));
         }
-    }
-
-    /// A reactor that sleeps until `next_deadline` fires all in time, with few wakes for nothing.
-    #[test]
-    fn following_next_deadline_makes_progress() {
-        let mut random = Random(77);
-        let (mut wheel, mut oracle) = (Wheel::new(0), Oracle::default());
-        for key in 0..2_000 {
-            let deadline = random.spread(45);
-            wheel.arm(deadline, key);
-            oracle.0.insert(key, deadline);
-        }
-        let (mut now, mut wakes) = (0, 0);
-        while let Some(next) = wheel.next_deadline() {
-            assert!(next > now || wakes == 0, "time moves on");
-            assert!(next < oracle.earliest().unwrap() + RESOLUTION_MS, "slept through a deadline");
-            now = next;
-            let mut fired = Vec::new();
-            wheel.expire(now, &mut fired);
-            oracle.check(now, &fired);
-            wakes += 1;
-        }
-        assert!(oracle.0.is_empty());
-        assert!(wakes <= 2_000 * (LEVELS + 1), "{wakes} wakes");
     }
 
     #[test]
@@ -324,9 +239,10 @@ mod tests {
             let levels = wheel.levels.iter().flat_map(|level| &level.buckets).map(Vec::capacity);
             levels.sum::<usize>() + wheel.due.capacity() + wheel.far.capacity()
         };
-        let mut random = Random(5);
+        let bytes = random_bytes(5, 1_000_000);
+        let mut random = Choices::new(&bytes);
         for key in 0..200_000 {
-            wheel.arm(random.spread(42), key);
+            wheel.arm(random.number(42), key);
         }
         wheel.arm(0, 200_000);
         assert!(slots(&wheel) >= 200_000);

@@ -158,7 +158,7 @@ impl<'a> Session<'a> {
         if self.answers_its_own_input() {
             return self.answer(|websocket, out| websocket.send_text(text, out).is_ok());
         }
-        self.core.offer(self.slot, Item::Frame(EncodedFrame::text(text)))
+        self.queue(EncodedFrame::text(text))
     }
 
     /// Sends a binary message to this session, as [`Session::send_text`] does.
@@ -166,7 +166,7 @@ impl<'a> Session<'a> {
         if self.answers_its_own_input() {
             return self.answer(|websocket, out| websocket.send_binary(bytes, out).is_ok());
         }
-        self.core.offer(self.slot, Item::Frame(EncodedFrame::binary(bytes)))
+        self.queue(EncodedFrame::binary(bytes))
     }
 
     /// Sends a message to sessions of the same app, on every reactor, as a backend's push does.
@@ -226,6 +226,12 @@ impl<'a> Session<'a> {
     /// A way to push from any thread.
     pub fn pusher(&self) -> Pusher {
         Pusher::new(self.core.shared.clone())
+    }
+
+    fn queue(&mut self, frame: EncodedFrame) -> bool {
+        let queued = self.core.offer(self.slot, Item::Frame(frame));
+        self.core.metrics().messages_out.add(u64::from(queued));
+        queued
     }
 
     fn answers_its_own_input(&self) -> bool {

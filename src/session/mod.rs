@@ -9,3 +9,5 @@ mod slab;
 pub use id::{ParseSessionIdError, SessionId};
 pub use name::{AppId, InvalidName, Name};
 pub use slab::GenerationalSlab;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use slab::model as slab_model;

@@ -8,11 +8,16 @@ mod case;
 mod deflate;
 mod handshake;
 mod peer;
+mod program;
+mod socket;
 mod tables;
 mod tester;
 
 use case::{Case, Extension, Role};
 use peer::{MemoryPeer, Peer};
+use program::Program;
+use socket::{SocketPeer, echoing_client};
+use std::net::TcpListener;
 use tester::run;
 
 /// Runs what applies to `role`, and prints each case with its section.
@@ -46,6 +51,31 @@ fn server_in_memory() {
 #[test]
 fn client_in_memory() {
     run_all("client", Role::Client, &tables::all(), |extension| Box::new(MemoryPeer::client(extension)));
+}
+
+#[test]
+fn server_over_sockets() {
+    let program = Program::start();
+    // The server never takes a context over.
+    let mut cases = tables::all();
+    cases.retain(|case| case.extension.is_none_or(|extension| !extension.takeover));
+    run_all("server over sockets", Role::Server, &cases, |extension| {
+        Box::new(SocketPeer::connect(program.address, "/echo", extension))
+    });
+}
+
+#[test]
+fn client_over_sockets() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let mut clients = Vec::new();
+    run_all("client over sockets", Role::Client, &tables::all(), |extension| {
+        clients.push(echoing_client(address, extension));
+        Box::new(SocketPeer::accept(&listener, extension))
+    });
+    for client in clients {
+        client.join().expect("the client does not panic");
+    }
 }
 
 #[test]

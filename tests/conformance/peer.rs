@@ -10,6 +10,9 @@ use crate::case::Extension;
 pub const LIMITS: Limits =
     Limits { max_frame_bytes: 16 << 20, max_message_bytes: 16 << 20, max_fragments: 100_000 };
 
+/// What the endpoint under test leaves uncompressed, in bytes: short enough that most cases are compressed.
+pub const MIN_COMPRESSED_BYTES: usize = 32;
+
 /// A connection to an endpoint that echoes, after the upgrade.
 pub trait Peer {
     /// Hands bytes to the endpoint. One that has ended ignores them.
@@ -62,7 +65,7 @@ fn with_extension(socket: WebSocket, extension: Option<Extension>) -> WebSocket 
     let config = DeflateConfig {
         server_no_context_takeover: !extension.takeover,
         client_no_context_takeover: !extension.takeover,
-        min_bytes: 32,
+        min_bytes: MIN_COMPRESSED_BYTES,
         ..DeflateConfig::default()
     };
     let agreed = config.accept(&[extension.offer]).expect("the offer is one that the server accepts");

@@ -137,7 +137,8 @@ fn random_pushes(random: &mut Random, publisher: usize, world: &[Identity]) -> V
         };
         let size = if members > FEW { size.min(4_096) } else { size };
         let message = message(random, publisher, sequence, size);
-        Push { target, message, receipt: *random.pick(&["none", "queued", "queued", "written"]) }
+        let receipt = ["none", "queued", "queued", "written"][random.below(4)];
+        Push { target, message, receipt }
     };
     (0..PUSHES).map(one).collect()
 }
@@ -169,13 +170,13 @@ fn two_thousand_sessions_get_what_the_model_says_once_and_in_order() {
     });
     let (players, world) = populate(*server, &mut random);
 
-    let mut publishers = vec![
+    let mut publishers = [
         Publisher::Http(server.backend(), 1),
         Publisher::Http(server.backend(), 16),
         Publisher::Http(server.backend(), 4),
-        Publisher::Link(server.link(), 1),
-        Publisher::Link(server.link(), 32),
-        Publisher::Link(server.link(), 8),
+        Publisher::Link(Box::new(server.link()), 1),
+        Publisher::Link(Box::new(server.link()), 32),
+        Publisher::Link(Box::new(server.link()), 8),
         Publisher::Batch(server.backend(), 13),
         Publisher::Library(server.pusher().clone()),
     ];
@@ -191,7 +192,9 @@ fn two_thousand_sessions_get_what_the_model_says_once_and_in_order() {
         }
         (publisher, sequence)
     });
-    players.into_iter().for_each(|player| drop(pool.add(player)));
+    for player in players {
+        pool.add(player);
+    }
 
     thread::scope(|scope| {
         for (publisher, pushes) in publishers.iter_mut().zip(plan.iter()) {
@@ -244,7 +247,7 @@ fn every_size_arrives_byte_for_byte_as_text_and_as_binary() {
     let mut players: Vec<Player> = (0..8).map(|_| server.player("group=g")).collect();
     let mut publishers = [
         Publisher::Http(server.backend(), 4),
-        Publisher::Link(server.link(), 4),
+        Publisher::Link(Box::new(server.link()), 4),
         Publisher::Batch(server.backend(), 5),
         Publisher::Library(server.pusher().clone()),
     ];

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use tungstenite::Message;
 
-const MEMBERS: usize = 64;
-const ROUNDS: usize = 1_500;
+const MEMBERS: usize = 12;
+const ROUNDS: usize = 4_000;
 
 fn to(groups: &[&str]) -> Target {
     Target { groups: groups.iter().map(|group| group.to_string()).collect(), ..Target::default() }
@@ -33,14 +33,14 @@ fn no_push_to_both_groups_misses_or_doubles_a_member_who_is_being_moved() {
                 }
             });
         }
-        let mut publishers = vec![
+        let publishers = [
             Publisher::Http(server.backend(), 1),
-            Publisher::Link(server.link(), 1),
-            Publisher::Link(server.link(), 16),
+            Publisher::Link(Box::new(server.link()), 1),
+            Publisher::Link(Box::new(server.link()), 16),
             Publisher::Library(server.pusher().clone()),
         ];
         let publishing: Vec<_> = publishers
-            .drain(..)
+            .into_iter()
             .enumerate()
             .map(|(number, mut publisher)| {
                 scope.spawn(move || {

@@ -34,7 +34,9 @@ fn idle_sessions_cost_little_and_a_broadcast_reaches_them_all() {
     assert!(each < BYTES_A_SESSION, "{each} bytes a session");
 
     let pool = Pool::new(|_, message: Message| message == Message::text("to all"));
-    players.into_iter().for_each(|player| drop(pool.add(player)));
+    for player in players {
+        pool.add(player);
+    }
     let receipt = backend.push_text("all=1&receipt=written", "to all");
     assert_eq!((receipt.matched as usize, receipt.written), (count, Some(count as u32)));
     pool.wait("the broadcast at every session", |logs| logs.iter().all(|log| log.messages == [true]));

@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use socket2::SockRef;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use tungstenite::Message;
@@ -65,7 +66,9 @@ fn end(ports: Ports, player: Player, number: usize) -> (u16, String) {
 fn each_session_is_told_from_its_open_to_its_close_in_order_and_once() {
     const PLAYERS: usize = 120;
     const MESSAGES: usize = 20;
-    let server = TestServer::start(|config| drop(config.apps.insert("other".to_owned(), Default::default())));
+    let server = TestServer::start(|config| {
+        config.apps.insert("other".to_owned(), Default::default());
+    });
     // On several reactors, as the players are.
     let mut links: Vec<Link> = (0..5).map(|_| server.link()).collect();
     links.iter_mut().for_each(|link| link.listen(&ALL, None));
@@ -165,7 +168,7 @@ fn a_session_that_is_bound_anew_is_told_under_its_new_user() {
 struct Reading {
     events: Receiver<Value>,
     thread: JoinHandle<End>,
-    stream: std::net::TcpStream,
+    stream: TcpStream,
 }
 
 impl Reading {
@@ -182,6 +185,23 @@ impl Reading {
         });
         Self { events, thread, stream }
     }
+}
+
+/// What comes on several links, each with the number of its link.
+fn merge(links: Vec<Link>) -> Receiver<(usize, Value)> {
+    let (sender, merged) = mpsc::channel();
+    for (number, mut link) in links.into_iter().enumerate() {
+        let sender = sender.clone();
+        thread::spawn(move || {
+            // Until the link has ended, or nobody listens any more.
+            while let Ok(event) = link.next_event() {
+                if sender.send((number, event)).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    merged
 }
 
 #[test]
@@ -208,19 +228,10 @@ fn a_share_splits_the_sessions_and_goes_on_when_one_of_its_links_has_gone() {
 
     // Each session is wholly one link's.
     let mut owners: BTreeMap<String, usize> = BTreeMap::new();
-    let readings: Vec<Reading> = sharers.into_iter().map(Reading::start).collect();
-    let mut left = PLAYERS * 3;
+    let streams: Vec<TcpStream> = sharers.iter().map(|link| link.stream().try_clone().unwrap()).collect();
+    let merged = merge(sharers);
     let mut told: HashMap<String, Vec<Value>> = HashMap::new();
-    let (all_events, merged) = mpsc::channel();
-    let mut streams = Vec::new();
-    let mut threads = Vec::new();
-    for (number, reading) in readings.into_iter().enumerate() {
-        let all_events = all_events.clone();
-        streams.push(reading.stream);
-        threads.push(reading.thread);
-        thread::spawn(move || reading.events.iter().try_for_each(|event| all_events.send((number, event))));
-    }
-    drop(all_events);
+    let mut left = PLAYERS * 3;
     while left > 0 {
         let (number, event) = merged.recv_timeout(DEADLINE).unwrap();
         let id = session(&event);
@@ -238,7 +249,7 @@ fn a_share_splits_the_sessions_and_goes_on_when_one_of_its_links_has_gone() {
     }
 
     // One link goes. Its sessions are the others' from some round on; theirs stay with them.
-    streams[0].shutdown(std::net::Shutdown::Both).unwrap();
+    streams[0].shutdown(Shutdown::Both).unwrap();
     server.await_stats("the link has gone", |stats| stats["links"] == 4);
     let mut heirs: BTreeMap<String, usize> = BTreeMap::new();
     let mut rounds: HashMap<String, Vec<usize>> = HashMap::new();
@@ -275,7 +286,6 @@ fn a_share_splits_the_sessions_and_goes_on_when_one_of_its_links_has_gone() {
         let first = if *owner == 0 { got[0] } else { 0 };
         assert!(got.iter().copied().eq(first..round), "{id}: {got:?} of {round}");
     }
-    drop(threads);
 }
 
 #[test]
@@ -343,7 +353,7 @@ fn a_link_too_slow_for_its_events_is_closed_and_slows_nobody() {
     drop(pool);
     let closes = std::iter::from_fn(|| reading.events.recv_timeout(DEADLINE).ok());
     assert!(closes.take(8).all(|event| event["event"] == "close"));
-    reading.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    reading.stream.shutdown(Shutdown::Both).unwrap();
     assert_eq!(reading.events.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected));
     reading.thread.join().unwrap();
 }

@@ -3,10 +3,19 @@
 #![cfg(feature = "cli")]
 
 mod accepting;
+mod churn;
+mod client_port;
+mod crowd;
 mod delivery;
 mod group_move;
+mod http_api;
 mod idle;
 mod links;
+mod misbehaving;
+mod misbehaving_backends;
+mod pipelining;
+mod raw;
 mod smoke;
+mod stalled;
 mod stop;
 mod support;

@@ -56,6 +56,12 @@ impl Default for DeflateConfig {
 }
 
 /// What both ends agreed on. As text it is the server's `Sec-WebSocket-Extensions`.
+///
+/// ```
+/// use gannet::protocol::DeflateConfig;
+/// let agreed = DeflateConfig::default().accept(&["permessage-deflate; server_max_window_bits=10"]);
+/// assert_eq!(agreed.unwrap().server_max_window_bits, 10);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeflateParameters {
     /// The server compresses each message on its own, RFC 7692 §7.1.1.1.
@@ -92,6 +98,11 @@ impl fmt::Display for DeflateParameters {
 }
 
 /// The server's answer is not one to our offer: the client must fail the connection, RFC 7692 §7.1.
+///
+/// ```
+/// use gannet::protocol::{DeflateConfig, DeflateRefused};
+/// assert_eq!(DeflateConfig::default().agree("x-frame"), Err(DeflateRefused));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeflateRefused;
 

@@ -17,6 +17,18 @@ const MAX_RESPONSE_HEAD: usize = 16 * 1024;
 const MAX_RESPONSE_HEADERS: usize = 64;
 
 /// What a client asks for.
+///
+/// ```
+/// use gannet::protocol::handshake::Request;
+/// let request = Request {
+///     host: "game.example:9000",
+///     path: "/ws?group=lobby",
+///     subprotocols: &["gannet.raw"],
+///     extensions: None,
+///     headers: &[("Authorization", "Bearer abc")],
+/// };
+/// assert!(request.path.starts_with('/'));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The value of `Host`: a name and, unless it is the scheme's own, a port.
@@ -71,6 +83,13 @@ impl Request<'_> {
 }
 
 /// Why a request cannot be sent.
+///
+/// ```
+/// use gannet::protocol::handshake::{ClientHandshake, Request, RequestError};
+/// let request = Request { host: "h", path: "ws", subprotocols: &[], extensions: None, headers: &[] };
+/// let refused = ClientHandshake::start(&request, [0; 16], &mut Vec::new()).unwrap_err();
+/// assert_eq!(refused, RequestError::Path);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestError {
     /// The host is empty or has characters that a host has not.
@@ -121,7 +140,7 @@ pub struct ClientHandshake {
     head: Vec<u8>,
 }
 
-/// What the server agreed to.
+/// What the server agreed to; see [`ClientHandshake`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// One of the subprotocols that were offered, or none.
@@ -227,6 +246,12 @@ fn values<'h>(headers: &[httparse::Header<'h>], name: &str) -> impl Iterator<Ite
 }
 
 /// Why the server's response does not open a WebSocket.
+///
+/// ```
+/// use gannet::protocol::handshake::ResponseError;
+/// let refused = ResponseError::Refused { status: 401 };
+/// assert_eq!(refused.to_string(), "the server refused the upgrade with status 401");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResponseError {

@@ -46,25 +46,23 @@ pub fn cases() -> Vec<Case> {
         table.extension(Some(BROWSER));
         messages(&mut table, &format!("12.{group}"), name, *opcode, corpus);
     }
+    // What is offered beside the extension's name, and what has to be answered beside the takeover.
     let parameters = [
-        TAKEOVER,
-        extension("; server_no_context_takeover", "; server_no_context_takeover"),
-        extension("; server_max_window_bits=8", "; server_max_window_bits=8"),
-        extension("; server_max_window_bits=15", ""),
-        extension(
-            "; server_no_context_takeover; server_max_window_bits=9",
-            "; server_no_context_takeover; server_max_window_bits=9",
-        ),
-        extension("; client_max_window_bits=10", "; client_max_window_bits=10"),
-        Extension {
-            offer: "permessage-deflate; server_max_window_bits=16, permessage-deflate; client_no_context_takeover",
-            answer: "permessage-deflate; client_no_context_takeover",
-            takeover: true,
-        },
+        ("", ""),
+        ("; server_no_context_takeover", ""),
+        ("; client_no_context_takeover", ""),
+        ("; server_max_window_bits=8", "; server_max_window_bits=8"),
+        ("; server_max_window_bits=15", ""),
+        ("; server_no_context_takeover; server_max_window_bits=9", "; server_max_window_bits=9"),
+        ("; client_max_window_bits=10", "; client_max_window_bits=10"),
+        ("; server_max_window_bits=16, permessage-deflate; client_no_context_takeover", ""),
     ];
-    for (group, parameters) in (1..).zip(parameters) {
-        table.extension(Some(parameters));
-        messages(&mut table, &format!("13.{group}"), parameters.answer, TEXT, &corpora[0].2);
+    for (group, (offered, windows)) in (1..).zip(parameters) {
+        for takeover in [false, true] {
+            table.extension(Some(extension(offered, windows, takeover)));
+            let group = format!("13.{group}{}", if takeover { "t" } else { "n" });
+            messages(&mut table, &group, &format!("offer \"{offered}\""), TEXT, &corpora[0].2);
+        }
     }
     for extension in [BROWSER, TAKEOVER] {
         table.extension(Some(extension));
@@ -76,13 +74,16 @@ pub fn cases() -> Vec<Case> {
     table.into_cases()
 }
 
-const fn with_takeover(offer: &'static str, answer: &'static str) -> Extension {
-    Extension { offer, answer, takeover: true }
-}
-
-fn extension(offer: &'static str, answer: &'static str) -> Extension {
-    let join = |parameters: &str| -> &'static str { format!("permessage-deflate{parameters}").leak() };
-    with_takeover(join(offer), join(answer))
+fn extension(offered: &str, windows: &str, takeover: bool) -> Extension {
+    let mut answer = "permessage-deflate".to_owned();
+    for parameter in ["; server_no_context_takeover", "; client_no_context_takeover"] {
+        if !takeover || offered.contains(parameter) {
+            answer += parameter;
+        }
+    }
+    answer += windows;
+    // The tables live as long as the tests.
+    Extension { offer: format!("permessage-deflate{offered}").leak(), answer: answer.leak(), takeover }
 }
 
 fn messages(table: &mut Table, group: &str, name: &str, opcode: u8, corpus: &[u8]) {

@@ -12,7 +12,7 @@ mod random;
 mod server;
 mod target;
 
-pub use backend::{Backend, Receipt, Reply};
+pub use backend::{Backend, Receipt};
 pub use link::Link;
 pub use player::{End, Player, Refusal};
 pub use pool::{Log, Pool};

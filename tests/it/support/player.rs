@@ -37,8 +37,8 @@ pub enum Refusal {
     Http {
         /// Its status.
         status: u16,
-        /// Its body.
-        body: String,
+        /// The code of the error in its body.
+        code: String,
     },
     /// No answer at all.
     Io(io::Error),
@@ -168,9 +168,9 @@ pub(super) fn open(
     match client_with_config(request, stream, Some(config)) {
         Ok((socket, _)) => Ok(socket),
         Err(HandshakeError::Failure(Error::Http(response))) => {
-            let body = response.body().as_deref().unwrap_or_default();
-            let body = String::from_utf8_lossy(body).into_owned();
-            Err(Refusal::Http { status: response.status().as_u16(), body })
+            let body: Value = serde_json::from_slice(response.body().as_deref().unwrap_or_default()).unwrap();
+            let code = body["error"]["code"].as_str().unwrap().to_owned();
+            Err(Refusal::Http { status: response.status().as_u16(), code })
         }
         Err(HandshakeError::Failure(Error::Io(error))) => Err(Refusal::Io(error)),
         Err(HandshakeError::Failure(Error::Protocol(ProtocolError::HandshakeIncomplete))) => {

@@ -47,7 +47,7 @@ struct State<T> {
 }
 
 enum Command {
-    Add(usize, Player),
+    Add(usize, Box<Player>),
     Send(usize, Message),
     Close(usize, u16),
     Drop(usize),
@@ -73,7 +73,7 @@ impl<T: Send + 'static> Pool<T> {
         let index = state.logs.len();
         state.logs.push(Log { id: player.id, messages: Vec::new(), end: None });
         drop(state);
-        self.command(Command::Add(index, player));
+        self.command(Command::Add(index, Box::new(player)));
         index
     }
 
@@ -200,7 +200,7 @@ impl<T, R: FnMut(SessionId, Message) -> T> Driver<T, R> {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Add(index, player) => self.add(index, player),
+            Command::Add(index, player) => self.add(index, *player),
             Command::Send(index, message) => self.act(index, |socket| socket.send(message)),
             Command::Close(index, code) => {
                 let frame = CloseFrame { code: CloseCode::from(code), reason: "".into() };

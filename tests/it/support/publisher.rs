@@ -24,7 +24,7 @@ pub enum Publisher {
     /// HTTP, with so many requests under way.
     Http(Backend, usize),
     /// A link, with so many commands under way.
-    Link(Link, usize),
+    Link(Box<Link>, usize),
     /// HTTP, with so many commands a batch.
     Batch(Backend, usize),
     /// From a thread of the embedding program.

@@ -1,0 +1,84 @@
+//! Commands as JSON beside `serde_json::Value`: what is taken is JSON, what is refused says why, and the reply to either
+//! is one line of JSON with the id as it came.
+//!
+//! One difference is meant: an id is written back unread, so that a number beyond 64 bits of floating point, or half of a
+//! surrogate pair, is an id although it is no `Value`.
+
+use super::{apps, command_limits};
+use crate::dispatch::{Command, CommandError, ErrorCode, Outcome};
+use crate::gateway::link_json::{self, LinkCommand, LinkError, RequestId};
+use crate::gateway::render;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// A text frame of the link.
+pub fn run(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let value = serde_json::from_str::<Value>(text);
+    let value = value.ok().filter(Value::is_object);
+    match link_json::parse(text, &apps(), &command_limits()) {
+        Ok(command) => accepted(text, value.as_ref(), &command),
+        Err(refused) => self::refused(text, value.as_ref(), &refused),
+    }
+}
+
+fn accepted(text: &str, value: Option<&Value>, LinkCommand { id, app, command }: &LinkCommand) {
+    match value {
+        Some(value) => {
+            check_id(id.as_ref(), value);
+            assert_eq!(app.is_some(), value["app"].is_string());
+            if let Command::Push { target, frame, .. } = command {
+                let payload = match (&value["text"], &value["data"]) {
+                    (Value::String(text), _) => text.clone().into_bytes(),
+                    (_, Value::String(data)) => STANDARD.decode(data).expect("it was taken"),
+                    _ => panic!("a push without a payload: {text}"),
+                };
+                assert!(frame.as_bytes().ends_with(&payload) && frame.wire_len() <= payload.len() + 10);
+                assert!(payload.len() <= command_limits().max_push_bytes);
+                assert!((1..=command_limits().max_selectors).contains(&target.selectors().len()));
+            }
+        }
+        None => assert!(id.as_ref().is_some_and(|id| !is_value(id)), "it is not JSON: {text}"),
+    }
+    let (mut reply, mut refusal) = (String::new(), String::new());
+    render::reply(&mut reply, id.as_ref(), None, &Outcome::Accepted);
+    check_reply(&reply, id.as_ref(), "ok");
+    let error = CommandError::new(ErrorCode::Overloaded, text);
+    render::reply(&mut refusal, id.as_ref(), None, &Outcome::Refused(error));
+    check_reply(&refusal, id.as_ref(), "error");
+}
+
+fn refused(text: &str, value: Option<&Value>, LinkError { id, error }: &LinkError) {
+    match (value, id) {
+        (Some(value), Some(_)) => check_id(id.as_ref(), value),
+        (Some(value), None) => {
+            let could_be_one = value["id"].is_number() || value["id"].is_string();
+            assert!(!could_be_one || text.len() > RequestId::MAX_BYTES, "its id was lost: {text}");
+        }
+        (None, Some(id)) => assert!(!is_value(id), "it is not JSON, and has an id: {text}"),
+        (None, None) => {}
+    }
+    assert!(!error.message.is_empty());
+    let mut reply = String::new();
+    render::reply_error(&mut reply, id.as_ref(), error);
+    check_reply(&reply, id.as_ref(), "error");
+}
+
+fn check_id(id: Option<&RequestId>, value: &Value) {
+    let id = id.map_or(Ok(Value::Null), |id| serde_json::from_str(&id.to_string()));
+    assert_eq!(id.ok().as_ref(), Some(value.get("id").unwrap_or(&Value::Null)));
+}
+
+fn is_value(id: &RequestId) -> bool {
+    serde_json::from_str::<Value>(&id.to_string()).is_ok()
+}
+
+fn check_reply(reply: &str, id: Option<&RequestId>, outcome: &str) {
+    assert!(!reply.contains('\n'), "a batch answers in lines: {reply}");
+    let fields: BTreeMap<&str, &RawValue> = serde_json::from_str(reply).expect("a reply is JSON");
+    assert_eq!(fields.get("id").map(|raw| raw.get()), id.map(RequestId::to_string).as_deref());
+    assert!(fields.contains_key(outcome) && fields.len() == 1 + usize::from(id.is_some()));
+}

@@ -1,0 +1,113 @@
+//! The bodies of the fuzz targets whose rooms are private: each takes any bytes and panics when something is wrong. No
+//! public API. Models that look inside a room stand beside it; here is what needs no more than the room's face.
+//!
+//! The tests replay every body on its corpus, so that what fuzzing found stays found.
+
+mod api;
+mod batch;
+mod choices;
+mod config;
+mod link_json;
+
+pub(crate) use choices::Choices;
+#[cfg(test)]
+pub(crate) use choices::random_bytes;
+
+use crate::gateway::{Apps, CommandLimits};
+use std::time::Duration;
+
+pub use api::run as api;
+pub use batch::run as batch;
+pub use config::run as config;
+pub use link_json::run as link_json;
+
+/// The hub beside a map of sessions that is searched from end to end: a byte for the number of slots, then operations.
+pub fn hub(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let slots = [2, 6, 40, 250][choices.below(4) as usize];
+    crate::hub::model::obey(choices.rest(), slots);
+}
+
+/// The outbox beside one list in the order of arrival, with a socket that takes what the input says.
+pub fn outbox(data: &[u8]) {
+    crate::connection::outbox_model::obey(data);
+}
+
+/// The slab beside a table of all its slots: a byte for the width of a generation, then operations.
+pub fn slab(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let obey = match choices.below(4) {
+        0 => crate::session::slab_model::obey::<0>,
+        1 => crate::session::slab_model::obey::<2>,
+        _ => crate::session::slab_model::obey::<22>,
+    };
+    obey(choices.rest());
+}
+
+/// The timer wheel beside a `BTreeMap` of ticks.
+pub fn wheel(data: &[u8]) {
+    crate::reactor::wheel::model::obey(data);
+}
+
+/// Bounds small enough to run into.
+fn command_limits() -> CommandLimits {
+    CommandLimits {
+        max_push_bytes: 64,
+        default_ttl: Duration::from_secs(60),
+        max_ttl: Duration::from_secs(3600),
+        max_page: 1000,
+        max_selectors: 4,
+        max_batch_lines: 8,
+    }
+}
+
+fn apps() -> Apps {
+    Apps::new(["chess"]).expect("it is a valid name")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    type Body = fn(&[u8]);
+
+    /// Every target by its name, which is also its folder in the corpus.
+    const TARGETS: &[(&str, Body)] = &[
+        ("api", super::api),
+        ("batch", super::batch),
+        ("config", super::config),
+        ("hub", super::hub),
+        ("link_json", super::link_json),
+        ("outbox", super::outbox),
+        ("slab", super::slab),
+        ("wheel", super::wheel),
+    ];
+
+    #[test]
+    fn every_target_passes_on_its_corpus() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        for (name, body) in TARGETS {
+            let mut count = 0;
+            for entry in fs::read_dir(corpus.join(name)).unwrap() {
+                let path = entry.unwrap().path();
+                println!("{}", path.display());
+                body(&fs::read(&path).unwrap());
+                count += 1;
+            }
+            assert!(count > 0, "{name} has no corpus");
+        }
+    }
+
+    #[test]
+    fn every_target_passes_on_short_inputs() {
+        for (_, body) in TARGETS {
+            body(&[]);
+            for first in 0..=255 {
+                body(&[first]);
+                body(&[first, 0x81]);
+                body(&[0, first, first ^ 0x55, 1]);
+            }
+        }
+    }
+}
