@@ -6,6 +6,7 @@ use std::io;
 use super::bench::BenchError;
 use super::http_client::ClientError;
 use super::serve::ServeError;
+use crate::auth::AuthError;
 use crate::config::ConfigError;
 
 /// Why a command failed; every one of them ends in exit code 1.
@@ -28,6 +29,12 @@ pub enum CliError {
     },
     /// A benchmark did not run.
     Bench(BenchError),
+    /// There is no secret to sign or to verify with.
+    NoSecret,
+    /// The system gives no random numbers.
+    Randomness(getrandom::Error),
+    /// A token or a signed query proves nothing.
+    NotBelieved(AuthError),
     /// The message could not be read from standard input.
     Input(io::Error),
     /// The result could not be printed.
@@ -46,6 +53,11 @@ impl fmt::Display for CliError {
                 message.iter().try_for_each(|message| write!(f, ": {message}"))
             }
             Self::Bench(error) => error.fmt(f),
+            Self::NoSecret => f.write_str(
+                "there is no secret: name a file that holds one with --secret-file, or put it into GANNET_SECRET",
+            ),
+            Self::Randomness(error) => write!(f, "the system gives no random numbers: {error}"),
+            Self::NotBelieved(error) => write!(f, "refused: {error}"),
             Self::Input(error) => write!(f, "cannot read the message from standard input: {error}"),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
         }
@@ -59,7 +71,9 @@ impl std::error::Error for CliError {
             Self::Serve(error) => Some(error),
             Self::Client(error) => Some(error),
             Self::Bench(error) => Some(error),
-            Self::Refused { .. } => None,
+            Self::Refused { .. } | Self::NoSecret => None,
+            Self::Randomness(error) => Some(error),
+            Self::NotBelieved(error) => Some(error),
             Self::Input(error) | Self::Output(error) => Some(error),
         }
     }

@@ -11,6 +11,7 @@ mod kick;
 mod push;
 mod serve;
 mod stats;
+mod token;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Command {
     Push(push::PushArgs),
     Kick(kick::KickArgs),
     Stats(stats::StatsArgs),
+    #[command(subcommand)]
+    Token(token::TokenCommand),
 }
 
 /// Runs the program with the arguments of the process.
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Push(args) => push::run(args),
         Command::Kick(args) => kick::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Token(command) => token::run(command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,9 @@ pub use crate::reactor::StopReport;
 pub use app::{App, ClosedSession, Message, Relay, Session, SessionError};
 pub use pusher::{PushError, Pusher};
 
-use crate::config::{Config, ConfigError};
+use crate::admission::Admission;
+use crate::auth::Auth;
+use crate::config::{Config, ConfigError, DEFAULT_APP};
 use crate::gateway::{Apps, Gateway, InvalidApps};
 use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
@@ -149,6 +151,8 @@ impl Server {
     /// # Errors
     /// [`BindError`], each with what to do about it.
     pub fn bind(mut config: Config) -> Result<Self, BindError> {
+        // Every app of the table below has its settings.
+        config.apps.entry(DEFAULT_APP.to_owned()).or_default();
         config.validate().map_err(BindError::Config)?;
         raise_open_files();
         let (client, client_addr) = listen(config.listen)?;
@@ -170,8 +174,13 @@ impl Server {
             overflow_bytes: limits.overflow_bytes,
         };
         let (receivers, mut senders) = mailboxes(wakers, mailbox_limits);
+        let apps = Apps::new(config.apps.keys()).map_err(BindError::Apps)?;
+        let app_configs =
+            || apps.names().filter_map(|name| Some((name.clone(), config.apps.get(name.as_str())?)));
         let shared = Arc::new(Shared {
-            apps: Apps::new(config.apps.keys()).map_err(BindError::Apps)?,
+            auth: Auth::new(app_configs(), &config.auth, limits, Clock::wall_unix_ms()),
+            admission: Admission::new(app_configs().map(|(_, app)| app), limits, &config.rates),
+            apps,
             interest: Arc::new(Interest::new(config.node, reactors)),
             metrics: Metrics::new(reactors),
             clock: Clock::start(),
