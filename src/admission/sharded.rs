@@ -9,10 +9,12 @@ use std::sync::{Mutex, PoisonError};
 /// More than there are cores to want the same one at once.
 const SHARDS: usize = 64;
 
+type Shard<K, V> = CachePadded<Mutex<HashMap<K, V>>>;
+
 /// See the module. Its hash is seeded at random: nobody can choose keys that meet in one shard.
 #[derive(Debug)]
 pub struct Sharded<K, V> {
-    shards: Box<[CachePadded<Mutex<HashMap<K, V>>>]>,
+    shards: Box<[Shard<K, V>]>,
     hasher: DefaultHashBuilder,
 }
 

@@ -4,6 +4,7 @@
 
 mod accepting;
 mod bench;
+mod auth;
 mod churn;
 mod client_port;
 mod crowd;
@@ -11,6 +12,7 @@ mod delivery;
 mod group_move;
 mod http_api;
 mod idle;
+mod limits;
 mod links;
 mod misbehaving;
 mod misbehaving_backends;
@@ -20,3 +22,4 @@ mod smoke;
 mod stalled;
 mod stop;
 mod support;
+mod tokens;
