@@ -26,6 +26,8 @@
 //! | [`protocol`] | RFC 6455 as a state machine |
 //! | [`http`] | HTTP/1.1 heads, bodies and responses |
 //! | `gateway` | the upgrade, the HTTP API, links: commands in, answers and events out |
+//! | `auth` | tokens and signed queries, made and checked |
+//! | `admission` | who fits in: sessions of an app, a user, an address; upgrades a second |
 //! | [`dispatch`] | what travels between cores: pushes, operations, their receipts |
 //! | [`hub`] | this core's users, groups and tags → sessions; the shared interest table |
 //! | [`mailbox`] | a bounded lock-free queue a reactor, a sleeping flag, an eventfd wake |
@@ -40,6 +42,10 @@ pub mod client;
 pub mod http;
 pub mod protocol;
 
+#[cfg(feature = "server")]
+mod admission;
+#[cfg(feature = "server")]
+mod auth;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "server")]

@@ -18,7 +18,7 @@ fn gannet(args: &[&str]) -> Output {
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
-    command.args(args).env_remove("GANNET_KEY").stdin(Stdio::null());
+    command.args(args).env_remove("GANNET_KEY").env_remove("GANNET_SECRET").stdin(Stdio::null());
     command
 }
 
@@ -150,6 +150,13 @@ fn wrong_usage_ends_with_2() {
         &["kick"],
         &["kick", "--user", "ada", "--session", "0000000000000001"],
         &["kick", "--user", "ada", "--code", "70000"],
+        &["token"],
+        &["token", "mint"],
+        &["token", "mint", "--user", ""],
+        &["token", "mint", "--user", "ada", "--ttl", "soon"],
+        &["token", "mint", "--user", "ada", "--ttl", "1h", "--signed-query"],
+        &["token", "mint", "--user", "ada", "--group", "g", "--signed-query"],
+        &["token", "check"],
     ] {
         let refused = gannet(args);
         assert_eq!(refused.status.code(), Some(2), "{args:?}");
@@ -253,4 +260,60 @@ fn a_key_is_never_shown() {
         let output = command(args).env("GANNET_KEY", "hunter2").output().unwrap();
         assert!(!text(&output.stdout).contains("hunter2") && !text(&output.stderr).contains("hunter2"));
     }
+}
+
+#[test]
+fn a_token_that_proves_nothing_says_why() {
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    let token = |args: &[&str], secret: &str| {
+        let output = command(&[&["token"], args].concat()).env("GANNET_SECRET", secret).output().unwrap();
+        let said = [text(&output.stdout), text(&output.stderr)].concat();
+        assert!(!said.contains("0123456789abcdef"), "{said}");
+        (output.status.code(), said.trim().to_owned())
+    };
+    let minted = |args: &[&str]| {
+        let (code, token) = token(&[&["mint", "--user", "ada"], args].concat(), SECRET);
+        assert_eq!(code, Some(0), "{token}");
+        token
+    };
+    let (good, query) = (minted(&[]), minted(&["--signed-query"]));
+    let other_nonce = query.replace("&nonce=", "&nonce=f");
+    for (proof, app, secret, says) in [
+        (
+            good.as_str(),
+            "default",
+            "fedcba9876543210fedcba9876543210",
+            "refused: no secret of the app made this signature",
+        ),
+        (&good, "chess", SECRET, "refused: it was made for another app"),
+        (&minted(&["--ttl", "0s"]), "default", SECRET, "\"expires_in_s\": "),
+        (&good[1..], "default", SECRET, "refused: "),
+        ("eyJhbGciOiJub25lIn0.e30.", "default", SECRET, "refused: the token is not signed with HS256"),
+        ("nonsense", "default", SECRET, "refused: it is no token: three parts of base64url"),
+        (&query, "default", SECRET, "\"expires_in_s\": null"),
+        (&format!("wss://game.example/ws?{query}"), "default", SECRET, "\"user\": \"ada\""),
+        (&format!("wss://game.example/ws?token={good}"), "default", SECRET, "\"user\": \"ada\""),
+        (&query, "chess", SECRET, "refused: it was made for another app"),
+        (&other_nonce, "default", SECRET, "refused: no secret of the app made this signature"),
+        (
+            "app=default&user=ada&signature=00",
+            "default",
+            SECRET,
+            "refused: no secret of the app made this signature",
+        ),
+        (&good, "default", "short", "gannet: secret 1 of [apps.default] is too short"),
+        (&good, "default", " ", "gannet: there is no secret: name a file"),
+    ] {
+        let (code, said) = token(&["check", proof, "--app", app], secret);
+        assert!(said.contains(says), "{proof}: {said}");
+        assert_eq!(
+            code,
+            Some(i32::from(says.starts_with("refused") || says.starts_with("gannet"))),
+            "{said}"
+        );
+    }
+    let unread = gannet(&["token", "check", &good, "--secret-file", "/nonexistent/secrets"]);
+    assert_eq!(unread.status.code(), Some(1));
+    assert!(text(&unread.stderr).contains("cannot read the secret file /nonexistent/secrets"));
+    assert!(text(&gannet(&["token", "check", &good]).stderr).contains("GANNET_SECRET"));
 }

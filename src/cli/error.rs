@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io;
 
+use super::bench::BenchError;
 use super::http_client::ClientError;
 use super::serve::ServeError;
+use crate::auth::AuthError;
 use crate::config::ConfigError;
 
 /// Why a command failed; every one of them ends in exit code 1.
@@ -25,6 +27,14 @@ pub enum CliError {
         /// What the answer says to do.
         message: Option<String>,
     },
+    /// A benchmark did not run.
+    Bench(BenchError),
+    /// There is no secret to sign or to verify with.
+    NoSecret,
+    /// The system gives no random numbers.
+    Randomness(getrandom::Error),
+    /// A token or a signed query proves nothing.
+    NotBelieved(AuthError),
     /// The message could not be read from standard input.
     Input(io::Error),
     /// The result could not be printed.
@@ -42,6 +52,12 @@ impl fmt::Display for CliError {
                 code.iter().try_for_each(|code| write!(f, " {code}"))?;
                 message.iter().try_for_each(|message| write!(f, ": {message}"))
             }
+            Self::Bench(error) => error.fmt(f),
+            Self::NoSecret => f.write_str(
+                "there is no secret: name a file that holds one with --secret-file, or put it into GANNET_SECRET",
+            ),
+            Self::Randomness(error) => write!(f, "the system gives no random numbers: {error}"),
+            Self::NotBelieved(error) => write!(f, "refused: {error}"),
             Self::Input(error) => write!(f, "cannot read the message from standard input: {error}"),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
         }
@@ -54,7 +70,10 @@ impl std::error::Error for CliError {
             Self::Config(error) => Some(error),
             Self::Serve(error) => Some(error),
             Self::Client(error) => Some(error),
-            Self::Refused { .. } => None,
+            Self::Bench(error) => Some(error),
+            Self::Refused { .. } | Self::NoSecret => None,
+            Self::Randomness(error) => Some(error),
+            Self::NotBelieved(error) => Some(error),
             Self::Input(error) | Self::Output(error) => Some(error),
         }
     }
@@ -75,5 +94,11 @@ impl From<ServeError> for CliError {
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         Self::Client(error)
+    }
+}
+
+impl From<BenchError> for CliError {
+    fn from(error: BenchError) -> Self {
+        Self::Bench(error)
     }
 }

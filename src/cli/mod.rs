@@ -3,6 +3,7 @@
 
 mod backend;
 mod banner;
+mod bench;
 mod config;
 mod error;
 mod http_client;
@@ -10,6 +11,7 @@ mod kick;
 mod push;
 mod serve;
 mod stats;
+mod token;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -30,10 +32,14 @@ struct Cli {
 enum Command {
     Serve(serve::ServeArgs),
     #[command(subcommand)]
+    Bench(bench::BenchCommand),
+    #[command(subcommand)]
     Config(config::ConfigCommand),
     Push(push::PushArgs),
     Kick(kick::KickArgs),
     Stats(stats::StatsArgs),
+    #[command(subcommand)]
+    Token(token::TokenCommand),
 }
 
 /// Runs the program with the arguments of the process.
@@ -48,10 +54,12 @@ pub fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(args),
+        Command::Bench(command) => bench::run(&command),
         Command::Config(command) => config::run(command),
         Command::Push(args) => push::run(args),
         Command::Kick(args) => kick::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Token(command) => token::run(command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::Config;
 use crate::session::InvalidName;
 
 /// Why a configuration is refused.
@@ -63,7 +64,7 @@ pub enum ConfigError {
     /// A number out of its range.
     OutOfRange {
         /// With the tables in front of it.
-        key: &'static str,
+        key: String,
         /// As configured.
         value: u64,
         /// The smallest legal one.
@@ -93,6 +94,13 @@ pub enum ConfigError {
     },
     /// The client port would take anybody's word from anywhere.
     OpenToAnybody(SocketAddr),
+    /// Some apps check who their players are and some take their word.
+    SomeWithoutSecrets {
+        /// An app that has secrets.
+        with: String,
+        /// The apps that have none.
+        without: Vec<String>,
+    },
     /// The backend port would obey anybody from anywhere.
     BackendWithoutKey(SocketAddr),
     /// The two ports are one.
@@ -101,8 +109,10 @@ pub enum ConfigError {
     KeyTwice,
     /// `backend.key_file` is set, and nobody has called [`Config::read_secrets`](super::Config::read_secrets).
     KeyFileNotRead,
-    /// The key file cannot be read.
+    /// The file of a key or of secrets cannot be read.
     KeyFile {
+        /// The key that names the file, with the tables in front of it.
+        key: String,
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -110,6 +120,35 @@ pub enum ConfigError {
     },
     /// A key that no `Authorization` field could carry.
     BadKey,
+    /// Both `secrets` and `secrets_file`.
+    SecretsTwice {
+        /// The app.
+        app: String,
+    },
+    /// `secrets_file` is set, and nobody has called [`Config::read_secrets`](super::Config::read_secrets).
+    SecretsFileNotRead {
+        /// The app.
+        app: String,
+    },
+    /// A `secrets_file` without a line in it.
+    NoSecretInFile {
+        /// The app.
+        app: String,
+    },
+    /// A secret that can be guessed.
+    ShortSecret {
+        /// The app.
+        app: String,
+        /// Its place among the app's secrets, counted from 1.
+        number: usize,
+    },
+    /// Two apps with the same secret.
+    SharedSecret {
+        /// One of them.
+        one: String,
+        /// The other.
+        other: String,
+    },
     /// An app's name that is none.
     BadAppName {
         /// As configured.
@@ -159,8 +198,16 @@ impl fmt::Display for ConfigError {
             ),
             Self::OpenToAnybody(address) => write!(
                 f,
-                "anybody who reaches {address} could claim to be any user, since no app has secrets: listen on a \
-                 loopback address such as 127.0.0.1, or accept it with insecure = true (--insecure)"
+                "anybody who reaches {address} could claim to be any user, since no app has secrets: give every app \
+                 secrets, listen on a loopback address such as 127.0.0.1, or accept it with insecure = true \
+                 (--insecure)"
+            ),
+            Self::SomeWithoutSecrets { with, without } => write!(
+                f,
+                "the app {with} has secrets and {} has none, so that anybody could be any user there: set secrets or \
+                 secrets_file in [apps.{}] too (the app default is there without a table)",
+                without.join(", "),
+                without.first().map_or("NAME", String::as_str)
             ),
             Self::BackendWithoutKey(address) => write!(
                 f,
@@ -175,12 +222,31 @@ impl fmt::Display for ConfigError {
             Self::KeyFileNotRead => {
                 f.write_str("backend.key_file has not been read: call Config::read_secrets, or set backend.key")
             }
-            Self::KeyFile { path, error } => {
-                write!(f, "cannot read backend.key_file {}: {error}", path.display())
-            }
+            Self::KeyFile { key, path, error } => write!(f, "cannot read {key} {}: {error}", path.display()),
             Self::BadKey => f.write_str(
                 "the backend key must be one or more visible ASCII characters without spaces: generate one, for \
                  instance with `openssl rand -hex 32`",
+            ),
+            Self::SecretsTwice { app } => {
+                write!(f, "both secrets and secrets_file are set in [apps.{app}]: remove one of them")
+            }
+            Self::SecretsFileNotRead { app } => write!(
+                f,
+                "the secrets_file of [apps.{app}] has not been read: call Config::read_secrets, or set secrets"
+            ),
+            Self::NoSecretInFile { app } => {
+                write!(f, "the secrets_file of [apps.{app}] holds no secret: write one a line")
+            }
+            Self::ShortSecret { app, number } => write!(
+                f,
+                "secret {number} of [apps.{app}] is too short: one needs at least {} bytes; generate it, for instance \
+                 with `openssl rand -hex 32`",
+                Config::MIN_SECRET_BYTES
+            ),
+            Self::SharedSecret { one, other } => write!(
+                f,
+                "the apps {one} and {other} share a secret, so that a token of one could open the other: give each its \
+                 own"
             ),
             Self::BadAppName { name, error } => write!(f, "\"{name}\" cannot name an app: {error}"),
             Self::TooManyApps => write!(f, "there are more than {} apps: remove some", u16::MAX),

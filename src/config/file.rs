@@ -16,7 +16,7 @@ const NEAR_ENOUGH: f64 = 0.8;
 /// What a key of the same table is ahead of one elsewhere.
 const NEIGHBOUR: f64 = 0.1;
 
-/// A key is one short line; the bound is for a path such as /dev/zero.
+/// A key is one short line, secrets are a few; the bound is for a path such as /dev/zero.
 const MAX_KEY_FILE_BYTES: u64 = 4096;
 
 impl Config {
@@ -33,7 +33,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads the text of a file; what it does not say has its default. A `key_file` is not read yet.
+    /// Reads the text of a file; what it does not say has its default. A `key_file` or `secrets_file` is not read yet.
     ///
     /// # Errors
     /// [`ConfigError::Syntax`], [`ConfigError::UnknownKey`] or [`ConfigError::BadValue`], with the line.
@@ -58,19 +58,34 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads `backend.key_file`, if there is one, into `backend.key`, without the line end. A relative path starts at `base`.
+    /// Reads the files that `backend.key_file` and each app's `secrets_file` name into `backend.key`, without the line end,
+    /// and `secrets`, one a line. A relative path starts at `base`.
     ///
     /// # Errors
-    /// [`ConfigError::KeyFile`], and [`ConfigError::KeyTwice`] when there is a key already.
+    /// [`ConfigError::KeyFile`] and [`ConfigError::NoSecretInFile`]; [`ConfigError::KeyTwice`] and
+    /// [`ConfigError::SecretsTwice`] where there is a key or a secret already.
     pub fn read_secrets(&mut self, base: &Path) -> Result<(), ConfigError> {
-        let Some(path) = &self.backend.key_file else { return Ok(()) };
-        if self.backend.key.is_some() {
-            return Err(ConfigError::KeyTwice);
+        if let Some(path) = &self.backend.key_file {
+            if self.backend.key.is_some() {
+                return Err(ConfigError::KeyTwice);
+            }
+            let text = read_key_file("backend.key_file", &base.join(path))?;
+            self.backend.key = Some(Secret::new(text.trim_end_matches(['\r', '\n'])));
+            self.backend.key_file = None;
         }
-        let path = base.join(path);
-        let key = read_key(&path).map_err(|error| ConfigError::KeyFile { path, error })?;
-        self.backend.key = Some(key);
-        self.backend.key_file = None;
+        for (name, app) in &mut self.apps {
+            let Some(path) = &app.secrets_file else { continue };
+            let shown = name.escape_debug();
+            if !app.secrets.is_empty() {
+                return Err(ConfigError::SecretsTwice { app: shown.to_string() });
+            }
+            let text = read_key_file(&format!("apps.{shown}.secrets_file"), &base.join(path))?;
+            app.secrets = secrets_of(&text).map(Secret::new).collect();
+            if app.secrets.is_empty() {
+                return Err(ConfigError::NoSecretInFile { app: shown.to_string() });
+            }
+            app.secrets_file = None;
+        }
         Ok(())
     }
 
@@ -80,13 +95,21 @@ impl Config {
     }
 }
 
-fn read_key(path: &Path) -> io::Result<Secret> {
-    let mut text = String::new();
-    fs::File::open(path)?.take(MAX_KEY_FILE_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_KEY_FILE_BYTES {
-        return Err(io::Error::from(io::ErrorKind::FileTooLarge));
-    }
-    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+/// The secrets in the text of a file: one a line, without the white space around it; blank lines are passed over.
+pub fn secrets_of(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+fn read_key_file(key: &str, path: &Path) -> Result<String, ConfigError> {
+    let read = || {
+        let mut text = String::new();
+        fs::File::open(path)?.take(MAX_KEY_FILE_BYTES + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > MAX_KEY_FILE_BYTES {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        Ok(text)
+    };
+    read().map_err(|error| ConfigError::KeyFile { key: key.to_owned(), path: path.to_owned(), error })
 }
 
 /// The keys that exist: the default configuration as a tree, where what is not set is null.
@@ -139,7 +162,13 @@ impl KnownKeys {
             (similarity >= NEAR_ENOUGH).then_some(if neighbour { similarity + NEIGHBOUR } else { similarity })
         };
         let scored = keys.iter().filter_map(|key| Some((score(&key)?, key)));
-        scored.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, key)| key.clone())
+        let (_, nearest) = scored.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+        // The known keys of apps are those of the default one.
+        let app = prefix.strip_prefix("apps.").and_then(|rest| rest.split('.').next());
+        match (nearest.strip_prefix(&format!("apps.{DEFAULT_APP}.")), app) {
+            (Some(leaf), Some(app)) => Some(format!("apps.{app}.{leaf}")),
+            _ => Some(nearest.clone()),
+        }
     }
 
     fn default_of(&self, key: &str) -> Option<String> {

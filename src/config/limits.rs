@@ -22,6 +22,10 @@ pub struct Limits {
     pub max_sessions: usize,
     /// Connections to the backend port, links among them. Default: 1,024.
     pub max_backend_connections: usize,
+    /// Sessions from one IPv4 address or one IPv6 network of 64 bits; 0 is no bound. Default: 0.
+    pub sessions_per_address: usize,
+    /// Connections to the client port from there, those in their upgrade included; 0 is no bound. Default: 0.
+    pub connections_per_address: usize,
 
     /// Payload of one frame from a client, in bytes. Default: 1 MiB.
     pub max_frame_bytes: usize,
@@ -102,6 +106,8 @@ impl Default for Limits {
         Self {
             max_sessions: 1_000_000,
             max_backend_connections: 1_024,
+            sessions_per_address: 0,
+            connections_per_address: 0,
             max_frame_bytes: MIB,
             max_message_bytes: MIB,
             max_fragments: 1_024,

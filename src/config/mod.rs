@@ -3,9 +3,13 @@
 //!
 //! [`Config::load`] reads a file, flags may change what it said, [`Config::validate`] has the last word.
 
+mod apps;
 mod error;
 mod file;
 mod limits;
+mod network;
+mod origin;
+mod rates;
 mod secret;
 mod validate;
 
@@ -17,8 +21,13 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
+pub use apps::{AppConfig, PerUser, PerUserPolicy};
 pub use error::ConfigError;
+pub(crate) use file::secrets_of;
 pub use limits::Limits;
+pub use network::{InvalidNetwork, Network};
+pub use origin::{InvalidOrigin, OriginPattern};
+pub use rates::{BeyondRate, Rate, Rates};
 pub use secret::Secret;
 
 /// The app that is always there.
@@ -56,8 +65,12 @@ pub struct Config {
     pub backend: Backend,
     /// The apps by name; [`DEFAULT_APP`] is always among them.
     pub apps: BTreeMap<String, AppConfig>,
+    /// How tokens and signed queries are checked.
+    pub auth: Auth,
     /// Bounds in bytes, messages and counts.
     pub limits: Limits,
+    /// How often things may happen.
+    pub rates: Rates,
     /// What holds for pushes that do not say otherwise.
     pub delivery: Delivery,
     /// Compression of messages.
@@ -80,7 +93,9 @@ impl Default for Config {
             node: 0,
             backend: Backend::default(),
             apps: BTreeMap::from([(DEFAULT_APP.to_owned(), AppConfig::default())]),
+            auth: Auth::default(),
             limits: Limits::default(),
+            rates: Rates::default(),
             delivery: Delivery::default(),
             deflate: Deflate::default(),
             timeouts: Timeouts::default(),
@@ -104,22 +119,48 @@ pub struct Backend {
     /// The file to take the key from, relative to the configuration file; [`Config::load`] reads it into `key` and leaves
     /// `None` here.
     pub key_file: Option<PathBuf>,
+    /// The networks that may connect at all; empty is any.
+    pub allow: Vec<Network>,
 }
 
 impl Default for Backend {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)), key: None, key_file: None }
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 9001));
+        Self { listen, key: None, key_file: None, allow: Vec::new() }
     }
 }
 
-/// `[apps.NAME]`: a tenant with its own users, groups and tags. It has no keys yet.
+/// `[auth]`: how tokens and signed queries are checked.
 ///
 /// ```
-/// assert!(gannet::config::Config::from_toml("[apps.chess]").unwrap().apps.contains_key("chess"));
+/// assert_eq!(gannet::config::Auth::default().timestamp_window.as_secs(), 120);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct AppConfig {}
+pub struct Auth {
+    /// `leeway_ms`: how far a backend's clock may be off: a token holds so much longer, and begins so much earlier.
+    #[serde(rename = "leeway_ms", with = "millis")]
+    pub leeway: Duration,
+    /// `timestamp_window_ms`: how far the timestamp of a signed query may be from now, before or after.
+    #[serde(rename = "timestamp_window_ms", with = "millis")]
+    pub timestamp_window: Duration,
+    /// The longest token that is looked at, in bytes.
+    pub max_token_bytes: usize,
+    /// Nonces of signed queries that are remembered, of all apps; when so many are, further signed queries are refused
+    /// with 503.
+    pub max_nonces: usize,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            leeway: Duration::from_secs(5),
+            timestamp_window: Duration::from_secs(120),
+            max_token_bytes: 4096,
+            max_nonces: 1_000_000,
+        }
+    }
+}
 
 /// `[delivery]`: what holds for pushes that do not say otherwise.
 ///

@@ -95,6 +95,10 @@ fn unknown_keys_name_the_nearest_known_one() {
         ("[backend]\nlistn = 1", r#"unknown key "backend.listn" (line 2): did you mean "backend.listen"?"#),
         ("zzz = 1", r#"unknown key "zzz" (line 1): `gannet config default` shows all there are"#),
         (
+            "[apps.chess]\nsecret = 1",
+            r#"unknown key "apps.chess.secret" (line 2): did you mean "apps.chess.secrets"?"#,
+        ),
+        (
             "[apps.chess]\nqqqq = 1",
             r#"unknown key "apps.chess.qqqq" (line 2): `gannet config default` shows all there are"#,
         ),
@@ -116,6 +120,15 @@ fn bad_values_name_the_key_and_the_line() {
         ("node = 65536", r#"bad value for "node" (line 1): "#),
         ("listen = \"9000\"", r#"bad value for "listen" (line 1): "#),
         ("listen = \"localhost:9000\"", r#"bad value for "listen" (line 1): "#),
+        (
+            "[backend]\nallow = ['10.0.0.1/8']",
+            r#"bad value for "backend.allow" (line 2): bits behind the prefix are set: write 10.0.0.0/8"#,
+        ),
+        (
+            "[apps.go]\norigins = ['go.example']",
+            r#"bad value for "apps.go.origins" (line 2): write an origin as https://game.example"#,
+        ),
+        ("rates.beyond = 'shrug'", r#"bad value for "rates.beyond" (line 1): unknown variant"#),
         ("limits = 1", r#"bad value for "limits" (line 1): "#),
         ("[apps]\nchess = 1", r#"bad value for "apps.chess" (line 2): "#),
         ("[timeouts]\n\nping_ms = 1.5", r#"bad value for "timeouts.ping_ms" (line 3): "#),
@@ -179,6 +192,7 @@ fn nothing_is_open_to_the_world_by_accident() {
         ("listen = '10.0.0.1:9000'", Some("anybody who reaches 10.0.0.1:9000")),
         ("listen = '0.0.0.0:9000'\ninsecure = true", None),
         ("[backend]\nlisten = '0.0.0.0:9001'", Some("anybody who reaches 0.0.0.0:9001 could push")),
+        ("listen = '0.0.0.0:9000'\n[apps.default]\nsecrets = ['0123456789abcdef0123456789abcdef']", None),
         ("insecure = true\n[backend]\nlisten = '0.0.0.0:9001'", Some("anybody who reaches 0.0.0.0:9001")),
         ("[backend]\nlisten = '0.0.0.0:9001'\nkey = 'k'", None),
         ("[backend]\nkey = ''", Some("the backend key must be")),
@@ -218,6 +232,52 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
+fn the_secrets_of_apps_are_long_their_own_and_everywhere_or_nowhere() {
+    let (one, two) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+    let app = |name: &str, secrets: &[&str]| format!("[apps.{name}]\nsecrets = {secrets:?}\n");
+    for (text, start) in [
+        (
+            app("default", &[one, "short"]),
+            "secret 2 of [apps.default] is too short: one needs at least 32 bytes",
+        ),
+        (app("chess", &[one]), "the app chess has secrets and default has none"),
+        (
+            app("default", &[one]) + "[apps.chess]\n[apps.go]",
+            "the app default has secrets and chess, go has none",
+        ),
+        (app("default", &[one]) + &app("chess", &[two, one]), "the apps chess and default share a secret"),
+        (
+            app("default", &[one]) + "secrets_file = 'f'",
+            "both secrets and secrets_file are set in [apps.default]: remove one",
+        ),
+        (
+            "[apps.default]\nsecrets_file = 'f'".to_owned(),
+            "the secrets_file of [apps.default] has not been read",
+        ),
+        (
+            "[apps.default]\nsecrets = 'hunter2'".to_owned(),
+            r#"bad value for "apps.default.secrets" (line 2): write it as texts in quotes, in brackets"#,
+        ),
+        (
+            "[apps.default]\nsecrets = [4711]".to_owned(),
+            r#"bad value for "apps.default.secrets" (line 2): write it as texts in quotes, in brackets"#,
+        ),
+    ] {
+        let message = refusal(&text);
+        assert!(message.starts_with(start), "{text}: {message}");
+        assert!(
+            [one, two, "short'", "hunter2", "4711"].iter().all(|secret| !message.contains(secret)),
+            "{message}"
+        );
+    }
+    let both = app("default", &[one, one]) + &app("chess", &[two]);
+    let config = Config::from_toml(&both).unwrap();
+    config.validate().unwrap();
+    let shown = format!("{config:?} {}", serde_json::to_string(&config).unwrap());
+    assert!(!shown.contains(one) && !shown.contains(two));
+}
+
+#[test]
 fn the_default_app_is_always_there() {
     let config = Config::from_toml("[apps.chess]").unwrap();
     assert_eq!(config.apps.keys().collect::<Vec<_>>(), ["chess", "default"]);
@@ -241,6 +301,20 @@ fn a_key_file_is_read_beside_the_configuration() {
     assert_eq!(config.backend.key, Some(Secret::new("hunter2")));
     config.validate().unwrap();
 
+    let text = "[apps.default]\nsecrets_file = 'default.secrets'";
+    fs::write(&file, text).unwrap();
+    let missing = Config::load(&file).unwrap_err().to_string();
+    assert!(missing.contains("cannot read apps.default.secrets_file"), "{missing}");
+    fs::write(dir.join("default.secrets"), "\n \r\n").unwrap();
+    let empty = Config::load(&file).unwrap_err().to_string();
+    assert!(empty.contains("the secrets_file of [apps.default] holds no secret"), "{empty}");
+    let (one, two) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+    fs::write(dir.join("default.secrets"), format!("{one}\r\n\n  {two} \n")).unwrap();
+    let config = Config::load(&file).unwrap();
+    assert_eq!(config.apps["default"].secrets, [Secret::new(one), Secret::new(two)]);
+    config.validate().unwrap();
+
+    fs::write(&file, "[backend]\nkey_file = 'backend.key'").unwrap();
     fs::write(dir.join("backend.key"), "x".repeat(5000)).unwrap();
     assert!(matches!(Config::load(&file), Err(ConfigError::InFile { .. })));
     assert!(matches!(Config::load(&dir.join("none.toml")), Err(ConfigError::Read { .. })));

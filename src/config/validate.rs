@@ -1,14 +1,17 @@
 //! How the settings must go together.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Config, ConfigError, Limits};
+use super::{AppConfig, Config, ConfigError, Limits, Rates, Secret};
 use crate::http::HeadLimits;
 use crate::session::{Name, SessionId};
 
 const KIB: u64 = 1024;
 const GIB: u64 = 1024 * 1024 * KIB;
+/// The most of anything that is counted and has no bound of its own.
+const COUNT: u64 = 1 << 24;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Room in a request head beside its target: method, version and the fields that every client sends.
@@ -19,6 +22,9 @@ const EVENT_REST_BYTES: u64 = 4 * KIB;
 const JSON_ESCAPE_BYTES: u64 = 6;
 
 impl Config {
+    /// The shortest secret of an app: as long as the hash that is made with it (RFC 7518 §3.2).
+    pub const MIN_SECRET_BYTES: usize = 32;
+
     /// The most reactors: a set of them is a bit set of this width.
     pub const MAX_REACTORS: usize = 128;
 
@@ -30,7 +36,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         for (key, value, min, max) in self.ranges() {
             if !(min..=max).contains(&value) {
-                return Err(ConfigError::OutOfRange { key, value, min, max });
+                return Err(ConfigError::OutOfRange { key: key.to_owned(), value, min, max });
             }
         }
         for relation in self.relations() {
@@ -50,6 +56,7 @@ impl Config {
         let times = [
             ("delivery.ttl_ms", delivery.ttl, 30 * DAY_MS),
             ("delivery.max_ttl_ms", delivery.max_ttl, 30 * DAY_MS),
+            ("auth.timestamp_window_ms", self.auth.timestamp_window, DAY_MS),
             ("timeouts.upgrade_ms", timeouts.upgrade, DAY_MS),
             ("timeouts.close_ms", timeouts.close, DAY_MS),
             ("timeouts.ping_ms", timeouts.ping, DAY_MS),
@@ -65,8 +72,19 @@ impl Config {
             ("deflate.level", self.deflate.level as u64, 1, 9),
         ]
         .into_iter()
+        .chain(self.auth_ranges())
         .chain(limits)
+        .chain(self.rates.ranges())
         .chain(times.map(|(key, time, max)| (key, as_millis(time), 1, max)))
+    }
+
+    fn auth_ranges(&self) -> [(&'static str, u64, u64, u64); 3] {
+        let auth = &self.auth;
+        [
+            ("auth.leeway_ms", as_millis(auth.leeway), 0, 10 * 60 * 1000),
+            ("auth.max_token_bytes", auth.max_token_bytes as u64, 128, 1024 * KIB),
+            ("auth.max_nonces", auth.max_nonces as u64, 1, COUNT),
+        ]
     }
 
     fn relations(&self) -> [Relation; 9] {
@@ -143,9 +161,36 @@ impl Config {
         if self.apps.len() > usize::from(u16::MAX) {
             return Err(ConfigError::TooManyApps);
         }
-        for name in self.apps.keys() {
+        for (name, app) in &self.apps {
             Name::check(name)
                 .map_err(|error| ConfigError::BadAppName { name: name.escape_debug().to_string(), error })?;
+            check_quotas(name, app)?;
+            check_secrets(name, app)?;
+        }
+        self.check_secrets_differ()?;
+        let (with, without): (Vec<_>, Vec<_>) =
+            self.apps.iter().partition(|(_, app)| !app.secrets.is_empty());
+        match with.first() {
+            Some((with, _)) if !without.is_empty() => Err(ConfigError::SomeWithoutSecrets {
+                with: (*with).clone(),
+                without: without.into_iter().map(|(name, _)| name.clone()).collect(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// A token may name no app: its signature is what ties it to one.
+    fn check_secrets_differ(&self) -> Result<(), ConfigError> {
+        let mut owners = HashMap::new();
+        for (name, app) in &self.apps {
+            for secret in &app.secrets {
+                match owners.insert(secret.expose(), name) {
+                    Some(one) if one != name => {
+                        return Err(ConfigError::SharedSecret { one: one.clone(), other: name.clone() });
+                    }
+                    _ => {}
+                }
+            }
         }
         Ok(())
     }
@@ -163,7 +208,8 @@ impl Config {
         if overlap(self.listen, self.backend.listen) {
             return Err(ConfigError::SameAddress(self.backend.listen));
         }
-        if !is_loopback(self.listen) && !self.insecure {
+        let takes_words = self.apps.values().all(|app| app.secrets.is_empty());
+        if takes_words && !is_loopback(self.listen) && !self.insecure {
             return Err(ConfigError::OpenToAnybody(self.listen));
         }
         if !is_loopback(self.backend.listen) && self.backend.key.is_none() {
@@ -174,13 +220,14 @@ impl Config {
 }
 
 impl Limits {
-    fn ranges(&self) -> [(&'static str, usize, u64, u64); 28] {
-        const COUNT: u64 = 1 << 24;
+    fn ranges(&self) -> [(&'static str, usize, u64, u64); 30] {
         let connections = (Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
         let headers = HeadLimits::HEADERS_CEILING as u64;
         [
             ("limits.max_sessions", self.max_sessions, 1, connections),
             ("limits.max_backend_connections", self.max_backend_connections, 1, connections),
+            ("limits.sessions_per_address", self.sessions_per_address, 0, connections),
+            ("limits.connections_per_address", self.connections_per_address, 0, connections),
             ("limits.max_frame_bytes", self.max_frame_bytes, 125, GIB),
             ("limits.max_message_bytes", self.max_message_bytes, 125, GIB),
             ("limits.max_fragments", self.max_fragments, 1, COUNT),
@@ -208,6 +255,48 @@ impl Limits {
             ("limits.turn_envelopes", self.turn_envelopes, 1, COUNT),
             ("limits.read_buffer_bytes", self.read_buffer_bytes, 4 * KIB, GIB),
         ]
+    }
+}
+
+impl Rates {
+    fn ranges(&self) -> [(&'static str, u64, u64, u64); 8] {
+        let range = |key, value: usize, max| (key, value as u64, 0, max);
+        [
+            range("rates.upgrades.per_second", self.upgrades.per_second, COUNT),
+            range("rates.upgrades.burst", self.upgrades.burst, COUNT),
+            range("rates.upgrades_per_address.per_second", self.upgrades_per_address.per_second, COUNT),
+            range("rates.upgrades_per_address.burst", self.upgrades_per_address.burst, COUNT),
+            range("rates.messages.per_second", self.messages.per_second, COUNT),
+            range("rates.messages.burst", self.messages.burst, COUNT),
+            range("rates.bytes.per_second", self.bytes.per_second, GIB),
+            range("rates.bytes.burst", self.bytes.burst, GIB),
+        ]
+    }
+}
+
+fn check_quotas(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
+    let max = (Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
+    for (key, value) in [("max_sessions", app.max_sessions), ("per_user.max", app.per_user.max)] {
+        let value = value as u64;
+        if value > max {
+            return Err(ConfigError::OutOfRange { key: format!("apps.{name}.{key}"), value, min: 0, max });
+        }
+    }
+    Ok(())
+}
+
+fn check_secrets(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
+    let app_name = || name.to_owned();
+    if app.secrets_file.is_some() {
+        return Err(match app.secrets.is_empty() {
+            true => ConfigError::SecretsFileNotRead { app: app_name() },
+            false => ConfigError::SecretsTwice { app: app_name() },
+        });
+    }
+    let short = |secret: &Secret| secret.expose().len() < Config::MIN_SECRET_BYTES;
+    match app.secrets.iter().position(short) {
+        Some(index) => Err(ConfigError::ShortSecret { app: app_name(), number: index + 1 }),
+        None => Ok(()),
     }
 }
 

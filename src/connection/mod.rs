@@ -3,11 +3,13 @@
 
 mod lane;
 mod outbox;
+mod terms;
 
 pub use lane::Lane;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::model as outbox_model;
 pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements};
+pub use terms::{Inbound, InboundLimits, MAX_HELD, Terms};
 
 use crate::gateway::{Backend, Head, Link};
 use crate::protocol::WebSocket;
@@ -99,6 +101,8 @@ pub struct Connection {
     pub phase: Phase,
     /// What waits to be written; `None` when nothing does.
     pub outbox: Option<Box<Outbox>>,
+    /// What it is held to; `None` when to nothing.
+    pub terms: Option<Box<Terms>>,
     /// When bytes last came, in milliseconds of the server's clock.
     pub last_input_ms: u64,
     /// In [`Phase::Closing`] and [`Phase::Finishing`]: when the end no longer waits for the peer.
@@ -143,6 +147,10 @@ pub enum Due {
     Close,
     /// A message in the outbox expires.
     Expiry,
+    /// The token of a session expires.
+    Token,
+    /// A session that was paused is within its rate again.
+    Resume,
 }
 
 impl Connection {
@@ -153,6 +161,7 @@ impl Connection {
             stage,
             phase: Phase::Open,
             outbox: None,
+            terms: None,
             last_input_ms: now.ms,
             close_by_ms: 0,
             armed_ms: u64::MAX,
@@ -170,16 +179,40 @@ impl Connection {
         self.outbox.is_none()
     }
 
+    /// What it is held to, made if need be.
+    pub fn terms(&mut self) -> &mut Terms {
+        self.terms.get_or_insert_default()
+    }
+
+    /// How fast it has sent, where that is bounded.
+    pub fn inbound(&mut self) -> Option<&mut Inbound> {
+        self.terms.as_mut()?.inbound.as_mut()
+    }
+
+    /// Whether it is not to be read for now, since it has sent beyond its rate.
+    pub fn is_throttled(&self) -> bool {
+        let inbound = self.terms.as_ref().and_then(|terms| terms.inbound.as_ref());
+        self.phase == Phase::Open && inbound.is_some_and(|inbound| inbound.resume_ms.is_some())
+    }
+
     /// The next thing that time will bring, and when: a time in milliseconds of the server's clock.
     pub fn next_due(&self, id: SessionId, silence: Silence) -> Option<(u64, Due)> {
         let life = match self.phase {
             Phase::Doomed => return None,
             Phase::Closing | Phase::Finishing => Some((self.close_by_ms, Due::Close)),
-            Phase::Open => self.next_due_open(id, silence),
+            Phase::Open => sooner(self.next_due_open(id, silence), self.next_due_by_terms()),
         };
         let expiry = self.outbox.as_ref().and_then(|outbox| outbox.next_expiry_ms());
-        let expiry = expiry.map(|deadline_ms| (deadline_ms, Due::Expiry));
-        life.into_iter().chain(expiry).min_by_key(|(deadline_ms, _)| *deadline_ms)
+        sooner(life, expiry.map(|deadline_ms| (deadline_ms, Due::Expiry)))
+    }
+
+    fn next_due_by_terms(&self) -> Option<(u64, Due)> {
+        let terms = self.terms.as_ref()?;
+        let resume_ms = terms.inbound.as_ref().and_then(|inbound| inbound.resume_ms);
+        sooner(
+            terms.expires_ms.map(|deadline_ms| (deadline_ms, Due::Token)),
+            resume_ms.map(|deadline_ms| (deadline_ms, Due::Resume)),
+        )
     }
 
     fn next_due_open(&self, id: SessionId, silence: Silence) -> Option<(u64, Due)> {
@@ -196,6 +229,10 @@ impl Connection {
             Stage::Discard => None,
         }
     }
+}
+
+fn sooner(one: Option<(u64, Due)>, other: Option<(u64, Due)>) -> Option<(u64, Due)> {
+    one.into_iter().chain(other).min_by_key(|(deadline_ms, _)| *deadline_ms)
 }
 
 /// `interval_ms` less up to a fifth of it, by the id: the sessions of a reconnect storm do not ping in step for ever.
@@ -233,6 +270,22 @@ mod tests {
         connection.last_input_ms = 30_000;
         connection.pinged = false;
         assert_eq!(connection.next_due(ID, SILENCE), Some((55_000, Due::Ping)));
+    }
+
+    #[test]
+    fn a_token_expires_and_a_pause_ends_whatever_else_is_due() {
+        let mut connection = connection(echo(), 1_000);
+        connection.terms().expires_ms = Some(90_000);
+        assert_eq!(connection.next_due(ID, SILENCE), Some((26_000, Due::Ping)));
+        connection.terms().expires_ms = Some(20_000);
+        assert_eq!(connection.next_due(ID, SILENCE), Some((20_000, Due::Token)));
+        connection.terms().inbound.get_or_insert_default().resume_ms = Some(1_500);
+        assert_eq!(connection.next_due(ID, SILENCE), Some((1_500, Due::Resume)));
+        assert!(connection.is_throttled());
+        connection.phase = Phase::Closing;
+        connection.close_by_ms = 30_000;
+        assert_eq!(connection.next_due(ID, SILENCE), Some((30_000, Due::Close)));
+        assert!(!connection.is_throttled());
     }
 
     #[test]

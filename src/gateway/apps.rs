@@ -59,6 +59,11 @@ impl Apps {
         })
     }
 
+    /// The names of all apps in the order of their ids.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.names.iter()
+    }
+
     /// The name of an app.
     ///
     /// # Panics

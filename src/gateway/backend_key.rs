@@ -12,7 +12,7 @@ pub fn authorized(header: Option<&[u8]>, key: Option<&str>) -> bool {
 }
 
 /// The token of `Bearer <token>`; the scheme in any case, as RFC 9110 §11.1 has it.
-fn bearer_token(header: &[u8]) -> Option<&[u8]> {
+pub fn bearer_token(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked(b"Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }

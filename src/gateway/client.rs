@@ -1,24 +1,22 @@
-//! The client port before and at the upgrade: a head read under bounds and a deadline, the checks in their order, the
-//! refusals, and a session opened. Knows nothing of the backend port.
+//! The client port before and at the upgrade: a head read under bounds and a deadline, the refusals, and a session
+//! opened. Knows nothing of who is let in, nor of the backend port.
 
 use super::Gateway;
-use super::identity::{ClientRoute, Identity, IdentityLimits, client_route};
+use super::admit::{Admitted, What, admit};
+use super::identity::Identity;
+use super::places::displace;
 use super::refusal::Refusal;
 use super::render;
-use crate::connection::{Player, Stage};
+use crate::connection::{Inbound, Player, Stage};
 use crate::dispatch::{CommandError, ErrorCode};
-use crate::http::{HeadScanner, Request, Response};
+use crate::http::{HeadScanner, Response};
 use crate::metrics::RefusalReason;
-use crate::protocol::handshake::{Upgrade, UpgradeError, check_upgrade, write_accept};
-use crate::protocol::{DeflateParameters, WebSocket};
+use crate::protocol::WebSocket;
+use crate::protocol::handshake::UpgradeError;
 use crate::reactor::Core;
 use crate::session::SessionId;
 use log::debug;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-/// The subprotocol of clients that want no welcome.
-const RAW: &str = "gannet.raw";
 
 /// What a refusal with 503 tells a client to wait, in seconds.
 const RETRY_AFTER: &str = "5";
@@ -40,7 +38,7 @@ impl Head {
 }
 
 /// A request that is not let in.
-struct Refused {
+pub struct Refused {
     status: u16,
     reason: RefusalReason,
     message: Box<str>,
@@ -48,21 +46,37 @@ struct Refused {
 }
 
 impl Refused {
-    fn new(status: u16, reason: RefusalReason, message: impl ToString) -> Self {
+    /// With this status and message, counted under this reason.
+    pub fn new(status: u16, reason: RefusalReason, message: impl ToString) -> Self {
         Self { status, reason, message: message.to_string().into(), allow: None }
+    }
+
+    /// With this status and message, counted under the reason that goes with the status.
+    pub fn status(status: u16, message: impl ToString) -> Self {
+        Self::new(status, reason_for(status), message)
+    }
+
+    /// The server stops.
+    pub fn draining() -> Self {
+        Self::new(503, RefusalReason::Draining, "the server is going away: connect again, to another one")
     }
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        let status = refusal.error.code.status();
-        Self { allow: refusal.allow, ..Self::new(status, reason_for(status), refusal.error.message) }
+        Self { allow: refusal.allow, ..Self::status(refusal.error.code.status(), refusal.error.message) }
+    }
+}
+
+impl From<CommandError> for Refused {
+    fn from(error: CommandError) -> Self {
+        Self::status(error.code.status(), error.message)
     }
 }
 
 impl From<UpgradeError> for Refused {
     fn from(error: UpgradeError) -> Self {
-        Self::new(error.status(), reason_for(error.status()), error)
+        Self::status(error.status(), error)
     }
 }
 
@@ -94,13 +108,6 @@ fn code_for(status: u16, reason: RefusalReason) -> ErrorCode {
     }
 }
 
-/// A request that is let in.
-struct Admitted {
-    route: ClientRoute,
-    raw: bool,
-    deflate: Option<DeflateParameters>,
-}
-
 impl Gateway {
     /// Bytes of an upgrade request. Once it is whole: how many of `input` were its own; what follows belongs to the
     /// session.
@@ -115,13 +122,12 @@ impl Gateway {
             Ok(Some(length)) => length,
             Ok(None) => return None,
             Err(error) => {
-                let status = error.status();
-                refuse(core, slot, &Refused::new(status, reason_for(status), error));
+                refuse(core, slot, &Refused::status(error.status(), error));
                 return None;
             }
         };
         let bytes = std::mem::take(&mut head.bytes);
-        match admit(core, &bytes[..length]) {
+        match admit(core, core.connections.id_of(slot)?, &bytes[..length]) {
             Ok(admitted) => self.open(core, slot, admitted),
             Err(refused) => {
                 core.control.clear();
@@ -136,8 +142,8 @@ impl Gateway {
     /// The upgrade request was not whole in time.
     pub fn head_late(&mut self, core: &mut Core, slot: u32) {
         let refused = match core.draining {
-            true => draining(),
-            false => Refused::new(408, RefusalReason::HeadTimeout, "the request was not complete in time"),
+            true => Refused::draining(),
+            false => Refused::status(408, "the request was not complete in time"),
         };
         refuse(core, slot, &refused);
     }
@@ -151,15 +157,24 @@ impl Gateway {
         }
         let since_unix_ms = core.shared.clock.unix_ms(now);
         core.answering = Some(slot);
+        let bounds_input = core.shared.settings.inbound.is_some();
         let Some(connection) = core.connection(slot) else { return };
-        match admitted.route {
-            ClientRoute::Echo => connection.stage = Stage::Echo(websocket),
-            ClientRoute::Session(identity) => {
+        if bounds_input {
+            connection.terms().inbound = Some(Inbound::default());
+        }
+        match admitted.what {
+            What::Echo => connection.stage = Stage::Echo(websocket),
+            What::Session { identity, expires_ms, entered } => {
+                if expires_ms.is_some() || entered.network.is_some() {
+                    let terms = connection.terms();
+                    (terms.expires_ms, terms.session_from) = (expires_ms, entered.network);
+                }
                 let round_trip_us = 0;
                 let (bytes_in, bytes_out) = (0, 0);
                 connection.stage =
                     Stage::Player(Player { websocket, since_unix_ms, bytes_in, bytes_out, round_trip_us });
                 enter(core, id, &identity);
+                displace(core, identity.app, entered.displaced);
                 if !admitted.raw {
                     welcome(core, id);
                 }
@@ -171,37 +186,6 @@ impl Gateway {
         core.write_answers(slot);
         core.answering = None;
     }
-}
-
-/// Checks a whole head: first what is asked for, then whether it is a valid upgrade, then whether there is room. The 101
-/// is in `core.control` then.
-fn admit(core: &mut Core, head: &[u8]) -> Result<Admitted, Refused> {
-    let settings = &core.shared.settings;
-    let request = Request::parse(head, &settings.head_limits)
-        .map_err(|error| Refused::new(error.status(), reason_for(error.status()), error))?;
-    let limits = &settings.config.limits;
-    let limits = IdentityLimits { max_groups: limits.groups_per_session, max_tags: limits.tags_per_session };
-    let route = client_route(&request, &core.shared.apps, settings.config.echo, &limits)?;
-    let upgrade: Upgrade<'_> = check_upgrade(request.method, request.version_minor, request.headers())?;
-    if core.draining || core.shared.draining.load(Ordering::Relaxed) {
-        return Err(draining());
-    }
-    let most = settings.config.limits.max_sessions;
-    // The one that asks is counted among them already.
-    if core.shared.clients() > most {
-        let message =
-            format!("{most} sessions are open, as many as limits.max_sessions allows: try again later");
-        return Err(Refused::new(503, RefusalReason::Full, message));
-    }
-    let raw = upgrade.subprotocols.contains(&RAW);
-    let deflate = settings.deflate.as_ref().and_then(|config| config.accept(&upgrade.extensions));
-    let extension = deflate.map(|agreed| agreed.to_string());
-    write_accept(upgrade.key, raw.then_some(RAW), extension.as_deref(), &mut core.control);
-    Ok(Admitted { route, raw, deflate })
-}
-
-fn draining() -> Refused {
-    Refused::new(503, RefusalReason::Draining, "the server is going away: connect again, to another one")
 }
 
 /// Puts a session and its names into the hub.
@@ -239,6 +223,8 @@ fn refuse(core: &mut Core, slot: u32, refused: &Refused) {
         response = response.with_header("Allow", allow);
     }
     match refused.status {
+        // RFC 9110 §11.6.1: a 401 names the scheme.
+        401 => response = response.with_header("WWW-Authenticate", "Bearer"),
         // RFC 6455 §4.2.2: the versions that are spoken here.
         426 => {
             response = response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket")

@@ -2,6 +2,7 @@
 //! Knows nothing of the form in which a command came.
 
 use super::Gateway;
+use super::places::bind;
 use crate::connection::Stage;
 use crate::dispatch::{
     Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, ReceiptMode,
@@ -97,7 +98,7 @@ impl Gateway {
             } else if core.peers.post(reactor, envelope).is_err() {
                 operation.fail(CommandError::new(
                     ErrorCode::Overloaded,
-                    "a reactor's mailbox is full: try again, and see gannet_mailbox_depth in /metrics",
+                    "a reactor's mailbox is full: try again, and see gannet_mailbox_messages in /metrics",
                 ));
                 operation.finish_part();
             }
@@ -125,9 +126,9 @@ impl Gateway {
                 core.close(slot, CloseCode(*code), reason);
                 Ok(true)
             }),
-            Action::Bind { session, user } => each(core, operation, &Who::Session(*session), |core, slot| {
-                Ok(core.hub.bind(slot, user.as_ref()))
-            }),
+            Action::Bind { session, user } => {
+                each(core, operation, &Who::Session(*session), |core, slot| bind(core, slot, user.as_ref()));
+            }
             Action::Tag { session, tag } => {
                 each(core, operation, &Who::Session(*session), |core, slot| add_tag(core, slot, tag));
             }

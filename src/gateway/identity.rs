@@ -1,5 +1,5 @@
 //! The client port's paths, and who a client says it is where its word is taken: no app has secrets. Knows nothing of
-//! tokens, nor of the upgrade itself.
+//! how a token is checked, nor of the upgrade itself.
 
 use super::apps::Apps;
 use super::fields;
@@ -19,10 +19,10 @@ pub struct IdentityLimits {
 }
 
 /// What a request to the client port asks for, before its upgrade is looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientRoute {
-    /// A session.
-    Session(Identity),
+    /// A session of the app that the path names, if it names one.
+    Session(Option<AppId>),
     /// Its own messages back.
     Echo,
 }
@@ -40,17 +40,11 @@ pub struct Identity {
     pub tags: Vec<Name>,
 }
 
-/// What a request to the client port asks for, its word taken: `/ws`, `/ws/{app}` and, where `echo` is on, `/echo`.
+/// What a request to the client port asks for: `/ws`, `/ws/{app}` and, where `echo` is on, `/echo`.
 ///
 /// # Errors
-/// [`Refusal`]: 404 for a path or an app that is not there, 405 for a method other than `GET`, 400 for a parameter that
-/// is unknown, out of bounds, or one too many.
-pub fn client_route(
-    request: &Request<'_>,
-    apps: &Apps,
-    echo: bool,
-    limits: &IdentityLimits,
-) -> Result<ClientRoute, Refusal> {
+/// [`Refusal`]: 404 for a path or an app that is not there, 405 for a method other than `GET`.
+pub fn client_route(request: &Request<'_>, apps: &Apps, echo: bool) -> Result<ClientRoute, Refusal> {
     let segments = params::segments(request.path)?;
     let app = match segments.as_slice() {
         [ws] if ws == "ws" => Some(None),
@@ -66,11 +60,14 @@ pub fn client_route(
         let [] = params::single(request.query, [])?;
         return Ok(ClientRoute::Echo);
     };
-    let app = app.map_or(Ok(Apps::DEFAULT), |name| apps.find(name))?;
-    Ok(ClientRoute::Session(identity(app, request.query, limits)?))
+    Ok(ClientRoute::Session(app.map(|name| apps.find(name)).transpose()?))
 }
 
-fn identity(app: AppId, query: Option<&str>, limits: &IdentityLimits) -> Result<Identity, CommandError> {
+/// Who a client of `app` says it is, its word taken.
+///
+/// # Errors
+/// 400 for a parameter that is unknown, out of bounds, or one too many.
+pub fn claimed(app: AppId, query: Option<&str>, limits: &IdentityLimits) -> Result<Identity, CommandError> {
     let mut user = None;
     let mut groups = Vec::new();
     let mut tags = Vec::new();
@@ -106,16 +103,23 @@ mod tests {
     use crate::dispatch::ErrorCode;
     use crate::http::HeadLimits;
 
-    fn ask(line: &str, echo: bool) -> Result<ClientRoute, Refusal> {
+    /// `None` is an echo.
+    fn ask(line: &str, echo: bool) -> Result<Option<Identity>, Refusal> {
         let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect(line);
         let apps = Apps::new(["chess", "a b"]).unwrap();
-        client_route(&request, &apps, echo, &IdentityLimits { max_groups: 2, max_tags: 3 })
+        let limits = IdentityLimits { max_groups: 2, max_tags: 3 };
+        match client_route(&request, &apps, echo)? {
+            ClientRoute::Echo => Ok(None),
+            ClientRoute::Session(app) => {
+                Ok(Some(claimed(app.unwrap_or(Apps::DEFAULT), request.query, &limits)?))
+            }
+        }
     }
 
-    fn session(app: u16, user: Option<&str>, groups: &[&str], tags: &[&str]) -> ClientRoute {
+    fn session(app: u16, user: Option<&str>, groups: &[&str], tags: &[&str]) -> Option<Identity> {
         let name = |text: &&str| Name::new(text).unwrap();
-        ClientRoute::Session(Identity {
+        Some(Identity {
             app: AppId(app),
             user: user.as_ref().map(name),
             groups: groups.iter().map(name).collect(),
@@ -140,7 +144,7 @@ mod tests {
 
     #[test]
     fn echo_is_there_when_it_is_on() {
-        assert_eq!(ask("GET /echo", true), Ok(ClientRoute::Echo));
+        assert_eq!(ask("GET /echo", true), Ok(None));
         assert_eq!(ask("GET /echo", false).unwrap_err().error.code, ErrorCode::NotFound);
         assert_eq!(ask("GET /echo?user=ada", true).unwrap_err().error.code, ErrorCode::BadRequest);
     }

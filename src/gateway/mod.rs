@@ -3,11 +3,13 @@
 //! in, values and bytes out. `client`, `backend`, `link` and `execute` join them to a reactor's [`Core`]. Knows nothing
 //! of epoll.
 
+mod admit;
 pub mod apps;
 mod backend;
 pub mod backend_key;
 pub mod batch;
 mod client;
+pub mod credentials;
 mod execute;
 pub mod fields;
 pub mod identity;
@@ -15,6 +17,7 @@ mod link;
 pub mod link_json;
 mod listeners;
 pub mod params;
+mod places;
 pub mod refusal;
 pub mod render;
 mod responses;
@@ -26,6 +29,7 @@ pub use client::Head;
 pub use execute::{add_tag, join, new_push};
 pub use fields::CommandLimits;
 pub use link::Link;
+pub use places::bind;
 
 use crate::connection::{Item, Stage};
 use crate::dispatch::{Action, EncodedFrame, Operation, Origin, Push};

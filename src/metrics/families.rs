@@ -4,7 +4,9 @@ use crossbeam_utils::CachePadded;
 use serde::Serialize;
 
 use super::histogram::Histogram;
-use super::labels::{CloseClass, DeliveryOutcome, ProtocolErrorKind, RefusalReason, StatusClass};
+use super::labels::{
+    AuthFailure, CloseClass, DeliveryOutcome, ProtocolErrorKind, RefusalReason, StatusClass, Throttled,
+};
 use super::render::Text;
 use super::value::{Counter, CounterBy, Gauge, Metric};
 
@@ -59,6 +61,10 @@ families! {
     closed: CounterBy<CloseClass, { CloseClass::COUNT }> => "gannet_closed_total",
     /// Connections refused before they became a session, by reason.
     refused: CounterBy<RefusalReason, { RefusalReason::COUNT }> => "gannet_refused_total",
+    /// Tokens and signed queries that were not taken, by reason.
+    auth_failures: CounterBy<AuthFailure, { AuthFailure::COUNT }> => "gannet_auth_failures_total",
+    /// Times that a session sent beyond its rate, by what it sent.
+    throttled: CounterBy<Throttled, { Throttled::COUNT }> => "gannet_throttled_total",
     /// Times that accepting paused, mostly because file descriptors ran out.
     accept_errors: Counter => "gannet_accept_errors_total",
     /// Messages from clients.

@@ -61,12 +61,60 @@ label! {
         TargetTooLong => "target_too_long",
         /// Another version of the protocol (426).
         Version => "version",
-        /// Too many from there (429).
+        /// Too many upgrades a second (429).
         Rate => "rate",
-        /// No room for another session (503).
+        /// Too many sessions from there (429).
+        Address => "address",
+        /// Too many connections from there: closed as it came.
+        Connections => "connections",
+        /// On the backend port, from a network that may not: closed as it came.
+        BackendNetwork => "backend_network",
+        /// Too many sessions of the user (429).
+        User => "user",
+        /// No room for another session (503), or another backend connection.
         Full => "full",
+        /// No room for another session of the app (503).
+        AppFull => "app_full",
         /// The server is stopping (503).
         Draining => "draining",
+    }
+}
+
+label! {
+    /// Why a token or a signed query was not taken.
+    AuthFailure, "reason" {
+        /// There was none.
+        Missing => "missing",
+        /// Too long, not base64url, not JSON.
+        Malformed => "malformed",
+        /// Another algorithm than HS256, or none.
+        Algorithm => "algorithm",
+        /// Signed with no secret of the app.
+        Signature => "signature",
+        /// A claim or a parameter is missing or wrong.
+        Claims => "claims",
+        /// Made for another app.
+        App => "app",
+        /// Past its end.
+        Expired => "expired",
+        /// Before its beginning.
+        NotYetValid => "not_yet_valid",
+        /// A timestamp outside the window.
+        Skewed => "skewed",
+        /// A nonce that has been used.
+        Replayed => "replayed",
+        /// No room to remember another nonce (503).
+        NoncesFull => "nonces_full",
+    }
+}
+
+label! {
+    /// What a session sent too much of.
+    Throttled, "what" {
+        /// Messages, pings and pongs.
+        Messages => "messages",
+        /// Bytes.
+        Bytes => "bytes",
     }
 }
 

@@ -13,7 +13,9 @@ mod value;
 
 pub use families::{ReactorMetrics, Totals};
 pub use histogram::{Histogram, HistogramTotal};
-pub use labels::{CloseClass, DeliveryOutcome, Label, ProtocolErrorKind, RefusalReason, StatusClass};
+pub use labels::{
+    AuthFailure, CloseClass, DeliveryOutcome, Label, ProtocolErrorKind, RefusalReason, StatusClass, Throttled,
+};
 pub use value::{Counter, CounterBy, Gauge, Metric, Tally};
 
 use std::time::Instant;

@@ -2,13 +2,14 @@
 //! none is idle while another has twice its share, however few connections there are.
 
 use super::{Envelope, Port, Reactor};
-use crate::connection::{Connection, Stage};
+use crate::connection::{Connection, Stage, Terms};
 use crate::gateway::Head;
-use crate::metrics::RefusalReason;
+use crate::metrics::{Label, RefusalReason};
 use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 /// How long accepting pauses when the process or the machine is out of descriptors or memory.
@@ -71,7 +72,13 @@ impl Reactor {
             let listening = acceptor.of(port);
             listening.resume_at_ms = None;
             match listening.listener.accept() {
-                Ok((stream, _)) => self.hand_over(stream, port),
+                Ok((stream, address)) => match self.terms_for(address.ip(), port) {
+                    Ok(terms) => self.hand_over(stream, port, terms),
+                    Err(reason) => {
+                        self.core.metrics().refused.of(reason).add(1);
+                        debug!("a connection from {} was closed as it came: {}", address.ip(), reason.text());
+                    }
+                },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // The peer was gone before we came, or a signal came: the next one is not concerned.
                 Err(error)
@@ -118,14 +125,31 @@ impl Reactor {
         }
     }
 
-    fn hand_over(&mut self, stream: TcpStream, port: Port) {
+    /// Whether a connection from `address` may stay, and what it is held to.
+    fn terms_for(&self, address: IpAddr, port: Port) -> Result<Option<Box<Terms>>, RefusalReason> {
         let shared = &self.core.shared;
-        if port == Port::Backend && shared.backends() >= shared.settings.config.limits.max_backend_connections
-        {
-            debug!("a backend connection was closed: limits.max_backend_connections are open");
-            self.core.metrics().refused.of(RefusalReason::Full).add(1);
-            return;
+        let config = &shared.settings.config;
+        match port {
+            Port::Backend => {
+                let allow = &config.backend.allow;
+                if !allow.is_empty() && !allow.iter().any(|network| network.contains(address)) {
+                    return Err(RefusalReason::BackendNetwork);
+                }
+                match shared.backends() < config.limits.max_backend_connections {
+                    true => Ok(None),
+                    false => Err(RefusalReason::Full),
+                }
+            }
+            Port::Client if shared.admission.counts_connections() => {
+                let network = shared.admission.connect(address).ok_or(RefusalReason::Connections)?;
+                Ok(Some(Box::new(Terms { connection_from: Some(network), ..Terms::default() })))
+            }
+            Port::Client => Ok(None),
         }
+    }
+
+    fn hand_over(&mut self, stream: TcpStream, port: Port, terms: Option<Box<Terms>>) {
+        let shared = &self.core.shared;
         let load = |reactor: &usize| {
             let load = &shared.loads[*reactor];
             match port {
@@ -140,16 +164,16 @@ impl Reactor {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if least == self.core.index {
-            self.adopt(stream, port);
+            self.adopt(stream, port, terms);
         } else {
-            self.core.peers.post_always(least, Envelope::Adopt(stream, port));
+            self.core.peers.post_always(least, Envelope::Adopt(stream, port, terms));
         }
     }
 
     /// Takes a socket that the acceptor gave to this reactor.
-    pub(super) fn adopt(&mut self, mut stream: TcpStream, port: Port) {
+    pub(super) fn adopt(&mut self, mut stream: TcpStream, port: Port, mut terms: Option<Box<Terms>>) {
         if self.core.draining {
-            self.unload(port);
+            self.unload(port, terms.as_deref());
             return;
         }
         let now = self.core.now;
@@ -163,10 +187,10 @@ impl Reactor {
                 Port::Client => Stage::Head(Box::new(Head::new(now.ms + upgrade_ms))),
                 Port::Backend => Stage::Backend(Box::default()),
             };
-            Connection::new(stream, stage, now)
+            Connection { terms: terms.take(), ..Connection::new(stream, stage, now) }
         });
         let Some(id) = id else {
-            self.unload(port);
+            self.unload(port, terms.as_deref());
             warn!("a connection was closed: reactor {} has no slot left", self.core.index);
             return;
         };
@@ -183,7 +207,8 @@ impl Reactor {
         // What came before the registration is reported by its first event.
     }
 
-    fn unload(&self, port: Port) {
+    fn unload(&self, port: Port, terms: Option<&Terms>) {
+        self.core.disconnect(terms);
         let load = &self.core.shared.loads[self.core.index];
         match port {
             Port::Client => load.clients.fetch_sub(1, Ordering::Relaxed),

@@ -26,6 +26,7 @@ impl Core {
         let closed = websocket.close(Some(code), reason, &mut frame).is_ok();
         connection.phase = if closed { Phase::Closing } else { Phase::Finishing };
         connection.close_by_ms = self.now.ms + self.shared.settings.close_ms;
+        self.resume(slot);
         self.end_session(slot, code.0, reason);
         self.append(slot, frame);
         self.mark_dirty(slot);
@@ -84,6 +85,9 @@ impl Core {
         let (Some(id), Some(app)) = (self.hub.id_of(slot), self.hub.app_of(slot)) else { return };
         let user = self.hub.user_of(slot).cloned();
         self.hub.remove(slot);
+        let terms = self.connections.slot_mut(slot).and_then(|connection| connection.terms.as_mut());
+        let network = terms.and_then(|terms| terms.session_from.take());
+        self.shared.admission.leave(app, user.as_ref(), id, network);
         self.metrics().closed.of(CloseClass::from_code(code)).add(1);
         self.ended.push(Ended { id, app, user, code, reason: reason.into() });
     }

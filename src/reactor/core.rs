@@ -10,6 +10,7 @@ use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
 use crate::protocol::DeflateEngine;
 use crate::session::{AppId, GenerationalSlab, Name, SessionId};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A session that is over: what the app and the links are told, once.
@@ -110,6 +111,11 @@ impl Core {
     /// The connection in `slot`, if the slot is taken.
     pub fn connection(&mut self, slot: u32) -> Option<&mut Connection> {
         self.connections.slot_mut(slot)
+    }
+
+    /// Where the client in `slot` comes from, while the socket is connected.
+    pub fn address_of(&self, slot: u32) -> Option<IpAddr> {
+        self.connections.slot(slot)?.stream.peer_addr().ok().map(|address| address.ip())
     }
 
     /// Puts the connection's next deadline on the wheel, unless an entry as early is there.

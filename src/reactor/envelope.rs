@@ -1,5 +1,6 @@
 //! What one reactor sends another through its mailbox.
 
+use crate::connection::Terms;
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::mailbox::Weigh;
 use crate::session::SessionId;
@@ -18,8 +19,8 @@ pub enum Port {
 /// One message between reactors, or from another thread to one.
 #[derive(Debug)]
 pub enum Envelope {
-    /// A socket that the acceptor gives to this reactor.
-    Adopt(TcpStream, Port),
+    /// A socket that the acceptor gives to this reactor, with what the connection is held to.
+    Adopt(TcpStream, Port, Option<Box<Terms>>),
     /// A push that has targets here.
     Push(Arc<Push>),
     /// A push from here whose last part is done.

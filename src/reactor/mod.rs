@@ -252,7 +252,7 @@ impl Reactor {
         for _ in 0..self.core.shared.settings.config.limits.turn_envelopes {
             let Some(envelope) = self.receiver.pop() else { break };
             match envelope {
-                Envelope::Adopt(stream, port) => self.adopt(stream, port),
+                Envelope::Adopt(stream, port, terms) => self.adopt(stream, port, terms),
                 Envelope::Push(push) => self.core.deliver(&push),
                 Envelope::PushDone(push) => self.gateway.push_done(&mut self.core, &push),
                 Envelope::Operation(operation) => self.gateway.operate(&mut self.core, &operation),
@@ -279,6 +279,8 @@ impl Reactor {
                 Due::Idle => self.idle(slot),
                 Due::Close => self.core.doom(slot),
                 Due::Expiry => self.core.expire(slot),
+                Due::Token => self.core.close(slot, close_codes::TOKEN_EXPIRED, "token expired"),
+                Due::Resume => self.core.resume(slot),
             }
             self.core.arm(slot);
         }
@@ -339,6 +341,7 @@ impl Reactor {
             Stage::Backend(_) | Stage::Link(_) => load.backends.fetch_sub(1, Ordering::Relaxed),
             _ => load.clients.fetch_sub(1, Ordering::Relaxed),
         };
+        self.core.disconnect(connection.terms.as_deref());
         self.gateway.released(&mut self.core, id, &connection.stage);
     }
 

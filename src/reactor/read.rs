@@ -1,8 +1,9 @@
 //! Reading: bytes from a socket into the reactor's buffer, protocol events out of it, answers back at once.
 
 use super::Reactor;
-use crate::connection::{Phase, Stage};
-use crate::metrics::ProtocolErrorKind;
+use crate::config::BeyondRate;
+use crate::connection::{MAX_HELD, Phase, Stage, Terms};
+use crate::metrics::{Label, ProtocolErrorKind, Throttled};
 use crate::protocol::{CloseCode, Event, Input, ProtocolError, WebSocket};
 use crate::server::Message;
 use log::debug;
@@ -11,7 +12,11 @@ use std::io::{self, Read};
 
 /// What reading a socket once gave.
 enum Got {
-    Bytes(usize),
+    /// So many; `full` when there may be more.
+    Bytes {
+        count: usize,
+        full: bool,
+    },
     Nothing,
     End,
     Failure,
@@ -24,15 +29,20 @@ impl Reactor {
         let mut budget = self.core.shared.settings.config.limits.turn_read_bytes;
         loop {
             if self.is_paused(slot) {
-                return;
+                break;
+            }
+            if let Some(count) = self.take_held(slot) {
+                self.receive_frames(slot, 0..count);
+                self.tell_ended();
+                continue;
             }
             match self.read_once(slot) {
-                Got::Bytes(count) => {
+                Got::Bytes { count, full } => {
                     self.core.metrics().bytes_in.add(count as u64);
                     self.received(slot, count);
                     self.tell_ended();
                     budget = budget.saturating_sub(count);
-                    if count < self.buffer.len() && !to_the_end {
+                    if !full && !to_the_end {
                         break;
                     }
                     if budget == 0 {
@@ -60,26 +70,40 @@ impl Reactor {
             None => true,
             Some(connection) if connection.phase == Phase::Doomed || connection.read_closed => true,
             // What comes after the end has to be read all the same, and thrown away.
-            Some(connection) => connection.phase == Phase::Open && connection.stage.is_paused(),
+            Some(connection) => {
+                (connection.phase == Phase::Open && connection.stage.is_paused()) || connection.is_throttled()
+            }
         }
     }
 
     fn read_once(&mut self, slot: u32) -> Got {
         let now_ms = self.core.now.ms;
         let Some(connection) = self.core.connections.slot_mut(slot) else { return Got::Nothing };
+        let most = match connection.inbound() {
+            Some(_) => MAX_HELD.min(self.buffer.len()),
+            None => self.buffer.len(),
+        };
         loop {
-            match connection.stream.read(&mut self.buffer) {
+            match connection.stream.read(&mut self.buffer[..most]) {
                 Ok(0) => return Got::End,
                 Ok(count) => {
                     connection.last_input_ms = now_ms;
                     connection.pinged = false;
-                    return Got::Bytes(count);
+                    return Got::Bytes { count, full: count == most };
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Got::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Got::Failure,
             }
         }
+    }
+
+    /// What is held for a session that was paused, back in the buffer: how much it is.
+    fn take_held(&mut self, slot: u32) -> Option<usize> {
+        self.core.shared.settings.inbound.as_ref()?;
+        let held = std::mem::take(&mut self.core.connection(slot)?.inbound()?.held);
+        self.buffer[..held.len()].copy_from_slice(&held);
+        Some(held.len()).filter(|count| *count > 0)
     }
 
     fn received(&mut self, slot: u32, count: usize) {
@@ -90,14 +114,19 @@ impl Reactor {
         match &mut connection.stage {
             Stage::Player(player) => {
                 player.bytes_in += count as u64;
+                self.core.charge(slot, Throttled::Bytes, count);
                 self.receive_frames(slot, 0..count);
             }
-            Stage::Echo(_) => self.receive_frames(slot, 0..count),
+            Stage::Echo(_) => {
+                self.core.charge(slot, Throttled::Bytes, count);
+                self.receive_frames(slot, 0..count);
+            }
             Stage::Head(_) => {
                 // What follows the head belongs to the session that it opened.
                 if let Some(used) = self.gateway.head(&mut self.core, slot, &self.buffer[..count])
                     && used < count
                 {
+                    self.core.charge(slot, Throttled::Bytes, count - used);
                     self.receive_frames(slot, used..count);
                 }
             }
@@ -114,6 +143,12 @@ impl Reactor {
         core.answering = Some(slot);
         while let Some(connection) = core.connections.slot_mut(slot) {
             if matches!(connection.phase, Phase::Finishing | Phase::Doomed) {
+                break;
+            }
+            if connection.is_throttled() {
+                if let Some(inbound) = connection.inbound() {
+                    inbound.held = input.as_slice().to_vec();
+                }
                 break;
             }
             let open = connection.phase == Phase::Open;
@@ -148,6 +183,7 @@ impl Reactor {
                     break;
                 }
             }
+            core.charge(slot, Throttled::Messages, 1);
         }
         core.write_answers(slot);
         core.answering = None;
@@ -183,6 +219,43 @@ fn echo_binary(websocket: &mut WebSocket, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 impl super::Core {
+    /// The session has sent so much. Beyond its rate it is paused, or closed with 1008 behind what it has been answered.
+    fn charge(&mut self, slot: u32, what: Throttled, count: usize) {
+        let (Some(limits), now) = (&self.shared.settings.inbound, self.now) else { return };
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        let Some(inbound) = connection.inbound() else { return };
+        if !inbound.charge(what, count as u64, limits, now) {
+            return;
+        }
+        let beyond = limits.beyond;
+        self.metrics().throttled.of(what).add(1);
+        if beyond == BeyondRate::Close {
+            if let Some(id) = self.connections.id_of(slot) {
+                debug!("session {id} has sent more {} than its rate allows", what.text());
+            }
+            self.write_answers(slot);
+            self.close(slot, CloseCode::POLICY_VIOLATION, "too fast");
+        }
+    }
+
+    /// A session that was paused is read again: first what is held for it, then its socket.
+    pub fn resume(&mut self, slot: u32) {
+        let inbound = self.connections.slot_mut(slot).and_then(|connection| connection.inbound());
+        if inbound.is_some_and(|inbound| inbound.resume_ms.take().is_some()) {
+            self.read_later(slot);
+        }
+    }
+
+    /// The connection with these terms has gone: its place is free.
+    pub fn disconnect(&self, terms: Option<&Terms>) {
+        if let Some(network) = terms.and_then(|terms| terms.connection_from) {
+            self.shared.admission.disconnect(network);
+        }
+    }
+
     /// The socket is read on in the next turn: it may hold more, and no event will say so.
     pub fn read_later(&mut self, slot: u32) {
         if let Some(connection) = self.connections.slot_mut(slot)

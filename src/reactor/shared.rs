@@ -2,8 +2,10 @@
 //! other threads. Nothing here is on the way of a message but the interest table, which is read without locks.
 
 use super::envelope::Envelope;
+use crate::admission::Admission;
+use crate::auth::Auth;
 use crate::config::Config;
-use crate::connection::{Moment, OutboxLimits, Silence};
+use crate::connection::{InboundLimits, Moment, OutboxLimits, Silence};
 use crate::dispatch::{Action, CommandError, Operation, Push, PushOptions, Selector, Target, Who};
 use crate::gateway::{Apps, CommandLimits};
 use crate::http::HeadLimits;
@@ -27,8 +29,12 @@ pub struct Clock {
 impl Clock {
     /// Starts now.
     pub fn start() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start: Instant::now(), start_unix_ms: unix.as_millis() as u64 }
+        Self { start: Instant::now(), start_unix_ms: Self::wall_unix_ms() }
+    }
+
+    /// The wall clock as it is set now, in milliseconds since the Unix epoch: what others sign has its readings.
+    pub fn wall_unix_ms() -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
     }
 
     /// Time since the start.
@@ -71,6 +77,8 @@ pub struct Settings {
     pub command_limits: CommandLimits,
     /// What is agreed on with clients that offer permessage-deflate; `None` declines.
     pub deflate: Option<DeflateConfig>,
+    /// How fast a session may send; `None` where that is not bounded.
+    pub inbound: Option<InboundLimits>,
     /// The key that backend requests must show.
     pub backend_key: Option<Box<str>>,
 }
@@ -121,6 +129,7 @@ impl Settings {
                 level: config.deflate.level.clamp(1, 9) as u8,
                 ..DeflateConfig::default()
             }),
+            inbound: InboundLimits::new(&config.rates),
             backend_key: config.backend.key.as_ref().map(|key| key.expose().into()),
             config,
         }
@@ -153,6 +162,10 @@ pub struct Shared {
     pub settings: Settings,
     /// App names.
     pub apps: Apps,
+    /// Who a client is, by what its backend signed.
+    pub auth: Auth,
+    /// Who fits in.
+    pub admission: Admission,
     /// Which reactors have any session of a user, group, tag or app.
     pub interest: Arc<Interest>,
     /// Counters.

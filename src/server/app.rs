@@ -3,7 +3,7 @@
 use super::Pusher;
 use crate::connection::{Item, Phase, Stage};
 use crate::dispatch::{CommandError, EncodedFrame, Origin, PushOptions, Target};
-use crate::gateway::{add_tag, join, new_push};
+use crate::gateway::{add_tag, bind, join, new_push};
 use crate::protocol::CloseCode;
 use crate::reactor::Core;
 use crate::session::{InvalidName, Name, SessionId};
@@ -208,10 +208,10 @@ impl<'a> Session<'a> {
     /// Is this user's from now on, or nobody's.
     ///
     /// # Errors
-    /// A bad name.
+    /// A bad name, or as many sessions as the user may have.
     pub fn bind(&mut self, user: Option<&str>) -> Result<(), SessionError> {
         let user = user.map(Name::new).transpose().map_err(SessionError::Name)?;
-        self.core.hub.bind(self.slot, user.as_ref());
+        bind(self.core, self.slot, user.as_ref()).map_err(SessionError::Refused)?;
         Ok(())
     }
 

@@ -8,7 +8,9 @@ pub use crate::reactor::StopReport;
 pub use app::{App, ClosedSession, Message, Relay, Session, SessionError};
 pub use pusher::{PushError, Pusher};
 
-use crate::config::{Config, ConfigError};
+use crate::admission::Admission;
+use crate::auth::Auth;
+use crate::config::{Config, ConfigError, DEFAULT_APP};
 use crate::gateway::{Apps, Gateway, InvalidApps};
 use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
@@ -149,6 +151,8 @@ impl Server {
     /// # Errors
     /// [`BindError`], each with what to do about it.
     pub fn bind(mut config: Config) -> Result<Self, BindError> {
+        // Every app of the table below has its settings.
+        config.apps.entry(DEFAULT_APP.to_owned()).or_default();
         config.validate().map_err(BindError::Config)?;
         raise_open_files();
         let (client, client_addr) = listen(config.listen)?;
@@ -170,8 +174,13 @@ impl Server {
             overflow_bytes: limits.overflow_bytes,
         };
         let (receivers, mut senders) = mailboxes(wakers, mailbox_limits);
+        let apps = Apps::new(config.apps.keys()).map_err(BindError::Apps)?;
+        let app_configs =
+            || apps.names().filter_map(|name| Some((name.clone(), config.apps.get(name.as_str())?)));
         let shared = Arc::new(Shared {
-            apps: Apps::new(config.apps.keys()).map_err(BindError::Apps)?,
+            auth: Auth::new(app_configs(), &config.auth, limits, Clock::wall_unix_ms()),
+            admission: Admission::new(app_configs().map(|(_, app)| app), limits, &config.rates),
+            apps,
             interest: Arc::new(Interest::new(config.node, reactors)),
             metrics: Metrics::new(reactors),
             clock: Clock::start(),
@@ -226,7 +235,7 @@ impl Server {
         let mut acceptor = Some(acceptor);
         let (sender, ends) = mpsc::channel();
         thread::scope(|scope| {
-            let mut started = 0;
+            let mut threads = Vec::new();
             let mut failure = None;
             for (index, part) in parts.into_iter().enumerate() {
                 let (shared, make_app) = (Arc::clone(&shared), &make_app);
@@ -234,7 +243,7 @@ impl Server {
                 let end = EndOfThread { reactor: index, sender: sender.clone(), result: None };
                 let body = move || run_reactor(index, part, shared, acceptor, make_app, generation, end);
                 match thread::Builder::new().name(format!("reactor-{index}")).spawn_scoped(scope, body) {
-                    Ok(_) => started += 1,
+                    Ok(thread) => threads.push(thread),
                     Err(error) => {
                         failure = Some(RunError::Thread(error));
                         stopper.stop();
@@ -243,7 +252,7 @@ impl Server {
                 }
             }
             let mut report = StopReport::default();
-            for result in ends.iter().take(started) {
+            for result in ends.iter().take(threads.len()) {
                 match result {
                     Ok(part) => {
                         report.sessions += part.sessions;
@@ -256,6 +265,10 @@ impl Server {
                         stopper.stop();
                     }
                 }
+            }
+            for thread in threads {
+                // How it ended is known; a panic that nobody joined would be the scope's own.
+                let _ = thread.join();
             }
             failure.map_or(Ok(report), Err)
         })

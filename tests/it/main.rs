@@ -3,6 +3,8 @@
 #![cfg(feature = "cli")]
 
 mod accepting;
+mod bench;
+mod auth;
 mod churn;
 mod client_port;
 mod crowd;
@@ -10,6 +12,7 @@ mod delivery;
 mod group_move;
 mod http_api;
 mod idle;
+mod limits;
 mod links;
 mod misbehaving;
 mod misbehaving_backends;
@@ -19,3 +22,4 @@ mod smoke;
 mod stalled;
 mod stop;
 mod support;
+mod tokens;

@@ -1,0 +1,134 @@
+//! What comes from one address: connections that are there, and upgrades a second.
+
+use super::rate::{Limiter, Meter};
+use super::sharded::Sharded;
+use crate::config::Network;
+use std::net::IpAddr;
+
+/// Addresses of which a rate is remembered, in one shard of the map. Beyond them the rate of all together has to do.
+const MAX_METERS: usize = 4096;
+
+/// Fewer meters than this in a shard are not worth a look for idle ones.
+const FEW_METERS: usize = 64;
+
+/// Whom an address stands for: an IPv4 address for itself, an IPv6 address for its network of 64 bits, which is the least
+/// that one customer gets.
+pub fn client_network(address: IpAddr) -> Network {
+    let address = address.to_canonical();
+    Network::of(address, if address.is_ipv4() { 32 } else { 64 })
+}
+
+/// How many of something each address has, up to a bound.
+#[derive(Debug)]
+pub struct AddressCounts {
+    /// What one may have.
+    pub most: usize,
+    /// No entry is 0.
+    counts: Sharded<Network, usize>,
+}
+
+impl AddressCounts {
+    /// Nobody has any yet.
+    pub fn new(most: usize) -> Self {
+        Self { most, counts: Sharded::new() }
+    }
+
+    /// One more from there, unless it has as many as it may.
+    pub fn enter(&self, network: Network) -> bool {
+        self.counts.with(&network, |counts| {
+            let count = counts.entry(network).or_default();
+            let enters = *count < self.most;
+            *count += usize::from(enters);
+            enters
+        })
+    }
+
+    /// One less from there.
+    pub fn leave(&self, network: Network) {
+        self.counts.with(&network, |counts| match counts.get_mut(&network) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(counts.remove(&network)),
+        });
+    }
+}
+
+/// How often each address does something.
+#[derive(Debug)]
+pub struct AddressRates {
+    limiter: Limiter,
+    meters: Sharded<Network, Meter>,
+}
+
+impl AddressRates {
+    /// Nobody has done anything yet.
+    pub fn new(limiter: Limiter) -> Self {
+        Self { limiter, meters: Sharded::new() }
+    }
+
+    /// Once more from there, if that is within the rate.
+    pub fn take(&self, network: Network, now_ns: u64) -> bool {
+        self.meters.with(&network, |meters| {
+            let grows = !meters.contains_key(&network);
+            let full = meters.len() >= MAX_METERS || meters.len() == meters.capacity();
+            if grows && full && meters.len() >= FEW_METERS {
+                // An idle meter says no more than none.
+                meters.retain(|_, meter| !meter.is_idle(now_ns));
+                meters.shrink_to(2 * meters.len());
+            }
+            if grows && meters.len() >= MAX_METERS {
+                return true;
+            }
+            self.limiter.take(meters.entry(network).or_default(), now_ns)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Rate;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn network(text: &str) -> Network {
+        client_network(text.parse().unwrap())
+    }
+
+    #[test]
+    fn an_address_stands_for_a_customer() {
+        assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:0:0:1"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn counts_are_bounded_and_forgotten() {
+        let counts = AddressCounts::new(2);
+        let (one, other) = (network("192.0.2.1"), network("::1"));
+        assert_eq!([one, one, one, other].map(|network| counts.enter(network)), [true, true, false, true]);
+        counts.leave(one);
+        assert!(counts.enter(one) && !counts.enter(one));
+        [one, one, other].into_iter().for_each(|network| counts.leave(network));
+        assert_eq!(counts.counts.len(), 0);
+        counts.leave(one);
+        assert!(counts.enter(one) && counts.enter(one) && !counts.enter(one));
+    }
+
+    #[test]
+    fn rates_are_each_addresss_own_and_take_bounded_memory() {
+        let rates = AddressRates::new(Limiter::new(Rate { per_second: 1, burst: 2 }).unwrap());
+        let quiet = network("192.0.2.1");
+        assert_eq!([quiet; 3].map(|network| rates.take(network, 0)), [true, true, false]);
+        let crowd = |number: u32| client_network(IpAddr::V4((0x0a00_0000 + number).into()));
+        for number in 0..400_000 {
+            assert!(rates.take(crowd(number), SECOND / 2));
+        }
+        assert!(rates.meters.len() <= 64 * MAX_METERS);
+        assert!(!rates.take(quiet, SECOND / 2), "it is remembered all the same");
+        for number in 0..400_000 {
+            assert!(rates.take(crowd(1_000_000 + number / 100), 100 * SECOND + u64::from(number) * SECOND));
+        }
+        assert!(rates.meters.len() < 64 * 2 * FEW_METERS, "{} idle meters", rates.meters.len());
+    }
+}

@@ -1,0 +1,99 @@
+//! The sessions of each user of an app, on all reactors, where an app bounds them.
+
+use super::sharded::Sharded;
+use crate::config::{PerUser, PerUserPolicy};
+use crate::session::{Name, SessionId};
+use smallvec::SmallVec;
+
+/// Sessions that have to go for a newer one.
+pub type Displaced = SmallVec<[SessionId; 1]>;
+
+/// Which sessions each user has, the oldest first.
+#[derive(Debug)]
+pub struct UserSessions {
+    /// What one may have.
+    pub most: usize,
+    policy: PerUserPolicy,
+    /// No entry is empty.
+    sessions: Sharded<Name, SmallVec<[SessionId; 2]>>,
+}
+
+impl UserSessions {
+    /// Nobody has any yet; `None` where there is no bound.
+    pub fn new(per_user: PerUser) -> Option<Self> {
+        let PerUser { max: most, policy } = per_user;
+        (most > 0).then(|| Self { most, policy, sessions: Sharded::new() })
+    }
+
+    /// The user has one more session, unless that is refused: `None`. The sessions that it takes the place of are no longer
+    /// counted, and are the caller's to close.
+    pub fn enter(&self, user: &Name, id: SessionId) -> Option<Displaced> {
+        self.sessions.with(user, |sessions| {
+            let held = sessions.entry(user.clone()).or_default();
+            let surplus = (held.len() + 1).saturating_sub(self.most);
+            if surplus > 0 && self.policy == PerUserPolicy::Refuse {
+                return None;
+            }
+            let displaced = held.drain(..surplus).collect();
+            held.push(id);
+            Some(displaced)
+        })
+    }
+
+    /// The user no longer has the session; nothing happens if it has been displaced.
+    pub fn leave(&self, user: &Name, id: SessionId) {
+        self.sessions.with(user, |sessions| {
+            let Some(held) = sessions.get_mut(user) else { return };
+            held.retain(|held| *held != id);
+            if held.is_empty() {
+                sessions.remove(user);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn users(max: usize, policy: PerUserPolicy) -> UserSessions {
+        UserSessions::new(PerUser { max, policy }).unwrap()
+    }
+
+    fn id(slot: u32) -> SessionId {
+        SessionId::new(0, 0, 0, slot)
+    }
+
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    #[test]
+    fn one_too_many_is_refused() {
+        let (users, ada) = (users(2, PerUserPolicy::Refuse), name("ada"));
+        let none = Displaced::new();
+        assert_eq!(
+            [1, 2, 3].map(|slot| users.enter(&ada, id(slot))),
+            [Some(none.clone()), Some(none.clone()), None]
+        );
+        assert_eq!(users.enter(&name("bob"), id(4)), Some(none.clone()));
+        users.leave(&ada, id(3));
+        assert_eq!(users.enter(&ada, id(3)), None, "it never was one");
+        users.leave(&ada, id(1));
+        assert_eq!(users.enter(&ada, id(3)), Some(none));
+        [2, 3].into_iter().for_each(|slot| users.leave(&ada, id(slot)));
+        users.leave(&name("bob"), id(4));
+        assert_eq!(users.sessions.len(), 0);
+    }
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let (users, ada) = (users(2, PerUserPolicy::ReplaceOldest), name("ada"));
+        let displaced = [1, 2, 3, 4].map(|slot| users.enter(&ada, id(slot)).unwrap().to_vec());
+        assert_eq!(displaced, [vec![], vec![], vec![id(1)], vec![id(2)]]);
+        users.leave(&ada, id(1));
+        users.leave(&ada, id(3));
+        assert_eq!(users.enter(&ada, id(5)).unwrap().to_vec(), []);
+        assert_eq!(users.enter(&ada, id(6)).unwrap().to_vec(), [id(4)]);
+    }
+}

@@ -1,0 +1,125 @@
+//! Who a player is, by what its game's backend signed: a token (JWT, HS256) or a signed query, made and checked. Bytes
+//! and a reading of the wall clock in, a user out. Knows nothing of HTTP, of sockets, or of what a session is.
+
+mod error;
+mod keys;
+mod nonces;
+mod signed_query;
+mod token;
+
+pub use error::AuthError;
+pub use keys::Keys;
+pub use nonces::Nonces;
+pub use signed_query::SignedQuery;
+pub use token::{Claims, TokenLimits, mint, verify};
+
+use crate::config::{self, AppConfig, OriginPattern};
+use crate::session::{AppId, Name};
+use std::sync::{Mutex, PoisonError};
+
+/// Who somebody has been proven to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proven {
+    /// The user.
+    pub user: Name,
+    /// The groups that the session joins as it opens, each once.
+    pub groups: Vec<Name>,
+    /// The tags that the session opens with, each once.
+    pub tags: Vec<Name>,
+    /// From when on the proof holds no longer, in milliseconds since the Unix epoch, with the leeway; `None` is never.
+    pub expires_unix_ms: Option<u64>,
+}
+
+/// The keys and origins of every app, and the nonces that have been used: one for all reactors.
+#[derive(Debug)]
+pub struct Auth {
+    /// Indexed by [`AppId`].
+    apps: Box<[AppAuth]>,
+    limits: TokenLimits,
+    timestamp_window_ms: u64,
+    /// Locked for one look-up at an upgrade that shows a valid signature; never on the way of a message.
+    nonces: Mutex<Nonces>,
+}
+
+#[derive(Debug)]
+struct AppAuth {
+    name: Name,
+    keys: Keys,
+    origins: Vec<OriginPattern>,
+}
+
+impl Auth {
+    /// The gate of `apps`, in the order of their ids. Signed queries from before `now_unix_ms` are refused: nobody
+    /// remembers which of them have been used.
+    pub fn new<'a>(
+        apps: impl IntoIterator<Item = (Name, &'a AppConfig)>,
+        config: &config::Auth,
+        limits: &config::Limits,
+        now_unix_ms: u64,
+    ) -> Self {
+        let app = |(name, config): (Name, &AppConfig)| AppAuth {
+            name,
+            keys: Keys::new(&config.secrets),
+            origins: config.origins.clone(),
+        };
+        let timestamp_window_ms = config.timestamp_window.as_millis() as u64;
+        Self {
+            apps: apps.into_iter().map(app).collect(),
+            limits: TokenLimits {
+                max_bytes: config.max_token_bytes,
+                leeway_ms: config.leeway.as_millis() as u64,
+                max_groups: limits.groups_per_session,
+                max_tags: limits.tags_per_session,
+            },
+            timestamp_window_ms,
+            nonces: Mutex::new(Nonces::new(config.max_nonces, timestamp_window_ms, now_unix_ms)),
+        }
+    }
+
+    /// Whether players are taken at their word: no app has secrets. Where one has, nobody gets into another without.
+    pub fn takes_words(&self) -> bool {
+        self.apps.iter().all(|app| app.keys.is_empty())
+    }
+
+    /// Whether a page of this origin may connect to the app. Who shows none is no page: browsers always do (RFC 6454
+    /// §7.3), and everybody else can say what it likes.
+    pub fn allows_origin(&self, app: AppId, origin: Option<&[u8]>) -> bool {
+        let origins = &self.apps[usize::from(app.0)].origins;
+        let Some(origin) = origin else { return true };
+        origins.is_empty() || origins.iter().any(|pattern| pattern.matches(origin))
+    }
+
+    /// Who the bearer of `token` is in `app`.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub fn token(&self, app: AppId, token: &[u8], now_unix_ms: u64) -> Result<Proven, AuthError> {
+        let app = &self.apps[usize::from(app.0)];
+        verify(token, &app.keys, &app.name, now_unix_ms, &self.limits)
+    }
+
+    /// Who a signed query makes of its bearer in `app`. Its nonce is used then.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub fn signed_query(
+        &self,
+        app: AppId,
+        query: &SignedQuery<'_>,
+        now_unix_ms: u64,
+    ) -> Result<Proven, AuthError> {
+        let keys = &self.apps[usize::from(app.0)];
+        if query.app != keys.name.as_str() {
+            return Err(AuthError::OtherApp);
+        }
+        let user = query.verify(&keys.keys, now_unix_ms, self.timestamp_window_ms)?;
+        let signed_unix_ms = query.signed_unix_ms()?;
+        // What a panicked holder left is whole: every change to the set is one call.
+        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        nonces.spend(app, query.nonce, signed_unix_ms, now_unix_ms)?;
+        Ok(Proven { user, groups: Vec::new(), tags: Vec::new(), expires_unix_ms: None })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Tokens: JSON Web Tokens (RFC 7519) in the compact form (RFC 7515 §7.1), signed with HS256 and with nothing else. The
+//! algorithm is ours, never the token's choice.
+
+use super::{AuthError, Keys, Proven};
+use crate::session::Name;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The header of the tokens that are made here.
+const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
+
+/// The bounds of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenLimits {
+    /// Its length.
+    pub max_bytes: usize,
+    /// How far the clock that made it may be off.
+    pub leeway_ms: u64,
+    /// Groups that it may name.
+    pub max_groups: usize,
+    /// Tags that it may name.
+    pub max_tags: usize,
+}
+
+/// What a token that is made here says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Claims<'a> {
+    /// The user.
+    pub sub: &'a str,
+    /// The app.
+    pub app: &'a str,
+    /// The end, in seconds since the Unix epoch.
+    pub exp: u64,
+    /// The groups to join.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub groups: &'a [String],
+    /// The tags to have.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub tags: &'a [String],
+}
+
+/// A token that says `claims`, signed with the first of `keys`; `None` where there is no key.
+pub fn mint(claims: &Claims<'_>, keys: &Keys) -> Option<String> {
+    // Texts and numbers: nothing that JSON cannot hold.
+    let payload = serde_json::to_vec(claims).ok()?;
+    let mut token = BASE64URL.encode(HEADER);
+    token.push('.');
+    BASE64URL.encode_string(payload, &mut token);
+    let signature = keys.sign(token.as_bytes())?;
+    token.push('.');
+    BASE64URL.encode_string(signature, &mut token);
+    Some(token)
+}
+
+/// Who the bearer of `token` is in the app called `app`.
+///
+/// # Errors
+/// [`AuthError`]. Nothing of the payload is looked at before the signature has been found good.
+pub fn verify(
+    token: &[u8],
+    keys: &Keys,
+    app: &str,
+    now_unix_ms: u64,
+    limits: &TokenLimits,
+) -> Result<Proven, AuthError> {
+    if token.len() > limits.max_bytes {
+        return Err(AuthError::TooLong);
+    }
+    let mut parts = token.split(|byte| *byte == b'.');
+    let (Some(header), Some(payload), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(AuthError::NotAToken);
+    };
+    let decoded = |part: &[u8]| BASE64URL.decode(part).map_err(|_| AuthError::NotAToken);
+    let (header_json, payload_json, signature) = (decoded(header)?, decoded(payload)?, decoded(signature)?);
+    check_header(&header_json)?;
+    if !keys.verify(&token[..header.len() + 1 + payload.len()], &signature) {
+        return Err(AuthError::Signature);
+    }
+    let claims: Map<String, Value> = serde_json::from_slice(&payload_json).map_err(|_| AuthError::Payload)?;
+    Payload(claims).prove(app, now_unix_ms, limits)
+}
+
+fn check_header(json: &[u8]) -> Result<(), AuthError> {
+    /// What else a header says concerns neither the signature nor us (RFC 7515 §4).
+    #[derive(Deserialize)]
+    struct Header {
+        alg: Option<Value>,
+        crit: Option<Value>,
+    }
+    let header: Header = serde_json::from_slice(json).map_err(|_| AuthError::Header)?;
+    if header.alg.is_none_or(|alg| alg != "HS256") {
+        return Err(AuthError::Algorithm);
+    }
+    // RFC 7515 §4.1.11: whoever does not understand what is critical must refuse.
+    header.crit.map_or(Ok(()), |_| Err(AuthError::Header))
+}
+
+/// The claims of a token whose signature is good.
+struct Payload(Map<String, Value>);
+
+impl Payload {
+    fn prove(&self, app: &str, now_unix_ms: u64, limits: &TokenLimits) -> Result<Proven, AuthError> {
+        let leeway_ms = limits.leeway_ms;
+        let expires_unix_ms = self
+            .time("exp")?
+            .ok_or(AuthError::Claim { claim: "exp", expected: "a number of seconds since the Unix epoch" })?
+            .saturating_add(leeway_ms);
+        // RFC 7519 §4.1.4: "on or after which" it must not be accepted.
+        if now_unix_ms >= expires_unix_ms {
+            return Err(AuthError::Expired { ago_ms: now_unix_ms - expires_unix_ms });
+        }
+        if let Some(begins_unix_ms) = self.time("nbf")?
+            && begins_unix_ms > now_unix_ms.saturating_add(leeway_ms)
+        {
+            return Err(AuthError::NotYetValid { in_ms: begins_unix_ms - now_unix_ms });
+        }
+        match self.0.get("app") {
+            None => {}
+            Some(Value::String(named)) if named == app => {}
+            Some(Value::String(_)) => return Err(AuthError::OtherApp),
+            Some(_) => return Err(AuthError::Claim { claim: "app", expected: "a text" }),
+        }
+        let user = match self.0.get("sub") {
+            Some(Value::String(user)) => named("sub", user)?,
+            _ => return Err(AuthError::Claim { claim: "sub", expected: "a text, the user" }),
+        };
+        let groups = self.names("groups", limits.max_groups)?;
+        let tags = self.names("tags", limits.max_tags)?;
+        Ok(Proven { user, groups, tags, expires_unix_ms: Some(expires_unix_ms) })
+    }
+
+    /// A NumericDate (RFC 7519 §2), which may have a fraction, in milliseconds.
+    fn time(&self, claim: &'static str) -> Result<Option<u64>, AuthError> {
+        match self.0.get(claim) {
+            None => Ok(None),
+            Some(Value::Number(seconds)) => {
+                let fraction = || seconds.as_f64().map(|seconds| (seconds * 1000.0) as u64);
+                let whole = seconds.as_u64().map(|seconds| seconds.saturating_mul(1000));
+                Ok(Some(whole.or_else(fraction).unwrap_or(0)))
+            }
+            Some(_) => Err(AuthError::Claim { claim, expected: "a number of seconds since the Unix epoch" }),
+        }
+    }
+
+    fn names(&self, claim: &'static str, most: usize) -> Result<Vec<Name>, AuthError> {
+        let wrong = AuthError::Claim { claim, expected: "an array of texts" };
+        let texts = match self.0.get(claim) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(texts)) => texts,
+            Some(_) => return Err(wrong),
+        };
+        let mut names = Vec::new();
+        for text in texts {
+            let name = named(claim, text.as_str().ok_or(wrong.clone())?)?;
+            if names.contains(&name) {
+                continue;
+            }
+            if names.len() == most {
+                return Err(AuthError::TooMany { claim, most });
+            }
+            names.push(name);
+        }
+        Ok(names)
+    }
+}
+
+fn named(claim: &'static str, text: &str) -> Result<Name, AuthError> {
+    Name::new(text).map_err(|error| AuthError::Name { claim, error })
+}

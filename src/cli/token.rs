@@ -1,0 +1,225 @@
+//! `gannet token`: makes tokens and signed queries for players, and says what is wrong with one.
+
+use std::borrow::Cow;
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::error::CliError;
+use crate::auth::{self, AuthError, Claims, Keys, Proven, SignedQuery, TokenLimits};
+use crate::config::{Config, ConfigError, DEFAULT_APP, Secret, secrets_of};
+use crate::http::{Query, percent_encode};
+use crate::reactor::Clock;
+use crate::session::{InvalidName, Name};
+
+/// Where the secret stands when no file is named.
+const SECRET_VARIABLE: &str = "GANNET_SECRET";
+
+/// Make or check what players show to prove who they are.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Print a token, or the query of a player's URL, signed with the first secret
+    Mint(MintArgs),
+    /// Say who a token or a signed query makes of its bearer, or why a server with the default settings would refuse it
+    Check(CheckArgs),
+}
+
+/// What the token or the signed query is to say.
+#[derive(Debug, Args)]
+pub struct MintArgs {
+    /// App that the player connects to
+    #[arg(long, default_value = DEFAULT_APP, value_parser = name)]
+    app: String,
+    /// User that the player is
+    #[arg(long, value_parser = name)]
+    user: String,
+    /// Group to join; may be repeated
+    #[arg(long, value_parser = name)]
+    group: Vec<String>,
+    /// Tag to have; may be repeated
+    #[arg(long, value_parser = name)]
+    tag: Vec<String>,
+    /// How long the token holds: a number with s, m, h or d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
+    ttl: Duration,
+    /// Print a query that is good once and soon, instead of a token
+    #[arg(long, conflicts_with_all = ["ttl", "group", "tag"])]
+    signed_query: bool,
+    #[command(flatten)]
+    secrets: SecretArgs,
+}
+
+/// What is to be checked.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The token, or the query of the player's URL
+    proof: String,
+    /// App that the player connects to
+    #[arg(long, default_value = DEFAULT_APP, value_parser = name)]
+    app: String,
+    #[command(flatten)]
+    secrets: SecretArgs,
+}
+
+/// Where the secrets of the app are; never an argument, which everybody on the machine could read.
+#[derive(Debug, Args)]
+struct SecretArgs {
+    /// File of the app's secrets, one a line: the first signs, all verify [default: the secret in GANNET_SECRET]
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+}
+
+/// Runs `gannet token`.
+pub fn run(command: TokenCommand) -> Result<(), CliError> {
+    let now_unix_ms = Clock::wall_unix_ms();
+    match command {
+        TokenCommand::Mint(args) => super::print(&args.mint(now_unix_ms)?),
+        TokenCommand::Check(args) => super::print(&args.check(now_unix_ms)?),
+    }
+}
+
+impl MintArgs {
+    fn mint(&self, now_unix_ms: u64) -> Result<String, CliError> {
+        let keys = self.secrets.keys(&self.app)?;
+        let minted = match self.signed_query {
+            true => self.query(&keys, now_unix_ms)?,
+            false => {
+                let exp = (now_unix_ms / 1000).saturating_add(self.ttl.as_secs());
+                let Self { user: sub, app, group: groups, tag: tags, .. } = self;
+                auth::mint(&Claims { sub, app, exp, groups, tags }, &keys)
+            }
+        };
+        minted.ok_or(CliError::NoSecret)
+    }
+
+    fn query(&self, keys: &Keys, now_unix_ms: u64) -> Result<Option<String>, CliError> {
+        let random = || getrandom::u64().map_err(CliError::Randomness);
+        let nonce = format!("{:016x}{:016x}", random()?, random()?);
+        let timestamp = (now_unix_ms / 1000).to_string();
+        let unsigned = SignedQuery {
+            app: &self.app,
+            user: &self.user,
+            timestamp: &timestamp,
+            nonce: &nonce,
+            signature: "",
+        };
+        let Some(signature) = unsigned.sign(keys) else { return Ok(None) };
+        let mut query = String::from("app=");
+        percent_encode(&self.app, &mut query);
+        query.push_str("&user=");
+        percent_encode(&self.user, &mut query);
+        query.push_str(&format!("&timestamp={timestamp}&nonce={nonce}&signature={signature}"));
+        Ok(Some(query))
+    }
+}
+
+impl CheckArgs {
+    fn check(&self, now_unix_ms: u64) -> Result<String, CliError> {
+        let keys = self.secrets.keys(&self.app)?;
+        let proven = self.prove(&keys, now_unix_ms).map_err(CliError::NotBelieved)?;
+        let names = |names: &[Name]| names.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
+        let expires_in_s = proven.expires_unix_ms.map(|at_ms| at_ms.saturating_sub(now_unix_ms) / 1000);
+        let says = json!({
+            "app": self.app,
+            "user": proven.user.as_str(),
+            "groups": names(&proven.groups),
+            "tags": names(&proven.tags),
+            "expires_in_s": expires_in_s,
+        });
+        Ok(format!("{says:#}"))
+    }
+
+    fn prove(&self, keys: &Keys, now_unix_ms: u64) -> Result<Proven, AuthError> {
+        let Config { auth: settings, limits, .. } = Config::default();
+        let query = self.proof.split_once('?').map_or(self.proof.as_str(), |(_, query)| query);
+        let param = |name: &str| {
+            let mut pairs = Query::new(query).filter_map(Result::ok);
+            pairs.find(|(known, _)| known == name).map(|(_, value)| value)
+        };
+        if param("signature").is_none() {
+            // No token has a `=` in it.
+            let token = param("token").filter(|_| query.contains('=')).unwrap_or(Cow::Borrowed(query));
+            let limits = TokenLimits {
+                max_bytes: settings.max_token_bytes,
+                leeway_ms: settings.leeway.as_millis() as u64,
+                max_groups: limits.groups_per_session,
+                max_tags: limits.tags_per_session,
+            };
+            return auth::verify(token.as_bytes(), keys, &self.app, now_unix_ms, &limits);
+        }
+        let [app, user, timestamp, nonce, signature] =
+            ["app", "user", "timestamp", "nonce", "signature"].map(|name| param(name).unwrap_or_default());
+        if app != self.app.as_str() {
+            return Err(AuthError::OtherApp);
+        }
+        let query = SignedQuery {
+            app: &app,
+            user: &user,
+            timestamp: &timestamp,
+            nonce: &nonce,
+            signature: &signature,
+        };
+        let user = query.verify(keys, now_unix_ms, settings.timestamp_window.as_millis() as u64)?;
+        Ok(Proven { user, groups: Vec::new(), tags: Vec::new(), expires_unix_ms: None })
+    }
+}
+
+impl SecretArgs {
+    /// The keys of `app`; secrets that no server would start with are refused.
+    fn keys(&self, app: &str) -> Result<Keys, CliError> {
+        let text = match &self.secret_file {
+            Some(path) => fs::read_to_string(path).map_err(|error| {
+                let (key, path) = ("the secret file".to_owned(), path.clone());
+                ConfigError::KeyFile { key, path, error }
+            })?,
+            None => env::var(SECRET_VARIABLE).map_err(|_| CliError::NoSecret)?,
+        };
+        let secrets: Vec<Secret> = secrets_of(&text).map(Secret::new).collect();
+        let short = |secret: &Secret| secret.expose().len() < Config::MIN_SECRET_BYTES;
+        if let Some(index) = secrets.iter().position(short) {
+            let app = app.to_owned();
+            return Err(ConfigError::ShortSecret { app, number: index + 1 }.into());
+        }
+        if secrets.is_empty() { Err(CliError::NoSecret) } else { Ok(Keys::new(&secrets)) }
+    }
+}
+
+fn name(text: &str) -> Result<String, InvalidName> {
+    Name::check(text).map(|()| text.to_owned())
+}
+
+/// A time as `90s`, `15m`, `1h` or `30d`.
+fn time(text: &str) -> Result<Duration, &'static str> {
+    const EXPECTED: &str = "write it as 90s, 15m, 1h or 30d";
+    let unit = text.chars().last().ok_or(EXPECTED)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(EXPECTED),
+    };
+    let count = text.strip_suffix(unit).and_then(|digits| digits.parse::<u64>().ok());
+    count.and_then(|count| count.checked_mul(seconds)).map(Duration::from_secs).ok_or(EXPECTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("1h", 3600), ("30d", 2_592_000), ("0s", 0)] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in
+            ["", "90", "h", "1.5h", "-1s", "1 h", "1w", "99999999999999999999s", "999999999999999999d", "1ü"]
+        {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The origins that an app's pages may have: exact ones, and all below a domain.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An origin (RFC 6454 §6.1), or with `*.` before its host every origin below that domain, at any depth, the domain
+/// itself not among them.
+///
+/// ```
+/// use gannet::config::OriginPattern;
+/// let below: OriginPattern = "https://*.game.example".parse().unwrap();
+/// assert!(below.matches(b"https://eu.game.example"));
+/// assert!(!below.matches(b"https://game.example"));
+/// assert!(!below.matches(b"http://eu.game.example"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginPattern {
+    /// In lower case, without the port that is the scheme's own. `scheme://` where `below` is set.
+    start: Box<str>,
+    /// `.domain` and perhaps a port, when every host below is meant.
+    below: Option<Box<str>>,
+}
+
+/// A text that is neither an origin nor one with `*.` before its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidOrigin;
+
+impl OriginPattern {
+    /// Whether the value of an `Origin` header is meant.
+    pub fn matches(&self, origin: &[u8]) -> bool {
+        let Some(below) = &self.below else { return origin.eq_ignore_ascii_case(self.start.as_bytes()) };
+        let Some((start, rest)) = origin.split_at_checked(self.start.len()) else { return false };
+        let Some((labels, end)) =
+            rest.len().checked_sub(below.len()).and_then(|middle| rest.split_at_checked(middle))
+        else {
+            return false;
+        };
+        start.eq_ignore_ascii_case(self.start.as_bytes())
+            && end.eq_ignore_ascii_case(below.as_bytes())
+            && !labels.is_empty()
+            && labels.iter().all(|byte| is_host_byte(*byte))
+    }
+}
+
+impl FromStr for OriginPattern {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let text = text.to_ascii_lowercase();
+        // What a sandboxed page and a local file have (RFC 6454 §7.1).
+        if text == "null" {
+            return Ok(Self { start: text.into(), below: None });
+        }
+        let (scheme, authority) = text.split_once("://").ok_or(InvalidOrigin)?;
+        let known = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let authority = without_own_port(scheme, authority);
+        let (below, host) = match authority.strip_prefix("*.") {
+            Some(host) => (true, host),
+            None => (false, authority),
+        };
+        if scheme.is_empty() || !known || !is_authority(host) {
+            return Err(InvalidOrigin);
+        }
+        Ok(match below {
+            true => Self { start: format!("{scheme}://").into(), below: Some(format!(".{host}").into()) },
+            false => Self { start: format!("{scheme}://{host}").into(), below: None },
+        })
+    }
+}
+
+/// A browser never says the port that its scheme has anyway (RFC 6454 §6.2).
+fn without_own_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
+    let own = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return authority,
+    };
+    authority.strip_suffix(own).unwrap_or(authority)
+}
+
+fn is_authority(text: &str) -> bool {
+    let known = text.bytes().all(|byte| is_host_byte(byte) || b":[]".contains(&byte));
+    known && !text.is_empty() && !text.starts_with(['.', ':'])
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._".contains(&byte)
+}
+
+impl fmt::Display for OriginPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.below {
+            None => f.write_str(&self.start),
+            Some(below) => write!(f, "{}*{below}", self.start),
+        }
+    }
+}
+
+impl fmt::Display for InvalidOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "write an origin as https://game.example, https://game.example:8443 or https://*.game.example",
+        )
+    }
+}
+
+impl std::error::Error for InvalidOrigin {}
+
+impl Serialize for OriginPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for OriginPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_exact_or_below_a_domain() {
+        let table: &[(&str, &[&str], &[&str])] = &[
+            (
+                "https://game.example",
+                &["https://game.example", "HTTPS://Game.Example"],
+                &[
+                    "http://game.example",
+                    "https://game.example:8443",
+                    "https://game.example.evil.example",
+                    "https://evilgame.example",
+                    "https://game.example/",
+                    "https://a.game.example",
+                    "null",
+                    "",
+                ],
+            ),
+            ("https://game.example:443", &["https://game.example"], &["https://game.example:443"]),
+            (
+                "http://localhost:8080",
+                &["http://localhost:8080"],
+                &["http://localhost", "http://localhost:80801"],
+            ),
+            ("http://[::1]:8080", &["http://[::1]:8080"], &["http://[::2]:8080"]),
+            (
+                "https://*.game.example",
+                &["https://a.game.example", "https://a.b.GAME.example"],
+                &[
+                    "https://game.example",
+                    "https://.game.example.",
+                    "https://.game.example",
+                    "https://evilgame.example",
+                    "https://a.game.example:8443",
+                    "https://a.game.example.evil",
+                    "https://evil.example/.game.example",
+                    "https://evil.example#.game.example",
+                    "http://a.game.example",
+                    "https://",
+                ],
+            ),
+            ("https://*.game.example:8443", &["https://a.game.example:8443"], &["https://a.game.example"]),
+            ("null", &["null"], &["https://null"]),
+        ];
+        for (pattern, same, others) in table {
+            let pattern: OriginPattern = pattern.parse().unwrap();
+            for origin in *same {
+                assert!(pattern.matches(origin.as_bytes()), "{origin} is {pattern}");
+            }
+            for origin in *others {
+                assert!(!pattern.matches(origin.as_bytes()), "{origin} is not {pattern}");
+            }
+        }
+    }
+
+    #[test]
+    fn others_are_no_origins() {
+        for text in [
+            "",
+            "*",
+            "game.example",
+            "https://",
+            "https://*",
+            "https://*.",
+            "https://*.*.example",
+            "https://a.*.example",
+            "https://game.example/",
+            "https://user@game.example",
+            "://game.example",
+            "https://.example",
+            "ht tp://game.example",
+            "https://gäme.example",
+        ] {
+            assert_eq!(text.parse::<OriginPattern>(), Err(InvalidOrigin), "{text}");
+        }
+    }
+}
