@@ -4,9 +4,11 @@
 use crate::support::*;
 use serde_json::Value;
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use tungstenite::{Message, WebSocket};
 
 const QUIET: &str = "[log]\nlevel = 'warn'\n";
 
@@ -149,6 +151,77 @@ fn connections_come_and_go_and_stay() {
     assert_eq!((figure(&idle, "sessions"), figure(&idle, "lost connections")), (200.0, 0.0));
     assert!(figure(&idle, "memory before") > 0.0 && figure(&idle, "memory after all have gone") > 0.0);
     server.await_stats("nobody", |totals| totals["sessions"] == 0);
+}
+
+/// Round trips that warm a connection.
+const WARM: u64 = 20;
+
+/// Serves one connection; `on` hears of each message after the warm-up, by its number.
+fn serve(
+    mut on: impl FnMut(u64, Message, &mut WebSocket<TcpStream>) + Send + 'static,
+) -> (String, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut socket = tungstenite::accept(stream).unwrap();
+        let mut number = 0_u64;
+        while let Ok(message) = socket.read() {
+            if message.is_close() {
+                continue;
+            }
+            match number.checked_sub(WARM) {
+                None => socket.send(message).unwrap(),
+                Some(number) => on(number, message, &mut socket),
+            }
+            number += 1;
+        }
+    });
+    (url, server)
+}
+
+#[test]
+fn a_server_that_stalls_cannot_hide_it() {
+    // Its first answer waits for the thirtieth message, which is due 290 ms after the first one. A load that waited for its
+    // answers would have sent one message in that time.
+    let mut held = Vec::new();
+    let (url, server) = serve(move |number, message, socket| {
+        held.push(message);
+        if number >= 29 {
+            held.drain(..).for_each(|message| socket.send(message).unwrap());
+        }
+    });
+    let echo = run("echo", &url, "-c 1 -r 100 -d 1s --warm-up 0");
+    server.join().unwrap();
+    assert_eq!(count_of(&echo, "round trip"), 100);
+    let percentiles = echo["latencies"][0]["percentiles"].as_array().unwrap();
+    let at = |p: f64| percentiles.iter().find(|point| point["p"] == p).unwrap()["us"].as_f64().unwrap();
+    assert!(at(100.0) >= 289_000.0, "{}", at(100.0));
+    // Of 100 messages the first ten waited for 190 ms or longer.
+    assert!(at(90.0) >= 189_000.0, "{}", at(90.0));
+}
+
+#[test]
+fn a_soak_finds_what_is_wrong() {
+    let mut swapped = None;
+    let (url, server) = serve(move |number, message, socket| match number {
+        3 => {}
+        7 => {
+            socket.send(message.clone()).unwrap();
+            socket.send(message).unwrap();
+        }
+        11 => swapped = Some(message),
+        12 => {
+            socket.send(message).unwrap();
+            socket.send(swapped.take().unwrap()).unwrap();
+        }
+        _ => socket.send(message).unwrap(),
+    });
+    let soak = run("soak", &url, "-c 1 -r 100 -d 500ms --warm-up 0");
+    server.join().unwrap();
+    assert_eq!(figure(&soak, "sent"), (WARM + 50) as f64);
+    let found = ["lost", "doubled", "misordered"].map(|name| figure(&soak, name));
+    assert_eq!(found, [1.0, 1.0, 1.0]);
 }
 
 #[test]

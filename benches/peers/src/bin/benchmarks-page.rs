@@ -136,9 +136,9 @@ fn section(results: &Results, command: &str) -> String {
         let duration = result["settings"]["duration"].as_str().unwrap_or("?");
         let _ = writeln!(
             text,
-            "{}, {cores} cores, {}, {}. Medians of {rounds} alternating rounds of {duration} each, the server on one core \
-             and the load on another, but for directed pushes, which have both cores; 64-byte messages; in brackets, how often \
-             the first figure of the line.",
+            "{}, {cores} cores, {}, {}. Medians of {rounds} alternating rounds of {duration} each, the server on\none core and \
+             the load on another, but for directed pushes, which have both cores; 64-byte messages; in brackets, how\noften the \
+             first figure of the line.",
             word("cpu"),
             word("kernel"),
             date(began)
