@@ -4,12 +4,12 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::error::CliError;
-use super::http_client::{Body, HttpClient, Reply};
+use super::http_client::{Body, HttpClient, Reply, checked_key};
 use crate::config::Secret;
 use crate::http::percent_encode;
 
 /// Where the backend port is, and the key to it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct BackendArgs {
     /// Backend port of the running server
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001")]
@@ -20,6 +20,16 @@ pub struct BackendArgs {
 }
 
 impl BackendArgs {
+    /// Where the backend port is, as given.
+    pub fn address(&self) -> &str {
+        &self.backend
+    }
+
+    /// The key to it, fit for a header field.
+    pub fn key(&self) -> Result<Option<&str>, CliError> {
+        self.key.as_ref().map(checked_key).transpose().map_err(CliError::Client)
+    }
+
     /// Sends one request; answers the body of a success.
     pub fn call(&self, method: &str, target: &str, body: Option<Body<'_>>) -> Result<String, CliError> {
         let client = HttpClient::new(&self.backend, self.key.as_ref());

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use super::bench::BenchError;
 use super::http_client::ClientError;
 use super::serve::ServeError;
 use crate::auth::AuthError;
@@ -26,6 +27,8 @@ pub enum CliError {
         /// What the answer says to do.
         message: Option<String>,
     },
+    /// A benchmark did not run.
+    Bench(BenchError),
     /// There is no secret to sign or to verify with.
     NoSecret,
     /// The system gives no random numbers.
@@ -49,6 +52,7 @@ impl fmt::Display for CliError {
                 code.iter().try_for_each(|code| write!(f, " {code}"))?;
                 message.iter().try_for_each(|message| write!(f, ": {message}"))
             }
+            Self::Bench(error) => error.fmt(f),
             Self::NoSecret => f.write_str(
                 "there is no secret: name a file that holds one with --secret-file, or put it into GANNET_SECRET",
             ),
@@ -66,6 +70,7 @@ impl std::error::Error for CliError {
             Self::Config(error) => Some(error),
             Self::Serve(error) => Some(error),
             Self::Client(error) => Some(error),
+            Self::Bench(error) => Some(error),
             Self::Refused { .. } | Self::NoSecret => None,
             Self::Randomness(error) => Some(error),
             Self::NotBelieved(error) => Some(error),
@@ -89,5 +94,11 @@ impl From<ServeError> for CliError {
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         Self::Client(error)
+    }
+}
+
+impl From<BenchError> for CliError {
+    fn from(error: BenchError) -> Self {
+        Self::Bench(error)
     }
 }

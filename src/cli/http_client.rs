@@ -67,11 +67,7 @@ impl<'a> HttpClient<'a> {
         let mut request =
             format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
         if let Some(key) = self.key {
-            let key = key.expose();
-            if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(ClientError::BadKey);
-            }
-            request.push_str(&format!("Authorization: Bearer {key}\r\n"));
+            request.push_str(&format!("Authorization: Bearer {}\r\n", checked_key(key)?));
         }
         if let Some(body) = &body {
             let length = body.bytes.len();
@@ -108,7 +104,31 @@ impl<'a> HttpClient<'a> {
     }
 }
 
-fn with_timeouts(stream: TcpStream) -> io::Result<TcpStream> {
+/// A key as a header field can carry it.
+///
+/// # Errors
+/// [`ClientError::BadKey`].
+pub fn checked_key(key: &Secret) -> Result<&str, ClientError> {
+    let key = key.expose();
+    let is_fit = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_fit { Ok(key) } else { Err(ClientError::BadKey) }
+}
+
+/// Sends a request on a connection that stays open, and waits for the answer.
+///
+/// # Errors
+/// What the system says; for an answer that is none, `InvalidData`.
+pub fn exchange(stream: &mut TcpStream, request: &[u8]) -> io::Result<Reply> {
+    stream.write_all(request)?;
+    ReplyReader::new(stream).read().map_err(|error| match error {
+        ReplyError::Lost(error) => error,
+        ReplyError::Truncated => io::ErrorKind::UnexpectedEof.into(),
+        ReplyError::NotHttp => io::ErrorKind::InvalidData.into(),
+    })
+}
+
+/// Bounds every wait on a stream.
+pub fn with_timeouts(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(SILENCE_TIMEOUT))?;
     stream.set_write_timeout(Some(SILENCE_TIMEOUT))?;
     stream.set_nodelay(true)?;
@@ -294,8 +314,8 @@ fn is_http_so_far(bytes: &[u8]) -> bool {
     bytes.iter().zip(prefix).all(|(byte, expected)| byte == expected)
 }
 
-/// Status and framing of an answer (RFC 9112 §6.3); no framing: to the end of the connection.
-fn parse_head(head: &[u8]) -> Option<(u16, Option<BodyFraming>)> {
+/// Status and framing of an answer's head (RFC 9112 §6.3); no framing: to the end of the connection.
+pub fn parse_head(head: &[u8]) -> Option<(u16, Option<BodyFraming>)> {
     let mut slots = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Response::new(&mut slots);
     parsed.parse(head).ok().filter(httparse::Status::is_complete)?;

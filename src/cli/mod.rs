@@ -3,6 +3,7 @@
 
 mod backend;
 mod banner;
+mod bench;
 mod config;
 mod error;
 mod http_client;
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     Serve(serve::ServeArgs),
     #[command(subcommand)]
+    Bench(bench::BenchCommand),
+    #[command(subcommand)]
     Config(config::ConfigCommand),
     Push(push::PushArgs),
     Kick(kick::KickArgs),
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(args),
+        Command::Bench(command) => bench::run(&command),
         Command::Config(command) => config::run(command),
         Command::Push(args) => push::run(args),
         Command::Kick(args) => kick::run(&args),

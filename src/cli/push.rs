@@ -72,8 +72,9 @@ enum Class {
     Droppable,
 }
 
+/// What the answer to a push waits for.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Receipt {
+pub enum Receipt {
     /// Nothing
     None,
     /// That the message is in the sessions' queues
@@ -111,7 +112,7 @@ impl PushArgs {
 }
 
 /// A value's name on the command line, which is its name in the API.
-fn name_of(value: impl ValueEnum) -> String {
+pub fn name_of(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 

@@ -98,7 +98,7 @@ impl Gateway {
             } else if core.peers.post(reactor, envelope).is_err() {
                 operation.fail(CommandError::new(
                     ErrorCode::Overloaded,
-                    "a reactor's mailbox is full: try again, and see gannet_mailbox_depth in /metrics",
+                    "a reactor's mailbox is full: try again, and see gannet_mailbox_messages in /metrics",
                 ));
                 operation.finish_part();
             }

@@ -105,19 +105,21 @@ struct Pair {
     model: Model,
     /// Every id there ever was, the newest last.
     ids: Vec<SessionId>,
+    /// Sessions have slots below this.
+    slots: u32,
 }
 
 /// Does what `bytes` say to a hub, on up to `slots` sessions, and panics where the model answers differently.
 pub(crate) fn obey(bytes: &[u8], slots: u32) {
     let interest = Arc::new(Interest::new(NODE, REACTORS));
     let hub = Hub::new(REACTOR, Arc::clone(&interest));
-    let mut pair = Pair { hub, interest, model: Model::default(), ids: Vec::new() };
+    let mut pair = Pair { hub, interest, model: Model::default(), ids: Vec::new(), slots };
     let mut choices = Choices::new(bytes);
     for step in 0_u32.. {
         if choices.is_empty() {
             break;
         }
-        pair.step(&mut choices, slots);
+        pair.step(&mut choices);
         if step.is_multiple_of(16) {
             pair.check();
         }
@@ -132,19 +134,19 @@ pub(crate) fn obey(bytes: &[u8], slots: u32) {
 }
 
 impl Pair {
-    fn step(&mut self, choices: &mut Choices<'_>, slots: u32) {
+    fn step(&mut self, choices: &mut Choices<'_>) {
         match choices.below(10) {
-            0 => self.open(choices, slots),
-            1 => self.close(choices, slots),
-            2..5 => self.change_session(choices, slots),
+            0 => self.open(choices),
+            1 => self.close(choices),
+            2..5 => self.change_session(choices),
             5 => self.change_group(choices),
             6..9 => self.push(choices),
             _ => self.list(choices),
         }
     }
 
-    fn open(&mut self, choices: &mut Choices<'_>, slots: u32) {
-        let (slot, app) = (choices.below(slots), choices.app());
+    fn open(&mut self, choices: &mut Choices<'_>) {
+        let (slot, app) = (choices.below(self.slots), choices.app());
         let id = SessionId::new(NODE, REACTOR as u8, self.ids.len() as u32, slot);
         self.hub.insert(id, app);
         let session = ModelSession { id, app, user: None, groups: BTreeSet::new(), tags: BTreeSet::new() };
@@ -152,14 +154,14 @@ impl Pair {
         self.ids.push(id);
     }
 
-    fn close(&mut self, choices: &mut Choices<'_>, slots: u32) {
-        let slot = choices.below(slots);
+    fn close(&mut self, choices: &mut Choices<'_>) {
+        let slot = choices.below(self.slots);
         let id = self.model.sessions.remove(&slot).map(|session| session.id);
         assert_eq!(self.hub.remove(slot), id);
     }
 
-    fn change_session(&mut self, choices: &mut Choices<'_>, slots: u32) {
-        let (what, slot, name) = (choices.below(8), choices.below(slots), choices.name());
+    fn change_session(&mut self, choices: &mut Choices<'_>) {
+        let (what, slot, name) = (choices.below(8), choices.below(self.slots), choices.name());
         let text = name.to_string();
         let session = self.model.sessions.get_mut(&slot);
         let (changed, expected) = match what {
@@ -242,7 +244,7 @@ impl Pair {
         let (hub, model) = (&self.hub, &self.model);
         hub.check_links();
         assert_eq!(hub.sizes(), model.sizes());
-        for slot in 0..260 {
+        for slot in 0..self.slots + 10 {
             let session = model.sessions.get(&slot);
             assert_eq!(hub.id_of(slot), session.map(|session| session.id));
             assert_eq!(hub.app_of(slot), session.map(|session| session.app));

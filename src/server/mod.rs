@@ -235,7 +235,7 @@ impl Server {
         let mut acceptor = Some(acceptor);
         let (sender, ends) = mpsc::channel();
         thread::scope(|scope| {
-            let mut started = 0;
+            let mut threads = Vec::new();
             let mut failure = None;
             for (index, part) in parts.into_iter().enumerate() {
                 let (shared, make_app) = (Arc::clone(&shared), &make_app);
@@ -243,7 +243,7 @@ impl Server {
                 let end = EndOfThread { reactor: index, sender: sender.clone(), result: None };
                 let body = move || run_reactor(index, part, shared, acceptor, make_app, generation, end);
                 match thread::Builder::new().name(format!("reactor-{index}")).spawn_scoped(scope, body) {
-                    Ok(_) => started += 1,
+                    Ok(thread) => threads.push(thread),
                     Err(error) => {
                         failure = Some(RunError::Thread(error));
                         stopper.stop();
@@ -252,7 +252,7 @@ impl Server {
                 }
             }
             let mut report = StopReport::default();
-            for result in ends.iter().take(started) {
+            for result in ends.iter().take(threads.len()) {
                 match result {
                     Ok(part) => {
                         report.sessions += part.sessions;
@@ -265,6 +265,10 @@ impl Server {
                         stopper.stop();
                     }
                 }
+            }
+            for thread in threads {
+                // How it ended is known; a panic that nobody joined would be the scope's own.
+                let _ = thread.join();
             }
             failure.map_or(Ok(report), Err)
         })

@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 
 mod accepting;
+mod bench;
 mod auth;
 mod churn;
 mod client_port;

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 const NODE: u16 = 7;
 const WORKER: u8 = 3;
 /// Live entries, at most: enough for some chunks.
-const MOST: usize = 3_000;
+const MOST: usize = 2_500;
 /// Entries taken in, at most: it bounds the time that an input takes.
-const MOST_INSERTS: u64 = 20_000;
+const MOST_INSERTS: u64 = 5_000;
 
 #[derive(Clone)]
 struct Slot {

@@ -1,0 +1,185 @@
+//! The arguments that several kinds of load share, and how a duration and a size are written.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+
+use super::error::BenchError;
+use super::process::Processes;
+use super::target::Target;
+
+/// The longest run.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// The shortest payload that carries a stamp: 16 hex digits of time, 16 of a number.
+pub const STAMP_BYTES: usize = 32;
+
+/// Where to, how many, how long, and what to do with what is found.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
+    /// WebSocket URL, such as ws://127.0.0.1:9000/echo; {session} in it is the number of the connection
+    pub url: String,
+    /// Connections
+    #[arg(short, long, value_name = "N", default_value_t = 100, value_parser = range(1, 1_000_000))]
+    pub connections: usize,
+    /// Load threads
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = range(1, 64))]
+    pub threads: usize,
+    /// What is measured, such as 500ms, 10s or 2m
+    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub duration: Duration,
+    /// Process of the server, for its CPU time and memory; may be repeated
+    #[arg(long, value_name = "PID")]
+    pub pid: Vec<u32>,
+    /// Never sleep: for load that has a core of its own
+    #[arg(long)]
+    pub spin: bool,
+    /// Put load on a server that is not on this machine
+    #[arg(long)]
+    pub i_own_this_server: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+impl CommonArgs {
+    /// The URL, resolved.
+    pub fn target(&self) -> Result<Target, BenchError> {
+        Target::new(&self.url, self.i_own_this_server)
+    }
+
+    /// The server's processes.
+    pub fn processes(&self) -> Processes {
+        Processes::new(self.pid.clone())
+    }
+}
+
+/// Where the result goes beside the table.
+#[derive(Debug, Clone, Args)]
+pub struct OutputArgs {
+    /// What to call the run in comparisons and reports [default: host and port]
+    #[arg(long, value_name = "TEXT")]
+    pub label: Option<String>,
+    /// Write the result as JSON to a file, or to standard output with -
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a page with plots
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+}
+
+/// How the load is paced.
+#[derive(Debug, Clone, Args)]
+pub struct PaceArgs {
+    /// Messages a second, over all connections; latency counts from when each was due
+    #[arg(short, long, value_name = "N", default_value_t = 1000, value_parser = range(1, 10_000_000), conflicts_with = "closed")]
+    pub rate: usize,
+    /// Send the next message when an answer has come, as fast as the server goes, instead of at a rate
+    #[arg(long)]
+    pub closed: bool,
+    /// Messages under way at a time with --closed: on each connection; for push and fanout in all
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = range(1, 65_536), requires = "closed")]
+    pub in_flight: usize,
+    /// Load before what is measured, on connections that are warm already
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub warm_up: Duration,
+}
+
+impl PaceArgs {
+    /// In words.
+    pub fn describe(&self) -> String {
+        match self.closed {
+            true => format!("closed loop, {} in flight", self.in_flight),
+            false => format!("open loop, {}/s", self.rate),
+        }
+    }
+}
+
+/// What the messages are.
+#[derive(Debug, Clone, Args)]
+pub struct MessageArgs {
+    /// Bytes of a message
+    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = range(0, 16 << 20))]
+    pub size: usize,
+    /// Send text messages instead of binary ones
+    #[arg(long)]
+    pub text: bool,
+}
+
+/// Bytes of a message that carries a stamp.
+#[derive(Debug, Clone, Args)]
+pub struct StampedArgs {
+    /// Bytes of a message
+    #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = range(STAMP_BYTES as u64, 16 << 20))]
+    pub size: usize,
+}
+
+/// A number from `least` to `most`.
+pub fn range(least: u64, most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(least..=most)
+}
+
+/// A number and its unit: ms, s, m or h; seconds without one.
+pub fn duration(text: &str) -> Result<Duration, DurationError> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(DurationError::Unit),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| DurationError::Number)? * seconds;
+    Duration::try_from_secs_f64(seconds).ok().filter(|&time| time <= LONGEST).ok_or(DurationError::TooLong)
+}
+
+/// Why a text is no duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DurationError {
+    /// Another unit.
+    Unit,
+    /// No number.
+    Number,
+    /// More than a day.
+    TooLong,
+}
+
+impl std::fmt::Display for DurationError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unit => "the units are ms, s, m and h",
+            Self::Number => "begin with a number, such as 2.5s",
+            Self::TooLong => "a run takes a day at most",
+        })
+    }
+}
+
+impl std::error::Error for DurationError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let table =
+            [("10", 10_000), ("10s", 10_000), ("500ms", 500), ("1.5m", 90_000), ("2h", 7_200_000), ("0", 0)];
+        for (text, ms) in table {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        let wrong = [
+            ("", DurationError::Number),
+            ("s", DurationError::Number),
+            ("1.2.3s", DurationError::Number),
+            ("-1s", DurationError::Unit),
+            ("10 s", DurationError::Unit),
+            ("1d", DurationError::Unit),
+            ("25h", DurationError::TooLong),
+            ("99999999999999999999999h", DurationError::TooLong),
+        ];
+        for (text, error) in wrong {
+            assert_eq!(duration(text), Err(error), "{text}");
+        }
+    }
+}

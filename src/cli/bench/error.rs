@@ -1,0 +1,175 @@
+//! Why a benchmark did not run, or did not run to its end.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::target::TargetError;
+use super::template::TemplateError;
+use crate::protocol::ProtocolError;
+use crate::protocol::handshake::{RequestError, ResponseError};
+
+/// Why a benchmark failed.
+#[derive(Debug)]
+pub enum BenchError {
+    /// The address to put load on.
+    Target {
+        /// As given.
+        target: String,
+        /// What is wrong with it.
+        error: TargetError,
+    },
+    /// A fan-out whose pace several threads would have to agree on.
+    ClosedFanout,
+    /// More connections than descriptors.
+    Descriptors {
+        /// Connections that were asked for.
+        wanted: usize,
+        /// Descriptors that this process may have.
+        limit: u64,
+    },
+    /// A request that cannot be sent.
+    Request(RequestError),
+    /// A connection did not come about.
+    Connect {
+        /// Its number, from 0.
+        number: usize,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The server did not upgrade a connection.
+    Handshake {
+        /// Its number, from 0.
+        number: usize,
+        /// What is wrong with its answer.
+        error: ResponseError,
+    },
+    /// The server broke RFC 6455.
+    Protocol(ProtocolError),
+    /// The server ended a connection.
+    Hangup,
+    /// Nothing moves.
+    Stalled {
+        /// What was being done.
+        stage: &'static str,
+        /// How far it had come.
+        done: usize,
+        /// How far it should have come.
+        of: usize,
+    },
+    /// Every connection was lost.
+    AllLost,
+    /// The first message to a session does not name it.
+    NoWelcome,
+    /// The publisher's reactor has all sessions.
+    NoneAcross,
+    /// The publishing connection broke.
+    Publisher(io::Error),
+    /// What answers on the publishing connection cannot be told apart, message from message.
+    PublisherAnswer,
+    /// The server does not take what is published.
+    PublishRefused {
+        /// Its first refusal.
+        answer: String,
+    },
+    /// The request template.
+    Template {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: TemplateError,
+    },
+    /// A file that is not to be read or written.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A file that is not the result of a run.
+    Result {
+        /// Which.
+        path: PathBuf,
+        /// What the parser said.
+        error: serde_json::Error,
+    },
+    /// The figures of a process.
+    Process {
+        /// Which.
+        pid: u32,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// epoll, timerfd or a thread could not be had.
+    System(io::Error),
+    /// A load thread panicked.
+    Panicked,
+}
+
+impl fmt::Display for BenchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target { target, error } => write!(f, "{target}: {error}"),
+            Self::ClosedFanout => f.write_str("a fan-out with --closed runs on one thread: leave out --threads"),
+            Self::Descriptors { wanted, limit } => write!(
+                f,
+                "{wanted} connections need more descriptors than the {limit} that this process may have: \
+                 lower --connections or raise ulimit -n"
+            ),
+            Self::Request(error) => error.fmt(f),
+            Self::Connect { number, error } => {
+                write!(f, "connection {number} was not made: is the server running? ({error})")
+            }
+            Self::Handshake { number, error } => write!(f, "connection {number}: {error}"),
+            Self::Protocol(error) => write!(f, "the server broke the protocol: {error}"),
+            Self::Hangup => f.write_str("the server hung up in the handshake"),
+            Self::Stalled { stage, done, of } => {
+                write!(f, "nothing moves while {stage}: {done} of {of} done; see the server's log")
+            }
+            Self::AllLost => f.write_str("every connection was lost: see the server's log"),
+            Self::NoWelcome => f.write_str(
+                "the first message to a session does not name it as gannet's welcome does: for another server, put \
+                 {session} into the URL and give --publish-template",
+            ),
+            Self::NoneAcross => f.write_str(
+                "every session is on the publisher's reactor: give the server more --reactors, or more --connections",
+            ),
+            Self::Publisher(error) => write!(
+                f,
+                "the publishing connection failed: is --backend right, and does the server keep connections \
+                 open? ({error})"
+            ),
+            Self::PublisherAnswer => f.write_str("what answers the publisher is not HTTP/1.1 with a length"),
+            Self::PublishRefused { answer } => write!(f, "the server refused what was published: {answer}"),
+            Self::Template { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::File { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Result { path, error } => {
+                write!(f, "{} is no result of gannet bench --json: {error}", path.display())
+            }
+            Self::Process { pid, error } => {
+                write!(f, "cannot read /proc of process {pid}: is --pid right? ({error})")
+            }
+            Self::System(error) => write!(f, "the load could not be set up: {error}"),
+            Self::Panicked => f.write_str("a load thread panicked: this is a bug in gannet bench"),
+        }
+    }
+}
+
+impl std::error::Error for BenchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Target { error, .. } => Some(error),
+            Self::Request(error) => Some(error),
+            Self::Handshake { error, .. } => Some(error),
+            Self::Protocol(error) => Some(error),
+            Self::Template { error, .. } => Some(error),
+            Self::Result { error, .. } => Some(error),
+            Self::Connect { error, .. }
+            | Self::Publisher(error)
+            | Self::File { error, .. }
+            | Self::Process { error, .. }
+            | Self::System(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `gannet bench`: load on a WebSocket server, ours or another, and what it took. A few threads with one epoll each drive the
+//! connections through [`crate::protocol`]'s client side; what the server is made of, it does not know.
+//!
+//! ```text
+//! args, target → run (threads, timeline) → echo, push, fanout, connect, idle → fleet → client, publisher
+//!                                                ↓
+//!                      table, compare, report ← result ← recorder, sequence, process
+//! ```
+
+mod args;
+mod client;
+mod clock;
+mod compare;
+mod connect;
+mod echo;
+mod error;
+mod fanout;
+mod fleet;
+mod idle;
+mod plot;
+mod process;
+mod progress;
+mod publish;
+mod publisher;
+mod push;
+mod recorder;
+mod report;
+mod result;
+mod run;
+mod schedule;
+mod sequence;
+mod table;
+mod target;
+mod template;
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::Subcommand;
+
+pub use error::BenchError;
+
+use super::error::CliError;
+use args::OutputArgs;
+use recorder::Window;
+use result::RunResult;
+
+/// Round trips that a connection makes before it counts: a fresh socket acknowledges about its first 16 segments at once
+/// (quick-ack mode), which a live one does not.
+const WARM_EXCHANGES: u32 = 20;
+/// Nothing is recorded in it.
+const NOT_YET: Window = Window { from: u64::MAX, to: u64::MAX };
+
+/// Put load on a WebSocket server on this machine and measure what it takes.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    Echo(echo::EchoArgs),
+    Push(push::PushArgs),
+    Fanout(fanout::FanoutArgs),
+    Connect(connect::ConnectArgs),
+    Idle(idle::IdleArgs),
+    Soak(echo::SoakArgs),
+    Compare(compare::CompareArgs),
+    Report(report::ReportArgs),
+}
+
+/// Runs `gannet bench`.
+pub fn run(command: &BenchCommand) -> Result<(), CliError> {
+    let (result, output) = match command {
+        BenchCommand::Echo(args) => (echo::run(args)?, &args.common.output),
+        BenchCommand::Push(args) => (push::run(args)?, &args.common.output),
+        BenchCommand::Fanout(args) => (fanout::run(args)?, &args.common.output),
+        BenchCommand::Connect(args) => (connect::run(args)?, &args.common.output),
+        BenchCommand::Idle(args) => (idle::run(args)?, &args.common.output),
+        BenchCommand::Soak(args) => (echo::run_soak(args)?, &args.common.output),
+        BenchCommand::Compare(args) => return super::print(&compare::run(args)?),
+        BenchCommand::Report(args) => return Ok(report::run(args)?),
+    };
+    publish(&result, output)
+}
+
+fn publish(result: &RunResult, output: &OutputArgs) -> Result<(), CliError> {
+    if let Some(report) = &output.report {
+        report::write(std::slice::from_ref(result), report)?;
+    }
+    match output.json.as_deref() {
+        // The table would be in the way of what reads the JSON.
+        Some(path) if path == Path::new("-") => {
+            let _ = write!(std::io::stderr(), "{}", table::render(result));
+            super::print(&result.to_json())
+        }
+        Some(path) => {
+            let written = std::fs::write(path, result.to_json());
+            written.map_err(|error| BenchError::File { path: path.to_owned(), error })?;
+            super::print(&table::render(result))
+        }
+        None => super::print(&table::render(result)),
+    }
+}

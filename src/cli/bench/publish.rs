@@ -1,0 +1,233 @@
+//! How the load publishes: gannet's HTTP API, its link, or a request template for another server.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+
+use super::args::range;
+use super::error::BenchError;
+use super::fleet::Fleet;
+use super::publisher::Publisher;
+use super::target;
+use super::template::Template;
+use crate::cli::backend::BackendArgs;
+use crate::cli::error::CliError;
+use crate::cli::http_client::{exchange, with_timeouts};
+use crate::cli::push::{Receipt, name_of};
+use crate::protocol::handshake::Request;
+
+/// The subprotocol of the link.
+const LINK: &str = "gannet.link.json";
+
+/// Where and how to publish.
+#[derive(Debug, Clone, Args)]
+pub struct PublishArgs {
+    #[command(flatten)]
+    backend: BackendArgs,
+    /// How to publish to gannet
+    #[arg(long, value_enum, default_value = "http")]
+    via: Via,
+    /// What gannet answers a publish after
+    #[arg(long, value_enum, default_value = "queued")]
+    receipt: Receipt,
+    /// Publish to another server, with the HTTP request in this file: a request line, headers, an empty line, a body, with
+    /// {session} and {payload} where they belong
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["via", "receipt"])]
+    publish_template: Option<PathBuf>,
+    /// Publishing connections of each load thread
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = range(1, 1024))]
+    publishers: usize,
+}
+
+/// A way into gannet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Via {
+    /// Requests on a connection that stays open
+    Http,
+    /// Commands of the link
+    Link,
+}
+
+/// Whom messages are for.
+#[derive(Debug, Clone, Copy)]
+pub enum Recipient<'a> {
+    /// One session each.
+    Session,
+    /// The members of a group.
+    Group(&'a str),
+}
+
+/// How to publish, ready to be used by every thread. It holds the key, so it cannot be printed.
+pub struct Publishing {
+    address: SocketAddr,
+    host: String,
+    publishers: usize,
+    speech: Speech,
+    template: Arc<Template>,
+    key: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    Http,
+    Link,
+    /// HTTP of another server.
+    Foreign,
+}
+
+impl PublishArgs {
+    /// Reads the template, resolves the address.
+    pub fn publishing(&self, recipient: Recipient<'_>, any_host: bool) -> Result<Publishing, CliError> {
+        let host = self.backend.address();
+        let key = self.backend.key()?;
+        let (speech, template) = match (&self.publish_template, self.via) {
+            (Some(path), _) => {
+                let text = fs::read_to_string(path);
+                let text = text.map_err(|error| BenchError::File { path: path.clone(), error })?;
+                (Speech::Foreign, Template::http(&text, host).map_err(|error| (path.clone(), error)))
+            }
+            (None, Via::Http) => {
+                let text = http_request(recipient, &name_of(self.receipt), key);
+                (Speech::Http, Template::http(&text, host).map_err(|error| ("--via http".into(), error)))
+            }
+            (None, Via::Link) => {
+                let text = link_command(recipient, &name_of(self.receipt));
+                (Speech::Link, Template::text(&text).map_err(|error| ("--via link".into(), error)))
+            }
+        };
+        let template = template.map_err(|(path, error)| BenchError::Template { path, error })?;
+        Ok(Publishing {
+            address: target::backend(host, any_host)?,
+            host: host.to_owned(),
+            publishers: self.publishers,
+            speech,
+            template: Arc::new(template),
+            key: key.map(str::to_owned),
+        })
+    }
+}
+
+impl Publishing {
+    /// Whether it is another server than gannet.
+    pub fn is_foreign(&self) -> bool {
+        self.speech == Speech::Foreign
+    }
+
+    /// In words.
+    pub fn describe(&self) -> String {
+        let how = match self.speech {
+            Speech::Http => "HTTP",
+            Speech::Link => "link",
+            Speech::Foreign => "HTTP by template",
+        };
+        format!("{} × {how}", self.publishers)
+    }
+
+    /// Gives a fleet one publishing connection and answers which of gannet's reactors serves it.
+    pub fn open_one(&self, fleet: &mut Fleet<'_>) -> Result<u8, BenchError> {
+        let key = self.key.as_ref().map_or(String::new(), |key| format!("Authorization: Bearer {key}\r\n"));
+        let request = format!("GET /v1/stats HTTP/1.1\r\nHost: {}\r\n{key}\r\n", self.host);
+        let stream = TcpStream::connect(self.address).and_then(with_timeouts);
+        let mut stream = stream.map_err(BenchError::Publisher)?;
+        let reply = exchange(&mut stream, request.as_bytes()).map_err(BenchError::Publisher)?;
+        let stats: Option<Stats> = serde_json::from_slice(&reply.body).ok();
+        let refused =
+            || BenchError::PublishRefused { answer: String::from_utf8_lossy(&reply.body).into_owned() };
+        let stats = stats.ok_or_else(refused)?;
+        stream.set_nonblocking(true).map_err(BenchError::Publisher)?;
+        let stream = mio::net::TcpStream::from_std(stream);
+        fleet.add_publisher(Publisher::http(stream, Arc::clone(&self.template)))?;
+        Ok(stats.reactor)
+    }
+
+    /// Gives a fleet its publishing connections.
+    pub fn open(&self, fleet: &mut Fleet<'_>) -> Result<(), BenchError> {
+        for number in 0..self.publishers {
+            let stream = target::connect(self.address, number).map_err(BenchError::Publisher)?;
+            let template = Arc::clone(&self.template);
+            let publisher = match self.speech {
+                Speech::Http | Speech::Foreign => Publisher::http(stream, template),
+                Speech::Link => {
+                    let bearer = self.key.as_ref().map(|key| format!("Bearer {key}"));
+                    let headers: Vec<_> =
+                        bearer.iter().map(|value| ("Authorization", value.as_str())).collect();
+                    let request = Request {
+                        host: &self.host,
+                        path: "/v1/link",
+                        subprotocols: &[LINK],
+                        extensions: None,
+                        headers: &headers,
+                    };
+                    Publisher::link(stream, &request, template)?
+                }
+            };
+            fleet.add_publisher(publisher)?;
+        }
+        Ok(())
+    }
+}
+
+/// What gannet's stats say of the connection that asks.
+#[derive(Deserialize)]
+struct Stats {
+    reactor: u8,
+}
+
+fn http_request(recipient: Recipient<'_>, receipt: &str, key: Option<&str>) -> String {
+    let mut target = String::new();
+    match recipient {
+        Recipient::Session => target.push_str("session={session}"),
+        Recipient::Group(group) => {
+            target.push_str("group=");
+            crate::http::percent_encode(group, &mut target);
+        }
+    }
+    let key = key.map_or(String::new(), |key| format!("Authorization: Bearer {key}\n"));
+    format!("POST /v1/push?{target}&receipt={receipt}\nContent-Type: text/plain\n{key}\n{{payload}}")
+}
+
+fn link_command(recipient: Recipient<'_>, receipt: &str) -> String {
+    let to = match recipient {
+        Recipient::Session => r#"{"session":"{session}"}"#.to_owned(),
+        Recipient::Group(group) => serde_json::json!({ "group": group }).to_string(),
+    };
+    // Payloads are hex digits and the letter x.
+    format!(r#"{{"id":1,"op":"push","to":{to},"text":"{{payload}}","receipt":"{receipt}"}}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gannets_own_requests_are_templates() {
+        let rendered = |template: Template| {
+            let mut out = Vec::new();
+            template.render("00a0000000000001", "hi", &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let http =
+            |recipient, key| rendered(Template::http(&http_request(recipient, "queued", key), "h").unwrap());
+        assert_eq!(
+            http(Recipient::Session, Some("k")),
+            "POST /v1/push?session=00a0000000000001&receipt=queued HTTP/1.1\r\nContent-Type: text/plain\r\n\
+             Authorization: Bearer k\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
+        );
+        assert!(
+            http(Recipient::Group("a b"), None).starts_with("POST /v1/push?group=a%20b&receipt=queued HTTP")
+        );
+        let link = |recipient| rendered(Template::text(&link_command(recipient, "none")).unwrap());
+        assert_eq!(
+            link(Recipient::Session),
+            r#"{"id":1,"op":"push","to":{"session":"00a0000000000001"},"text":"hi","receipt":"none"}"#
+        );
+        assert_eq!(
+            link(Recipient::Group("a\"b")),
+            r#"{"id":1,"op":"push","to":{"group":"a\"b"},"text":"hi","receipt":"none"}"#
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! A backend's connection that publishes while the load runs: pipelined HTTP requests on a connection that stays open, or
+//! commands of gannet's link. Answers are counted, refusals are kept.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use mio::net::TcpStream;
+
+use super::client::{Client, Drained, Failure, Incoming};
+use super::clock::Clock;
+use super::error::BenchError;
+use super::template::Template;
+use crate::cli::http_client::parse_head;
+use crate::http::{BodyReader, HeadLimits, HeadScanner};
+use crate::protocol::Limits;
+use crate::protocol::handshake::Request;
+
+/// Publishes that one connection may have without an answer; what is beyond waits.
+const MOST_UNANSWERED: usize = 128;
+const MAX_ANSWER_BYTES: usize = 1 << 20;
+/// Of the first refusal, so much is kept.
+const REFUSAL_BYTES: usize = 300;
+
+/// A publishing connection.
+pub struct Publisher {
+    speech: Speech,
+    template: Arc<Template>,
+    unanswered: usize,
+    refused: u64,
+    first_refusal: Option<String>,
+}
+
+enum Speech {
+    Http(Http),
+    Link { client: Client, limits: Arc<Limits>, command: Vec<u8> },
+}
+
+struct Http {
+    stream: TcpStream,
+    out: Vec<u8>,
+    written: usize,
+    /// Read and not yet understood.
+    input: Vec<u8>,
+    scanner: HeadScanner,
+    /// The answer whose body is being read.
+    answer: Option<(u16, BodyReader, Vec<u8>)>,
+}
+
+impl Publisher {
+    /// Publishes by HTTP requests.
+    pub fn http(stream: TcpStream, template: Arc<Template>) -> Self {
+        let http = Http {
+            stream,
+            out: Vec::new(),
+            written: 0,
+            input: Vec::new(),
+            scanner: HeadScanner::default(),
+            answer: None,
+        };
+        Self::new(Speech::Http(http), template)
+    }
+
+    /// Publishes by commands of gannet's link.
+    pub fn link(
+        stream: TcpStream,
+        request: &Request<'_>,
+        template: Arc<Template>,
+    ) -> Result<Self, BenchError> {
+        let client = Client::start(stream, request)?;
+        let limits = Arc::new(Limits::default());
+        Ok(Self::new(Speech::Link { client, limits, command: Vec::new() }, template))
+    }
+
+    fn new(speech: Speech, template: Arc<Template>) -> Self {
+        Self { speech, template, unanswered: 0, refused: 0, first_refusal: None }
+    }
+
+    /// The socket, for its registration.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        match &mut self.speech {
+            Speech::Http(http) => &mut http.stream,
+            Speech::Link { client, .. } => client.stream(),
+        }
+    }
+
+    /// Whether it takes another message.
+    pub fn has_room(&self) -> bool {
+        let is_open = match &self.speech {
+            Speech::Http(_) => true,
+            Speech::Link { client, .. } => client.is_open(),
+        };
+        is_open && self.unanswered < MOST_UNANSWERED
+    }
+
+    /// Messages that were refused.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The first refusal, as an error.
+    pub fn first_refusal(&self) -> Result<(), BenchError> {
+        match &self.first_refusal {
+            Some(answer) => Err(BenchError::PublishRefused { answer: answer.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Queues a message for `session`.
+    pub fn publish(&mut self, session: &str, payload: &str) {
+        self.unanswered += 1;
+        match &mut self.speech {
+            Speech::Http(http) => self.template.render(session, payload, &mut http.out),
+            Speech::Link { client, command, .. } => {
+                command.clear();
+                self.template.render(session, payload, command);
+                // Rendered from strings, it is one.
+                client.send(&String::from_utf8_lossy(command), false);
+            }
+        }
+    }
+
+    /// Writes what is queued, as far as the socket takes it.
+    pub fn flush(&mut self) -> Result<(), BenchError> {
+        match &mut self.speech {
+            Speech::Http(http) => http.flush().map_err(BenchError::Publisher),
+            Speech::Link { client, .. } => client.flush().map_err(link_failure),
+        }
+    }
+
+    /// The socket is readable or writable.
+    pub fn ready(&mut self, buffer: &mut [u8], clock: Clock) -> Result<(), BenchError> {
+        self.flush()?;
+        match &mut self.speech {
+            Speech::Http(http) => {
+                let closed = http.fill(buffer).map_err(BenchError::Publisher)?;
+                while let Some((status, body)) = self.next_answer()? {
+                    self.count((200..300).contains(&status), || {
+                        format!("{status} {}", String::from_utf8_lossy(&body))
+                    });
+                }
+                let ended = || BenchError::Publisher(io::ErrorKind::UnexpectedEof.into());
+                if closed { Err(self.first_refusal().err().unwrap_or_else(ended)) } else { Ok(()) }
+            }
+            Speech::Link { client, limits, .. } => {
+                let mut replies = Vec::new();
+                let mut on = |incoming: Incoming<'_, '_>, _| {
+                    if let Incoming::Message(reply, _) = incoming {
+                        let is_refusal = memchr::memmem::find(reply, b"\"error\":").is_some();
+                        replies.push(is_refusal.then(|| String::from_utf8_lossy(reply).into_owned()));
+                    }
+                };
+                let read = loop {
+                    match client.read(buffer, limits, clock, &mut on) {
+                        Ok(Drained::No) => {}
+                        read => break read,
+                    }
+                };
+                for refusal in replies {
+                    self.count(refusal.is_none(), || refusal.unwrap_or_default());
+                }
+                read.map(drop).map_err(link_failure)
+            }
+        }
+    }
+
+    fn next_answer(&mut self) -> Result<Option<(u16, Vec<u8>)>, BenchError> {
+        match &mut self.speech {
+            Speech::Http(http) => http.next_answer().ok_or(BenchError::PublisherAnswer),
+            Speech::Link { .. } => Ok(None),
+        }
+    }
+
+    fn count(&mut self, is_taken: bool, refusal: impl FnOnce() -> String) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        if !is_taken {
+            self.refused += 1;
+            self.first_refusal.get_or_insert_with(|| refusal().chars().take(REFUSAL_BYTES).collect());
+        }
+    }
+}
+
+fn link_failure(failure: Failure) -> BenchError {
+    match failure {
+        Failure::Io(error) => BenchError::Publisher(error),
+        Failure::Response(error) => BenchError::PublishRefused { answer: error.to_string() },
+        Failure::Protocol(error) => BenchError::Protocol(error),
+        Failure::Ended => BenchError::Publisher(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+impl Http {
+    fn flush(&mut self) -> io::Result<()> {
+        while self.written < self.out.len() {
+            match self.stream.write(&self.out[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// Reads all there is; answers whether the server has closed.
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Ok(true),
+                Ok(count) => self.input.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The next whole answer, if there is one; `None` around it for what is no answer with a length.
+    fn next_answer(&mut self) -> Option<Option<(u16, Vec<u8>)>> {
+        loop {
+            if let Some((status, reader, body)) = &mut self.answer {
+                let (taken, done) = reader.read(&self.input, body).ok()?;
+                self.input.drain(..taken);
+                if !done {
+                    return Some(None);
+                }
+                let answer = (*status, std::mem::take(body));
+                self.answer = None;
+                // An interim answer, such as 100 Continue, is none yet (RFC 9110 §15.2).
+                if answer.0 >= 200 {
+                    return Some(Some(answer));
+                }
+            }
+            let Some(length) = self.scanner.scan(&self.input, &HeadLimits::default()).ok()? else {
+                return Some(None);
+            };
+            let (status, framing) = parse_head(&self.input[..length])?;
+            self.input.drain(..length);
+            self.answer = Some((status, BodyReader::new(framing?, MAX_ANSWER_BYTES).ok()?, Vec::new()));
+        }
+    }
+}
