@@ -3,8 +3,8 @@
 #![cfg(feature = "cli")]
 
 mod accepting;
-mod bench;
 mod auth;
+mod bench;
 mod churn;
 mod client_port;
 mod crowd;
