@@ -41,7 +41,9 @@ fn main() -> io::Result<()> {
         encode(size, (RUN_BYTES / (size + 64)).max(4));
     }
     match std::env::args().nth(1) {
-        Some(path) => std::fs::write(path, plot::svg("Decoding masked frames: ns a frame", &NAMES, &rows)),
+        Some(path) => {
+            std::fs::write(path, plot::svg("Decoding masked frames: ns a frame", "ns", &NAMES, &rows))
+        }
         None => Ok(()),
     }
 }

@@ -1,21 +1,21 @@
-//! A bar chart as SVG: for each row, each contender's time over the first one's.
+//! A bar chart as SVG: for each row, each contender's figure over the first one's.
 
 use std::fmt::Write as _;
 
-/// A row of the chart: what was measured, and each contender's time.
+/// A row of the chart: what was measured, and each contender's figure; NaN where there is none.
 pub struct Row {
     pub about: String,
     pub figures: Vec<f64>,
 }
 
-const COLOURS: [&str; 3] = ["#1f77b4", "#ff7f0e", "#7f7f7f"];
+const COLOURS: [&str; 6] = ["#1f77b4", "#ff7f0e", "#7f7f7f", "#2ca02c", "#9467bd", "#8c564b"];
 const LABEL_WIDTH: f64 = 230.0;
 const BAR_HEIGHT: f64 = 12.0;
 const CHART_WIDTH: f64 = 480.0;
 /// Bars beyond so many times the first one's length are cut off; the number beside them is not.
 const MAX_RATIO: f64 = 10.0;
 
-pub fn svg(title: &str, names: &[&str], rows: &[Row]) -> String {
+pub fn svg(title: &str, unit: &str, names: &[&str], rows: &[Row]) -> String {
     let row_height = BAR_HEIGHT * names.len() as f64 + 14.0;
     let height = 60.0 + row_height * rows.len() as f64;
     let width = LABEL_WIDTH + CHART_WIDTH + 110.0;
@@ -40,6 +40,9 @@ pub fn svg(title: &str, names: &[&str], rows: &[Row]) -> String {
             row.about
         ));
         for (bar, (figure, colour)) in row.figures.iter().zip(COLOURS).enumerate() {
+            if figure.is_nan() {
+                continue;
+            }
             let ratio = figure / row.figures[0];
             let y = top + bar as f64 * BAR_HEIGHT;
             let length = ratio.min(MAX_RATIO) / MAX_RATIO * CHART_WIDTH;
@@ -48,7 +51,7 @@ pub fn svg(title: &str, names: &[&str], rows: &[Row]) -> String {
                 BAR_HEIGHT - 2.0
             ));
             put(format!(
-                "<text x=\"{:.1}\" y=\"{}\" font-size=\"10\">{figure:.1} ns, {ratio:.1} ×</text>",
+                "<text x=\"{:.1}\" y=\"{}\" font-size=\"10\">{figure:.1} {unit}, {ratio:.1} ×</text>",
                 LABEL_WIDTH + length + 5.0,
                 y + BAR_HEIGHT - 3.0
             ));

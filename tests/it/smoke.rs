@@ -21,3 +21,28 @@ fn a_push_reaches_a_player_a_pool_and_a_link() {
     assert!(ada.close(1000, "bye").is_empty());
     server.await_stats("one session", |totals| totals["sessions"] == 1);
 }
+
+/// An app that panics on its first session.
+struct Panicking;
+
+impl gannet::App for Panicking {
+    fn open(&mut self, _: &mut gannet::Session<'_>) {
+        panic!("an app's mistake");
+    }
+}
+
+#[test]
+fn a_server_whose_app_panics_ends_and_says_which_reactor_it_was() {
+    let address = "127.0.0.1:0".parse().unwrap();
+    let backend = gannet::config::Backend { listen: address, ..Default::default() };
+    let config = gannet::config::Config { listen: address, backend, reactors: Some(3), ..Default::default() };
+    let server = gannet::Server::bind(config).unwrap();
+    let players = server.client_addr();
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| server.run(|_| Box::new(Panicking)));
+        // Its end is the end of the server: there is no welcome to wait for.
+        let _ = tungstenite::connect(format!("ws://{players}/ws"));
+        let ended = running.join().expect("the panic stays in the reactor");
+        assert!(matches!(ended, Err(gannet::RunError::Panicked { reactor: 0 })), "{ended:?}");
+    });
+}

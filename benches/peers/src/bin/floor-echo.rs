@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 
+use gannet_peers::{floor, upgrade};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use gannet_peers::{floor, upgrade};
 
 const LISTENER: Token = Token(usize::MAX);
 const BUFFER_BYTES: usize = 256 * 1024;

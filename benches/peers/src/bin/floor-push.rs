@@ -7,9 +7,9 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use gannet_peers::{floor, publish, upgrade};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use gannet_peers::{floor, publish, upgrade};
 
 const LISTENER: Token = Token(usize::MAX);
 /// The eventfd: mio's waker is one on Linux.

@@ -1,0 +1,284 @@
+//! Makes the servers' part of docs/benchmarks.md out of the results that `benches/run` left in a folder: medians over the
+//! rounds, and how often the first server's.
+//!
+//! `benchmarks-page RESULTS PAGE IMAGES COMMAND`; a result is `SHAPE.SERVER.ROUND.json`, as `gannet bench --json` writes it.
+
+#[path = "../../plot.rs"]
+mod plot;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::{fs, io};
+
+use plot::Row;
+use serde_json::Value;
+
+const BEGIN: &str = "<!-- written by benches/run: begin -->";
+const END: &str = "<!-- written by benches/run: end -->";
+
+/// The servers, in the order of their columns; ratios are to the first that a shape has.
+const SERVERS: [(&str, &str); 6] = [
+    ("floor", "floor"),
+    ("gannet", "gannet"),
+    ("gannet-named", "gannet, user and group"),
+    ("fastwebsockets", "fastwebsockets"),
+    ("tungstenite", "tokio-tungstenite"),
+    ("ws", "ws (Node.js)"),
+];
+
+/// A line of the table.
+struct Measure {
+    shape: &'static str,
+    about: &'static str,
+    figure: Figure,
+}
+
+/// Where a figure stands in a result.
+enum Figure {
+    /// By its name.
+    Named(&'static str),
+    /// Of the main latency, by its percentile.
+    Latency(f64),
+}
+
+const fn named(shape: &'static str, about: &'static str, name: &'static str) -> Measure {
+    Measure { shape, about, figure: Figure::Named(name) }
+}
+
+const fn latency(shape: &'static str, about: &'static str, p: f64) -> Measure {
+    Measure { shape, about, figure: Figure::Latency(p) }
+}
+
+const MEASURES: [Measure; 15] = [
+    named("echo-100", "echo, 100 connections, 1 in flight: CPU µs a message", "server CPU"),
+    latency("echo-100", "… p99 µs", 99.0),
+    named("echo-100x32", "echo, 100 × 32 in flight: CPU µs a message", "server CPU"),
+    latency("echo-100x32", "… p99 µs", 99.0),
+    named("echo-16k", "echo, 20 × 16 KiB: CPU µs a message", "server CPU"),
+    latency("echo-16k", "… p99 µs", 99.0),
+    latency("echo-1", "echo, 1 connection: p50 µs", 50.0),
+    named("fanout-small", "fan-out to 1,000: CPU µs a delivery", "server CPU"),
+    latency("fanout-small", "… p99 µs of a delivery", 99.0),
+    named("fanout-large", "fan-out to 10,000: CPU µs a delivery", "server CPU"),
+    named("idle", "memory of an idle session: bytes", "memory of a session"),
+    latency("push", "directed push across threads: p50 µs", 50.0),
+    latency("push", "… p99 µs", 99.0),
+    named("connect", "handshakes a second", "handshakes a second"),
+    named("connect", "… CPU µs a handshake", "server CPU"),
+];
+
+/// Results by shape, then by server, one a round.
+type Results = BTreeMap<String, BTreeMap<String, Vec<Value>>>;
+
+fn main() -> io::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [results, page, images, command] = args.as_slice() else {
+        eprintln!("usage: benchmarks-page RESULTS PAGE IMAGES COMMAND");
+        std::process::exit(2);
+    };
+    let results = load(Path::new(results))?;
+    let section = section(&results, command);
+    let old = fs::read_to_string(page).unwrap_or_else(|_| "# Benchmarks\n".to_owned());
+    fs::write(page, replaced(&old, &section))?;
+    fs::write(Path::new(images).join("bench-cpu.svg"), bars(&results))
+}
+
+fn load(folder: &Path) -> io::Result<Results> {
+    let mut results = Results::new();
+    let mut files: Vec<_> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;
+    files.sort_by_key(fs::DirEntry::file_name);
+    for file in files {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let [shape, server, _, "json"] = name.split('.').collect::<Vec<_>>()[..] else { continue };
+        let result = serde_json::from_slice(&fs::read(file.path())?)?;
+        results.entry(shape.to_owned()).or_default().entry(server.to_owned()).or_default().push(result);
+    }
+    Ok(results)
+}
+
+/// The median over the rounds.
+fn median(rounds: &[Value], figure: &Figure) -> Option<f64> {
+    let mut values: Vec<f64> = rounds.iter().filter_map(|round| value(round, figure)).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+fn value(result: &Value, figure: &Figure) -> Option<f64> {
+    match figure {
+        Figure::Named(name) => {
+            let figures = result["figures"].as_array()?;
+            figures.iter().find(|figure| figure["name"] == *name)?["value"].as_f64()
+        }
+        Figure::Latency(p) => {
+            let points = result["latencies"][0]["percentiles"].as_array()?;
+            points.iter().find(|point| point["p"].as_f64() == Some(*p))?["us"].as_f64()
+        }
+    }
+}
+
+fn medians(results: &Results, measure: &Measure) -> Vec<Option<f64>> {
+    let of = |(server, _): &(&str, &str)| {
+        results.get(measure.shape)?.get(*server).and_then(|rounds| median(rounds, &measure.figure))
+    };
+    SERVERS.iter().map(of).collect()
+}
+
+fn section(results: &Results, command: &str) -> String {
+    let all = || results.values().flat_map(BTreeMap::values);
+    let rounds = all().map(Vec::len).max().unwrap_or(0);
+    let mut text = format!("{BEGIN}\n## Servers side by side\n\n`{command}`\n\n");
+    // A string takes everything, here and below.
+    if let Some(result) = all().flatten().next() {
+        let machine = &result["machine"];
+        let word = |name: &str| machine[name].as_str().unwrap_or("unknown").to_owned();
+        let (cores, began) = (&machine["cores"], result["began_unix_s"].as_u64().unwrap_or(0));
+        let duration = result["settings"]["duration"].as_str().unwrap_or("?");
+        let _ = writeln!(
+            text,
+            "{}, {cores} cores, {}, {}. Medians of {rounds} alternating rounds of {duration} each, the server on one core \
+             and the load on another, but for directed pushes, which have both cores; 64-byte messages; in brackets, how often \
+             the first figure of the line.",
+            word("cpu"),
+            word("kernel"),
+            date(began)
+        );
+    }
+    text.push_str("\n| |");
+    SERVERS.iter().for_each(|(_, name)| text.push_str(&format!(" {name} |")));
+    text.push_str("\n| --- |");
+    SERVERS.iter().for_each(|_| text.push_str(" --- |"));
+    text.push('\n');
+    for measure in &MEASURES {
+        let figures = medians(results, measure);
+        let first = figures.iter().flatten().next().copied();
+        let _ = write!(text, "| {} |", measure.about);
+        for (at, figure) in figures.iter().enumerate() {
+            match (figure, first) {
+                (Some(figure), Some(first)) if at > 0 && first != 0.0 => {
+                    let _ = write!(text, " {} ({:.2} ×) |", digits(*figure), figure / first);
+                }
+                (Some(figure), _) => {
+                    let _ = write!(text, " {} |", digits(*figure));
+                }
+                (None, _) => text.push_str(" – |"),
+            }
+        }
+        text.push('\n');
+    }
+    text.push_str(
+        "\n![Server CPU a message](images/bench-cpu.svg)\n\nThe floor is a program of our own that checks nothing and does \
+         nothing but the one thing measured.\n",
+    );
+    for (name, about) in [
+        ("echo-100", "Echo, 100 connections, one message in flight on each: latency by percentile."),
+        ("fanout-small", "Fan-out to 1,000: latency of a delivery by percentile."),
+        ("push", "Directed push across threads: latency by percentile."),
+    ] {
+        if results.contains_key(name) {
+            let _ = write!(text, "\n{about}\n\n![{about}](images/bench-{name}.svg)\n");
+        }
+    }
+    text + END + "\n"
+}
+
+/// The page with the old section, if there was one, replaced.
+fn replaced(old: &str, section: &str) -> String {
+    let Some((before, rest)) = old.split_once(BEGIN) else {
+        return format!("{}\n\n{section}", old.trim_end());
+    };
+    let after = rest.split_once(END).map_or("", |(_, after)| after).trim_start_matches('\n');
+    let gap = if after.is_empty() { "" } else { "\n" };
+    format!("{before}{section}{gap}{after}")
+}
+
+fn bars(results: &Results) -> String {
+    let names: Vec<&str> = SERVERS.iter().map(|(_, name)| *name).collect();
+    let is_cpu = |measure: &&Measure| matches!(measure.figure, Figure::Named("server CPU"));
+    let row = |measure: &Measure| {
+        let figures: Vec<f64> =
+            medians(results, measure).into_iter().map(|f| f.unwrap_or(f64::NAN)).collect();
+        let about = measure.about.split(": CPU").next().unwrap_or_default().trim_start_matches("… ");
+        Row { about: about.replace("CPU µs a handshake", "handshake"), figures }
+    };
+    let rows: Vec<Row> =
+        MEASURES.iter().filter(is_cpu).map(row).filter(|row| !row.figures[0].is_nan()).collect();
+    plot::svg("Server CPU: µs a message, delivery or handshake", "µs", &names, &rows)
+}
+
+fn digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// The day of a time in seconds since 1970, of which the civil calendar's 400 years have 146,097.
+fn date(unix_s: u64) -> String {
+    let mut days = unix_s / 86_400 + 719_468;
+    let era = days / 146_097;
+    days %= 146_097;
+    let year = (days - days / 1460 + days / 36_524 - days / 146_096) / 365;
+    let day_of_year = days - (365 * year + year / 4 - year / 100);
+    // Years begin in March here.
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    format!("{year}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn result(cpu: f64, p99: f64) -> Value {
+        json!({
+            "machine": {"cpu": "x", "cores": 2, "kernel": "Linux 6"},
+            "began_unix_s": 1_760_000_000,
+            "settings": {"duration": "10s"},
+            "figures": [{"name": "server CPU", "unit": "µs/message", "value": cpu}],
+            "latencies": [{"name": "round trip", "percentiles": [{"p": 99.0, "us": p99}]}],
+        })
+    }
+
+    #[test]
+    fn medians_and_ratios_are_in_the_table() {
+        let mut results = Results::new();
+        let echo = results.entry("echo-100".to_owned()).or_default();
+        echo.insert("floor".to_owned(), vec![result(4.0, 100.0), result(5.0, 90.0), result(99.0, 80.0)]);
+        echo.insert("gannet".to_owned(), vec![result(10.0, 45.0)]);
+        let section = section(&results, "benches/run");
+        assert!(section.contains("CPU µs a message | 5.00 | 10.0 (2.00 ×) | – |"), "{section}");
+        assert!(section.contains("… p99 µs | 90.0 | 45.0 (0.50 ×) | – |"), "{section}");
+        assert!(
+            section.contains("x, 2 cores, Linux 6, 2025-10-09. Medians of 3 alternating rounds of 10s each")
+        );
+        assert!(bars(&results).contains("2.0 ×"));
+    }
+
+    #[test]
+    fn only_the_section_is_written_anew() {
+        let section = format!("{BEGIN}\nnew\n{END}\n");
+        let page = format!("# Benchmarks\n\n{BEGIN}\nold\n{END}\n\n## Others\n");
+        assert_eq!(replaced(&page, &section), format!("# Benchmarks\n\n{section}\n## Others\n"));
+        assert_eq!(replaced(&replaced(&page, &section), &section), replaced(&page, &section));
+        assert_eq!(replaced("# Benchmarks\n", &section), format!("# Benchmarks\n\n{section}"));
+    }
+
+    #[test]
+    fn days_have_dates() {
+        let table = [
+            (0, "1970-01-01"),
+            (951_782_400, "2000-02-29"),
+            (1_709_251_200, "2024-03-01"),
+            (1_767_225_599, "2025-12-31"),
+        ];
+        for (unix_s, text) in table {
+            assert_eq!(date(unix_s), text);
+        }
+    }
+}
