@@ -3,15 +3,19 @@
 
 mod error;
 mod keys;
+#[cfg(any(test, feature = "cli"))]
+mod mint;
 mod nonces;
 mod signed_query;
 mod token;
 
 pub use error::AuthError;
 pub use keys::Keys;
+#[cfg(any(test, feature = "cli"))]
+pub use mint::{Claims, mint};
 pub use nonces::Nonces;
 pub use signed_query::SignedQuery;
-pub use token::{Claims, TokenLimits, mint, verify};
+pub use token::{TokenLimits, verify};
 
 use crate::config::{self, AppConfig, OriginPattern};
 use crate::session::{AppId, Name};

@@ -23,12 +23,6 @@ pub struct SignedQuery<'a> {
 }
 
 impl SignedQuery<'_> {
-    /// The signature that belongs to the other parameters, in hex; `None` where `keys` has no key.
-    pub fn sign(&self, keys: &Keys) -> Option<String> {
-        let signature = keys.sign(self.message().as_bytes())?;
-        Some(signature.iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
     /// The user, if the signature is one of `keys` and was made within `window_ms` of `now_unix_ms`. Whether the nonce has
     /// been used is not looked at.
     ///
@@ -58,7 +52,8 @@ impl SignedQuery<'_> {
         seconds.checked_mul(1000).ok_or(AuthError::Timestamp)
     }
 
-    fn message(&self) -> String {
+    /// What is signed.
+    pub(super) fn message(&self) -> String {
         [self.app, self.user, self.timestamp, self.nonce].join("\n")
     }
 }

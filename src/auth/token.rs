@@ -5,11 +5,8 @@ use super::{AuthError, Keys, Proven};
 use crate::session::Name;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
-
-/// The header of the tokens that are made here.
-const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
 /// The bounds of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,36 +19,6 @@ pub struct TokenLimits {
     pub max_groups: usize,
     /// Tags that it may name.
     pub max_tags: usize,
-}
-
-/// What a token that is made here says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Claims<'a> {
-    /// The user.
-    pub sub: &'a str,
-    /// The app.
-    pub app: &'a str,
-    /// The end, in seconds since the Unix epoch.
-    pub exp: u64,
-    /// The groups to join.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub groups: &'a [String],
-    /// The tags to have.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub tags: &'a [String],
-}
-
-/// A token that says `claims`, signed with the first of `keys`; `None` where there is no key.
-pub fn mint(claims: &Claims<'_>, keys: &Keys) -> Option<String> {
-    // Texts and numbers: nothing that JSON cannot hold.
-    let payload = serde_json::to_vec(claims).ok()?;
-    let mut token = BASE64URL.encode(HEADER);
-    token.push('.');
-    BASE64URL.encode_string(payload, &mut token);
-    let signature = keys.sign(token.as_bytes())?;
-    token.push('.');
-    BASE64URL.encode_string(signature, &mut token);
-    Some(token)
 }
 
 /// Who the bearer of `token` is in the app called `app`.

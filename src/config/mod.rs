@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use apps::{AppConfig, PerUser, PerUserPolicy};
 pub use error::ConfigError;
+#[cfg(feature = "cli")]
 pub(crate) use file::secrets_of;
 pub use limits::Limits;
 pub use network::{InvalidNetwork, Network};

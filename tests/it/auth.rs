@@ -4,7 +4,8 @@
 use crate::raw::{Raw, upgrade};
 use crate::support::*;
 use crate::tokens::*;
-use gannet::config::{AppConfig, Config};
+use gannet::config::{AppConfig, Config, ConfigError};
+use gannet::{BindError, Server};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -291,6 +292,18 @@ fn the_backend_port_is_closed_to_other_networks() {
     let mut ada = server.player("user=ada");
     friend.push_text("user=ada", "hi");
     assert_eq!(ada.recv_text(), "hi");
+}
+
+#[test]
+fn an_embedding_program_cannot_forget_the_default_app() {
+    let apps = [("chess".to_owned(), app(&[CHESS]))].into();
+    let listen = ([0, 0, 0, 0], 0).into();
+    let refused = Server::bind(Config { listen, apps, ..Config::default() });
+    let without = match refused.err() {
+        Some(BindError::Config(ConfigError::SomeWithoutSecrets { without, .. })) => without,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(without, ["default"]);
 }
 
 #[test]
