@@ -157,7 +157,8 @@ fn distribution(histogram: &Histogram<u64>) -> Vec<Percentile> {
     let decades = (histogram.len() as f64).log10();
     let steps =
         (0..).map(|step| step as f64 / POINTS_A_DECADE as f64).take_while(|&decade| decade <= decades);
-    let even = steps.map(|decade| 100.0 * (1.0 - 10_f64.powf(-decade)));
+    // Short decimals are read back as they were written.
+    let even = steps.map(|decade| (1e8 * (1.0 - 10_f64.powf(-decade))).round() / 1e6);
     let mut points: Vec<f64> = even.chain(PERCENTILES).collect();
     points.sort_by(f64::total_cmp);
     points.dedup();

@@ -23,12 +23,14 @@ enum Piece {
 
 impl Template {
     /// An HTTP/1.1 request: a line with method and target, headers, an empty line, the body. Lines may end in LF alone;
-    /// version, `Host` and `Content-Length` are added where they are missing.
+    /// version, `Host` and `Content-Length` are added where they are missing. A line break at the end is not of the body.
     ///
     /// # Errors
     /// [`TemplateError`].
     pub fn http(text: &str, host: &str) -> Result<Self, TemplateError> {
         let (head, body) = split_head(text);
+        // Editors end a file with a line break, which nobody means to publish.
+        let body = body.strip_suffix('\n').map_or(body, |body| body.strip_suffix('\r').unwrap_or(body));
         let mut lines = head.lines();
         let request_line = lines.next().unwrap_or_default();
         let mut parts = request_line.split_ascii_whitespace();
@@ -175,7 +177,7 @@ mod tests {
             ),
             (
                 "PUT /a HTTP/1.1\r\nHOST: x\r\nContent-Type: a/b\r\n\r\n{\"to\":\"{session}\",\"m\":\"{payload}\"}\n",
-                "PUT /a HTTP/1.1\r\nHOST: x\r\nContent-Type: a/b\r\nContent-Length: 23\r\n\r\n{\"to\":\"s7\",\"m\":\"hello\"}\n",
+                "PUT /a HTTP/1.1\r\nHOST: x\r\nContent-Type: a/b\r\nContent-Length: 23\r\n\r\n{\"to\":\"s7\",\"m\":\"hello\"}",
             ),
             (
                 "GET /pub/{session}/{payload}/{other}\n",

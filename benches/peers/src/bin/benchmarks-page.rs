@@ -151,17 +151,17 @@ fn section(results: &Results, command: &str) -> String {
     text.push('\n');
     for measure in &MEASURES {
         let figures = medians(results, measure);
-        let first = figures.iter().flatten().next().copied();
+        let Some(first) = figures.iter().flatten().next().copied() else { continue };
         let _ = write!(text, "| {} |", measure.about);
         for (at, figure) in figures.iter().enumerate() {
-            match (figure, first) {
-                (Some(figure), Some(first)) if at > 0 && first != 0.0 => {
+            match figure {
+                Some(figure) if at > 0 && first != 0.0 => {
                     let _ = write!(text, " {} ({:.2} ×) |", digits(*figure), figure / first);
                 }
-                (Some(figure), _) => {
+                Some(figure) => {
                     let _ = write!(text, " {} |", digits(*figure));
                 }
-                (None, _) => text.push_str(" – |"),
+                None => text.push_str(" – |"),
             }
         }
         text.push('\n');
