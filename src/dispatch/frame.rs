@@ -4,15 +4,6 @@ use crate::protocol::{DeflateEngine, OpCode, encode_frame};
 use std::fmt;
 use std::sync::Arc;
 
-/// Text or binary: the two kinds of message (RFC 6455 §5.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageKind {
-    /// UTF-8 text.
-    Text,
-    /// Any bytes.
-    Binary,
-}
-
 /// A whole unmasked frame, header and payload, shared by every outbox on every core.
 #[derive(Clone)]
 pub struct EncodedFrame(Arc<[u8]>);
@@ -20,21 +11,12 @@ pub struct EncodedFrame(Arc<[u8]>);
 impl EncodedFrame {
     /// A text message in one frame.
     pub fn text(payload: &str) -> Self {
-        Self::new(MessageKind::Text, payload.as_bytes())
+        Self(encode_frame(OpCode::Text, payload.as_bytes()).into())
     }
 
     /// A binary message in one frame.
     pub fn binary(payload: &[u8]) -> Self {
-        Self::new(MessageKind::Binary, payload)
-    }
-
-    /// A message in one frame; of a text message the payload is UTF-8.
-    pub(crate) fn new(kind: MessageKind, payload: &[u8]) -> Self {
-        let opcode = match kind {
-            MessageKind::Text => OpCode::Text,
-            MessageKind::Binary => OpCode::Binary,
-        };
-        Self(encode_frame(opcode, payload).into())
+        Self(encode_frame(OpCode::Binary, payload).into())
     }
 
     /// The same message compressed, where that is shorter.

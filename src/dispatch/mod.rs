@@ -8,7 +8,7 @@ mod push;
 mod target;
 
 pub use command::{Command, CommandError, ErrorCode, Listen, Outcome};
-pub use frame::{EncodedFrame, MessageKind};
+pub use frame::EncodedFrame;
 pub use operation::{Action, Operation, OperationOutcome, Page, SessionInfo, SessionRow, Who};
 pub use push::{Class, Fate, Push, PushOptions, Receipt, ReceiptMode};
 pub use target::{Selector, Target};

@@ -213,14 +213,19 @@ impl Push {
         }
     }
 
+    /// Named sessions and users that have no live session; final once the last part is done.
+    pub fn offline(&self) -> u32 {
+        let users = self.target.selectors().iter().zip(&self.tally.found);
+        let absent = users.filter(|(selector, found)| {
+            matches!(selector, Selector::User(_)) && !found.load(Ordering::Relaxed)
+        });
+        self.tally.offline_sessions.load(Ordering::Relaxed) + absent.count() as u32
+    }
+
     /// The counts so far; final once the last part is done.
     pub fn receipt(&self) -> Receipt {
         let read = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
         let tally = &self.tally;
-        let users = self.target.selectors().iter().zip(&tally.found);
-        let absent = users.filter(|(selector, found)| {
-            matches!(selector, Selector::User(_)) && !found.load(Ordering::Relaxed)
-        });
         Receipt {
             matched: read(&tally.matched),
             queued: read(&tally.queued),
@@ -228,7 +233,7 @@ impl Push {
             dropped: read(&tally.dropped),
             expired: read(&tally.expired),
             closed: read(&tally.closed),
-            offline: read(&tally.offline_sessions) + absent.count() as u32,
+            offline: self.offline(),
             written: (self.options.receipt == ReceiptMode::Written).then(|| read(&tally.written)),
         }
     }

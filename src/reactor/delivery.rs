@@ -37,7 +37,7 @@ impl Core {
 
     /// Counts, at the end of a push, whom it did not find.
     fn count_offline(&self, push: &Push) {
-        self.metrics().deliveries.of(DeliveryOutcome::Offline).add(u64::from(push.receipt().offline));
+        self.metrics().deliveries.of(DeliveryOutcome::Offline).add(u64::from(push.offline()));
     }
 
     /// This reactor's part of a push.
