@@ -59,7 +59,9 @@ mod tests {
 
     #[test]
     fn equals_the_one_liner_at_every_length_alignment_and_offset() {
-        let bytes: Vec<u8> = (0..200u32).map(|i| (i * 37 + 11) as u8).collect();
+        // All block sizes; Miri, which looks at every access, has no time for more.
+        let longest = if cfg!(miri) { 80 } else { 200 };
+        let bytes: Vec<u8> = (0..longest).map(|i| (i * 37 + 11) as u8).collect();
         let key = [0xa1, 0x02, 0xff, 0x70];
         for start in 0..9 {
             for length in 0..=bytes.len() - start {

@@ -176,8 +176,10 @@ mod tests {
 
     #[test]
     fn all_starts_of_a_character_are_judged_as_std_does() {
-        for first in 0x80..=0xff_u8 {
-            for second in 0..=0xff_u8 {
+        // Miri, which looks at every access, has no time for them all.
+        let step = if cfg!(miri) { 15 } else { 1 };
+        for first in (0x80..=0xff_u8).step_by(step) {
+            for second in (0..=0xff_u8).step_by(step) {
                 for third in [0x00, 0x7f, 0x80, 0xbf, 0xc0, 0xff_u8] {
                     let text = [first, second, third];
                     assert_eq!(bytes_taken(&text), bytes_taken_by_std(&text), "{text:x?}");
