@@ -23,10 +23,11 @@ const HEARD: u64 = 20;
 
 /// What one server stands.
 pub struct Siege {
-    pub server: ServerProcess,
-    pub backend: Backend,
-    crowd: Pool<u64>,
+    /// Dropped first: it talks until then.
     teller: Teller,
+    crowd: Pool<u64>,
+    pub backend: Backend,
+    pub server: ServerProcess,
 }
 
 impl Siege {
@@ -41,7 +42,7 @@ impl Siege {
         }
         let teller = Teller::start(server.backend);
         let backend = server.backend();
-        Self { server, backend, crowd, teller }
+        Self { teller, crowd, backend, server }
     }
 
     /// Lets `attack` happen; then everybody must have got every message so far, once and in order, and nothing of the
