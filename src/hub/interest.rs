@@ -96,7 +96,10 @@ impl Interest {
         assert!(reactors <= MAX_REACTORS, "the configuration allows {MAX_REACTORS} reactors, not {reactors}");
         // Not incremental: `compute`, which is all that ever writes here, does not help such a resize along, and tables would pile
         // up one behind the other (papaya 0.2.5). Readers do not wait in either mode.
-        let table = HashMap::builder().hasher(BuildHasherDefault::default()).resize_mode(ResizeMode::Blocking).build();
+        let table = HashMap::builder()
+            .hasher(BuildHasherDefault::default())
+            .resize_mode(ResizeMode::Blocking)
+            .build();
         Self { node, reactors, hasher, table, moves: CachePadded::default(), entries: Default::default() }
     }
 
@@ -213,6 +216,9 @@ impl Interest {
     }
 
     fn look_up(&self, key: KeyRef<'_>) -> ReactorSet {
-        self.table.pin().get(&self.hasher.hash(key)).map_or(ReactorSet::default(), |words| ReactorSet::from_words(*words))
+        self.table
+            .pin()
+            .get(&self.hasher.hash(key))
+            .map_or(ReactorSet::default(), |words| ReactorSet::from_words(*words))
     }
 }

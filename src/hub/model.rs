@@ -265,7 +265,9 @@ impl Pair {
         let counts = self.interest.counts();
         let sizes = hub.sizes();
         if self.collides {
-            assert!(counts.users <= sizes.users && counts.groups <= sizes.groups && counts.tags <= sizes.tags);
+            assert!(
+                counts.users <= sizes.users && counts.groups <= sizes.groups && counts.tags <= sizes.tags
+            );
             return;
         }
         assert_eq!((counts.users, counts.groups, counts.tags), (sizes.users, sizes.groups, sizes.tags));
