@@ -1,14 +1,18 @@
 //! One connection: its socket, what its bytes mean at this stage, what waits to be written and when it is due.
 //! Knows nothing of other connections.
 
+mod flags;
 mod lane;
 mod outbox;
+mod stamp;
 mod terms;
 
+pub use flags::{Flag, Flags};
 pub use lane::Lane;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::model as outbox_model;
 pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements};
+pub use stamp::Stamp;
 pub use terms::{Inbound, InboundLimits, MAX_HELD, Terms};
 
 use crate::gateway::{Backend, Head, Link};
@@ -103,25 +107,20 @@ pub struct Connection {
     pub outbox: Option<Box<Outbox>>,
     /// What it is held to; `None` when to nothing.
     pub terms: Option<Box<Terms>>,
-    /// When bytes last came, in milliseconds of the server's clock.
-    pub last_input_ms: u64,
-    /// In [`Phase::Closing`] and [`Phase::Finishing`]: when the end no longer waits for the peer.
-    pub close_by_ms: u64,
-    /// The earliest deadline on the wheel; later entries of an earlier time are stale.
-    pub armed_ms: u64,
-    /// The socket refused bytes, and has not become writable since.
-    pub blocked: bool,
-    /// It is in the list of outboxes to flush at the end of the turn.
-    pub dirty: bool,
-    /// It is in the list of sockets that may hold more input than one turn reads.
-    pub unread: bool,
-    /// The peer has ended its side.
-    pub read_closed: bool,
-    /// Our write side has been shut down.
-    pub write_closed: bool,
-    /// A ping has been sent since bytes last came.
-    pub pinged: bool,
+    /// In [`Phase::Open`]: when bytes last came; later: when the end began.
+    pub since: Stamp,
+    /// With [`Flag::Armed`]: the earliest deadline on the wheel; later entries of an earlier time are stale.
+    pub armed: Stamp,
+    /// What is so, or not.
+    pub flags: Flags,
 }
+
+// An idle session is this, its slot in the hub and what the tables say of its names. Where debug assertions
+// are on, mio's sockets are larger.
+const _: () = assert!(size_of::<Connection>() <= if cfg!(debug_assertions) { 112 } else { 96 });
+const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>() && size_of::<Stage>() <= 64);
+// Of those that queue, and of those that are held to something.
+const _: () = assert!(size_of::<Outbox>() <= 128 && size_of::<Terms>() <= 144);
 
 /// The times after which a silent connection is pinged and closed.
 #[derive(Debug, Clone, Copy)]
@@ -132,6 +131,8 @@ pub struct Silence {
     pub idle_ms: u64,
     /// The same for HTTP on the backend port.
     pub backend_idle_ms: u64,
+    /// Milliseconds that the end waits for the peer.
+    pub close_ms: u64,
 }
 
 /// What is due when a deadline has come.
@@ -162,15 +163,9 @@ impl Connection {
             phase: Phase::Open,
             outbox: None,
             terms: None,
-            last_input_ms: now.ms,
-            close_by_ms: 0,
-            armed_ms: u64::MAX,
-            blocked: false,
-            dirty: false,
-            unread: false,
-            read_closed: false,
-            write_closed: false,
-            pinged: false,
+            since: Stamp::at(now.ms),
+            armed: Stamp::at(now.ms),
+            flags: Flags::default(),
         }
     }
 
@@ -195,12 +190,29 @@ impl Connection {
         self.phase == Phase::Open && inbound.is_some_and(|inbound| inbound.resume_ms.is_some())
     }
 
+    /// Bytes have come: that puts off what silence brings, and not what ends a connection.
+    pub fn touch(&mut self, now: Moment) {
+        if self.phase == Phase::Open {
+            self.since = Stamp::at(now.ms);
+            self.flags.clear(Flag::Pinged);
+        }
+    }
+
+    /// The end of an open connection begins: it is in `phase` from now on.
+    pub fn end(&mut self, phase: Phase, now: Moment) {
+        if self.phase == Phase::Open {
+            self.since = Stamp::at(now.ms);
+        }
+        self.phase = phase;
+    }
+
     /// The next thing that time will bring, and when: a time in milliseconds of the server's clock.
-    pub fn next_due(&self, id: SessionId, silence: Silence) -> Option<(u64, Due)> {
+    pub fn next_due(&self, id: SessionId, silence: Silence, now: Moment) -> Option<(u64, Due)> {
+        let since_ms = self.since.near(now.ms);
         let life = match self.phase {
             Phase::Doomed => return None,
-            Phase::Closing | Phase::Finishing => Some((self.close_by_ms, Due::Close)),
-            Phase::Open => sooner(self.next_due_open(id, silence), self.next_due_by_terms()),
+            Phase::Closing | Phase::Finishing => Some((since_ms + silence.close_ms, Due::Close)),
+            Phase::Open => sooner(self.next_due_open(id, silence, since_ms), self.next_due_by_terms()),
         };
         let expiry = self.outbox.as_ref().and_then(|outbox| outbox.next_expiry_ms());
         sooner(life, expiry.map(|deadline_ms| (deadline_ms, Due::Expiry)))
@@ -215,16 +227,16 @@ impl Connection {
         )
     }
 
-    fn next_due_open(&self, id: SessionId, silence: Silence) -> Option<(u64, Due)> {
+    fn next_due_open(&self, id: SessionId, silence: Silence, since_ms: u64) -> Option<(u64, Due)> {
         match &self.stage {
             Stage::Head(head) => Some((head.deadline_ms, Due::Head)),
-            Stage::Player(_) | Stage::Echo(_) | Stage::Link(_) => Some(if self.pinged {
-                (self.last_input_ms + silence.idle_ms, Due::Idle)
+            Stage::Player(_) | Stage::Echo(_) | Stage::Link(_) => Some(if self.flags.has(Flag::Pinged) {
+                (since_ms + silence.idle_ms, Due::Idle)
             } else {
-                (self.last_input_ms + jittered(silence.ping_ms, id), Due::Ping)
+                (since_ms + jittered(silence.ping_ms, id), Due::Ping)
             }),
             Stage::Backend(backend) => {
-                backend.is_idle().then_some((self.last_input_ms + silence.backend_idle_ms, Due::Idle))
+                backend.is_idle().then_some((since_ms + silence.backend_idle_ms, Due::Idle))
             }
             Stage::Discard => None,
         }
@@ -248,7 +260,9 @@ mod tests {
     use crate::protocol::Limits;
     use std::sync::Arc;
 
-    const SILENCE: Silence = Silence { ping_ms: 25_000, idle_ms: 60_000, backend_idle_ms: 120_000 };
+    const SILENCE: Silence =
+        Silence { ping_ms: 25_000, idle_ms: 60_000, backend_idle_ms: 120_000, close_ms: 5_000 };
+    const NOW: Moment = Moment { ms: 9_000, ns: 9_000_000_000 };
     const ID: SessionId = SessionId::from_u64(0);
 
     fn connection(stage: Stage, now_ms: u64) -> Connection {
@@ -264,53 +278,50 @@ mod tests {
     #[test]
     fn a_silent_session_is_pinged_then_closed() {
         let mut connection = connection(echo(), 1_000);
-        assert_eq!(connection.next_due(ID, SILENCE), Some((26_000, Due::Ping)));
-        connection.pinged = true;
-        assert_eq!(connection.next_due(ID, SILENCE), Some((61_000, Due::Idle)));
-        connection.last_input_ms = 30_000;
-        connection.pinged = false;
-        assert_eq!(connection.next_due(ID, SILENCE), Some((55_000, Due::Ping)));
+        assert_eq!(connection.next_due(ID, SILENCE, NOW), Some((26_000, Due::Ping)));
+        connection.flags.set(Flag::Pinged);
+        assert_eq!(connection.next_due(ID, SILENCE, NOW), Some((61_000, Due::Idle)));
+        connection.touch(Moment { ms: 30_000, ns: 0 });
+        assert_eq!(connection.next_due(ID, SILENCE, NOW), Some((55_000, Due::Ping)));
     }
 
     #[test]
     fn a_token_expires_and_a_pause_ends_whatever_else_is_due() {
         let mut connection = connection(echo(), 1_000);
         connection.terms().expires_ms = Some(90_000);
-        assert_eq!(connection.next_due(ID, SILENCE), Some((26_000, Due::Ping)));
+        assert_eq!(connection.next_due(ID, SILENCE, NOW), Some((26_000, Due::Ping)));
         connection.terms().expires_ms = Some(20_000);
-        assert_eq!(connection.next_due(ID, SILENCE), Some((20_000, Due::Token)));
+        assert_eq!(connection.next_due(ID, SILENCE, NOW), Some((20_000, Due::Token)));
         connection.terms().inbound.get_or_insert_default().resume_ms = Some(1_500);
-        assert_eq!(connection.next_due(ID, SILENCE), Some((1_500, Due::Resume)));
+        assert_eq!(connection.next_due(ID, SILENCE, NOW), Some((1_500, Due::Resume)));
         assert!(connection.is_throttled());
         connection.phase = Phase::Closing;
-        connection.close_by_ms = 30_000;
-        assert_eq!(connection.next_due(ID, SILENCE), Some((30_000, Due::Close)));
+        assert_eq!(connection.next_due(ID, SILENCE, NOW), Some((6_000, Due::Close)));
         assert!(!connection.is_throttled());
     }
 
     #[test]
     fn an_upgrade_has_one_deadline_whatever_trickles_in() {
         let mut connection = connection(Stage::Head(Box::new(Head::new(11_000))), 1_000);
-        connection.last_input_ms = 10_999;
-        assert_eq!(connection.next_due(ID, SILENCE), Some((11_000, Due::Head)));
+        connection.touch(Moment { ms: 10_999, ns: 0 });
+        assert_eq!(connection.next_due(ID, SILENCE, NOW), Some((11_000, Due::Head)));
     }
 
     #[test]
     fn a_closing_handshake_does_not_wait_for_ever_and_a_doomed_one_not_at_all() {
         let mut connection = connection(echo(), 1_000);
-        connection.close_by_ms = 6_000;
         for phase in [Phase::Closing, Phase::Finishing] {
             connection.phase = phase;
-            assert_eq!(connection.next_due(ID, SILENCE), Some((6_000, Due::Close)));
+            assert_eq!(connection.next_due(ID, SILENCE, NOW), Some((6_000, Due::Close)));
         }
         connection.phase = Phase::Doomed;
-        assert_eq!(connection.next_due(ID, SILENCE), None);
+        assert_eq!(connection.next_due(ID, SILENCE, NOW), None);
     }
 
     #[test]
     fn an_idle_backend_is_ended_later_than_a_silent_player() {
         assert_eq!(
-            connection(Stage::Backend(Box::default()), 0).next_due(ID, SILENCE),
+            connection(Stage::Backend(Box::default()), 0).next_due(ID, SILENCE, NOW),
             Some((120_000, Due::Idle))
         );
     }

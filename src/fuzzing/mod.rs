@@ -21,11 +21,12 @@ pub use batch::run as batch;
 pub use config::run as config;
 pub use link_json::run as link_json;
 
-/// The hub beside a map of sessions that is searched from end to end: a byte for the number of slots, then operations.
+/// The hub beside a map of sessions that is searched from end to end: a byte for the number of slots and
+/// whether hashes collide, then operations.
 pub fn hub(data: &[u8]) {
     let mut choices = Choices::new(data);
-    let slots = [2, 6, 40, 250][choices.below(4) as usize];
-    crate::hub::model::obey(choices.rest(), slots);
+    let choice = choices.below(8) as usize;
+    crate::hub::model::obey(choices.rest(), [2, 6, 40, 250][choice % 4], choice >= 4);
 }
 
 /// The outbox beside one list in the order of arrival, with a socket that takes what the input says.

@@ -1,12 +1,13 @@
 //! Which reactors have any session of an app, a user, a group or a tag: one table that all reactors share and read without
 //! locks. Knows nothing of the sessions themselves.
 
-use super::key::{Key, KeyRef, Kind};
+use super::key::{KeyHash, KeyHasher, KeyRef, Kind};
 use super::reactors::{MAX_REACTORS, ReactorSet};
 use crate::dispatch::{Selector, Target};
 use crate::session::{AppId, SessionId};
 use crossbeam_utils::CachePadded;
 use papaya::{Compute, HashMap, Operation, ResizeMode};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// How often a union is read again because groups were being moved, before every reactor is named.
@@ -31,8 +32,10 @@ const MOVE_RETRIES: usize = 64;
 pub struct Interest {
     node: u16,
     reactors: usize,
-    /// No entry has an empty set.
-    table: HashMap<Key, Words>,
+    hasher: KeyHasher,
+    /// No entry has an empty set. Names are known by their hashes alone, which makes an entry as small as it can be: where two
+    /// have the same, a reactor may be named that has none, and answers that it has none.
+    table: HashMap<KeyHash, Words, BuildHasherDefault<Identity>>,
     moves: CachePadded<Moves>,
     /// Entries by kind.
     entries: [AtomicUsize; Kind::COUNT],
@@ -41,8 +44,26 @@ pub struct Interest {
 /// A [`ReactorSet`] with the alignment of a word, so that an entry needs no padding.
 type Words = [u64; 2];
 
-// With the allocator's header it fills a block of 48 bytes.
-const _: () = assert!(size_of::<(Key, Words)>() == 40);
+// With the allocator's header it fills a block of 32 bytes.
+const _: () = assert!(size_of::<(KeyHash, Words)>() == 24);
+
+/// The hash of a [`KeyHash`]: itself.
+#[derive(Debug, Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a KeyHash writes one u64");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Moves of groups that have begun and that have finished, on all reactors: a sequence lock for several writers.
 #[derive(Debug, Default)]
@@ -68,11 +89,18 @@ impl Interest {
     /// # Panics
     /// When `reactors` is more than [`MAX_REACTORS`]: the configuration must not let it pass.
     pub fn new(node: u16, reactors: usize) -> Self {
+        Self::with_hasher(node, reactors, KeyHasher::default())
+    }
+
+    pub(super) fn with_hasher(node: u16, reactors: usize, hasher: KeyHasher) -> Self {
         assert!(reactors <= MAX_REACTORS, "the configuration allows {MAX_REACTORS} reactors, not {reactors}");
         // Not incremental: `compute`, which is all that ever writes here, does not help such a resize along, and tables would pile
         // up one behind the other (papaya 0.2.5). Readers do not wait in either mode.
-        let table = HashMap::builder().resize_mode(ResizeMode::Blocking).build();
-        Self { node, reactors, table, moves: CachePadded::default(), entries: Default::default() }
+        let table = HashMap::builder()
+            .hasher(BuildHasherDefault::default())
+            .resize_mode(ResizeMode::Blocking)
+            .build();
+        Self { node, reactors, hasher, table, moves: CachePadded::default(), entries: Default::default() }
     }
 
     /// The reactor that a session with this id would be on; `None` when it is another node's, or no reactor's.
@@ -83,7 +111,7 @@ impl Interest {
 
     /// The reactors that have any session of the user, group or tag; with [`Kind::App`] and an empty name, of the app.
     pub fn reactors(&self, app: AppId, kind: Kind, name: &str) -> ReactorSet {
-        self.look_up(&KeyRef::new(app, kind, name))
+        self.look_up(KeyRef::new(app, kind, name))
     }
 
     /// The reactors that have a part in a push to `target`.
@@ -122,9 +150,13 @@ impl Interest {
         self.table.is_empty()
     }
 
+    /// How the keys of the table are hashed.
+    pub(super) fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
     /// The reactor has a session of `key` now.
-    pub(super) fn add(&self, key: Key, reactor: usize) {
-        let kind = key.kind();
+    pub(super) fn add(&self, key: KeyHash, reactor: usize) {
         let table = self.table.pin();
         let computed = table.compute(key, |entry| {
             let before = entry.map_or(ReactorSet::default(), |(_, words)| ReactorSet::from_words(*words));
@@ -136,13 +168,12 @@ impl Interest {
             }
         });
         if let Compute::Inserted(..) = computed {
-            self.entries[kind as usize].fetch_add(1, Ordering::Relaxed);
+            self.entries[key.kind()].fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// The reactor has no session of `key` any more.
-    pub(super) fn remove(&self, key: Key, reactor: usize) {
-        let kind = key.kind();
+    /// The reactor has no session of any key with this hash any more.
+    pub(super) fn remove(&self, key: KeyHash, reactor: usize) {
         let table = self.table.pin();
         let computed = table.compute(key, |entry| {
             let Some((_, words)) = entry else { return Operation::Abort(()) };
@@ -154,15 +185,18 @@ impl Interest {
             }
         });
         if let Compute::Removed(..) = computed {
-            self.entries[kind as usize].fetch_sub(1, Ordering::Relaxed);
+            self.entries[key.kind()].fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// The reactor has no session of `from` any more, all of them are in `to`; for a reader of both it happens at once.
-    pub(super) fn move_group(&self, from: Key, to: Key, reactor: usize) {
+    /// The reactor has no session of `from` any more, if that is given, all of them are in `to`; for a reader of both it happens
+    /// at once.
+    pub(super) fn move_group(&self, from: Option<KeyHash>, to: KeyHash, reactor: usize) {
         self.moves.begun.fetch_add(1, Ordering::AcqRel);
         self.add(to, reactor);
-        self.remove(from, reactor);
+        if let Some(from) = from {
+            self.remove(from, reactor);
+        }
         self.moves.finished.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -176,12 +210,15 @@ impl Interest {
         if let Selector::Session(id) = selector {
             self.owner(*id).into_iter().for_each(|owner| reactors.insert(owner));
         } else if let Some(key) = KeyRef::of_selector(app, selector) {
-            reactors = self.look_up(&key);
+            reactors = self.look_up(key);
         }
         reactors
     }
 
-    fn look_up(&self, key: &KeyRef<'_>) -> ReactorSet {
-        self.table.pin().get(key).map_or(ReactorSet::default(), |words| ReactorSet::from_words(*words))
+    fn look_up(&self, key: KeyRef<'_>) -> ReactorSet {
+        self.table
+            .pin()
+            .get(&self.hasher.hash(key))
+            .map_or(ReactorSet::default(), |words| ReactorSet::from_words(*words))
     }
 }

@@ -1,9 +1,8 @@
-//! What sets of sessions are called: an app, a kind and a name. Knows nothing of who is in a set.
+//! What sets of sessions are called: an app, a kind and a name, and its hash. Knows nothing of who is in a set.
 
 use crate::dispatch::Selector;
 use crate::session::{AppId, Name};
-use papaya::Equivalent;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 /// The kinds of sets that sessions are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +19,44 @@ pub enum Kind {
 
 impl Kind {
     pub(super) const COUNT: usize = 4;
+}
+
+/// What the interest table knows of a key. Two keys may have the same: whoever takes a hash out of the table asks first
+/// whether another key of the reactor has it. The kind can be read off, so that keys of two kinds never have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct KeyHash(u64);
+
+impl KeyHash {
+    /// Where the kind stands: between the bits that choose a table's slot and those that tell its neighbours apart.
+    const KIND_SHIFT: u32 = 40;
+    const KIND_MASK: u64 = (Kind::COUNT as u64 - 1) << Self::KIND_SHIFT;
+
+    pub(super) fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The [`Kind`] as a number.
+    pub(super) fn kind(self) -> usize {
+        ((self.0 & Self::KIND_MASK) >> Self::KIND_SHIFT) as usize
+    }
+}
+
+/// Hashes keys, alike on all reactors of a node. It is seeded: names come from outside.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KeyHasher {
+    seed: RandomState,
+    /// So many keys are given other keys' hashes that what rests on their being rare shows.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) collides: bool,
+}
+
+impl KeyHasher {
+    pub(super) fn hash(&self, key: KeyRef<'_>) -> KeyHash {
+        let hash = self.seed.hash_one(key);
+        #[cfg(any(test, feature = "fuzzing"))]
+        let hash = if self.collides { hash % 3 } else { hash };
+        KeyHash(hash & !KeyHash::KIND_MASK | (key.kind as u64) << KeyHash::KIND_SHIFT)
+    }
 }
 
 /// The key of a set. Clones share the name's text.
@@ -57,20 +94,6 @@ impl Key {
     }
 }
 
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.borrowed() == other.borrowed()
-    }
-}
-
-impl Eq for Key {}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.borrowed().hash(state);
-    }
-}
-
 /// A [`Key`] to look for, with a name that somebody else owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyRef<'a> {
@@ -102,11 +125,5 @@ impl Hash for KeyRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u32(u32::from(self.app.0) << 8 | self.kind as u32);
         self.name.hash(state);
-    }
-}
-
-impl Equivalent<Key> for KeyRef<'_> {
-    fn equivalent(&self, key: &Key) -> bool {
-        *self == key.borrowed()
     }
 }

@@ -19,7 +19,7 @@ pub use reactors::{MAX_REACTORS, ReactorSet};
 pub use select::Selected;
 
 use crate::session::{AppId, Name, SessionId};
-use key::{Key, KeyRef};
+use key::{Key, KeyHash, KeyRef};
 use sets::{Member, SMALL, Sets};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -95,7 +95,8 @@ const USER: usize = 1;
 impl Hub {
     /// An empty hub for the reactor with this number, which tells `interest` what it has.
     pub fn new(reactor: usize, interest: Arc<Interest>) -> Self {
-        Self { reactor, interest, sessions: Vec::new(), live: 0, sets: Sets::default(), visited: Vec::new() }
+        let sets = Sets::new(interest.hasher().clone());
+        Self { reactor, interest, sessions: Vec::new(), live: 0, sets, visited: Vec::new() }
     }
 
     /// A session has opened. One that still has the slot is removed.
@@ -220,12 +221,14 @@ impl Hub {
         }
         let Some(source) = self.sets.find(KeyRef::new(app, Kind::Group, from)) else { return 0 };
         let moved = self.sets.get(source).members.len() as u32;
-        let to_key = Key::named(app, Kind::Group, to);
-        let from_key = match self.sets.find(to_key.borrowed()) {
-            None => self.sets.rename(source, to_key.clone()),
+        let to_key = KeyRef::new(app, Kind::Group, to);
+        let to_hash = self.sets.hash(to_key);
+        let from_hash = match self.sets.find_hashed(to_hash, to_key) {
+            None => self.sets.rename(source, to_hash, Key::named(app, Kind::Group, to)),
             Some(target) => self.merge(source, target),
         };
-        self.interest.move_group(from_key, to_key, self.reactor);
+        let from_hash = Some(from_hash).filter(|&hash| !self.sets.has_hash(hash));
+        self.interest.move_group(from_hash, to_hash, self.reactor);
         self.free_memory();
         moved
     }
@@ -301,10 +304,10 @@ impl Hub {
 
     /// The set with this key; a new one must get a member at once.
     fn find_or_insert(&mut self, key: KeyRef<'_>, owned: impl FnOnce() -> Key) -> u32 {
-        self.sets.find(key).unwrap_or_else(|| {
-            let key = owned();
-            self.interest.add(key.clone(), self.reactor);
-            self.sets.insert(key)
+        let hash = self.sets.hash(key);
+        self.sets.find_hashed(hash, key).unwrap_or_else(|| {
+            self.interest.add(hash, self.reactor);
+            self.sets.insert(hash, owned())
         })
     }
 
@@ -346,8 +349,10 @@ impl Hub {
     }
 
     fn drop_set(&mut self, set: u32) {
-        let set = self.sets.remove(set);
-        self.interest.remove(set.key, self.reactor);
+        let (_, hash) = self.sets.remove(set);
+        if !self.sets.has_hash(hash) {
+            self.interest.remove(hash, self.reactor);
+        }
     }
 
     fn swap_memberships(&mut self, slot: u32, a: usize, b: usize) {
@@ -360,7 +365,7 @@ impl Hub {
     }
 
     /// Empties the set `source` into the set `target` and removes it; the interest table is the caller's.
-    fn merge(&mut self, source: u32, target: u32) -> Key {
+    fn merge(&mut self, source: u32, target: u32) -> KeyHash {
         let members = std::mem::take(self.sets.members_mut(source));
         for member in members.as_slice() {
             if self.find_membership(member.slot, target).is_some() {
@@ -372,7 +377,7 @@ impl Hub {
             target_members.push(*member);
             self.sessions[member.slot as usize].memberships[member.back as usize] = membership;
         }
-        self.sets.remove(source).key
+        self.sets.remove(source).1
     }
 
     /// Gives back what a storm of sessions left. Numbers of sets do not hold across it.

@@ -1,10 +1,9 @@
 //! The sets of sessions of one reactor, found by key: apps, users, groups and tags alike. Knows nothing of what else a session
 //! is in: whoever changes a set mends the memberships that point into it.
 
-use super::key::{Key, KeyRef, Kind};
+use super::key::{Key, KeyHash, KeyHasher, KeyRef, Kind};
 use hashbrown::HashTable;
 use slab::Slab;
-use std::hash::{BuildHasher, RandomState};
 
 /// Tables and vectors of no more elements than this are never shrunk. Tests shrink nearly always.
 pub(super) const SMALL: usize = if cfg!(test) { 4 } else { 64 };
@@ -92,22 +91,40 @@ pub(super) struct Set {
 }
 
 // One for every user: it counts in the memory of an idle session.
-const _: () = assert!(size_of::<Set>() == 40 && size_of::<Option<Set>>() == 40);
+const _: () = assert!(size_of::<Set>() == 48);
 
 /// All sets of a reactor, by key and by number. A number holds until the set is removed, or the sets are compacted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sets {
     slab: Slab<Set>,
-    /// Numbers by the hashes of the keys in the slab. The hash is seeded: names come from outside.
+    /// Numbers by the hashes of the keys in the slab.
     index: HashTable<u32>,
-    seed: RandomState,
+    hasher: KeyHasher,
     by_kind: [usize; Kind::COUNT],
 }
 
 impl Sets {
+    pub(super) fn new(hasher: KeyHasher) -> Self {
+        Self { slab: Slab::new(), index: HashTable::new(), hasher, by_kind: [0; Kind::COUNT] }
+    }
+
+    pub(super) fn hash(&self, key: KeyRef<'_>) -> KeyHash {
+        self.hasher.hash(key)
+    }
+
     pub(super) fn find(&self, key: KeyRef<'_>) -> Option<u32> {
+        self.find_hashed(self.hash(key), key)
+    }
+
+    pub(super) fn find_hashed(&self, hash: KeyHash, key: KeyRef<'_>) -> Option<u32> {
         let same = |&number: &u32| self.slab[number as usize].key.borrowed() == key;
-        self.index.find(self.seed.hash_one(key), same).copied()
+        self.index.find(hash.as_u64(), same).copied()
+    }
+
+    /// Whether any set's key has this hash.
+    pub(super) fn has_hash(&self, hash: KeyHash) -> bool {
+        let same = |&number: &u32| self.hash(self.slab[number as usize].key.borrowed()) == hash;
+        self.index.find(hash.as_u64(), same).is_some()
     }
 
     pub(super) fn get(&self, number: u32) -> &Set {
@@ -119,30 +136,31 @@ impl Sets {
     }
 
     /// A new set without members; there must be none with this key.
-    pub(super) fn insert(&mut self, key: Key) -> u32 {
-        let hash = self.seed.hash_one(key.borrowed());
+    pub(super) fn insert(&mut self, hash: KeyHash, key: Key) -> u32 {
         self.by_kind[key.kind() as usize] += 1;
         let number = self.slab.insert(Set { key, members: Members::None }) as u32;
-        self.index.insert_unique(hash, number, hasher(&self.slab, &self.seed));
+        self.index.insert_unique(hash.as_u64(), number, rehash(&self.slab, &self.hasher));
         number
     }
 
-    pub(super) fn remove(&mut self, number: u32) -> Set {
+    /// The set that had the number, and the hash of its key.
+    pub(super) fn remove(&mut self, number: u32) -> (Set, KeyHash) {
         let set = self.slab.remove(number as usize);
         self.by_kind[set.key.kind() as usize] -= 1;
-        unlist(&mut self.index, self.seed.hash_one(set.key.borrowed()), number);
+        let hash = self.hash(set.key.borrowed());
+        unlist(&mut self.index, hash, number);
         if self.index.capacity() > SMALL && self.index.len() <= self.index.capacity() / 4 {
-            self.index.shrink_to(self.index.len() * 2, hasher(&self.slab, &self.seed));
+            self.index.shrink_to(self.index.len() * 2, rehash(&self.slab, &self.hasher));
         }
-        set
+        (set, hash)
     }
 
-    /// The set gets another key of the same kind, which no set has; returns the one that it had.
-    pub(super) fn rename(&mut self, number: u32, key: Key) -> Key {
+    /// The set gets another key of the same kind, with this hash, which no set has; returns the hash of the one that it had.
+    pub(super) fn rename(&mut self, number: u32, hash: KeyHash, key: Key) -> KeyHash {
         let old = std::mem::replace(&mut self.slab[number as usize].key, key);
-        unlist(&mut self.index, self.seed.hash_one(old.borrowed()), number);
-        let hash = self.seed.hash_one(self.slab[number as usize].key.borrowed());
-        self.index.insert_unique(hash, number, hasher(&self.slab, &self.seed));
+        let old = self.hash(old.borrowed());
+        unlist(&mut self.index, old, number);
+        self.index.insert_unique(hash.as_u64(), number, rehash(&self.slab, &self.hasher));
         old
     }
 
@@ -153,8 +171,8 @@ impl Sets {
             return;
         }
         self.slab.compact(|set, from, to| {
-            let hash = self.seed.hash_one(set.key.borrowed());
-            if let Some(number) = self.index.find_mut(hash, |&number| number as usize == from) {
+            let hash = self.hasher.hash(set.key.borrowed());
+            if let Some(number) = self.index.find_mut(hash.as_u64(), |&number| number as usize == from) {
                 *number = to as u32;
             }
             renumbered(set.members.as_slice(), to as u32);
@@ -171,12 +189,12 @@ impl Sets {
     }
 }
 
-fn hasher(slab: &Slab<Set>, seed: &RandomState) -> impl Fn(&u32) -> u64 {
-    |&number| seed.hash_one(slab[number as usize].key.borrowed())
+fn rehash(slab: &Slab<Set>, hasher: &KeyHasher) -> impl Fn(&u32) -> u64 {
+    |&number| hasher.hash(slab[number as usize].key.borrowed()).as_u64()
 }
 
-fn unlist(index: &mut HashTable<u32>, hash: u64, number: u32) {
-    if let Ok(entry) = index.find_entry(hash, |&listed| listed == number) {
+fn unlist(index: &mut HashTable<u32>, hash: KeyHash, number: u32) {
+    if let Ok(entry) = index.find_entry(hash.as_u64(), |&listed| listed == number) {
         entry.remove();
     }
 }

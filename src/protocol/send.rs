@@ -112,7 +112,8 @@ impl WebSocket {
         } else if place == Place::NotLast && self.sending.is_none() {
             self.sending = Some(opcode);
         }
-        let deflate = self.deflate.as_mut().filter(|_| place == Place::Only);
+        let extras = self.extras.as_mut().filter(|_| place == Place::Only);
+        let deflate = extras.and_then(|extras| extras.deflate.as_mut());
         match deflate.and_then(|deflate| deflate.deflate(payload)) {
             Some(compressed) => self.write_header_and_payload(true, true, opcode, &compressed, out),
             None => self.write_frame(place != Place::NotLast, opcode, payload, out),
@@ -143,7 +144,8 @@ impl WebSocket {
         payload: &[u8],
         out: &mut Vec<u8>,
     ) {
-        let mask = self.mask_keys.as_mut().map(|keys| keys.0());
+        let mask_keys = self.extras.as_mut().and_then(|extras| extras.mask_keys.as_mut());
+        let mask = mask_keys.map(|keys| keys.0());
         let header = FrameHeader { fin, rsv1, opcode, payload_length: payload.len() as u64, mask };
         out.reserve(header.encoded_length() + payload.len());
         header.encode(out);

@@ -40,16 +40,23 @@ pub struct WebSocket {
     limits: Arc<Limits>,
     /// Never some and empty between calls.
     partial: Option<Box<Partial>>,
-    /// Where the masks come from: a client has it, a server does not.
-    pub(super) mask_keys: Option<Box<MaskKeys>>,
-    /// Where permessage-deflate was agreed on.
-    pub(super) deflate: Option<Box<Deflate>>,
+    /// What most ends do not have.
+    pub(super) extras: Option<Box<Extras>>,
     pub(super) state: State,
     /// The type of the message that is being sent in fragments.
     pub(super) sending: Option<OpCode>,
 }
 
-const _: () = assert!(size_of::<WebSocket>() <= 40, "an idle session pays for this");
+const _: () = assert!(size_of::<WebSocket>() <= 32, "an idle session pays for this");
+
+/// See [`WebSocket::extras`].
+#[derive(Default)]
+pub(super) struct Extras {
+    /// Where the masks come from: a client has it, a server does not.
+    pub(super) mask_keys: Option<MaskKeys>,
+    /// Where permessage-deflate was agreed on.
+    pub(super) deflate: Option<Deflate>,
+}
 
 /// Where the closing handshake stands, RFC 6455 §7.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,20 +74,21 @@ pub(super) enum State {
 impl WebSocket {
     /// The server's end.
     pub fn server(limits: Arc<Limits>) -> Self {
-        Self { limits, partial: None, mask_keys: None, deflate: None, state: State::Open, sending: None }
+        Self { limits, partial: None, extras: None, state: State::Open, sending: None }
     }
 
     /// The client's end. `mask_keys` gives a fresh key for each frame that is sent; it must be unpredictable to whoever
     /// chooses the payloads, RFC 6455 §5.3 and §10.3.
     pub fn client(limits: Arc<Limits>, mask_keys: Box<dyn FnMut() -> [u8; 4] + Send>) -> Self {
-        let mask_keys = Some(Box::new(MaskKeys(mask_keys)));
-        Self { limits, partial: None, mask_keys, deflate: None, state: State::Open, sending: None }
+        let extras = Extras { mask_keys: Some(MaskKeys(mask_keys)), ..Extras::default() };
+        Self { limits, partial: None, extras: Some(Box::new(extras)), state: State::Open, sending: None }
     }
 
     /// The same with permessage-deflate, which the handshake agreed on.
     #[cfg(feature = "deflate")]
     pub fn with_deflate(mut self, agreed: DeflateParameters, engine: Arc<DeflateEngine>) -> Self {
-        self.deflate = Some(Box::new(Deflate::new(agreed, engine, self.role())));
+        let deflate = Deflate::new(agreed, engine, self.role());
+        self.extras.get_or_insert_default().deflate = Some(deflate);
         self
     }
 
@@ -89,12 +97,20 @@ impl WebSocket {
     /// [`WebSocket::can_send`] holds too.
     #[cfg(feature = "deflate")]
     pub fn takes_shared_deflate(&self) -> bool {
-        self.deflate.as_ref().is_some_and(|deflate| deflate.takes_shared_frames())
+        self.deflate().is_some_and(|deflate| deflate.takes_shared_frames())
+    }
+
+    fn deflate(&self) -> Option<&Deflate> {
+        self.extras.as_ref()?.deflate.as_ref()
     }
 
     /// Which end this is.
     pub fn role(&self) -> Role {
-        if self.mask_keys.is_some() { Role::Client } else { Role::Server }
+        if self.extras.as_ref().is_some_and(|extras| extras.mask_keys.is_some()) {
+            Role::Client
+        } else {
+            Role::Server
+        }
     }
 
     /// Whether a message may be sent now: no Close was sent or received, the connection has not failed, and no
@@ -273,7 +289,7 @@ impl WebSocket {
     fn begin(&mut self, header: FrameHeader) -> Result<Frame, ProtocolError> {
         let FrameHeader { fin, rsv1, opcode, payload_length, mask } = header;
         // §5.2, RFC 7692 §6.1: RSV1 means compressed, where that was agreed on, on the first frame of a message.
-        let may_be_compressed = self.deflate.is_some() && matches!(opcode, OpCode::Text | OpCode::Binary);
+        let may_be_compressed = self.deflate().is_some() && matches!(opcode, OpCode::Text | OpCode::Binary);
         if rsv1 && !may_be_compressed {
             return Err(ProtocolError::ReservedBits);
         }
@@ -349,7 +365,7 @@ impl WebSocket {
     /// A message whose compressed payload has come, RFC 7692 §6.2.
     fn inflate(&mut self, opcode: OpCode, payload: &[u8]) -> Result<Event<'static>, ProtocolError> {
         let mut message = Message::new(opcode);
-        if let Some(deflate) = &mut self.deflate {
+        if let Some(deflate) = self.extras.as_mut().and_then(|extras| extras.deflate.as_mut()) {
             deflate.inflate(payload, &mut message, &self.limits)?;
         }
         message.finish()

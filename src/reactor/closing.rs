@@ -24,8 +24,7 @@ impl Core {
         };
         // A reason that does not fit is the caller's mistake, and no reason to keep the connection.
         let closed = websocket.close(Some(code), reason, &mut frame).is_ok();
-        connection.phase = if closed { Phase::Closing } else { Phase::Finishing };
-        connection.close_by_ms = self.now.ms + self.shared.settings.close_ms;
+        connection.end(if closed { Phase::Closing } else { Phase::Finishing }, self.now);
         self.resume(slot);
         self.end_session(slot, code.0, reason);
         self.append(slot, frame);
@@ -51,16 +50,11 @@ impl Core {
 
     /// Nothing more will be queued: write what waits, shut down, wait for the peer's end under a deadline.
     pub fn finish(&mut self, slot: u32) {
-        let close_ms = self.shared.settings.close_ms;
-        let now_ms = self.now.ms;
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         if matches!(connection.phase, Phase::Finishing | Phase::Doomed) {
             return;
         }
-        if connection.phase == Phase::Open {
-            connection.close_by_ms = now_ms + close_ms;
-        }
-        connection.phase = Phase::Finishing;
+        connection.end(Phase::Finishing, self.now);
         self.mark_dirty(slot);
     }
 

@@ -4,7 +4,7 @@
 use super::envelope::Envelope;
 use super::shared::Shared;
 use super::wheel::Wheel;
-use crate::connection::{Connection, Due, Moment, Outbox, Settlements};
+use crate::connection::{Connection, Due, Flag, Moment, Outbox, Settlements, Stamp};
 use crate::hub::Hub;
 use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
@@ -122,10 +122,15 @@ impl Core {
     pub fn arm(&mut self, slot: u32) {
         let Some(id) = self.connections.id_of(slot) else { return };
         let Some(connection) = self.connections.slot_mut(slot) else { return };
-        if let Some((deadline_ms, _)) = connection.next_due(id, self.shared.settings.silence)
-            && deadline_ms < connection.armed_ms
-        {
-            connection.armed_ms = deadline_ms;
+        let now_ms = self.now.ms;
+        let Some((deadline_ms, _)) = connection.next_due(id, self.shared.settings.silence, self.now) else {
+            return;
+        };
+        // One beyond what a stamp can say is armed again when that has come.
+        let deadline_ms = deadline_ms.min(now_ms + Stamp::REACH.as_millis() as u64);
+        if !connection.flags.has(Flag::Armed) || deadline_ms < connection.armed.near(now_ms) {
+            connection.flags.set(Flag::Armed);
+            connection.armed = Stamp::at(deadline_ms);
             self.wheel.arm(deadline_ms, slot);
         }
     }
@@ -137,11 +142,11 @@ impl Core {
         for slot in fired {
             let Some(id) = self.connections.id_of(slot) else { continue };
             let Some(connection) = self.connections.slot_mut(slot) else { continue };
-            if connection.armed_ms > self.now.ms {
+            if !connection.flags.has(Flag::Armed) || connection.armed.near(self.now.ms) > self.now.ms {
                 continue;
             }
-            connection.armed_ms = u64::MAX;
-            match connection.next_due(id, self.shared.settings.silence) {
+            connection.flags.clear(Flag::Armed);
+            match connection.next_due(id, self.shared.settings.silence, self.now) {
                 Some((deadline_ms, what)) if deadline_ms <= self.now.ms => due.push((slot, what)),
                 _ => self.arm(slot),
             }

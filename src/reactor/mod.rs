@@ -17,7 +17,7 @@ pub use accept::Acceptor;
 pub use envelope::{Envelope, Port};
 pub use shared::{Clock, Outside, Settings, Shared};
 
-use crate::connection::{Connection, Due, Moment, Phase, Stage};
+use crate::connection::{Connection, Due, Flag, Moment, Phase, Stage};
 use crate::gateway::Gateway;
 use crate::mailbox::Receiver;
 use crate::protocol::CloseCode;
@@ -241,7 +241,7 @@ impl Reactor {
     fn read_unread(&mut self) {
         for slot in std::mem::take(&mut self.core.unread) {
             if let Some(connection) = self.core.connection(slot) {
-                connection.unread = false;
+                connection.flags.clear(Flag::Unread);
                 self.gateway.resume(&mut self.core, slot);
                 self.read(slot, true);
             }
@@ -298,7 +298,7 @@ impl Reactor {
         let sent_ns = self.core.shared.clock.now().ns.to_be_bytes();
         let mut frame = Vec::new();
         let Some(connection) = self.core.connection(slot) else { return };
-        connection.pinged = true;
+        connection.flags.set(Flag::Pinged);
         let websocket = match &mut connection.stage {
             Stage::Player(player) => &mut player.websocket,
             Stage::Echo(websocket) => websocket,

@@ -2,7 +2,7 @@
 
 use super::Reactor;
 use crate::config::BeyondRate;
-use crate::connection::{MAX_HELD, Phase, Stage, Terms};
+use crate::connection::{Flag, MAX_HELD, Phase, Stage, Terms};
 use crate::metrics::{Label, ProtocolErrorKind, Throttled};
 use crate::protocol::{CloseCode, Event, Input, ProtocolError, WebSocket};
 use crate::server::Message;
@@ -68,7 +68,11 @@ impl Reactor {
     fn is_paused(&mut self, slot: u32) -> bool {
         match self.core.connection(slot) {
             None => true,
-            Some(connection) if connection.phase == Phase::Doomed || connection.read_closed => true,
+            Some(connection)
+                if connection.phase == Phase::Doomed || connection.flags.has(Flag::ReadClosed) =>
+            {
+                true
+            }
             // What comes after the end has to be read all the same, and thrown away.
             Some(connection) => {
                 (connection.phase == Phase::Open && connection.stage.is_paused()) || connection.is_throttled()
@@ -77,7 +81,7 @@ impl Reactor {
     }
 
     fn read_once(&mut self, slot: u32) -> Got {
-        let now_ms = self.core.now.ms;
+        let now = self.core.now;
         let Some(connection) = self.core.connections.slot_mut(slot) else { return Got::Nothing };
         let most = match connection.inbound() {
             Some(_) => MAX_HELD.min(self.buffer.len()),
@@ -87,8 +91,7 @@ impl Reactor {
             match connection.stream.read(&mut self.buffer[..most]) {
                 Ok(0) => return Got::End,
                 Ok(count) => {
-                    connection.last_input_ms = now_ms;
-                    connection.pinged = false;
+                    connection.touch(now);
                     return Got::Bytes { count, full: count == most };
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Got::Nothing,
@@ -192,7 +195,7 @@ impl Reactor {
     /// The peer has ended its side of the stream.
     fn ended(&mut self, slot: u32) {
         let Some(connection) = self.core.connections.slot_mut(slot) else { return };
-        connection.read_closed = true;
+        connection.flags.set(Flag::ReadClosed);
         let phase = connection.phase;
         if phase == Phase::Open
             && let Stage::Backend(_) = connection.stage
@@ -259,7 +262,7 @@ impl super::Core {
     /// The socket is read on in the next turn: it may hold more, and no event will say so.
     pub fn read_later(&mut self, slot: u32) {
         if let Some(connection) = self.connections.slot_mut(slot)
-            && !std::mem::replace(&mut connection.unread, true)
+            && connection.flags.set(Flag::Unread)
         {
             self.unread.push(slot);
         }

@@ -61,8 +61,6 @@ pub struct Settings {
     pub link_outbox: OutboxLimits,
     /// When silent connections are pinged and closed.
     pub silence: Silence,
-    /// Milliseconds for a closing handshake.
-    pub close_ms: u64,
     /// Milliseconds for an upgrade.
     pub upgrade_ms: u64,
     /// How long a reactor looks for work before it sleeps, in nanoseconds; 0 is not at all.
@@ -100,8 +98,8 @@ impl Settings {
                 ping_ms: ms(timeouts.ping),
                 idle_ms: ms(timeouts.idle),
                 backend_idle_ms: ms(timeouts.backend_idle),
+                close_ms: ms(timeouts.close),
             },
-            close_ms: ms(timeouts.close),
             upgrade_ms: ms(timeouts.upgrade),
             spin_ns: config.spin_us as u64 * 1_000,
             player_limits: Arc::new(Limits {

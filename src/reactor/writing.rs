@@ -3,7 +3,7 @@
 
 use super::core::Core;
 use super::shared::Settings;
-use crate::connection::{Connection, Item, Moment, Offered, OutboxLimits, Phase, Stage};
+use crate::connection::{Connection, Flag, Item, Moment, Offered, OutboxLimits, Phase, Stage};
 use crate::metrics::ReactorMetrics;
 use std::net::Shutdown;
 
@@ -35,7 +35,7 @@ impl Core {
                 }
                 Offered::Full(back) => item = back,
             }
-            if attempt == 0 && !connection.blocked {
+            if attempt == 0 && !connection.flags.has(Flag::Blocked) {
                 // The queue is this turn's own and the socket has not been asked yet.
                 self.flush(slot);
             } else {
@@ -77,7 +77,7 @@ impl Core {
                 Ok(bytes) => written += bytes,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    connection.blocked = true;
+                    connection.flags.set(Flag::Blocked);
                     break;
                 }
                 Err(_) => {
@@ -135,7 +135,7 @@ impl Core {
     /// The connection in `slot` is flushed, and its deadlines looked at, at the end of the turn.
     pub fn mark_dirty(&mut self, slot: u32) {
         if let Some(connection) = self.connections.slot_mut(slot)
-            && !std::mem::replace(&mut connection.dirty, true)
+            && connection.flags.set(Flag::Dirty)
         {
             self.dirty.push(slot);
         }
@@ -145,8 +145,8 @@ impl Core {
     pub fn flush_dirty(&mut self) {
         while let Some(slot) = self.dirty.pop() {
             let Some(connection) = self.connections.slot_mut(slot) else { continue };
-            connection.dirty = false;
-            if !connection.blocked {
+            connection.flags.clear(Flag::Dirty);
+            if !connection.flags.has(Flag::Blocked) {
                 self.flush(slot);
             }
             self.arm(slot);
@@ -156,7 +156,7 @@ impl Core {
     /// The socket takes bytes again.
     pub fn writable(&mut self, slot: u32) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
-        connection.blocked = false;
+        connection.flags.clear(Flag::Blocked);
         if connection.outbox.is_some() {
             self.mark_dirty(slot);
         }
@@ -172,7 +172,10 @@ impl Core {
             match outbox.write_to(&mut connection.stream, now, &mut self.settlements) {
                 Ok(progress) => {
                     count_written(connection, progress.written, self.shared.metrics.reactor(self.index));
-                    connection.blocked = !progress.drained;
+                    match progress.drained {
+                        true => connection.flags.clear(Flag::Blocked),
+                        false => _ = connection.flags.set(Flag::Blocked),
+                    }
                     let waits_for_room = connection.stage.is_paused();
                     if progress.drained {
                         self.free_outbox(slot);
@@ -199,11 +202,15 @@ impl Core {
 
     pub(super) fn shut_down_if_drained(&mut self, slot: u32) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
-        if connection.phase != Phase::Finishing || !connection.is_drained() || connection.write_closed {
+        if connection.phase != Phase::Finishing
+            || !connection.is_drained()
+            || connection.flags.has(Flag::WriteClosed)
+        {
             return;
         }
-        connection.write_closed = true;
-        let gone = connection.stream.shutdown(Shutdown::Write).is_err() || connection.read_closed;
+        connection.flags.set(Flag::WriteClosed);
+        let gone =
+            connection.stream.shutdown(Shutdown::Write).is_err() || connection.flags.has(Flag::ReadClosed);
         if gone {
             self.doom(slot);
         }

@@ -1,0 +1,72 @@
+//! What is so of a connection, or not: a bit each, since every idle session has them.
+
+/// One thing that is so of a connection, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flag {
+    /// The socket refused bytes, and has not become writable since.
+    Blocked,
+    /// It is in the list of outboxes to flush at the end of the turn.
+    Dirty,
+    /// It is in the list of sockets that may hold more input than one turn reads.
+    Unread,
+    /// The peer has ended its side.
+    ReadClosed,
+    /// Our write side has been shut down.
+    WriteClosed,
+    /// A ping has been sent since bytes last came.
+    Pinged,
+    /// It has a deadline on the wheel.
+    Armed,
+}
+
+/// A set of [`Flag`]s.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flags(u8);
+
+impl Flags {
+    /// Whether it is so.
+    pub fn has(self, flag: Flag) -> bool {
+        self.0 & bit(flag) != 0
+    }
+
+    /// It is so; whether it was not.
+    pub fn set(&mut self, flag: Flag) -> bool {
+        let new = !self.has(flag);
+        self.0 |= bit(flag);
+        new
+    }
+
+    /// It is not so.
+    pub fn clear(&mut self, flag: Flag) {
+        self.0 &= !bit(flag);
+    }
+}
+
+fn bit(flag: Flag) -> u8 {
+    1 << flag as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_do_not_touch_each_other() {
+        let all = [
+            Flag::Blocked,
+            Flag::Dirty,
+            Flag::Unread,
+            Flag::ReadClosed,
+            Flag::WriteClosed,
+            Flag::Pinged,
+            Flag::Armed,
+        ];
+        for flag in all {
+            let mut flags = Flags::default();
+            assert!(flags.set(flag) && !flags.set(flag));
+            assert!(all.iter().all(|&other| flags.has(other) == (other == flag)));
+            flags.clear(flag);
+            assert_eq!(flags, Flags::default());
+        }
+    }
+}
