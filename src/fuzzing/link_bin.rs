@@ -104,7 +104,8 @@ pub(crate) fn equivalent(request: &Request<'_>) -> Value {
         Command::Session { session } => json!({"op": "session", "session": session.to_string()}),
         Command::Listen { open, message, close, share } => {
             let events = [(open, "open"), (message, "message"), (close, "close")];
-            let events: Vec<&str> = events.iter().filter(|(wanted, _)| **wanted).map(|(_, name)| *name).collect();
+            let events: Vec<&str> =
+                events.iter().filter(|(wanted, _)| **wanted).map(|(_, name)| *name).collect();
             json!({"op": "listen", "events": events, "share": share})
         }
     };

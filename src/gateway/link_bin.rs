@@ -15,7 +15,11 @@ use std::borrow::Cow;
 ///
 /// # Errors
 /// [`LinkError`] with the codes of the JSON link. Its id is 0 where the header is not whole.
-pub fn parse(message: &[u8], apps: &Apps, limits: &CommandLimits) -> Result<LinkCommand<u32>, LinkError<u32>> {
+pub fn parse(
+    message: &[u8],
+    apps: &Apps,
+    limits: &CommandLimits,
+) -> Result<LinkCommand<u32>, LinkError<u32>> {
     let Request { id, app, command } = Request::decode(message).map_err(|refused| {
         let error = bad_request(refused.error.to_string());
         LinkError { id: refused.id, error }
@@ -55,7 +59,9 @@ fn build(command: &link_bin::Command<'_>, limits: &CommandLimits) -> Result<Comm
             return Ok(Command::Listen(Listen { open, message, close, share, form: LinkForm::Binary }));
         }
         Asked::Join { who, group } => Action::Join { group: fields::name("group", group)?, who: whose(who)? },
-        Asked::Leave { who, group } => Action::Leave { group: fields::name("group", group)?, who: whose(who)? },
+        Asked::Leave { who, group } => {
+            Action::Leave { group: fields::name("group", group)?, who: whose(who)? }
+        }
         Asked::Destroy { group } => Action::Destroy { group: fields::name("group", group)? },
         Asked::Move { from, to } => {
             Action::Move { from: fields::name("group", from)?, to: fields::name("to", to)? }

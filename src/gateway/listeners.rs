@@ -110,7 +110,8 @@ mod tests {
         let mut listeners = Listeners::default();
         listeners.add(id(0, 1), APP, Listen { message: false, ..all_events(None) });
         listeners.add(id(0, 2), AppId(1), all_events(None));
-        let links = |kind| listeners.links_for(APP, id(1, 7), kind).iter().map(|(link, _)| *link).collect::<Vec<_>>();
+        let links =
+            |kind| listeners.links_for(APP, id(1, 7), kind).iter().map(|(link, _)| *link).collect::<Vec<_>>();
         assert_eq!(links(EventKind::Open), [id(0, 1)]);
         assert_eq!(links(EventKind::Message), []);
         assert_eq!(links(EventKind::Close), [id(0, 1)]);
@@ -122,7 +123,10 @@ mod tests {
         listeners.add(id(0, 1), APP, all_events(None));
         listeners.add(id(0, 1), APP, Listen { open: false, ..all_events(None) });
         assert!(listeners.links_for(APP, id(1, 7), EventKind::Open).is_empty());
-        assert_eq!(listeners.links_for(APP, id(1, 7), EventKind::Close).to_vec(), [(id(0, 1), LinkForm::Json)]);
+        assert_eq!(
+            listeners.links_for(APP, id(1, 7), EventKind::Close).to_vec(),
+            [(id(0, 1), LinkForm::Json)]
+        );
     }
 
     #[test]

@@ -271,7 +271,8 @@ impl<'a> Request<'a> {
             Command::Untag { .. } => (UNTAG, 0, [0, 0]),
             Command::Session { .. } => (SESSION, 0, [0, 0]),
             Command::Listen { open, message, close, .. } => {
-                let events = flag(*open, OPEN_EVENTS) | flag(*message, MESSAGE_EVENTS) | flag(*close, CLOSE_EVENTS);
+                let events =
+                    flag(*open, OPEN_EVENTS) | flag(*message, MESSAGE_EVENTS) | flag(*close, CLOSE_EVENTS);
                 (LISTEN, 0, [events, 0])
             }
         };

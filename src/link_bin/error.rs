@@ -51,7 +51,9 @@ impl fmt::Display for Malformed {
             Wrong::Truncated { what, needs, left } => {
                 write!(f, "expected {what}, {needs} bytes; the message has {left} left")
             }
-            Wrong::Trailing { bytes } => write!(f, "expected the end of the message; it has {bytes} bytes more"),
+            Wrong::Trailing { bytes } => {
+                write!(f, "expected the end of the message; it has {bytes} bytes more")
+            }
             Wrong::NotUtf8 { what } => write!(f, "expected {what} in UTF-8"),
             Wrong::Unknown { what, value, known } => {
                 write!(f, "expected {what}, one of {known}; it is {value:#x}")

@@ -76,10 +76,12 @@ impl<'a> Reply<'a> {
             SESSIONS => Self::Sessions(reader.u32("sessions")?),
             SESSION => Self::Session(Cow::Owned(read_session(&mut reader)?)),
             ERROR => Self::Error {
-                code: usize::from(code).checked_sub(1).and_then(|index| CODES.get(index).copied()).ok_or({
-                    let (what, known) = ("an error code", "1 to 10");
-                    Malformed { offset: 2, wrong: Wrong::Unknown { what, value: code as u64, known } }
-                })?,
+                code: usize::from(code).checked_sub(1).and_then(|index| CODES.get(index).copied()).ok_or(
+                    {
+                        let (what, known) = ("an error code", "1 to 10");
+                        Malformed { offset: 2, wrong: Wrong::Unknown { what, value: code as u64, known } }
+                    },
+                )?,
                 message: reader.rest_as_text("the message")?,
             },
             _ => {

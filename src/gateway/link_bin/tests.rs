@@ -105,7 +105,11 @@ fn every_refusal_is_as_its_vector_says() {
     for Error { about, hex, id, code, says } in vectors().errors {
         let refused = parse(&bytes(&hex), &apps(), &limits()).expect_err(&about);
         assert_eq!((refused.id, refused.error.code.as_str()), (id, &*code), "{about}");
-        assert!(refused.error.message.starts_with(&says), "{about}\n said {:?}\n not {says:?}", refused.error.message);
+        assert!(
+            refused.error.message.starts_with(&says),
+            "{about}\n said {:?}\n not {says:?}",
+            refused.error.message
+        );
     }
 }
 
@@ -113,7 +117,10 @@ fn every_refusal_is_as_its_vector_says() {
 fn a_payload_beyond_its_limit_has_its_own_code() {
     for (length, refused) in [(64, false), (65, true)] {
         let payload = vec![0; length];
-        let command = link_bin::Command::Push(Push::new([Selector::All].into_iter().collect(), Payload::Binary(&payload)));
+        let command = link_bin::Command::Push(Push::new(
+            [Selector::All].into_iter().collect(),
+            Payload::Binary(&payload),
+        ));
         let mut message = Vec::new();
         Request { id: 7, app: None, command }.encode(&mut message).unwrap();
         let parsed = parse(&message, &apps(), &limits());
