@@ -26,6 +26,7 @@
 //! | [`protocol`] | RFC 6455 as a state machine |
 //! | [`http`] | HTTP/1.1 heads, bodies and responses |
 //! | `gateway` | the upgrade, the HTTP API, links: commands in, answers and events out |
+//! | [`link_bin`] | the bytes of the binary link, both ways |
 //! | `auth` | tokens and signed queries, made and checked |
 //! | `admission` | who fits in: sessions of an app, a user, an address; upgrades a second |
 //! | [`dispatch`] | what travels between cores: pushes, operations, their receipts |
@@ -61,6 +62,8 @@ pub mod fuzzing;
 mod gateway;
 #[cfg(feature = "server")]
 pub mod hub;
+#[cfg(feature = "server")]
+pub mod link_bin;
 #[cfg(feature = "server")]
 pub mod mailbox;
 #[cfg(feature = "server")]

@@ -77,8 +77,10 @@ pub struct Limits {
     /// Payload that one reactor keeps back for full mailboxes, in bytes. Default: 64 MiB.
     pub overflow_bytes: usize,
 
-    /// Bytes read from one connection in one turn. Default: 256 KiB.
+    /// Bytes read from one connection in one turn. Default: 32 KiB.
     pub turn_read_bytes: usize,
+    /// Bytes of its outbox written to one connection in one turn. Default: 64 KiB.
+    pub turn_write_bytes: usize,
     /// Connections accepted by one reactor in one turn. Default: 64.
     pub turn_accepts: usize,
     /// Envelopes drained by one reactor in one turn. Default: 1,024.
@@ -130,7 +132,8 @@ impl Default for Limits {
             mailbox_bytes: 64 * MIB,
             overflow_messages: 65_536,
             overflow_bytes: 64 * MIB,
-            turn_read_bytes: 256 * KIB,
+            turn_read_bytes: 32 * KIB,
+            turn_write_bytes: 64 * KIB,
             turn_accepts: 64,
             turn_envelopes: 1_024,
             read_buffer_bytes: 128 * KIB,

@@ -220,7 +220,7 @@ impl Config {
 }
 
 impl Limits {
-    fn ranges(&self) -> [(&'static str, usize, u64, u64); 30] {
+    fn ranges(&self) -> [(&'static str, usize, u64, u64); 31] {
         let connections = (Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
         let headers = HeadLimits::HEADERS_CEILING as u64;
         [
@@ -251,6 +251,7 @@ impl Limits {
             ("limits.overflow_messages", self.overflow_messages, 1, COUNT),
             ("limits.overflow_bytes", self.overflow_bytes, 1, 16 * GIB),
             ("limits.turn_read_bytes", self.turn_read_bytes, KIB, GIB),
+            ("limits.turn_write_bytes", self.turn_write_bytes, KIB, GIB),
             ("limits.turn_accepts", self.turn_accepts, 1, COUNT),
             ("limits.turn_envelopes", self.turn_envelopes, 1, COUNT),
             ("limits.read_buffer_bytes", self.read_buffer_bytes, 4 * KIB, GIB),

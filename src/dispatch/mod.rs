@@ -7,7 +7,7 @@ mod operation;
 mod push;
 mod target;
 
-pub use command::{Command, CommandError, ErrorCode, Listen, Outcome};
+pub use command::{Command, CommandError, ErrorCode, LinkForm, Listen, Outcome};
 pub use frame::EncodedFrame;
 pub use operation::{Action, Operation, OperationOutcome, Page, SessionInfo, SessionRow, Who};
 pub use push::{Class, Fate, Push, PushOptions, Receipt, ReceiptMode};

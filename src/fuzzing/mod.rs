@@ -7,6 +7,7 @@ mod api;
 mod batch;
 mod choices;
 mod config;
+pub(crate) mod link_bin;
 mod link_json;
 
 pub(crate) use choices::Choices;
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub use api::run as api;
 pub use batch::run as batch;
 pub use config::run as config;
+pub use link_bin::run as link_bin;
 pub use link_json::run as link_json;
 
 /// The hub beside a map of sessions that is searched from end to end: a byte for the number of slots and
@@ -79,6 +81,7 @@ mod tests {
         ("batch", super::batch),
         ("config", super::config),
         ("hub", super::hub),
+        ("link_bin", super::link_bin),
         ("link_json", super::link_json),
         ("outbox", super::outbox),
         ("slab", super::slab),

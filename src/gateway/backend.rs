@@ -9,6 +9,7 @@ use super::responses::{error_response, link_upgrade, page, refusal_response, una
 use super::routes::{Routed, route};
 use super::{Gateway, backend_key, render};
 use crate::connection::{Lane, Phase, Stage};
+use crate::dispatch::LinkForm;
 use crate::http::{self, BodyReader, HeadScanner, Request, Response};
 use crate::metrics::StatusClass;
 use crate::protocol::WebSocket;
@@ -212,7 +213,7 @@ enum Stopped {
     /// What was asked has to be answered first.
     Blocked,
     /// The connection is a link from here on.
-    Upgraded(AppId),
+    Upgraded(AppId, LinkForm),
 }
 
 /// What handling a request came to.
@@ -223,7 +224,7 @@ enum Handled {
     /// It has to wait until every earlier answer has left.
     NotYet,
     /// The connection is a link from here on.
-    Upgraded(AppId),
+    Upgraded(AppId, LinkForm),
 }
 
 impl Gateway {
@@ -278,10 +279,10 @@ impl Gateway {
         }
         core.append(slot, answers);
         match stopped {
-            Stopped::Upgraded(app) => become_link(core, slot, *backend, app),
+            Stopped::Upgraded(app, form) => become_link(core, slot, *backend, app, form),
             Stopped::Blocked | Stopped::NeedsMore => put_back(core, slot, backend, stopped),
         }
-        if matches!(stopped, Stopped::Upgraded(_)) {
+        if matches!(stopped, Stopped::Upgraded(..)) {
             self.run_link(core, slot);
         }
     }
@@ -330,8 +331,8 @@ impl Gateway {
                     backend.reading = None;
                     backend.body.clear();
                     backend.body.shrink_to(KEPT_BODY);
-                    if let Handled::Upgraded(app) = handled {
-                        return Stopped::Upgraded(app);
+                    if let Handled::Upgraded(app, form) = handled {
+                        return Stopped::Upgraded(app, form);
                     }
                 }
             }
@@ -389,10 +390,10 @@ impl Gateway {
                 self.run_batch(core, id, backend);
             }
             Routed::Link { app } => match link_upgrade(core, &request) {
-                Ok(accept) => {
+                Ok((form, accept)) => {
                     let sequence = backend.lane.open(waiting);
                     backend.lane.fill(sequence, |_| Answer { status: 101, bytes: accept });
-                    return Handled::Upgraded(app);
+                    return Handled::Upgraded(app, form);
                 }
                 Err(response) => backend.respond(waiting, &response),
             },
@@ -459,10 +460,10 @@ fn put_back(core: &mut Core, slot: u32, mut backend: Box<Backend>, stopped: Stop
     }
 }
 
-fn become_link(core: &mut Core, slot: u32, backend: Backend, app: AppId) {
+fn become_link(core: &mut Core, slot: u32, backend: Backend, app: AppId, form: LinkForm) {
     let websocket = WebSocket::server(Arc::clone(&core.shared.settings.link_limits));
     if let Some(connection) = core.connection(slot) {
-        connection.stage = Stage::Link(Box::new(Link::new(websocket, app, backend.input)));
+        connection.stage = Stage::Link(Box::new(Link::new(websocket, form, app, backend.input)));
         core.metrics().links.add(1);
     }
 }

@@ -4,6 +4,7 @@
 use crate::dispatch::{Class, CommandError, EncodedFrame, ErrorCode, ReceiptMode, Selector, Target, Who};
 use crate::session::{Name, SessionId};
 use hashbrown::HashSet;
+use smallvec::SmallVec;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -61,7 +62,10 @@ pub fn who(session_id: Option<&str>, user: Option<&str>) -> Result<Who, CommandE
 
 /// A target of at least one selector and at most `limits.max_selectors`; what is named twice is in it once, so that
 /// nothing counts twice as offline.
-pub fn target(mut selectors: Vec<Selector>, limits: &CommandLimits) -> Result<Target, CommandError> {
+pub fn target(
+    mut selectors: SmallVec<[Selector; 1]>,
+    limits: &CommandLimits,
+) -> Result<Target, CommandError> {
     if selectors.is_empty() {
         return Err(bad_request("a push needs a target: session, user, group, tag or all"));
     }
@@ -198,6 +202,7 @@ impl fmt::Display for Quoted<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use smallvec::smallvec;
 
     /// Limits small enough to run into.
     pub fn limits() -> CommandLimits {
@@ -246,10 +251,10 @@ pub(super) mod tests {
     fn a_target_names_each_selector_once() {
         let user = |text| Selector::User(Name::new(text).unwrap());
         let tag = |text| Selector::Tag(Name::new(text).unwrap());
-        let named = vec![user("ada"), tag("ada"), user("ada"), Selector::All];
+        let named = smallvec![user("ada"), tag("ada"), user("ada"), Selector::All];
         assert_eq!(target(named, &limits()).unwrap().selectors(), [user("ada"), tag("ada"), Selector::All]);
-        assert!(target(vec![], &limits()).is_err());
-        assert!(target(vec![Selector::All; 5], &limits()).is_err());
+        assert!(target(smallvec![], &limits()).is_err());
+        assert!(target(smallvec![Selector::All; 5], &limits()).is_err());
     }
 
     #[test]

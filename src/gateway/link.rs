@@ -2,13 +2,57 @@
 //! is looked at. Knows nothing of HTTP after the upgrade.
 
 use super::execute::{Finished, is_barrier};
-use super::link_json::{self, RequestId};
-use super::{Gateway, render};
+use super::link_json::{self, LinkCommand, LinkError, RequestId};
+use super::{Gateway, link_bin, render};
 use crate::connection::{Item, Lane, Phase, Stage};
-use crate::dispatch::Command;
-use crate::protocol::{CloseCode, Event, Input, OpCode, WebSocket, encode_frame};
+use crate::dispatch::{Action, Command, CommandError, LinkForm, Outcome};
+use crate::protocol::{CloseCode, Event, FrameHeader, Input, OpCode, WebSocket};
 use crate::reactor::Core;
 use crate::session::{AppId, SessionId};
+use smallvec::SmallVec;
+
+/// A reply; empty where there is to be none. Most replies of the binary link fit in without an allocation.
+type Reply = SmallVec<[u8; 48]>;
+
+/// Which command a reply is for. A command without an id gets none when it is done.
+#[derive(Debug)]
+enum ReplyTo {
+    /// In JSON, under this id.
+    Json(Option<RequestId>),
+    /// In the binary layout; 0 is no id.
+    Binary(u32),
+}
+
+impl ReplyTo {
+    /// The reply to a command that has come to its end.
+    fn done(&self, scratch: &mut Vec<u8>, asked: Option<&Action>, outcome: &Outcome) -> Reply {
+        match self {
+            Self::Json(None) | Self::Binary(0) => Reply::new(),
+            Self::Json(Some(id)) => json(|out| render::reply(out, Some(id), asked, outcome)),
+            Self::Binary(id) => binary(scratch, |out| link_bin::reply(*id, outcome, out)),
+        }
+    }
+
+    /// The reply to what could not be understood, which nobody might otherwise hear of.
+    fn not_understood(&self, scratch: &mut Vec<u8>, error: &CommandError) -> Reply {
+        match self {
+            Self::Json(id) => json(|out| render::reply_error(out, id.as_ref(), error)),
+            Self::Binary(id) => binary(scratch, |out| link_bin::reply_error(*id, error, out)),
+        }
+    }
+}
+
+fn json(render: impl FnOnce(&mut String)) -> Reply {
+    let mut json = String::new();
+    render(&mut json);
+    Reply::from_vec(json.into_bytes())
+}
+
+fn binary(scratch: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) -> Reply {
+    scratch.clear();
+    encode(scratch);
+    Reply::from_slice(scratch)
+}
 
 /// The state of a link.
 #[derive(Debug)]
@@ -17,8 +61,11 @@ pub struct Link {
     pub websocket: WebSocket,
     /// The app of commands that name none.
     app: AppId,
+    form: LinkForm,
     /// Replies in the order of their commands.
-    lane: Lane<Option<RequestId>>,
+    lane: Lane<ReplyTo, Reply>,
+    /// Where replies are encoded before they wait for their turn.
+    scratch: Vec<u8>,
     /// The command that has to be done before the next one starts.
     barrier: Option<u64>,
     /// Read, but not parsed: what came behind a barrier.
@@ -30,9 +77,10 @@ pub struct Link {
 
 impl Link {
     /// A link right after its upgrade; `held` came behind the request.
-    pub fn new(websocket: WebSocket, app: AppId, held: Vec<u8>) -> Self {
+    pub fn new(websocket: WebSocket, form: LinkForm, app: AppId, held: Vec<u8>) -> Self {
         let lane = Lane::default();
-        Self { websocket, app, lane, barrier: None, held, paused: false, listens: false }
+        let scratch = Vec::new();
+        Self { websocket, app, form, lane, scratch, barrier: None, held, paused: false, listens: false }
     }
 
     /// Whether it is not to be read.
@@ -56,23 +104,27 @@ impl Link {
             self.barrier = None;
         }
         finished.with_outcome(|asked, outcome| {
-            self.lane.fill(sequence, |id| match id {
-                Some(id) => {
-                    let mut json = String::new();
-                    render::reply(&mut json, Some(id), asked, outcome);
-                    encode_frame(OpCode::Text, json.as_bytes())
-                }
-                // A command without an id gets no reply.
-                None => Vec::new(),
-            });
+            self.lane.fill(sequence, |reply_to| reply_to.done(&mut self.scratch, asked, outcome));
         });
+    }
+
+    fn refuse(&mut self, sequence: u64, error: &CommandError) {
+        self.lane.fill(sequence, |reply_to| reply_to.not_understood(&mut self.scratch, error));
     }
 
     /// Moves the replies that may leave to `replies`. Returns whether any command's place became free.
     fn take_replies(&mut self, replies: &mut Vec<u8>) -> bool {
         let before = self.lane.len();
+        let opcode = match self.form {
+            LinkForm::Json => OpCode::Text,
+            LinkForm::Binary => OpCode::Binary,
+        };
         while let Some(reply) = self.lane.take_ready() {
-            replies.extend_from_slice(&reply);
+            if !reply.is_empty() {
+                let payload_length = reply.len() as u64;
+                FrameHeader { fin: true, rsv1: false, opcode, payload_length, mask: None }.encode(replies);
+                replies.extend_from_slice(&reply);
+            }
         }
         self.lane.len() < before
     }
@@ -112,6 +164,10 @@ impl Gateway {
         let mut used = 0;
         let mut replies = Vec::new();
         let mut ending = None;
+        let wrong_kind = match link.form {
+            LinkForm::Json => "gannet.link.json takes text messages",
+            LinkForm::Binary => "gannet.link.bin takes binary messages",
+        };
         // The replies that leave make room for further commands.
         while ending.is_none() {
             ending = self.run_commands(core, id, &mut link, &mut held, &mut used, phase);
@@ -136,7 +192,7 @@ impl Gateway {
             Some(LinkEnding::Violated(error)) => core.violated(slot, &error),
             Some(LinkEnding::Unsupported) => {
                 core.write_answers(slot);
-                core.close(slot, CloseCode::UNSUPPORTED_DATA, "gannet.link.json takes text messages");
+                core.close(slot, CloseCode::UNSUPPORTED_DATA, wrong_kind);
             }
         }
         if resumed {
@@ -165,22 +221,37 @@ impl Gateway {
                 Ok(Some(Event::Close(_))) => return Some(LinkEnding::PeerClosed),
                 // After our Close nobody is answered, and so nothing is done (RFC 6455 §5.5.1).
                 Ok(Some(_)) if phase != Phase::Open => {}
-                Ok(Some(Event::Text(text))) => self.link_command(core, id, link, &text),
-                Ok(Some(Event::Binary(_))) => return Some(LinkEnding::Unsupported),
+                Ok(Some(Event::Text(text))) if link.form == LinkForm::Json => {
+                    let (apps, limits) = (&core.shared.apps, &core.shared.settings.command_limits);
+                    let parsed = link_json::parse(&text, apps, limits);
+                    self.link_command(core, id, link, parsed, ReplyTo::Json);
+                }
+                Ok(Some(Event::Binary(bytes))) if link.form == LinkForm::Binary => {
+                    let (apps, limits) = (&core.shared.apps, &core.shared.settings.command_limits);
+                    let parsed = link_bin::parse(&bytes, apps, limits);
+                    self.link_command(core, id, link, parsed, ReplyTo::Binary);
+                }
+                Ok(Some(_)) => return Some(LinkEnding::Unsupported),
                 Err(error) => return Some(LinkEnding::Violated(error)),
             }
         }
         None
     }
 
-    fn link_command(&mut self, core: &mut Core, id: SessionId, link: &mut Link, text: &str) {
-        let parsed = link_json::parse(text, &core.shared.apps, &core.shared.settings.command_limits);
+    fn link_command<I>(
+        &mut self,
+        core: &mut Core,
+        id: SessionId,
+        link: &mut Link,
+        parsed: Result<LinkCommand<I>, LinkError<I>>,
+        reply_to: impl FnOnce(I) -> ReplyTo,
+    ) {
         match parsed {
             Ok(parsed) => {
                 let app = parsed.app.unwrap_or(link.app);
                 let barrier = is_barrier(&parsed.command);
                 link.listens |= matches!(parsed.command, Command::Listen(_));
-                let sequence = link.lane.open(parsed.id);
+                let sequence = link.lane.open(reply_to(parsed.id));
                 match self.execute(core, id, sequence, app, parsed.command) {
                     Some(finished) => link.fill(sequence, &finished),
                     None if barrier => link.barrier = Some(sequence),
@@ -188,12 +259,8 @@ impl Gateway {
                 }
             }
             Err(refused) => {
-                let sequence = link.lane.open(refused.id);
-                link.lane.fill(sequence, |id| {
-                    let mut json = String::new();
-                    render::reply_error(&mut json, id.as_ref(), &refused.error);
-                    encode_frame(OpCode::Text, json.as_bytes())
-                });
+                let sequence = link.lane.open(reply_to(refused.id));
+                link.refuse(sequence, &refused.error);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The links that listen for events, as one reactor knows them: every reactor has the same list, kept by operations that
 //! go to all. Decides which links an event is for; knows nothing of how it gets there.
 
-use crate::dispatch::Listen;
+use crate::dispatch::{LinkForm, Listen};
 use crate::session::{AppId, SessionId};
 use smallvec::SmallVec;
 
@@ -51,12 +51,17 @@ impl Listeners {
         self.listeners.retain(|listener| listener.link != link);
     }
 
-    /// The links that get an event of `session`: each that listens alone, and of each share the one that has the session.
-    pub fn links_for(&self, app: AppId, session: SessionId, kind: EventKind) -> SmallVec<[SessionId; 2]> {
+    /// The links that get an event of `session`, each with its form: each that listens alone, and of each share the one that has the session.
+    pub fn links_for(
+        &self,
+        app: AppId,
+        session: SessionId,
+        kind: EventKind,
+    ) -> SmallVec<[(SessionId, LinkForm); 2]> {
         let mut links = SmallVec::new();
         for (index, listener) in self.listeners.iter().enumerate() {
             if listener.app == app && listener.wants(kind) && self.has_session(index, session) {
-                links.push(listener.link);
+                links.push((listener.link, listener.listen.form));
             }
         }
         links
@@ -97,7 +102,7 @@ mod tests {
 
     fn all_events(share: Option<&str>) -> Listen {
         let share = share.map(|name| Name::new(name).unwrap());
-        Listen { open: true, message: true, close: true, share }
+        Listen { open: true, message: true, close: true, share, form: LinkForm::Json }
     }
 
     #[test]
@@ -105,7 +110,8 @@ mod tests {
         let mut listeners = Listeners::default();
         listeners.add(id(0, 1), APP, Listen { message: false, ..all_events(None) });
         listeners.add(id(0, 2), AppId(1), all_events(None));
-        let links = |kind| listeners.links_for(APP, id(1, 7), kind).to_vec();
+        let links =
+            |kind| listeners.links_for(APP, id(1, 7), kind).iter().map(|(link, _)| *link).collect::<Vec<_>>();
         assert_eq!(links(EventKind::Open), [id(0, 1)]);
         assert_eq!(links(EventKind::Message), []);
         assert_eq!(links(EventKind::Close), [id(0, 1)]);
@@ -117,7 +123,10 @@ mod tests {
         listeners.add(id(0, 1), APP, all_events(None));
         listeners.add(id(0, 1), APP, Listen { open: false, ..all_events(None) });
         assert!(listeners.links_for(APP, id(1, 7), EventKind::Open).is_empty());
-        assert_eq!(listeners.links_for(APP, id(1, 7), EventKind::Close).to_vec(), [id(0, 1)]);
+        assert_eq!(
+            listeners.links_for(APP, id(1, 7), EventKind::Close).to_vec(),
+            [(id(0, 1), LinkForm::Json)]
+        );
     }
 
     #[test]
@@ -130,7 +139,7 @@ mod tests {
         let owner = |listeners: &Listeners, slot| {
             let got = listeners.links_for(APP, id(1, slot), EventKind::Message);
             assert_eq!(got.len(), 1, "exactly one link of a share");
-            got[0]
+            got[0].0
         };
         let before: Vec<SessionId> = (0..4000).map(|slot| owner(&listeners, slot)).collect();
         for link in links {

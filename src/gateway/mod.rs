@@ -14,6 +14,7 @@ mod execute;
 pub mod fields;
 pub mod identity;
 mod link;
+pub mod link_bin;
 pub mod link_json;
 mod listeners;
 pub mod params;
@@ -32,12 +33,14 @@ pub use link::Link;
 pub use places::bind;
 
 use crate::connection::{Item, Stage};
-use crate::dispatch::{Action, EncodedFrame, Operation, Origin, Push};
+use crate::dispatch::{Action, EncodedFrame, LinkForm, Operation, Origin, Push};
+use crate::link_bin::{Event, Payload, TooLong};
 use crate::reactor::{Core, Ended, Envelope};
 use crate::server::{App, ClosedSession, Message, Session};
 use crate::session::{AppId, SessionId, close_codes};
 use execute::Finished;
 use listeners::{EventKind, Listeners};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One reactor's gateway.
@@ -45,13 +48,14 @@ pub struct Gateway {
     app: Box<dyn App>,
     listeners: Listeners,
     /// Where events are rendered, before they are encoded once for all links.
-    rendered: String,
+    json: String,
+    binary: Vec<u8>,
 }
 
 impl Gateway {
     /// A gateway on top of which `app` runs.
     pub fn new(app: Box<dyn App>) -> Self {
-        Self { app, listeners: Listeners::default(), rendered: String::new() }
+        Self { app, listeners: Listeners::default(), json: String::new(), binary: Vec::new() }
     }
 
     /// A player's message: to the links that listen, then to the app.
@@ -61,12 +65,12 @@ impl Gateway {
         let links = self.listeners.links_for(app, id, EventKind::Message);
         if !links.is_empty() {
             let payload = match message {
-                Message::Text(text) => render::Payload::Text(text),
-                Message::Binary(bytes) => render::Payload::Binary(bytes),
+                Message::Text(text) => Payload::Text(text),
+                Message::Binary(bytes) => Payload::Binary(bytes),
             };
-            let user = core.hub.user_of(slot).map(|user| user.as_str());
-            render::message_event(&mut self.rendered, id, user, payload);
-            self.send_event(core, &links);
+            let user = core.hub.user_of(slot).cloned();
+            let event = Event::Message { session: id, user: user.as_deref(), payload };
+            self.send_event(core, &links, &event);
         }
         self.app.message(&mut Session::new(core, id), message);
     }
@@ -79,10 +83,10 @@ impl Gateway {
             && !links.is_empty()
         {
             let tags: Vec<_> = core.hub.tags_of(id.slot()).cloned().collect();
-            let user = core.hub.user_of(id.slot()).map(|user| user.as_str());
-            let app = core.shared.apps.name_of(app);
-            render::open_event(&mut self.rendered, id, app, user, &tags, remote);
-            self.send_event(core, &links);
+            let user = core.hub.user_of(id.slot()).cloned();
+            let app = core.shared.apps.name_of(app).clone();
+            let (user, tags) = (user.as_deref(), Cow::Owned(tags));
+            self.send_event(core, &links, &Event::Open { session: id, user, app: &app, remote, tags });
         }
         self.app.open(&mut Session::new(core, id));
     }
@@ -91,9 +95,9 @@ impl Gateway {
     pub fn closed(&mut self, core: &mut Core, ended: &Ended) {
         let links = self.listeners.links_for(ended.app, ended.id, EventKind::Close);
         if !links.is_empty() {
-            let user = ended.user.as_ref().map(|user| user.as_str());
-            render::close_event(&mut self.rendered, ended.id, user, ended.code, &ended.reason);
-            self.send_event(core, &links);
+            let (session, user) = (ended.id, ended.user.as_deref());
+            let event = Event::Close { session, user, code: ended.code, reason: &ended.reason };
+            self.send_event(core, &links, &event);
         }
         self.app.close(&ClosedSession {
             id: ended.id,
@@ -104,19 +108,41 @@ impl Gateway {
         });
     }
 
-    /// Encodes what has been rendered once, and sends it to each of `links`, wherever it is.
-    fn send_event(&mut self, core: &mut Core, links: &[SessionId]) {
-        let frame = EncodedFrame::text(&self.rendered);
-        self.rendered.clear();
-        for link in links {
+    /// Encodes an event once for each form that somebody wants, and sends it to each of `links`, wherever it is.
+    fn send_event(&mut self, core: &mut Core, links: &[(SessionId, LinkForm)], event: &Event<'_>) {
+        let (mut json, mut binary) = (None, None);
+        for (link, form) in links {
+            let frame = match form {
+                LinkForm::Json => json.get_or_insert_with(|| Ok(self.json_event(event))),
+                LinkForm::Binary => binary.get_or_insert_with(|| self.binary_event(event)),
+            };
             let reactor = usize::from(link.worker());
-            if reactor == core.index {
-                self.event(core, *link, frame.clone());
-            } else if core.peers.post(reactor, Envelope::Event(*link, frame.clone())).is_err() {
+            let told = match frame {
+                Ok(frame) if reactor == core.index => {
+                    self.event(core, *link, frame.clone());
+                    true
+                }
+                Ok(frame) => core.peers.post(reactor, Envelope::Event(*link, frame.clone())).is_ok(),
+                // A session with more tags than the layout counts.
+                Err(TooLong { .. }) => false,
+            };
+            if !told {
                 core.metrics().link_events_lost.add(1);
                 core.peers.post_always(reactor, Envelope::EventsLost(*link));
             }
         }
+    }
+
+    fn json_event(&mut self, event: &Event<'_>) -> EncodedFrame {
+        self.json.clear();
+        render::event(&mut self.json, event);
+        EncodedFrame::text(&self.json)
+    }
+
+    fn binary_event(&mut self, event: &Event<'_>) -> Result<EncodedFrame, TooLong> {
+        self.binary.clear();
+        event.encode(&mut self.binary)?;
+        Ok(EncodedFrame::binary(&self.binary))
     }
 
     /// An event for a link of this reactor.

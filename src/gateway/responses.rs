@@ -3,8 +3,9 @@
 
 use super::refusal::Refusal;
 use super::{render, routes};
-use crate::dispatch::{CommandError, ErrorCode};
+use crate::dispatch::{CommandError, ErrorCode, LinkForm};
 use crate::http::{Request, Response};
+use crate::link_bin::SUBPROTOCOL;
 use crate::metrics::Snapshot;
 use crate::protocol::handshake::{check_upgrade, write_accept};
 use crate::reactor::Core;
@@ -43,8 +44,8 @@ pub fn unauthorized() -> Response {
     refusal_response(&refusal).with_header("WWW-Authenticate", "Bearer")
 }
 
-/// The 101 of a link, or why there is none.
-pub fn link_upgrade(core: &Core, request: &Request<'_>) -> Result<Vec<u8>, Response> {
+/// The form and the 101 of a link, or why there is none.
+pub fn link_upgrade(core: &Core, request: &Request<'_>) -> Result<(LinkForm, Vec<u8>), Response> {
     let upgrade =
         check_upgrade(request.method, request.version_minor, request.headers()).map_err(|error| {
             let response = error_response(error.status(), &error.to_string());
@@ -55,16 +56,22 @@ pub fn link_upgrade(core: &Core, request: &Request<'_>) -> Result<Vec<u8>, Respo
                 _ => response,
             }
         })?;
-    if !upgrade.subprotocols.contains(&LINK_JSON) {
-        return Err(error_response(400, "offer the subprotocol gannet.link.json"));
-    }
+    // The first that is spoken here: the client offers them in its order of preference (RFC 6455 §4.2.2).
+    let form_of = |offered: &&str| match *offered {
+        LINK_JSON => Some((LinkForm::Json, LINK_JSON)),
+        SUBPROTOCOL => Some((LinkForm::Binary, SUBPROTOCOL)),
+        _ => None,
+    };
+    let Some((form, subprotocol)) = upgrade.subprotocols.iter().find_map(form_of) else {
+        return Err(error_response(400, "offer the subprotocol gannet.link.json or gannet.link.bin"));
+    };
     if core.draining {
         let error = CommandError::new(ErrorCode::Draining, "the server is going away");
         return Err(refusal_response(&error.into()));
     }
     let mut accept = Vec::new();
-    write_accept(upgrade.key, Some(LINK_JSON), None, &mut accept);
-    Ok(accept)
+    write_accept(upgrade.key, Some(subprotocol), None, &mut accept);
+    Ok((form, accept))
 }
 
 /// The answers that concern no session.

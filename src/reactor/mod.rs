@@ -2,6 +2,7 @@
 //! reap. Knows nothing of HTTP paths and JSON: it hands bytes and events to the gateway, and values back to the core.
 
 mod accept;
+mod budgeted;
 mod closing;
 mod core;
 mod delivery;
@@ -233,7 +234,12 @@ impl Reactor {
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             let to_the_end = event.is_read_closed() || event.is_error();
-            self.read(slot, to_the_end);
+            // What was left over from the last turn is read once, behind those who have just come.
+            let has_its_turn =
+                self.core.connection(slot).is_some_and(|connection| connection.flags.has(Flag::Unread));
+            if !has_its_turn {
+                self.read(slot, to_the_end);
+            }
         }
     }
 

@@ -36,7 +36,7 @@ impl Reactor {
                 self.tell_ended();
                 continue;
             }
-            match self.read_once(slot) {
+            match self.read_once(slot, budget) {
                 Got::Bytes { count, full } => {
                     self.core.metrics().bytes_in.add(count as u64);
                     self.received(slot, count);
@@ -80,13 +80,14 @@ impl Reactor {
         }
     }
 
-    fn read_once(&mut self, slot: u32) -> Got {
+    fn read_once(&mut self, slot: u32, budget: usize) -> Got {
         let now = self.core.now;
         let Some(connection) = self.core.connections.slot_mut(slot) else { return Got::Nothing };
         let most = match connection.inbound() {
             Some(_) => MAX_HELD.min(self.buffer.len()),
             None => self.buffer.len(),
-        };
+        }
+        .min(budget);
         loop {
             match connection.stream.read(&mut self.buffer[..most]) {
                 Ok(0) => return Got::End,

@@ -1,6 +1,7 @@
 //! Writing: what is queued for a connection, what is written at once, and what a turn's end flushes, one vectored write a
 //! connection. Knows nothing of what the bytes mean.
 
+use super::budgeted::Budgeted;
 use super::core::Core;
 use super::shared::Settings;
 use crate::connection::{Connection, Flag, Item, Moment, Offered, OutboxLimits, Phase, Stage};
@@ -10,6 +11,17 @@ use std::net::Shutdown;
 /// Emptied outboxes kept for the next one who needs one, and the most items' room such an outbox may hold on to.
 const POOLED_OUTBOXES: usize = 1024;
 const POOLED_CAPACITY: usize = 32;
+
+/// How far a flush came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Nothing is left, or the connection is at its end.
+    All,
+    /// The socket takes no more for now.
+    Blocked,
+    /// The socket may take more, but the connection has had its share.
+    Share,
+}
 
 impl Core {
     /// Queues `item` for the connection in `slot`, to be written at the end of the turn. A connection that is too slow
@@ -36,8 +48,9 @@ impl Core {
                 Offered::Full(back) => item = back,
             }
             if attempt == 0 && !connection.flags.has(Flag::Blocked) {
-                // The queue is this turn's own and the socket has not been asked yet.
-                self.flush(slot);
+                // The queue is this turn's own and the socket has not been asked yet. It is asked for all it takes: nobody
+                // is called too slow for what the turn's share has kept back.
+                self.flush(slot, usize::MAX);
             } else {
                 break;
             }
@@ -141,16 +154,20 @@ impl Core {
         }
     }
 
-    /// Writes what waits for every connection that got something this turn: one vectored write each.
+    /// Writes what waits for every connection that got something this turn: one vectored write each. What is beyond a
+    /// connection's share of the turn goes on in the next one.
     pub fn flush_dirty(&mut self) {
+        let share = self.shared.settings.config.limits.turn_write_bytes;
+        let mut next_turn = Vec::new();
         while let Some(slot) = self.dirty.pop() {
             let Some(connection) = self.connections.slot_mut(slot) else { continue };
             connection.flags.clear(Flag::Dirty);
-            if !connection.flags.has(Flag::Blocked) {
-                self.flush(slot);
+            if !connection.flags.has(Flag::Blocked) && self.flush(slot, share) == Flushed::Share {
+                next_turn.push(slot);
             }
             self.arm(slot);
         }
+        next_turn.into_iter().for_each(|slot| self.mark_dirty(slot));
     }
 
     /// The socket takes bytes again.
@@ -162,19 +179,25 @@ impl Core {
         }
     }
 
-    pub(super) fn flush(&mut self, slot: u32) {
+    /// Writes up to about `share` bytes of what waits for the connection in `slot`.
+    pub(super) fn flush(&mut self, slot: u32, share: usize) -> Flushed {
         let now = Moment { ms: self.now.ms, ns: self.shared.clock.now().ns };
-        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        let mut flushed = Flushed::All;
+        let Some(connection) = self.connections.slot_mut(slot) else { return flushed };
         if connection.phase == Phase::Doomed {
-            return;
+            return flushed;
         }
         if let Some(outbox) = &mut connection.outbox {
-            match outbox.write_to(&mut connection.stream, now, &mut self.settlements) {
+            let mut socket = Budgeted::new(&mut connection.stream, share);
+            match outbox.write_to(&mut socket, now, &mut self.settlements) {
                 Ok(progress) => {
+                    if !progress.drained {
+                        flushed = if socket.is_spent() { Flushed::Share } else { Flushed::Blocked };
+                    }
                     count_written(connection, progress.written, self.shared.metrics.reactor(self.index));
-                    match progress.drained {
-                        true => connection.flags.clear(Flag::Blocked),
-                        false => _ = connection.flags.set(Flag::Blocked),
+                    match flushed {
+                        Flushed::Blocked => _ = connection.flags.set(Flag::Blocked),
+                        Flushed::All | Flushed::Share => connection.flags.clear(Flag::Blocked),
                     }
                     let waits_for_room = connection.stage.is_paused();
                     if progress.drained {
@@ -184,10 +207,14 @@ impl Core {
                         }
                     }
                 }
-                Err(_) => return self.fail(slot),
+                Err(_) => {
+                    self.fail(slot);
+                    return flushed;
+                }
             }
         }
         self.shut_down_if_drained(slot);
+        flushed
     }
 
     pub(super) fn free_outbox(&mut self, slot: u32) {

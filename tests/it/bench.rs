@@ -106,7 +106,7 @@ fn pushes_by_http_by_the_link_and_by_a_template() {
     let (_server, client, backend) = server();
     let url = format!("{client}/ws");
     let none = ["lost", "doubled", "misordered", "never published", "publishes refused", "lost connections"];
-    for how in ["", "--via link", "--receipt written --publishers 3", "--across"] {
+    for how in ["", "--via link", "--via link-bin", "--receipt written --publishers 3", "--across"] {
         let pushed = run("push", &url, &format!("-c 6 -r 100 -d 500ms --warm-up 0 {backend} {how}"));
         assert_eq!(count_of(&pushed, "publish to read"), 50, "{how}");
         assert_none(&pushed, &none);
@@ -133,9 +133,12 @@ fn a_fan_out_reaches_everybody() {
     assert_eq!(count_of(&fanout, "delivery"), 300);
     assert_eq!((count_of(&fanout, "first delivery"), count_of(&fanout, "last delivery")), (10, 10));
     assert_none(&fanout, &["missing deliveries", "doubled deliveries", "publishes refused"]);
-    let closed = run("fanout", &url, &format!("-c 30 --closed -d 300ms --warm-up 0 --via link {backend}"));
-    assert_eq!(count_of(&closed, "delivery"), 30 * count_of(&closed, "last delivery"));
-    assert_none(&closed, &["missing deliveries", "doubled deliveries"]);
+    for via in ["link", "link-bin"] {
+        let load = format!("-c 30 --closed -d 300ms --warm-up 0 --via {via} {backend}");
+        let closed = run("fanout", &url, &load);
+        assert_eq!(count_of(&closed, "delivery"), 30 * count_of(&closed, "last delivery"));
+        assert_none(&closed, &["missing deliveries", "doubled deliveries"]);
+    }
 }
 
 #[test]

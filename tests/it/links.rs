@@ -69,8 +69,9 @@ fn each_session_is_told_from_its_open_to_its_close_in_order_and_once() {
     let server = TestServer::start(|config| {
         config.apps.insert("other".to_owned(), Default::default());
     });
-    // On several reactors, as the players are.
-    let mut links: Vec<Link> = (0..5).map(|_| server.link()).collect();
+    // On several reactors, as the players are, and of both forms.
+    let mut links: Vec<Link> =
+        (0..6).map(|number| if number % 2 == 0 { server.link() } else { server.binary_link() }).collect();
     links.iter_mut().for_each(|link| link.listen(&ALL, None));
     let mut closes_only = server.link();
     closes_only.listen(&["close"], None);
@@ -208,7 +209,8 @@ fn merge(links: Vec<Link>) -> Receiver<(usize, Value)> {
 fn a_share_splits_the_sessions_and_goes_on_when_one_of_its_links_has_gone() {
     const PLAYERS: usize = 200;
     let server = TestServer::start(|_| ());
-    let mut sharers: Vec<Link> = (0..4).map(|_| server.link()).collect();
+    let mut sharers: Vec<Link> =
+        (0..4).map(|number| if number % 2 == 0 { server.link() } else { server.binary_link() }).collect();
     sharers.iter_mut().for_each(|link| link.listen(&ALL, Some("workers")));
     // It sees everything, and so tells when a round has been handled.
     let mut observer = server.link();

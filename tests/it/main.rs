@@ -14,6 +14,7 @@ mod group_move;
 mod http_api;
 mod idle;
 mod limits;
+mod link_forms;
 mod links;
 mod misbehaving;
 mod misbehaving_backends;

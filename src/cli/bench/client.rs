@@ -116,6 +116,14 @@ impl Client {
         }
     }
 
+    /// Queues a binary message; nothing while the connection is not open.
+    pub fn send_bytes(&mut self, payload: &[u8]) {
+        if let Stage::Open(websocket) = &mut self.stage {
+            // One that is closing takes nothing more; its end is told by the next read.
+            let _ = websocket.send_binary(payload, &mut self.out);
+        }
+    }
+
     /// Queues a Close.
     pub fn close(&mut self) {
         if let Stage::Open(websocket) = &mut self.stage {

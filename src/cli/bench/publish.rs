@@ -11,13 +11,15 @@ use serde::Deserialize;
 use super::args::range;
 use super::error::BenchError;
 use super::fleet::Fleet;
-use super::publisher::Publisher;
+use super::publisher::{Publisher, Wording};
 use super::target;
 use super::template::Template;
 use crate::cli::backend::BackendArgs;
 use crate::cli::error::CliError;
 use crate::cli::http_client::{exchange, with_timeouts};
 use crate::cli::push::{Receipt, name_of};
+use crate::dispatch::ReceiptMode;
+use crate::link_bin::SUBPROTOCOL;
 use crate::protocol::handshake::Request;
 
 /// The subprotocol of the link.
@@ -48,8 +50,10 @@ pub struct PublishArgs {
 enum Via {
     /// Requests on a connection that stays open
     Http,
-    /// Commands of the link
+    /// Commands of the link, in JSON
     Link,
+    /// Commands of the binary link
+    LinkBin,
 }
 
 /// Whom messages are for.
@@ -67,7 +71,7 @@ pub struct Publishing {
     host: String,
     publishers: usize,
     speech: Speech,
-    template: Arc<Template>,
+    wording: Wording,
     key: Option<String>,
 }
 
@@ -75,6 +79,7 @@ pub struct Publishing {
 enum Speech {
     Http,
     Link,
+    LinkBin,
     /// HTTP of another server.
     Foreign,
 }
@@ -98,15 +103,34 @@ impl PublishArgs {
                 let text = link_command(recipient, &name_of(self.receipt));
                 (Speech::Link, Template::text(&text).map_err(|error| ("--via link".into(), error)))
             }
+            (None, Via::LinkBin) => return self.publishing_binary(recipient, any_host),
         };
         let template = template.map_err(|(path, error)| BenchError::Template { path, error })?;
+        self.ready(speech, Wording::Text(Arc::new(template)), any_host)
+    }
+
+    fn publishing_binary(&self, recipient: Recipient<'_>, any_host: bool) -> Result<Publishing, CliError> {
+        let receipt = match self.receipt {
+            Receipt::None => ReceiptMode::None,
+            Receipt::Queued => ReceiptMode::Queued,
+            Receipt::Written => ReceiptMode::Written,
+        };
+        let group = match recipient {
+            Recipient::Session => None,
+            Recipient::Group(group) => Some(group.into()),
+        };
+        self.ready(Speech::LinkBin, Wording::Binary { group, receipt }, any_host)
+    }
+
+    fn ready(&self, speech: Speech, wording: Wording, any_host: bool) -> Result<Publishing, CliError> {
+        let host = self.backend.address();
         Ok(Publishing {
             address: target::backend(host, any_host)?,
             host: host.to_owned(),
             publishers: self.publishers,
             speech,
-            template: Arc::new(template),
-            key: key.map(str::to_owned),
+            wording,
+            key: self.backend.key()?.map(str::to_owned),
         })
     }
 }
@@ -122,6 +146,7 @@ impl Publishing {
         let how = match self.speech {
             Speech::Http => "HTTP",
             Speech::Link => "link",
+            Speech::LinkBin => "binary link",
             Speech::Foreign => "HTTP by template",
         };
         format!("{} × {how}", self.publishers)
@@ -140,7 +165,7 @@ impl Publishing {
         let stats = stats.ok_or_else(refused)?;
         stream.set_nonblocking(true).map_err(BenchError::Publisher)?;
         let stream = mio::net::TcpStream::from_std(stream);
-        fleet.add_publisher(Publisher::http(stream, Arc::clone(&self.template)))?;
+        fleet.add_publisher(Publisher::http(stream, self.wording.clone()))?;
         Ok(stats.reactor)
     }
 
@@ -148,21 +173,22 @@ impl Publishing {
     pub fn open(&self, fleet: &mut Fleet<'_>) -> Result<(), BenchError> {
         for number in 0..self.publishers {
             let stream = target::connect(self.address, number).map_err(BenchError::Publisher)?;
-            let template = Arc::clone(&self.template);
+            let wording = self.wording.clone();
             let publisher = match self.speech {
-                Speech::Http | Speech::Foreign => Publisher::http(stream, template),
-                Speech::Link => {
+                Speech::Http | Speech::Foreign => Publisher::http(stream, wording),
+                Speech::Link | Speech::LinkBin => {
+                    let subprotocol = if self.speech == Speech::Link { LINK } else { SUBPROTOCOL };
                     let bearer = self.key.as_ref().map(|key| format!("Bearer {key}"));
                     let headers: Vec<_> =
                         bearer.iter().map(|value| ("Authorization", value.as_str())).collect();
                     let request = Request {
                         host: &self.host,
                         path: "/v1/link",
-                        subprotocols: &[LINK],
+                        subprotocols: &[subprotocol],
                         extensions: None,
                         headers: &headers,
                     };
-                    Publisher::link(stream, &request, template)?
+                    Publisher::link(stream, &request, wording)?
                 }
             };
             fleet.add_publisher(publisher)?;

@@ -11,9 +11,12 @@ use super::clock::Clock;
 use super::error::BenchError;
 use super::template::Template;
 use crate::cli::http_client::parse_head;
+use crate::dispatch::ReceiptMode;
 use crate::http::{BodyReader, HeadLimits, HeadScanner};
+use crate::link_bin::{Command, Payload, Push, Reply, Request as LinkRequest, Selector};
 use crate::protocol::Limits;
 use crate::protocol::handshake::Request;
+use crate::session::SessionId;
 
 /// Publishes that one connection may have without an answer; what is beyond waits.
 const MOST_UNANSWERED: usize = 128;
@@ -24,10 +27,60 @@ const REFUSAL_BYTES: usize = 300;
 /// A publishing connection.
 pub struct Publisher {
     speech: Speech,
-    template: Arc<Template>,
+    wording: Wording,
     unanswered: usize,
     refused: u64,
     first_refusal: Option<String>,
+}
+
+/// What a publish looks like.
+#[derive(Debug, Clone)]
+pub enum Wording {
+    /// Text with places to fill in.
+    Text(Arc<Template>),
+    /// A command of the binary link.
+    Binary {
+        /// To a group; without one, to a session.
+        group: Option<Arc<str>>,
+        /// What it is answered after.
+        receipt: ReceiptMode,
+    },
+}
+
+impl Wording {
+    fn render(&self, session: &str, payload: &str, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(template) => template.render(session, payload, out),
+            Self::Binary { group, receipt } => {
+                let selector = match group {
+                    Some(group) => Selector::Group(group),
+                    // The welcome gave it; anything else is somebody who is never there.
+                    None => {
+                        Selector::Session(session.parse().unwrap_or_else(|_| SessionId::from_u64(u64::MAX)))
+                    }
+                };
+                let target = std::iter::once(selector).collect();
+                let push = Push { receipt: *receipt, ..Push::new(target, Payload::Text(payload)) };
+                // A group with a name too long for the layout is refused by its absence.
+                let _ = LinkRequest { id: 1, app: None, command: Command::Push(push) }.encode(out);
+            }
+        }
+    }
+
+    /// A reply of the link, if it is a refusal, for a person to read.
+    fn refusal(&self, reply: &[u8]) -> Option<String> {
+        match self {
+            Self::Text(_) => {
+                let is_refusal = memchr::memmem::find(reply, b"\"error\":").is_some();
+                is_refusal.then(|| String::from_utf8_lossy(reply).into_owned())
+            }
+            Self::Binary { .. } => match Reply::decode(reply) {
+                Ok((_, Reply::Error { code, message })) => Some(format!("{}: {message}", code.as_str())),
+                Ok(_) => None,
+                Err(error) => Some(error.to_string()),
+            },
+        }
+    }
 }
 
 enum Speech {
@@ -48,7 +101,7 @@ struct Http {
 
 impl Publisher {
     /// Publishes by HTTP requests.
-    pub fn http(stream: TcpStream, template: Arc<Template>) -> Self {
+    pub fn http(stream: TcpStream, wording: Wording) -> Self {
         let http = Http {
             stream,
             out: Vec::new(),
@@ -57,22 +110,18 @@ impl Publisher {
             scanner: HeadScanner::default(),
             answer: None,
         };
-        Self::new(Speech::Http(http), template)
+        Self::new(Speech::Http(http), wording)
     }
 
-    /// Publishes by commands of gannet's link.
-    pub fn link(
-        stream: TcpStream,
-        request: &Request<'_>,
-        template: Arc<Template>,
-    ) -> Result<Self, BenchError> {
+    /// Publishes by commands of gannet's link, in the form of the wording.
+    pub fn link(stream: TcpStream, request: &Request<'_>, wording: Wording) -> Result<Self, BenchError> {
         let client = Client::start(stream, request)?;
         let limits = Arc::new(Limits::default());
-        Ok(Self::new(Speech::Link { client, limits, command: Vec::new() }, template))
+        Ok(Self::new(Speech::Link { client, limits, command: Vec::new() }, wording))
     }
 
-    fn new(speech: Speech, template: Arc<Template>) -> Self {
-        Self { speech, template, unanswered: 0, refused: 0, first_refusal: None }
+    fn new(speech: Speech, wording: Wording) -> Self {
+        Self { speech, wording, unanswered: 0, refused: 0, first_refusal: None }
     }
 
     /// The socket, for its registration.
@@ -109,12 +158,15 @@ impl Publisher {
     pub fn publish(&mut self, session: &str, payload: &str) {
         self.unanswered += 1;
         match &mut self.speech {
-            Speech::Http(http) => self.template.render(session, payload, &mut http.out),
+            Speech::Http(http) => self.wording.render(session, payload, &mut http.out),
             Speech::Link { client, command, .. } => {
                 command.clear();
-                self.template.render(session, payload, command);
-                // Rendered from strings, it is one.
-                client.send(&String::from_utf8_lossy(command), false);
+                self.wording.render(session, payload, command);
+                match &self.wording {
+                    // Rendered from strings, it is one.
+                    Wording::Text(_) => client.send(&String::from_utf8_lossy(command), false),
+                    Wording::Binary { .. } => client.send_bytes(command),
+                }
             }
         }
     }
@@ -142,11 +194,10 @@ impl Publisher {
                 if closed { Err(self.first_refusal().err().unwrap_or_else(ended)) } else { Ok(()) }
             }
             Speech::Link { client, limits, .. } => {
-                let mut replies = Vec::new();
+                let (mut replies, wording) = (Vec::new(), &self.wording);
                 let mut on = |incoming: Incoming<'_, '_>, _| {
                     if let Incoming::Message(reply, _) = incoming {
-                        let is_refusal = memchr::memmem::find(reply, b"\"error\":").is_some();
-                        replies.push(is_refusal.then(|| String::from_utf8_lossy(reply).into_owned()));
+                        replies.push(wording.refusal(reply));
                     }
                 };
                 let read = loop {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
@@ -142,7 +143,7 @@ pub struct Target<'a> {
 
 impl Target<'_> {
     /// Its selectors, each checked.
-    pub fn selectors(&self) -> Result<Vec<Selector>, CommandError> {
+    pub fn selectors(&self) -> Result<SmallVec<[Selector; 1]>, CommandError> {
         let sessions =
             self.session.texts().map(|text| fields::session("session", text).map(Selector::Session));
         let users = self.user.texts().map(|text| fields::name("user", text).map(Selector::User));

@@ -16,9 +16,9 @@ use std::fmt;
 
 /// A command, and what its reply is to be marked with.
 #[derive(Debug)]
-pub struct LinkCommand {
+pub struct LinkCommand<I = Option<RequestId>> {
     /// Echoed in the reply; a command without one gets no reply on the link.
-    pub id: Option<RequestId>,
+    pub id: I,
     /// The app it names, if it names one.
     pub app: Option<AppId>,
     /// What it asks.
@@ -27,9 +27,9 @@ pub struct LinkCommand {
 
 /// Why a command was not understood.
 #[derive(Debug)]
-pub struct LinkError {
+pub struct LinkError<I = Option<RequestId>> {
     /// The id of the command, where it could be read.
-    pub id: Option<RequestId>,
+    pub id: I,
     /// The error for the reply.
     pub error: CommandError,
 }

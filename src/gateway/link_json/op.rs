@@ -2,11 +2,12 @@
 //! were read.
 
 use super::json::{Fields, Text, To};
-use crate::dispatch::{Action, Command, CommandError, Listen, PushOptions, Who};
+use crate::dispatch::{Action, Command, CommandError, LinkForm, Listen, PushOptions, Who};
 use crate::gateway::fields::{self, CommandLimits, Quoted, bad_request};
 use crate::session::{Name, SessionId};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use smallvec::SmallVec;
 
 /// What a command can ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +108,7 @@ fn push(fields: &mut Fields<'_>, limits: &CommandLimits) -> Result<Command, Comm
         Some(To::Group(_)) => {
             return Err(bad_request(r#"to is an object in a push, such as {"user":"ada"}"#));
         }
-        None => Vec::new(),
+        None => SmallVec::new(),
     };
     let target = fields::target(selectors, limits)?;
     let frame = match (fields.text.take(), fields.data.take()) {
@@ -143,7 +144,8 @@ fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
         return Err(bad_request(format!("events is an array of at least one of {EVENTS}")));
     }
     let share = fields.share.take().map(|share| fields::name("share", &share)).transpose()?;
-    let mut listen = Listen { open: false, message: false, close: false, share };
+    let form = LinkForm::Json;
+    let mut listen = Listen { open: false, message: false, close: false, share, form };
     for event in events {
         match &*event {
             "open" => listen.open = true,

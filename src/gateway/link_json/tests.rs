@@ -1,5 +1,5 @@
 use super::*;
-use crate::dispatch::{Action, Class, ErrorCode, Listen, PushOptions, ReceiptMode, Selector, Who};
+use crate::dispatch::{Action, Class, ErrorCode, LinkForm, Listen, PushOptions, ReceiptMode, Selector, Who};
 use crate::gateway::fields::tests::limits;
 use crate::session::{Name, SessionId};
 use serde_json::{Value, json};
@@ -126,11 +126,11 @@ fn listen_names_its_events() {
     };
     assert_eq!(
         listen(r#"{"op":"listen","events":["open","message","close"],"share":"game"}"#),
-        Listen { open: true, message: true, close: true, share: Some(name("game")) }
+        Listen { open: true, message: true, close: true, share: Some(name("game")), form: LinkForm::Json }
     );
     assert_eq!(
         listen(r#"{"op":"listen","events":["message","message"]}"#),
-        Listen { open: false, message: true, close: false, share: None }
+        Listen { open: false, message: true, close: false, share: None, form: LinkForm::Json }
     );
 }
 

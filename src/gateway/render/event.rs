@@ -2,20 +2,12 @@
 //! so that nothing here allocates but the buffer.
 
 use super::{Hex, Names, write};
-use crate::session::{Name, SessionId};
+use crate::link_bin::{Event, Payload};
+use crate::session::SessionId;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
-
-/// What a client sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Payload<'a> {
-    /// A text message.
-    Text(&'a str),
-    /// A binary message.
-    Binary(&'a [u8]),
-}
 
 /// The first frame to a client: `{"type":"welcome","session":"…","user":"…"|null}`.
 pub fn welcome(out: &mut String, session: SessionId, user: Option<&str>) {
@@ -28,58 +20,56 @@ pub fn welcome(out: &mut String, session: SessionId, user: Option<&str>) {
     write(out, &Welcome { r#type: "welcome", session: Hex(session), user });
 }
 
-/// `{"event":"open","session","app","user","tags","remote"}`.
-pub fn open_event(
-    out: &mut String,
-    session: SessionId,
-    app: &str,
-    user: Option<&str>,
-    tags: &[Name],
-    remote: SocketAddr,
-) {
-    #[derive(Serialize)]
-    struct Open<'a> {
-        event: &'static str,
-        session: Hex,
-        app: &'a str,
-        user: Option<&'a str>,
-        tags: Names<'a>,
-        remote: SocketAddr,
-    }
-    let (session, tags) = (Hex(session), Names(tags));
-    write(out, &Open { event: "open", session, app, user, tags, remote });
-}
-
-/// `{"event":"message","session","user","text"}`, or with `"data"` in base64 for a binary message.
-pub fn message_event(out: &mut String, session: SessionId, user: Option<&str>, payload: Payload<'_>) {
-    #[derive(Serialize)]
-    struct Message<'a> {
-        event: &'static str,
-        session: Hex,
-        user: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        text: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        data: Option<Base64<'a>>,
-    }
-    let (text, data) = match payload {
-        Payload::Text(text) => (Some(text), None),
-        Payload::Binary(bytes) => (None, Some(Base64(bytes))),
-    };
-    write(out, &Message { event: "message", session: Hex(session), user, text, data });
-}
-
+/// An event of a link: `{"event":"open","session","app","user","tags","remote"}`,
+/// `{"event":"message","session","user","text"}`, or with `"data"` in base64 for a binary message,
 /// `{"event":"close","session","user","code","reason"}`.
-pub fn close_event(out: &mut String, session: SessionId, user: Option<&str>, code: u16, reason: &str) {
-    #[derive(Serialize)]
-    struct Close<'a> {
-        event: &'static str,
-        session: Hex,
-        user: Option<&'a str>,
-        code: u16,
-        reason: &'a str,
+pub fn event(out: &mut String, event: &Event<'_>) {
+    match event {
+        Event::Open { session, user, app, remote, tags } => {
+            let (session, tags) = (Hex(*session), Names(tags));
+            write(out, &Open { event: "open", session, app, user: *user, tags, remote: *remote });
+        }
+        Event::Message { session, user, payload } => {
+            let (text, data) = match *payload {
+                Payload::Text(text) => (Some(text), None),
+                Payload::Binary(bytes) => (None, Some(Base64(bytes))),
+            };
+            write(out, &Message { event: "message", session: Hex(*session), user: *user, text, data });
+        }
+        Event::Close { session, user, code, reason } => {
+            write(out, &Close { event: "close", session: Hex(*session), user: *user, code: *code, reason });
+        }
     }
-    write(out, &Close { event: "close", session: Hex(session), user, code, reason });
+}
+
+#[derive(Serialize)]
+struct Open<'a> {
+    event: &'static str,
+    session: Hex,
+    app: &'a str,
+    user: Option<&'a str>,
+    tags: Names<'a>,
+    remote: SocketAddr,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    event: &'static str,
+    session: Hex,
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Base64<'a>>,
+}
+
+#[derive(Serialize)]
+struct Close<'a> {
+    event: &'static str,
+    session: Hex,
+    user: Option<&'a str>,
+    code: u16,
+    reason: &'a str,
 }
 
 struct Base64<'a>(&'a [u8]);

@@ -6,6 +6,7 @@ use crate::dispatch::{
 use crate::gateway::apps::Apps;
 use crate::gateway::fields::tests::limits;
 use crate::gateway::link_json::{self, RequestId};
+use crate::link_bin::{Event, Payload};
 use serde_json::{Value, json};
 
 const ID: &str = "00a0000000000001";
@@ -206,6 +207,19 @@ fn replies_echo_the_id_or_leave_it_out() {
     assert_eq!(written(|out| reply_error(out, None, &not_understood)), json!({"error": error}));
 }
 
+fn open<'a>(app: &'a str, user: Option<&'a str>, tags: &'a [Name]) -> Event<'a> {
+    let remote = "[::1]:5000".parse().unwrap();
+    Event::Open { session: id(), user, app, remote, tags: tags.into() }
+}
+
+fn message<'a>(user: Option<&'a str>, payload: Payload<'a>) -> Event<'a> {
+    Event::Message { session: id(), user, payload }
+}
+
+fn close<'a>(user: Option<&'a str>, code: u16, reason: &'a str) -> Event<'a> {
+    Event::Close { session: id(), user, code, reason }
+}
+
 #[test]
 fn events_are_as_the_api_writes_them() {
     let mut out = String::new();
@@ -216,35 +230,34 @@ fn events_are_as_the_api_writes_them() {
         json!({"type": "welcome", "session": ID, "user": null})
     );
 
-    let remote = "[::1]:5000".parse().unwrap();
     assert_eq!(
-        written(|out| open_event(out, id(), "chess", Some("ada"), &[name("ios"), name("eu")], remote)),
+        written(|out| event(out, &open("chess", Some("ada"), &[name("ios"), name("eu")]))),
         json!({"event": "open", "session": ID, "app": "chess", "user": "ada", "tags": ["ios", "eu"], "remote": "[::1]:5000"})
     );
     assert_eq!(
-        written(|out| open_event(out, id(), "default", None, &[], remote)),
+        written(|out| event(out, &open("default", None, &[]))),
         json!({"event": "open", "session": ID, "app": "default", "user": null, "tags": [], "remote": "[::1]:5000"})
     );
 
     assert_eq!(
-        written(|out| message_event(out, id(), Some("ada"), Payload::Text("hi"))),
+        written(|out| event(out, &message(Some("ada"), Payload::Text("hi")))),
         json!({"event": "message", "session": ID, "user": "ada", "text": "hi"})
     );
     assert_eq!(
-        written(|out| message_event(out, id(), None, Payload::Binary(b"\xff\x00\x01\xfe"))),
+        written(|out| event(out, &message(None, Payload::Binary(b"\xff\x00\x01\xfe")))),
         json!({"event": "message", "session": ID, "user": null, "data": "/wAB/g=="})
     );
     for (payload, field) in [(Payload::Text(""), "text"), (Payload::Binary(b""), "data")] {
         let expected = json!({"event": "message", "session": ID, "user": null, field: ""});
-        assert_eq!(written(|out| message_event(out, id(), None, payload)), expected);
+        assert_eq!(written(|out| event(out, &message(None, payload))), expected);
     }
 
     assert_eq!(
-        written(|out| close_event(out, id(), Some("ada"), 1000, "")),
+        written(|out| event(out, &close(Some("ada"), 1000, ""))),
         json!({"event": "close", "session": ID, "user": "ada", "code": 1000, "reason": ""})
     );
     assert_eq!(
-        written(|out| close_event(out, id(), None, 4001, "cheat\u{1F480}")),
+        written(|out| event(out, &close(None, 4001, "cheat\u{1F480}"))),
         json!({"event": "close", "session": ID, "user": null, "code": 4001, "reason": "cheat\u{1F480}"})
     );
 }
@@ -254,13 +267,13 @@ fn events_are_as_the_api_writes_them() {
 fn every_character_survives() {
     let every: String =
         (0..=0x2fff).chain(0xfff0..=0x1_00ff).chain(0x1_f600..=0x1_f640).filter_map(char::from_u32).collect();
-    let event = written(|out| message_event(out, id(), Some("\"\\"), Payload::Text(&every)));
-    assert_eq!(event["text"], every);
-    assert_eq!(event["user"], "\"\\");
-    assert_eq!(written(|out| close_event(out, id(), None, 1000, &every))["reason"], every);
+    let told = written(|out| event(out, &message(Some("\"\\"), Payload::Text(&every))));
+    assert_eq!(told["text"], every);
+    assert_eq!(told["user"], "\"\\");
+    assert_eq!(written(|out| event(out, &close(None, 1000, &every)))["reason"], every);
     let bytes: Vec<u8> = (0..=255).collect();
-    let event = written(|out| message_event(out, id(), None, Payload::Binary(&bytes)));
-    let data = event["data"].as_str().unwrap();
+    let told = written(|out| event(out, &message(None, Payload::Binary(&bytes))));
+    let data = told["data"].as_str().unwrap();
     let command = format!(r#"{{"op":"push","to":{{"all":true}},"data":"{data}"}}"#);
     let roomy = crate::gateway::fields::CommandLimits { max_push_bytes: 256, ..limits() };
     let command = link_json::parse(&command, &Apps::new([""; 0]).unwrap(), &roomy).unwrap().command;

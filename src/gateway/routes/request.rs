@@ -77,7 +77,7 @@ impl<'a> Router<'a> {
     fn push(&self) -> Result<Routed, CommandError> {
         const KNOWN: [&str; 11] =
             ["app", "session", "user", "group", "tag", "all", "ttl_ms", "key", "class", "except", "receipt"];
-        let mut selectors = Vec::new();
+        let mut selectors = SmallVec::new();
         let [mut app, mut all, mut ttl_ms, mut key, mut class, mut except, mut receipt] = [const { None }; 7];
         for pair in params::pairs(self.request.query) {
             let (name, value) = pair?;

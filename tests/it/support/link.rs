@@ -1,15 +1,16 @@
 //! A link: commands out, replies and events in.
 
 use super::player::{closed, is_end, is_timeout, open};
-use super::{DEADLINE, End};
+use super::{DEADLINE, End, link_bin};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpStream};
 use tungstenite::{Error, Message, WebSocket};
 
-/// One link of the subprotocol `gannet.link.json`.
+/// One link, in either form; to the test both speak JSON.
 pub struct Link {
     socket: WebSocket<TcpStream>,
+    is_binary: bool,
     last_id: u64,
     /// Events that came before a reply that was waited for.
     events: VecDeque<Value>,
@@ -17,19 +18,43 @@ pub struct Link {
 }
 
 impl Link {
-    /// Connects.
+    /// Connects with the subprotocol `gannet.link.json`.
     pub fn connect(address: SocketAddr) -> Self {
+        Self::with_subprotocol(address, "gannet.link.json")
+    }
+
+    /// Connects with the subprotocol `gannet.link.bin`.
+    pub fn connect_binary(address: SocketAddr) -> Self {
+        Self::with_subprotocol(address, gannet::link_bin::SUBPROTOCOL)
+    }
+
+    fn with_subprotocol(address: SocketAddr, subprotocol: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        let socket = open(stream, "/v1/link", &["gannet.link.json"]).unwrap();
-        Self { socket, last_id: 0, events: VecDeque::new(), end: End::Lost }
+        let socket = open(stream, "/v1/link", &[subprotocol]).unwrap();
+        let is_binary = subprotocol == gannet::link_bin::SUBPROTOCOL;
+        Self { socket, is_binary, last_id: 0, events: VecDeque::new(), end: End::Lost }
+    }
+
+    /// Sends a message as it is.
+    pub fn send_raw(&mut self, message: Message) {
+        self.socket.send(message).unwrap();
     }
 
     /// Sends a command under an id of its own, which is given back, and does not wait.
     pub fn send(&mut self, mut command: Value) -> u64 {
         self.last_id += 1;
         command["id"] = self.last_id.into();
-        self.socket.send(Message::text(command.to_string())).unwrap();
+        self.tell(&command);
         self.last_id
+    }
+
+    /// Sends a command as it is: without an id it gets no reply.
+    pub fn tell(&mut self, command: &Value) {
+        let message = match self.is_binary {
+            true => Message::binary(link_bin::encode(command)),
+            false => Message::text(command.to_string()),
+        };
+        self.send_raw(message);
     }
 
     /// The next reply: its id, and what is in `ok` or the error.
@@ -40,7 +65,7 @@ impl Link {
                 self.events.push_back(frame);
                 continue;
             }
-            let id = frame["id"].as_u64().unwrap();
+            let id = frame["id"].as_u64().unwrap_or(0);
             return match frame.get_mut("ok") {
                 Some(ok) => (id, Ok(ok.take())),
                 None => (id, Err(frame["error"].take())),
@@ -84,7 +109,13 @@ impl Link {
     fn read(&mut self) -> Result<Value, End> {
         loop {
             match self.socket.read() {
-                Ok(Message::Text(text)) => return Ok(serde_json::from_str(&text).unwrap()),
+                Ok(Message::Text(text)) if !self.is_binary => {
+                    return Ok(serde_json::from_str(&text).unwrap());
+                }
+                Ok(Message::Binary(bytes)) if self.is_binary => return Ok(link_bin::decode(&bytes)),
+                Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
+                    panic!("of the other form: {message}")
+                }
                 Ok(Message::Close(frame)) => self.end = closed(frame),
                 Ok(_) => {}
                 Err(Error::Io(error)) if is_timeout(&error) => panic!("nothing came in {DEADLINE:?}"),

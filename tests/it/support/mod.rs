@@ -3,6 +3,7 @@
 
 mod backend;
 mod link;
+mod link_bin;
 mod player;
 mod pool;
 mod ports;

@@ -35,6 +35,11 @@ impl Ports {
         Link::connect(self.backend)
     }
 
+    /// A link of the binary form.
+    pub fn binary_link(self) -> Link {
+        Link::connect_binary(self.backend)
+    }
+
     /// Asks for the totals of `GET /v1/stats` until `enough` says so.
     pub fn await_stats(self, what: &str, mut enough: impl FnMut(&Value) -> bool) -> Value {
         let mut backend = self.backend();

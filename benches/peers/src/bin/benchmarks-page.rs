@@ -17,14 +17,60 @@ use serde_json::Value;
 const BEGIN: &str = "<!-- written by benches/run: begin -->";
 const END: &str = "<!-- written by benches/run: end -->";
 
-/// The servers, in the order of their columns; ratios are to the first that a shape has.
-const SERVERS: [(&str, &str); 6] = [
-    ("floor", "floor"),
-    ("gannet", "gannet"),
-    ("gannet-named", "gannet, user and group"),
-    ("fastwebsockets", "fastwebsockets"),
-    ("tungstenite", "tokio-tungstenite"),
-    ("ws", "ws (Node.js)"),
+/// Lines with the same columns.
+struct Table {
+    /// What stands above it, behind a line's machine and settings.
+    about: &'static str,
+    /// The servers, or ways to use one, in the order of their columns; ratios are to the first that a shape has.
+    columns: &'static [(&'static str, &'static str)],
+    measures: &'static [Measure],
+}
+
+/// The servers beside each other.
+const SERVERS: Table = Table {
+    about: "",
+    columns: &[
+        ("floor", "floor"),
+        ("gannet", "gannet"),
+        ("gannet-named", "gannet, user and group"),
+        ("fastwebsockets", "fastwebsockets"),
+        ("tungstenite", "tokio-tungstenite"),
+        ("ws", "ws (Node.js)"),
+    ],
+    measures: &MEASURES,
+};
+
+/// gannet beside itself.
+const OTHERS: [Table; 3] = [
+    Table {
+        about: "A backend's pushes on one connection, 128 of them under way, to 16 sessions:",
+        columns: &[("gannet-http", "HTTP"), ("gannet-link", "JSON link"), ("gannet-link-bin", "binary link")],
+        measures: &[
+            named("link", "pushes a second", "messages a second"),
+            named("link", "server CPU µs a push", "server CPU"),
+            latency("link", "publish to read: p50 µs", 50.0),
+            latency("link", "… p99 µs", 99.0),
+        ],
+    },
+    Table {
+        about: "1,000 quiet connections, 2,000 round trips a second over all, alone; and beside a connection that sends as \
+                fast\nas it can and another that is sent a message of 1 MiB, less 16 bytes, 20 times a second:",
+        columns: &[("gannet-quiet", "alone"), ("gannet-noisy", "beside the noise")],
+        measures: &[
+            latency("fairness", "round trip: p50 µs", 50.0),
+            latency("fairness", "… p99 µs", 99.0),
+            latency("fairness", "… p99.9 µs", 99.9),
+        ],
+    },
+    Table {
+        about: "One connection, one message in flight, a reactor that sleeps and one that spins for up to 1 ms:",
+        columns: &[("gannet-sleeping", "sleeping"), ("gannet-spinning", "spinning")],
+        measures: &[
+            latency("spin", "round trip: p50 µs", 50.0),
+            latency("spin", "… p99 µs", 99.0),
+            named("spin", "server CPU, % of a core", "server CPU load"),
+        ],
+    },
 ];
 
 /// A line of the table.
@@ -117,11 +163,11 @@ fn value(result: &Value, figure: &Figure) -> Option<f64> {
     }
 }
 
-fn medians(results: &Results, measure: &Measure) -> Vec<Option<f64>> {
+fn medians(results: &Results, columns: &[(&str, &str)], measure: &Measure) -> Vec<Option<f64>> {
     let of = |(server, _): &(&str, &str)| {
         results.get(measure.shape)?.get(*server).and_then(|rounds| median(rounds, &measure.figure))
     };
-    SERVERS.iter().map(of).collect()
+    columns.iter().map(of).collect()
 }
 
 fn section(results: &Results, command: &str) -> String {
@@ -144,13 +190,39 @@ fn section(results: &Results, command: &str) -> String {
             date(began)
         );
     }
-    text.push_str("\n| |");
-    SERVERS.iter().for_each(|(_, name)| text.push_str(&format!(" {name} |")));
+    write_table(results, &SERVERS, &mut text);
+    text.push_str(
+        "\n![Server CPU a message](images/bench-cpu.svg)\n\nThe floor is a program of our own that checks nothing and does \
+         nothing but the one thing measured.\n",
+    );
+    for (name, about) in [
+        ("echo-100", "Echo, 100 connections, one message in flight on each: latency by percentile."),
+        ("fanout-small", "Fan-out to 1,000: latency of a delivery by percentile."),
+        ("push", "Directed push across threads: latency by percentile."),
+    ] {
+        if results.contains_key(name) {
+            let _ = write!(text, "\n{about}\n\n![{about}](images/bench-{name}.svg)\n");
+        }
+    }
+    for table in &OTHERS {
+        write_table(results, table, &mut text);
+    }
+    text + END + "\n"
+}
+
+/// The table, if there is anything in it.
+fn write_table(results: &Results, table: &Table, text: &mut String) {
+    if !table.measures.iter().any(|measure| results.contains_key(measure.shape)) {
+        return;
+    }
+    let gap = if table.about.is_empty() { "" } else { "\n" };
+    text.push_str(&format!("\n{}{gap}\n| |", table.about));
+    table.columns.iter().for_each(|(_, name)| text.push_str(&format!(" {name} |")));
     text.push_str("\n| --- |");
-    SERVERS.iter().for_each(|_| text.push_str(" --- |"));
+    table.columns.iter().for_each(|_| text.push_str(" --- |"));
     text.push('\n');
-    for measure in &MEASURES {
-        let figures = medians(results, measure);
+    for measure in table.measures {
+        let figures = medians(results, table.columns, measure);
         let Some(first) = figures.iter().flatten().next().copied() else { continue };
         let _ = write!(text, "| {} |", measure.about);
         for (at, figure) in figures.iter().enumerate() {
@@ -166,20 +238,6 @@ fn section(results: &Results, command: &str) -> String {
         }
         text.push('\n');
     }
-    text.push_str(
-        "\n![Server CPU a message](images/bench-cpu.svg)\n\nThe floor is a program of our own that checks nothing and does \
-         nothing but the one thing measured.\n",
-    );
-    for (name, about) in [
-        ("echo-100", "Echo, 100 connections, one message in flight on each: latency by percentile."),
-        ("fanout-small", "Fan-out to 1,000: latency of a delivery by percentile."),
-        ("push", "Directed push across threads: latency by percentile."),
-    ] {
-        if results.contains_key(name) {
-            let _ = write!(text, "\n{about}\n\n![{about}](images/bench-{name}.svg)\n");
-        }
-    }
-    text + END + "\n"
 }
 
 /// The page with the old section, if there was one, replaced.
@@ -193,11 +251,11 @@ fn replaced(old: &str, section: &str) -> String {
 }
 
 fn bars(results: &Results) -> String {
-    let names: Vec<&str> = SERVERS.iter().map(|(_, name)| *name).collect();
+    let names: Vec<&str> = SERVERS.columns.iter().map(|(_, name)| *name).collect();
     let is_cpu = |measure: &&Measure| matches!(measure.figure, Figure::Named("server CPU"));
     let row = |measure: &Measure| {
         let figures: Vec<f64> =
-            medians(results, measure).into_iter().map(|f| f.unwrap_or(f64::NAN)).collect();
+            medians(results, SERVERS.columns, measure).into_iter().map(|f| f.unwrap_or(f64::NAN)).collect();
         let about = measure.about.split(": CPU").next().unwrap_or_default().trim_start_matches("… ");
         Row { about: about.replace("CPU µs a handshake", "handshake"), figures }
     };

@@ -1,0 +1,132 @@
+//! Events: what happens to the sessions that a link listens to. Four bytes of header, the session, its user, then each
+//! event's own fields.
+
+use super::Payload;
+use super::error::{Malformed, TooLong, Wrong};
+use super::reply::{put_names, read_address, read_names};
+use super::wire::{Reader, put_session, put_text, put_whole};
+use crate::session::{Name, SessionId};
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+/// The first opcode of an event: replies are below.
+pub(super) const OPEN: u8 = 0xc1;
+const MESSAGE: u8 = 0xc2;
+const CLOSE: u8 = 0xc3;
+
+/// Of a message: it is binary; without it, text.
+const BINARY: u8 = 0x01;
+
+/// What happened to a session.
+///
+/// ```
+/// use gannet::link_bin::{Event, Payload};
+/// use gannet::session::SessionId;
+/// let session = SessionId::from_u64(0x00a0_0000_0000_0001);
+/// let event = Event::Message { session, user: Some("ada"), payload: Payload::Text("hi") };
+/// let mut message = Vec::new();
+/// event.encode(&mut message)?;
+/// assert_eq!(Event::decode(&message)?, event);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// It opened.
+    Open {
+        /// Which.
+        session: SessionId,
+        /// Its user.
+        user: Option<&'a str>,
+        /// Its app.
+        app: &'a str,
+        /// The client's address.
+        remote: SocketAddr,
+        /// Its tags.
+        tags: Cow<'a, [Name]>,
+    },
+    /// Its client sent a message.
+    Message {
+        /// Which.
+        session: SessionId,
+        /// Its user.
+        user: Option<&'a str>,
+        /// The message.
+        payload: Payload<'a>,
+    },
+    /// It closed.
+    Close {
+        /// Which.
+        session: SessionId,
+        /// Its user.
+        user: Option<&'a str>,
+        /// The close code (RFC 6455 §7.1.5).
+        code: u16,
+        /// The close reason.
+        reason: &'a str,
+    },
+}
+
+impl<'a> Event<'a> {
+    /// Reads a whole message. Bytes behind what is known are of a later version, and skipped.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn decode(message: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(message);
+        let opcode = reader.u8("an opcode")?;
+        let flags = reader.u8("flags")?;
+        let code = reader.u16("a close code")?;
+        if !(OPEN..=CLOSE).contains(&opcode) {
+            let (what, known) = ("the opcode of an event", "0xc1 to 0xc3");
+            let wrong = Wrong::Unknown { what, value: opcode.into(), known };
+            return Err(Malformed { offset: 0, wrong });
+        }
+        let (session, user) = (reader.session("session")?, reader.optional("user")?);
+        Ok(match opcode {
+            OPEN => Self::Open {
+                session,
+                user,
+                app: reader.text("app")?,
+                remote: read_address(&mut reader)?,
+                tags: Cow::Owned(read_names("tags", &mut reader)?),
+            },
+            MESSAGE if flags & BINARY != 0 => {
+                Self::Message { session, user, payload: Payload::Binary(reader.rest()) }
+            }
+            MESSAGE => {
+                let payload = Payload::Text(reader.rest_as_text("the payload of a text message")?);
+                Self::Message { session, user, payload }
+            }
+            _ => Self::Close { session, user, code, reason: reader.rest_as_text("reason")? },
+        })
+    }
+
+    /// Appends the message to `out`.
+    ///
+    /// # Errors
+    /// [`TooLong`] for a session with more than 65,535 tags; `out` is as it was then.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        let (opcode, flags, code, session, user) = match self {
+            Self::Open { session, user, .. } => (OPEN, 0, 0, session, user),
+            Self::Message { session, user, payload: Payload::Text(_) } => (MESSAGE, 0, 0, session, user),
+            Self::Message { session, user, .. } => (MESSAGE, BINARY, 0, session, user),
+            Self::Close { session, user, code, .. } => (CLOSE, 0, *code, session, user),
+        };
+        let [low, high] = code.to_le_bytes();
+        put_whole(out, |out| {
+            out.extend_from_slice(&[opcode, flags, low, high]);
+            put_session(*session, out);
+            put_text(user.unwrap_or_default(), "user", out)?;
+            match self {
+                Self::Open { app, remote, tags, .. } => {
+                    put_text(app, "app", out)?;
+                    put_text(&remote.to_string(), "remote", out)?;
+                    put_names(tags, "tags", out)?;
+                }
+                Self::Message { payload, .. } => out.extend_from_slice(payload.as_bytes()),
+                Self::Close { reason, .. } => out.extend_from_slice(reason.as_bytes()),
+            }
+            Ok(())
+        })
+    }
+}

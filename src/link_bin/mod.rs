@@ -1,0 +1,58 @@
+//! The wire layout of the binary link, `gannet.link.bin`: commands, replies and events as bytes, both ways, for the server
+//! and for backends in Rust. docs/link.md has the layout in tables. Knows nothing of sockets, limits, or of what a command
+//! does: it borrows from the bytes that it reads.
+//!
+//! ```
+//! use gannet::link_bin::{Command, Payload, Push, Reply, Request, Selector};
+//!
+//! let target = [Selector::User("ada")].into_iter().collect();
+//! let push = Push::new(target, Payload::Text("hi"));
+//! let mut message = Vec::new();
+//! Request { id: 7, app: None, command: Command::Push(push) }.encode(&mut message)?;
+//! assert_eq!(message[..8], [1, 0, 0, 0, 7, 0, 0, 0]);
+//!
+//! let (id, reply) = Reply::decode(&[0x83, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0])?;
+//! assert_eq!((id, reply), (7, Reply::Sessions(1)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod command;
+mod error;
+mod event;
+mod reply;
+mod wire;
+
+pub use command::{Command, Push, Refused, Request, Selector, Targets, Who};
+pub use error::{Malformed, TooLong, Wrong};
+pub use event::Event;
+pub use reply::Reply;
+
+/// The subprotocol of a link that speaks this layout.
+pub const SUBPROTOCOL: &str = "gannet.link.bin";
+
+/// Whether a message of the server is an event; if not, it is a reply.
+pub fn is_event(message: &[u8]) -> bool {
+    message.first().is_some_and(|opcode| *opcode >= event::OPEN)
+}
+
+/// A message of a player, or to one (RFC 6455 §5.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payload<'a> {
+    /// A text message.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+}
+
+impl<'a> Payload<'a> {
+    /// Its bytes.
+    pub fn as_bytes(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! What the two forms of the link say, in each other's words: so that one test speaks both.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use gannet::dispatch::{Class, ReceiptMode};
+use gannet::link_bin::{Command, Event, Payload, Push, Reply, Request, Selector, Who, is_event};
+use gannet::session::SessionId;
+use serde_json::{Value, json};
+
+/// The binary message of a command in JSON.
+pub fn encode(command: &Value) -> Vec<u8> {
+    let data = command["data"].as_str().map(|data| STANDARD.decode(data).unwrap());
+    let request = Request {
+        id: command["id"].as_u64().unwrap_or(0).try_into().unwrap(),
+        app: command["app"].as_str(),
+        command: build(command, data.as_deref()),
+    };
+    let mut message = Vec::new();
+    request.encode(&mut message).unwrap();
+    message
+}
+
+/// A binary message of the server in JSON.
+pub fn decode(message: &[u8]) -> Value {
+    if is_event(message) {
+        return event(&Event::decode(message).unwrap());
+    }
+    let (id, reply) = Reply::decode(message).unwrap();
+    let ok = match reply {
+        Reply::Error { code, message } => {
+            return json!({"id": id, "error": {"code": code.as_str(), "message": message}});
+        }
+        Reply::Done => json!({}),
+        Reply::Sessions(sessions) => json!({ "sessions": sessions }),
+        Reply::Receipt(receipt) => {
+            let mut ok = json!({
+                "matched": receipt.matched, "queued": receipt.queued, "replaced": receipt.replaced,
+                "dropped": receipt.dropped, "expired": receipt.expired, "offline": receipt.offline,
+            });
+            if let Some(written) = receipt.written {
+                (ok["written"], ok["closed"]) = (written.into(), receipt.closed.into());
+            }
+            ok
+        }
+        Reply::Session(info) => json!({
+            "session": info.id.to_string(), "app": &*info.app, "user": info.user.as_deref(),
+            "groups": info.groups.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+            "tags": info.tags.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+            "remote": info.remote.to_string(), "since_unix_ms": info.since_unix_ms,
+            "queued_messages": info.queued_messages, "queued_bytes": info.queued_bytes,
+            "bytes_in": info.bytes_in, "bytes_out": info.bytes_out, "round_trip_us": info.round_trip_us,
+        }),
+    };
+    json!({"id": id, "ok": ok})
+}
+
+fn event(event: &Event<'_>) -> Value {
+    match event {
+        Event::Open { session, user, app, remote, tags } => json!({
+            "event": "open", "session": session.to_string(), "user": user, "app": app,
+            "remote": remote.to_string(), "tags": tags.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        }),
+        Event::Message { session, user, payload: Payload::Text(text) } => {
+            json!({"event": "message", "session": session.to_string(), "user": user, "text": text})
+        }
+        Event::Message { session, user, payload: Payload::Binary(bytes) } => {
+            let data = STANDARD.encode(bytes);
+            json!({"event": "message", "session": session.to_string(), "user": user, "data": data})
+        }
+        Event::Close { session, user, code, reason } => {
+            let session = session.to_string();
+            json!({"event": "close", "session": session, "user": user, "code": code, "reason": reason})
+        }
+    }
+}
+
+fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
+    let text = |field: &str| command[field].as_str();
+    let needed = |field: &str| text(field).unwrap();
+    let session = || id(&command["session"]);
+    let who = || match text("user") {
+        Some(user) => Who::User(user),
+        None => Who::Session(session()),
+    };
+    match needed("op") {
+        "push" => Command::Push(push(command, data)),
+        "join" => Command::Join { who: who(), group: needed("group") },
+        "leave" => Command::Leave { who: who(), group: needed("group") },
+        "destroy" => Command::Destroy { group: needed("group") },
+        "move" => Command::Move { from: needed("group"), to: needed("to") },
+        "kick" => {
+            let code = command["code"].as_u64().map(|code| code.try_into().unwrap());
+            Command::Kick { who: who(), code, reason: text("reason").unwrap_or_default() }
+        }
+        "bind" => Command::Bind { session: session(), user: text("user") },
+        "tag" => Command::Tag { session: session(), tag: needed("tag") },
+        "untag" => Command::Untag { session: session(), tag: needed("tag") },
+        "session" => Command::Session { session: session() },
+        "listen" => {
+            let events = command["events"].as_array().unwrap();
+            let has = |event: &str| events.iter().any(|one| one == event);
+            let (open, message, close) = (has("open"), has("message"), has("close"));
+            Command::Listen { open, message, close, share: text("share") }
+        }
+        op => panic!("no op {op}"),
+    }
+}
+
+fn push<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Push<'a> {
+    let mut selectors = Vec::new();
+    for (kind, value) in command["to"].as_object().unwrap() {
+        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        selectors.extend(values.iter().map(|value| match (kind.as_str(), value.as_str()) {
+            ("session", _) => Selector::Session(id(value)),
+            ("user", Some(name)) => Selector::User(name),
+            ("group", Some(name)) => Selector::Group(name),
+            ("tag", Some(name)) => Selector::Tag(name),
+            _ => Selector::All,
+        }));
+    }
+    let payload = match data {
+        Some(bytes) => Payload::Binary(bytes),
+        None => Payload::Text(command["text"].as_str().unwrap()),
+    };
+    Push {
+        ttl_ms: command["ttl_ms"].as_u64().map(|ttl_ms| ttl_ms.try_into().unwrap()),
+        key: command["key"].as_str(),
+        class: match command["class"].as_str() {
+            Some("urgent") => Class::Urgent,
+            Some("droppable") => Class::Droppable,
+            _ => Class::Normal,
+        },
+        except: command["except"].is_string().then(|| id(&command["except"])),
+        receipt: match command["receipt"].as_str() {
+            Some("none") => ReceiptMode::None,
+            Some("written") => ReceiptMode::Written,
+            _ => ReceiptMode::Queued,
+        },
+        ..Push::new(selectors.into_iter().collect(), payload)
+    }
+}
+
+fn id(value: &Value) -> SessionId {
+    value.as_str().unwrap().parse().unwrap()
+}
