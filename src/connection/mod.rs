@@ -8,7 +8,7 @@ mod terms;
 pub use lane::Lane;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::model as outbox_model;
-pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements};
+pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements, Tick};
 pub use terms::{Inbound, InboundLimits, MAX_HELD, Terms};
 
 use crate::gateway::{Backend, Head, Link};
