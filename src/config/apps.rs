@@ -1,11 +1,12 @@
-//! `[apps.NAME]`: a tenant's secrets, origins and quotas.
+//! `[apps.NAME]`: a tenant's secrets, origins and quotas, and how its pushes are delivered.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{OriginPattern, Secret};
+use super::{OriginPattern, Secret, Slow};
 
 /// `[apps.NAME]`: a tenant with its own users, groups and tags, and its own keys.
 ///
@@ -32,6 +33,12 @@ pub struct AppConfig {
     pub max_sessions: usize,
     /// Sessions of one user.
     pub per_user: PerUser,
+    /// What becomes of messages and of the session when an outbox is full.
+    pub slow: Slow,
+    /// Milliseconds between the ticks at which its pushes are written; 0 is at once.
+    pub tick_ms: u64,
+    /// The same for pushes to the groups whose names begin so; the longest beginning counts.
+    pub group_tick_ms: BTreeMap<String, u64>,
 }
 
 /// `per_user` of an app: how many sessions one of its users may have.

@@ -156,6 +156,15 @@ pub enum ConfigError {
         /// What is wrong with it.
         error: InvalidName,
     },
+    /// The beginning of groups' names in `group_tick_ms` that no group's name can have.
+    BadGroupName {
+        /// The app.
+        app: String,
+        /// As configured.
+        name: String,
+        /// What is wrong with it.
+        error: InvalidName,
+    },
     /// More apps than there are ids for.
     TooManyApps,
 }
@@ -249,6 +258,9 @@ impl fmt::Display for ConfigError {
                  own"
             ),
             Self::BadAppName { name, error } => write!(f, "\"{name}\" cannot name an app: {error}"),
+            Self::BadGroupName { app, name, error } => {
+                write!(f, "\"{name}\" in apps.{app}.group_tick_ms begins no group's name: {error}")
+            }
             Self::TooManyApps => write!(f, "there are more than {} apps: remove some", u16::MAX),
         }
     }
@@ -259,7 +271,7 @@ impl std::error::Error for ConfigError {
         match self {
             Self::Read { error, .. } | Self::KeyFile { error, .. } => Some(error),
             Self::InFile { error, .. } => Some(error),
-            Self::BadAppName { error, .. } => Some(error),
+            Self::BadAppName { error, .. } | Self::BadGroupName { error, .. } => Some(error),
             _ => None,
         }
     }

@@ -143,7 +143,10 @@ impl KnownKeys {
                 });
             };
             // A table where a value belongs, or the other way round, is found when the types are read.
-            if let (DeValue::Table(inner), Value::Object(_)) = (value.get_ref(), child) {
+            // One that is empty by default holds names of the operator's own.
+            if let (DeValue::Table(inner), Value::Object(known)) = (value.get_ref(), child)
+                && !known.is_empty()
+            {
                 self.check_table(text, inner, &format!("{key}."), child)?;
             }
         }

@@ -63,6 +63,8 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// Messages that wait for one session's socket. Default: 1,024.
     pub outbox_messages: usize,
+    /// Memory of all outboxes together, in bytes; 0 is no bound. Default: 1 GiB.
+    pub outboxes_bytes: usize,
     /// Bytes that wait for one link's socket. Default: 16 MiB.
     pub link_outbox_bytes: usize,
     /// Messages that wait for one link's socket. Default: 65,536.
@@ -126,6 +128,7 @@ impl Default for Limits {
             tags_per_session: 64,
             outbox_bytes: MIB,
             outbox_messages: 1_024,
+            outboxes_bytes: 1024 * MIB,
             link_outbox_bytes: 16 * MIB,
             link_outbox_messages: 65_536,
             mailbox_messages: 4_096,

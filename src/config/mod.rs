@@ -11,6 +11,7 @@ mod network;
 mod origin;
 mod rates;
 mod secret;
+mod slow;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use network::{InvalidNetwork, Network};
 pub use origin::{InvalidOrigin, OriginPattern};
 pub use rates::{BeyondRate, Rate, Rates};
 pub use secret::Secret;
+pub use slow::{Slow, SlowPolicy};
 
 /// The app that is always there.
 pub const DEFAULT_APP: &str = "default";

@@ -321,3 +321,34 @@ fn a_key_file_is_read_beside_the_configuration() {
     assert!(Config::load(Path::new("/")).is_err());
     fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn apps_say_how_they_are_delivered() {
+    let text = "[apps.chess]\nslow = { normal = 'drop-oldest', urgent = 'drop-newest' }\ntick_ms = 100\n\
+                group_tick_ms = { 'match/' = 50, 'größer' = 0 }";
+    let config = Config::from_toml(text).unwrap();
+    config.validate().unwrap();
+    let chess = &config.apps["chess"];
+    assert_eq!((chess.slow.normal, chess.slow.urgent), (SlowPolicy::DropOldest, SlowPolicy::DropNewest));
+    assert_eq!(chess.slow.droppable, SlowPolicy::DropOldest);
+    assert_eq!((chess.tick_ms, chess.group_tick_ms["match/"]), (100, 50));
+    let table = [
+        ("[apps.chess]\nslow = { normal = 'drop' }", r#"bad value for "apps.chess.slow.normal" (line 2): "#),
+        ("[apps.chess]\nslow = { norml = 'close' }", r#"unknown key "apps.chess.slow.norml" (line 2): "#),
+        ("[apps.chess]\ntick_ms = 10_001", "apps.chess.tick_ms = 10001 is out of range: choose 0 to 10000"),
+        (
+            "[apps.chess]\ngroup_tick_ms = { 'a/' = 20_000 }",
+            r#"apps.chess.group_tick_ms."a/" = 20000 is out of range: choose 0 to 10000"#,
+        ),
+        (
+            "[apps.chess]\ngroup_tick_ms = { '' = 20 }",
+            r#""" in apps.chess.group_tick_ms begins no group's name: "#,
+        ),
+        ("[limits]\noutboxes_bytes = 1_000", "limits.outboxes_bytes = 1000 is too small: "),
+    ];
+    for (text, message) in table {
+        let said = refusal(text);
+        assert!(said.starts_with(message), "{said}");
+    }
+    Config::from_toml("[limits]\noutboxes_bytes = 0").unwrap().validate().unwrap();
+}

@@ -25,6 +25,9 @@ impl Config {
     /// The shortest secret of an app: as long as the hash that is made with it (RFC 7518 §3.2).
     pub const MIN_SECRET_BYTES: usize = 32;
 
+    /// The longest time between two ticks, in milliseconds.
+    pub const MAX_TICK_MS: u64 = 10_000;
+
     /// The most reactors: a set of them is a bit set of this width.
     pub const MAX_REACTORS: usize = 128;
 
@@ -87,7 +90,7 @@ impl Config {
         ]
     }
 
-    fn relations(&self) -> [Relation; 9] {
+    fn relations(&self) -> [Relation; 10] {
         let limits = &self.limits;
         let push = ("limits.max_push_bytes", limits.max_push_bytes as u64);
         let message = ("limits.max_message_bytes", limits.max_message_bytes as u64);
@@ -120,6 +123,13 @@ impl Config {
                 push.1 + Limits::FRAME_HEADER_BYTES as u64,
                 push,
                 "the largest push must fit with its frame header",
+            ),
+            fits(
+                "limits.outboxes_bytes",
+                if limits.outboxes_bytes == 0 { usize::MAX } else { limits.outboxes_bytes },
+                limits.outbox_bytes as u64,
+                ("limits.outbox_bytes", 0),
+                "one session may fill its outbox (0 is no bound)",
             ),
             fits("limits.mailbox_bytes", limits.mailbox_bytes, push.1, push, "the largest push must fit"),
             fits("limits.overflow_bytes", limits.overflow_bytes, push.1, push, "the largest push must fit"),
@@ -165,6 +175,7 @@ impl Config {
             Name::check(name)
                 .map_err(|error| ConfigError::BadAppName { name: name.escape_debug().to_string(), error })?;
             check_quotas(name, app)?;
+            check_ticks(name, app)?;
             check_secrets(name, app)?;
         }
         self.check_secrets_differ()?;
@@ -220,7 +231,7 @@ impl Config {
 }
 
 impl Limits {
-    fn ranges(&self) -> [(&'static str, usize, u64, u64); 31] {
+    fn ranges(&self) -> [(&'static str, usize, u64, u64); 32] {
         let connections = (Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
         let headers = HeadLimits::HEADERS_CEILING as u64;
         [
@@ -244,6 +255,7 @@ impl Limits {
             ("limits.tags_per_session", self.tags_per_session, 0, COUNT),
             ("limits.outbox_bytes", self.outbox_bytes, 1, 4 * GIB),
             ("limits.outbox_messages", self.outbox_messages, 1, COUNT),
+            ("limits.outboxes_bytes", self.outboxes_bytes, 0, 16 * 1024 * GIB),
             ("limits.link_outbox_bytes", self.link_outbox_bytes, 1, 16 * GIB),
             ("limits.link_outbox_messages", self.link_outbox_messages, 1, COUNT),
             ("limits.mailbox_messages", self.mailbox_messages, 1, COUNT),
@@ -282,6 +294,24 @@ fn check_quotas(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
         if value > max {
             return Err(ConfigError::OutOfRange { key: format!("apps.{name}.{key}"), value, min: 0, max });
         }
+    }
+    Ok(())
+}
+
+fn check_ticks(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
+    let ticks = app.group_tick_ms.iter().map(|(group, ms)| (format!("group_tick_ms.{group:?}"), *ms));
+    for (key, value) in ticks.chain([("tick_ms".to_owned(), app.tick_ms)]) {
+        let max = Config::MAX_TICK_MS;
+        if value > max {
+            return Err(ConfigError::OutOfRange { key: format!("apps.{name}.{key}"), value, min: 0, max });
+        }
+    }
+    for group in app.group_tick_ms.keys() {
+        Name::check(group).map_err(|error| ConfigError::BadGroupName {
+            app: name.to_owned(),
+            name: group.escape_debug().to_string(),
+            error,
+        })?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ pub use flags::{Flag, Flags};
 pub use lane::Lane;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::model as outbox_model;
-pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements};
+pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements, Tick};
 pub use stamp::Stamp;
 pub use terms::{Inbound, InboundLimits, MAX_HELD, Terms};
 

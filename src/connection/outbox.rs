@@ -1,12 +1,17 @@
 //! What waits for one socket: the frame on the wire, then the urgent ones, then the rest, bounded in messages and bytes.
 //! Writes as much as the socket takes in one vectored write. Knows nothing of sessions and other sockets.
 
-use crate::dispatch::{Class, EncodedFrame, Fate, Push, ReceiptMode};
-use std::cell::Cell;
+mod item;
+mod pressure;
+mod settlements;
+
+pub use item::{Item, LocalPush};
+pub use pressure::Offered;
+pub use settlements::Settlements;
+
+use crate::dispatch::{Class, Fate};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
-use std::rc::Rc;
-use std::sync::Arc;
 
 /// Slices handed to one `writev`: past this the copying of the vector itself costs more than another call.
 const MAX_SLICES: usize = 64;
@@ -20,146 +25,15 @@ pub struct OutboxLimits {
     pub messages: usize,
 }
 
-/// A push inside one reactor: one shared reference taken from the other cores, and local ones from there on.
-#[derive(Debug)]
-pub struct LocalPush {
-    push: Arc<Push>,
-    /// Holders here, counted only where the receipt waits for the socket.
-    unsettled: Cell<u32>,
-}
-
-impl LocalPush {
-    /// Takes the reactor's one reference.
-    pub fn new(push: Arc<Push>) -> Self {
-        Self { push, unsettled: Cell::new(0) }
-    }
-
-    /// One more holder; the part of this reactor is not done before it lets go.
-    pub fn hold(&self) {
-        self.unsettled.set(self.unsettled.get() + 1);
-    }
-
-    /// A holder lets go; `true` for the last.
-    pub fn release(&self) -> bool {
-        self.unsettled.set(self.unsettled.get() - 1);
-        self.unsettled.get() == 0
-    }
-
-    fn waits_for_the_socket(&self) -> bool {
-        self.push.options.receipt == ReceiptMode::Written
-    }
-}
-
-/// One thing to write.
-#[derive(Debug)]
-pub enum Item {
-    /// Bytes of this connection's own: an answer, a pong, a Close frame.
-    Owned(Box<[u8]>),
-    /// A frame shared with other connections that is not a push: an event for several links.
-    Frame(EncodedFrame),
-    /// A pushed message, shared with other connections.
-    Shared(Rc<LocalPush>),
-    /// The same, compressed.
-    Deflated(Rc<LocalPush>),
-}
-
-impl Item {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Owned(bytes) => bytes,
-            Self::Frame(frame) => frame.as_bytes(),
-            Self::Shared(local) => local.push.wire_bytes(false),
-            Self::Deflated(local) => local.push.wire_bytes(true),
-        }
-    }
-
-    fn deadline_ms(&self) -> u64 {
-        match self {
-            Self::Owned(_) | Self::Frame(_) => u64::MAX,
-            Self::Shared(local) | Self::Deflated(local) => local.push.deadline_ms,
-        }
-    }
-
-    fn class(&self) -> Class {
-        match self {
-            Self::Owned(_) | Self::Frame(_) => Class::Normal,
-            Self::Shared(local) | Self::Deflated(local) => local.push.options.class,
-        }
-    }
-
-    fn key(&self) -> Option<&str> {
-        match self {
-            Self::Owned(_) | Self::Frame(_) => None,
-            Self::Shared(local) | Self::Deflated(local) => local.push.options.key.as_deref(),
-        }
-    }
-}
-
-/// What became of pushed messages, gathered over many outboxes in a turn.
-#[derive(Debug, Default)]
-pub struct Settlements {
-    /// Messages that sockets took.
-    pub written: u64,
-    /// Messages that a newer one with the same key replaced.
-    pub replaced: u64,
-    /// Messages that gave way when a queue was full.
-    pub dropped: u64,
-    /// Messages whose time to live ran out.
-    pub expired: u64,
-    /// Messages whose connection closed first.
-    pub closed: u64,
-    /// Nanoseconds from the acceptance of a push to its write, one for each message written since the last look.
-    pub latencies_ns: Vec<u64>,
-    /// Items that wait, in all outboxes of the reactor.
-    pub waiting_messages: u64,
-    /// Their bytes, those that are partly on the wire counted whole.
-    pub waiting_bytes: u64,
-    /// Pushes whose receipt waits for the socket, and of which no outbox here holds any more.
-    pub finished: Vec<Arc<Push>>,
-}
-
-impl Settlements {
-    fn settle(&mut self, item: Item, fate: Fate, now_ns: u64) {
-        self.waiting_messages -= 1;
-        self.waiting_bytes -= item.bytes().len() as u64;
-        let (Item::Shared(local) | Item::Deflated(local)) = item else { return };
-        match fate {
-            Fate::Written => {
-                self.written += 1;
-                self.latencies_ns.push(now_ns.saturating_sub(local.push.accepted_ns));
-            }
-            Fate::Replaced => self.replaced += 1,
-            Fate::Dropped => self.dropped += 1,
-            Fate::Expired => self.expired += 1,
-            Fate::Closed => self.closed += 1,
-        }
-        if local.waits_for_the_socket() {
-            local.push.count_fate(fate, 1);
-            if local.release() {
-                self.finished.push(Arc::clone(&local.push));
-            }
-        }
-    }
-}
-
 /// How far a write came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes that the socket took.
     pub written: usize,
-    /// Whether nothing is left; if not, the socket takes no more for now.
-    pub drained: bool,
-}
-
-/// What [`Outbox::offer`] did with an item.
-#[derive(Debug)]
-pub enum Offered {
-    /// It waits.
-    Queued,
-    /// It is droppable, and there was no room: it is gone, and the caller counts it.
-    Dropped,
-    /// There is no room. The item comes back, uncounted.
-    Full(Item),
+    /// Calls that it took.
+    pub writes: u32,
+    /// The socket takes no more for now; if not, nothing is left that is due.
+    pub blocked: bool,
 }
 
 /// The queue before one socket. Empty ones are freed or pooled: an idle session owns none.
@@ -173,7 +47,17 @@ pub struct Outbox {
     bytes: usize,
     /// No item's time to live ends before this.
     earliest_deadline_ms: u64,
+    /// Droppable messages that wait.
+    droppable: u32,
+    /// The place among the outboxes of the reactor whose sockets are behind, for whoever keeps their list.
+    pub behind: Option<u32>,
+    /// The tick that the normal lane waits for; the urgent one never does.
+    tick: Option<Tick>,
 }
+
+/// One of the ticks of a server, by its place among them: the shorter before the longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tick(pub u16);
 
 impl Default for Outbox {
     fn default() -> Self {
@@ -183,6 +67,9 @@ impl Default for Outbox {
             normal: VecDeque::new(),
             bytes: 0,
             earliest_deadline_ms: u64::MAX,
+            droppable: 0,
+            behind: None,
+            tick: None,
         }
     }
 }
@@ -220,24 +107,38 @@ impl Outbox {
         self.earliest_deadline_ms.checked_add(1)
     }
 
+    /// Whether nothing waits that came by the order of arrival: neither a message that is not urgent nor an answer.
+    pub fn is_normal_empty(&self) -> bool {
+        self.normal.is_empty()
+    }
+
+    /// The tick that what is not urgent waits for.
+    pub fn tick(&self) -> Option<Tick> {
+        self.tick
+    }
+
+    /// What is not urgent waits for `tick` from now on; with `None`, for nothing but the socket.
+    pub fn wait_for(&mut self, tick: Option<Tick>) {
+        self.tick = tick;
+    }
+
     /// Queues `item` by its class and key.
-    pub fn offer(&mut self, item: Item, limits: OutboxLimits, settlements: &mut Settlements) -> Offered {
-        let item = match self.replace_older(item, limits, settlements) {
-            Some(item) => item,
-            None => return Offered::Queued,
-        };
-        while !self.has_room_for(&item, limits) {
-            if self.evict_droppable(settlements) {
-                continue;
+    ///
+    /// # Errors
+    /// The item, where there is no room for it: see [`Outbox::offer_at_bound`].
+    pub fn offer(
+        &mut self,
+        item: Item,
+        limits: OutboxLimits,
+        settlements: &mut Settlements,
+    ) -> Result<(), Item> {
+        if let Some(item) = self.replace_older(item, limits, settlements) {
+            if !self.has_room_for(&item, limits) {
+                return Err(item);
             }
-            if item.class() != Class::Droppable {
-                return Offered::Full(item);
-            }
-            return Offered::Dropped;
+            self.push_back(item, settlements);
         }
-        self.admit(&item, settlements);
-        self.lane(item.class()).push_back(item);
-        Offered::Queued
+        Ok(())
     }
 
     /// Queues a control frame before every message that is not on the wire (RFC 6455 §5.5 lets it).
@@ -258,9 +159,7 @@ impl Outbox {
 
     /// Queues bytes of the connection's own behind everything, whatever the bounds: for the last frame or answer.
     pub fn append(&mut self, bytes: Box<[u8]>, settlements: &mut Settlements) {
-        let item = Item::Owned(bytes);
-        self.admit(&item, settlements);
-        self.normal.push_back(item);
+        self.push_back(Item::Owned(bytes), settlements);
     }
 
     /// Queues, in an empty outbox, the rest of bytes of which the socket has taken the beginning: nothing overtakes it.
@@ -282,6 +181,7 @@ impl Outbox {
                 let Some(item) = lane.pop_front() else { break };
                 if item.deadline_ms() < now_ms {
                     self.bytes -= item.bytes().len();
+                    self.droppable -= u32::from(item.is_push_of(Class::Droppable));
                     settlements.settle(item, Fate::Expired, 0);
                 } else {
                     self.earliest_deadline_ms = self.earliest_deadline_ms.min(item.deadline_ms());
@@ -291,7 +191,7 @@ impl Outbox {
         }
     }
 
-    /// Writes what the socket takes, one vectored write for each [`MAX_SLICES`] items.
+    /// Writes what is due and the socket takes, one vectored write for each [`MAX_SLICES`] items.
     ///
     /// # Errors
     /// What the socket says, other than `WouldBlock` (then something is left) and `Interrupted` (tried again).
@@ -302,27 +202,31 @@ impl Outbox {
         settlements: &mut Settlements,
     ) -> io::Result<Progress> {
         self.expire(now.ms, settlements);
-        let mut total = 0;
-        while !self.is_empty() {
-            let (offered, result) = self.write_some(socket);
+        let mut progress = Progress { written: 0, writes: 0, blocked: false };
+        loop {
+            let due = self.due();
+            if due == 0 {
+                return Ok(progress);
+            }
+            progress.writes += 1;
+            let (offered, result) = self.write_some(due, socket);
             match result {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
-                    total += written;
+                    progress.written += written;
                     self.advance(written, now.ns, settlements);
                     if written < offered {
                         // The kernel has noted that we want more room: the next edge comes without another call.
-                        return Ok(Progress { written: total, drained: false });
+                        return Ok(Progress { blocked: true, ..progress });
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Progress { written: total, drained: false });
+                    return Ok(Progress { blocked: true, ..progress });
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Progress { written: total, drained: true })
     }
 
     /// Gives up what waits, except a frame that is partly on the wire: the peer can read nothing after half a frame.
@@ -331,6 +235,7 @@ impl Outbox {
             self.bytes -= item.bytes().len();
             settlements.settle(item, fate, 0);
         }
+        self.droppable = 0;
         self.earliest_deadline_ms = u64::MAX;
     }
 
@@ -348,16 +253,22 @@ impl Outbox {
             || (self.messages() < limits.messages && self.bytes + item.bytes().len() <= limits.bytes)
     }
 
+    fn push_back(&mut self, item: Item, settlements: &mut Settlements) {
+        self.admit(&item, settlements);
+        self.lane_mut(item.class()).push_back(item);
+    }
+
     fn admit(&mut self, item: &Item, settlements: &mut Settlements) {
-        settlements.waiting_messages += 1;
-        settlements.waiting_bytes += item.bytes().len() as u64;
-        if let Item::Shared(local) | Item::Deflated(local) = item
-            && local.waits_for_the_socket()
-        {
-            local.hold();
-        }
+        settlements.admit(item);
         self.bytes += item.bytes().len();
+        self.droppable += u32::from(item.is_push_of(Class::Droppable));
         self.earliest_deadline_ms = self.earliest_deadline_ms.min(item.deadline_ms());
+    }
+
+    /// `item` has left its lane, and not for the wire.
+    fn took_out(&mut self, item: &Item) {
+        self.bytes -= item.bytes().len();
+        self.droppable -= u32::from(item.is_push_of(Class::Droppable));
     }
 
     /// Conflation: `item` takes the place of an unsent older message with its key. Gives `item` back where there is none,
@@ -379,45 +290,52 @@ impl Outbox {
         let older_len = self.lane(class)[index].bytes().len();
         let (older, homeless) = if same_lane && self.bytes - older_len + item.bytes().len() <= limits.bytes {
             self.admit(&item, settlements);
-            (Some(std::mem::replace(&mut self.lane(class)[index], item)), None)
+            (Some(std::mem::replace(&mut self.lane_mut(class)[index], item)), None)
         } else {
-            (self.lane(class).remove(index), Some(item))
+            (self.lane_mut(class).remove(index), Some(item))
         };
         if let Some(older) = older {
-            self.bytes -= older_len;
+            self.took_out(&older);
             settlements.settle(older, Fate::Replaced, 0);
         }
         homeless
     }
 
-    fn lane(&mut self, class: Class) -> &mut VecDeque<Item> {
+    fn lane(&self, class: Class) -> &VecDeque<Item> {
+        match class {
+            Class::Urgent => &self.urgent,
+            Class::Normal | Class::Droppable => &self.normal,
+        }
+    }
+
+    fn lane_mut(&mut self, class: Class) -> &mut VecDeque<Item> {
         match class {
             Class::Urgent => &mut self.urgent,
             Class::Normal | Class::Droppable => &mut self.normal,
         }
     }
 
-    fn evict_droppable(&mut self, settlements: &mut Settlements) -> bool {
-        let index = self.normal.iter().position(|item| item.class() == Class::Droppable);
-        let Some(item) = index.and_then(|index| self.normal.remove(index)) else { return false };
-        self.bytes -= item.bytes().len();
-        settlements.settle(item, Fate::Dropped, 0);
-        true
+    /// How many of the first items may be written: all, unless the normal lane waits for its tick.
+    fn due(&self) -> usize {
+        match self.tick {
+            None => self.messages(),
+            Some(_) => self.messages() - self.normal.len(),
+        }
     }
 
-    /// One write of the first items: how many bytes were offered to the socket, and what it said.
-    fn write_some(&self, socket: &mut impl Write) -> (usize, io::Result<usize>) {
+    /// One write of the first `due` items: how many bytes were offered to the socket, and what it said.
+    fn write_some(&self, due: usize, socket: &mut impl Write) -> (usize, io::Result<usize>) {
         let on_wire = self.wire.iter().map(|(item, written)| &item.bytes()[*written..]);
         let waiting = self.urgent.iter().chain(&self.normal).map(Item::bytes);
         let mut buffers = on_wire.chain(waiting);
-        if self.messages() == 1 {
+        if due == 1 {
             let only = buffers.next().unwrap_or_default();
             return (only.len(), socket.write(only));
         }
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut count = 0;
         let mut offered = 0;
-        for (slice, buffer) in slices.iter_mut().zip(buffers) {
+        for (slice, buffer) in slices.iter_mut().take(due).zip(buffers) {
             *slice = IoSlice::new(buffer);
             offered += buffer.len();
             count += 1;
@@ -430,7 +348,10 @@ impl Outbox {
         while written > 0 {
             let next = self.wire.take().or_else(|| {
                 let item = self.urgent.pop_front().or_else(|| self.normal.pop_front());
-                item.map(|item| (item, 0))
+                item.map(|item| {
+                    self.droppable -= u32::from(self.droppable > 0 && item.is_push_of(Class::Droppable));
+                    (item, 0)
+                })
             });
             let Some((item, before)) = next else { return };
             let left = item.bytes().len() - before;

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::histogram::Histogram;
 use super::labels::{
-    AuthFailure, CloseClass, DeliveryOutcome, ProtocolErrorKind, RefusalReason, StatusClass, Throttled,
+    AuthFailure, CloseClass, DeliveryOutcome, DropReason, ProtocolErrorKind, RefusalReason, StatusClass,
+    Throttled,
 };
 use super::render::Text;
 use super::value::{Counter, CounterBy, Gauge, Metric};
@@ -79,6 +80,8 @@ families! {
     pushes: Counter => "gannet_pushes_total",
     /// Deliveries of a push to a session, by outcome.
     deliveries: CounterBy<DeliveryOutcome, { DeliveryOutcome::COUNT }> => "gannet_deliveries_total",
+    /// Messages for which there was no room, by reason; in sum the deliveries with the outcome `dropped`.
+    dropped: CounterBy<DropReason, { DropReason::COUNT }> => "gannet_dropped_total",
     /// Items in the reactor's mailbox.
     mailbox_messages: Gauge => "gannet_mailbox_messages",
     /// Bytes that the items in the reactor's mailbox keep alive.
@@ -89,6 +92,18 @@ families! {
     outbox_messages: Gauge => "gannet_outbox_messages",
     /// Bytes in the outboxes of sessions.
     outbox_bytes: Gauge => "gannet_outbox_bytes",
+    /// Memory that the outboxes keep alive; a push that waits in many counts once on each reactor.
+    outbox_memory: Gauge => "gannet_outbox_memory_bytes",
+    /// Sockets that took less than waits for them.
+    behind: Gauge => "gannet_outboxes_behind",
+    /// Connections closed with 4003 because all outboxes together were beyond their bound.
+    relieved: Counter => "gannet_relieved_total",
+    /// Writes to sockets: system calls.
+    socket_writes: Counter => "gannet_socket_writes_total",
+    /// Ticks at which the reactor had something to write.
+    ticks: Counter => "gannet_ticks_total",
+    /// Those of the writes to sockets that were made at ticks.
+    tick_writes: Counter => "gannet_tick_writes_total",
     /// Wakes written for other reactors.
     wakes: Counter => "gannet_wakes_total",
     /// Turns.

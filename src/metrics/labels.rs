@@ -139,6 +139,20 @@ label! {
 }
 
 label! {
+    /// Why there was no room for a message.
+    DropReason, "reason" {
+        /// The session's outbox was full, and it gave way to a newer one or to one of a higher class.
+        Oldest => "oldest",
+        /// The session's outbox was full, and it was the newest.
+        Newest => "newest",
+        /// The session's outbox was full, and the session was closed for it with 4003; or it was closing already.
+        TooSlow => "too_slow",
+        /// The mailbox of the session's reactor was full, and what is kept back for it too.
+        Mailbox => "mailbox",
+    }
+}
+
+label! {
     /// The close codes that sessions end with (RFC 6455 §7.4, and gannet's own), the rare ones together.
     CloseClass, "code" {
         /// Normal closure.

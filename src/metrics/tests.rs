@@ -152,6 +152,7 @@ fn labels_have_an_index_and_a_text_of_their_own() {
     }
     check::<RefusalReason>();
     check::<DeliveryOutcome>();
+    check::<DropReason>();
     check::<CloseClass>();
     check::<ProtocolErrorKind>();
     check::<StatusClass>();

@@ -55,6 +55,9 @@ impl Core {
             return;
         }
         connection.end(Phase::Finishing, self.now);
+        if let Some(outbox) = &mut connection.outbox {
+            outbox.wait_for(None);
+        }
         self.mark_dirty(slot);
     }
 
@@ -89,9 +92,12 @@ impl Core {
     /// Frees what the turn doomed. Returns the connections for the last look at their stage.
     pub fn reap(&mut self) -> Vec<(SessionId, Connection)> {
         let mut reaped = Vec::with_capacity(self.doomed.len());
-        for id in self.doomed.drain(..) {
+        for id in std::mem::take(&mut self.doomed) {
             if let Some(mut connection) = self.connections.remove(id) {
                 if let Some(outbox) = &mut connection.outbox {
+                    if let Some(place) = outbox.behind.take() {
+                        self.strike_behind(place);
+                    }
                     if let Stage::Link(_) = connection.stage {
                         let metrics = self.shared.metrics.reactor(self.index);
                         metrics.link_events_lost.add(outbox.frames() as u64);

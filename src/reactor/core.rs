@@ -2,7 +2,9 @@
 //! asks it to send, close, push; it answers with plain values and calls nobody back. Knows nothing of HTTP and JSON.
 
 use super::envelope::Envelope;
+use super::relief::Relief;
 use super::shared::Shared;
+use super::ticks::Ticks;
 use super::wheel::Wheel;
 use crate::connection::{Connection, Due, Flag, Moment, Outbox, Settlements, Stamp};
 use crate::hub::Hub;
@@ -66,6 +68,10 @@ pub struct Core {
     #[expect(clippy::vec_box, reason = "a box goes from here to a connection and back")]
     pub(super) pool: Vec<Box<Outbox>>,
     pub(super) selected: Vec<u32>,
+    pub(super) ticks: Ticks,
+    pub(super) relief: Relief,
+    /// Slots whose sockets are blocked with something left in the outbox; each outbox knows its place here.
+    pub(super) behind: Vec<u32>,
 }
 
 impl Core {
@@ -92,6 +98,9 @@ impl Core {
             settlements: Settlements::default(),
             pool: Vec::new(),
             selected: Vec::new(),
+            ticks: Ticks::new(shared.deliveries.ticks_ms()),
+            relief: Relief::new(shared.settings.config.limits.outboxes_bytes, shared.reactors()),
+            behind: Vec::new(),
             shared,
         }
     }
@@ -104,7 +113,7 @@ impl Core {
     /// Whether the turn left something that nothing outside will remind it of.
     pub fn has_work(&self) -> bool {
         let settled = self.settlements.finished.is_empty();
-        let flushed = self.dirty.is_empty() && self.doomed.is_empty();
+        let flushed = self.dirty.is_empty() && self.doomed.is_empty() && !self.relief.is_pending();
         !(self.unread.is_empty() && self.ended.is_empty() && settled && flushed)
     }
 
@@ -155,7 +164,7 @@ impl Core {
 
     /// When time next brings something, in milliseconds of the server's clock.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.wheel.next_deadline()
+        self.wheel.next_deadline().into_iter().chain(self.ticks.next_ms()).min()
     }
 
     /// Takes out of the outbox what has expired.

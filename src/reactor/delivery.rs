@@ -5,7 +5,7 @@ use super::core::Core;
 use super::envelope::Envelope;
 use crate::connection::{Item, LocalPush, Stage};
 use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode};
-use crate::metrics::DeliveryOutcome;
+use crate::metrics::{DeliveryOutcome, DropReason, Label};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ impl Core {
             if self.peers.post(reactor, Envelope::Push(Arc::clone(push))).is_err() {
                 push.count_fate(Fate::Dropped, 1);
                 push.finish_part();
-                self.settlements.dropped += 1;
+                self.settlements.drop_for(DropReason::Mailbox);
             }
         }
         if reactors.contains(self.index) {
@@ -54,21 +54,23 @@ impl Core {
         let mut queued = 0;
         if matched > 0 {
             let waits = push.options.receipt == ReceiptMode::Written;
+            let tick = self.shared.deliveries.tick(push);
             let local = Rc::new(LocalPush::new(Arc::clone(push)));
-            if waits {
-                // Keeps the part open while sockets are written before the last outbox has been offered it.
-                local.hold();
-            }
+            // Keeps the part open while sockets are written before the last outbox has been offered it.
+            local.hold();
             for slot in slots.drain(..) {
                 let local = Rc::clone(&local);
                 let item =
                     if self.deflates(slot, push) { Item::Deflated(local) } else { Item::Shared(local) };
-                queued += u32::from(self.offer(slot, item));
+                queued += u32::from(match tick {
+                    None => self.offer(slot, item),
+                    Some(tick) => self.offer_for_tick(slot, item, tick),
+                });
             }
             push.count_delivery(matched, queued);
             push.count_fate(Fate::Dropped, matched - queued);
             self.metrics().deliveries.of(DeliveryOutcome::Queued).add(u64::from(queued));
-            if waits && !local.release() {
+            if !self.settlements.let_go(&local) && waits {
                 self.selected = slots;
                 return;
             }
@@ -129,16 +131,19 @@ impl Core {
         for (outcome, count) in [
             (DeliveryOutcome::Written, &mut settlements.written),
             (DeliveryOutcome::Replaced, &mut settlements.replaced),
-            (DeliveryOutcome::Dropped, &mut settlements.dropped),
             (DeliveryOutcome::Expired, &mut settlements.expired),
             (DeliveryOutcome::Closed, &mut settlements.closed),
         ] {
             metrics.deliveries.of(outcome).add(std::mem::take(count));
         }
         metrics.messages_out.add(written);
+        for (reason, count) in DropReason::ALL.iter().zip(&mut settlements.dropped) {
+            let count = std::mem::take(count);
+            metrics.dropped.of(*reason).add(count);
+            metrics.deliveries.of(DeliveryOutcome::Dropped).add(count);
+        }
         for (counter, count) in [
             (&metrics.pushes, &outside.pushes),
-            (metrics.deliveries.of(DeliveryOutcome::Dropped), &outside.dropped),
             (metrics.deliveries.of(DeliveryOutcome::Offline), &outside.offline),
         ] {
             // Mostly nothing: a look is cheaper than a swap.
@@ -146,6 +151,12 @@ impl Core {
                 counter.add(count.swap(0, Ordering::Relaxed));
             }
         }
+        if outside.dropped.load(Ordering::Relaxed) > 0 {
+            let count = outside.dropped.swap(0, Ordering::Relaxed);
+            metrics.dropped.of(DropReason::Mailbox).add(count);
+            metrics.deliveries.of(DeliveryOutcome::Dropped).add(count);
+        }
+        metrics.outbox_memory.set(settlements.memory);
         metrics.outbox_messages.set(settlements.waiting_messages);
         metrics.outbox_bytes.set(settlements.waiting_bytes);
         for latency_ns in settlements.latencies_ns.drain(..) {

@@ -37,6 +37,8 @@ pub enum Envelope {
     Stop,
     /// Every reactor has closed its players' sessions: close everything else.
     StopBackends,
+    /// The outboxes of all reactors together are beyond their bound, and this one's are beyond their share.
+    Relieve,
 }
 
 impl Weigh for Envelope {

@@ -5,16 +5,20 @@ mod accept;
 mod budgeted;
 mod closing;
 mod core;
+mod deliveries;
 mod delivery;
 mod envelope;
 mod read;
+mod relief;
 mod shared;
 mod spin;
+mod ticks;
 pub mod wheel;
 mod writing;
 
 pub use self::core::{Core, Ended};
 pub use accept::Acceptor;
+pub use deliveries::Deliveries;
 pub use envelope::{Envelope, Port};
 pub use shared::{Clock, Outside, Settings, Shared};
 
@@ -146,7 +150,9 @@ impl Reactor {
         // What has been posted goes out before this reactor's own sockets are written: the others can work meanwhile.
         self.core.peers.retry();
         self.wake_peers();
+        self.core.flush_ticks();
         self.core.flush_dirty();
+        self.core.relieve();
         self.tell_ended();
         self.reap();
         self.core.settle();
@@ -270,6 +276,7 @@ impl Reactor {
                 // It was sent to end the sleep: the turn itself looks at what has been asked for.
                 Envelope::Stop => {}
                 Envelope::StopBackends => self.stop_backends(),
+                Envelope::Relieve => self.core.asked_for_relief(),
             }
         }
         self.receiver.drained();
@@ -405,6 +412,7 @@ impl Reactor {
         metrics.mailbox_messages.set(self.receiver.len() as u64);
         metrics.mailbox_bytes.set(self.receiver.bytes() as u64);
         metrics.mailbox_overflow.set(self.core.peers.backlog() as u64);
+        metrics.behind.set(self.core.behind.len() as u64);
         metrics.turns.add(1);
         metrics.turn_time.observe(self.ended.ns - began.ns);
     }

@@ -1,6 +1,7 @@
 //! The few things that all reactors see: the settings, the interest table, the counters, the clock, and the way in for
 //! other threads. Nothing here is on the way of a message but the interest table, which is read without locks.
 
+use super::deliveries::Deliveries;
 use super::envelope::Envelope;
 use crate::admission::Admission;
 use crate::auth::Auth;
@@ -164,6 +165,8 @@ pub struct Shared {
     pub auth: Auth,
     /// Who fits in.
     pub admission: Admission,
+    /// How the apps want their pushes delivered.
+    pub deliveries: Deliveries,
     /// Which reactors have any session of a user, group, tag or app.
     pub interest: Arc<Interest>,
     /// Counters.

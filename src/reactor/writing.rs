@@ -4,8 +4,9 @@
 use super::budgeted::Budgeted;
 use super::core::Core;
 use super::shared::Settings;
-use crate::connection::{Connection, Flag, Item, Moment, Offered, OutboxLimits, Phase, Stage};
-use crate::metrics::ReactorMetrics;
+use crate::config::Slow;
+use crate::connection::{Connection, Flag, Item, Moment, Offered, OutboxLimits, Phase, Stage, Tick};
+use crate::metrics::{DropReason, ReactorMetrics};
 use std::net::Shutdown;
 
 /// Emptied outboxes kept for the next one who needs one, and the most items' room such an outbox may hold on to.
@@ -15,7 +16,7 @@ const POOLED_CAPACITY: usize = 32;
 /// How far a flush came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flushed {
-    /// Nothing is left, or the connection is at its end.
+    /// Nothing is left that may be written now, or the connection is at its end.
     All,
     /// The socket takes no more for now.
     Blocked,
@@ -25,39 +26,97 @@ pub(super) enum Flushed {
 
 impl Core {
     /// Queues `item` for the connection in `slot`, to be written at the end of the turn. A connection that is too slow
-    /// for it is closed with 4003. Returns whether the item was taken.
+    /// for it is closed with 4003, unless its app would rather lose messages. Returns whether the item was taken.
     pub fn offer(&mut self, slot: u32, item: Item) -> bool {
+        // What is not urgent takes with it what waits for a tick before it.
+        let releases = !item.is_urgent();
+        let taken = self.queue(slot, item, releases);
+        if taken {
+            self.mark_dirty(slot);
+        }
+        taken
+    }
+
+    /// The same for an item that waits for `tick`.
+    pub(super) fn offer_for_tick(&mut self, slot: u32, item: Item, tick: Tick) -> bool {
+        let outbox = self.connections.slot(slot).and_then(|connection| connection.outbox.as_ref());
+        let begins = outbox.is_none_or(|outbox| outbox.is_normal_empty());
+        let taken = self.queue(slot, item, false);
+        if taken {
+            self.pace(slot, tick, begins);
+        }
+        taken
+    }
+
+    fn queue(&mut self, slot: u32, item: Item, releases: bool) -> bool {
+        let Some(connection) = self.connections.slot_mut(slot) else { return false };
         let mut item = item;
-        for attempt in 0..2 {
-            let Some(connection) = self.connections.slot_mut(slot) else { return false };
-            if connection.phase != Phase::Open {
-                break;
-            }
+        if connection.phase == Phase::Open {
             let limits = limits_of(connection, &self.shared.settings);
             let pool = &mut self.pool;
             let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
-            match outbox.offer(item, limits, &mut self.settlements) {
-                Offered::Queued => {
-                    self.mark_dirty(slot);
-                    return true;
-                }
-                Offered::Dropped => {
-                    self.settlements.dropped += 1;
-                    return false;
-                }
-                Offered::Full(back) => item = back,
+            if releases {
+                outbox.wait_for(None);
             }
-            if attempt == 0 && !connection.flags.has(Flag::Blocked) {
-                // The queue is this turn's own and the socket has not been asked yet. It is asked for all it takes: nobody
-                // is called too slow for what the turn's share has kept back.
-                self.flush(slot, usize::MAX);
-            } else {
-                break;
+            match outbox.offer(item, limits, &mut self.settlements) {
+                Ok(()) => return true,
+                Err(back) => match self.queue_at_bound(slot, back, limits) {
+                    Offered::Queued => return true,
+                    Offered::Dropped => return false,
+                    Offered::TooSlow(back) => item = back,
+                },
             }
         }
-        self.settlements.dropped += u64::from(matches!(item, Item::Shared(_) | Item::Deflated(_)));
+        if item.push().is_some() {
+            self.settlements.drop_for(DropReason::TooSlow);
+        }
         self.close_slow(slot);
         false
+    }
+
+    #[cold]
+    fn queue_at_bound(&mut self, slot: u32, item: Item, limits: OutboxLimits) -> Offered {
+        if self.flush_at_bound(slot) {
+            let pool = &mut self.pool;
+            let Some(connection) = self.connections.slot_mut(slot) else { return Offered::TooSlow(item) };
+            if connection.phase != Phase::Open {
+                return Offered::TooSlow(item);
+            }
+            let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
+            return match outbox.offer(item, limits, &mut self.settlements) {
+                Ok(()) => Offered::Queued,
+                Err(back) => self.queue_by_policy(slot, back, limits),
+            };
+        }
+        self.queue_by_policy(slot, item, limits)
+    }
+
+    fn queue_by_policy(&mut self, slot: u32, item: Item, limits: OutboxLimits) -> Offered {
+        let slow = self.slow_of(slot);
+        let Some(connection) = self.connections.slot_mut(slot) else { return Offered::TooSlow(item) };
+        match &mut connection.outbox {
+            Some(outbox) => outbox.offer_at_bound(item, limits, &slow, &mut self.settlements),
+            None => Offered::TooSlow(item),
+        }
+    }
+
+    /// A queue that is full may be this turn's own, or wait for a tick, and the socket has not been asked: asks it for all it
+    /// takes, so that nobody is called too slow for what the turn's share has kept back. Returns whether it did.
+    fn flush_at_bound(&mut self, slot: u32) -> bool {
+        let Some(connection) = self.connections.slot_mut(slot) else { return false };
+        if connection.flags.has(Flag::Blocked) {
+            return false;
+        }
+        if let Some(outbox) = &mut connection.outbox {
+            outbox.wait_for(None);
+        }
+        self.flush(slot, usize::MAX);
+        true
+    }
+
+    fn slow_of(&self, slot: u32) -> Slow {
+        let app = self.hub.app_of(slot);
+        app.map_or_else(Slow::default, |app| self.shared.deliveries.slow(app))
     }
 
     /// Writes what `control` and `answer` hold for `slot` at once, behind what waits already; what the socket refuses is
@@ -83,8 +142,9 @@ impl Core {
             return;
         }
         control.append(answer);
-        let mut written = 0;
+        let (mut written, mut writes) = (0, 0);
         while written < control.len() {
+            writes += 1;
             match std::io::Write::write(&mut connection.stream, &control[written..]) {
                 Ok(0) => break,
                 Ok(bytes) => written += bytes,
@@ -99,7 +159,7 @@ impl Core {
                 }
             }
         }
-        count_written(connection, written, self.shared.metrics.reactor(self.index));
+        count_written(connection, written, writes, self.shared.metrics.reactor(self.index));
         if written < control.len() {
             // The socket may have taken half a frame: not even an urgent push may come between.
             let outbox = connection.outbox.insert(self.pool.pop().unwrap_or_default());
@@ -124,13 +184,23 @@ impl Core {
         let limits = limits_of(connection, &self.shared.settings);
         let pool = &mut self.pool;
         let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
-        let queued = outbox.offer_control(frame.into(), limits, &mut self.settlements).is_ok();
+        let refused = outbox.offer_control(frame.into(), limits, &mut self.settlements).err();
+        let queued = refused.is_none_or(|frame| self.queue_control_at_bound(slot, frame, limits));
         if queued {
             self.mark_dirty(slot);
         } else {
             self.close_slow(slot);
         }
         queued
+    }
+
+    #[cold]
+    fn queue_control_at_bound(&mut self, slot: u32, frame: Box<[u8]>, limits: OutboxLimits) -> bool {
+        let slow = self.slow_of(slot);
+        let Some(connection) = self.connections.slot_mut(slot) else { return false };
+        let Some(outbox) = &mut connection.outbox else { return false };
+        let made = outbox.make_room(frame.len(), limits, &slow, &mut self.settlements);
+        made && outbox.offer_control(frame, limits, &mut self.settlements).is_ok()
     }
 
     /// Queues the last bytes of a connection behind everything, whatever the bounds.
@@ -142,6 +212,7 @@ impl Core {
         let pool = &mut self.pool;
         let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
         outbox.append(bytes.into(), &mut self.settlements);
+        outbox.wait_for(None);
         self.mark_dirty(slot);
     }
 
@@ -166,6 +237,7 @@ impl Core {
                 next_turn.push(slot);
             }
             self.arm(slot);
+            self.note_behind(slot);
         }
         next_turn.into_iter().for_each(|slot| self.mark_dirty(slot));
     }
@@ -191,16 +263,20 @@ impl Core {
             let mut socket = Budgeted::new(&mut connection.stream, share);
             match outbox.write_to(&mut socket, now, &mut self.settlements) {
                 Ok(progress) => {
-                    if !progress.drained {
-                        flushed = if socket.is_spent() { Flushed::Share } else { Flushed::Blocked };
-                    }
-                    count_written(connection, progress.written, self.shared.metrics.reactor(self.index));
+                    flushed = match progress.blocked {
+                        false => Flushed::All,
+                        true if socket.is_spent() => Flushed::Share,
+                        true => Flushed::Blocked,
+                    };
+                    let drained = outbox.is_empty();
+                    let metrics = self.shared.metrics.reactor(self.index);
+                    count_written(connection, progress.written, progress.writes, metrics);
                     match flushed {
                         Flushed::Blocked => _ = connection.flags.set(Flag::Blocked),
                         Flushed::All | Flushed::Share => connection.flags.clear(Flag::Blocked),
                     }
                     let waits_for_room = connection.stage.is_paused();
-                    if progress.drained {
+                    if drained {
                         self.free_outbox(slot);
                         if waits_for_room {
                             self.read_later(slot);
@@ -219,10 +295,12 @@ impl Core {
 
     pub(super) fn free_outbox(&mut self, slot: u32) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
-        if let Some(outbox) = connection.outbox.take()
-            && self.pool.len() < POOLED_OUTBOXES
-            && outbox.capacity() <= POOLED_CAPACITY
-        {
+        let Some(mut outbox) = connection.outbox.take() else { return };
+        if let Some(place) = outbox.behind.take() {
+            self.strike_behind(place);
+        }
+        if self.pool.len() < POOLED_OUTBOXES && outbox.capacity() <= POOLED_CAPACITY {
+            outbox.wait_for(None);
             self.pool.push(outbox);
         }
     }
@@ -251,8 +329,9 @@ fn limits_of(connection: &Connection, settings: &Settings) -> OutboxLimits {
     }
 }
 
-fn count_written(connection: &mut Connection, bytes: usize, metrics: &ReactorMetrics) {
+fn count_written(connection: &mut Connection, bytes: usize, writes: u32, metrics: &ReactorMetrics) {
     metrics.bytes_out.add(bytes as u64);
+    metrics.socket_writes.add(u64::from(writes));
     if let Stage::Player(player) = &mut connection.stage {
         player.bytes_out += bytes as u64;
     }

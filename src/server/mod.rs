@@ -15,7 +15,9 @@ use crate::gateway::{Apps, Gateway, InvalidApps};
 use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
 use crate::metrics::Metrics;
-use crate::reactor::{Acceptor, Clock, Core, Envelope, Outside, Reactor, Settings, Shared, WAKE_TOKEN};
+use crate::reactor::{
+    Acceptor, Clock, Core, Deliveries, Envelope, Outside, Reactor, Settings, Shared, WAKE_TOKEN,
+};
 use log::{error, info, warn};
 use mio::{Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -179,6 +181,7 @@ impl Server {
             || apps.names().filter_map(|name| Some((name.clone(), config.apps.get(name.as_str())?)));
         let shared = Arc::new(Shared {
             auth: Auth::new(app_configs(), &config.auth, limits, Clock::wall_unix_ms()),
+            deliveries: Deliveries::new(app_configs().map(|(_, app)| app)),
             admission: Admission::new(app_configs().map(|(_, app)| app), limits, &config.rates),
             apps,
             interest: Arc::new(Interest::new(config.node, reactors)),

@@ -10,6 +10,7 @@ mod churn;
 mod client_port;
 mod crowd;
 mod delivery;
+mod delivery_classes;
 mod group_move;
 mod http_api;
 mod idle;

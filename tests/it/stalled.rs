@@ -5,7 +5,7 @@ use crate::support::*;
 use serde_json::json;
 
 /// A player behind a full socket: its outbox holds at least two messages, the second of them not begun.
-fn stalled(server: &TestServer, user: &str) -> (Raw, usize) {
+pub fn stalled(server: &TestServer, user: &str) -> (Raw, usize) {
     let mut raw = Raw::narrow_player(server.client, &format!("/ws?user={user}"));
     let mut backend = server.backend();
     let mut sent = 0;
@@ -20,7 +20,8 @@ fn stalled(server: &TestServer, user: &str) -> (Raw, usize) {
     }
 }
 
-fn skip(raw: &mut Raw, fill: usize) {
+/// Reads what made the socket full.
+pub fn skip(raw: &mut Raw, fill: usize) {
     for _ in 0..fill {
         assert_eq!(raw.frame().unwrap().payload.len(), 50_000);
     }

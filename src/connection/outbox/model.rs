@@ -2,11 +2,15 @@
 //! answer alike, before a socket that takes what it is told to. A fuzzer may choose the bytes.
 
 use super::*;
+use crate::config::{Slow, SlowPolicy};
 use crate::connection::Moment;
-use crate::dispatch::{Origin, PushOptions, Selector, Target};
+use crate::dispatch::{EncodedFrame, Origin, Push, PushOptions, ReceiptMode, Selector, Target};
 use crate::fuzzing::Choices;
+use crate::metrics::{DropReason, Label};
 use crate::session::AppId;
 use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// A socket that takes what a script says: so many bytes a call, then `WouldBlock`.
 #[derive(Default)]
@@ -86,6 +90,7 @@ struct Entry {
     number: usize,
     bytes: Vec<u8>,
     class: Class,
+    is_push: bool,
     key: Option<u8>,
     deadline_ms: u64,
     begun: bool,
@@ -99,6 +104,9 @@ struct Model {
     entries: Vec<Entry>,
     wire: Vec<u8>,
     fates: BTreeMap<usize, Fate>,
+    /// Only urgent ones may be written.
+    waits: bool,
+    dropped: [u64; DropReason::COUNT],
 }
 
 impl Model {
@@ -129,16 +137,64 @@ impl Model {
                 return "queued";
             }
         }
-        while !self.has_room(entry.bytes.len(), limits) {
-            let droppable = |one: &Entry| !one.begun && one.class == Class::Droppable;
-            match self.entries.iter().position(droppable) {
-                Some(index) => self.end(index, Fate::Dropped),
-                None if entry.class == Class::Droppable => return "dropped",
-                None => return "full",
-            }
+        if !self.has_room(entry.bytes.len(), limits) {
+            return "full";
         }
         self.entries.push(entry);
         "queued"
+    }
+
+    /// Whether a push of `lower` gives way to one of `class`, or with `None` to the connection's own.
+    fn gives_way(lower: Class, class: Option<Class>, slow: &Slow) -> bool {
+        let losable = |class| slow.of(class) != SlowPolicy::Close;
+        let same = |class| slow.of(class) == SlowPolicy::DropOldest;
+        match (lower, class) {
+            (Class::Droppable, Some(Class::Droppable)) => same(Class::Droppable),
+            (Class::Droppable, _) => true,
+            (Class::Normal, Some(Class::Droppable)) => false,
+            (Class::Normal, Some(Class::Normal)) => same(Class::Normal),
+            (Class::Normal, Some(Class::Urgent)) => losable(Class::Normal) || same(Class::Urgent),
+            (Class::Normal, None) => losable(Class::Normal),
+            (Class::Urgent, Some(Class::Urgent)) => same(Class::Urgent),
+            (Class::Urgent, Some(_)) => false,
+            (Class::Urgent, None) => losable(Class::Normal) && losable(Class::Urgent),
+        }
+    }
+
+    /// Drops the fewest, the first in order, that make room for `bytes`; none where no number of them does.
+    fn make_room(&mut self, bytes: usize, class: Option<Class>, limits: OutboxLimits, slow: &Slow) -> bool {
+        let mut victims = Vec::new();
+        for lower in [Class::Droppable, Class::Normal, Class::Urgent] {
+            let gives_way = Self::gives_way(lower, class, slow);
+            let of_class = |one: &&Entry| gives_way && one.is_push && !one.begun && one.class == lower;
+            victims.extend(self.entries.iter().filter(of_class).map(|one| one.number));
+        }
+        for count in 0..=victims.len() {
+            let stays = |one: &&Entry| !victims[..count].contains(&one.number);
+            let left = self.entries.iter().filter(stays).map(|one| one.bytes.len() - one.sent);
+            let (messages, before) = (left.clone().count(), left.sum::<usize>());
+            if messages == 0 || (messages < limits.messages && before + bytes <= limits.bytes) {
+                for number in &victims[..count] {
+                    let index = self.entries.iter().position(|one| one.number == *number).unwrap();
+                    self.end(index, Fate::Dropped);
+                    self.dropped[DropReason::Oldest.index()] += 1;
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    fn offer_at_bound(&mut self, entry: Entry, limits: OutboxLimits, slow: &Slow) -> &'static str {
+        if self.make_room(entry.bytes.len(), Some(entry.class), limits, slow) {
+            self.entries.push(entry);
+            return "queued";
+        }
+        if slow.of(entry.class) == SlowPolicy::Close {
+            return "too slow";
+        }
+        self.dropped[DropReason::Newest.index()] += 1;
+        "dropped"
     }
 
     fn expire(&mut self, now_ms: u64) {
@@ -151,7 +207,7 @@ impl Model {
     fn next(&self) -> Option<usize> {
         let begun = self.entries.iter().position(|one| one.begun);
         let urgent = || self.entries.iter().position(|one| one.class == Class::Urgent);
-        begun.or_else(urgent).or((!self.entries.is_empty()).then_some(0))
+        begun.or_else(urgent).or((!self.waits && !self.entries.is_empty()).then_some(0))
     }
 
     fn write(&mut self, mut room: usize) {
@@ -183,7 +239,12 @@ pub(crate) fn obey(bytes: &[u8]) -> Settlements {
     let mut choices = Choices::new(bytes);
     let limits =
         OutboxLimits { bytes: 20 + choices.number(12) as usize, messages: 1 + choices.number(8) as usize };
-    let mut pair = Pair::new(limits);
+    let mut policy = || {
+        let policies = [SlowPolicy::Close, SlowPolicy::DropOldest, SlowPolicy::DropNewest];
+        policies[choices.below(3) as usize]
+    };
+    let slow = Slow { normal: policy(), urgent: policy(), droppable: policy() };
+    let mut pair = Pair::new(limits, slow);
     while !choices.is_empty() {
         pair.step(&mut choices);
         pair.agree();
@@ -200,12 +261,13 @@ struct Pair {
     pushes: BTreeMap<usize, Arc<Push>>,
     settlements: Settlements,
     limits: OutboxLimits,
+    slow: Slow,
     now_ms: u64,
     number: usize,
 }
 
 impl Pair {
-    fn new(limits: OutboxLimits) -> Self {
+    fn new(limits: OutboxLimits, slow: Slow) -> Self {
         Self {
             outbox: Outbox::default(),
             model: Model::default(),
@@ -213,13 +275,14 @@ impl Pair {
             pushes: BTreeMap::new(),
             settlements: Settlements::default(),
             limits,
+            slow,
             now_ms: 0,
             number: 0,
         }
     }
 
     fn step(&mut self, choices: &mut Choices<'_>) {
-        match choices.below(20) {
+        match choices.below(21) {
             0..=9 => self.push(choices),
             10 => self.control(choices),
             11 => self.append(choices),
@@ -233,13 +296,27 @@ impl Pair {
                 self.outbox.clear_unsent(Fate::Closed, &mut self.settlements);
                 self.model.clear(true);
             }
+            16 => {
+                let tick = (choices.below(2) == 0).then_some(Tick(0));
+                self.outbox.wait_for(tick);
+                self.model.waits = tick.is_some();
+            }
             _ => self.write(choices),
         }
     }
 
     fn entry(&mut self, bytes: Vec<u8>, class: Class) -> Entry {
         self.number += 1;
-        Entry { number: self.number, bytes, class, key: None, deadline_ms: u64::MAX, begun: false, sent: 0 }
+        Entry {
+            number: self.number,
+            bytes,
+            class,
+            is_push: false,
+            key: None,
+            deadline_ms: u64::MAX,
+            begun: false,
+            sent: 0,
+        }
     }
 
     /// Bytes that differ from one item to the next; mostly few.
@@ -262,15 +339,23 @@ impl Pair {
         let named = key.map(|key| key.to_string());
         let push = push_of(&payload, deadline_ms, class, named.as_deref(), ReceiptMode::Written);
         let entry = self.entry(push.frame.as_bytes().to_vec(), class);
-        let entry = Entry { key, deadline_ms, ..entry };
+        let entry = Entry { key, deadline_ms, is_push: true, ..entry };
         let number = entry.number;
-        let expected = self.model.offer(entry, self.limits);
-        let came = match self.outbox.offer(shared(Arc::clone(&push)), self.limits, &mut self.settlements) {
-            Offered::Queued => "queued",
-            Offered::Dropped => "dropped",
-            Offered::Full(_) => "full",
-        };
+        let mut expected = self.model.offer(entry.clone(), self.limits);
+        let offered = self.outbox.offer(shared(Arc::clone(&push)), self.limits, &mut self.settlements);
+        let mut came = if offered.is_ok() { "queued" } else { "full" };
         assert_eq!(came, expected);
+        if let Err(item) = offered
+            && choices.below(4) > 0
+        {
+            expected = self.model.offer_at_bound(entry, self.limits, &self.slow);
+            came = match self.outbox.offer_at_bound(item, self.limits, &self.slow, &mut self.settlements) {
+                Offered::Queued => "queued",
+                Offered::Dropped => "dropped",
+                Offered::TooSlow(_) => "too slow",
+            };
+            assert_eq!(came, expected);
+        }
         if came == "queued" {
             self.pushes.insert(number, push);
         }
@@ -279,6 +364,11 @@ impl Pair {
     fn control(&mut self, choices: &mut Choices<'_>) {
         let bytes = self.bytes(choices);
         let entry = self.entry(bytes.clone(), Class::Urgent);
+        if choices.below(2) == 0 {
+            let made = self.model.make_room(bytes.len(), None, self.limits, &self.slow);
+            let room = self.outbox.make_room(bytes.len(), self.limits, &self.slow, &mut self.settlements);
+            assert_eq!(room, made);
+        }
         let fits = self.model.entries.len() < self.limits.messages
             && self.model.bytes() + bytes.len() <= self.limits.bytes;
         if fits {
@@ -316,20 +406,21 @@ impl Pair {
         if choices.below(4) == 0 {
             self.socket.script.push_front(Answer::Interrupted);
         }
-        let before = self.socket.taken.len();
+        let (before, calls) = (self.socket.taken.len(), self.socket.slices.len());
         let result = self.outbox.write_to(&mut self.socket, at(self.now_ms), &mut self.settlements);
         let written = self.socket.taken.len() - before;
+        self.model.expire(self.now_ms);
+        self.model.write(written);
         match result {
             Ok(progress) => {
-                assert_eq!(progress, Progress { written, drained: self.outbox.is_empty() });
+                let writes = (self.socket.slices.len() - calls) as u32;
+                assert_eq!(progress, Progress { written, writes, blocked: self.model.next().is_some() });
             }
             Err(error) => {
                 let met = [io::ErrorKind::ConnectionReset, io::ErrorKind::WriteZero].contains(&error.kind());
                 assert!(met && last.is_some() && self.socket.script.is_empty());
             }
         }
-        self.model.expire(self.now_ms);
-        self.model.write(written);
     }
 
     fn agree(&mut self) {
@@ -339,6 +430,12 @@ impl Pair {
         let whole: usize = model.entries.iter().map(|entry| entry.bytes.len()).sum();
         assert_eq!(self.settlements.waiting_messages as usize, model.entries.len());
         assert_eq!(self.settlements.waiting_bytes as usize, whole);
+        let memory = |entry: &Entry| {
+            let push = if entry.is_push { size_of::<Push>() } else { 0 };
+            size_of::<Item>() + push + entry.bytes.len()
+        };
+        assert_eq!(self.settlements.memory as usize, model.entries.iter().map(memory).sum::<usize>());
+        assert_eq!(self.settlements.dropped, model.dropped);
         let earliest = model.entries.iter().filter(|one| !one.begun).map(|one| one.deadline_ms).min();
         assert!(
             outbox.next_expiry_ms().unwrap_or(u64::MAX)

@@ -2,7 +2,6 @@
 
 use super::siege::{Siege, flock, pass};
 use crate::raw::{PING, TEXT, masked, upgrade};
-use crate::support::*;
 use crate::tokens::*;
 use serde_json::{Value, json};
 use std::io::Read;

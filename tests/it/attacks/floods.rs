@@ -3,7 +3,6 @@
 use super::siege::Siege;
 use crate::misbehaving::empty_fragments;
 use crate::raw::{CLOSE, PING, Raw, masked, upgrade};
-use crate::support::*;
 use flate2::{Compress, Compression, FlushCompress};
 use std::io::Write;
 use std::thread;

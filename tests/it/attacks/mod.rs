@@ -12,6 +12,9 @@ use crate::tokens::{CHESS, DEFAULT};
 use serde_json::json;
 use siege::{Siege, pass};
 
+/// What is done to the server, and how.
+type Row = (&'static str, fn(&mut Siege));
+
 /// How a server stands in the open: secrets in every app, and a bound on everything.
 const GUARDED: &str = r#"
 [apps.default]
@@ -42,7 +45,7 @@ fn five_hundred_players_lose_nothing() {
     let mut siege = Siege::lay(GUARDED, |number| {
         format!("token={}", pass(&format!("player {number}"), json!(["crowd"])))
     });
-    let table: &[(&str, fn(&mut Siege))] = &[
+    let table: &[Row] = &[
         ("forged, expired, unsigned and replayed tokens", doors::tokens),
         ("reading and pushing across apps", doors::across_apps),
         ("new limits by reconnecting", doors::reconnecting),

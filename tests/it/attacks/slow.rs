@@ -2,7 +2,6 @@
 
 use super::siege::{Siege, pass};
 use crate::raw::{Raw, upgrade};
-use crate::support::*;
 use serde_json::json;
 
 pub fn heads(siege: &mut Siege) {

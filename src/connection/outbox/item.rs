@@ -1,0 +1,115 @@
+//! One thing to write, and a push as the outboxes of one reactor share it. Knows nothing of queues.
+
+use crate::dispatch::{Class, EncodedFrame, Push, ReceiptMode};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A push inside one reactor: one shared reference taken from the other cores, and local ones from there on.
+#[derive(Debug)]
+pub struct LocalPush {
+    pub(super) push: Arc<Push>,
+    /// Holders here: the outboxes in which it waits, and whoever still offers it to more of them.
+    holders: Cell<u32>,
+    /// Bytes of memory that the holders together are charged for.
+    charged: Cell<usize>,
+}
+
+impl LocalPush {
+    /// Takes the reactor's one reference.
+    pub fn new(push: Arc<Push>) -> Self {
+        Self { push, holders: Cell::new(0), charged: Cell::new(0) }
+    }
+
+    /// One more holder; the part of this reactor is not done before it lets go.
+    pub fn hold(&self) {
+        self.holders.set(self.holders.get() + 1);
+    }
+
+    /// A holder lets go; `true` for the last.
+    pub(super) fn release(&self) -> bool {
+        self.holders.set(self.holders.get() - 1);
+        self.holders.get() == 0
+    }
+
+    /// The memory that one more holder of it, or of its compressed form too, keeps alive and nobody has been charged for.
+    pub(super) fn charge(&self, deflated: bool) -> usize {
+        let compressed = if deflated { self.push.wire_bytes(true).len() } else { 0 };
+        let whole = size_of::<Push>() + self.push.frame.wire_len() + compressed;
+        let more = whole.saturating_sub(self.charged.get());
+        self.charged.set(self.charged.get() + more);
+        more
+    }
+
+    /// What all holders have been charged for, when the last one has let go.
+    pub(super) fn refund(&self) -> usize {
+        self.charged.take()
+    }
+
+    pub(super) fn waits_for_the_socket(&self) -> bool {
+        self.push.options.receipt == ReceiptMode::Written
+    }
+}
+
+/// One thing to write.
+#[derive(Debug)]
+pub enum Item {
+    /// Bytes of this connection's own: an answer, a pong, a Close frame.
+    Owned(Box<[u8]>),
+    /// A frame shared with other connections that is not a push: an event for several links.
+    Frame(EncodedFrame),
+    /// A pushed message, shared with other connections.
+    Shared(Rc<LocalPush>),
+    /// The same, compressed.
+    Deflated(Rc<LocalPush>),
+}
+
+impl Item {
+    /// The push that it is, unless it is the connection's own.
+    pub fn push(&self) -> Option<&Push> {
+        match self {
+            Self::Owned(_) | Self::Frame(_) => None,
+            Self::Shared(local) | Self::Deflated(local) => Some(&local.push),
+        }
+    }
+
+    /// Whether it goes before what is not.
+    pub fn is_urgent(&self) -> bool {
+        self.class() == Class::Urgent
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Frame(frame) => frame.as_bytes(),
+            Self::Shared(local) => local.push.wire_bytes(false),
+            Self::Deflated(local) => local.push.wire_bytes(true),
+        }
+    }
+
+    pub(super) fn deadline_ms(&self) -> u64 {
+        self.push().map_or(u64::MAX, |push| push.deadline_ms)
+    }
+
+    /// The connection's own go in the order of normal messages.
+    pub(super) fn class(&self) -> Class {
+        self.push().map_or(Class::Normal, |push| push.options.class)
+    }
+
+    pub(super) fn key(&self) -> Option<&str> {
+        self.push().and_then(|push| push.options.key.as_deref())
+    }
+
+    /// Whether it is a pushed message of `class`.
+    pub(super) fn is_push_of(&self, class: Class) -> bool {
+        self.push().is_some_and(|push| push.options.class == class)
+    }
+
+    /// The memory that its place in a queue takes beside a push's own, which all its holders share.
+    pub(super) fn own_memory(&self) -> usize {
+        match self {
+            Self::Owned(_) | Self::Frame(_) => size_of::<Self>() + self.bytes().len(),
+            Self::Shared(_) | Self::Deflated(_) => size_of::<Self>(),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What became of messages, and what those that wait weigh, over all outboxes of a reactor. Plain numbers: the reactor
+//! reports them once a turn. Knows nothing of counters that others read.
+
+use super::item::{Item, LocalPush};
+use crate::dispatch::{Fate, Push};
+use crate::metrics::{DropReason, Label};
+use std::sync::Arc;
+
+/// What became of pushed messages, gathered over many outboxes in a turn.
+#[derive(Debug, Default)]
+pub struct Settlements {
+    /// Messages that sockets took.
+    pub written: u64,
+    /// Messages that a newer one with the same key replaced.
+    pub replaced: u64,
+    /// Messages for which there was no room, by [`DropReason`].
+    pub dropped: [u64; DropReason::COUNT],
+    /// Messages whose time to live ran out.
+    pub expired: u64,
+    /// Messages whose connection closed first.
+    pub closed: u64,
+    /// Nanoseconds from the acceptance of a push to its write, one for each message written since the last look.
+    pub latencies_ns: Vec<u64>,
+    /// Items that wait, in all outboxes of the reactor.
+    pub waiting_messages: u64,
+    /// Their bytes, those that are partly on the wire counted whole, and each as if it were not shared.
+    pub waiting_bytes: u64,
+    /// The memory that they keep alive: a push that waits in many outboxes of the reactor counts once.
+    pub memory: u64,
+    /// Pushes whose receipt waits for the socket, and of which no outbox here holds any more.
+    pub finished: Vec<Arc<Push>>,
+}
+
+impl Settlements {
+    /// A message was lost for want of room.
+    pub fn drop_for(&mut self, reason: DropReason) {
+        self.dropped[reason.index()] += 1;
+    }
+
+    /// A holder of `local` lets go; `true` for the last.
+    pub fn let_go(&mut self, local: &LocalPush) -> bool {
+        let last = local.release();
+        if last {
+            self.memory -= local.refund() as u64;
+        }
+        last
+    }
+
+    /// `item` waits from now on.
+    pub(super) fn admit(&mut self, item: &Item) {
+        self.waiting_messages += 1;
+        self.waiting_bytes += item.bytes().len() as u64;
+        let deflated = matches!(item, Item::Deflated(_));
+        let shared = match item {
+            Item::Owned(_) | Item::Frame(_) => 0,
+            Item::Shared(local) | Item::Deflated(local) => {
+                local.hold();
+                local.charge(deflated)
+            }
+        };
+        self.memory += (item.own_memory() + shared) as u64;
+    }
+
+    /// `item` waits no more. Who has it dropped says why, with [`Settlements::drop_for`].
+    pub(super) fn settle(&mut self, item: Item, fate: Fate, now_ns: u64) {
+        self.waiting_messages -= 1;
+        self.waiting_bytes -= item.bytes().len() as u64;
+        self.memory -= item.own_memory() as u64;
+        let (Item::Shared(local) | Item::Deflated(local)) = item else { return };
+        match fate {
+            Fate::Written => {
+                self.written += 1;
+                self.latencies_ns.push(now_ns.saturating_sub(local.push.accepted_ns));
+            }
+            Fate::Replaced => self.replaced += 1,
+            Fate::Expired => self.expired += 1,
+            Fate::Closed => self.closed += 1,
+            Fate::Dropped => {}
+        }
+        let waits = local.waits_for_the_socket();
+        if waits {
+            local.push.count_fate(fate, 1);
+        }
+        if self.let_go(&local) && waits {
+            self.finished.push(Arc::clone(&local.push));
+        }
+    }
+}
