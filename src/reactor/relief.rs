@@ -117,7 +117,8 @@ impl Core {
                 let connection = self.connections.slot(slot)?;
                 let speaks = matches!(connection.stage, Stage::Player(_) | Stage::Echo(_) | Stage::Link(_));
                 let bytes = connection.outbox.as_ref()?.bytes();
-                (speaks && connection.phase == Phase::Open).then_some((bytes, slot))
+                let is_slow = connection.blocked && connection.phase == Phase::Open;
+                (speaks && is_slow).then_some((bytes, slot))
             })
             .collect();
         queues.sort_unstable_by(|one, other| other.cmp(one));

@@ -111,6 +111,8 @@ impl Core {
             outbox.wait_for(None);
         }
         self.flush(slot, usize::MAX);
+        // What is left has deadlines, and a socket that is behind.
+        self.mark_dirty(slot);
         true
     }
 

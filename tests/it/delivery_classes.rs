@@ -197,7 +197,9 @@ fn a_ticked_group_of_a_thousand_is_written_once_a_session_and_tick() {
     let writes = by_reactor(&server, "gannet_socket_writes_total").iter().sum::<u64>() - before;
     for ((writes, ticks), sessions) in at_ticks.iter().zip(&ticks).zip(&sessions) {
         assert!(*sessions > 0 && *ticks > 0 && *writes >= *sessions);
-        assert!(*writes <= ticks * sessions, "{writes} writes in {ticks} ticks of {sessions} sessions");
+        // A call takes 64 messages: on a busy machine more than that may wait for one tick.
+        let most = (ticks + PUSHES / 64) * sessions;
+        assert!(*writes <= most, "{writes} writes in {ticks} ticks of {sessions} sessions");
     }
     // All others are answers to the backend.
     let others = writes - at_ticks.iter().sum::<u64>();
