@@ -13,12 +13,18 @@ const ROUNDS: usize = 15;
 const BYTES_A_ROUND: usize = 256 * 1024;
 
 fn main() {
-    let engines: Vec<DeflateEngine> =
-        LEVELS.iter().map(|&level| DeflateEngine::new(DeflateConfig { level, ..DeflateConfig::default() })).collect();
-    println!("| message | level | bytes on the wire | saved | µs to compress |\n| --- | --- | --- | --- | --- |");
+    let engines: Vec<DeflateEngine> = LEVELS
+        .iter()
+        .map(|&level| DeflateEngine::new(DeflateConfig { level, ..DeflateConfig::default() }))
+        .collect();
+    println!(
+        "| message | level | bytes on the wire | saved | µs to compress |\n| --- | --- | --- | --- | --- |"
+    );
     for size in SIZES {
-        let messages: Vec<String> = (0..BYTES_A_ROUND / size).map(|number| state(number as u64 + 1, size)).collect();
-        let plain: usize = messages.iter().map(|text| encode_frame(OpCode::Text, text.as_bytes()).len()).sum();
+        let messages: Vec<String> =
+            (0..BYTES_A_ROUND / size).map(|number| state(number as u64 + 1, size)).collect();
+        let plain: usize =
+            messages.iter().map(|text| encode_frame(OpCode::Text, text.as_bytes()).len()).sum();
         let mut times = vec![Vec::new(); LEVELS.len()];
         let mut wire = vec![0; LEVELS.len()];
         for _ in 0..ROUNDS {
