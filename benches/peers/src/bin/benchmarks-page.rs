@@ -63,7 +63,8 @@ const OTHERS: [Table; 3] = [
         ],
     },
     Table {
-        about: "One connection, one message in flight, a reactor that sleeps and one that spins for up to 1 ms:",
+        about: "One connection, one message in flight, the load spinning on its own core; a reactor that sleeps, and one that\nspins \
+                for up to 1 ms:",
         columns: &[("gannet-sleeping", "sleeping"), ("gannet-spinning", "spinning")],
         measures: &[
             latency("spin", "round trip: p50 µs", 50.0),
