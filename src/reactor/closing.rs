@@ -101,6 +101,7 @@ impl Core {
                 reaped.push((id, connection));
             }
         }
+        self.pool.truncate(self.connections.len());
         reaped
     }
 }

@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 
 mod accepting;
+mod attacks;
 mod auth;
 mod bench;
 mod churn;

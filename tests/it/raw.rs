@@ -79,7 +79,7 @@ impl Frame {
 impl Raw {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
-        Self::with(TcpStream::connect(address).unwrap())
+        Self::over(TcpStream::connect(address).unwrap())
     }
 
     /// Connects with a small receive buffer: who does not read is behind soon.
@@ -87,10 +87,11 @@ impl Raw {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4 * 1024).unwrap();
         socket.connect(&address.into()).unwrap();
-        Self::with(socket.into())
+        Self::over(socket.into())
     }
 
-    fn with(stream: TcpStream) -> Self {
+    /// Over a stream that is connected.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
@@ -107,7 +108,8 @@ impl Raw {
         Self::connect_narrow(address).upgraded(target)
     }
 
-    fn upgraded(mut self, target: &str) -> Self {
+    /// Upgrades and takes the welcome.
+    pub fn upgraded(mut self, target: &str) -> Self {
         self.send(upgrade(target, ""));
         assert_eq!(self.answer().status, 101);
         assert!(self.frame().unwrap().text().starts_with(r#"{"type":"welcome""#));
