@@ -3,22 +3,31 @@
 use super::stage::{HEALTHY, Stage, guarded};
 use crate::raw::Raw;
 use crate::tokens::connect_from;
+use serde_json::Value;
 use std::net::TcpStream;
 
 const CROWD: usize = 5_000;
+/// As many as the configuration says an address may have.
+const SHARE: usize = 200;
 const STALLED: usize = 200;
 /// What a stalled reader's outbox may hold: as configured, and what is partly on the wire counts whole.
 const OUTBOX: u64 = 131_072 + 65_600;
 /// The messages are shared, and so the outboxes hold little more than references to them.
 const MEMORY: u64 = 32 << 20;
 
-/// Beyond its share an address is closed as it comes; others get in meanwhile.
+/// Beyond its share an address is closed as it comes; others get in meanwhile. Those within it say nothing, so that in the end
+/// they make room for as many that say nothing either.
 pub fn turned_away(stage: &mut Stage) {
+    let turned_away = |totals: &Value| {
+        let refused = |reason: &str| totals["refused"][reason].as_u64().unwrap() as usize;
+        refused("connections") + refused("head_timeout")
+    };
+    let before = turned_away(&stage.stats());
     let from = stage.address();
     let crowd: Vec<TcpStream> = (0..CROWD).map(|_| connect_from(from, stage.server.client)).collect();
     let welcome = stage.player(&format!("/ws?{}", guarded("late", "g")));
-    stage.server.await_stats("all but its share are closed", |totals| {
-        totals["refused"]["connections"].as_u64().unwrap() as usize >= CROWD - 200
+    stage.server.await_stats("all but its share are turned away", |totals| {
+        turned_away(totals) >= before + CROWD - SHARE
     });
     drop((crowd, welcome));
 }

@@ -83,6 +83,20 @@ pub fn names_of_another_app(stage: &mut Stage) {
     }
     let missed = backend.push_text(&format!("app=chess&session={id}&user=u0"), "not for you");
     assert_eq!((missed.matched, missed.offline), (0, 2));
+    let mut link = stage.server.link();
+    for mut command in [
+        json!({ "op": "session" }),
+        json!({ "op": "kick" }),
+        json!({ "op": "bind", "user": "eve" }),
+        json!({ "op": "tag", "tag": "mine" }),
+        json!({ "op": "join", "group": "mine" }),
+    ] {
+        command["app"] = "chess".into();
+        command["session"] = id.as_str().into();
+        let error = link.try_command(command.clone()).unwrap_err();
+        assert_eq!(error["code"], "unknown_session", "{command}");
+    }
+    drop(link);
     // The same names are other users and groups: eve is the only one in them.
     assert_eq!(backend.push_text("app=chess&group=healthy&user=u1&all=1", "to eve").matched, 1);
     assert_eq!(eve.frame().unwrap().text(), "to eve");

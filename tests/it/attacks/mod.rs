@@ -44,12 +44,12 @@ const AGAINST_GUARDED: &[Attack] = &[
         &[("/refused/head_too_large", 20), ("/refused/target_too_long", 10)],
     ),
     attack("oversized frames and messages", oversize::messages, &[("/protocol_errors/too_big", 20)]),
-    attack("oversized backend requests", oversize::requests, &[]),
+    attack("oversized backend requests", oversize::requests, &[("/http_requests/4xx", 11)]),
     attack("garbage before the upgrade", garbage::before_the_upgrade, &[("/refused/malformed", 1)]),
     attack("garbage after the upgrade", garbage::after_the_upgrade, &[("/protocol_errors/protocol", 40)]),
     attack("garbage on the backend port", garbage::on_the_backend_port, &[]),
     attack("garbage on links", garbage::on_links, &[]),
-    attack("5,000 connections from one address", crowds::turned_away, &[("/refused/connections", 4_800)]),
+    attack("5,000 connections from one address", crowds::turned_away, &[("/refused/connections", 1_000)]),
 ];
 
 const AGAINST_OPEN: &[Attack] = &[
