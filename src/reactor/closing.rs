@@ -107,6 +107,7 @@ impl Core {
                 reaped.push((id, connection));
             }
         }
+        self.pool.truncate(self.connections.len());
         reaped
     }
 }

@@ -9,7 +9,8 @@ use crate::connection::{Connection, Flag, Item, Moment, Offered, OutboxLimits, P
 use crate::metrics::{DropReason, ReactorMetrics};
 use std::net::Shutdown;
 
-/// Emptied outboxes kept for the next one who needs one, and the most items' room such an outbox may hold on to.
+/// Emptied outboxes kept for the next one who needs one, no more than there are connections, and the most items' room such an
+/// outbox may hold on to.
 const POOLED_OUTBOXES: usize = 1024;
 const POOLED_CAPACITY: usize = 32;
 

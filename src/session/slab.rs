@@ -6,7 +6,7 @@
 use super::SessionId;
 
 /// Slots that are allocated and given back together.
-const CHUNK: usize = 1024;
+const CHUNK: usize = 256;
 /// Words of a bit set over the slots of a chunk.
 const WORDS: usize = CHUNK / 64;
 const MAX_CHUNKS: usize = (1 << SessionId::SLOT_BITS) / CHUNK;
