@@ -117,7 +117,7 @@ impl Core {
                 let connection = self.connections.slot(slot)?;
                 let speaks = matches!(connection.stage, Stage::Player(_) | Stage::Echo(_) | Stage::Link(_));
                 let bytes = connection.outbox.as_ref()?.bytes();
-                let is_slow = connection.blocked && connection.phase == Phase::Open;
+                let is_slow = connection.flags.has(Flag::Blocked) && connection.phase == Phase::Open;
                 (speaks && is_slow).then_some((bytes, slot))
             })
             .collect();
