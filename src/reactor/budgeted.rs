@@ -41,19 +41,19 @@ impl<S: Write> Write for Budgeted<'_, S> {
             total += slice.len();
             total <= self.left
         });
-        match fits.count() {
-            0 => self.write(slices.first().map_or(&[], |slice| slice)),
-            count => {
-                let result = self.socket.write_vectored(&slices[..count]);
-                let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-                let taken = self.spend(result)?;
-                if taken == offered && count < slices.len() {
-                    // It is the share that keeps the rest back, not the socket, which will not call for it.
-                    self.left = 0;
-                }
-                Ok(taken)
-            }
+        let fitting = &slices[..fits.count()];
+        let offered: usize = fitting.iter().map(|slice| slice.len()).sum();
+        if offered == 0 {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.write(first.map_or(&[], |slice| slice));
         }
+        let result = self.socket.write_vectored(fitting);
+        let taken = self.spend(result)?;
+        if taken == offered && fitting.len() < slices.len() {
+            // It is the share that keeps the rest back, not the socket, which will not call for it.
+            self.left = 0;
+        }
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
