@@ -4,12 +4,14 @@
 mod lane;
 mod outbox;
 mod terms;
+mod transport;
 
 pub use lane::Lane;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::model as outbox_model;
 pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements};
 pub use terms::{Inbound, InboundLimits, MAX_HELD, Terms};
+pub use transport::Transport;
 
 use crate::gateway::{Backend, Head, Link};
 use crate::protocol::WebSocket;
@@ -97,6 +99,8 @@ pub struct Connection {
     pub stream: TcpStream,
     /// What its bytes mean.
     pub stage: Stage,
+    /// What lies between the socket and those bytes.
+    pub transport: Transport,
     /// Where it stands.
     pub phase: Phase,
     /// What waits to be written; `None` when nothing does.
@@ -126,6 +130,8 @@ pub struct Connection {
 /// The times after which a silent connection is pinged and closed.
 #[derive(Debug, Clone, Copy)]
 pub struct Silence {
+    /// Milliseconds from the accepted connection to the end of its TLS handshake.
+    pub upgrade_ms: u64,
     /// Milliseconds without input before a ping.
     pub ping_ms: u64,
     /// Milliseconds without input before the end.
@@ -137,6 +143,8 @@ pub struct Silence {
 /// What is due when a deadline has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
+    /// The PROXY header or the TLS handshake was not complete in time.
+    Wrapping,
     /// The upgrade request was not complete in time.
     Head,
     /// A silent peer is to be pinged.
@@ -159,6 +167,7 @@ impl Connection {
         Self {
             stream,
             stage,
+            transport: Transport::Plain,
             phase: Phase::Open,
             outbox: None,
             terms: None,
@@ -176,7 +185,7 @@ impl Connection {
 
     /// Whether nothing waits to be written.
     pub fn is_drained(&self) -> bool {
-        self.outbox.is_none()
+        self.outbox.is_none() && !self.has_unsent()
     }
 
     /// What it is held to, made if need be.
@@ -216,6 +225,9 @@ impl Connection {
     }
 
     fn next_due_open(&self, id: SessionId, silence: Silence) -> Option<(u64, Due)> {
+        if self.is_wrapping() {
+            return Some((self.last_input_ms + silence.upgrade_ms, Due::Wrapping));
+        }
         match &self.stage {
             Stage::Head(head) => Some((head.deadline_ms, Due::Head)),
             Stage::Player(_) | Stage::Echo(_) | Stage::Link(_) => Some(if self.pinged {

@@ -14,7 +14,8 @@ mod value;
 pub use families::{ReactorMetrics, Totals};
 pub use histogram::{Histogram, HistogramTotal};
 pub use labels::{
-    AuthFailure, CloseClass, DeliveryOutcome, Label, ProtocolErrorKind, RefusalReason, StatusClass, Throttled,
+    AuthFailure, CloseClass, DeliveryOutcome, Label, ProtocolErrorKind, RefusalReason, StatusClass,
+    Throttled, TlsOutcome,
 };
 pub use value::{Counter, CounterBy, Gauge, Metric, Tally};
 

@@ -72,7 +72,7 @@ impl Core {
         control.append(answer);
         let mut written = 0;
         while written < control.len() {
-            match std::io::Write::write(&mut connection.stream, &control[written..]) {
+            match connection.write(&control[written..]) {
                 Ok(0) => break,
                 Ok(bytes) => written += bytes,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -85,6 +85,9 @@ impl Core {
                     return;
                 }
             }
+        }
+        if connection.has_unsent() {
+            connection.blocked = true;
         }
         count_written(connection, written, self.shared.metrics.reactor(self.index));
         if written < control.len() {
@@ -157,7 +160,7 @@ impl Core {
     pub fn writable(&mut self, slot: u32) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         connection.blocked = false;
-        if connection.outbox.is_some() {
+        if !connection.is_drained() {
             self.mark_dirty(slot);
         }
     }
@@ -168,20 +171,21 @@ impl Core {
         if connection.phase == Phase::Doomed {
             return;
         }
-        if let Some(outbox) = &mut connection.outbox {
-            match outbox.write_to(&mut connection.stream, now, &mut self.settlements) {
-                Ok(progress) => {
-                    count_written(connection, progress.written, self.shared.metrics.reactor(self.index));
-                    connection.blocked = !progress.drained;
-                    let waits_for_room = connection.stage.is_paused();
-                    if progress.drained {
-                        self.free_outbox(slot);
-                        if waits_for_room {
-                            self.read_later(slot);
-                        }
-                    }
+        if connection.outbox.is_none() {
+            if connection.flush_tls().is_err() {
+                return self.fail(slot);
+            }
+        } else {
+            let Ok(written) = connection.write_outbox(now, &mut self.settlements) else {
+                return self.fail(slot);
+            };
+            count_written(connection, written, self.shared.metrics.reactor(self.index));
+            let waits_for_room = connection.stage.is_paused();
+            if connection.outbox.as_ref().is_some_and(|outbox| outbox.is_empty()) {
+                self.free_outbox(slot);
+                if waits_for_room {
+                    self.read_later(slot);
                 }
-                Err(_) => return self.fail(slot),
             }
         }
         self.shut_down_if_drained(slot);
@@ -201,6 +205,14 @@ impl Core {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         if connection.phase != Phase::Finishing || !connection.is_drained() || connection.write_closed {
             return;
+        }
+        if let Some((session, _)) = connection.tls() {
+            session.close();
+            match connection.flush_tls() {
+                Ok(()) if connection.blocked => return,
+                Ok(()) => {}
+                Err(_) => return self.doom(slot),
+            }
         }
         connection.write_closed = true;
         let gone = connection.stream.shutdown(Shutdown::Write).is_err() || connection.read_closed;

@@ -5,6 +5,7 @@ mod app;
 mod pusher;
 
 pub use crate::reactor::StopReport;
+pub use crate::tls::TlsError;
 pub use app::{App, ClosedSession, Message, Relay, Session, SessionError};
 pub use pusher::{PushError, Pusher};
 
@@ -16,6 +17,7 @@ use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
 use crate::metrics::Metrics;
 use crate::reactor::{Acceptor, Clock, Core, Envelope, Outside, Reactor, Settings, Shared, WAKE_TOKEN};
+use crate::tls::Ports;
 use log::{error, info, warn};
 use mio::{Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -67,6 +69,8 @@ pub enum BindError {
     Config(ConfigError),
     /// The apps of the configuration make no table.
     Apps(InvalidApps),
+    /// The certificates are none to run with.
+    Tls(TlsError),
     /// A port could not be bound.
     Listen {
         /// The address.
@@ -83,6 +87,7 @@ impl fmt::Display for BindError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Apps(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
             Self::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}; is another server running there?")
             }
@@ -145,6 +150,33 @@ impl fmt::Debug for Stopper {
     }
 }
 
+/// The certificates of a server, from any thread; cheap to clone.
+#[derive(Clone)]
+pub struct Certificates {
+    shared: Arc<Shared>,
+}
+
+impl Certificates {
+    /// Reads the files of `[tls]` again. Handshakes from now on show the new ones; no connection is closed.
+    ///
+    /// # Errors
+    /// [`TlsError`]; then all certificates stay as they were.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.shared.tls.reload()
+    }
+
+    /// Whether any port speaks TLS.
+    pub fn is_empty(&self) -> bool {
+        self.shared.tls.client.is_none() && self.shared.tls.backend.is_none()
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Certificates")
+    }
+}
+
 impl Server {
     /// Checks the configuration, binds both ports and makes the reactors' parts.
     ///
@@ -154,6 +186,7 @@ impl Server {
         // Every app of the table below has its settings.
         config.apps.entry(DEFAULT_APP.to_owned()).or_default();
         config.validate().map_err(BindError::Config)?;
+        let tls = Ports::load(&config.tls).map_err(BindError::Tls)?;
         raise_open_files();
         let (client, client_addr) = listen(config.listen)?;
         let (backend, backend_addr) = listen(config.backend.listen)?;
@@ -181,6 +214,7 @@ impl Server {
             auth: Auth::new(app_configs(), &config.auth, limits, Clock::wall_unix_ms()),
             admission: Admission::new(app_configs().map(|(_, app)| app), limits, &config.rates),
             apps,
+            tls,
             interest: Arc::new(Interest::new(config.node, reactors)),
             metrics: Metrics::new(reactors),
             clock: Clock::start(),
@@ -221,6 +255,11 @@ impl Server {
     /// A way to stop the server from any thread.
     pub fn stopper(&self) -> Stopper {
         Stopper { shared: Arc::clone(&self.shared) }
+    }
+
+    /// A way to read the certificates again from any thread.
+    pub fn certificates(&self) -> Certificates {
+        Certificates { shared: Arc::clone(&self.shared) }
     }
 
     /// Runs the reactors, each with the app that `make_app` gives for its index, until the server has been stopped.
