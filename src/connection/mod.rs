@@ -260,7 +260,8 @@ mod tests {
     use crate::protocol::Limits;
     use std::sync::Arc;
 
-    const SILENCE: Silence = Silence { ping_ms: 25_000, idle_ms: 60_000, backend_idle_ms: 120_000 };
+    const SILENCE: Silence =
+        Silence { upgrade_ms: 10_000, ping_ms: 25_000, idle_ms: 60_000, backend_idle_ms: 120_000 };
     const ID: SessionId = SessionId::from_u64(0);
 
     fn connection(stage: Stage, now_ms: u64) -> Connection {

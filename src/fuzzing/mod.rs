@@ -8,6 +8,7 @@ mod batch;
 mod choices;
 mod config;
 mod link_json;
+mod proxy;
 
 pub(crate) use choices::Choices;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use api::run as api;
 pub use batch::run as batch;
 pub use config::run as config;
 pub use link_json::run as link_json;
+pub use proxy::run as proxy;
 
 /// The hub beside a map of sessions that is searched from end to end: a byte for the number of slots, then operations.
 pub fn hub(data: &[u8]) {
@@ -80,6 +82,7 @@ mod tests {
         ("hub", super::hub),
         ("link_json", super::link_json),
         ("outbox", super::outbox),
+        ("proxy", super::proxy),
         ("slab", super::slab),
         ("wheel", super::wheel),
     ];

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 /// Why certificates are refused.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "a build without TLS refuses them all alike"))]
 pub enum TlsError {
     /// A file cannot be read, or is no PEM.
     Read {

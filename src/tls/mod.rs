@@ -24,6 +24,7 @@ use crate::metrics::TlsOutcome;
 
 /// Whether a handshake is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only rustls makes them"))]
 pub enum Shaken {
     /// Application data may follow, and may have come already.
     Done(TlsOutcome),
@@ -50,6 +51,7 @@ pub enum Received {
     /// Nothing for now.
     Nothing,
     /// Records without application data, as many as one look takes: ask again.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only rustls makes it"))]
     Busy,
     /// The peer has ended its side, with a close_notify or without.
     End,

@@ -30,7 +30,7 @@ fn both_versions_shake_hands_and_others_do_not() {
         let mut stream = connect_as(server.client, &client_config(&[version]), "localhost");
         shake(&mut stream).unwrap();
         assert_eq!(stream.conn.protocol_version(), Some(protocol));
-        assert_eq!(stream.conn.peer_certificates().unwrap(), [files.der.clone()]);
+        assert_eq!(stream.conn.peer_certificates().unwrap()[0], files.der);
         let mut player = Player::on(stream, "/ws?user=ada").unwrap();
         assert_eq!(server.backend().push_text("user=ada", "hello").queued, 1);
         assert_eq!(player.recv_text(), "hello");
