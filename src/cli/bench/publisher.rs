@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use super::client::{Client, Drained, Failure, Incoming};
 use super::clock::Clock;
 use super::error::BenchError;
+use super::stream::Stream;
 use super::template::Template;
 use crate::cli::http_client::parse_head;
 use crate::http::{BodyReader, HeadLimits, HeadScanner};
@@ -66,7 +67,7 @@ impl Publisher {
         request: &Request<'_>,
         template: Arc<Template>,
     ) -> Result<Self, BenchError> {
-        let client = Client::start(stream, request)?;
+        let client = Client::start(Stream::Plain(stream), request)?;
         let limits = Arc::new(Limits::default());
         Ok(Self::new(Speech::Link { client, limits, command: Vec::new() }, template))
     }
