@@ -62,7 +62,7 @@ impl Reactor {
                     break;
                 }
                 Got::Wrapping => {
-                    self.unwrap(slot, to_the_end);
+                    self.go_on_wrapping(slot, to_the_end);
                     break;
                 }
                 Got::End => {

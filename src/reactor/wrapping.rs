@@ -24,7 +24,7 @@ enum Headed {
 
 impl Reactor {
     /// Bytes have come for a connection that is still being wrapped.
-    pub(super) fn unwrap(&mut self, slot: u32, to_the_end: bool) {
+    pub(super) fn go_on_wrapping(&mut self, slot: u32, to_the_end: bool) {
         let Some(connection) = self.core.connection(slot) else { return };
         if connection.phase != Phase::Open {
             return;
