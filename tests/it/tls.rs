@@ -2,7 +2,9 @@
 
 use crate::support::tls::{CertFiles, TlsStream, client_config, connect, connect_as, shake};
 use crate::support::*;
+use gannet::client::{Client, ClientConfig, ClientError, Trust};
 use gannet::config::{Certificate, Config, TlsVersion};
+use gannet::protocol::Event;
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, ProtocolVersion};
 use std::io::{Read, Write};
@@ -258,4 +260,31 @@ fn certificates_are_exchanged_under_open_sessions() {
     assert!(renewed());
     assert_eq!(server.backend().push_text("user=ada", "still here").queued, 1);
     assert_eq!(ada.recv_text(), "still here");
+}
+
+#[test]
+fn the_client_of_the_library_believes_whom_it_is_told_to() {
+    let (files, others) = (CertFiles::new(&["localhost"]), CertFiles::new(&["localhost"]));
+    let server = with_tls(&files, |config| config.echo = true);
+    let connect = |host: &str, trust| {
+        let config = ClientConfig { trust, timeout: Some(DEADLINE), ..ClientConfig::default() };
+        Client::connect_with(&format!("wss://{host}:{}/echo", server.client.port()), &config)
+    };
+    for trust in [Trust::File(files.cert.clone()), Trust::Anybody] {
+        let mut client = connect("localhost", trust).unwrap();
+        let text = "e".repeat(200_000);
+        client.send_text(&text).unwrap();
+        assert_eq!(client.receive().unwrap(), Some(Event::Text(text.into())));
+        client.close(None, "").unwrap();
+        while client.receive().unwrap().is_some() {}
+    }
+    for (host, trust) in [
+        ("localhost", Trust::System),
+        ("localhost", Trust::File(others.cert.clone())),
+        ("127.0.0.1", Trust::File(files.cert.clone())),
+    ] {
+        assert!(matches!(connect(host, trust.clone()), Err(ClientError::Io(_))), "{host}, {trust:?}");
+    }
+    let no_certificate = connect("localhost", Trust::File(files.key.clone()));
+    assert!(matches!(no_certificate, Err(ClientError::Tls(_))), "{no_certificate:?}");
 }
