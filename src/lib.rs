@@ -22,6 +22,7 @@
 //! | room | is |
 //! | --- | --- |
 //! | `reactor` | the turn: poll, read, drain, run, flush, time, reap; accept |
+//! | `proxy`, `tls` | where a client is, as a proxy says; TLS between the socket and its bytes |
 //! | `connection` | one socket, its stage, its outbox, its deadlines |
 //! | [`protocol`] | RFC 6455 as a state machine |
 //! | [`http`] | HTTP/1.1 heads, bodies and responses |
@@ -69,16 +70,20 @@ pub mod mailbox;
 #[cfg(feature = "server")]
 pub mod metrics;
 #[cfg(feature = "server")]
+mod proxy;
+#[cfg(feature = "server")]
 mod reactor;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
 pub mod session;
+#[cfg(feature = "server")]
+mod tls;
 
 #[cfg(feature = "server")]
 pub use server::{
-    App, BindError, ClosedSession, Message, PushError, Pusher, Relay, RunError, Server, Session,
-    SessionError, StopReport, Stopper,
+    App, BindError, Certificates, ClosedSession, Message, PushError, Pusher, Relay, RunError, Server,
+    Session, SessionError, StopReport, Stopper, TlsError,
 };
 
 /// The code in the documents compiles and runs: it is tested as that of this file is.

@@ -317,3 +317,26 @@ fn a_token_that_proves_nothing_says_why() {
     assert!(text(&unread.stderr).contains("cannot read the secret file /nonexistent/secrets"));
     assert!(text(&gannet(&["token", "check", &good]).stderr).contains("GANNET_SECRET"));
 }
+
+#[test]
+fn a_self_signed_certificate_is_made_once_and_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = std::env::temp_dir().join(format!("gannet-cert-{}", std::process::id()));
+    let out = directory.to_str().unwrap();
+    let made = gannet(&["cert", "self-signed", "--name", "game.example", "--out", out]);
+    assert!(made.status.success(), "{made:?}");
+    assert!(text(&made.stdout).contains("gannet serve --tls-cert"), "{made:?}");
+    let key = fs::metadata(directory.join("key.pem")).unwrap();
+    assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    let first = fs::read(directory.join("cert.pem")).unwrap();
+    let again = gannet(&["cert", "self-signed", "--out", out]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("--force"), "{again:?}");
+    assert_eq!(fs::read(directory.join("cert.pem")).unwrap(), first);
+    assert!(gannet(&["cert", "self-signed", "--out", out, "--force"]).status.success());
+    assert_ne!(fs::read(directory.join("cert.pem")).unwrap(), first);
+    let bad = gannet(&["cert", "self-signed", "--name", "https://game.example", "--out", out, "--force"]);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(text(&bad.stderr).contains("is no host name"), "{bad:?}");
+    fs::remove_dir_all(&directory).unwrap();
+}

@@ -14,16 +14,22 @@ pub struct Banner {
     pub reactors: usize,
     /// Whether the backend asks for a key.
     pub with_key: bool,
+    /// Whether clients speak TLS.
+    pub client_tls: bool,
+    /// Whether the backend speaks TLS.
+    pub backend_tls: bool,
 }
 
 impl fmt::Display for Banner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = if self.with_key { " -H \"Authorization: Bearer $GANNET_KEY\"" } else { "" };
+        let (ws, http) =
+            (if self.client_tls { "wss" } else { "ws" }, if self.backend_tls { "https" } else { "http" });
         writeln!(f, "gannet {}", env!("CARGO_PKG_VERSION"))?;
-        writeln!(f, "  clients   ws://{}/ws", self.clients)?;
-        writeln!(f, "  backend   http://{}", self.backend)?;
+        writeln!(f, "  clients   {ws}://{}/ws", self.clients)?;
+        writeln!(f, "  backend   {http}://{}", self.backend)?;
         writeln!(f, "  reactors  {}", self.reactors)?;
-        write!(f, "  try       curl{key} -d hello 'http://{}/v1/push?all=1'", reachable(self.backend))
+        write!(f, "  try       curl{key} -d hello '{http}://{}/v1/push?all=1'", reachable(self.backend))
     }
 }
 
@@ -43,7 +49,8 @@ mod tests {
 
     fn banner(clients: &str, backend: &str, with_key: bool) -> String {
         let address = |text: &str| text.parse().expect("a table's address");
-        Banner { clients: address(clients), backend: address(backend), reactors: 4, with_key }.to_string()
+        let (clients, backend) = (address(clients), address(backend));
+        Banner { clients, backend, reactors: 4, with_key, client_tls: false, backend_tls: false }.to_string()
     }
 
     #[test]

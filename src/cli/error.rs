@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::bench::BenchError;
+use super::cert::CertError;
 use super::http_client::ClientError;
 use super::serve::ServeError;
 use crate::auth::AuthError;
@@ -29,6 +30,8 @@ pub enum CliError {
     },
     /// A benchmark did not run.
     Bench(BenchError),
+    /// No certificate was made.
+    Cert(CertError),
     /// There is no secret to sign or to verify with.
     NoSecret,
     /// The system gives no random numbers.
@@ -53,6 +56,7 @@ impl fmt::Display for CliError {
                 message.iter().try_for_each(|message| write!(f, ": {message}"))
             }
             Self::Bench(error) => error.fmt(f),
+            Self::Cert(error) => error.fmt(f),
             Self::NoSecret => f.write_str(
                 "there is no secret: name a file that holds one with --secret-file, or put it into GANNET_SECRET",
             ),
@@ -71,6 +75,7 @@ impl std::error::Error for CliError {
             Self::Serve(error) => Some(error),
             Self::Client(error) => Some(error),
             Self::Bench(error) => Some(error),
+            Self::Cert(error) => Some(error),
             Self::Refused { .. } | Self::NoSecret => None,
             Self::Randomness(error) => Some(error),
             Self::NotBelieved(error) => Some(error),
@@ -94,6 +99,12 @@ impl From<ServeError> for CliError {
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         Self::Client(error)
+    }
+}
+
+impl From<CertError> for CliError {
+    fn from(error: CertError) -> Self {
+        Self::Cert(error)
     }
 }
 

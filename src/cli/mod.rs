@@ -4,6 +4,7 @@
 mod backend;
 mod banner;
 mod bench;
+mod cert;
 mod config;
 mod error;
 mod http_client;
@@ -34,6 +35,8 @@ enum Command {
     #[command(subcommand)]
     Bench(bench::BenchCommand),
     #[command(subcommand)]
+    Cert(cert::CertCommand),
+    #[command(subcommand)]
     Config(config::ConfigCommand),
     Push(push::PushArgs),
     Kick(kick::KickArgs),
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Bench(command) => bench::run(&command),
+        Command::Cert(command) => cert::run(command),
         Command::Config(command) => config::run(command),
         Command::Push(args) => push::run(args),
         Command::Kick(args) => kick::run(&args),

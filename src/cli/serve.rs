@@ -10,14 +10,14 @@ use std::{process, thread};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use log::{LevelFilter, info, warn};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use simplelog::{ColorChoice, ConfigBuilder, TermLogger, TerminalMode, WriteLogger};
 
 use super::banner::Banner;
 use super::error::CliError;
 use crate::config::{self, Config};
-use crate::{BindError, Relay, RunError, Server, Stopper};
+use crate::{BindError, Certificates, Relay, RunError, Server, Stopper};
 
 /// Run the server; flags win over the file.
 #[derive(Debug, Args)]
@@ -40,6 +40,12 @@ pub struct ServeArgs {
     /// Take clients at their word who they are, on any address
     #[arg(long)]
     insecure: bool,
+    /// Certificate chain in PEM: players connect with wss://
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// What to log [default: info]
     #[arg(long, value_name = "LEVEL", value_parser = level_parser())]
     log: Option<LevelFilter>,
@@ -61,6 +67,9 @@ impl ServeArgs {
         config.pin |= self.pin;
         config.echo |= self.echo;
         config.insecure |= self.insecure;
+        if self.tls_cert.is_some() {
+            (config.tls.cert, config.tls.key) = (self.tls_cert, self.tls_key);
+        }
         config.log.level = self.log.unwrap_or(config.log.level);
         config.validate()?;
         Ok(config)
@@ -89,7 +98,7 @@ pub enum ServeError {
         /// What the system said.
         error: io::Error,
     },
-    /// The handlers of SIGTERM and SIGINT cannot be set.
+    /// The handlers of the signals cannot be set.
     Signals(io::Error),
     /// The server could not start.
     Bind(BindError),
@@ -103,7 +112,7 @@ impl fmt::Display for ServeError {
             Self::LogFile { path, error } => {
                 write!(f, "cannot open the log file {}: {error}", path.display())
             }
-            Self::Signals(error) => write!(f, "cannot listen for SIGTERM and SIGINT: {error}"),
+            Self::Signals(error) => write!(f, "cannot listen for signals: {error}"),
             Self::Bind(error) => error.fmt(f),
             Self::Run(error) => error.fmt(f),
         }
@@ -145,18 +154,21 @@ fn start_log(log: &config::Log) -> Result<(), ServeError> {
 
 fn run_server(config: Config) -> Result<(), CliError> {
     let with_key = config.backend.key.is_some();
+    let (client_tls, backend_tls) = (config.tls.is_on(), config.tls.backend);
     // Before the ports are open: whoever sees the banner can stop the server.
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(ServeError::Signals)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(ServeError::Signals)?;
     let server = Server::bind(config).map_err(ServeError::Bind)?;
     let banner = Banner {
         clients: server.client_addr(),
         backend: server.backend_addr(),
         reactors: server.reactors(),
         with_key,
+        client_tls,
+        backend_tls,
     };
     super::print(&format!("{banner}\n"))?;
-    let (stopper, handle) = (server.stopper(), signals.handle());
-    let watcher = thread::spawn(move || stop_on_signal(&mut signals, &stopper));
+    let (stopper, certificates, handle) = (server.stopper(), server.certificates(), signals.handle());
+    let watcher = thread::spawn(move || obey_signals(&mut signals, &stopper, &certificates));
     let report = server.run(|_reactor| Box::new(Relay)).map_err(ServeError::Run);
     handle.close();
     // It has nothing left to wait for; a panic in it would have been printed.
@@ -169,15 +181,26 @@ fn run_server(config: Config) -> Result<(), CliError> {
     ))
 }
 
-/// The first signal stops the server in good order, a second one at once.
-fn stop_on_signal(signals: &mut Signals, stopper: &Stopper) {
-    let mut received = signals.forever();
-    let Some(signal) = received.next() else { return };
-    info!("signal {signal}: closing every session; a second signal ends the process at once");
-    stopper.stop();
-    if let Some(signal) = received.next() {
-        warn!("signal {signal}: ending at once");
-        process::exit(128 + signal);
+/// SIGTERM and SIGINT stop the server in good order, a second one of them at once; SIGHUP reads the certificates again.
+fn obey_signals(signals: &mut Signals, stopper: &Stopper, certificates: &Certificates) {
+    let mut stopping = false;
+    for signal in signals.forever() {
+        match signal {
+            // Without TLS it stops the server: a terminal that is closed takes it with it.
+            SIGHUP if !certificates.is_empty() => match certificates.reload() {
+                Ok(()) => info!("SIGHUP: the certificates have been read again"),
+                Err(error) => warn!("SIGHUP: the certificates stay as they were: {error}"),
+            },
+            signal if stopping => {
+                warn!("signal {signal}: ending at once");
+                process::exit(128 + signal);
+            }
+            signal => {
+                info!("signal {signal}: closing every session; a second signal ends the process at once");
+                stopper.stop();
+                stopping = true;
+            }
+        }
     }
 }
 

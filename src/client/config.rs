@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::ClientError;
+#[cfg(feature = "tls")]
+use super::Trust;
 #[cfg(feature = "deflate")]
 use crate::protocol::{DeflateConfig, DeflateEngine};
 use crate::protocol::{Limits, WebSocket};
@@ -25,6 +27,9 @@ pub struct ClientConfig {
     pub limits: Limits,
     /// For connecting, and for each read and write; `None`: for ever.
     pub timeout: Option<Duration>,
+    /// Whom to believe with `wss://`.
+    #[cfg(feature = "tls")]
+    pub trust: Trust,
     /// Offers permessage-deflate.
     #[cfg(feature = "deflate")]
     pub deflate: Option<DeflateConfig>,

@@ -14,8 +14,10 @@ use crate::protocol::{ProtocolError, SendError};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// Not a `ws://` URL with a host.
+    /// Not a `ws://` or `wss://` URL with a host.
     Url,
+    /// TLS cannot begin: the message says why.
+    Tls(Box<str>),
     /// The system has no randomness to give.
     Random,
     /// The socket failed, or the timeout is over.
@@ -37,7 +39,8 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url => f.write_str("give the server as ws://HOST[:PORT][/PATH]"),
+            Self::Url => f.write_str("give the server as ws://HOST[:PORT][/PATH] or wss://…"),
+            Self::Tls(message) => f.write_str(message),
             Self::Random => f.write_str("the system gives no random bytes"),
             Self::Io(error) => error.fmt(f),
             Self::Request(error) => error.fmt(f),
@@ -58,7 +61,7 @@ impl std::error::Error for ClientError {
             Self::Response(error) => Some(error),
             Self::Protocol(error) => Some(error),
             Self::Send(error) => Some(error),
-            Self::Url | Self::Random | Self::Extensions | Self::Disconnected => None,
+            Self::Url | Self::Tls(_) | Self::Random | Self::Extensions | Self::Disconnected => None,
         }
     }
 }

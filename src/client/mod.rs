@@ -1,13 +1,18 @@
-//! A blocking WebSocket client over `std::net`, for the command line and for tests. It knows nothing of TLS, nor of
-//! gannet's own messages.
+//! A blocking WebSocket client over `std::net`, with TLS for `wss://` where the feature `tls` is on, for the command line
+//! and for tests. It knows nothing of gannet's own messages.
 
 mod config;
 mod error;
 mod mask;
+mod stream;
+#[cfg(feature = "tls")]
+mod trust;
 mod url;
 
 pub use config::ClientConfig;
 pub use error::ClientError;
+#[cfg(feature = "tls")]
+pub use trust::Trust;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
@@ -17,6 +22,7 @@ use std::time::Duration;
 use crate::protocol::handshake::{Accepted, ClientHandshake, Request};
 use crate::protocol::{CloseCode, Event, Input, SendError, WebSocket};
 use mask::MaskKeys;
+use stream::Stream;
 use url::Url;
 
 /// What is read from the socket at once, in bytes.
@@ -37,7 +43,7 @@ const READ_BYTES: usize = 64 * 1024;
 /// ```
 #[derive(Debug)]
 pub struct Client {
-    stream: TcpStream,
+    stream: Stream,
     socket: WebSocket,
     subprotocol: Option<String>,
     /// What was read; events were made of the first `used` bytes.
@@ -48,7 +54,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `url`, which begins with `ws://`, with no more than the standard asks for.
+    /// Connects to `url`, which begins with `ws://` or `wss://`, with no more than the standard asks for.
     ///
     /// # Errors
     /// Everything that [`ClientError`] lists but [`ClientError::Protocol`].
@@ -62,11 +68,11 @@ impl Client {
     /// As [`Client::connect`].
     pub fn connect_with(url: &str, config: &ClientConfig) -> Result<Self, ClientError> {
         let url = Url::parse(url).ok_or(ClientError::Url)?;
-        let stream = open(&url, config.timeout)?;
+        let stream = Stream::new(open(&url, config.timeout)?, &url, config)?;
         Self::handshake(stream, &url, config)
     }
 
-    fn handshake(stream: TcpStream, url: &Url<'_>, config: &ClientConfig) -> Result<Self, ClientError> {
+    fn handshake(stream: Stream, url: &Url<'_>, config: &ClientConfig) -> Result<Self, ClientError> {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|_| ClientError::Random)?;
         let mask_keys = MaskKeys::new().map_err(|_| ClientError::Random)?;
@@ -118,7 +124,7 @@ impl Client {
     /// # Errors
     /// When the system does not tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
+        self.stream.socket().local_addr()
     }
 
     /// Waits at most so long for each read and write; `None`: for ever.
@@ -126,8 +132,8 @@ impl Client {
     /// # Errors
     /// When the system refuses, which it does for a duration of zero.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.set_read_timeout(timeout)?;
-        self.stream.set_write_timeout(timeout)
+        self.stream.socket().set_read_timeout(timeout)?;
+        self.stream.socket().set_write_timeout(timeout)
     }
 
     /// Sends a text message.
@@ -167,7 +173,8 @@ impl Client {
     /// # Errors
     /// [`ClientError::Io`].
     pub fn send_raw(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
-        Ok(self.stream.write_all(bytes)?)
+        self.stream.write_all(bytes)?;
+        Ok(self.stream.flush()?)
     }
 
     /// The next event; Pings and the server's Close are answered on the way. `None`: the closing handshake is
@@ -196,9 +203,10 @@ impl Client {
         }
     }
 
-    /// The socket, when there is nothing more to say in frames: to shut it down in parts, or to drain it.
+    /// The socket, when there is nothing more to say in frames: to shut it down in parts, or to drain it. With `wss://` its
+    /// bytes are TLS.
     pub fn into_stream(self) -> TcpStream {
-        self.stream
+        self.stream.into_socket()
     }
 
     fn send(
@@ -210,7 +218,7 @@ impl Client {
     }
 
     fn flush(&mut self) -> Result<(), ClientError> {
-        let written = self.stream.write_all(&self.out);
+        let written = self.stream.write_all(&self.out).and_then(|()| self.stream.flush());
         self.out.clear();
         Ok(written?)
     }

@@ -1,9 +1,6 @@
-//! `ws://` URLs, RFC 6455 §3.
+//! `ws://` and `wss://` URLs, RFC 6455 §3.
 
 use std::borrow::Cow;
-
-/// The port where the URL names none.
-const DEFAULT_PORT: u16 = 80;
 
 /// The parts of a URL that a client needs.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,15 +10,21 @@ pub(super) struct Url<'u> {
     /// A name or an address, without brackets.
     pub(super) host: &'u str,
     pub(super) port: u16,
+    /// `wss://`.
+    pub(super) is_secure: bool,
     /// Path and query.
     pub(super) path: Cow<'u, str>,
 }
 
 impl<'u> Url<'u> {
     pub(super) fn parse(text: &'u str) -> Option<Self> {
-        const SCHEME: &str = "ws://";
-        let scheme = text.get(..SCHEME.len()).filter(|scheme| scheme.eq_ignore_ascii_case(SCHEME))?;
-        let rest = &text[scheme.len()..];
+        let (scheme, rest) = text.split_once("://")?;
+        // §3: the port where the URL names none.
+        let (is_secure, default_port) = match scheme.to_ascii_lowercase().as_str() {
+            "ws" => (false, 80),
+            "wss" => (true, 443),
+            _ => return None,
+        };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         // §3: a fragment has no meaning.
@@ -42,8 +45,8 @@ impl<'u> Url<'u> {
                 None => (authority, None),
             },
         };
-        let port = port.map_or(Some(DEFAULT_PORT), |port| port.parse().ok())?;
-        (!host.is_empty()).then_some(Self { authority, host, port, path })
+        let port = port.map_or(Some(default_port), |port| port.parse().ok())?;
+        (!host.is_empty()).then_some(Self { authority, host, port, is_secure, path })
     }
 }
 
@@ -59,7 +62,10 @@ mod tests {
             ("ws://h?x=1", Some(("h", "h", 80, "/?x=1"))),
             ("ws://[::1]:9000/", Some(("[::1]:9000", "::1", 9000, "/"))),
             ("ws://[::1]", Some(("[::1]", "::1", 80, "/"))),
-            ("wss://h/", None),
+            ("wss://h/", Some(("h", "h", 443, "/"))),
+            ("wss://h:9000/ws", Some(("h:9000", "h", 9000, "/ws"))),
+            ("wsss://h/", None),
+            ("://h/", None),
             ("http://h/", None),
             ("ws://", None),
             ("ws:///x", None),
@@ -77,6 +83,7 @@ mod tests {
                 authority,
                 host,
                 port,
+                is_secure: text.to_lowercase().starts_with("wss"),
                 path: path.into(),
             });
             assert_eq!(Url::parse(text), expected, "{text:?}");

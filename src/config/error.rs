@@ -103,6 +103,17 @@ pub enum ConfigError {
     },
     /// The backend port would obey anybody from anywhere.
     BackendWithoutKey(SocketAddr),
+    /// A key of `[tls]` without the one that it needs.
+    TlsHalf {
+        /// The key that is set.
+        has: &'static str,
+        /// The one that is not.
+        lacks: &'static str,
+    },
+    /// `tls.versions` is empty.
+    NoTlsVersion,
+    /// TLS is asked for, and this build has none.
+    TlsNotBuilt,
     /// The two ports are one.
     SameAddress(SocketAddr),
     /// Both `backend.key` and `backend.key_file`.
@@ -222,6 +233,11 @@ impl fmt::Display for ConfigError {
                 f,
                 "anybody who reaches {address} could push to and kick every player: set backend.key or \
                  backend.key_file, or let backend.listen be a loopback address such as 127.0.0.1"
+            ),
+            Self::TlsHalf { has, lacks } => write!(f, "{has} is set and {lacks} is not: set both, or neither"),
+            Self::NoTlsVersion => f.write_str("tls.versions is empty: name \"1.2\", \"1.3\" or both"),
+            Self::TlsNotBuilt => f.write_str(
+                "certificates are set, and this build has no TLS: build it with the feature `tls`, or remove [tls]",
             ),
             Self::SameAddress(address) => write!(
                 f,

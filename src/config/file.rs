@@ -29,7 +29,9 @@ impl Config {
             fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
         let in_file = |error: ConfigError| error.in_file(path);
         let mut config = Self::from_toml(&text).map_err(in_file)?;
-        config.read_secrets(path.parent().unwrap_or(Path::new(""))).map_err(in_file)?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        config.tls.resolve(base);
+        config.read_secrets(base).map_err(in_file)?;
         Ok(config)
     }
 

@@ -85,6 +85,8 @@ pub struct Limits {
     pub turn_write_bytes: usize,
     /// Connections accepted by one reactor in one turn. Default: 64.
     pub turn_accepts: usize,
+    /// Steps of TLS handshakes made by one reactor in one turn; one costs a tenth of a millisecond or more. Default: 4.
+    pub turn_handshakes: usize,
     /// Envelopes drained by one reactor in one turn. Default: 1,024.
     pub turn_envelopes: usize,
     /// The read buffer of a reactor, in bytes. Default: 128 KiB.
@@ -138,6 +140,7 @@ impl Default for Limits {
             turn_read_bytes: 32 * KIB,
             turn_write_bytes: 64 * KIB,
             turn_accepts: 64,
+            turn_handshakes: 4,
             turn_envelopes: 1_024,
             read_buffer_bytes: 128 * KIB,
         }

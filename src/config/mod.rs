@@ -12,6 +12,7 @@ mod origin;
 mod rates;
 mod secret;
 mod slow;
+mod tls;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ pub use origin::{InvalidOrigin, OriginPattern};
 pub use rates::{BeyondRate, Rate, Rates};
 pub use secret::Secret;
 pub use slow::{Slow, SlowPolicy};
+pub use tls::{Certificate, Proxy, Tls, TlsVersion};
 
 /// The app that is always there.
 pub const DEFAULT_APP: &str = "default";
@@ -66,6 +68,10 @@ pub struct Config {
     pub node: u16,
     /// The port of the game's backend and of operators.
     pub backend: Backend,
+    /// Certificates, and which ports speak TLS.
+    pub tls: Tls,
+    /// Whose word is taken for where a player comes from.
+    pub proxy: Proxy,
     /// The apps by name; [`DEFAULT_APP`] is always among them.
     pub apps: BTreeMap<String, AppConfig>,
     /// How tokens and signed queries are checked.
@@ -95,6 +101,8 @@ impl Default for Config {
             insecure: false,
             node: 0,
             backend: Backend::default(),
+            tls: Tls::default(),
+            proxy: Proxy::default(),
             apps: BTreeMap::from([(DEFAULT_APP.to_owned(), AppConfig::default())]),
             auth: Auth::default(),
             limits: Limits::default(),

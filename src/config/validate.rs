@@ -48,6 +48,7 @@ impl Config {
         self.check_slots()?;
         self.check_apps()?;
         self.check_key()?;
+        self.tls.check()?;
         self.check_addresses()
     }
 
@@ -231,7 +232,7 @@ impl Config {
 }
 
 impl Limits {
-    fn ranges(&self) -> [(&'static str, usize, u64, u64); 32] {
+    fn ranges(&self) -> [(&'static str, usize, u64, u64); 33] {
         let connections = (Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
         let headers = HeadLimits::HEADERS_CEILING as u64;
         [
@@ -265,6 +266,7 @@ impl Limits {
             ("limits.turn_read_bytes", self.turn_read_bytes, KIB, GIB),
             ("limits.turn_write_bytes", self.turn_write_bytes, KIB, GIB),
             ("limits.turn_accepts", self.turn_accepts, 1, COUNT),
+            ("limits.turn_handshakes", self.turn_handshakes, 1, COUNT),
             ("limits.turn_envelopes", self.turn_envelopes, 1, COUNT),
             ("limits.read_buffer_bytes", self.read_buffer_bytes, 4 * KIB, GIB),
         ]

@@ -1,11 +1,13 @@
 //! One connection: its socket, what its bytes mean at this stage, what waits to be written and when it is due.
 //! Knows nothing of other connections.
 
+mod budgeted;
 mod flags;
 mod lane;
 mod outbox;
 mod stamp;
 mod terms;
+mod transport;
 
 pub use flags::{Flag, Flags};
 pub use lane::Lane;
@@ -14,6 +16,7 @@ pub(crate) use outbox::model as outbox_model;
 pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements, Tick};
 pub use stamp::Stamp;
 pub use terms::{Inbound, InboundLimits, MAX_HELD, Terms};
+pub use transport::{Flushed, Transport};
 
 use crate::gateway::{Backend, Head, Link};
 use crate::protocol::WebSocket;
@@ -101,6 +104,8 @@ pub struct Connection {
     pub stream: TcpStream,
     /// What its bytes mean.
     pub stage: Stage,
+    /// What lies between the socket and those bytes.
+    pub transport: Transport,
     /// Where it stands.
     pub phase: Phase,
     /// What waits to be written; `None` when nothing does.
@@ -120,11 +125,13 @@ pub struct Connection {
 const _: () = assert!(size_of::<Connection>() <= if cfg!(debug_assertions) { 112 } else { 96 });
 const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>() && size_of::<Stage>() <= 64);
 // Of those that queue, and of those that are held to something.
-const _: () = assert!(size_of::<Outbox>() <= 128 && size_of::<Terms>() <= 144);
+const _: () = assert!(size_of::<Outbox>() <= 144 && size_of::<Terms>() <= 176);
 
 /// The times after which a silent connection is pinged and closed.
 #[derive(Debug, Clone, Copy)]
 pub struct Silence {
+    /// Milliseconds from the accepted connection to the end of its TLS handshake.
+    pub upgrade_ms: u64,
     /// Milliseconds without input before a ping.
     pub ping_ms: u64,
     /// Milliseconds without input before the end.
@@ -138,6 +145,8 @@ pub struct Silence {
 /// What is due when a deadline has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
+    /// The PROXY header or the TLS handshake was not complete in time.
+    Wrapping,
     /// The upgrade request was not complete in time.
     Head,
     /// A silent peer is to be pinged.
@@ -160,6 +169,7 @@ impl Connection {
         Self {
             stream,
             stage,
+            transport: Transport::Plain,
             phase: Phase::Open,
             outbox: None,
             terms: None,
@@ -171,7 +181,7 @@ impl Connection {
 
     /// Whether nothing waits to be written.
     pub fn is_drained(&self) -> bool {
-        self.outbox.is_none()
+        self.outbox.is_none() && !self.has_unsent()
     }
 
     /// What it is held to, made if need be.
@@ -228,6 +238,9 @@ impl Connection {
     }
 
     fn next_due_open(&self, id: SessionId, silence: Silence, since_ms: u64) -> Option<(u64, Due)> {
+        if self.is_wrapping() {
+            return Some((since_ms + silence.upgrade_ms, Due::Wrapping));
+        }
         match &self.stage {
             Stage::Head(head) => Some((head.deadline_ms, Due::Head)),
             Stage::Player(_) | Stage::Echo(_) | Stage::Link(_) => Some(if self.flags.has(Flag::Pinged) {
@@ -260,8 +273,13 @@ mod tests {
     use crate::protocol::Limits;
     use std::sync::Arc;
 
-    const SILENCE: Silence =
-        Silence { ping_ms: 25_000, idle_ms: 60_000, backend_idle_ms: 120_000, close_ms: 5_000 };
+    const SILENCE: Silence = Silence {
+        upgrade_ms: 10_000,
+        ping_ms: 25_000,
+        idle_ms: 60_000,
+        backend_idle_ms: 120_000,
+        close_ms: 5_000,
+    };
     const NOW: Moment = Moment { ms: 9_000, ns: 9_000_000_000 };
     const ID: SessionId = SessionId::from_u64(0);
 

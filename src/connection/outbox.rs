@@ -26,7 +26,7 @@ pub struct OutboxLimits {
 }
 
 /// How far a write came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes that the socket took.
     pub written: usize,

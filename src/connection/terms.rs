@@ -1,9 +1,12 @@
-//! What a connection is held to, where anything is: most have no terms, and pay one empty pointer for them.
+//! What a connection is held to, where anything is, and what else only some have: most have no terms, and pay one empty
+//! pointer for them.
 
 use super::Moment;
 use crate::admission::{Limiter, Meter};
 use crate::config::{BeyondRate, Network, Rates};
 use crate::metrics::Throttled;
+use crate::tls::Session;
+use std::net::SocketAddr;
 
 /// Bytes read at once from a session that may be paused: what it has sent beyond its rate is held for it.
 pub const MAX_HELD: usize = 16 * 1024;
@@ -19,6 +22,12 @@ pub struct Terms {
     pub session_from: Option<Network>,
     /// What it has sent.
     pub inbound: Option<Inbound>,
+    /// Whether it begins with a PROXY header.
+    pub proxy_header: bool,
+    /// Where the client is, as a proxy says.
+    pub remote: Option<SocketAddr>,
+    /// Its TLS.
+    pub tls: Option<Box<Session>>,
 }
 
 /// How fast a session may send.

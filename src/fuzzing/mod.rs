@@ -9,6 +9,7 @@ mod choices;
 mod config;
 pub(crate) mod link_bin;
 mod link_json;
+mod proxy;
 
 pub(crate) use choices::Choices;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use batch::run as batch;
 pub use config::run as config;
 pub use link_bin::run as link_bin;
 pub use link_json::run as link_json;
+pub use proxy::run as proxy;
 
 /// The hub beside a map of sessions that is searched from end to end: a byte for the number of slots and
 /// whether hashes collide, then operations.
@@ -84,6 +86,7 @@ mod tests {
         ("link_bin", super::link_bin),
         ("link_json", super::link_json),
         ("outbox", super::outbox),
+        ("proxy", super::proxy),
         ("slab", super::slab),
         ("wheel", super::wheel),
     ];

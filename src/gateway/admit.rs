@@ -12,6 +12,7 @@ use crate::http::Request;
 use crate::metrics::RefusalReason;
 use crate::protocol::DeflateParameters;
 use crate::protocol::handshake::{Upgrade, check_upgrade, write_accept};
+use crate::proxy::client_behind;
 use crate::reactor::{Clock, Core};
 use crate::session::{AppId, SessionId};
 use log::debug;
@@ -47,9 +48,12 @@ pub enum What {
 
 /// Checks a whole head. The 101 is in `core.control` then.
 pub fn admit(core: &mut Core, id: SessionId, head: &[u8]) -> Result<Admitted, Refused> {
-    let (settings, shared) = (&core.shared.settings, &core.shared);
-    let request = Request::parse(head, &settings.head_limits)
+    let request = Request::parse(head, &core.shared.settings.head_limits)
         .map_err(|error| Refused::status(error.status(), error))?;
+    if !core.shared.settings.config.proxy.forwarded_from.is_empty() {
+        find_client(core, id.slot(), &request)?;
+    }
+    let (settings, shared) = (&core.shared.settings, &core.shared);
     if !shared.admission.may_upgrade(|| core.address_of(id.slot()), core.now.ns) {
         return Err(Refused::new(429, RefusalReason::Rate, "too many connect: try again later"));
     }
@@ -74,6 +78,24 @@ pub fn admit(core: &mut Core, id: SessionId, head: &[u8]) -> Result<Admitted, Re
     let extension = deflate.map(|agreed| agreed.to_string());
     write_accept(upgrade.key, raw.then_some(RAW), extension.as_deref(), &mut core.control);
     Ok(Admitted { what, raw, deflate })
+}
+
+/// Takes the word of the proxies that are believed for where the client is; from then on it counts as there.
+fn find_client(core: &mut Core, slot: u32, request: &Request<'_>) -> Result<(), Refused> {
+    let Some(from) = core.address_of(slot) else { return Ok(()) };
+    let proxy = &core.shared.settings.config.proxy;
+    let fields: Vec<&[u8]> = request.header_all("x-forwarded-for").collect();
+    if !proxy.is_forwarder(from) {
+        return Ok(());
+    }
+    let client = client_behind(from, fields.into_iter(), |address| proxy.is_forwarder(address));
+    if let (Some(client), Some(connection)) = (client, core.connection(slot)) {
+        connection.terms().remote = Some(client);
+        if !core.charge_connection(slot, client.ip()) {
+            return Err(Refused::new(429, RefusalReason::Connections, "too many connections from there"));
+        }
+    }
+    Ok(())
 }
 
 /// Who asks for a session of the app that the path names, and its places.

@@ -13,6 +13,7 @@ use crate::http::{HeadScanner, Response};
 use crate::metrics::RefusalReason;
 use crate::protocol::WebSocket;
 use crate::protocol::handshake::UpgradeError;
+use crate::proxy::begins_header;
 use crate::reactor::Core;
 use crate::session::SessionId;
 use log::debug;
@@ -118,6 +119,10 @@ impl Gateway {
         };
         let before = head.bytes.len();
         head.bytes.extend_from_slice(input);
+        if let Some(refused) = no_http(&head.bytes) {
+            refuse(core, slot, &refused);
+            return None;
+        }
         let length = match head.scanner.scan(&head.bytes, &limits) {
             Ok(Some(length)) => length,
             Ok(None) => return None,
@@ -186,6 +191,19 @@ impl Gateway {
         core.write_answers(slot);
         core.answering = None;
     }
+}
+
+/// What begins as no request does, and is known well enough to be told apart.
+fn no_http(bytes: &[u8]) -> Option<Refused> {
+    // A TLS record of the type handshake (RFC 8446 §5.1).
+    if bytes.starts_with(&[22, 3]) {
+        let message = "this port speaks no TLS: connect with ws://, or set tls.cert and tls.key";
+        return Some(Refused::new(400, RefusalReason::TlsOnPlain, message));
+    }
+    begins_header(bytes).then(|| {
+        let message = "a PROXY header from an address that is not in proxy.protocol_from";
+        Refused::new(400, RefusalReason::ProxyHeader, message)
+    })
 }
 
 /// Puts a session and its names into the hub.

@@ -226,7 +226,7 @@ fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
         user: core.hub.user_of(slot).cloned(),
         groups: core.hub.groups_of(slot).cloned().collect(),
         tags: core.hub.tags_of(slot).cloned().collect(),
-        remote: connection.stream.peer_addr().ok()?,
+        remote: connection.remote()?,
         since_unix_ms: player.since_unix_ms,
         queued_messages: outbox.map_or(0, |outbox| outbox.messages() as u32),
         queued_bytes: outbox.map_or(0, |outbox| outbox.bytes() as u64),

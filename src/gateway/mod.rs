@@ -78,7 +78,7 @@ impl Gateway {
     /// A session has opened: the links that listen are told, then the app.
     fn opened(&mut self, core: &mut Core, id: SessionId, app: AppId) {
         let links = self.listeners.links_for(app, id, EventKind::Open);
-        let remote = core.connections.get(id).and_then(|connection| connection.stream.peer_addr().ok());
+        let remote = core.connections.get(id).and_then(|connection| connection.remote());
         if let Some(remote) = remote
             && !links.is_empty()
         {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::histogram::Histogram;
 use super::labels::{
     AuthFailure, CloseClass, DeliveryOutcome, DropReason, ProtocolErrorKind, RefusalReason, StatusClass,
-    Throttled,
+    Throttled, TlsOutcome,
 };
 use super::render::Text;
 use super::value::{Counter, CounterBy, Gauge, Metric};
@@ -62,6 +62,8 @@ families! {
     closed: CounterBy<CloseClass, { CloseClass::COUNT }> => "gannet_closed_total",
     /// Connections refused before they became a session, by reason.
     refused: CounterBy<RefusalReason, { RefusalReason::COUNT }> => "gannet_refused_total",
+    /// TLS handshakes that are over, by outcome.
+    tls_handshakes: CounterBy<TlsOutcome, { TlsOutcome::COUNT }> => "gannet_tls_handshakes_total",
     /// Tokens and signed queries that were not taken, by reason.
     auth_failures: CounterBy<AuthFailure, { AuthFailure::COUNT }> => "gannet_auth_failures_total",
     /// Times that a session sent beyond its rate, by what it sent.

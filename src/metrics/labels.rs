@@ -69,6 +69,14 @@ label! {
         Connections => "connections",
         /// On the backend port, from a network that may not: closed as it came.
         BackendNetwork => "backend_network",
+        /// The TLS handshake failed: closed.
+        TlsHandshake => "tls_handshake",
+        /// The TLS handshake was not complete in time: closed.
+        TlsTimeout => "tls_timeout",
+        /// TLS on a port that speaks none (400).
+        TlsOnPlain => "tls_on_plain",
+        /// No valid PROXY header in time from a proxy that has to send one, or one from anybody else: closed.
+        ProxyHeader => "proxy_header",
         /// Too many sessions of the user (429).
         User => "user",
         /// No room for another session (503), or another backend connection.
@@ -105,6 +113,28 @@ label! {
         Replayed => "replayed",
         /// No room to remember another nonce (503).
         NoncesFull => "nonces_full",
+    }
+}
+
+label! {
+    /// How a TLS handshake ended.
+    TlsOutcome, "outcome" {
+        /// Done in full.
+        Full => "full",
+        /// Done with a ticket of an earlier one.
+        Resumed => "resumed",
+        /// What came was no TLS: plain HTTP, for instance.
+        NotTls => "not_tls",
+        /// No version, cipher or the like in common.
+        Incompatible => "incompatible",
+        /// The peer refused it with an alert: it does not trust the certificate, for instance.
+        Refused => "refused",
+        /// The peer broke the rules.
+        Misbehaved => "misbehaved",
+        /// The peer was gone before the end.
+        Gone => "gone",
+        /// Not done in time.
+        Timeout => "timeout",
     }
 }
 

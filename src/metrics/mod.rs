@@ -15,7 +15,7 @@ pub use families::{ReactorMetrics, Totals};
 pub use histogram::{Histogram, HistogramTotal};
 pub use labels::{
     AuthFailure, CloseClass, DeliveryOutcome, DropReason, Label, ProtocolErrorKind, RefusalReason,
-    StatusClass, Throttled,
+    StatusClass, Throttled, TlsOutcome,
 };
 pub use value::{Counter, CounterBy, Gauge, Metric, Tally};
 

@@ -140,6 +140,11 @@ impl Reactor {
                     false => Err(RefusalReason::Full),
                 }
             }
+            // It is counted when the proxy has said where it is from.
+            Port::Client if config.proxy.speaks_protocol(address) => {
+                Ok(Some(Box::new(Terms { proxy_header: true, ..Terms::default() })))
+            }
+            Port::Client if config.proxy.is_forwarder(address) => Ok(None),
             Port::Client if shared.admission.counts_connections() => {
                 let network = shared.admission.connect(address).ok_or(RefusalReason::Connections)?;
                 Ok(Some(Box::new(Terms { connection_from: Some(network), ..Terms::default() })))
@@ -178,6 +183,17 @@ impl Reactor {
         }
         let now = self.core.now;
         let upgrade_ms = self.core.shared.settings.upgrade_ms;
+        let (transport, session) = match self.core.shared.wrap(port, terms.as_deref()) {
+            Ok(wrapped) => wrapped,
+            Err(failed) => {
+                self.unload(port, terms.as_deref());
+                warn!("a connection was closed: TLS cannot begin: {}", failed.message);
+                return;
+            }
+        };
+        if session.is_some() {
+            terms.get_or_insert_default().tls = session;
+        }
         let registry = self.poll.registry();
         let mut failure = None;
         let id = self.core.connections.insert_with(|id| {
@@ -187,7 +203,7 @@ impl Reactor {
                 Port::Client => Stage::Head(Box::new(Head::new(now.ms + upgrade_ms))),
                 Port::Backend => Stage::Backend(Box::default()),
             };
-            Connection { terms: terms.take(), ..Connection::new(stream, stage, now) }
+            Connection { terms: terms.take(), transport, ..Connection::new(stream, stage, now) }
         });
         let Some(id) = id else {
             self.unload(port, terms.as_deref());

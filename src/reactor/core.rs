@@ -12,6 +12,7 @@ use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
 use crate::protocol::DeflateEngine;
 use crate::session::{AppId, GenerationalSlab, Name, SessionId};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -62,6 +63,8 @@ pub struct Core {
     pub draining: bool,
     pub(super) wheel: Wheel<u32>,
     pub(super) dirty: Vec<u32>,
+    /// Connections whose TLS handshake may go on, in the order of their bytes.
+    pub(super) handshakes: VecDeque<u32>,
     pub(super) doomed: Vec<SessionId>,
     pub(super) settlements: Settlements,
     /// The boxes are what is kept: a connection holds one pointer.
@@ -94,6 +97,7 @@ impl Core {
             draining: false,
             wheel: Wheel::new(shared.clock.now().ms),
             dirty: Vec::new(),
+            handshakes: VecDeque::new(),
             doomed: Vec::new(),
             settlements: Settlements::default(),
             pool: Vec::new(),
@@ -113,7 +117,8 @@ impl Core {
     /// Whether the turn left something that nothing outside will remind it of.
     pub fn has_work(&self) -> bool {
         let settled = self.settlements.finished.is_empty();
-        let flushed = self.dirty.is_empty() && self.doomed.is_empty() && !self.relief.is_pending();
+        let flushed = self.dirty.is_empty() && self.doomed.is_empty() && self.handshakes.is_empty();
+        let flushed = flushed && !self.relief.is_pending();
         !(self.unread.is_empty() && self.ended.is_empty() && settled && flushed)
     }
 
@@ -122,9 +127,9 @@ impl Core {
         self.connections.slot_mut(slot)
     }
 
-    /// Where the client in `slot` comes from, while the socket is connected.
+    /// Where the client in `slot` comes from: as a proxy says, or while the socket is connected.
     pub fn address_of(&self, slot: u32) -> Option<IpAddr> {
-        self.connections.slot(slot)?.stream.peer_addr().ok().map(|address| address.ip())
+        self.connections.slot(slot)?.remote().map(|address| address.ip())
     }
 
     /// Puts the connection's next deadline on the wheel, unless an entry as early is there.

@@ -2,7 +2,6 @@
 //! reap. Knows nothing of HTTP paths and JSON: it hands bytes and events to the gateway, and values back to the core.
 
 mod accept;
-mod budgeted;
 mod closing;
 mod core;
 mod deliveries;
@@ -14,6 +13,7 @@ mod shared;
 mod spin;
 mod ticks;
 pub mod wheel;
+mod wrapping;
 mod writing;
 
 pub use self::core::{Core, Ended};
@@ -141,6 +141,7 @@ impl Reactor {
         }
         self.events = events;
         self.read_unread();
+        self.shake_hands();
         self.drain();
         if self.stop == Stop::No && self.core.shared.draining.load(Ordering::Acquire) {
             self.stop_sessions(report);
@@ -287,6 +288,7 @@ impl Reactor {
         self.core.take_due(&mut due);
         for (slot, what) in due.drain(..) {
             match what {
+                Due::Wrapping => self.core.wrapping_late(slot),
                 Due::Head => self.gateway.head_late(&mut self.core, slot),
                 Due::Ping => self.ping(slot),
                 Due::Idle => self.idle(slot),
@@ -375,6 +377,7 @@ impl Reactor {
                     self.core.close(slot, CloseCode::GOING_AWAY, "server going away");
                 }
                 Stage::Echo(_) => self.core.close(slot, CloseCode::GOING_AWAY, "server going away"),
+                Stage::Head(_) if connection.is_wrapping() => self.core.doom(slot),
                 Stage::Head(_) => self.gateway.head_late(&mut self.core, slot),
                 _ => {}
             }
@@ -390,7 +393,10 @@ impl Reactor {
     fn stop_backends(&mut self) {
         let slots: Vec<u32> = self.core.connections.slots().collect();
         for slot in slots {
-            self.gateway.stop_backend(&mut self.core, slot);
+            match self.core.connection(slot).is_some_and(|connection| connection.is_wrapping()) {
+                true => self.core.doom(slot),
+                false => self.gateway.stop_backend(&mut self.core, slot),
+            }
         }
     }
 

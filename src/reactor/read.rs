@@ -2,13 +2,15 @@
 
 use super::Reactor;
 use crate::config::BeyondRate;
-use crate::connection::{Flag, MAX_HELD, Phase, Stage, Terms};
+use crate::connection::{Flag, MAX_HELD, Phase, Stage, Terms, Transport};
 use crate::metrics::{Label, ProtocolErrorKind, Throttled};
 use crate::protocol::{CloseCode, Event, Input, ProtocolError, WebSocket};
 use crate::server::Message;
+use crate::tls::Received;
 use log::debug;
 use std::borrow::Cow;
-use std::io::{self, Read};
+use std::io;
+use std::net::IpAddr;
 
 /// What reading a socket once gave.
 enum Got {
@@ -18,6 +20,10 @@ enum Got {
         full: bool,
     },
     Nothing,
+    /// There may be more than one look takes.
+    Busy,
+    /// A PROXY header or a TLS handshake has to come first.
+    Wrapping,
     End,
     Failure,
 }
@@ -51,6 +57,14 @@ impl Reactor {
                     }
                 }
                 Got::Nothing => break,
+                Got::Busy => {
+                    self.core.read_later(slot);
+                    break;
+                }
+                Got::Wrapping => {
+                    self.go_on_wrapping(slot, to_the_end);
+                    break;
+                }
                 Got::End => {
                     self.ended(slot);
                     break;
@@ -88,14 +102,20 @@ impl Reactor {
             None => self.buffer.len(),
         }
         .min(budget);
+        if connection.is_wrapping() {
+            return Got::Wrapping;
+        }
+        // A short read of a socket means drained; what is inside TLS comes in records.
+        let in_records = connection.transport == Transport::Tls;
         loop {
-            match connection.stream.read(&mut self.buffer[..most]) {
-                Ok(0) => return Got::End,
-                Ok(count) => {
+            match connection.read(&mut self.buffer[..most]) {
+                Ok(Received::Bytes(count)) => {
                     connection.touch(now);
-                    return Got::Bytes { count, full: count == most };
+                    return Got::Bytes { count, full: in_records || count == most };
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Got::Nothing,
+                Ok(Received::Nothing) => return Got::Nothing,
+                Ok(Received::Busy) => return Got::Busy,
+                Ok(Received::End) => return Got::End,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Got::Failure,
             }
@@ -251,6 +271,20 @@ impl super::Core {
         if inbound.is_some_and(|inbound| inbound.resume_ms.take().is_some()) {
             self.read_later(slot);
         }
+    }
+
+    /// The connection turns out to be from `address`, and is counted so unless that is a proxy's. Returns whether it may
+    /// stay.
+    pub fn charge_connection(&mut self, slot: u32, address: IpAddr) -> bool {
+        let shared = &self.shared;
+        if !shared.admission.counts_connections() || shared.settings.config.proxy.is_forwarder(address) {
+            return true;
+        }
+        let network = shared.admission.connect(address);
+        if let (Some(connection), Some(network)) = (self.connections.slot_mut(slot), network) {
+            connection.terms().connection_from = Some(network);
+        }
+        network.is_some()
     }
 
     /// The connection with these terms has gone: its place is free.

@@ -2,11 +2,11 @@
 //! other threads. Nothing here is on the way of a message but the interest table, which is read without locks.
 
 use super::deliveries::Deliveries;
-use super::envelope::Envelope;
+use super::envelope::{Envelope, Port};
 use crate::admission::Admission;
 use crate::auth::Auth;
 use crate::config::Config;
-use crate::connection::{InboundLimits, Moment, OutboxLimits, Silence};
+use crate::connection::{InboundLimits, Moment, OutboxLimits, Silence, Terms, Transport};
 use crate::dispatch::{Action, CommandError, Operation, Push, PushOptions, Selector, Target, Who};
 use crate::gateway::{Apps, CommandLimits};
 use crate::http::HeadLimits;
@@ -15,6 +15,7 @@ use crate::mailbox::Handle;
 use crate::metrics::Metrics;
 use crate::protocol::{DeflateConfig, Limits};
 use crate::session::SessionId;
+use crate::tls::{Acceptor, Failed, Ports, Session};
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -96,6 +97,7 @@ impl Settings {
                 messages: limits.link_outbox_messages,
             },
             silence: Silence {
+                upgrade_ms: ms(timeouts.upgrade),
                 ping_ms: ms(timeouts.ping),
                 idle_ms: ms(timeouts.idle),
                 backend_idle_ms: ms(timeouts.backend_idle),
@@ -163,6 +165,8 @@ pub struct Shared {
     pub apps: Apps,
     /// Who a client is, by what its backend signed.
     pub auth: Auth,
+    /// What the ports speak.
+    pub tls: Ports,
     /// Who fits in.
     pub admission: Admission,
     /// How the apps want their pushes delivered.
@@ -189,6 +193,38 @@ impl Shared {
     /// The number of reactors.
     pub fn reactors(&self) -> usize {
         self.loads.len()
+    }
+
+    /// What lies between a socket of `port` and its bytes, behind a PROXY header where it has one.
+    pub fn transport_of(&self, port: Port) -> Transport {
+        match self.acceptor_of(port) {
+            Some(_) => Transport::Handshake,
+            None => Transport::Plain,
+        }
+    }
+
+    /// What a connection that has been accepted begins with, and its TLS.
+    ///
+    /// # Errors
+    /// What keeps TLS from its beginning.
+    pub fn wrap(
+        &self,
+        port: Port,
+        terms: Option<&Terms>,
+    ) -> Result<(Transport, Option<Box<Session>>), Failed> {
+        let session = self.acceptor_of(port).map(Acceptor::accept).transpose()?.map(Box::new);
+        let transport = match terms {
+            Some(Terms { proxy_header: true, .. }) => Transport::ProxyHeader,
+            _ => self.transport_of(port),
+        };
+        Ok((transport, session))
+    }
+
+    fn acceptor_of(&self, port: Port) -> Option<&Acceptor> {
+        match port {
+            Port::Client => self.tls.client.as_ref(),
+            Port::Backend => self.tls.backend.as_ref(),
+        }
     }
 
     /// Player connections in all, those in their upgrade included.

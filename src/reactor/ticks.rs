@@ -3,8 +3,7 @@
 //! together. Knows nothing of which push waits for which tick.
 
 use super::core::Core;
-use super::writing::Flushed;
-use crate::connection::{Flag, Moment, Tick};
+use crate::connection::{Flag, Flushed, Moment, Tick};
 
 /// The lists of one reactor.
 #[derive(Debug)]

@@ -1,11 +1,10 @@
 //! Writing: what is queued for a connection, what is written at once, and what a turn's end flushes, one vectored write a
 //! connection. Knows nothing of what the bytes mean.
 
-use super::budgeted::Budgeted;
 use super::core::Core;
 use super::shared::Settings;
 use crate::config::Slow;
-use crate::connection::{Connection, Flag, Item, Moment, Offered, OutboxLimits, Phase, Stage, Tick};
+use crate::connection::{Connection, Flag, Flushed, Item, Moment, Offered, OutboxLimits, Phase, Stage, Tick};
 use crate::metrics::{DropReason, ReactorMetrics};
 use std::net::Shutdown;
 
@@ -13,17 +12,6 @@ use std::net::Shutdown;
 /// outbox may hold on to.
 const POOLED_OUTBOXES: usize = 1024;
 const POOLED_CAPACITY: usize = 32;
-
-/// How far a flush came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flushed {
-    /// Nothing is left that may be written now, or the connection is at its end.
-    All,
-    /// The socket takes no more for now.
-    Blocked,
-    /// The socket may take more, but the connection has had its share.
-    Share,
-}
 
 impl Core {
     /// Queues `item` for the connection in `slot`, to be written at the end of the turn. A connection that is too slow
@@ -148,7 +136,7 @@ impl Core {
         let (mut written, mut writes) = (0, 0);
         while written < control.len() {
             writes += 1;
-            match std::io::Write::write(&mut connection.stream, &control[written..]) {
+            match connection.write(&control[written..]) {
                 Ok(0) => break,
                 Ok(bytes) => written += bytes,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -161,6 +149,9 @@ impl Core {
                     return;
                 }
             }
+        }
+        if connection.has_unsent() {
+            connection.flags.set(Flag::Blocked);
         }
         count_written(connection, written, writes, self.shared.metrics.reactor(self.index));
         if written < control.len() {
@@ -249,7 +240,7 @@ impl Core {
     pub fn writable(&mut self, slot: u32) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         connection.flags.clear(Flag::Blocked);
-        if connection.outbox.is_some() {
+        if !connection.is_drained() {
             self.mark_dirty(slot);
         }
     }
@@ -262,33 +253,28 @@ impl Core {
         if connection.phase == Phase::Doomed {
             return flushed;
         }
-        if let Some(outbox) = &mut connection.outbox {
-            let mut socket = Budgeted::new(&mut connection.stream, share);
-            match outbox.write_to(&mut socket, now, &mut self.settlements) {
-                Ok(progress) => {
-                    flushed = match progress.blocked {
-                        false => Flushed::All,
-                        true if socket.is_spent() => Flushed::Share,
-                        true => Flushed::Blocked,
-                    };
-                    let drained = outbox.is_empty();
-                    let metrics = self.shared.metrics.reactor(self.index);
-                    count_written(connection, progress.written, progress.writes, metrics);
-                    match flushed {
-                        Flushed::Blocked => _ = connection.flags.set(Flag::Blocked),
-                        Flushed::All | Flushed::Share => connection.flags.clear(Flag::Blocked),
-                    }
-                    let waits_for_room = connection.stage.is_paused();
-                    if drained {
-                        self.free_outbox(slot);
-                        if waits_for_room {
-                            self.read_later(slot);
-                        }
-                    }
-                }
-                Err(_) => {
-                    self.fail(slot);
-                    return flushed;
+        if connection.outbox.is_none() {
+            if connection.flush_tls().is_err() {
+                self.fail(slot);
+                return flushed;
+            }
+        } else {
+            let Ok((progress, how_far)) = connection.write_outbox(share, now, &mut self.settlements) else {
+                self.fail(slot);
+                return flushed;
+            };
+            flushed = how_far;
+            count_written(
+                connection,
+                progress.written,
+                progress.writes,
+                self.shared.metrics.reactor(self.index),
+            );
+            let waits_for_room = connection.stage.is_paused();
+            if connection.outbox.as_ref().is_some_and(|outbox| outbox.is_empty()) {
+                self.free_outbox(slot);
+                if waits_for_room {
+                    self.read_later(slot);
                 }
             }
         }
@@ -315,6 +301,14 @@ impl Core {
             || connection.flags.has(Flag::WriteClosed)
         {
             return;
+        }
+        if let Some((session, _)) = connection.tls() {
+            session.close();
+            match connection.flush_tls() {
+                Ok(()) if connection.flags.has(Flag::Blocked) => return,
+                Ok(()) => {}
+                Err(_) => return self.doom(slot),
+            }
         }
         connection.flags.set(Flag::WriteClosed);
         let gone =

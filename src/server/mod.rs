@@ -5,6 +5,7 @@ mod app;
 mod pusher;
 
 pub use crate::reactor::StopReport;
+pub use crate::tls::TlsError;
 pub use app::{App, ClosedSession, Message, Relay, Session, SessionError};
 pub use pusher::{PushError, Pusher};
 
@@ -18,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::reactor::{
     Acceptor, Clock, Core, Deliveries, Envelope, Outside, Reactor, Settings, Shared, WAKE_TOKEN,
 };
+use crate::tls::Ports;
 use log::{error, info, warn};
 use mio::{Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -69,6 +71,8 @@ pub enum BindError {
     Config(ConfigError),
     /// The apps of the configuration make no table.
     Apps(InvalidApps),
+    /// The certificates are none to run with.
+    Tls(TlsError),
     /// A port could not be bound.
     Listen {
         /// The address.
@@ -85,6 +89,7 @@ impl fmt::Display for BindError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Apps(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
             Self::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}; is another server running there?")
             }
@@ -147,6 +152,33 @@ impl fmt::Debug for Stopper {
     }
 }
 
+/// The certificates of a server, from any thread; cheap to clone.
+#[derive(Clone)]
+pub struct Certificates {
+    shared: Arc<Shared>,
+}
+
+impl Certificates {
+    /// Reads the files of `[tls]` again. Handshakes from now on show the new ones; no connection is closed.
+    ///
+    /// # Errors
+    /// [`TlsError`]; then all certificates stay as they were.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.shared.tls.reload()
+    }
+
+    /// Whether any port speaks TLS.
+    pub fn is_empty(&self) -> bool {
+        self.shared.tls.client.is_none() && self.shared.tls.backend.is_none()
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Certificates")
+    }
+}
+
 impl Server {
     /// Checks the configuration, binds both ports and makes the reactors' parts.
     ///
@@ -156,6 +188,7 @@ impl Server {
         // Every app of the table below has its settings.
         config.apps.entry(DEFAULT_APP.to_owned()).or_default();
         config.validate().map_err(BindError::Config)?;
+        let tls = Ports::load(&config.tls).map_err(BindError::Tls)?;
         raise_open_files();
         let (client, client_addr) = listen(config.listen)?;
         let (backend, backend_addr) = listen(config.backend.listen)?;
@@ -184,6 +217,7 @@ impl Server {
             deliveries: Deliveries::new(app_configs().map(|(_, app)| app)),
             admission: Admission::new(app_configs().map(|(_, app)| app), limits, &config.rates),
             apps,
+            tls,
             interest: Arc::new(Interest::new(config.node, reactors)),
             metrics: Metrics::new(reactors),
             clock: Clock::start(),
@@ -224,6 +258,11 @@ impl Server {
     /// A way to stop the server from any thread.
     pub fn stopper(&self) -> Stopper {
         Stopper { shared: Arc::clone(&self.shared) }
+    }
+
+    /// A way to read the certificates again from any thread.
+    pub fn certificates(&self) -> Certificates {
+        Certificates { shared: Arc::clone(&self.shared) }
     }
 
     /// Runs the reactors, each with the app that `make_app` gives for its index, until the server has been stopped.

@@ -12,11 +12,11 @@ const FLAGS = [
   "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding",
 ];
 
-/** Starts a browser with an empty profile; `close()` ends it. */
-export async function startChromium() {
+/** Starts a browser with an empty profile and further flags; `close()` ends it. */
+export async function startChromium(flags = []) {
   const profile = await mkdtemp(join(tmpdir(), "gannet-chromium-"));
   const program = process.env.CHROMIUM || "chromium";
-  const child = spawn(program, [...FLAGS, `--user-data-dir=${profile}`, "about:blank"], {
+  const child = spawn(program, [...FLAGS, ...flags, `--user-data-dir=${profile}`, "about:blank"], {
     stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
   });
   const [toBrowser, fromBrowser] = [child.stdio[3], child.stdio[4]];

@@ -9,6 +9,7 @@ use clap::builder::RangedU64ValueParser;
 use super::error::BenchError;
 use super::process::Processes;
 use super::target::Target;
+use crate::client::Trust;
 
 /// The longest run.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -35,6 +36,12 @@ pub struct CommonArgs {
     /// Never sleep: for load that has a core of its own
     #[arg(long)]
     pub spin: bool,
+    /// With wss://: take the certificates in this PEM file, and those that they have signed
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure_tls")]
+    pub ca: Option<PathBuf>,
+    /// With wss://: take any certificate
+    #[arg(long)]
+    pub insecure_tls: bool,
     /// Put load on a server that is not on this machine
     #[arg(long)]
     pub i_own_this_server: bool,
@@ -45,7 +52,12 @@ pub struct CommonArgs {
 impl CommonArgs {
     /// The URL, resolved.
     pub fn target(&self) -> Result<Target, BenchError> {
-        Target::new(&self.url, self.i_own_this_server)
+        let trust = match &self.ca {
+            _ if self.insecure_tls => Trust::Anybody,
+            Some(path) => Trust::File(path.clone()),
+            None => Trust::System,
+        };
+        Target::new(&self.url, self.i_own_this_server, &trust)
     }
 
     /// The server's processes.

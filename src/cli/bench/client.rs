@@ -7,6 +7,7 @@ use mio::net::TcpStream;
 
 use super::clock::{Clock, Nanos};
 use super::error::BenchError;
+use super::stream::Stream;
 use crate::protocol::handshake::{ClientHandshake, Request, ResponseError};
 use crate::protocol::{Event, Input, Limits, ProtocolError, WebSocket};
 
@@ -16,7 +17,7 @@ const READS_A_TURN: usize = 16;
 /// A connection.
 #[derive(Debug)]
 pub struct Client {
-    stream: TcpStream,
+    stream: Stream,
     stage: Stage,
     out: Vec<u8>,
     /// Bytes of `out` that are written; 0 when `out` is empty.
@@ -85,7 +86,7 @@ impl From<io::Error> for Failure {
 
 impl Client {
     /// Begins the upgrade on a stream that may still be connecting.
-    pub fn start(stream: TcpStream, request: &Request<'_>) -> Result<Self, BenchError> {
+    pub fn start(stream: Stream, request: &Request<'_>) -> Result<Self, BenchError> {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce)
             .map_err(|error| BenchError::System(io::Error::other(error.to_string())))?;
@@ -96,7 +97,7 @@ impl Client {
 
     /// The socket, for its registration.
     pub fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+        self.stream.socket()
     }
 
     /// Whether the upgrade is done.
@@ -146,7 +147,7 @@ impl Client {
         }
         self.out.clear();
         self.written = 0;
-        Ok(())
+        Ok(self.stream.flush()?)
     }
 
     /// Reads what has come, hands it over with the time of its read, and writes the answers.
@@ -171,7 +172,7 @@ impl Client {
             let flushed = self.flush();
             received?;
             flushed?;
-            if count < buffer.len() {
+            if count < buffer.len() && !self.stream.is_in_records() {
                 return Ok(Drained::Yes);
             }
         }

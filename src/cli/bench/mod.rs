@@ -29,6 +29,7 @@ mod result;
 mod run;
 mod schedule;
 mod sequence;
+mod stream;
 mod table;
 mod target;
 mod template;

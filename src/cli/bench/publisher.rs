@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use super::client::{Client, Drained, Failure, Incoming};
 use super::clock::Clock;
 use super::error::BenchError;
+use super::stream::Stream;
 use super::template::Template;
 use crate::cli::http_client::parse_head;
 use crate::dispatch::ReceiptMode;
@@ -115,7 +116,7 @@ impl Publisher {
 
     /// Publishes by commands of gannet's link, in the form of the wording.
     pub fn link(stream: TcpStream, request: &Request<'_>, wording: Wording) -> Result<Self, BenchError> {
-        let client = Client::start(stream, request)?;
+        let client = Client::start(Stream::Plain(stream), request)?;
         let limits = Arc::new(Limits::default());
         Ok(Self::new(Speech::Link { client, limits, command: Vec::new() }, wording))
     }

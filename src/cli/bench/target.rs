@@ -9,6 +9,8 @@ use mio::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 
 use super::error::BenchError;
+use super::stream::{Stream, Tls};
+use crate::client::{ClientError, Trust};
 
 /// What stands in a URL for the number of the connection.
 const SESSION: &str = "{session}";
@@ -17,7 +19,7 @@ const SESSION: &str = "{session}";
 const SOURCES: usize = 4096;
 
 /// A WebSocket URL, resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// As given.
     pub url: String,
@@ -26,24 +28,29 @@ pub struct Target {
     /// Where it is.
     pub address: SocketAddr,
     path: String,
+    tls: Option<Tls>,
 }
 
 impl Target {
-    /// Parses and resolves `ws://host[:port][/path][?query]`.
+    /// Parses and resolves `ws://host[:port][/path][?query]`, or the same with `wss://`; `trust` says whom to believe then.
     ///
     /// # Errors
     /// [`BenchError::Target`]; among others when the host is not this machine and `any_host` is not set.
-    pub fn new(url: &str, any_host: bool) -> Result<Self, BenchError> {
+    pub fn new(url: &str, any_host: bool, trust: &Trust) -> Result<Self, BenchError> {
         let parse = || {
-            let rest = url.strip_prefix("ws://").ok_or(TargetError::Scheme)?;
+            let (is_secure, rest) = match url.strip_prefix("wss://") {
+                Some(rest) => (true, rest),
+                None => (false, url.strip_prefix("ws://").ok_or(TargetError::Scheme)?),
+            };
             let rest = rest.split('#').next().unwrap_or_default();
             let (host, path) = match rest.find(['/', '?']) {
                 Some(at) if rest[at..].starts_with('?') => (&rest[..at], format!("/{}", &rest[at..])),
                 Some(at) => (&rest[..at], rest[at..].to_owned()),
                 None => (rest, "/".to_owned()),
             };
-            let address = resolve(host, 80, any_host)?;
-            Ok(Self { url: url.to_owned(), host: host.to_owned(), address, path })
+            let address = resolve(host, if is_secure { 443 } else { 80 }, any_host)?;
+            let tls = is_secure.then(|| tls(host, trust)).transpose()?;
+            Ok(Self { url: url.to_owned(), host: host.to_owned(), address, path, tls })
         };
         parse().map_err(|error| BenchError::Target { target: url.to_owned(), error })
     }
@@ -68,8 +75,8 @@ impl Target {
     }
 
     /// Begins connection `number`.
-    pub fn connect(&self, number: usize) -> io::Result<TcpStream> {
-        connect(self.address, number)
+    pub fn connect(&self, number: usize) -> io::Result<Stream> {
+        Stream::new(connect(self.address, number)?, self.tls.as_ref())
     }
 }
 
@@ -117,11 +124,20 @@ fn resolve(host: &str, default_port: u16, any_host: bool) -> Result<SocketAddr, 
     best.copied().ok_or_else(|| TargetError::Unknown("it has no address".to_owned()))
 }
 
+fn tls(host: &str, trust: &Trust) -> Result<Tls, TargetError> {
+    let has_port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+    let name = has_port.map_or(host, |(name, _)| name).trim_matches(['[', ']']).to_owned();
+    let name = name.try_into().map_err(|_| TargetError::Unknown("it is no name".to_owned()))?;
+    Ok(Tls { config: trust.config().map_err(TargetError::Tls)?, name })
+}
+
 /// Why an address takes no load.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum TargetError {
-    /// Not `ws://`.
+    /// Neither `ws://` nor `wss://`.
     Scheme,
+    /// TLS cannot begin.
+    Tls(ClientError),
     /// Not to be resolved.
     Unknown(String),
     /// Another machine.
@@ -131,7 +147,8 @@ pub enum TargetError {
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Scheme => f.write_str("give a URL that begins with ws:// (TLS is not spoken here)"),
+            Self::Scheme => f.write_str("give a URL that begins with ws:// or wss://"),
+            Self::Tls(error) => error.fmt(f),
             Self::Unknown(error) => write!(f, "no such address: {error}"),
             Self::NotLoopback => f.write_str(
                 "this is not a loopback address: load belongs on a server of your own; if it is, say so with \
@@ -148,7 +165,7 @@ mod tests {
     use super::*;
 
     fn target(url: &str) -> Result<Target, TargetError> {
-        Target::new(url, false).map_err(|error| match error {
+        Target::new(url, false, &Trust::Anybody).map_err(|error| match error {
             BenchError::Target { error, .. } => error,
             other => panic!("{other}"),
         })
@@ -163,6 +180,8 @@ mod tests {
             ("ws://127.0.0.1/a?b=/c#d", "127.0.0.1", "127.0.0.1:80", "/a?b=/c"),
             ("ws://[::1]:81/ws", "[::1]:81", "[::1]:81", "/ws"),
             ("ws://[::1]/ws", "[::1]", "[::1]:80", "/ws"),
+            ("wss://127.0.0.1/ws", "127.0.0.1", "127.0.0.1:443", "/ws"),
+            ("wss://[::1]:81/ws", "[::1]:81", "[::1]:81", "/ws"),
         ];
         for (url, host, address, path) in table {
             let target = target(url).expect(url);
@@ -173,8 +192,8 @@ mod tests {
 
     #[test]
     fn what_is_no_target() {
-        for url in ["wss://127.0.0.1/", "127.0.0.1:9000", "http://127.0.0.1/", ""] {
-            assert_eq!(target(url), Err(TargetError::Scheme), "{url}");
+        for url in ["127.0.0.1:9000", "http://127.0.0.1/", ""] {
+            assert!(matches!(target(url), Err(TargetError::Scheme)), "{url}");
         }
         assert!(matches!(target("ws://"), Err(TargetError::Unknown(_))));
     }
@@ -182,8 +201,8 @@ mod tests {
     #[test]
     fn load_stays_on_this_machine_unless_the_server_is_ones_own() {
         for url in ["ws://192.0.2.1:9000/ws", "ws://0.0.0.0:9000/", "ws://[2001:db8::1]/", "ws://10.0.0.1"] {
-            assert_eq!(target(url), Err(TargetError::NotLoopback), "{url}");
-            assert!(Target::new(url, true).is_ok(), "{url}");
+            assert!(matches!(target(url), Err(TargetError::NotLoopback)), "{url}");
+            assert!(Target::new(url, true, &Trust::Anybody).is_ok(), "{url}");
         }
         assert!(backend("192.0.2.1:9001", false).is_err());
         assert!(backend("127.0.0.1:9001", false).is_ok());

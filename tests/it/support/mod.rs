@@ -12,6 +12,7 @@ mod publisher;
 mod random;
 mod server;
 mod target;
+pub mod tls;
 
 pub use backend::{Backend, Receipt};
 pub use link::Link;

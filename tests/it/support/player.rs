@@ -4,7 +4,7 @@ use super::DEADLINE;
 use gannet::session::SessionId;
 use serde_json::Value;
 use socket2::SockRef;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 use tungstenite::client::{IntoClientRequest, client_with_config};
@@ -13,12 +13,12 @@ use tungstenite::protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCod
 use tungstenite::{HandshakeError, Message, WebSocket};
 
 /// A session as its client sees it.
-pub struct Player {
+pub struct Player<S = TcpStream> {
     /// What the welcome said.
     pub id: SessionId,
     /// The user that the welcome named.
     pub user: Option<String>,
-    pub(super) socket: WebSocket<TcpStream>,
+    pub(super) socket: WebSocket<S>,
 }
 
 /// How a connection ended.
@@ -58,7 +58,19 @@ impl Player {
 
     /// The same over a stream that is connected.
     pub fn over(stream: TcpStream, target: &str) -> Result<Self, Refusal> {
-        let mut socket = open(stream, target, &[])?;
+        Self::on(prepared(stream), target)
+    }
+
+    /// Vanishes with a reset instead of a FIN.
+    pub fn reset(self) {
+        reset_on_drop(self.socket.get_ref());
+    }
+}
+
+impl<S: Read + Write> Player<S> {
+    /// The same on any stream that is ready for the upgrade.
+    pub fn on(stream: S, target: &str) -> Result<Self, Refusal> {
+        let mut socket = upgrade(stream, "localhost", target, &[])?;
         let welcome = match socket.read() {
             Ok(Message::Text(text)) => serde_json::from_str::<Value>(&text).unwrap(),
             Ok(other) => panic!("no welcome but {other:?}"),
@@ -132,13 +144,8 @@ impl Player {
         while self.next().is_ok() {}
     }
 
-    /// Vanishes with a reset instead of a FIN.
-    pub fn reset(self) {
-        reset_on_drop(self.socket.get_ref());
-    }
-
     /// The socket itself.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &S {
         self.socket.get_ref()
     }
 }
@@ -148,6 +155,13 @@ pub(super) fn reset_on_drop(stream: &TcpStream) {
     SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
+fn prepared(stream: TcpStream) -> TcpStream {
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_write_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
 /// A WebSocket to `target`, with `subprotocols`.
 pub(super) fn open(
     stream: TcpStream,
@@ -155,10 +169,16 @@ pub(super) fn open(
     subprotocols: &[&str],
 ) -> Result<WebSocket<TcpStream>, Refusal> {
     let address = stream.peer_addr().map_err(Refusal::Io)?;
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream.set_write_timeout(Some(DEADLINE)).unwrap();
-    let mut request = format!("ws://{address}{target}").into_client_request().unwrap();
+    upgrade(prepared(stream), &address.to_string(), target, subprotocols)
+}
+
+fn upgrade<S: Read + Write>(
+    stream: S,
+    host: &str,
+    target: &str,
+    subprotocols: &[&str],
+) -> Result<WebSocket<S>, Refusal> {
+    let mut request = format!("ws://{host}{target}").into_client_request().unwrap();
     if !subprotocols.is_empty() {
         let offer = subprotocols.join(", ").parse().unwrap();
         request.headers_mut().insert("Sec-WebSocket-Protocol", offer);

@@ -141,8 +141,8 @@ fn listen(
         let (mut client, mut backend) = (None, None);
         for line in BufReader::new(stream).lines() {
             let Ok(line) = line else { break };
-            client = client.or(address(&line, "ws://"));
-            backend = backend.or(address(&line, "http://"));
+            client = client.or(address(&line, "ws://")).or(address(&line, "wss://"));
+            backend = backend.or(address(&line, "http://")).or(address(&line, "https://"));
             let mut said = said.lock().unwrap();
             said.push_str(&line);
             said.push('\n');

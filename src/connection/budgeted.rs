@@ -15,6 +15,11 @@ impl<'a, S: Write> Budgeted<'a, S> {
         Self { socket, left: bytes }
     }
 
+    /// The socket.
+    pub fn get_ref(&self) -> &S {
+        self.socket
+    }
+
     /// Whether it took its share: then the socket itself may take more.
     pub fn is_spent(&self) -> bool {
         self.left == 0

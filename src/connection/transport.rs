@@ -1,0 +1,179 @@
+//! What lies between the socket and the bytes that have a meaning: nothing for most, for some a PROXY header first, or
+//! TLS. Knows nothing of what the bytes mean.
+
+use super::budgeted::Budgeted;
+use super::outbox::Progress;
+use super::{Connection, Flag, Moment, Outbox, Settlements};
+use crate::tls::{Received, Session};
+use mio::net::TcpStream;
+use std::io::{self, IoSlice, Write};
+use std::net::SocketAddr;
+
+/// How far a connection is from bytes that have a meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// They are those of the socket.
+    Plain,
+    /// A PROXY header has to come first.
+    ProxyHeader,
+    /// A TLS handshake has to be done first.
+    Handshake,
+    /// They are inside TLS.
+    Tls,
+}
+
+/// A socket and the TLS state that its bytes go through, as something to write to.
+struct Encrypted<'a> {
+    session: &'a mut Session,
+    socket: &'a mut TcpStream,
+}
+
+impl Write for Encrypted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.session.write(self.socket, &[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.session.write(self.socket, buffers)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.session.flush(self.socket).map(drop)
+    }
+}
+
+impl Encrypted<'_> {
+    fn write_outbox(
+        &mut self,
+        outbox: &mut Outbox,
+        share: usize,
+        now: Moment,
+        settlements: &mut Settlements,
+    ) -> io::Result<(Progress, Flushed)> {
+        let mut socket = Budgeted::new(self, share);
+        let mut total = Progress::default();
+        loop {
+            let progress = outbox.write_to(&mut socket, now, settlements)?;
+            total.written += progress.written;
+            total.writes += progress.writes;
+            if socket.get_ref().session.has_unsent() {
+                return Ok((total, Flushed::Blocked));
+            }
+            // TLS takes over no more than it can hold; only a full socket is a reason to wait for it.
+            match Flushed::of(&progress, &socket) {
+                Flushed::Blocked => {}
+                flushed => return Ok((total, flushed)),
+            }
+        }
+    }
+}
+
+/// How far a flush came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flushed {
+    /// Nothing is left that may be written now, or the connection is at its end.
+    All,
+    /// The socket takes no more for now.
+    Blocked,
+    /// The socket may take more, but the connection has had its share.
+    Share,
+}
+
+impl Flushed {
+    fn of<S: Write>(progress: &Progress, socket: &Budgeted<'_, S>) -> Self {
+        match progress.blocked {
+            false => Self::All,
+            true if socket.is_spent() => Self::Share,
+            true => Self::Blocked,
+        }
+    }
+}
+
+impl Connection {
+    /// Where the client is: what a proxy has said, else the other end of the socket while it is connected.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        let said = self.terms.as_ref().and_then(|terms| terms.remote);
+        said.or_else(|| self.stream.peer_addr().ok())
+    }
+
+    /// Whether no byte that has a meaning can have come, and none may be sent.
+    pub fn is_wrapping(&self) -> bool {
+        matches!(self.transport, Transport::ProxyHeader | Transport::Handshake)
+    }
+
+    /// The TLS state and its socket, where there is one.
+    pub fn tls(&mut self) -> Option<(&mut Session, &mut TcpStream)> {
+        match self.transport {
+            Transport::Plain | Transport::ProxyHeader => None,
+            Transport::Handshake | Transport::Tls => {
+                let session = self.terms.as_mut()?.tls.as_deref_mut()?;
+                Some((session, &mut self.stream))
+            }
+        }
+    }
+
+    /// Reads bytes that have a meaning.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        if let Some((session, socket)) = self.tls() {
+            return session.read(socket, buffer);
+        }
+        match io::Read::read(&mut self.stream, buffer) {
+            Ok(0) => Ok(Received::End),
+            Ok(count) => Ok(Received::Bytes(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes bytes that have a meaning, as far as the socket takes them.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.tls() {
+            Some((session, socket)) => Encrypted { session, socket }.write(bytes),
+            None => self.stream.write(bytes),
+        }
+    }
+
+    /// Writes up to about `share` bytes of what waits in the outbox, as far as the socket takes it: what that came to.
+    pub fn write_outbox(
+        &mut self,
+        share: usize,
+        now: Moment,
+        settlements: &mut Settlements,
+    ) -> io::Result<(Progress, Flushed)> {
+        let nothing = (Progress::default(), Flushed::All);
+        let Some(outbox) = &mut self.outbox else { return Ok(nothing) };
+        let (progress, flushed) = if self.transport == Transport::Plain {
+            let mut socket = Budgeted::new(&mut self.stream, share);
+            let progress = outbox.write_to(&mut socket, now, settlements)?;
+            (progress, Flushed::of(&progress, &socket))
+        } else {
+            let Some(session) = self.terms.as_mut().and_then(|terms| terms.tls.as_deref_mut()) else {
+                return Ok(nothing);
+            };
+            Encrypted { session, socket: &mut self.stream }.write_outbox(outbox, share, now, settlements)?
+        };
+        match flushed {
+            Flushed::Blocked => _ = self.flags.set(Flag::Blocked),
+            Flushed::All | Flushed::Share => self.flags.clear(Flag::Blocked),
+        }
+        Ok((progress, flushed))
+    }
+
+    /// Whether TLS holds bytes that the socket has not taken.
+    pub fn has_unsent(&self) -> bool {
+        let tls = || self.terms.as_ref().and_then(|terms| terms.tls.as_deref());
+        self.transport != Transport::Plain && tls().is_some_and(Session::has_unsent)
+    }
+
+    /// Sends what TLS holds, as far as the socket takes it.
+    pub fn flush_tls(&mut self) -> io::Result<()> {
+        if let Some((session, socket)) = self.tls() {
+            if session.flush(socket)? {
+                self.flags.clear(Flag::Blocked);
+            } else {
+                self.flags.set(Flag::Blocked);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! What one port needs to take TLS connections.
+
+use super::certificates::{Certificates, Resolver};
+use super::{Failed, Session, TlsError};
+use crate::config::{Certificate, TlsVersion};
+use crate::metrics::TlsOutcome;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::UnixTime;
+use rustls::server::NoServerSessionStorage;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedProtocolVersion};
+use std::fmt;
+use std::sync::Arc;
+
+/// See the module.
+pub struct Acceptor {
+    files: Vec<Certificate>,
+    provider: Arc<CryptoProvider>,
+    resolver: Arc<Resolver>,
+    config: Arc<ServerConfig>,
+}
+
+impl Acceptor {
+    /// Reads and checks the certificates, the one for any name first.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn load(files: Vec<Certificate>, versions: &[TlsVersion]) -> Result<Self, TlsError> {
+        let provider = Arc::new(ring::default_provider());
+        let certificates = Certificates::read(&files, &provider, UnixTime::now())?;
+        let resolver = Arc::new(Resolver::new(certificates));
+        let settings = |error: rustls::Error| TlsError::Settings(error.to_string().into());
+        let versions: Vec<&'static SupportedProtocolVersion> = versions
+            .iter()
+            .map(|version| match version {
+                TlsVersion::V1_2 => &TLS12,
+                TlsVersion::V1_3 => &TLS13,
+            })
+            .collect();
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&versions)
+            .map_err(settings)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&resolver) as _);
+        // A client that comes back brings its session in a ticket: the server remembers none (RFC 8446 §4.6.1, RFC
+        // 5077). The keys change every six hours and outlive a reload of the certificates.
+        config.ticketer = ring::Ticketer::new().map_err(settings)?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        // WebSocket begins with HTTP/1.1: a client that would speak something else is told so (RFC 7301 §3.2).
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { files, provider, resolver, config: Arc::new(config) })
+    }
+
+    /// Reads and checks the certificates again.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn read(&self) -> Result<Certificates, TlsError> {
+        Certificates::read(&self.files, &self.provider, UnixTime::now())
+    }
+
+    /// Handshakes from now on show these.
+    pub fn use_from_now_on(&self, certificates: Certificates) {
+        self.resolver.exchange(certificates);
+    }
+
+    /// The state of a connection that has been accepted.
+    ///
+    /// # Errors
+    /// What rustls says; with settings that have been loaded there is nothing that it would.
+    pub fn accept(&self) -> Result<Session, Failed> {
+        Session::new(&self.config)
+            .map_err(|error| Failed { outcome: TlsOutcome::Misbehaved, message: error.to_string().into() })
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").field("files", &self.files).finish_non_exhaustive()
+    }
+}
