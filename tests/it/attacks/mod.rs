@@ -7,6 +7,7 @@ mod garbage;
 mod siege;
 mod slow;
 
+use crate::support::tls::{self, CertFiles};
 use crate::support::*;
 use crate::tokens::{CHESS, DEFAULT};
 use serde_json::json;
@@ -65,6 +66,18 @@ fn five_hundred_players_lose_nothing() {
         siege.stand(what, *attack);
         println!("stood: {what}");
     }
+}
+
+#[test]
+fn those_inside_tls_lose_nothing_to_handshakes_that_never_end() {
+    let _heavy = heavy();
+    let files = CertFiles::new(&["localhost"]);
+    let config =
+        format!("{GUARDED}\n[tls]\ncert = '{}'\nkey = '{}'", files.cert.display(), files.key.display());
+    let client = tls::client_config(&[&rustls::version::TLS13]);
+    let query = |number| format!("token={}", pass(&format!("player {number}"), json!(["crowd"])));
+    let mut siege = Siege::lay_over(&config, query, |stream| tls::over(stream, &client, "localhost"));
+    siege.stand("slow TLS handshakes", slow::handshakes);
 }
 
 #[test]

@@ -22,10 +22,10 @@ const PERIOD: Duration = Duration::from_millis(50);
 const HEARD: u64 = 20;
 
 /// What one server stands.
-pub struct Siege {
+pub struct Siege<S = TcpStream> {
     /// Dropped first: it talks until then.
     teller: Teller,
-    crowd: Pool<u64>,
+    crowd: Pool<u64, S>,
     pub backend: Backend,
     pub server: ServerProcess,
 }
@@ -33,12 +33,19 @@ pub struct Siege {
 impl Siege {
     /// A server with `config`, and the crowd in its group, each player with what `query` says: a token, or names.
     pub fn lay(config: &str, query: impl Fn(usize) -> String) -> Self {
+        Self::lay_over(config, query, prepared)
+    }
+}
+
+impl<S: OverTcp> Siege<S> {
+    /// The same with what `wrap` puts between the crowd and its sockets.
+    pub fn lay_over(config: &str, query: impl Fn(usize) -> String, wrap: impl Fn(TcpStream) -> S) -> Self {
         let server = ServerProcess::start(&["--reactors", "2"], config);
         let crowd = Pool::new(|_, message| message.into_text().unwrap().as_str().parse().unwrap());
         for number in 0..CROWD {
             // Ten homes, so that no bound of an address concerns them.
             let stream = connect_from([127, 0, 1, 1 + (number % 10) as u8], server.client);
-            crowd.add(Player::over(stream, &format!("/ws?{}", query(number))).unwrap());
+            crowd.add(Player::on(wrap(stream), &format!("/ws?{}", query(number))).unwrap());
         }
         let teller = Teller::start(server.backend);
         let backend = server.backend();

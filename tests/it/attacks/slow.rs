@@ -2,6 +2,7 @@
 
 use super::siege::{Siege, pass};
 use crate::raw::{Raw, upgrade};
+use crate::support::{OverTcp, tls};
 use serde_json::json;
 
 pub fn heads(siege: &mut Siege) {
@@ -47,4 +48,18 @@ pub fn readers(siege: &mut Siege) {
         "{resident} bytes resident, {before} before"
     );
     drop(readers);
+}
+
+/// Connections that do not begin, or stop within their first record.
+pub fn handshakes<S: OverTcp>(siege: &mut Siege<S>) {
+    const COUNT: usize = 200;
+    let mut hello = Vec::new();
+    tls::connect(siege.server.client).conn.write_tls(&mut hello).unwrap();
+    siege.counts(["refused", "tls_timeout"], COUNT as u64, |siege| {
+        let mut slow: Vec<Raw> = (0..COUNT).map(|_| siege.raw(42)).collect();
+        for (number, raw) in slow.iter_mut().enumerate() {
+            raw.send(&hello[..(hello.len() - 1) * (number % 3) / 2]);
+        }
+        slow.iter_mut().for_each(|raw| _ = raw.rest());
+    });
 }

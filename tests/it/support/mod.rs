@@ -16,8 +16,8 @@ pub mod tls;
 
 pub use backend::{Backend, Receipt};
 pub use link::Link;
-pub use player::{End, Player, Refusal};
-pub use pool::{Log, Pool};
+pub use player::{End, Player, Refusal, prepared};
+pub use pool::{Log, OverTcp, Pool};
 pub use ports::{Ports, encoded};
 pub use process::ServerProcess;
 pub use publisher::{Publisher, Push};

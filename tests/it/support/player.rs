@@ -155,7 +155,8 @@ pub(super) fn reset_on_drop(stream: &TcpStream) {
     SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-fn prepared(stream: TcpStream) -> TcpStream {
+/// A stream as players have it: it does not wait for ever, nor with small writes.
+pub fn prepared(stream: TcpStream) -> TcpStream {
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.set_write_timeout(Some(DEADLINE)).unwrap();

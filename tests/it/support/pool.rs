@@ -2,9 +2,11 @@
 //! of it is kept, in the order of arrival.
 
 use super::player::{closed, is_end, is_timeout, reset_on_drop};
+use super::tls::TlsStream;
 use super::{DEADLINE, End, Player};
 use gannet::session::SessionId;
 use mio::{Events, Interest, Poll, Token, Waker};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -27,10 +29,28 @@ pub struct Log<T> {
     pub end: Option<End>,
 }
 
+/// A stream over TCP.
+pub trait OverTcp: Read + Write + Send + 'static {
+    /// The socket.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl OverTcp for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl OverTcp for TlsStream {
+    fn tcp(&self) -> &TcpStream {
+        &self.sock
+    }
+}
+
 /// See the module. Dropping it drops every connection.
-pub struct Pool<T> {
+pub struct Pool<T, S = TcpStream> {
     shared: Arc<Shared<T>>,
-    commands: Option<Sender<Command>>,
+    commands: Option<Sender<Command<S>>>,
     waker: Waker,
     thread: Option<JoinHandle<()>>,
 }
@@ -46,15 +66,15 @@ struct State<T> {
     over: bool,
 }
 
-enum Command {
-    Add(usize, Box<Player>),
+enum Command<S> {
+    Add(usize, Box<Player<S>>),
     Send(usize, Message),
     Close(usize, u16),
     Drop(usize),
     Reset(usize),
 }
 
-impl<T: Send + 'static> Pool<T> {
+impl<T: Send + 'static, S: OverTcp> Pool<T, S> {
     /// A pool without players.
     pub fn new(read: impl FnMut(SessionId, Message) -> T + Send + 'static) -> Self {
         let poll = Poll::new().unwrap();
@@ -68,7 +88,7 @@ impl<T: Send + 'static> Pool<T> {
     }
 
     /// Takes over a player; gives its index.
-    pub fn add(&self, player: Player) -> usize {
+    pub fn add(&self, player: Player<S>) -> usize {
         let mut state = self.lock();
         let index = state.logs.len();
         state.logs.push(Log { id: player.id, messages: Vec::new(), end: None });
@@ -129,7 +149,7 @@ impl<T: Send + 'static> Pool<T> {
         assert!(ended.is_ok() || thread::panicking(), "the pool has failed");
     }
 
-    fn command(&self, command: Command) {
+    fn command(&self, command: Command<S>) {
         let commands = self.commands.as_ref().unwrap();
         commands.send(command).unwrap_or_else(|_| panic!("the pool has failed"));
         self.waker.wake().unwrap();
@@ -140,7 +160,7 @@ impl<T: Send + 'static> Pool<T> {
     }
 }
 
-impl<T> Drop for Pool<T> {
+impl<T, S> Drop for Pool<T, S> {
     fn drop(&mut self) {
         self.commands = None;
         // The thread sees the end of the commands, if it still runs.
@@ -152,17 +172,17 @@ impl<T> Drop for Pool<T> {
 }
 
 /// The thread's side.
-struct Driver<T, R> {
+struct Driver<T, R, S> {
     poll: Poll,
-    sockets: Vec<Option<Socket>>,
+    sockets: Vec<Option<Socket<S>>>,
     read: R,
     shared: Arc<Shared<T>>,
-    receiver: Receiver<Command>,
+    receiver: Receiver<Command<S>>,
 }
 
-struct Socket {
+struct Socket<S> {
     id: SessionId,
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<S>,
     end: End,
 }
 
@@ -176,7 +196,7 @@ impl<T> Drop for Over<T> {
     }
 }
 
-impl<T, R: FnMut(SessionId, Message) -> T> Driver<T, R> {
+impl<T, R: FnMut(SessionId, Message) -> T, S: OverTcp> Driver<T, R, S> {
     fn run(mut self) {
         let _over = Over(Arc::clone(&self.shared));
         let mut events = Events::with_capacity(1024);
@@ -198,7 +218,7 @@ impl<T, R: FnMut(SessionId, Message) -> T> Driver<T, R> {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: Command<S>) {
         match command {
             Command::Add(index, player) => self.add(index, *player),
             Command::Send(index, message) => self.act(index, |socket| socket.send(message)),
@@ -209,17 +229,17 @@ impl<T, R: FnMut(SessionId, Message) -> T> Driver<T, R> {
             Command::Drop(index) => self.ended(index),
             Command::Reset(index) => {
                 if let Some(socket) = &self.sockets[index] {
-                    reset_on_drop(socket.socket.get_ref());
+                    reset_on_drop(socket.socket.get_ref().tcp());
                 }
                 self.ended(index);
             }
         }
     }
 
-    fn add(&mut self, index: usize, player: Player) {
+    fn add(&mut self, index: usize, player: Player<S>) {
         let Player { id, socket, .. } = player;
-        socket.get_ref().set_nonblocking(true).unwrap();
-        let descriptor = socket.get_ref().as_raw_fd();
+        socket.get_ref().tcp().set_nonblocking(true).unwrap();
+        let descriptor = socket.get_ref().tcp().as_raw_fd();
         let interest = Interest::READABLE | Interest::WRITABLE;
         let mut source = mio::unix::SourceFd(&descriptor);
         self.poll.registry().register(&mut source, Token(index), interest).unwrap();
@@ -229,7 +249,7 @@ impl<T, R: FnMut(SessionId, Message) -> T> Driver<T, R> {
         self.ready(index);
     }
 
-    fn act(&mut self, index: usize, act: impl FnOnce(&mut WebSocket<TcpStream>) -> Result<(), Error>) {
+    fn act(&mut self, index: usize, act: impl FnOnce(&mut WebSocket<S>) -> Result<(), Error>) {
         let Some(socket) = &mut self.sockets[index] else { return };
         match act(&mut socket.socket) {
             Ok(()) => {}
