@@ -261,7 +261,7 @@ fn what_cannot_be_measured_says_why() {
     let table: Vec<(Vec<&str>, &str)> = vec![
         (vec!["echo", "ws://192.0.2.1/echo"], "load belongs on a server of your own"),
         (vec!["push", &players, "--backend", "192.0.2.1:9001"], "load belongs on a server of your own"),
-        (vec!["echo", "wss://127.0.0.1/echo"], "begins with ws://"),
+        (vec!["echo", "http://127.0.0.1/echo"], "begins with ws://"),
         (vec!["echo", "ws://nohost.invalid/"], "no such address"),
         (vec!["echo", &echo, "--pid", "4194999"], "is --pid right?"),
         (vec!["fanout", &players, "--closed", "--threads", "2"], "leave out --threads"),

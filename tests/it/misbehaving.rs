@@ -243,7 +243,7 @@ fn what_is_not_http() {
         ("bare line feeds", b"GET /ws HTTP/1.1\nHost: a\n\n".to_vec(), &[400]),
         ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), &[400, 505]),
     ];
-    let reasons = ["malformed", "target_too_long", "head_too_large"];
+    let reasons = ["malformed", "tls_on_plain", "target_too_long", "head_too_large"];
     let refused = |world: &mut World| reasons.map(|reason| world.refused(reason)).iter().sum::<u64>();
     for (what, bytes, statuses) in &table {
         for address in [world.server.client, world.server.backend] {

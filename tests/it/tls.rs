@@ -190,7 +190,8 @@ fn http_1_1_is_agreed_on_where_the_client_offers_it() {
     shake(&mut both).unwrap();
     assert_eq!(both.conn.alpn_protocol(), Some(b"http/1.1".as_slice()));
     shake(&mut offering(&[b"h2"])).unwrap_err();
-    assert_eq!(server.backend().stats()["tls_handshakes"]["incompatible"], 1);
+    // The alert is sent before it is counted.
+    server.await_stats("it is counted", |totals| totals["tls_handshakes"]["incompatible"] == 1);
 }
 
 #[test]
