@@ -132,7 +132,12 @@ impl Core {
             self.queue_answers(slot, control, answer);
             return;
         }
-        control.append(answer);
+        if control.is_empty() {
+            // An answer may be large: it is not copied for the control frame that is hardly ever before it.
+            std::mem::swap(control, answer);
+        } else {
+            control.append(answer);
+        }
         let (mut written, mut writes) = (0, 0);
         while written < control.len() {
             writes += 1;
