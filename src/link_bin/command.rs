@@ -1,12 +1,12 @@
 //! Commands: what a backend asks. Eight bytes of header, the app, then each command's own fields.
 
-use super::Payload;
+mod push;
+
+pub use push::{Push, Selector, Targets};
+
 use super::error::{Malformed, TooLong, Wrong};
-use super::wire::{Reader, put_count, put_session, put_text, put_whole};
-use crate::dispatch::{Class, ReceiptMode};
+use super::wire::{Reader, put_session, put_text, put_whole};
 use crate::session::SessionId;
-use smallvec::SmallVec;
-use std::ops::Deref;
 
 const PUSH: u8 = 0x01;
 const JOIN: u8 = 0x02;
@@ -20,12 +20,6 @@ const UNTAG: u8 = 0x09;
 const SESSION: u8 = 0x0a;
 const LISTEN: u8 = 0x0b;
 
-/// Of a push: the payload is a binary message; without it, text.
-const BINARY: u8 = 0x01;
-/// Of a push: a time to live follows.
-const TTL: u8 = 0x02;
-/// Of a push: a session that does not get it follows.
-const EXCEPT: u8 = 0x04;
 /// Of join, leave and kick: it is about a user; without it, about a session.
 const USER: u8 = 0x01;
 /// Of kick: a close code follows.
@@ -133,79 +127,6 @@ pub enum Command<'a> {
         /// Links with the same name here split the sessions among them.
         share: Option<&'a str>,
     },
-}
-
-/// A message to sessions.
-///
-/// ```
-/// use gannet::link_bin::{Payload, Push, Selector};
-/// let everybody = [Selector::All].into_iter().collect();
-/// let push = Push { ttl_ms: Some(500), ..Push::new(everybody, Payload::Binary(&[1, 2])) };
-/// assert_eq!(push.target.len(), 1);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Push<'a> {
-    /// Whom it is for.
-    pub target: Targets<'a>,
-    /// The message.
-    pub payload: Payload<'a>,
-    /// How long it may wait for the socket, in milliseconds; without, as the server is configured.
-    pub ttl_ms: Option<u32>,
-    /// Conflation: an unsent older message with this key to the same session is replaced.
-    pub key: Option<&'a str>,
-    /// See [`Class`].
-    pub class: Class,
-    /// A session that does not get it.
-    pub except: Option<SessionId>,
-    /// When it is answered.
-    pub receipt: ReceiptMode,
-}
-
-impl<'a> Push<'a> {
-    /// With the defaults of everything else.
-    pub fn new(target: Targets<'a>, payload: Payload<'a>) -> Self {
-        let (class, receipt) = (Class::default(), ReceiptMode::default());
-        Self { target, payload, ttl_ms: None, key: None, class, except: None, receipt }
-    }
-}
-
-/// The selectors of a push: their union gets it. One needs no allocation.
-///
-/// ```
-/// use gannet::link_bin::{Selector, Targets};
-/// let target: Targets = [Selector::User("ada"), Selector::Group("g")].into_iter().collect();
-/// assert_eq!(target[1], Selector::Group("g"));
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Targets<'a>(SmallVec<[Selector<'a>; 1]>);
-
-impl<'a> FromIterator<Selector<'a>> for Targets<'a> {
-    fn from_iter<I: IntoIterator<Item = Selector<'a>>>(selectors: I) -> Self {
-        Self(selectors.into_iter().collect())
-    }
-}
-
-impl<'a> Deref for Targets<'a> {
-    type Target = [Selector<'a>];
-
-    fn deref(&self) -> &[Selector<'a>] {
-        &self.0
-    }
-}
-
-/// One way of naming sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selector<'a> {
-    /// The session with this id.
-    Session(SessionId),
-    /// Every session of a user.
-    User(&'a str),
-    /// Every member of a group.
-    Group(&'a str),
-    /// Every session with a tag.
-    Tag(&'a str),
-    /// Every session of the app.
-    All,
 }
 
 /// The sessions that a command is about.
@@ -403,100 +324,6 @@ impl<'a> Command<'a> {
             }
             Self::Listen { share, .. } => put_text(share.unwrap_or_default(), "share", out),
         }
-    }
-}
-
-impl<'a> Push<'a> {
-    fn read(header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let flags = header.flags;
-        reader.check_flags(flags, BINARY | TTL | EXCEPT, "0x01 (binary), 0x02 (ttl), 0x04 (except)")?;
-        let class = match header.arguments[0] {
-            0 => Class::Normal,
-            1 => Class::Urgent,
-            2 => Class::Droppable,
-            _ => return Err(header.bad_argument(0, "0 (normal), 1 (urgent), 2 (droppable)")),
-        };
-        let receipt = match header.arguments[1] {
-            0 => ReceiptMode::Queued,
-            1 => ReceiptMode::None,
-            2 => ReceiptMode::Written,
-            _ => return Err(header.bad_argument(1, "0 (queued), 1 (none), 2 (written)")),
-        };
-        let key = reader.optional("key")?;
-        let ttl_ms = (flags & TTL != 0).then(|| reader.u32("ttl_ms")).transpose()?;
-        let except = (flags & EXCEPT != 0).then(|| reader.session("except")).transpose()?;
-        let count = reader.u16("the number of selectors")?;
-        let target = (0..count).map(|_| Selector::read(reader)).collect::<Result<_, _>>()?;
-        let payload = match flags & BINARY {
-            0 => Payload::Text(reader.rest_as_text("the payload of a text message")?),
-            _ => Payload::Binary(reader.rest()),
-        };
-        Ok(Self { target, payload, ttl_ms, key, class, except, receipt })
-    }
-
-    fn flags(&self) -> u8 {
-        flag(matches!(self.payload, Payload::Binary(_)), BINARY)
-            | flag(self.ttl_ms.is_some(), TTL)
-            | flag(self.except.is_some(), EXCEPT)
-    }
-
-    fn arguments(&self) -> [u8; 2] {
-        let class = match self.class {
-            Class::Normal => 0,
-            Class::Urgent => 1,
-            Class::Droppable => 2,
-        };
-        let receipt = match self.receipt {
-            ReceiptMode::Queued => 0,
-            ReceiptMode::None => 1,
-            ReceiptMode::Written => 2,
-        };
-        [class, receipt]
-    }
-
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        put_text(self.key.unwrap_or_default(), "key", out)?;
-        self.ttl_ms.iter().for_each(|ttl_ms| out.extend_from_slice(&ttl_ms.to_le_bytes()));
-        self.except.iter().for_each(|session| put_session(*session, out));
-        put_count(self.target.len(), "the target", out)?;
-        self.target.iter().try_for_each(|selector| selector.put(out))?;
-        out.extend_from_slice(self.payload.as_bytes());
-        Ok(())
-    }
-}
-
-impl<'a> Selector<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        Ok(match reader.u8("a selector")? {
-            0 => Self::Session(reader.session("session")?),
-            1 => Self::User(reader.text("user")?),
-            2 => Self::Group(reader.text("group")?),
-            3 => Self::Tag(reader.text("tag")?),
-            4 => Self::All,
-            kind => {
-                let known = "0 (session), 1 (user), 2 (group), 3 (tag), 4 (all)";
-                return Err(reader.wrong(1, Wrong::Unknown { what: "a selector", value: kind.into(), known }));
-            }
-        })
-    }
-
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        let (kind, what, name) = match self {
-            Self::Session(session) => {
-                out.push(0);
-                put_session(*session, out);
-                return Ok(());
-            }
-            Self::User(name) => (1, "user", name),
-            Self::Group(name) => (2, "group", name),
-            Self::Tag(name) => (3, "tag", name),
-            Self::All => {
-                out.push(4);
-                return Ok(());
-            }
-        };
-        out.push(kind);
-        put_text(name, what, out)
     }
 }
 
