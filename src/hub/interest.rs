@@ -3,11 +3,10 @@
 
 use super::key::{KeyHash, KeyHasher, KeyRef, Kind};
 use super::reactors::{MAX_REACTORS, ReactorSet};
+use super::table::{Change, ReactorTable};
 use crate::dispatch::{Selector, Target};
 use crate::session::{AppId, SessionId};
 use crossbeam_utils::CachePadded;
-use papaya::{Compute, HashMap, Operation, ResizeMode};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// How often a union is read again because groups were being moved, before every reactor is named.
@@ -33,36 +32,12 @@ pub struct Interest {
     node: u16,
     reactors: usize,
     hasher: KeyHasher,
-    /// No entry has an empty set. Names are known by their hashes alone, which makes an entry as small as it can be: where two
-    /// have the same, a reactor may be named that has none, and answers that it has none.
-    table: HashMap<KeyHash, Words, BuildHasherDefault<Identity>>,
+    /// Names are known by their hashes alone, which makes an entry as small as it can be: where two have the same, a reactor may
+    /// be named that has none, and answers that it has none.
+    table: ReactorTable,
     moves: CachePadded<Moves>,
     /// Entries by kind.
     entries: [AtomicUsize; Kind::COUNT],
-}
-
-/// A [`ReactorSet`] with the alignment of a word, so that an entry needs no padding.
-type Words = [u64; 2];
-
-// With the allocator's header it fills a block of 32 bytes.
-const _: () = assert!(size_of::<(KeyHash, Words)>() == 24);
-
-/// The hash of a [`KeyHash`]: itself.
-#[derive(Debug, Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("a KeyHash writes one u64");
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 /// Moves of groups that have begun and that have finished, on all reactors: a sequence lock for several writers.
@@ -94,13 +69,14 @@ impl Interest {
 
     pub(super) fn with_hasher(node: u16, reactors: usize, hasher: KeyHasher) -> Self {
         assert!(reactors <= MAX_REACTORS, "the configuration allows {MAX_REACTORS} reactors, not {reactors}");
-        // Not incremental: `compute`, which is all that ever writes here, does not help such a resize along, and tables would pile
-        // up one behind the other (papaya 0.2.5). Readers do not wait in either mode.
-        let table = HashMap::builder()
-            .hasher(BuildHasherDefault::default())
-            .resize_mode(ResizeMode::Blocking)
-            .build();
-        Self { node, reactors, hasher, table, moves: CachePadded::default(), entries: Default::default() }
+        Self {
+            node,
+            reactors,
+            hasher,
+            table: ReactorTable::new(reactors),
+            moves: CachePadded::default(),
+            entries: Default::default(),
+        }
     }
 
     /// The reactor that a session with this id would be on; `None` when it is another node's, or no reactor's.
@@ -147,7 +123,7 @@ impl Interest {
 
     /// Whether no reactor has any session.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.entries.iter().all(|entries| entries.load(Ordering::Relaxed) == 0)
     }
 
     /// How the keys of the table are hashed.
@@ -157,34 +133,14 @@ impl Interest {
 
     /// The reactor has a session of `key` now.
     pub(super) fn add(&self, key: KeyHash, reactor: usize) {
-        let table = self.table.pin();
-        let computed = table.compute(key, |entry| {
-            let before = entry.map_or(ReactorSet::default(), |(_, words)| ReactorSet::from_words(*words));
-            let mut after = before;
-            after.insert(reactor);
-            match after == before {
-                true => Operation::Abort(()),
-                false => Operation::Insert(after.to_words()),
-            }
-        });
-        if let Compute::Inserted(..) = computed {
+        if self.table.insert(key, reactor) == Change::Entry {
             self.entries[key.kind()].fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// The reactor has no session of any key with this hash any more.
     pub(super) fn remove(&self, key: KeyHash, reactor: usize) {
-        let table = self.table.pin();
-        let computed = table.compute(key, |entry| {
-            let Some((_, words)) = entry else { return Operation::Abort(()) };
-            let mut reactors = ReactorSet::from_words(*words);
-            reactors.remove(reactor);
-            match reactors.is_empty() {
-                true => Operation::Remove,
-                false => Operation::Insert(reactors.to_words()),
-            }
-        });
-        if let Compute::Removed(..) = computed {
+        if self.table.remove(key, reactor) == Change::Entry {
             self.entries[key.kind()].fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -216,9 +172,6 @@ impl Interest {
     }
 
     fn look_up(&self, key: KeyRef<'_>) -> ReactorSet {
-        self.table
-            .pin()
-            .get(&self.hasher.hash(key))
-            .map_or(ReactorSet::default(), |words| ReactorSet::from_words(*words))
+        self.table.get(self.hasher.hash(key))
     }
 }

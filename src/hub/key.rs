@@ -27,12 +27,17 @@ impl Kind {
 pub(super) struct KeyHash(u64);
 
 impl KeyHash {
-    /// Where the kind stands: between the bits that choose a table's slot and those that tell its neighbours apart.
+    /// Where the kind stands: between the bits that choose a table's part and those that choose the place in it.
     const KIND_SHIFT: u32 = 40;
     const KIND_MASK: u64 = (Kind::COUNT as u64 - 1) << Self::KIND_SHIFT;
 
     pub(super) fn as_u64(self) -> u64 {
         self.0
+    }
+
+    /// The hash with this number; `None` for 0.
+    pub(super) fn from_u64(number: u64) -> Option<Self> {
+        (number != 0).then_some(Self(number))
     }
 
     /// The [`Kind`] as a number.
@@ -55,7 +60,7 @@ impl KeyHasher {
         let hash = self.seed.hash_one(key);
         #[cfg(any(test, feature = "fuzzing"))]
         let hash = if self.collides { hash % 3 } else { hash };
-        KeyHash(hash & !KeyHash::KIND_MASK | (key.kind as u64) << KeyHash::KIND_SHIFT)
+        KeyHash((hash & !KeyHash::KIND_MASK | (key.kind as u64) << KeyHash::KIND_SHIFT).max(1))
     }
 }
 
@@ -66,6 +71,12 @@ pub(super) struct Key {
     name: Option<Name>,
     app: AppId,
     kind: Kind,
+}
+
+impl Default for Key {
+    fn default() -> Self {
+        Self::app(AppId(0))
+    }
 }
 
 impl Key {

@@ -2,11 +2,13 @@
 //! all reactors, of who has any. Start from [`Hub`], one for each reactor, and [`Interest`], one for the node. Knows nothing of
 //! sockets, queues or messages: it answers with slots.
 
+mod chunked;
 mod interest;
 mod key;
 mod reactors;
 mod select;
 mod sets;
+mod table;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod model;
@@ -19,8 +21,9 @@ pub use reactors::{MAX_REACTORS, ReactorSet};
 pub use select::Selected;
 
 use crate::session::{AppId, Name, SessionId};
+use chunked::Chunked;
 use key::{Key, KeyHash, KeyRef};
-use sets::{Member, SMALL, Sets};
+use sets::{Member, Sets};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -50,8 +53,7 @@ pub struct Hub {
     reactor: usize,
     interest: Arc<Interest>,
     /// By slot.
-    sessions: Vec<Session>,
-    live: usize,
+    sessions: Chunked<Session>,
     sets: Sets,
     /// A bit for each slot, all zero between calls; as long as the longest union needed.
     visited: Vec<u64>,
@@ -73,11 +75,17 @@ pub struct Sizes {
 #[derive(Debug)]
 struct Session {
     id: SessionId,
-    /// The app, then the user if it has one, then groups and tags in no order. Empty in a slot that no session has.
+    /// The app, then the user if it has one, then groups and tags in no order.
     memberships: SmallVec<[Membership; 3]>,
 }
 
-// One for every slot: it counts in the memory of an idle session.
+impl Default for Session {
+    fn default() -> Self {
+        Self { id: SessionId::from_u64(0), memberships: SmallVec::new() }
+    }
+}
+
+// One for every session: it counts in the memory of an idle session.
 const _: () = assert!(size_of::<Session>() == 40);
 
 /// A set as a session sees it.
@@ -96,33 +104,28 @@ impl Hub {
     /// An empty hub for the reactor with this number, which tells `interest` what it has.
     pub fn new(reactor: usize, interest: Arc<Interest>) -> Self {
         let sets = Sets::new(interest.hasher().clone());
-        Self { reactor, interest, sessions: Vec::new(), live: 0, sets, visited: Vec::new() }
+        Self { reactor, interest, sessions: Chunked::new(), sets, visited: Vec::new() }
     }
 
     /// A session has opened. One that still has the slot is removed.
     pub fn insert(&mut self, id: SessionId, app: AppId) {
         let slot = id.slot();
         self.remove(slot);
-        if self.sessions.len() <= slot as usize {
-            let vacant = || Session { id: SessionId::from_u64(0), memberships: SmallVec::new() };
-            self.sessions.resize_with(slot as usize + 1, vacant);
-        }
-        self.sessions[slot as usize].id = id;
-        self.live += 1;
+        self.sessions.put(slot, Session { id, memberships: SmallVec::new() });
         let set = self.find_or_insert(KeyRef::new(app, Kind::App, ""), || Key::app(app));
         self.link(slot, set);
     }
 
     /// A session has closed: it leaves everything. Its id, if there was one.
     pub fn remove(&mut self, slot: u32) -> Option<SessionId> {
-        let session = self.sessions.get_mut(slot as usize).filter(|session| session.is_live())?;
-        let id = session.id;
-        for membership in std::mem::take(&mut session.memberships) {
+        let session = self.sessions.remove(slot)?;
+        for membership in session.memberships {
             self.remove_member(membership);
         }
-        self.live -= 1;
-        self.free_memory();
-        Some(id)
+        if self.sessions.bound() < self.visited.len() * 16 {
+            self.visited = Vec::new();
+        }
+        Some(session.id)
     }
 
     /// The session in the slot.
@@ -152,7 +155,6 @@ impl Hub {
             self.enter(slot, Kind::User, user);
             self.swap_memberships(slot, USER, self.memberships(slot).len() - 1);
         }
-        self.free_memory();
         true
     }
 
@@ -209,7 +211,6 @@ impl Hub {
             self.forget_membership(member.slot, member.back as usize);
         }
         self.drop_set(set);
-        self.free_memory();
         members.len() as u32
     }
 
@@ -229,14 +230,13 @@ impl Hub {
         };
         let from_hash = Some(from_hash).filter(|&hash| !self.sets.has_hash(hash));
         self.interest.move_group(from_hash, to_hash, self.reactor);
-        self.free_memory();
         moved
     }
 
     /// How many sessions, users, groups and tags there are.
     pub fn sizes(&self) -> Sizes {
         Sizes {
-            sessions: self.live,
+            sessions: self.sessions.len(),
             users: self.sets.count(Kind::User),
             groups: self.sets.count(Kind::Group),
             tags: self.sets.count(Kind::Tag),
@@ -245,19 +245,19 @@ impl Hub {
 
     /// Whether every table is empty.
     pub fn is_empty(&self) -> bool {
-        self.live == 0 && self.sessions.is_empty() && self.sets.is_empty()
+        self.sessions.len() == 0 && self.sets.is_empty()
     }
 }
 
 /// What sessions are in, read.
 impl Hub {
     fn session(&self, slot: u32) -> Option<&Session> {
-        self.sessions.get(slot as usize).filter(|session| session.is_live())
+        self.sessions.get(slot)
     }
 
     /// Empty for a slot that no session has.
     fn memberships(&self, slot: u32) -> &[Membership] {
-        self.sessions.get(slot as usize).map_or(&[], |session| &session.memberships)
+        self.sessions.get(slot).map_or(&[], |session| &session.memberships)
     }
 
     fn keys_of(&self, slot: u32) -> impl Iterator<Item = &Key> {
@@ -298,7 +298,6 @@ impl Hub {
         let set = self.app_of(slot).and_then(|app| self.sets.find(KeyRef::new(app, kind, name)));
         let Some(back) = set.and_then(|set| self.find_membership(slot, set)) else { return false };
         self.unlink(slot, back);
-        self.free_memory();
         true
     }
 
@@ -312,7 +311,7 @@ impl Hub {
     }
 
     fn link(&mut self, slot: u32, set: u32) {
-        let memberships = &mut self.sessions[slot as usize].memberships;
+        let memberships = &mut self.sessions[slot].memberships;
         let members = self.sets.members_mut(set);
         let membership = Membership { set, position: members.len() as u32 };
         members.push(Member { slot, back: memberships.len() as u32 });
@@ -326,7 +325,7 @@ impl Hub {
 
     /// The session's side of [`Hub::unlink`].
     fn forget_membership(&mut self, slot: u32, back: usize) -> Membership {
-        let memberships = &mut self.sessions[slot as usize].memberships;
+        let memberships = &mut self.sessions[slot].memberships;
         let forgotten = memberships.swap_remove(back);
         if let Some(moved) = memberships.get(back) {
             self.sets.members_mut(moved.set).set_back(moved.position, back as u32);
@@ -341,7 +340,7 @@ impl Hub {
     fn remove_member(&mut self, Membership { set, position }: Membership) {
         let members = self.sets.members_mut(set);
         if let Some(moved) = members.swap_remove(position) {
-            self.sessions[moved.slot as usize].memberships[moved.back as usize].position = position;
+            self.sessions[moved.slot].memberships[moved.back as usize].position = position;
         }
         if members.len() == 0 {
             self.drop_set(set);
@@ -356,7 +355,7 @@ impl Hub {
     }
 
     fn swap_memberships(&mut self, slot: u32, a: usize, b: usize) {
-        let memberships = &mut self.sessions[slot as usize].memberships;
+        let memberships = &mut self.sessions[slot].memberships;
         memberships.swap(a, b);
         for back in [a, b] {
             let membership = memberships[back];
@@ -375,31 +374,8 @@ impl Hub {
             let target_members = self.sets.members_mut(target);
             let membership = Membership { set: target, position: target_members.len() as u32 };
             target_members.push(*member);
-            self.sessions[member.slot as usize].memberships[member.back as usize] = membership;
+            self.sessions[member.slot].memberships[member.back as usize] = membership;
         }
         self.sets.remove(source).1
-    }
-
-    /// Gives back what a storm of sessions left. Numbers of sets do not hold across it.
-    fn free_memory(&mut self) {
-        while self.sessions.last().is_some_and(|session| !session.is_live()) {
-            self.sessions.pop();
-        }
-        if self.sessions.capacity() > SMALL && self.sessions.len() <= self.sessions.capacity() / 4 {
-            self.visited = Vec::new();
-        }
-        sets::shrink(&mut self.sessions);
-        let sessions = &mut self.sessions;
-        self.sets.compact(|members, number| {
-            for member in members {
-                sessions[member.slot as usize].memberships[member.back as usize].set = number;
-            }
-        });
-    }
-}
-
-impl Session {
-    fn is_live(&self) -> bool {
-        !self.memberships.is_empty()
     }
 }

@@ -291,9 +291,9 @@ impl Hub {
                 assert_eq!((membership.set, membership.position), (number, position as u32));
             }
         }
-        let memberships: usize = self.sessions.iter().map(|session| session.memberships.len()).sum();
+        let memberships: usize = self.sessions.iter().map(|(_, session)| session.memberships.len()).sum();
         assert_eq!(memberships, members);
-        for slot in (0..self.sessions.len() as u32).filter(|&slot| self.session(slot).is_some()) {
+        for slot in self.sessions.iter().map(|(slot, _)| slot) {
             assert_eq!(self.keys_of(slot).map(Key::kind).position(|kind| kind == Kind::App), Some(0));
             assert!(self.keys_of(slot).skip(2).all(|key| matches!(key.kind(), Kind::Group | Kind::Tag)));
         }

@@ -36,7 +36,7 @@ impl Hub {
             return selected;
         }
         let mut visited = Visited { bits: std::mem::take(&mut self.visited) };
-        visited.cover(self.sessions.len());
+        visited.cover(self.sessions.bound());
         if let Some(slot) = except {
             visited.insert(slot);
         }
@@ -68,7 +68,7 @@ impl Hub {
         out.clear();
         let members = self.selected_members(app, selector);
         let mut below = None;
-        let ids = members.iter().map(|member| self.sessions[member.slot as usize].id);
+        let ids = members.iter().map(|member| self.sessions[member.slot].id);
         for id in ids.filter(|&id| Some(id) > after) {
             if below.is_some_and(|below| id > below) {
                 continue;

@@ -1,9 +1,9 @@
 //! The sets of sessions of one reactor, found by key: apps, users, groups and tags alike. Knows nothing of what else a session
 //! is in: whoever changes a set mends the memberships that point into it.
 
+use super::chunked::Chunked;
 use super::key::{Key, KeyHash, KeyHasher, KeyRef, Kind};
 use hashbrown::HashTable;
-use slab::Slab;
 
 /// Tables and vectors of no more elements than this are never shrunk. Tests shrink nearly always.
 pub(super) const SMALL: usize = if cfg!(test) { 4 } else { 64 };
@@ -83,7 +83,7 @@ pub(super) fn shrink<T>(items: &mut Vec<T>) {
 }
 
 /// An app, user, group or tag that has a session on this reactor.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Set {
     pub(super) key: Key,
     /// Empty only while a session is being put in or taken out.
@@ -93,11 +93,11 @@ pub(super) struct Set {
 // One for every user: it counts in the memory of an idle session.
 const _: () = assert!(size_of::<Set>() == 48);
 
-/// All sets of a reactor, by key and by number. A number holds until the set is removed, or the sets are compacted.
+/// All sets of a reactor, by key and by number. A number holds until the set is removed.
 #[derive(Debug)]
 pub(super) struct Sets {
-    slab: Slab<Set>,
-    /// Numbers by the hashes of the keys in the slab.
+    by_number: Chunked<Set>,
+    /// Numbers by the hashes of the keys.
     index: HashTable<u32>,
     hasher: KeyHasher,
     by_kind: [usize; Kind::COUNT],
@@ -105,7 +105,7 @@ pub(super) struct Sets {
 
 impl Sets {
     pub(super) fn new(hasher: KeyHasher) -> Self {
-        Self { slab: Slab::new(), index: HashTable::new(), hasher, by_kind: [0; Kind::COUNT] }
+        Self { by_number: Chunked::new(), index: HashTable::new(), hasher, by_kind: [0; Kind::COUNT] }
     }
 
     pub(super) fn hash(&self, key: KeyRef<'_>) -> KeyHash {
@@ -117,67 +117,53 @@ impl Sets {
     }
 
     pub(super) fn find_hashed(&self, hash: KeyHash, key: KeyRef<'_>) -> Option<u32> {
-        let same = |&number: &u32| self.slab[number as usize].key.borrowed() == key;
+        let same = |&number: &u32| self.by_number[number].key.borrowed() == key;
         self.index.find(hash.as_u64(), same).copied()
     }
 
     /// Whether any set's key has this hash.
     pub(super) fn has_hash(&self, hash: KeyHash) -> bool {
-        let same = |&number: &u32| self.hash(self.slab[number as usize].key.borrowed()) == hash;
+        let same = |&number: &u32| self.hash(self.by_number[number].key.borrowed()) == hash;
         self.index.find(hash.as_u64(), same).is_some()
     }
 
     pub(super) fn get(&self, number: u32) -> &Set {
-        &self.slab[number as usize]
+        &self.by_number[number]
     }
 
     pub(super) fn members_mut(&mut self, number: u32) -> &mut Members {
-        &mut self.slab[number as usize].members
+        &mut self.by_number[number].members
     }
 
     /// A new set without members; there must be none with this key.
     pub(super) fn insert(&mut self, hash: KeyHash, key: Key) -> u32 {
         self.by_kind[key.kind() as usize] += 1;
-        let number = self.slab.insert(Set { key, members: Members::None }) as u32;
-        self.index.insert_unique(hash.as_u64(), number, rehash(&self.slab, &self.hasher));
+        let number = self.by_number.insert(Set { key, members: Members::None });
+        self.index.insert_unique(hash.as_u64(), number, rehash(&self.by_number, &self.hasher));
         number
     }
 
     /// The set that had the number, and the hash of its key.
     pub(super) fn remove(&mut self, number: u32) -> (Set, KeyHash) {
-        let set = self.slab.remove(number as usize);
+        let set = self.by_number.remove(number).unwrap_or_default();
         self.by_kind[set.key.kind() as usize] -= 1;
         let hash = self.hash(set.key.borrowed());
         unlist(&mut self.index, hash, number);
-        if self.index.capacity() > SMALL && self.index.len() <= self.index.capacity() / 4 {
-            self.index.shrink_to(self.index.len() * 2, rehash(&self.slab, &self.hasher));
+        if self.index.is_empty() {
+            self.index = HashTable::new();
+        } else if self.index.capacity() > SMALL && self.index.len() <= self.index.capacity() / 4 {
+            self.index.shrink_to(self.index.len() * 2, rehash(&self.by_number, &self.hasher));
         }
         (set, hash)
     }
 
     /// The set gets another key of the same kind, with this hash, which no set has; returns the hash of the one that it had.
     pub(super) fn rename(&mut self, number: u32, hash: KeyHash, key: Key) -> KeyHash {
-        let old = std::mem::replace(&mut self.slab[number as usize].key, key);
+        let old = std::mem::replace(&mut self.by_number[number].key, key);
         let old = self.hash(old.borrowed());
         unlist(&mut self.index, old, number);
-        self.index.insert_unique(hash.as_u64(), number, rehash(&self.slab, &self.hasher));
+        self.index.insert_unique(hash.as_u64(), number, rehash(&self.by_number, &self.hasher));
         old
-    }
-
-    /// Gives memory back when three quarters of the numbers are unused: sets get lower ones, and `renumbered` is called with the
-    /// members and the new number of each that does.
-    pub(super) fn compact(&mut self, mut renumbered: impl FnMut(&[Member], u32)) {
-        if self.slab.capacity() <= SMALL || self.slab.len() > self.slab.capacity() / 4 {
-            return;
-        }
-        self.slab.compact(|set, from, to| {
-            let hash = self.hasher.hash(set.key.borrowed());
-            if let Some(number) = self.index.find_mut(hash.as_u64(), |&number| number as usize == from) {
-                *number = to as u32;
-            }
-            renumbered(set.members.as_slice(), to as u32);
-            true
-        });
     }
 
     pub(super) fn count(&self, kind: Kind) -> usize {
@@ -185,12 +171,12 @@ impl Sets {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.slab.is_empty() && self.index.is_empty()
+        self.by_number.len() == 0 && self.index.is_empty()
     }
 }
 
-fn rehash(slab: &Slab<Set>, hasher: &KeyHasher) -> impl Fn(&u32) -> u64 {
-    |&number| hasher.hash(slab[number as usize].key.borrowed()).as_u64()
+fn rehash(sets: &Chunked<Set>, hasher: &KeyHasher) -> impl Fn(&u32) -> u64 {
+    |&number| hasher.hash(sets[number].key.borrowed()).as_u64()
 }
 
 fn unlist(index: &mut HashTable<u32>, hash: KeyHash, number: u32) {
@@ -202,12 +188,12 @@ fn unlist(index: &mut HashTable<u32>, hash: KeyHash, number: u32) {
 #[cfg(any(test, feature = "fuzzing"))]
 impl Sets {
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Set)> {
-        self.slab.iter().map(|(number, set)| (number as u32, set))
+        self.by_number.iter()
     }
 
     /// Of the larger table.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.slab.capacity().max(self.index.capacity())
+        self.by_number.capacity().max(self.index.capacity())
     }
 }

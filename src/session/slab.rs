@@ -1,17 +1,20 @@
 //! The slab that holds a worker's live sessions, with a generation a slot. Knows nothing of what it holds.
 //!
-//! Slots come in chunks, so growing never copies live entries, and a chunk without live entries gives its memory back;
-//! only its generations stay, 4 bytes a slot. The lowest free slot is taken first, so that the high chunks can empty.
+//! Slots come in chunks, so growing never copies live entries, and a chunk without live entries gives its memory back: all
+//! that stays of it is the highest generation of its slots, at which they begin again. The lowest free slot is taken first,
+//! so that the high chunks can empty.
 
 use super::SessionId;
 
-/// Slots that are allocated and given back together.
-const CHUNK: usize = 256;
+/// Slots that are allocated and given back together. So many connections take more than 64 KiB, which the program's heap maps
+/// by themselves and gives back. Tests want many chunks.
+const CHUNK: usize = if cfg!(any(test, fuzzing)) { 128 } else { 1024 };
 /// Words of a bit set over the slots of a chunk.
 const WORDS: usize = CHUNK / 64;
+/// Chunks that the list of them has room for from the start: made later, it would lie behind the entries of a storm, and
+/// keep their memory from being given back.
+const CHUNKS: usize = 64;
 const MAX_CHUNKS: usize = (1 << SessionId::SLOT_BITS) / CHUNK;
-
-type Entries<T> = Box<[Option<T>; CHUNK]>;
 
 /// Live entries under ids that are never used twice.
 ///
@@ -34,16 +37,17 @@ pub struct GenerationalSlab<T, const GENERATION_BITS: u32 = { SessionId::GENERAT
     chunks: Vec<Chunk<T>>,
     /// Bit `c` is set when chunk `c` has a free slot.
     open: Vec<u64>,
-    /// The entries of one emptied chunk, all `None`: coming and going at a chunk's edge allocates nothing.
-    spare: Option<Entries<T>>,
     len: usize,
 }
 
 struct Chunk<T> {
-    /// `None` when no slot is used.
-    entries: Option<Entries<T>>,
-    /// Of the session in the slot; where there is none, of the next.
-    generations: Box<[u32; CHUNK]>,
+    /// Of the slots from the first to the highest that has been used since the chunk was last empty; without memory while
+    /// it is.
+    entries: Vec<Option<T>>,
+    /// Beside each entry: the generation of the session in the slot; where there is none, of the next.
+    generations: Vec<u32>,
+    /// The generation at which the slots behind these begin.
+    begin: u32,
     used: [u64; WORDS],
     retired: [u64; WORDS],
     live: usize,
@@ -63,9 +67,8 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
         Self {
             origin: SessionId::new(node, worker, 0, 0),
             first_generation: first_generation % Self::GENERATIONS,
-            chunks: Vec::new(),
+            chunks: Vec::with_capacity(CHUNKS),
             open: Vec::new(),
-            spare: None,
             len: 0,
         }
     }
@@ -80,10 +83,9 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
         let number = self.open_chunk()?;
         let chunk = &mut self.chunks[number];
         let index = chunk.first_free()?;
+        chunk.reach(index);
         let id = id_with(self.origin, chunk.generations[index], number * CHUNK + index);
-        let value = make(id);
-        let entries = chunk.entries.get_or_insert_with(|| self.spare.take().unwrap_or_else(empty_entries));
-        entries[index] = Some(value);
+        chunk.entries[index] = Some(make(id));
         set(&mut chunk.used, index);
         chunk.live += 1;
         chunk.free -= 1;
@@ -95,7 +97,7 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
     /// The entry of `id`; node, worker, generation and slot must all match.
     pub fn get(&self, id: SessionId) -> Option<&T> {
         let (chunk, index) = split(id.slot());
-        let chunk = self.chunks.get(chunk).filter(|chunk| chunk.generations[index] == id.generation())?;
+        let chunk = self.chunks.get(chunk).filter(|chunk| chunk.is_at(index, id.generation()))?;
         chunk.entry(index).filter(|_| self.is_ours(id))
     }
 
@@ -103,7 +105,7 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
     pub fn get_mut(&mut self, id: SessionId) -> Option<&mut T> {
         let ours = self.is_ours(id);
         let (chunk, index) = split(id.slot());
-        let chunk = self.chunks.get_mut(chunk).filter(|chunk| chunk.generations[index] == id.generation())?;
+        let chunk = self.chunks.get_mut(chunk).filter(|chunk| chunk.is_at(index, id.generation()))?;
         chunk.entry_mut(index).filter(|_| ours)
     }
 
@@ -132,7 +134,7 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
         self.get(id)?;
         let (number, index) = split(id.slot());
         let chunk = &mut self.chunks[number];
-        let value = chunk.entries.as_mut()?[index].take()?;
+        let value = chunk.entries.get_mut(index)?.take()?;
         unset(&mut chunk.used, index);
         chunk.live -= 1;
         self.len -= 1;
@@ -144,8 +146,7 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
             chunk.free += 1;
         }
         if chunk.live == 0 {
-            let entries = chunk.entries.take();
-            self.spare = self.spare.take().or(entries);
+            chunk.empty(|generation| generation.wrapping_sub(self.first_generation) % Self::GENERATIONS);
         }
         self.note_open(number);
         Some(value)
@@ -216,17 +217,50 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
 }
 
 impl<T> Chunk<T> {
-    fn new(first_generation: u32) -> Self {
-        let generations = boxed(|| first_generation);
-        Self { entries: None, generations, used: [0; WORDS], retired: [0; WORDS], live: 0, free: CHUNK }
+    fn new(begin: u32) -> Self {
+        Self {
+            entries: Vec::new(),
+            generations: Vec::new(),
+            begin,
+            used: [0; WORDS],
+            retired: [0; WORDS],
+            live: 0,
+            free: CHUNK,
+        }
+    }
+
+    /// Makes sure of an entry at `index`. The memory for all is asked for at once and touched as it is needed.
+    fn reach(&mut self, index: usize) {
+        if self.entries.capacity() == 0 {
+            self.entries.reserve_exact(CHUNK);
+            self.generations.reserve_exact(CHUNK);
+        }
+        while self.entries.len() <= index {
+            self.entries.push(None);
+            self.generations.push(self.begin);
+        }
+    }
+
+    /// Gives the memory back; `age` says how many generations came before one.
+    fn empty(&mut self, age: impl Fn(u32) -> u32) {
+        let generations =
+            self.generations.iter().enumerate().filter(|(index, _)| !is_set(&self.retired, *index));
+        let begin = generations.map(|(_, generation)| *generation).max_by_key(|generation| age(*generation));
+        self.begin = begin.unwrap_or(self.begin);
+        self.entries = Vec::new();
+        self.generations = Vec::new();
+    }
+
+    fn is_at(&self, index: usize, generation: u32) -> bool {
+        self.generations.get(index) == Some(&generation)
     }
 
     fn entry(&self, index: usize) -> Option<&T> {
-        self.entries.as_ref()?[index].as_ref()
+        self.entries.get(index)?.as_ref()
     }
 
     fn entry_mut(&mut self, index: usize) -> Option<&mut T> {
-        self.entries.as_mut()?[index].as_mut()
+        self.entries.get_mut(index)?.as_mut()
     }
 
     fn first_free(&self) -> Option<usize> {
@@ -246,22 +280,16 @@ fn id_with(origin: SessionId, generation: u32, slot: usize) -> SessionId {
     SessionId::new(origin.node(), origin.worker(), generation, slot as u32)
 }
 
-fn empty_entries<T>() -> Entries<T> {
-    boxed(|| None)
-}
-
-/// An array on the heap that never stood on the stack.
-fn boxed<V>(mut value: impl FnMut() -> V) -> Box<[V; CHUNK]> {
-    let values: Box<[V]> = std::iter::repeat_with(&mut value).take(CHUNK).collect();
-    values.try_into().unwrap_or_else(|_| unreachable!("CHUNK values were taken"))
-}
-
 fn set(words: &mut [u64], bit: usize) {
     words[bit / 64] |= 1 << (bit % 64);
 }
 
 fn unset(words: &mut [u64], bit: usize) {
     words[bit / 64] &= !(1 << (bit % 64));
+}
+
+fn is_set(words: &[u64], bit: usize) -> bool {
+    words[bit / 64] >> (bit % 64) & 1 == 1
 }
 
 /// The first bit set from `from` on.
@@ -281,7 +309,7 @@ mod tests {
     use crate::fuzzing::random_bytes;
 
     fn allocated<T, const BITS: u32>(slab: &GenerationalSlab<T, BITS>) -> usize {
-        slab.chunks.iter().filter(|chunk| chunk.entries.is_some()).count() + usize::from(slab.spare.is_some())
+        slab.chunks.iter().filter(|chunk| chunk.entries.capacity() > 0).count()
     }
 
     #[test]
@@ -336,22 +364,24 @@ mod tests {
     }
 
     #[test]
-    fn emptied_chunks_give_their_memory_back() {
-        let mut slab: GenerationalSlab<[u8; 100]> = GenerationalSlab::new(0, 0, 0);
+    fn emptied_chunks_give_their_memory_back_and_begin_at_their_highest_generation() {
+        let mut slab: GenerationalSlab<[u8; 100]> =
+            GenerationalSlab::new(0, 0, SessionId::new(0, 0, u32::MAX, 0).generation());
+        let first = slab.insert([0; 100]).unwrap();
+        slab.remove(first);
+        assert_eq!(allocated(&slab), 0);
         let ids: Vec<SessionId> = (0..10 * CHUNK).filter_map(|_| slab.insert([0; 100])).collect();
-        assert_eq!(allocated(&slab), 10);
-        // At the edge of a chunk nothing is allocated or freed.
-        let last = ids[9 * CHUNK..].to_vec();
-        last.iter().for_each(|id| assert!(slab.remove(*id).is_some()));
-        assert_eq!((allocated(&slab), slab.spare.is_some()), (10, true));
-        let again = slab.insert([1; 100]).unwrap();
-        assert_eq!((again.slot() as usize, slab.spare.is_none()), (9 * CHUNK, true));
-        slab.remove(again);
+        assert_eq!(
+            (allocated(&slab), ids[0].generation(), ids[CHUNK].generation()),
+            (10, 0, first.generation())
+        );
+        assert!(ids[..CHUNK].iter().all(|id| id.generation() == 0), "as its first slot");
 
-        ids[..9 * CHUNK].iter().skip(1).for_each(|id| assert!(slab.remove(*id).is_some()));
-        assert_eq!((slab.len(), allocated(&slab)), (1, 2), "one in use and the spare");
+        ids.iter().skip(1).for_each(|id| assert!(slab.remove(*id).is_some()));
+        assert_eq!((slab.len(), allocated(&slab)), (1, 1));
         let refilled = slab.insert([2; 100]).unwrap();
-        assert_eq!(refilled.slot(), 1, "the lowest free slot");
+        assert_eq!((refilled.slot(), refilled.generation()), (1, 1), "the lowest free slot");
+        assert_eq!(ids[1..].iter().find(|id| slab.get(**id).is_some()), None);
     }
 
     #[test]

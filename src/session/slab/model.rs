@@ -1,7 +1,7 @@
 //! The obvious slab: a table of every slot there ever was, and operations read from bytes that it and the real one must
 //! answer alike. A fuzzer may choose the bytes.
 
-use super::GenerationalSlab;
+use super::{CHUNK, GenerationalSlab};
 use crate::fuzzing::Choices;
 use crate::session::SessionId;
 use std::collections::BTreeSet;
@@ -23,6 +23,8 @@ struct Model {
     first_generation: u32,
     generations: u32,
     slots: Vec<Slot>,
+    /// At which the slots of a chunk that have not been used yet begin.
+    begins: Vec<u32>,
     /// Slots that can be taken again.
     free: BTreeSet<u32>,
     live: BTreeSet<u32>,
@@ -31,8 +33,10 @@ struct Model {
 impl Model {
     fn insert(&mut self, value: u64) -> SessionId {
         let slot = self.free.pop_first().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: self.first_generation, value: None });
-            self.slots.len() as u32 - 1
+            let slot = self.slots.len();
+            self.begins.resize(slot / CHUNK + 1, self.first_generation);
+            self.slots.push(Slot { generation: self.begins[slot / CHUNK], value: None });
+            slot as u32
         });
         self.slots[slot as usize].value = Some(value);
         self.live.insert(slot);
@@ -58,7 +62,25 @@ impl Model {
             self.free.insert(id.slot());
         }
         self.live.remove(&id.slot());
+        self.renew_emptied(id.slot() as usize / CHUNK);
         Some(value)
+    }
+
+    /// All slots of a chunk without live entries begin at the highest generation of those that can be taken again.
+    fn renew_emptied(&mut self, chunk: usize) {
+        let slots = (chunk * CHUNK) as u32..((chunk + 1) * CHUNK) as u32;
+        if self.live.range(slots.clone()).next().is_some() {
+            return;
+        }
+        let age = |slot: &u32| {
+            self.slots[*slot as usize].generation.wrapping_sub(self.first_generation) % self.generations
+        };
+        if let Some(oldest) = self.free.range(slots.clone()).copied().max_by_key(age) {
+            self.begins[chunk] = self.slots[oldest as usize].generation;
+            self.free
+                .range(slots)
+                .for_each(|slot| self.slots[*slot as usize].generation = self.begins[chunk]);
+        }
     }
 }
 
@@ -77,6 +99,7 @@ pub(crate) fn obey<const BITS: u32>(bytes: &[u8]) {
         first_generation: first_generation % generations,
         generations,
         slots: Vec::new(),
+        begins: Vec::new(),
         free: BTreeSet::new(),
         live: BTreeSet::new(),
     };
