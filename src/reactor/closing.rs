@@ -1,12 +1,16 @@
 //! Closing: the handshake behind what waits already, the end of a session for everybody else, and the slot freed when the
 //! turn's events have been handled. Knows nothing of who asked for it.
 
+use super::EVENTS;
 use super::core::{Core, Ended};
 use crate::connection::{Connection, Phase, Stage};
 use crate::dispatch::Fate;
 use crate::metrics::CloseClass;
 use crate::protocol::CloseCode;
 use crate::session::{SessionId, close_codes};
+
+/// Connections of whom so few are left that a storm is over.
+const FEW: usize = 16;
 
 impl Core {
     /// Starts the closing handshake behind what waits already: the session is over for everybody else from now on.
@@ -108,6 +112,30 @@ impl Core {
             }
         }
         self.pool.truncate(self.connections.len());
+        if !reaped.is_empty() {
+            self.give_memory_back();
+        }
         reaped
+    }
+
+    /// The last ones take with them what all have left: the room of lists that were as long as they were many, and the stale
+    /// deadlines.
+    fn give_memory_back(&mut self) {
+        if self.connections.len() <= FEW {
+            renew(&mut self.dirty);
+            renew(&mut self.selected);
+            renew(&mut self.settlements.latencies_ns);
+        }
+        if self.connections.is_empty() {
+            self.wheel.clear();
+        }
+    }
+}
+
+/// A list that has grown begins anew, lower in the heap: shrunk where it is, it would keep what lies before it.
+fn renew<T>(list: &mut Vec<T>) {
+    if list.capacity() > EVENTS {
+        let grown = std::mem::replace(list, Vec::with_capacity(EVENTS));
+        list.extend(grown);
     }
 }

@@ -1,11 +1,13 @@
 //! What a reactor's rooms act on together: its connections, its hub, its end of the mailboxes, its timers. The gateway
 //! asks it to send, close, push; it answers with plain values and calls nobody back. Knows nothing of HTTP and JSON.
 
+use super::EVENTS;
 use super::envelope::Envelope;
 use super::relief::Relief;
 use super::shared::Shared;
 use super::ticks::Ticks;
 use super::wheel::Wheel;
+use super::writing::POOLED_OUTBOXES;
 use crate::connection::{Connection, Due, Flag, Moment, Outbox, Settlements, Stamp};
 use crate::hub::Hub;
 use crate::mailbox::Producer;
@@ -78,7 +80,8 @@ pub struct Core {
 }
 
 impl Core {
-    /// A core without connections.
+    /// A core without connections. What it keeps for good it has from the start: made in a storm, it would lie behind the
+    /// storm's own memory, and keep that from being given back.
     pub fn new(shared: Arc<Shared>, index: usize, peers: Producer<Envelope>, first_generation: u32) -> Self {
         let node = shared.settings.node;
         Self {
@@ -96,12 +99,12 @@ impl Core {
             unread: Vec::new(),
             draining: false,
             wheel: Wheel::new(shared.clock.now().ms),
-            dirty: Vec::new(),
+            dirty: Vec::with_capacity(EVENTS),
             handshakes: VecDeque::new(),
             doomed: Vec::new(),
             settlements: Settlements::default(),
-            pool: Vec::new(),
-            selected: Vec::new(),
+            pool: Vec::with_capacity(POOLED_OUTBOXES),
+            selected: Vec::with_capacity(EVENTS),
             ticks: Ticks::new(shared.deliveries.ticks_ms()),
             relief: Relief::new(shared.settings.config.limits.outboxes_bytes, shared.reactors()),
             behind: Vec::new(),

@@ -101,7 +101,7 @@ impl Reactor {
             gateway,
             acceptor,
             buffer,
-            due: Vec::new(),
+            due: Vec::with_capacity(EVENTS),
             spin,
             ended,
             stop: Stop::No,

@@ -13,8 +13,6 @@ const SLOTS: usize = 1 << LEVEL_BITS;
 const LEVELS: usize = 5;
 /// Bits of a tick that the levels tell apart; ticks that differ beyond them are `far`.
 const WHEEL_BITS: u32 = LEVEL_BITS * LEVELS as u32;
-/// An emptied bucket that has room for more entries than this gives its memory back.
-const KEPT_BUCKET: usize = 64;
 
 /// Keys with deadlines. Times are milliseconds since the reactor started.
 pub struct Wheel<K> {
@@ -91,6 +89,17 @@ impl<K: Copy> Wheel<K> {
         }
         self.now = self.now.max(target);
         self.len -= out.len() - before;
+    }
+
+    /// Forgets every key, and gives their memory back.
+    pub fn clear(&mut self) {
+        self.due = Vec::new();
+        (self.far, self.far_least) = (Vec::new(), u64::MAX);
+        for level in self.levels.iter_mut().filter(|level| level.occupied != 0) {
+            level.buckets.fill_with(Vec::new);
+            level.occupied = 0;
+        }
+        self.len = 0;
     }
 
     /// When to call [`Wheel::expire`] next: never after the moment at which a key can fire. It may be before, where a
@@ -174,11 +183,9 @@ fn low(tick: u64) -> u32 {
     (tick & ((1 << WHEEL_BITS) - 1)) as u32
 }
 
+/// The memory goes back at once: kept, it would lie about in the heap between what a storm of sessions has left.
 fn drain_bucket<T>(bucket: &mut Vec<T>, each: impl FnMut(T)) {
-    bucket.drain(..).for_each(each);
-    if bucket.capacity() > KEPT_BUCKET {
-        *bucket = Vec::new();
-    }
+    std::mem::take(bucket).into_iter().for_each(each);
 }
 
 const _: () = assert!(WHEEL_BITS <= u32::BITS && size_of::<Entry<u32>>() == 8);
@@ -245,9 +252,14 @@ mod tests {
             wheel.arm(random.number(42), key);
         }
         wheel.arm(0, 200_000);
-        assert!(slots(&wheel) >= 200_000);
+        let mut other = Wheel::new(0);
+        (0..200_000).for_each(|key| other.arm(random.number(42), key));
+        assert!(slots(&wheel) >= 200_000 && slots(&other) >= 200_000);
         wheel.expire(1 << 43, &mut Vec::new());
-        assert!(wheel.is_empty());
-        assert!(slots(&wheel) <= KEPT_BUCKET * SLOTS * LEVELS, "{} slots kept", slots(&wheel));
+        other.clear();
+        for wheel in [&wheel, &other] {
+            assert!(wheel.is_empty() && wheel.next_deadline().is_none());
+            assert_eq!(slots(wheel), 0);
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::net::Shutdown;
 
 /// Emptied outboxes kept for the next one who needs one, no more than there are connections, and the most items' room such an
 /// outbox may hold on to.
-const POOLED_OUTBOXES: usize = 1024;
+pub(super) const POOLED_OUTBOXES: usize = 1024;
 const POOLED_CAPACITY: usize = 32;
 
 impl Core {
