@@ -16,6 +16,7 @@ use simplelog::{ColorChoice, ConfigBuilder, TermLogger, TerminalMode, WriteLogge
 
 use super::banner::Banner;
 use super::error::CliError;
+use super::heap;
 use crate::config::{self, Config};
 use crate::{BindError, Certificates, Relay, RunError, Server, Stopper};
 
@@ -84,7 +85,13 @@ fn level_parser() -> impl TypedValueParser<Value = LevelFilter> {
 /// Runs `gannet serve`.
 pub fn run(args: ServeArgs) -> Result<(), CliError> {
     let config = args.into_config()?;
+    let heap = heap::give_memory_back();
     start_log(&config.log)?;
+    if let Err(error) = heap {
+        log::warn!(
+            "what a storm of sessions leaves stays in the heap: cannot start again with GLIBC_TUNABLES: {error}"
+        );
+    }
     run_server(config)
 }
 
