@@ -33,6 +33,9 @@ pub(super) fn advance(key: [u8; 4], used: usize) -> [u8; 4] {
 /// payloads would be most of the work. `N` is a multiple of 4, and at most the payload's length.
 #[inline]
 fn apply_in_blocks<const N: usize>(payload: &mut [u8], key: [u8; 4]) {
+    if let (blocks, []) = payload.as_chunks_mut::<N>() {
+        return blocks.iter_mut().for_each(|block| xor(block, key));
+    }
     let Some(&(mut last)) = payload.last_chunk::<N>() else { return };
     let start = payload.len() - N;
     xor(&mut last, advance(key, start));
