@@ -126,10 +126,12 @@ impl Connection {
     }
 
     /// Writes bytes that have a meaning, as far as the socket takes them.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.tls() {
-            Some((session, socket)) => Encrypted { session, socket }.write(bytes),
-            None => self.stream.write(bytes),
+    pub fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (self.tls(), pieces) {
+            (Some((session, socket)), _) => session.write(socket, pieces),
+            // What is in one piece costs the kernel less to send as such.
+            (None, [bytes]) => self.stream.write(bytes),
+            (None, _) => self.stream.write_vectored(pieces),
         }
     }
 

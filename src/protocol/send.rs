@@ -13,16 +13,18 @@ impl WebSocket {
     ///
     /// # Errors
     /// [`SendError::Closed`] and [`SendError::UnfinishedMessage`].
+    #[inline]
     pub fn send_text(&mut self, text: &str, out: &mut Vec<u8>) -> Result<(), SendError> {
-        self.send_fragment(OpCode::Text, text.as_bytes(), Place::Only, out)
+        self.send_message(OpCode::Text, text.as_bytes(), out)
     }
 
     /// Appends a binary message in one frame to `out`.
     ///
     /// # Errors
     /// As [`WebSocket::send_text`].
+    #[inline]
     pub fn send_binary(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), SendError> {
-        self.send_fragment(OpCode::Binary, bytes, Place::Only, out)
+        self.send_message(OpCode::Binary, bytes, out)
     }
 
     /// Appends a fragment of a text message to `out`; `fin` ends the message. The first fragment begins it,
@@ -90,6 +92,25 @@ impl WebSocket {
         self.write_frame(true, OpCode::Close, &payload, out);
         self.state = State::Closing;
         Ok(())
+    }
+
+    /// Whether a message goes out as it is: it may be sent now, and is neither masked nor compressed.
+    #[inline]
+    pub(crate) fn sends_plain(&self) -> bool {
+        self.can_send() && self.extras.is_none()
+    }
+
+    #[inline]
+    fn send_message(&mut self, opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) -> Result<(), SendError> {
+        const FIN: u8 = 0x80;
+        // Nearly all that a server sends.
+        if payload.len() <= MAX_CONTROL_PAYLOAD && self.sends_plain() {
+            out.reserve(2 + payload.len());
+            out.extend_from_slice(&[FIN | opcode as u8, payload.len() as u8]);
+            out.extend_from_slice(payload);
+            return Ok(());
+        }
+        self.send_fragment(opcode, payload, Place::Only, out)
     }
 
     fn send_fragment(

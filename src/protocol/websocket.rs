@@ -151,21 +151,33 @@ impl WebSocket {
     /// # Errors
     /// Once, when the peer breaks the protocol: the connection has failed, and the Close frame that says why is in
     /// `out`, unless one had been sent before.
-    #[inline]
+    #[inline(always)]
     pub fn receive<'b>(
         &mut self,
         input: &mut Input<'b>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        let received = match self.take_small_message(input) {
-            Some((opcode, payload)) => whole_message(opcode, payload).map(Some),
-            None => self.receive_frames(input, out),
-        };
-        if let Err(error) = &received {
-            input.discard();
-            self.fail(error, out);
+        // Inlined as far as a small message goes: its event is then made where the caller looks at it. To hand it over in
+        // memory costs more than to parse it.
+        match self.take_small_message(input) {
+            Some((OpCode::Text, payload)) => match utf8::check(payload) {
+                Ok(text) => Ok(Some(Event::Text(Cow::Borrowed(text)))),
+                Err(error) => self.fail(error.into(), input, out),
+            },
+            Some((_, payload)) => Ok(Some(Event::Binary(Cow::Borrowed(payload)))),
+            None => self.receive_or_fail(input, out),
         }
-        received
+    }
+
+    fn receive_or_fail<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        match self.receive_frames(input, out) {
+            Err(error) => self.fail(error, input, out),
+            received => received,
+        }
     }
 
     /// Tells that the peer ended its stream, or that it is lost.
@@ -403,12 +415,19 @@ impl WebSocket {
 
     /// Fails the connection, RFC 6455 §7.1.7.
     #[cold]
-    fn fail(&mut self, error: &ProtocolError, out: &mut Vec<u8>) {
+    fn fail<'b>(
+        &mut self,
+        error: ProtocolError,
+        input: &mut Input<'b>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        input.discard();
         if self.state == State::Open {
             self.write_frame(true, OpCode::Close, &error.close_code().0.to_be_bytes(), out);
         }
         self.partial = None;
         self.state = State::Failed;
+        Err(error)
     }
 
     #[cold]

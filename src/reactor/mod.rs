@@ -6,6 +6,7 @@ mod closing;
 mod core;
 mod deliveries;
 mod delivery;
+mod echo;
 mod envelope;
 mod read;
 mod relief;

@@ -1,10 +1,11 @@
 //! Reading: bytes from a socket into the reactor's buffer, protocol events out of it, answers back at once.
 
 use super::Reactor;
+use super::echo::Echo;
 use crate::config::BeyondRate;
 use crate::connection::{Flag, MAX_HELD, Phase, Stage, Terms, Transport};
 use crate::metrics::{Label, ProtocolErrorKind, Throttled};
-use crate::protocol::{CloseCode, Event, Input, ProtocolError, WebSocket};
+use crate::protocol::{CloseCode, Event, Input, ProtocolError};
 use crate::server::Message;
 use crate::tls::Received;
 use log::debug;
@@ -164,6 +165,7 @@ impl Reactor {
     fn receive_frames(&mut self, slot: u32, range: std::ops::Range<usize>) {
         let Self { core, gateway, buffer, .. } = self;
         let mut input = Input::new(&mut buffer[range]);
+        let mut echo = Echo::new(core.shared.settings.inbound.is_some());
         core.answering = Some(slot);
         while let Some(connection) = core.connections.slot_mut(slot) {
             if matches!(connection.phase, Phase::Finishing | Phase::Doomed) {
@@ -176,19 +178,20 @@ impl Reactor {
                 break;
             }
             let open = connection.phase == Phase::Open;
-            let (websocket, echo) = match &mut connection.stage {
-                Stage::Player(player) => (&mut player.websocket, false),
-                Stage::Echo(websocket) => (websocket, true),
+            let (received, is_player) = match &mut connection.stage {
+                Stage::Player(player) => (player.websocket.receive(&mut input, &mut core.control), true),
+                Stage::Echo(websocket) if open => {
+                    (echo.receive(websocket, &mut input, &mut core.control, &mut core.answer), false)
+                }
+                Stage::Echo(websocket) => (websocket.receive(&mut input, &mut core.control), false),
                 _ => break,
             };
-            match websocket.receive(&mut input, &mut core.control) {
+            match received {
                 Ok(None) => break,
-                Ok(Some(Event::Text(text))) if open && echo => echo_text(websocket, &text, &mut core.answer),
-                Ok(Some(Event::Binary(bytes))) if open && echo => {
-                    echo_binary(websocket, &bytes, &mut core.answer);
+                Ok(Some(Event::Text(text))) if open && is_player => {
+                    gateway.message(core, slot, Message::Text(&text));
                 }
-                Ok(Some(Event::Text(text))) if open => gateway.message(core, slot, Message::Text(&text)),
-                Ok(Some(Event::Binary(bytes))) if open => {
+                Ok(Some(Event::Binary(bytes))) if open && is_player => {
                     gateway.message(core, slot, Message::Binary(&bytes));
                 }
                 Ok(Some(Event::Pong(payload))) => core.pong(slot, &payload),
@@ -209,7 +212,7 @@ impl Reactor {
             }
             core.charge(slot, Throttled::Messages, 1);
         }
-        core.write_answers(slot);
+        core.write_answers_and(slot, echo.tail);
         core.answering = None;
     }
 
@@ -232,19 +235,16 @@ impl Reactor {
     }
 }
 
-fn echo_text(websocket: &mut WebSocket, text: &str, out: &mut Vec<u8>) {
-    // The connection is open, so that only a Close sent meanwhile could refuse; then nothing more is owed.
-    let _ = websocket.send_text(text, out);
-}
-
-fn echo_binary(websocket: &mut WebSocket, bytes: &[u8], out: &mut Vec<u8>) {
-    // As for text.
-    let _ = websocket.send_binary(bytes, out);
-}
-
 impl super::Core {
     /// The session has sent so much. Beyond its rate it is paused, or closed with 1008 behind what it has been answered.
+    #[inline]
     fn charge(&mut self, slot: u32, what: Throttled, count: usize) {
+        if self.shared.settings.inbound.is_some() {
+            self.charge_metered(slot, what, count);
+        }
+    }
+
+    fn charge_metered(&mut self, slot: u32, what: Throttled, count: usize) {
         let (Some(limits), now) = (&self.shared.settings.inbound, self.now) else { return };
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         if connection.phase != Phase::Open {

@@ -6,6 +6,7 @@ use super::shared::Settings;
 use crate::config::Slow;
 use crate::connection::{Connection, Flag, Flushed, Item, Moment, Offered, OutboxLimits, Phase, Stage, Tick};
 use crate::metrics::{DropReason, ReactorMetrics};
+use std::io::IoSlice;
 use std::net::Shutdown;
 
 /// Emptied outboxes kept for the next one who needs one, no more than there are connections, and the most items' room such an
@@ -113,37 +114,43 @@ impl Core {
     /// Writes what `control` and `answer` hold for `slot` at once, behind what waits already; what the socket refuses is
     /// queued. Both are empty afterwards.
     pub fn write_answers(&mut self, slot: u32) {
+        self.write_answers_and(slot, &[]);
+    }
+
+    /// The same, with `tail` behind them.
+    pub(super) fn write_answers_and(&mut self, slot: u32, tail: &[u8]) {
         if self.control.is_empty() && self.answer.is_empty() {
             return;
         }
         let (mut control, mut answer) = (std::mem::take(&mut self.control), std::mem::take(&mut self.answer));
-        self.write_now(slot, &mut control, &mut answer);
+        self.write_now(slot, &control, &mut answer, tail);
         control.clear();
         answer.clear();
         (self.control, self.answer) = (control, answer);
     }
 
-    fn write_now(&mut self, slot: u32, control: &mut Vec<u8>, answer: &mut Vec<u8>) {
+    fn write_now(&mut self, slot: u32, control: &[u8], answer: &mut Vec<u8>, tail: &[u8]) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         if connection.phase == Phase::Doomed {
             return;
         }
         if connection.outbox.is_some() {
+            answer.extend_from_slice(tail);
             self.queue_answers(slot, control, answer);
             return;
         }
-        if control.is_empty() {
-            // An answer may be large: it is not copied for the control frame that is hardly ever before it.
-            std::mem::swap(control, answer);
-        } else {
-            control.append(answer);
-        }
+        let mut pieces = [control, answer, tail].map(IoSlice::new);
+        let (first, last) = (usize::from(control.is_empty()), if tail.is_empty() { 2 } else { 3 });
+        let mut left = &mut pieces[first..last];
         let (mut written, mut writes) = (0, 0);
-        while written < control.len() {
+        while !left.is_empty() {
             writes += 1;
-            match connection.write(&control[written..]) {
+            match connection.write(left) {
                 Ok(0) => break,
-                Ok(bytes) => written += bytes,
+                Ok(bytes) => {
+                    written += bytes;
+                    IoSlice::advance_slices(&mut left, bytes);
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     connection.flags.set(Flag::Blocked);
@@ -159,10 +166,11 @@ impl Core {
             connection.flags.set(Flag::Blocked);
         }
         count_written(connection, written, writes, self.shared.metrics.reactor(self.index));
-        if written < control.len() {
+        if !left.is_empty() {
             // The socket may have taken half a frame: not even an urgent push may come between.
+            let rest: Vec<u8> = left.iter().flat_map(|piece| piece.iter().copied()).collect();
             let outbox = connection.outbox.insert(self.pool.pop().unwrap_or_default());
-            outbox.resume(control[written..].into(), &mut self.settlements);
+            outbox.resume(rest.into(), &mut self.settlements);
             self.mark_dirty(slot);
         }
     }

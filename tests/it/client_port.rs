@@ -1,6 +1,6 @@
 //! The client port: every refusal before the upgrade, the first frames after it, and apps that never meet.
 
-use crate::raw::{Answer, BINARY, CLOSE, PING, Raw, TEXT, masked, request, upgrade};
+use crate::raw::{Answer, BINARY, CLOSE, PING, PONG, Raw, TEXT, masked, request, upgrade};
 use crate::support::*;
 use gannet::config::AppConfig;
 use gannet::dispatch::{Class, EncodedFrame, PushOptions, Selector, Target};
@@ -286,7 +286,7 @@ fn what_comes_right_behind_the_upgrade() {
         assert_eq!(raw.answer().status, 101);
         assert!(raw.frame().unwrap().text().starts_with(r#"{"type":"welcome""#));
         let pong = raw.frame().unwrap();
-        assert_eq!((pong.first, &pong.payload[..]), (0x8a, &b"two"[..]));
+        assert_eq!((pong.first, &pong.payload[..]), (PONG, &b"two"[..]));
         assert_eq!(raw.closed(), (1001, String::new()), "split at {split}");
         assert_eq!(link.event()["event"], "open");
         assert_eq!(link.event()["text"], "one");

@@ -11,6 +11,7 @@ mod client_port;
 mod crowd;
 mod delivery;
 mod delivery_classes;
+mod echo;
 mod group_move;
 mod http_api;
 mod idle;
