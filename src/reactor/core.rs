@@ -63,6 +63,8 @@ pub struct Core {
     pub unread: Vec<u32>,
     /// Whether new sessions are refused because the server stops.
     pub draining: bool,
+    /// Whether the next push is the turn's first, and no other is known to come that could share its writes.
+    pub(super) goes_ahead: bool,
     pub(super) wheel: Wheel<u32>,
     pub(super) dirty: Vec<u32>,
     /// Connections whose TLS handshake may go on, in the order of their bytes.
@@ -98,6 +100,7 @@ impl Core {
             closed_cleanly: 0,
             unread: Vec::new(),
             draining: false,
+            goes_ahead: false,
             wheel: Wheel::new(shared.clock.now().ms),
             dirty: Vec::with_capacity(EVENTS),
             handshakes: VecDeque::new(),
@@ -115,6 +118,12 @@ impl Core {
     /// This reactor's counters.
     pub fn metrics(&self) -> &ReactorMetrics {
         self.shared.metrics.reactor(self.index)
+    }
+
+    /// Wakes those of the other reactors that sleep and have been posted something.
+    pub(super) fn wake_peers(&mut self) {
+        let woken = self.peers.wake();
+        self.metrics().wakes.add(woken as u64);
     }
 
     /// Whether the turn left something that nothing outside will remind it of.

@@ -10,6 +10,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Sessions that a push which may go ahead is queued for before they are written: their queues are still in the cache then,
+/// and out of the pool.
+const WRITTEN_TOGETHER: usize = 64;
+
 impl Core {
     /// Sends a push on its way: an envelope to each other reactor that has an interest, and this one's part at once.
     /// Returns whether every part is done already.
@@ -53,6 +57,8 @@ impl Core {
         let matched = slots.len() as u32;
         let mut queued = 0;
         if matched > 0 {
+            let goes_ahead = std::mem::take(&mut self.goes_ahead);
+            let mut dirty_before = self.dirty.len();
             let waits = push.options.receipt == ReceiptMode::Written;
             let tick = self.shared.deliveries.tick(push);
             let local = Rc::new(LocalPush::new(Arc::clone(push)));
@@ -66,6 +72,11 @@ impl Core {
                     None => self.offer(slot, item),
                     Some(tick) => self.offer_for_tick(slot, item, tick),
                 });
+                if goes_ahead && self.dirty.len() >= dirty_before + WRITTEN_TOGETHER {
+                    // The other reactors can work meanwhile.
+                    self.wake_peers();
+                    dirty_before = self.flush_dirty_from(dirty_before);
+                }
             }
             push.count_delivery(matched, queued);
             push.count_fate(Fate::Dropped, matched - queued);

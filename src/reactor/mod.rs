@@ -131,6 +131,7 @@ impl Reactor {
         self.wait()?;
         self.core.now = self.core.shared.clock.now();
         let began = self.core.now;
+        self.core.goes_ahead = self.receiver.len() <= 1;
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             match event.token() {
@@ -151,14 +152,14 @@ impl Reactor {
         self.tell_ended();
         // What has been posted goes out before this reactor's own sockets are written: the others can work meanwhile.
         self.core.peers.retry();
-        self.wake_peers();
+        self.core.wake_peers();
         self.core.flush_ticks();
         self.core.flush_dirty();
         self.core.relieve();
         self.tell_ended();
         self.reap();
         self.core.settle();
-        self.wake_peers();
+        self.core.wake_peers();
         self.measure(began);
         Ok(())
     }
@@ -302,11 +303,6 @@ impl Reactor {
         }
         self.due = due;
         self.resume_accepting();
-    }
-
-    fn wake_peers(&mut self) {
-        let woken = self.core.peers.wake();
-        self.core.metrics().wakes.add(woken as u64);
     }
 
     fn ping(&mut self, slot: u32) {

@@ -235,9 +235,16 @@ impl Core {
     /// Writes what waits for every connection that got something this turn: one vectored write each. What is beyond a
     /// connection's share of the turn goes on in the next one.
     pub fn flush_dirty(&mut self) {
+        self.flush_dirty_from(0);
+    }
+
+    /// The same for those who are listed behind the first `kept`. Returns how many are listed afterwards.
+    pub(super) fn flush_dirty_from(&mut self, kept: usize) -> usize {
         let share = self.shared.settings.config.limits.turn_write_bytes;
         let mut next_turn = Vec::new();
-        while let Some(slot) = self.dirty.pop() {
+        while self.dirty.len() > kept
+            && let Some(slot) = self.dirty.pop()
+        {
             let Some(connection) = self.connections.slot_mut(slot) else { continue };
             connection.flags.clear(Flag::Dirty);
             if !connection.flags.has(Flag::Blocked) && self.flush(slot, share) == Flushed::Share {
@@ -247,6 +254,7 @@ impl Core {
             self.note_behind(slot);
         }
         next_turn.into_iter().for_each(|slot| self.mark_dirty(slot));
+        self.dirty.len()
     }
 
     /// The socket takes bytes again.
