@@ -1,12 +1,22 @@
 //! A message as it goes on the wire, made once for all who get it.
 
-use crate::protocol::{DeflateEngine, OpCode, encode_frame};
+use crate::protocol::{DeflateEngine, FrameHeader, OpCode, encode_frame};
 use std::fmt;
 use std::sync::Arc;
 
 /// A whole unmasked frame, header and payload, shared by every outbox on every core.
 #[derive(Clone)]
-pub struct EncodedFrame(Arc<[u8]>);
+pub struct EncodedFrame(Shared);
+
+/// The bytes of a frame: short ones in the one allocation that is shared, long ones where they were made, since to copy a
+/// megabyte to memory that is touched for the first time takes a turn's time and more.
+#[derive(Clone)]
+enum Shared {
+    Copied(Arc<[u8]>),
+    Kept(Arc<Vec<u8>>),
+}
+
+const _: () = assert!(size_of::<EncodedFrame>() == size_of::<Arc<[u8]>>());
 
 impl EncodedFrame {
     /// A text message in one frame.
@@ -19,36 +29,49 @@ impl EncodedFrame {
         Self(share(OpCode::Binary, payload))
     }
 
+    /// The text that `payload` is known to be, made where it lies.
+    pub(crate) fn of_long_text(payload: Vec<u8>) -> Self {
+        Self(keep(OpCode::Text, payload))
+    }
+
+    /// As [`EncodedFrame::binary`], made where the payload lies.
+    pub(crate) fn of_long_binary(payload: Vec<u8>) -> Self {
+        Self(keep(OpCode::Binary, payload))
+    }
+
     /// The same message compressed, where that is shorter.
     pub(crate) fn deflated(&self, engine: &DeflateEngine) -> Option<Self> {
         let (kind, payload) = self.parts();
-        engine.encode_frame(kind, payload).map(|bytes| Self(bytes.into()))
+        engine.encode_frame(kind, payload).map(|bytes| Self(Shared::Copied(bytes.into())))
     }
 
     fn parts(&self) -> (OpCode, &[u8]) {
         // As `encode_frame` wrote it (RFC 6455 §5.2): FIN and opcode, then a length of one, three or nine bytes.
-        let header = match self.0[1] {
+        let bytes = self.as_bytes();
+        let header = match bytes[1] {
             127 => 10,
             126 => 4,
             _ => 2,
         };
-        let opcode = if self.0[0] & 0x0f == 1 { OpCode::Text } else { OpCode::Binary };
-        (opcode, &self.0[header..])
+        let opcode = if bytes[0] & 0x0f == 1 { OpCode::Text } else { OpCode::Binary };
+        (opcode, &bytes[header..])
     }
 
     /// The bytes for the wire.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Shared::Copied(bytes) => bytes,
+            Shared::Kept(bytes) => bytes,
+        }
     }
 
     /// Header and payload, in bytes.
     pub fn wire_len(&self) -> usize {
-        self.0.len()
+        self.as_bytes().len()
     }
 }
 
-/// The frame in the one allocation that is shared; a long one is made beside it first.
-fn share(opcode: OpCode, payload: &[u8]) -> Arc<[u8]> {
+fn share(opcode: OpCode, payload: &[u8]) -> Shared {
     /// The longest payload whose length is one byte (RFC 6455 §5.2).
     const SHORT: usize = 125;
     let mut frame = [0; 2 + SHORT];
@@ -57,15 +80,26 @@ fn share(opcode: OpCode, payload: &[u8]) -> Arc<[u8]> {
             place.copy_from_slice(payload);
             frame[0] = 0x80 | opcode as u8;
             frame[1] = payload.len() as u8;
-            frame[..2 + payload.len()].into()
+            Shared::Copied(frame[..2 + payload.len()].into())
         }
-        None => encode_frame(opcode, payload).into(),
+        None => Shared::Kept(Arc::new(encode_frame(opcode, payload))),
     }
+}
+
+/// Memory that has been touched moves faster than fresh memory is mapped.
+fn keep(opcode: OpCode, payload: Vec<u8>) -> Shared {
+    let mut header = Vec::new();
+    let payload_length = payload.len() as u64;
+    FrameHeader { fin: true, rsv1: false, opcode, payload_length, mask: None }.encode(&mut header);
+    let mut frame = payload;
+    frame.splice(..0, header);
+    frame.shrink_to_fit();
+    Shared::Kept(Arc::new(frame))
 }
 
 impl fmt::Debug for EncodedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EncodedFrame({} bytes)", self.0.len())
+        write!(f, "EncodedFrame({} bytes)", self.wire_len())
     }
 }
 
@@ -81,6 +115,10 @@ mod tests {
             let binary = EncodedFrame::binary(text.as_bytes());
             assert_eq!(binary.as_bytes(), encode_frame(OpCode::Binary, text.as_bytes()));
             assert_eq!(binary.parts(), (OpCode::Binary, text.as_bytes()));
+            let kept = EncodedFrame::of_long_text(text.clone().into_bytes());
+            assert_eq!(kept.as_bytes(), EncodedFrame::text(&text).as_bytes());
+            let kept = EncodedFrame::of_long_binary(text.into_bytes());
+            assert_eq!(kept.as_bytes(), binary.as_bytes());
         }
     }
 }

@@ -113,7 +113,7 @@ impl Reader {
     fn handle(&mut self, head: &[u8], body: &[u8]) {
         let request = Request::parse(head, &HEAD_LIMITS).expect("it was parsed before");
         check_fields(head, &request);
-        let routed = match route(&request, body, &self.apps, &self.limits) {
+        let routed = match route(&request, &mut body.to_vec(), &self.apps, &self.limits) {
             Ok(Routed::Batch { app, cursor }) => format!("{app:?} {}", self.batch(cursor, body)),
             Ok(routed) => format!("{routed:?}"),
             Err(refusal) => {

@@ -321,8 +321,9 @@ impl Gateway {
                     backend.respond(LAST, &unauthorized());
                 }
                 Step::Whole(head_length) => {
-                    let body = std::mem::take(&mut backend.body);
-                    let handled = self.handle(core, id, backend, &input[*start..*start + head_length], &body);
+                    let mut body = std::mem::take(&mut backend.body);
+                    let head = &input[*start..*start + head_length];
+                    let handled = self.handle(core, id, backend, head, &mut body);
                     backend.body = body;
                     if handled == Handled::NotYet {
                         return Stopped::Blocked;
@@ -346,7 +347,7 @@ impl Gateway {
         id: SessionId,
         backend: &mut Backend,
         head: &[u8],
-        body: &[u8],
+        body: &mut Vec<u8>,
     ) -> Handled {
         let settings = &core.shared.settings;
         // It was parsed when its head was whole; a second look cannot differ.
@@ -381,7 +382,7 @@ impl Gateway {
             }
             Routed::Batch { .. } | Routed::Link { .. } if !backend.lane.is_empty() => return Handled::NotYet,
             Routed::Batch { app, cursor } => {
-                let (body, results) = (body.to_vec(), Vec::new());
+                let (body, results) = (std::mem::take(body), Vec::new());
                 let answer = backend.lane.open(waiting);
                 backend.last |= !waiting.keep_alive;
                 let lane = Lane::default();

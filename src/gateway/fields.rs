@@ -171,7 +171,11 @@ pub fn binary_frame(payload: &[u8], limits: &CommandLimits) -> Result<EncodedFra
     Ok(EncodedFrame::binary(payload))
 }
 
-fn check_payload(bytes: usize, limits: &CommandLimits) -> Result<(), CommandError> {
+/// Whether a message may have so many `bytes`.
+///
+/// # Errors
+/// [`ErrorCode::PayloadTooLarge`].
+pub fn check_payload(bytes: usize, limits: &CommandLimits) -> Result<(), CommandError> {
     let most = limits.max_push_bytes;
     if bytes > most {
         let message = format!("the payload has {bytes} bytes; the limit is {most}");

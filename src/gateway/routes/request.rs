@@ -13,14 +13,17 @@ use crate::http::Request;
 use crate::session::AppId;
 use smallvec::SmallVec;
 
-/// What `request` with the whole of its `body` asks for.
+/// Bodies from so many bytes on become a message where they lie.
+const LONG_BODY: usize = 16 * 1024;
+
+/// What `request` with the whole of its `body` asks for, of which a long message is made.
 ///
 /// # Errors
 /// [`Refusal`]: 404 for a path or an app that is not there, 405 for a method that the path does not have, 413 for a push
 /// or batch beyond its limit, 400 for everything else.
 pub fn route(
     request: &Request<'_>,
-    body: &[u8],
+    body: &mut Vec<u8>,
     apps: &Apps,
     limits: &CommandLimits,
 ) -> Result<Routed, Refusal> {
@@ -36,14 +39,14 @@ pub fn route(
 
 struct Router<'a> {
     request: &'a Request<'a>,
-    body: &'a [u8],
+    body: &'a mut Vec<u8>,
     apps: &'a Apps,
     limits: &'a CommandLimits,
 }
 
 impl<'a> Router<'a> {
     /// `resource` has the request's method.
-    fn route(&self, resource: Resource<'_>) -> Result<Routed, CommandError> {
+    fn route(self, resource: Resource<'_>) -> Result<Routed, CommandError> {
         let deletes = self.request.method == "DELETE";
         match resource {
             Resource::Push => self.push(),
@@ -74,7 +77,7 @@ impl<'a> Router<'a> {
         }
     }
 
-    fn push(&self) -> Result<Routed, CommandError> {
+    fn push(self) -> Result<Routed, CommandError> {
         const KNOWN: [&str; 11] =
             ["app", "session", "user", "group", "tag", "all", "ttl_ms", "key", "class", "except", "receipt"];
         let mut selectors = SmallVec::new();
@@ -114,14 +117,25 @@ impl<'a> Router<'a> {
     }
 
     /// The body as a message.
-    fn frame(&self) -> Result<EncodedFrame, CommandError> {
-        if self.request.header("content-type").is_some_and(is_octet_stream) {
-            return fields::binary_frame(self.body, self.limits);
+    fn frame(self) -> Result<EncodedFrame, CommandError> {
+        let Self { request, body, limits, .. } = self;
+        let is_long = body.len() >= LONG_BODY;
+        if request.header("content-type").is_some_and(is_octet_stream) {
+            return if is_long {
+                fields::check_payload(body.len(), limits)?;
+                Ok(EncodedFrame::of_long_binary(std::mem::take(body)))
+            } else {
+                fields::binary_frame(body, limits)
+            };
         }
-        let text = simdutf8::basic::from_utf8(self.body).map_err(|_| {
+        let text = simdutf8::basic::from_utf8(body).map_err(|_| {
             bad_request("a text message is UTF-8; send any other with Content-Type: application/octet-stream")
         })?;
-        fields::text_frame(text, self.limits)
+        if !is_long {
+            return fields::text_frame(text, limits);
+        }
+        fields::check_payload(body.len(), limits)?;
+        Ok(EncodedFrame::of_long_text(std::mem::take(body)))
     }
 
     fn join_or_leave(&self, group: &str) -> Result<Routed, CommandError> {

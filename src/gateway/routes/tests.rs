@@ -14,7 +14,7 @@ const ID: &str = "00a0000000000001";
 fn send(line: &str, headers: &str, body: &[u8]) -> Result<Routed, Refusal> {
     let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
     let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect(line);
-    route(&request, body, &Apps::new(["chess"]).unwrap(), &limits())
+    route(&request, &mut body.to_vec(), &Apps::new(["chess"]).unwrap(), &limits())
 }
 
 fn command(line: &str) -> (AppId, Command) {
