@@ -105,7 +105,6 @@ impl WebSocket {
         const FIN: u8 = 0x80;
         // Nearly all that a server sends.
         if payload.len() <= MAX_CONTROL_PAYLOAD && self.sends_plain() {
-            out.reserve(2 + payload.len());
             out.extend_from_slice(&[FIN | opcode as u8, payload.len() as u8]);
             out.extend_from_slice(payload);
             return Ok(());
