@@ -1,5 +1,5 @@
 //! Makes the servers' part of docs/benchmarks.md out of the results that `benches/run` left in a folder: medians over the
-//! rounds, and how often the first server's.
+//! rounds, and how often the first server's, round by round: a machine's speed may change from one round to the next.
 //!
 //! `benchmarks-page RESULTS PAGE IMAGES COMMAND`; a result is `SHAPE.SERVER.ROUND.json`, as `gannet bench --json` writes it.
 
@@ -115,8 +115,10 @@ const MEASURES: [Measure; 15] = [
     named("connect", "… CPU µs a handshake", "server CPU"),
 ];
 
-/// Results by shape, then by server, one a round.
-type Results = BTreeMap<String, BTreeMap<String, Vec<Value>>>;
+/// Results by shape, then by server.
+type Results = BTreeMap<String, BTreeMap<String, Rounds>>;
+/// One result a round, by its number.
+type Rounds = BTreeMap<u32, Value>;
 
 fn main() -> io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -137,16 +139,20 @@ fn load(folder: &Path) -> io::Result<Results> {
     files.sort_by_key(fs::DirEntry::file_name);
     for file in files {
         let name = file.file_name().to_string_lossy().into_owned();
-        let [shape, server, _, "json"] = name.split('.').collect::<Vec<_>>()[..] else { continue };
+        let [shape, server, round, "json"] = name.split('.').collect::<Vec<_>>()[..] else { continue };
+        let Ok(round) = round.parse() else { continue };
         let result = serde_json::from_slice(&fs::read(file.path())?)?;
-        results.entry(shape.to_owned()).or_default().entry(server.to_owned()).or_default().push(result);
+        results
+            .entry(shape.to_owned())
+            .or_default()
+            .entry(server.to_owned())
+            .or_default()
+            .insert(round, result);
     }
     Ok(results)
 }
 
-/// The median over the rounds.
-fn median(rounds: &[Value], figure: &Figure) -> Option<f64> {
-    let mut values: Vec<f64> = rounds.iter().filter_map(|round| value(round, figure)).collect();
+fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }
@@ -164,19 +170,39 @@ fn value(result: &Value, figure: &Figure) -> Option<f64> {
     }
 }
 
-fn medians(results: &Results, columns: &[(&str, &str)], measure: &Measure) -> Vec<Option<f64>> {
-    let of = |(server, _): &(&str, &str)| {
-        results.get(measure.shape)?.get(*server).and_then(|rounds| median(rounds, &measure.figure))
+/// What the rounds of one server come to.
+#[derive(Clone, Copy)]
+struct Summary {
+    median: f64,
+    /// The median of how often it is the first server's figure of the same round.
+    ratio: Option<f64>,
+}
+
+fn summaries(results: &Results, columns: &[(&str, &str)], measure: &Measure) -> Vec<Option<Summary>> {
+    let rounds_of = |server: &str| -> BTreeMap<u32, f64> {
+        let rounds = results.get(measure.shape).and_then(|servers| servers.get(server));
+        let figure = |(round, result): (&u32, &Value)| Some((*round, value(result, &measure.figure)?));
+        rounds.into_iter().flatten().filter_map(figure).collect()
     };
-    columns.iter().map(of).collect()
+    let all: Vec<BTreeMap<u32, f64>> = columns.iter().map(|(server, _)| rounds_of(server)).collect();
+    let first = all.iter().find(|rounds| !rounds.is_empty());
+    let ratio = |rounds: &BTreeMap<u32, f64>| {
+        let to_first =
+            |(round, figure): (&u32, &f64)| Some(figure / first?.get(round).filter(|first| **first != 0.0)?);
+        median(rounds.iter().filter_map(to_first).collect())
+    };
+    let summary = |rounds: &BTreeMap<u32, f64>| {
+        Some(Summary { median: median(rounds.values().copied().collect())?, ratio: ratio(rounds) })
+    };
+    all.iter().map(summary).collect()
 }
 
 fn section(results: &Results, command: &str) -> String {
     let all = || results.values().flat_map(BTreeMap::values);
-    let rounds = all().map(Vec::len).max().unwrap_or(0);
+    let rounds = all().map(BTreeMap::len).max().unwrap_or(0);
     let mut text = format!("{BEGIN}\n## Servers side by side\n\n`{command}`\n\n");
     // A string takes everything, here and below.
-    if let Some(result) = all().flatten().next() {
+    if let Some((_, result)) = all().flatten().next() {
         let machine = &result["machine"];
         let word = |name: &str| machine[name].as_str().unwrap_or("unknown").to_owned();
         let (cores, began) = (&machine["cores"], result["began_unix_s"].as_u64().unwrap_or(0));
@@ -185,7 +211,7 @@ fn section(results: &Results, command: &str) -> String {
             text,
             "{}, {cores} cores, {}, {}. Medians of {rounds} alternating rounds of {duration} each, the server on\none core and \
              the load on another, but for directed pushes, which have both cores; 64-byte messages; in brackets, how\noften the \
-             first figure of the line.",
+             first figure of the line, as the median of the rounds: the machine's speed drifts from one round to the next.",
             word("cpu"),
             word("kernel"),
             date(began)
@@ -223,19 +249,19 @@ fn write_table(results: &Results, table: &Table, text: &mut String) {
     table.columns.iter().for_each(|_| text.push_str(" --- |"));
     text.push('\n');
     for measure in table.measures {
-        let figures = medians(results, table.columns, measure);
-        let Some(first) = figures.iter().flatten().next().copied() else { continue };
+        let summaries = summaries(results, table.columns, measure);
+        if summaries.iter().all(Option::is_none) {
+            continue;
+        }
         let _ = write!(text, "| {} |", measure.about);
-        for (at, figure) in figures.iter().enumerate() {
-            match figure {
-                Some(figure) if at > 0 && first != 0.0 => {
-                    let _ = write!(text, " {} ({:.2} ×) |", digits(*figure), figure / first);
+        for (at, summary) in summaries.iter().enumerate() {
+            let _ = match summary {
+                Some(Summary { median, ratio: Some(ratio) }) if at > 0 => {
+                    write!(text, " {} ({ratio:.2} ×) |", digits(*median))
                 }
-                Some(figure) => {
-                    let _ = write!(text, " {} |", digits(*figure));
-                }
-                None => text.push_str(" – |"),
-            }
+                Some(Summary { median, .. }) => write!(text, " {} |", digits(*median)),
+                None => write!(text, " – |"),
+            };
         }
         text.push('\n');
     }
@@ -255,8 +281,9 @@ fn bars(results: &Results) -> String {
     let names: Vec<&str> = SERVERS.columns.iter().map(|(_, name)| *name).collect();
     let is_cpu = |measure: &&Measure| matches!(measure.figure, Figure::Named("server CPU"));
     let row = |measure: &Measure| {
-        let figures: Vec<f64> =
-            medians(results, SERVERS.columns, measure).into_iter().map(|f| f.unwrap_or(f64::NAN)).collect();
+        let summaries = summaries(results, SERVERS.columns, measure);
+        let figures =
+            summaries.iter().map(|summary| summary.map_or(f64::NAN, |summary| summary.median)).collect();
         let about = measure.about.split(": CPU").next().unwrap_or_default().trim_start_matches("… ");
         Row { about: about.replace("CPU µs a handshake", "handshake"), figures }
     };
@@ -308,15 +335,17 @@ mod tests {
     fn medians_and_ratios_are_in_the_table() {
         let mut results = Results::new();
         let echo = results.entry("echo-100".to_owned()).or_default();
-        echo.insert("floor".to_owned(), vec![result(4.0, 100.0), result(5.0, 90.0), result(99.0, 80.0)]);
-        echo.insert("gannet".to_owned(), vec![result(10.0, 45.0)]);
+        let floor = [(1, result(4.0, 100.0)), (2, result(5.0, 90.0)), (3, result(99.0, 80.0))];
+        echo.insert("floor".to_owned(), floor.into());
+        // Its second round failed.
+        echo.insert("gannet".to_owned(), [(1, result(10.0, 50.0)), (3, result(99.0, 40.0))].into());
         let section = section(&results, "benches/run");
-        assert!(section.contains("CPU µs a message | 5.00 | 10.0 (2.00 ×) | – |"), "{section}");
-        assert!(section.contains("… p99 µs | 90.0 | 45.0 (0.50 ×) | – |"), "{section}");
+        assert!(section.contains("CPU µs a message | 5.00 | 99.0 (2.50 ×) | – |"), "{section}");
+        assert!(section.contains("… p99 µs | 90.0 | 50.0 (0.50 ×) | – |"), "{section}");
         assert!(
             section.contains("x, 2 cores, Linux 6, 2025-10-09. Medians of 3 alternating rounds of 10s each")
         );
-        assert!(bars(&results).contains("2.0 ×"));
+        assert!(bars(&results).contains("19.8 ×"));
     }
 
     #[test]
