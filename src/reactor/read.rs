@@ -178,12 +178,13 @@ impl Reactor {
                 break;
             }
             let open = connection.phase == Phase::Open;
-            let (received, is_player) = match &mut connection.stage {
-                Stage::Player(player) => (player.websocket.receive(&mut input, &mut core.control), true),
+            let is_player = matches!(connection.stage, Stage::Player(_));
+            let received = match &mut connection.stage {
+                Stage::Player(player) => player.websocket.receive(&mut input, &mut core.control),
                 Stage::Echo(websocket) if open => {
-                    (echo.receive(websocket, &mut input, &mut core.control, &mut core.answer), false)
+                    echo.receive(websocket, &mut input, &mut core.control, &mut core.answer)
                 }
-                Stage::Echo(websocket) => (websocket.receive(&mut input, &mut core.control), false),
+                Stage::Echo(websocket) => websocket.receive(&mut input, &mut core.control),
                 _ => break,
             };
             match received {
@@ -203,7 +204,7 @@ impl Reactor {
                     core.peer_closed(slot, code, &reason);
                     break;
                 }
-                // Pings are answered; messages after our Close are for nobody (RFC 6455 §5.5.1).
+                // Pings and an echo's messages are answered; messages after our Close are for nobody (RFC 6455 §5.5.1).
                 Ok(Some(_)) => {}
                 Err(error) => {
                     core.violated(slot, &error);
