@@ -25,9 +25,10 @@ pub fn svg(title: &str, unit: &str, names: &[&str], rows: &[Row]) -> String {
          <rect width=\"{width}\" height=\"{height}\" fill=\"white\"/>\n\
          <text x=\"10\" y=\"20\" font-size=\"15\">{title}</text>\n"
     );
+    let step = (width - 20.0) / names.len() as f64;
     let mut put = |line: String| writeln!(svg, "{line}").expect("a string takes all");
     for (index, (name, colour)) in names.iter().zip(COLOURS).enumerate() {
-        let x = LABEL_WIDTH + index as f64 * 130.0;
+        let x = 10.0 + index as f64 * step;
         put(format!("<rect x=\"{x}\" y=\"32\" width=\"10\" height=\"10\" fill=\"{colour}\"/>"));
         put(format!("<text x=\"{}\" y=\"41\">{name}</text>", x + 15.0));
     }
@@ -50,8 +51,9 @@ pub fn svg(title: &str, unit: &str, names: &[&str], rows: &[Row]) -> String {
                 "<rect x=\"{LABEL_WIDTH}\" y=\"{y}\" width=\"{length:.1}\" height=\"{}\" fill=\"{colour}\"/>",
                 BAR_HEIGHT - 2.0
             ));
+            let digits = if *figure < 1.0 { 3 } else { 1 };
             put(format!(
-                "<text x=\"{:.1}\" y=\"{}\" font-size=\"10\">{figure:.1} {unit}, {ratio:.1} ×</text>",
+                "<text x=\"{:.1}\" y=\"{}\" font-size=\"10\">{figure:.digits$} {unit}, {ratio:.1} ×</text>",
                 LABEL_WIDTH + length + 5.0,
                 y + BAR_HEIGHT - 3.0
             ));
