@@ -29,14 +29,14 @@ impl EncodedFrame {
         Self(share(OpCode::Binary, payload))
     }
 
-    /// The text that `payload` is known to be, made where it lies.
-    pub(crate) fn of_long_text(payload: Vec<u8>) -> Self {
-        Self(keep(OpCode::Text, payload))
-    }
-
-    /// As [`EncodedFrame::binary`], made where the payload lies.
-    pub(crate) fn of_long_binary(payload: Vec<u8>) -> Self {
-        Self(keep(OpCode::Binary, payload))
+    /// The message `payload`, which is known to be text where `opcode` says so. A long one is made where it lies, and taken.
+    pub(crate) fn of_body(opcode: OpCode, payload: &mut Vec<u8>) -> Self {
+        /// From so many bytes on.
+        const LONG: usize = 16 * 1024;
+        Self(match payload.len() {
+            LONG.. => keep(opcode, std::mem::take(payload)),
+            _ => share(opcode, payload),
+        })
     }
 
     /// The same message compressed, where that is shorter.
@@ -89,8 +89,7 @@ fn share(opcode: OpCode, payload: &[u8]) -> Shared {
 /// Memory that has been touched moves faster than fresh memory is mapped.
 fn keep(opcode: OpCode, payload: Vec<u8>) -> Shared {
     let mut header = Vec::new();
-    let payload_length = payload.len() as u64;
-    FrameHeader { fin: true, rsv1: false, opcode, payload_length, mask: None }.encode(&mut header);
+    FrameHeader::plain(opcode, payload.len()).encode(&mut header);
     let mut frame = payload;
     frame.splice(..0, header);
     frame.shrink_to_fit();
@@ -115,10 +114,11 @@ mod tests {
             let binary = EncodedFrame::binary(text.as_bytes());
             assert_eq!(binary.as_bytes(), encode_frame(OpCode::Binary, text.as_bytes()));
             assert_eq!(binary.parts(), (OpCode::Binary, text.as_bytes()));
-            let kept = EncodedFrame::of_long_text(text.clone().into_bytes());
-            assert_eq!(kept.as_bytes(), EncodedFrame::text(&text).as_bytes());
-            let kept = EncodedFrame::of_long_binary(text.into_bytes());
-            assert_eq!(kept.as_bytes(), binary.as_bytes());
+            for opcode in [OpCode::Text, OpCode::Binary] {
+                let mut body = text.clone().into_bytes();
+                let frame = EncodedFrame::of_body(opcode, &mut body);
+                assert_eq!(frame.as_bytes(), encode_frame(opcode, text.as_bytes()));
+            }
         }
     }
 }

@@ -160,6 +160,11 @@ impl FrameHeader {
         }
     }
 
+    /// The header of a message in one frame that is neither masked nor compressed, of `payload_length` bytes.
+    pub(crate) const fn plain(opcode: OpCode, payload_length: usize) -> Self {
+        Self { fin: true, rsv1: false, opcode, payload_length: payload_length as u64, mask: None }
+    }
+
     /// The header's own length, in bytes.
     pub const fn encoded_length(&self) -> usize {
         let length = match self.payload_length {
@@ -205,8 +210,7 @@ fn parse_length(short: u8, bytes: &[u8]) -> Result<Option<(u64, &[u8])>, Protoco
 /// assert_eq!(encode_frame(OpCode::Text, b"Hello"), b"\x81\x05Hello");
 /// ```
 pub fn encode_frame(opcode: OpCode, payload: &[u8]) -> Vec<u8> {
-    let header =
-        FrameHeader { fin: true, rsv1: false, opcode, payload_length: payload.len() as u64, mask: None };
+    let header = FrameHeader::plain(opcode, payload.len());
     let mut frame = Vec::with_capacity(header.encoded_length() + payload.len());
     header.encode(&mut frame);
     frame.extend_from_slice(payload);

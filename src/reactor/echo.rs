@@ -57,8 +57,7 @@ impl<'b> Echo<'b> {
 
     #[cold]
     fn leave(&mut self, opcode: OpCode, payload: &'b [u8], answer: &mut Vec<u8>) {
-        let payload_length = payload.len() as u64;
-        FrameHeader { fin: true, rsv1: false, opcode, payload_length, mask: None }.encode(answer);
+        FrameHeader::plain(opcode, payload.len()).encode(answer);
         self.tail = payload;
     }
 }

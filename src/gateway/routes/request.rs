@@ -10,11 +10,9 @@ use crate::gateway::fields::{self, CommandLimits, bad_request};
 use crate::gateway::params::{self, Value};
 use crate::gateway::refusal::Refusal;
 use crate::http::Request;
+use crate::protocol::OpCode;
 use crate::session::AppId;
 use smallvec::SmallVec;
-
-/// Bodies from so many bytes on become a message where they lie.
-const LONG_BODY: usize = 16 * 1024;
 
 /// What `request` with the whole of its `body` asks for, of which a long message is made.
 ///
@@ -118,24 +116,18 @@ impl<'a> Router<'a> {
 
     /// The body as a message.
     fn frame(self) -> Result<EncodedFrame, CommandError> {
-        let Self { request, body, limits, .. } = self;
-        let is_long = body.len() >= LONG_BODY;
-        if request.header("content-type").is_some_and(is_octet_stream) {
-            return if is_long {
-                fields::check_payload(body.len(), limits)?;
-                Ok(EncodedFrame::of_long_binary(std::mem::take(body)))
-            } else {
-                fields::binary_frame(body, limits)
-            };
-        }
-        let text = simdutf8::basic::from_utf8(body).map_err(|_| {
-            bad_request("a text message is UTF-8; send any other with Content-Type: application/octet-stream")
-        })?;
-        if !is_long {
-            return fields::text_frame(text, limits);
-        }
-        fields::check_payload(body.len(), limits)?;
-        Ok(EncodedFrame::of_long_text(std::mem::take(body)))
+        let opcode = if self.request.header("content-type").is_some_and(is_octet_stream) {
+            OpCode::Binary
+        } else {
+            simdutf8::basic::from_utf8(self.body).map_err(|_| {
+                bad_request(
+                    "a text message is UTF-8; send any other with Content-Type: application/octet-stream",
+                )
+            })?;
+            OpCode::Text
+        };
+        fields::check_payload(self.body.len(), self.limits)?;
+        Ok(EncodedFrame::of_body(opcode, self.body))
     }
 
     fn join_or_leave(&self, group: &str) -> Result<Routed, CommandError> {
