@@ -129,7 +129,7 @@ impl Connection {
     pub fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match (self.tls(), pieces) {
             (Some((session, socket)), _) => session.write(socket, pieces),
-            // What is in one piece costs the kernel less to send as such.
+            // A `send`: there is no vector to be copied in.
             (None, [bytes]) => self.stream.write(bytes),
             (None, _) => self.stream.write_vectored(pieces),
         }
