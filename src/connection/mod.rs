@@ -5,7 +5,6 @@ mod budgeted;
 mod flags;
 mod lane;
 mod outbox;
-mod stamp;
 mod terms;
 mod transport;
 
@@ -14,31 +13,14 @@ pub use lane::Lane;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::model as outbox_model;
 pub use outbox::{Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements, Tick};
-pub use stamp::Stamp;
 pub use terms::{Inbound, InboundLimits, MAX_HELD, Terms};
 pub use transport::{Flushed, Transport};
 
 use crate::gateway::{Backend, Head, Link};
 use crate::protocol::WebSocket;
 use crate::session::SessionId;
+use crate::timer::{Moment, Stamp};
 use mio::net::TcpStream;
-use std::time::Duration;
-
-/// A reading of the server's clock: time since it started. Read once a turn and passed down.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Moment {
-    /// Whole milliseconds.
-    pub ms: u64,
-    /// Nanoseconds.
-    pub ns: u64,
-}
-
-impl From<Duration> for Moment {
-    fn from(since_start: Duration) -> Self {
-        // Both overflow only after five hundred years.
-        Self { ms: since_start.as_millis() as u64, ns: since_start.as_nanos() as u64 }
-    }
-}
 
 /// What the bytes of a connection mean.
 #[derive(Debug)]

@@ -198,7 +198,7 @@ impl Outbox {
     pub fn write_to(
         &mut self,
         socket: &mut impl Write,
-        now: super::Moment,
+        now: crate::timer::Moment,
         settlements: &mut Settlements,
     ) -> io::Result<Progress> {
         self.expire(now.ms, settlements);

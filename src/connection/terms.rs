@@ -1,10 +1,10 @@
 //! What a connection is held to, where anything is, and what else only some have: most have no terms, and pay one empty
 //! pointer for them.
 
-use super::Moment;
 use crate::admission::{Limiter, Meter};
 use crate::config::{BeyondRate, Network, Rates};
 use crate::metrics::Throttled;
+use crate::timer::Moment;
 use crate::tls::Session;
 use std::net::SocketAddr;
 

@@ -22,6 +22,17 @@ pub enum Command {
     Listen(Listen),
 }
 
+impl Command {
+    /// Whether later commands of the same connection must wait for this one: what it changes, they may be about.
+    pub fn is_barrier(&self) -> bool {
+        match self {
+            Self::Push { .. } => false,
+            Self::Act(action) => !matches!(action, Action::Describe { .. } | Action::List { .. }),
+            Self::Listen(_) => true,
+        }
+    }
+}
+
 /// Which events a link wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {

@@ -1,16 +1,22 @@
 //! What travels between cores: pushes with their receipts, and commands with their answers. One value is shared by every
 //! reactor that has a part in it, and the last one to finish sends it home. Knows nothing of sockets, JSON or queues.
 
+mod apps;
 mod command;
 mod frame;
+mod limits;
 mod operation;
 mod push;
+mod quoted;
 mod target;
 
+pub use apps::{Apps, InvalidApps};
 pub use command::{Command, CommandError, ErrorCode, LinkForm, Listen, Outcome};
 pub use frame::EncodedFrame;
+pub use limits::CommandLimits;
 pub use operation::{Action, Operation, OperationOutcome, Page, SessionInfo, SessionRow, Who};
 pub use push::{Class, Fate, Push, PushOptions, Receipt, ReceiptMode};
+pub use quoted::Quoted;
 pub use target::{Selector, Target};
 
 use crate::session::SessionId;

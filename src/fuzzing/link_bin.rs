@@ -2,9 +2,10 @@
 //! read is written the same way again. Replies and events: what is read is written the same way, if nothing is behind it.
 
 use super::{apps, command_limits};
+use crate::dispatch::CommandLimits;
 use crate::dispatch::{Class, Command as Built, LinkForm, Listen, ReceiptMode};
-use crate::gateway::link_json::{LinkCommand, LinkError};
-use crate::gateway::{CommandLimits, link_bin, link_json};
+use crate::gateway::api::json::{LinkCommand, LinkError};
+use crate::gateway::api::{binary as link_bin, json};
 use crate::link_bin::{Command, Event, Payload, Push, Reply, Request, Selector, Who};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -48,7 +49,7 @@ pub(crate) fn same(
     limits: &CommandLimits,
 ) {
     let text = equivalent.to_string();
-    match (parsed, link_json::parse(&text, &apps(), limits)) {
+    match (parsed, json::parse(&text, &apps(), limits)) {
         (Ok(binary), Ok(json)) => {
             let id = json.id.map_or("0".to_owned(), |id| id.to_string());
             assert_eq!(binary.id.to_string(), id, "{text}");

@@ -3,50 +3,27 @@
 //! in, values and bytes out. `client`, `backend`, `link` and `execute` join them to a reactor's [`Core`]. Knows nothing
 //! of epoll.
 
-mod admit;
-pub mod apps;
-mod backend;
-pub mod backend_key;
-pub mod batch;
-mod client;
-pub mod credentials;
-mod execute;
-pub mod fields;
-pub mod identity;
-mod link;
-pub mod link_bin;
-pub mod link_json;
-mod listeners;
-pub mod params;
-mod places;
-pub mod refusal;
-pub mod render;
-mod responses;
-pub mod routes;
+pub mod api;
+mod doors;
 
-pub use apps::{Apps, InvalidApps};
-pub use backend::Backend;
-pub use client::Head;
-pub use execute::{add_tag, join, new_push};
-pub use fields::CommandLimits;
-pub use link::Link;
-pub use places::bind;
+pub use doors::backend::Backend;
+pub use doors::client::Head;
+pub use doors::link::Link;
 
+use crate::app::{App, ClosedSession, Message, Session};
 use crate::connection::{Item, Stage};
+use crate::core::{Core, Ended, Envelope};
+use crate::core::{EventKind, Finished};
 use crate::dispatch::{Action, EncodedFrame, LinkForm, Operation, Origin, Push};
 use crate::link_bin::{Event, Payload, TooLong};
-use crate::reactor::{Core, Ended, Envelope};
-use crate::server::{App, ClosedSession, Message, Session};
 use crate::session::{AppId, SessionId, close_codes};
-use execute::Finished;
-use listeners::{EventKind, Listeners};
+use api::render;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One reactor's gateway.
 pub struct Gateway {
     app: Box<dyn App>,
-    listeners: Listeners,
     /// Where events are rendered, before they are encoded once for all links.
     json: String,
     binary: Vec<u8>,
@@ -55,14 +32,14 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway on top of which `app` runs.
     pub fn new(app: Box<dyn App>) -> Self {
-        Self { app, listeners: Listeners::default(), json: String::new(), binary: Vec::new() }
+        Self { app, json: String::new(), binary: Vec::new() }
     }
 
     /// A player's message: to the links that listen, then to the app.
     pub fn message(&mut self, core: &mut Core, slot: u32, message: Message<'_>) {
         let (Some(id), Some(app)) = (core.hub.id_of(slot), core.hub.app_of(slot)) else { return };
         core.metrics().messages_in.add(1);
-        let links = self.listeners.links_for(app, id, EventKind::Message);
+        let links = core.listeners.links_for(app, id, EventKind::Message);
         if !links.is_empty() {
             let payload = match message {
                 Message::Text(text) => Payload::Text(text),
@@ -77,7 +54,7 @@ impl Gateway {
 
     /// A session has opened: the links that listen are told, then the app.
     fn opened(&mut self, core: &mut Core, id: SessionId, app: AppId) {
-        let links = self.listeners.links_for(app, id, EventKind::Open);
+        let links = core.listeners.links_for(app, id, EventKind::Open);
         let remote = core.connections.get(id).and_then(|connection| connection.remote());
         if let Some(remote) = remote
             && !links.is_empty()
@@ -93,7 +70,7 @@ impl Gateway {
 
     /// A session is over: the links that listen are told, then the app.
     pub fn closed(&mut self, core: &mut Core, ended: &Ended) {
-        let links = self.listeners.links_for(ended.app, ended.id, EventKind::Close);
+        let links = core.listeners.links_for(ended.app, ended.id, EventKind::Close);
         if !links.is_empty() {
             let (session, user) = (ended.id, ended.user.as_deref());
             let event = Event::Close { session, user, code: ended.code, reason: &ended.reason };
@@ -212,7 +189,7 @@ impl Gateway {
                 core.metrics().links.sub(1);
                 if link.listens() {
                     let unlisten = Operation::new(link.app(), Action::Unlisten { link: id }, Origin::Nobody);
-                    self.start_operation(core, unlisten);
+                    core.start_operation(unlisten);
                 }
             }
             _ => {}

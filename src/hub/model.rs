@@ -3,8 +3,8 @@
 
 use super::key::{Key, KeyHasher, Kind};
 use super::{Hub, Interest, Sizes};
+use crate::choices::Choices;
 use crate::dispatch::{Selector, Target};
-use crate::fuzzing::Choices;
 use crate::session::{AppId, Name, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -305,7 +305,7 @@ impl Hub {
 mod tests {
     use super::super::storm::Xorshift;
     use super::*;
-    use crate::fuzzing::random_bytes;
+    use crate::choices::random_bytes;
 
     #[test]
     fn answers_like_the_model() {

@@ -1,8 +1,9 @@
 //! Accepting: one reactor accepts on both ports and hands each socket to the reactor with the least to carry, so that
 //! none is idle while another has twice its share, however few connections there are.
 
-use super::{Envelope, Port, Reactor};
+use super::Reactor;
 use crate::connection::{Connection, Stage, Terms};
+use crate::core::{Envelope, Port};
 use crate::gateway::Head;
 use crate::metrics::{Label, RefusalReason};
 use log::{debug, warn};

@@ -2,32 +2,20 @@
 //! reap. Knows nothing of HTTP paths and JSON: it hands bytes and events to the gateway, and values back to the core.
 
 mod accept;
-mod closing;
-mod core;
-mod deliveries;
-mod delivery;
 mod echo;
-mod envelope;
 mod read;
-mod relief;
-mod shared;
 mod spin;
-mod ticks;
-pub mod wheel;
 mod wrapping;
-mod writing;
 
-pub use self::core::{Core, Ended};
 pub use accept::Acceptor;
-pub use deliveries::Deliveries;
-pub use envelope::{Envelope, Port};
-pub use shared::{Clock, Outside, Settings, Shared};
 
-use crate::connection::{Connection, Due, Flag, Moment, Phase, Stage};
+use crate::connection::{Connection, Due, Flag, Phase, Stage};
+use crate::core::{Core, EVENTS, Envelope, Port};
 use crate::gateway::Gateway;
 use crate::mailbox::Receiver;
 use crate::protocol::CloseCode;
 use crate::session::{SessionId, close_codes};
+use crate::timer::Moment;
 use mio::{Events, Poll, Token};
 use spin::Spin;
 use std::io;
@@ -38,9 +26,6 @@ use std::time::Duration;
 const WAKE: Token = Token(usize::MAX);
 const CLIENT_LISTENER: Token = Token(usize::MAX - 1);
 const BACKEND_LISTENER: Token = Token(usize::MAX - 2);
-
-/// Readiness events taken from the kernel at once.
-const EVENTS: usize = 1024;
 
 /// What the waker of a reactor's poll is registered as.
 pub const WAKE_TOKEN: Token = WAKE;
@@ -270,7 +255,7 @@ impl Reactor {
                 Envelope::Adopt(stream, port, terms) => self.adopt(stream, port, terms),
                 Envelope::Push(push) => self.core.deliver(&push),
                 Envelope::PushDone(push) => self.gateway.push_done(&mut self.core, &push),
-                Envelope::Operation(operation) => self.gateway.operate(&mut self.core, &operation),
+                Envelope::Operation(operation) => self.core.operate(&operation),
                 Envelope::OperationDone(operation) => {
                     self.gateway.operation_done(&mut self.core, &operation);
                 }

@@ -2,11 +2,12 @@
 
 use super::Reactor;
 use super::echo::Echo;
+use crate::app::Message;
 use crate::config::BeyondRate;
 use crate::connection::{Flag, MAX_HELD, Phase, Stage, Terms, Transport};
+use crate::core::Core;
 use crate::metrics::{Label, ProtocolErrorKind, Throttled};
 use crate::protocol::{CloseCode, Event, Input, ProtocolError};
-use crate::server::Message;
 use crate::tls::Received;
 use log::debug;
 use std::borrow::Cow;
@@ -236,7 +237,7 @@ impl Reactor {
     }
 }
 
-impl super::Core {
+impl Core {
     /// The session has sent so much. Beyond its rate it is paused, or closed with 1008 behind what it has been answered.
     #[inline]
     fn charge(&mut self, slot: u32, what: Throttled, count: usize) {

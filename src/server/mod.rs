@@ -1,24 +1,21 @@
 //! The server as a library: bind it, run it with an [`App`] on every reactor, push from any thread. The `gannet` program
 //! is one of its users. Knows nothing of what happens inside a turn.
 
-mod app;
-mod pusher;
-
 pub use crate::reactor::StopReport;
 pub use crate::tls::TlsError;
-pub use app::{App, ClosedSession, Message, Relay, Session, SessionError};
-pub use pusher::{PushError, Pusher};
 
 use crate::admission::Admission;
+use crate::app::{App, Pusher};
 use crate::auth::Auth;
 use crate::config::{Config, ConfigError, DEFAULT_APP};
-use crate::gateway::{Apps, Gateway, InvalidApps};
+use crate::core::{Core, DeliveryRules, Envelope, Outside, Settings, Shared};
+use crate::dispatch::{Apps, InvalidApps};
+use crate::gateway::Gateway;
 use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
 use crate::metrics::Metrics;
-use crate::reactor::{
-    Acceptor, Clock, Core, Deliveries, Envelope, Outside, Reactor, Settings, Shared, WAKE_TOKEN,
-};
+use crate::reactor::{Acceptor, Reactor, WAKE_TOKEN};
+use crate::timer::Clock;
 use crate::tls::Ports;
 use log::{error, info, warn};
 use mio::{Poll, Waker};
@@ -214,7 +211,7 @@ impl Server {
             || apps.names().filter_map(|name| Some((name.clone(), config.apps.get(name.as_str())?)));
         let shared = Arc::new(Shared {
             auth: Auth::new(app_configs(), &config.auth, limits, Clock::wall_unix_ms()),
-            deliveries: Deliveries::new(app_configs().map(|(_, app)| app)),
+            delivery_rules: DeliveryRules::new(app_configs().map(|(_, app)| app)),
             admission: Admission::new(app_configs().map(|(_, app)| app), limits, &config.rates),
             apps,
             tls,

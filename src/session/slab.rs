@@ -306,7 +306,7 @@ pub(crate) mod model;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzzing::random_bytes;
+    use crate::choices::random_bytes;
 
     fn allocated<T, const BITS: u32>(slab: &GenerationalSlab<T, BITS>) -> usize {
         slab.chunks.iter().filter(|chunk| chunk.entries.capacity() > 0).count()

@@ -2,10 +2,10 @@
 //! answer alike, before a socket that takes what it is told to. A fuzzer may choose the bytes.
 
 use super::*;
+use crate::choices::Choices;
 use crate::config::{Slow, SlowPolicy};
 use crate::connection::Moment;
 use crate::dispatch::{EncodedFrame, Origin, Push, PushOptions, ReceiptMode, Selector, Target};
-use crate::fuzzing::Choices;
 use crate::metrics::{DropReason, Label};
 use crate::session::AppId;
 use std::collections::BTreeMap;

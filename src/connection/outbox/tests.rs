@@ -1,8 +1,8 @@
 use super::model::{Answer, Socket, at, push_of, shared};
 use super::*;
+use crate::choices::random_bytes;
 use crate::config::{Slow, SlowPolicy};
 use crate::dispatch::ReceiptMode;
-use crate::fuzzing::random_bytes;
 use crate::metrics::{DropReason, Label};
 use std::rc::Rc;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! answer alike. A fuzzer may choose the bytes.
 
 use super::{CHUNK, GenerationalSlab};
-use crate::fuzzing::Choices;
+use crate::choices::Choices;
 use crate::session::SessionId;
 use std::collections::BTreeSet;
 

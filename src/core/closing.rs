@@ -1,0 +1,141 @@
+//! Closing: the handshake behind what waits already, the end of a session for everybody else, and the slot freed when the
+//! turn's events have been handled. Knows nothing of who asked for it.
+
+use super::EVENTS;
+use super::{Core, Ended};
+use crate::connection::{Connection, Phase, Stage};
+use crate::dispatch::Fate;
+use crate::metrics::CloseClass;
+use crate::protocol::CloseCode;
+use crate::session::{SessionId, close_codes};
+
+/// Connections of whom so few are left that a storm is over.
+const FEW: usize = 16;
+
+impl Core {
+    /// Starts the closing handshake behind what waits already: the session is over for everybody else from now on.
+    pub fn close(&mut self, slot: u32, code: CloseCode, reason: &str) {
+        let mut frame = Vec::new();
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        let websocket = match &mut connection.stage {
+            Stage::Player(player) => &mut player.websocket,
+            Stage::Echo(websocket) => websocket,
+            Stage::Link(link) => &mut link.websocket,
+            Stage::Head(_) | Stage::Backend(_) | Stage::Discard => return self.finish(slot),
+        };
+        // A reason that does not fit is the caller's mistake, and no reason to keep the connection.
+        let closed = websocket.close(Some(code), reason, &mut frame).is_ok();
+        connection.end(if closed { Phase::Closing } else { Phase::Finishing }, self.now);
+        self.resume(slot);
+        self.end_session(slot, code.0, reason);
+        self.append(slot, frame);
+        self.mark_dirty(slot);
+    }
+
+    /// Closes a connection whose peer does not take what it is sent: what waits is given up, so that the Close frame is
+    /// the next thing it reads.
+    pub fn close_slow(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.slot_mut(slot)
+            && connection.phase == Phase::Open
+            && let Some(outbox) = &mut connection.outbox
+        {
+            let events = outbox.frames();
+            outbox.clear_unsent(Fate::Closed, &mut self.settlements);
+            if let Stage::Link(_) = connection.stage {
+                let lost = events - outbox.frames();
+                self.shared.metrics.reactor(self.index).link_events_lost.add(lost as u64);
+            }
+            self.close(slot, close_codes::TOO_SLOW, "too slow");
+        }
+    }
+
+    /// Nothing more will be queued: write what waits, shut down, wait for the peer's end under a deadline.
+    pub fn finish(&mut self, slot: u32) {
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if matches!(connection.phase, Phase::Finishing | Phase::Doomed) {
+            return;
+        }
+        connection.end(Phase::Finishing, self.now);
+        if let Some(outbox) = &mut connection.outbox {
+            outbox.wait_for(None);
+        }
+        self.mark_dirty(slot);
+    }
+
+    /// The socket failed or the peer vanished: no closing handshake is possible.
+    pub fn fail(&mut self, slot: u32) {
+        self.end_session(slot, CloseCode::ABNORMAL.0, "");
+        self.doom(slot);
+    }
+
+    /// Frees the connection when the turn's events have been handled.
+    pub fn doom(&mut self, slot: u32) {
+        let Some(id) = self.connections.id_of(slot) else { return };
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if connection.phase != Phase::Doomed {
+            connection.phase = Phase::Doomed;
+            self.doomed.push(id);
+        }
+    }
+
+    /// Takes the session out of every table, once, and remembers that it has to be told.
+    pub fn end_session(&mut self, slot: u32, code: u16, reason: &str) {
+        let (Some(id), Some(app)) = (self.hub.id_of(slot), self.hub.app_of(slot)) else { return };
+        let user = self.hub.user_of(slot).cloned();
+        self.hub.remove(slot);
+        let terms = self.connections.slot_mut(slot).and_then(|connection| connection.terms.as_mut());
+        let network = terms.and_then(|terms| terms.session_from.take());
+        self.shared.admission.leave(app, user.as_ref(), id, network);
+        self.metrics().closed.of(CloseClass::from_code(code)).add(1);
+        self.ended.push(Ended { id, app, user, code, reason: reason.into() });
+    }
+
+    /// Frees what the turn doomed. Returns the connections for the last look at their stage.
+    pub fn reap(&mut self) -> Vec<(SessionId, Connection)> {
+        let mut reaped = Vec::with_capacity(self.doomed.len());
+        for id in std::mem::take(&mut self.doomed) {
+            if let Some(mut connection) = self.connections.remove(id) {
+                if let Some(outbox) = &mut connection.outbox {
+                    if let Some(place) = outbox.behind.take() {
+                        self.strike_behind(place);
+                    }
+                    if let Stage::Link(_) = connection.stage {
+                        let metrics = self.shared.metrics.reactor(self.index);
+                        metrics.link_events_lost.add(outbox.frames() as u64);
+                    }
+                    outbox.clear(Fate::Closed, &mut self.settlements);
+                }
+                reaped.push((id, connection));
+            }
+        }
+        self.pool.truncate(self.connections.len());
+        if !reaped.is_empty() {
+            self.give_memory_back();
+        }
+        reaped
+    }
+
+    /// The last ones take with them what all have left: the room of lists that were as long as they were many, and the stale
+    /// deadlines.
+    fn give_memory_back(&mut self) {
+        if self.connections.len() <= FEW {
+            renew(&mut self.dirty);
+            renew(&mut self.selected);
+            renew(&mut self.settlements.latencies_ns);
+        }
+        if self.connections.is_empty() {
+            self.wheel.clear();
+        }
+    }
+}
+
+/// A list that has grown begins anew, lower in the heap: shrunk where it is, it would keep what lies before it.
+fn renew<T>(list: &mut Vec<T>) {
+    if list.capacity() > EVENTS {
+        let grown = std::mem::replace(list, Vec::with_capacity(EVENTS));
+        list.extend(grown);
+    }
+}

@@ -1,0 +1,177 @@
+//! Pushes and operations: sent to the reactors that have a part in them, done here, counted, and sent home by whoever does
+//! the last part. Knows nothing of who published.
+
+use super::Core;
+use super::envelope::Envelope;
+use crate::connection::{Item, LocalPush, Stage};
+use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode};
+use crate::metrics::{DeliveryOutcome, DropReason, Label};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Sessions that a push which may go ahead is queued for before they are written: their queues are still in the cache then,
+/// and out of the pool.
+const WRITTEN_TOGETHER: usize = 64;
+
+impl Core {
+    /// Sends a push on its way: an envelope to each other reactor that has an interest, and this one's part at once.
+    /// Returns whether every part is done already.
+    pub fn publish(&mut self, push: &Arc<Push>) -> bool {
+        let reactors = self.shared.interest.reactors_of(push.app, &push.target);
+        self.shared.count_unroutable(push);
+        for reactor in reactors.iter().filter(|reactor| *reactor != self.index) {
+            push.add_part();
+            if self.peers.post(reactor, Envelope::Push(Arc::clone(push))).is_err() {
+                push.count_fate(Fate::Dropped, 1);
+                push.finish_part();
+                self.settlements.drop_for(DropReason::Mailbox);
+            }
+        }
+        if reactors.contains(self.index) {
+            push.add_part();
+            self.deliver(push);
+        }
+        let done = push.finish_part();
+        if done {
+            self.count_offline(push);
+        }
+        done
+    }
+
+    /// Counts, at the end of a push, whom it did not find.
+    fn count_offline(&self, push: &Push) {
+        self.metrics().deliveries.of(DeliveryOutcome::Offline).add(u64::from(push.offline()));
+    }
+
+    /// This reactor's part of a push.
+    pub fn deliver(&mut self, push: &Arc<Push>) {
+        let mut slots = std::mem::take(&mut self.selected);
+        let selection = self.hub.select(push.app, &push.target, push.options.except, &mut slots);
+        for index in &selection.users {
+            push.user_found(*index);
+        }
+        for _ in &selection.unknown_sessions {
+            push.count_offline_session();
+        }
+        let matched = slots.len() as u32;
+        let mut queued = 0;
+        if matched > 0 {
+            let goes_ahead = std::mem::take(&mut self.goes_ahead);
+            let mut dirty_before = self.dirty.len();
+            let waits = push.options.receipt == ReceiptMode::Written;
+            let tick = self.shared.delivery_rules.tick(push);
+            let local = Rc::new(LocalPush::new(Arc::clone(push)));
+            // Keeps the part open while sockets are written before the last outbox has been offered it.
+            local.hold();
+            for slot in slots.drain(..) {
+                let local = Rc::clone(&local);
+                let item =
+                    if self.deflates(slot, push) { Item::Deflated(local) } else { Item::Shared(local) };
+                queued += u32::from(match tick {
+                    None => self.offer(slot, item),
+                    Some(tick) => self.offer_for_tick(slot, item, tick),
+                });
+                if goes_ahead && self.dirty.len() >= dirty_before + WRITTEN_TOGETHER {
+                    // The other reactors can work meanwhile.
+                    self.wake_peers();
+                    dirty_before = self.flush_dirty_from(dirty_before);
+                }
+            }
+            push.count_delivery(matched, queued);
+            push.count_fate(Fate::Dropped, matched - queued);
+            self.metrics().deliveries.of(DeliveryOutcome::Queued).add(u64::from(queued));
+            if !self.settlements.let_go(&local) && waits {
+                self.selected = slots;
+                return;
+            }
+        }
+        self.selected = slots;
+        self.finish_push_part(push);
+    }
+
+    /// Whether the session in `slot` gets the push compressed: once for all who do, on every reactor.
+    fn deflates(&self, slot: u32, push: &Push) -> bool {
+        let Some(engine) = &self.deflate else { return false };
+        let agreed = self.connections.slot(slot).is_some_and(|connection| match &connection.stage {
+            Stage::Player(player) => player.websocket.takes_shared_deflate(),
+            _ => false,
+        });
+        agreed && push.deflate(engine)
+    }
+
+    fn finish_push_part(&mut self, push: &Arc<Push>) {
+        if !push.finish_part() {
+            return;
+        }
+        self.count_offline(push);
+        match &push.origin {
+            Origin::Connection { connection, .. } => {
+                self.peers
+                    .post_always(usize::from(connection.worker()), Envelope::PushDone(Arc::clone(push)));
+            }
+            Origin::Receipt(sender) => drop(sender.send(push.receipt())),
+            Origin::Nobody | Origin::Outcome(_) => {}
+        }
+    }
+
+    /// This reactor's part of an operation is done; the last one sends it home.
+    pub fn finish_operation_part(&mut self, operation: &Arc<Operation>) {
+        if !operation.finish_part() {
+            return;
+        }
+        match &operation.origin {
+            Origin::Connection { connection, .. } => {
+                let home = usize::from(connection.worker());
+                self.peers.post_always(home, Envelope::OperationDone(Arc::clone(operation)));
+            }
+            Origin::Outcome(sender) => drop(sender.send(operation.outcome())),
+            Origin::Nobody | Origin::Receipt(_) => {}
+        }
+    }
+
+    /// Reports what became of messages since the last look, and sends home the pushes that waited for sockets.
+    pub fn settle(&mut self) {
+        for push in std::mem::take(&mut self.settlements.finished) {
+            self.finish_push_part(&push);
+        }
+        let outside = &self.shared.outside;
+        let metrics = self.shared.metrics.reactor(self.index);
+        let settlements = &mut self.settlements;
+        let written = settlements.written;
+        for (outcome, count) in [
+            (DeliveryOutcome::Written, &mut settlements.written),
+            (DeliveryOutcome::Replaced, &mut settlements.replaced),
+            (DeliveryOutcome::Expired, &mut settlements.expired),
+            (DeliveryOutcome::Closed, &mut settlements.closed),
+        ] {
+            metrics.deliveries.of(outcome).add(std::mem::take(count));
+        }
+        metrics.messages_out.add(written);
+        for (reason, count) in DropReason::ALL.iter().zip(&mut settlements.dropped) {
+            let count = std::mem::take(count);
+            metrics.dropped.of(*reason).add(count);
+            metrics.deliveries.of(DeliveryOutcome::Dropped).add(count);
+        }
+        for (counter, count) in [
+            (&metrics.pushes, &outside.pushes),
+            (metrics.deliveries.of(DeliveryOutcome::Offline), &outside.offline),
+        ] {
+            // Mostly nothing: a look is cheaper than a swap.
+            if count.load(Ordering::Relaxed) > 0 {
+                counter.add(count.swap(0, Ordering::Relaxed));
+            }
+        }
+        if outside.dropped.load(Ordering::Relaxed) > 0 {
+            let count = outside.dropped.swap(0, Ordering::Relaxed);
+            metrics.dropped.of(DropReason::Mailbox).add(count);
+            metrics.deliveries.of(DeliveryOutcome::Dropped).add(count);
+        }
+        metrics.outbox_memory.set(settlements.memory);
+        metrics.outbox_messages.set(settlements.waiting_messages);
+        metrics.outbox_bytes.set(settlements.waiting_bytes);
+        for latency_ns in settlements.latencies_ns.drain(..) {
+            metrics.push_to_write.observe(latency_ns);
+        }
+    }
+}

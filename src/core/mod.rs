@@ -1,0 +1,223 @@
+//! What a reactor's rooms act on together: its connections, its hub, its end of the mailboxes, its timers. The gateway
+//! asks it to send, close, push; it answers with plain values and calls no higher room. Knows nothing of HTTP and JSON.
+
+mod closing;
+mod delivery;
+mod delivery_rules;
+mod envelope;
+mod execute;
+mod listeners;
+mod places;
+mod relief;
+mod settings;
+mod shared;
+mod ticks;
+mod writing;
+
+pub use delivery_rules::DeliveryRules;
+pub use envelope::{Envelope, Port};
+pub use execute::{Finished, add_tag, join, new_push};
+pub use listeners::EventKind;
+pub use places::{bind, displace};
+pub use settings::Settings;
+pub use shared::{Outside, Shared};
+
+use crate::connection::{Connection, Due, Flag, Outbox, Settlements};
+use crate::hub::Hub;
+use crate::mailbox::Producer;
+use crate::metrics::ReactorMetrics;
+use crate::protocol::DeflateEngine;
+use crate::session::{AppId, GenerationalSlab, Name, SessionId};
+use crate::timer::{Moment, Stamp, Wheel};
+use listeners::Listeners;
+use relief::Relief;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use ticks::Ticks;
+use writing::POOLED_OUTBOXES;
+
+/// Readiness events that a reactor takes from the kernel at once, and the length at which its lists begin.
+pub const EVENTS: usize = 1024;
+
+/// A session that is over: what the app and the links are told, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its id, which names nobody any more.
+    pub id: SessionId,
+    /// Its app.
+    pub app: AppId,
+    /// The user it was bound to.
+    pub user: Option<Name>,
+    /// The close code: the peer's, ours, or 1006 where there was no closing handshake (RFC 6455 §7.1.5).
+    pub code: u16,
+    /// The close reason.
+    pub reason: Box<str>,
+}
+
+/// A reactor without its poll: everything that a turn changes.
+pub struct Core {
+    /// What all reactors see.
+    pub shared: Arc<Shared>,
+    /// Which reactor this is.
+    pub index: usize,
+    /// The clock as read for this turn.
+    pub now: Moment,
+    /// Every connection of this reactor.
+    pub connections: GenerationalSlab<Connection>,
+    /// The names of the sessions among them.
+    pub hub: Hub,
+    /// The links that listen, on any reactor.
+    pub listeners: Listeners,
+    /// Compresses and inflates for the connections here that agreed on it.
+    pub deflate: Option<Arc<DeflateEngine>>,
+    /// The way to the other reactors.
+    pub peers: Producer<Envelope>,
+    /// Sessions that are over and of which nobody has been told.
+    pub ended: Vec<Ended>,
+    /// The slot whose input is being handled, and what it is answered: written at once when its input is used up.
+    pub answering: Option<u32>,
+    /// See `answering`: control frames, which overtake messages.
+    pub control: Vec<u8>,
+    /// See `answering`: messages.
+    pub answer: Vec<u8>,
+    /// Closing handshakes that the peer completed.
+    pub closed_cleanly: u64,
+    /// Slots whose sockets may hold more input than a turn reads.
+    pub unread: Vec<u32>,
+    /// Whether new sessions are refused because the server stops.
+    pub draining: bool,
+    /// Whether the next push is the turn's first, and no other is known to come that could share its writes.
+    pub goes_ahead: bool,
+    wheel: Wheel<u32>,
+    dirty: Vec<u32>,
+    /// Connections whose TLS handshake may go on, in the order of their bytes.
+    pub handshakes: VecDeque<u32>,
+    doomed: Vec<SessionId>,
+    settlements: Settlements,
+    /// The boxes are what is kept: a connection holds one pointer.
+    #[expect(clippy::vec_box, reason = "a box goes from here to a connection and back")]
+    pool: Vec<Box<Outbox>>,
+    selected: Vec<u32>,
+    ticks: Ticks,
+    relief: Relief,
+    /// Slots whose sockets are blocked with something left in the outbox; each outbox knows its place here.
+    pub behind: Vec<u32>,
+}
+
+impl Core {
+    /// A core without connections. What it keeps for good it has from the start: made in a storm, it would lie behind the
+    /// storm's own memory, and keep that from being given back.
+    pub fn new(shared: Arc<Shared>, index: usize, peers: Producer<Envelope>, first_generation: u32) -> Self {
+        let node = shared.settings.node;
+        Self {
+            index,
+            now: shared.clock.now(),
+            connections: GenerationalSlab::new(node, index as u8, first_generation),
+            hub: Hub::new(index, Arc::clone(&shared.interest)),
+            listeners: Listeners::default(),
+            deflate: shared.settings.deflate.clone().map(|config| Arc::new(DeflateEngine::new(config))),
+            peers,
+            ended: Vec::new(),
+            answering: None,
+            control: Vec::new(),
+            answer: Vec::new(),
+            closed_cleanly: 0,
+            unread: Vec::new(),
+            draining: false,
+            goes_ahead: false,
+            wheel: Wheel::new(shared.clock.now().ms),
+            dirty: Vec::with_capacity(EVENTS),
+            handshakes: VecDeque::new(),
+            doomed: Vec::new(),
+            settlements: Settlements::default(),
+            pool: Vec::with_capacity(POOLED_OUTBOXES),
+            selected: Vec::with_capacity(EVENTS),
+            ticks: Ticks::new(shared.delivery_rules.ticks_ms()),
+            relief: Relief::new(shared.settings.config.limits.outboxes_bytes, shared.reactors()),
+            behind: Vec::new(),
+            shared,
+        }
+    }
+
+    /// This reactor's counters.
+    pub fn metrics(&self) -> &ReactorMetrics {
+        self.shared.metrics.reactor(self.index)
+    }
+
+    /// Wakes those of the other reactors that sleep and have been posted something.
+    pub fn wake_peers(&mut self) {
+        let woken = self.peers.wake();
+        self.metrics().wakes.add(woken as u64);
+    }
+
+    /// Whether the turn left something that nothing outside will remind it of.
+    pub fn has_work(&self) -> bool {
+        let settled = self.settlements.finished.is_empty();
+        let flushed = self.dirty.is_empty() && self.doomed.is_empty() && self.handshakes.is_empty();
+        let flushed = flushed && !self.relief.is_pending();
+        !(self.unread.is_empty() && self.ended.is_empty() && settled && flushed)
+    }
+
+    /// The connection in `slot`, if the slot is taken.
+    pub fn connection(&mut self, slot: u32) -> Option<&mut Connection> {
+        self.connections.slot_mut(slot)
+    }
+
+    /// Where the client in `slot` comes from: as a proxy says, or while the socket is connected.
+    pub fn address_of(&self, slot: u32) -> Option<IpAddr> {
+        self.connections.slot(slot)?.remote().map(|address| address.ip())
+    }
+
+    /// Puts the connection's next deadline on the wheel, unless an entry as early is there.
+    pub fn arm(&mut self, slot: u32) {
+        let Some(id) = self.connections.id_of(slot) else { return };
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        let now_ms = self.now.ms;
+        let Some((deadline_ms, _)) = connection.next_due(id, self.shared.settings.silence, self.now) else {
+            return;
+        };
+        // One beyond what a stamp can say is armed again when that has come.
+        let deadline_ms = deadline_ms.min(now_ms + Stamp::REACH.as_millis() as u64);
+        if !connection.flags.has(Flag::Armed) || deadline_ms < connection.armed.near(now_ms) {
+            connection.flags.set(Flag::Armed);
+            connection.armed = Stamp::at(deadline_ms);
+            self.wheel.arm(deadline_ms, slot);
+        }
+    }
+
+    /// The connections for which something is due, with what. Those whose deadline has moved on are armed again.
+    pub fn take_due(&mut self, due: &mut Vec<(u32, Due)>) {
+        let mut fired = Vec::new();
+        self.wheel.expire(self.now.ms, &mut fired);
+        for slot in fired {
+            let Some(id) = self.connections.id_of(slot) else { continue };
+            let Some(connection) = self.connections.slot_mut(slot) else { continue };
+            if !connection.flags.has(Flag::Armed) || connection.armed.near(self.now.ms) > self.now.ms {
+                continue;
+            }
+            connection.flags.clear(Flag::Armed);
+            match connection.next_due(id, self.shared.settings.silence, self.now) {
+                Some((deadline_ms, what)) if deadline_ms <= self.now.ms => due.push((slot, what)),
+                _ => self.arm(slot),
+            }
+        }
+    }
+
+    /// When time next brings something, in milliseconds of the server's clock.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.wheel.next_deadline().into_iter().chain(self.ticks.next_ms()).min()
+    }
+
+    /// Takes out of the outbox what has expired.
+    pub fn expire(&mut self, slot: u32) {
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if let Some(outbox) = &mut connection.outbox {
+            outbox.expire(self.now.ms, &mut self.settlements);
+            if outbox.is_empty() {
+                self.free_outbox(slot);
+                self.shut_down_if_drained(slot);
+            }
+        }
+    }
+}
