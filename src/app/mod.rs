@@ -4,11 +4,12 @@ mod pusher;
 
 pub use pusher::{PushError, Pusher};
 
-use crate::connection::{Item, Phase, Stage};
+use crate::connection::Phase;
 use crate::core::Core;
-use crate::core::{add_tag, bind, join, new_push};
+use crate::core::{Reply, add_tag, bind, join, new_push};
+pub use crate::core::Sent;
 use crate::dispatch::{CommandError, EncodedFrame, Origin, PushOptions, Target};
-use crate::protocol::CloseCode;
+use crate::protocol::{CloseCode, SendError, WebSocket};
 use crate::session::{InvalidName, Name, SessionId};
 use std::fmt;
 use std::net::SocketAddr;
@@ -111,13 +112,17 @@ pub struct ClosedSession {
 /// ```
 pub struct Session<'a> {
     core: &'a mut Core,
+    /// What its client is answered by this handler, written before anything that the handler pushes.
+    reply: &'a mut Reply,
     slot: u32,
     id: SessionId,
+    /// A push of this handler waits for a later turn: what follows it goes behind.
+    has_pushed: bool,
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(core: &'a mut Core, id: SessionId) -> Self {
-        Self { core, slot: id.slot(), id }
+    pub(crate) fn new(core: &'a mut Core, reply: &'a mut Reply, id: SessionId) -> Self {
+        Self { core, reply, slot: id.slot(), id, has_pushed: false }
     }
 
     /// Its id.
@@ -156,28 +161,27 @@ impl<'a> Session<'a> {
         self.core.connections.slot(self.slot).is_some_and(|connection| connection.phase == Phase::Open)
     }
 
-    /// Sends a text message to this session. What the socket does not take at once waits in the session's outbox.
-    /// Returns whether the session takes messages.
-    pub fn send_text(&mut self, text: &str) -> bool {
-        if self.answers_its_own_input() {
-            return self.answer(|websocket, out| websocket.send_text(text, out).is_ok());
-        }
-        self.queue(EncodedFrame::text(text))
+    /// Sends a text message to this session, and says what became of it. What the socket does not take waits in the
+    /// session's outbox, within its bounds; at a bound the app's policy for normal messages says what happens.
+    ///
+    /// What one handler sends and pushes to its session arrives in the order of the calls.
+    pub fn send_text(&mut self, text: &str) -> Sent {
+        self.send(|websocket, out| websocket.send_text(text, out), || EncodedFrame::text(text))
     }
 
     /// Sends a binary message to this session, as [`Session::send_text`] does.
-    pub fn send_binary(&mut self, bytes: &[u8]) -> bool {
-        if self.answers_its_own_input() {
-            return self.answer(|websocket, out| websocket.send_binary(bytes, out).is_ok());
-        }
-        self.queue(EncodedFrame::binary(bytes))
+    pub fn send_binary(&mut self, bytes: &[u8]) -> Sent {
+        self.send(|websocket, out| websocket.send_binary(bytes, out), || EncodedFrame::binary(bytes))
     }
 
     /// Sends a message to sessions of the same app, on every reactor, as a backend's push does.
     pub fn push(&mut self, target: Target, frame: EncodedFrame, options: PushOptions) {
         if let Some(app) = self.core.hub.app_of(self.slot) {
+            // It may be for this session too: behind what it has been sent.
+            self.core.write_reply(self.slot, self.reply);
             let push = new_push(self.core, app, target, frame, options, Origin::Nobody);
             self.core.publish(&push);
+            self.has_pushed = self.core.is_behind_with_work();
         }
     }
 
@@ -219,12 +223,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Starts the closing handshake behind what waits already (RFC 6455 §7.1.2). The reason has at most 123 bytes.
+    /// Starts the closing handshake behind what waits already (RFC 6455 §7.1.2). A reason of more than 123 bytes is cut at
+    /// a character; a code that may not be in a Close frame (§7.4) becomes 1011.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
-        if self.answers_its_own_input() {
-            self.core.write_answers(self.slot);
+        self.core.write_reply(self.slot, self.reply);
+        match self.has_pushed && self.core.is_behind_with_work() {
+            true => self.core.close_behind_work(self.id, code, reason),
+            false => self.core.close(self.slot, code, reason),
         }
-        self.core.close(self.slot, code, reason);
     }
 
     /// A way to push from any thread.
@@ -232,25 +238,37 @@ impl<'a> Session<'a> {
         Pusher::new(self.core.shared.clone())
     }
 
-    fn queue(&mut self, frame: EncodedFrame) -> bool {
-        let queued = self.core.offer(self.slot, Item::Frame(frame));
-        self.core.metrics().messages_out.add(u64::from(queued));
-        queued
-    }
-
-    fn answers_its_own_input(&self) -> bool {
-        self.core.answering == Some(self.slot)
-    }
-
-    fn answer(&mut self, send: impl FnOnce(&mut crate::protocol::WebSocket, &mut Vec<u8>) -> bool) -> bool {
-        let Some(connection) = self.core.connections.slot_mut(self.slot) else { return false };
-        match &mut connection.stage {
-            Stage::Player(player) if connection.phase == Phase::Open => {
-                let sent = send(&mut player.websocket, &mut self.core.answer);
-                self.core.metrics().messages_out.add(u64::from(sent));
-                sent
-            }
-            _ => false,
+    /// With a socket that is not behind, a message goes with the handler's answers; else it waits like any other.
+    fn send(
+        &mut self,
+        encode: impl FnOnce(&mut WebSocket, &mut Vec<u8>) -> Result<(), SendError>,
+        frame: impl FnOnce() -> EncodedFrame,
+    ) -> Sent {
+        if !self.is_open() {
+            return Sent::Closed;
+        }
+        if self.has_pushed && self.core.is_behind_with_work() {
+            return self.core.send_behind_work(self.id, frame());
+        }
+        let Some(connection) = self.core.connections.slot_mut(self.slot) else { return Sent::Closed };
+        if connection.outbox.is_some() {
+            self.core.write_reply(self.slot, self.reply);
+            return self.core.send(self.slot, frame());
+        }
+        let Some(websocket) = &mut connection.websocket else { return Sent::Closed };
+        if encode(websocket, &mut self.reply.messages).is_err() {
+            return Sent::Closed;
+        }
+        self.core.metrics().messages_out.add(1);
+        if !self.reply.is_full() {
+            return Sent::Sent;
+        }
+        self.core.write_reply(self.slot, self.reply);
+        match self.core.connections.slot(self.slot) {
+            Some(connection) if connection.phase != Phase::Open => Sent::Closed,
+            Some(connection) if connection.outbox.is_some() => Sent::Queued,
+            Some(_) => Sent::Sent,
+            None => Sent::Closed,
         }
     }
 }

@@ -13,15 +13,23 @@ pub enum Flag {
     ReadClosed,
     /// Our write side has been shut down.
     WriteClosed,
-    /// A ping has been sent since bytes last came.
+    /// A ping has been queued since bytes last came.
     Pinged,
+    /// That ping waits for the socket still: silence counts from when it is written.
+    PingWaits,
+    /// A backend connection for which something is being done: it is not idle.
+    Busy,
+    /// It came in on the backend port.
+    Backend,
+    /// A part of a message, a head or a body has come, and is accounted for.
+    Incoming,
     /// It has a deadline on the wheel.
     Armed,
 }
 
 /// A set of [`Flag`]s.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Flags(u8);
+pub struct Flags(u16);
 
 impl Flags {
     /// Whether it is so.
@@ -42,7 +50,7 @@ impl Flags {
     }
 }
 
-fn bit(flag: Flag) -> u8 {
+fn bit(flag: Flag) -> u16 {
     1 << flag as u8
 }
 
@@ -59,6 +67,10 @@ mod tests {
             Flag::ReadClosed,
             Flag::WriteClosed,
             Flag::Pinged,
+            Flag::PingWaits,
+            Flag::Busy,
+            Flag::Backend,
+            Flag::Incoming,
             Flag::Armed,
         ];
         for flag in all {

@@ -3,10 +3,10 @@
 
 use super::EVENTS;
 use super::{Core, Ended};
-use crate::connection::{Connection, Phase, Stage};
+use crate::connection::{Connection, Phase};
 use crate::dispatch::Fate;
 use crate::metrics::CloseClass;
-use crate::protocol::CloseCode;
+use crate::protocol::{CloseCode, CloseFrame};
 use crate::session::{SessionId, close_codes};
 
 /// Connections of whom so few are left that a storm is over.
@@ -14,22 +14,21 @@ const FEW: usize = 16;
 
 impl Core {
     /// Starts the closing handshake behind what waits already: the session is over for everybody else from now on.
+    /// A reason that is too long for a Close frame is cut, and a code that may not be in one becomes 1011: it is the server
+    /// that is at fault, and the peer is to hear that the connection ends (RFC 6455 §5.5, §7.4).
     pub fn close(&mut self, slot: u32, code: CloseCode, reason: &str) {
+        let reason = &reason[..reason.floor_char_boundary(CloseFrame::MAX_REASON_BYTES)];
+        let code = if code.is_allowed_on_wire() { code } else { CloseCode::INTERNAL_ERROR };
+        let attended_ms = self.attended_ms();
         let mut frame = Vec::new();
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         if connection.phase != Phase::Open {
             return;
         }
-        let websocket = match &mut connection.stage {
-            Stage::Player(player) => &mut player.websocket,
-            Stage::Echo(websocket) => websocket,
-            Stage::Link(link) => &mut link.websocket,
-            Stage::Head(_) | Stage::Backend(_) | Stage::Discard => return self.finish(slot),
-        };
-        // A reason that does not fit is the caller's mistake, and no reason to keep the connection.
+        let Some(websocket) = &mut connection.websocket else { return self.finish(slot) };
         let closed = websocket.close(Some(code), reason, &mut frame).is_ok();
-        connection.end(if closed { Phase::Closing } else { Phase::Finishing }, self.now);
-        self.resume(slot);
+        connection.end(if closed { Phase::Closing } else { Phase::Finishing }, attended_ms);
+        self.resume_for_the_end(slot);
         self.end_session(slot, code.0, reason);
         self.append(slot, frame);
         self.mark_dirty(slot);
@@ -42,26 +41,25 @@ impl Core {
             && connection.phase == Phase::Open
             && let Some(outbox) = &mut connection.outbox
         {
-            let events = outbox.frames();
+            let before = self.settlements.events;
             outbox.clear_unsent(Fate::Closed, &mut self.settlements);
-            if let Stage::Link(_) = connection.stage {
-                let lost = events - outbox.frames();
-                self.shared.metrics.reactor(self.index).link_events_lost.add(lost as u64);
-            }
+            self.events_left(slot, before);
             self.close(slot, close_codes::TOO_SLOW, "too slow");
         }
     }
 
     /// Nothing more will be queued: write what waits, shut down, wait for the peer's end under a deadline.
     pub fn finish(&mut self, slot: u32) {
+        let attended_ms = self.attended_ms();
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         if matches!(connection.phase, Phase::Finishing | Phase::Doomed) {
             return;
         }
-        connection.end(Phase::Finishing, self.now);
+        connection.end(Phase::Finishing, attended_ms);
         if let Some(outbox) = &mut connection.outbox {
             outbox.wait_for(None);
         }
+        self.resume_for_the_end(slot);
         self.mark_dirty(slot);
     }
 
@@ -97,25 +95,32 @@ impl Core {
     pub fn reap(&mut self) -> Vec<(SessionId, Connection)> {
         let mut reaped = Vec::with_capacity(self.doomed.len());
         for id in std::mem::take(&mut self.doomed) {
-            if let Some(mut connection) = self.connections.remove(id) {
-                if let Some(outbox) = &mut connection.outbox {
-                    if let Some(place) = outbox.behind.take() {
-                        self.strike_behind(place);
-                    }
-                    if let Stage::Link(_) = connection.stage {
-                        let metrics = self.shared.metrics.reactor(self.index);
-                        metrics.link_events_lost.add(outbox.frames() as u64);
-                    }
-                    outbox.clear(Fate::Closed, &mut self.settlements);
-                }
-                reaped.push((id, connection));
-            }
+            self.clear_outbox(id.slot());
+            self.forget_incoming(id.slot());
+            let Some(connection) = self.connections.remove(id) else {
+                debug_assert!(false, "a slot is freed once: {id}");
+                continue;
+            };
+            self.metrics().paused.sub(u64::from(!connection.pauses.is_empty()));
+            reaped.push((id, connection));
         }
         self.pool.truncate(self.connections.len());
         if !reaped.is_empty() {
             self.give_memory_back();
         }
         reaped
+    }
+
+    /// Gives up what waits for a socket that has gone.
+    fn clear_outbox(&mut self, slot: u32) {
+        let before = self.settlements.events;
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        let Some(mut outbox) = connection.outbox.take() else { return };
+        if let Some(place) = outbox.behind.take() {
+            self.strike_behind(place);
+        }
+        outbox.clear(Fate::Closed, &mut self.settlements);
+        self.events_left(slot, before);
     }
 
     /// The last ones take with them what all have left: the room of lists that were as long as they were many, and the stale

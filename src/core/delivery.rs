@@ -3,7 +3,10 @@
 
 use super::Core;
 use super::envelope::Envelope;
-use crate::connection::{Item, LocalPush, Stage};
+use super::work::Work;
+use crate::connection::{Item, LocalPush, Tick};
+use crate::session::SessionId;
+use std::collections::VecDeque;
 use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode};
 use crate::metrics::{DeliveryOutcome, DropReason, Label};
 use std::rc::Rc;
@@ -13,6 +16,17 @@ use std::sync::atomic::Ordering;
 /// Sessions that a push which may go ahead is queued for before they are written: their queues are still in the cache then,
 /// and out of the pool.
 const WRITTEN_TOGETHER: usize = 64;
+
+/// A push that is being delivered here.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    local: Rc<LocalPush>,
+    tick: Option<Tick>,
+    matched: u32,
+    queued: u32,
+    /// Those to whom it has not been offered.
+    rest: VecDeque<SessionId>,
+}
 
 impl Core {
     /// Sends a push on its way: an envelope to each other reactor that has an interest, and this one's part at once.
@@ -44,8 +58,15 @@ impl Core {
         self.metrics().deliveries.of(DeliveryOutcome::Offline).add(u64::from(push.offline()));
     }
 
-    /// This reactor's part of a push.
+    /// This reactor's part of a push: at once, or behind what earlier turns left.
     pub fn deliver(&mut self, push: &Arc<Push>) {
+        match self.is_behind_with_work() {
+            true => self.work.push_back(Work::Push(Arc::clone(push))),
+            false => self.begin_delivery(push),
+        }
+    }
+
+    pub(super) fn begin_delivery(&mut self, push: &Arc<Push>) {
         let mut slots = std::mem::take(&mut self.selected);
         let selection = self.hub.select(push.app, &push.target, push.options.except, &mut slots);
         for index in &selection.users {
@@ -54,50 +75,104 @@ impl Core {
         for _ in &selection.unknown_sessions {
             push.count_offline_session();
         }
-        let matched = slots.len() as u32;
-        let mut queued = 0;
-        if matched > 0 {
-            let goes_ahead = std::mem::take(&mut self.goes_ahead);
-            let mut dirty_before = self.dirty.len();
-            let waits = push.options.receipt == ReceiptMode::Written;
-            let tick = self.shared.delivery_rules.tick(push);
-            let local = Rc::new(LocalPush::new(Arc::clone(push)));
-            // Keeps the part open while sockets are written before the last outbox has been offered it.
-            local.hold();
-            for slot in slots.drain(..) {
-                let local = Rc::clone(&local);
-                let item =
-                    if self.deflates(slot, push) { Item::Deflated(local) } else { Item::Shared(local) };
-                queued += u32::from(match tick {
-                    None => self.offer(slot, item),
-                    Some(tick) => self.offer_for_tick(slot, item, tick),
-                });
-                if goes_ahead && self.dirty.len() >= dirty_before + WRITTEN_TOGETHER {
-                    // The other reactors can work meanwhile.
-                    self.wake_peers();
-                    dirty_before = self.flush_dirty_from(dirty_before);
-                }
+        if slots.is_empty() {
+            self.selected = slots;
+            return self.finish_push_part(push);
+        }
+        let local = Rc::new(LocalPush::new(Arc::clone(push)));
+        // Keeps the part open while sockets are written before the last outbox has been offered it.
+        local.hold();
+        let mut delivery = Delivery {
+            local,
+            tick: self.shared.delivery_rules.tick(push),
+            matched: slots.len() as u32,
+            queued: 0,
+            rest: VecDeque::new(),
+        };
+        let offered = self.offer_to_all(&mut delivery, &slots);
+        self.park_or_end(delivery, &slots[offered..]);
+        slots.clear();
+        self.selected = slots;
+    }
+
+    /// Offers the message to the sessions in `slots` as far as the budget goes; to how many.
+    fn offer_to_all(&mut self, delivery: &mut Delivery, slots: &[u32]) -> usize {
+        let goes_ahead = std::mem::take(&mut self.goes_ahead);
+        let mut dirty_before = self.dirty.len();
+        for (offered, &slot) in slots.iter().enumerate() {
+            if self.budget.is_spent_on_deliveries() {
+                return offered;
             }
-            push.count_delivery(matched, queued);
-            push.count_fate(Fate::Dropped, matched - queued);
-            self.metrics().deliveries.of(DeliveryOutcome::Queued).add(u64::from(queued));
-            if !self.settlements.let_go(&local) && waits {
-                self.selected = slots;
-                return;
+            self.offer_push(delivery, slot);
+            if goes_ahead && self.dirty.len() >= dirty_before + WRITTEN_TOGETHER {
+                // The other reactors can work meanwhile.
+                self.wake_peers();
+                dirty_before = self.flush_dirty_from(dirty_before);
             }
         }
-        self.selected = slots;
-        self.finish_push_part(push);
+        slots.len()
+    }
+
+    #[inline]
+    fn offer_push(&mut self, delivery: &mut Delivery, slot: u32) {
+        self.budget.deliveries -= 1;
+        let local = Rc::clone(&delivery.local);
+        let item = match self.deflates(slot, local.push()) {
+            true => Item::Deflated(local),
+            false => Item::Shared(local),
+        };
+        delivery.queued += u32::from(match delivery.tick {
+            None => self.offer(slot, item),
+            Some(tick) => self.offer_for_tick(slot, item, tick),
+        });
+    }
+
+    /// The delivery is over, or goes on in the next turn with those in `slots`. A slot may have another session by then: the
+    /// rest is remembered by its ids.
+    #[inline]
+    fn park_or_end(&mut self, mut delivery: Delivery, slots: &[u32]) {
+        if slots.is_empty() {
+            return self.end_delivery(&delivery);
+        }
+        delivery.rest = slots.iter().filter_map(|&slot| self.hub.id_of(slot)).collect();
+        let ended = slots.len() - delivery.rest.len();
+        (0..ended).for_each(|_| self.settlements.drop_for(DropReason::TooSlow));
+        self.work.push_front(Work::Delivery(delivery));
+    }
+
+    /// Goes on with a push that an earlier turn began. Sessions that have ended since do not get it.
+    pub(super) fn go_on_delivering(&mut self, mut delivery: Delivery) {
+        while let Some(id) = delivery.rest.pop_front() {
+            if self.budget.is_spent_on_deliveries() {
+                delivery.rest.push_front(id);
+                return self.work.push_front(Work::Delivery(delivery));
+            }
+            match self.hub.id_of(id.slot()) == Some(id) {
+                true => self.offer_push(&mut delivery, id.slot()),
+                false => self.settlements.drop_for(DropReason::TooSlow),
+            }
+        }
+        self.end_delivery(&delivery);
+    }
+
+    fn end_delivery(&mut self, delivery: &Delivery) {
+        let Delivery { local, matched, queued, .. } = delivery;
+        let push = local.push();
+        push.count_delivery(*matched, *queued);
+        push.count_fate(Fate::Dropped, matched - queued);
+        self.metrics().deliveries.of(DeliveryOutcome::Queued).add(u64::from(*queued));
+        // The last outbox that lets go ends the part of a push whose receipt waits for sockets.
+        let waits = push.options.receipt == ReceiptMode::Written;
+        if self.settlements.let_go(local) || !waits {
+            self.finish_push_part(push);
+        }
     }
 
     /// Whether the session in `slot` gets the push compressed: once for all who do, on every reactor.
     fn deflates(&self, slot: u32, push: &Push) -> bool {
         let Some(engine) = &self.deflate else { return false };
-        let agreed = self.connections.slot(slot).is_some_and(|connection| match &connection.stage {
-            Stage::Player(player) => player.websocket.takes_shared_deflate(),
-            _ => false,
-        });
-        agreed && push.deflate(engine)
+        let websocket = self.connections.slot(slot).and_then(|connection| connection.websocket.as_ref());
+        websocket.is_some_and(|websocket| websocket.takes_shared_deflate()) && push.deflate(engine)
     }
 
     fn finish_push_part(&mut self, push: &Arc<Push>) {
@@ -147,7 +222,11 @@ impl Core {
         ] {
             metrics.deliveries.of(outcome).add(std::mem::take(count));
         }
-        metrics.messages_out.add(written);
+        metrics.messages_out.add(written + std::mem::take(&mut settlements.messages_written));
+        let events = settlements.events;
+        metrics.link_events.add(events.written - self.settled_events.written);
+        metrics.link_events_lost.add(events.lost - self.settled_events.lost);
+        self.settled_events = events;
         for (reason, count) in DropReason::ALL.iter().zip(&mut settlements.dropped) {
             let count = std::mem::take(count);
             metrics.dropped.of(*reason).add(count);
@@ -170,6 +249,7 @@ impl Core {
         metrics.outbox_memory.set(settlements.memory);
         metrics.outbox_messages.set(settlements.waiting_messages);
         metrics.outbox_bytes.set(settlements.waiting_bytes);
+        metrics.incoming.set(self.incoming.bytes());
         for latency_ns in settlements.latencies_ns.drain(..) {
             metrics.push_to_write.observe(latency_ns);
         }

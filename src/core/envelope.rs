@@ -31,8 +31,10 @@ pub enum Envelope {
     OperationDone(Arc<Operation>),
     /// An event for a link here.
     Event(SessionId, EncodedFrame),
-    /// Events for a link here were lost on the way: it must be told by its end.
+    /// Events for a link here were lost on the way: it must be told by its end. Sent once for each link.
     EventsLost(SessionId),
+    /// The players here that wait for this link are read again.
+    GateOpen(SessionId),
     /// Look at [`Shared::draining`](super::Shared::draining): the server stops.
     Stop,
     /// Every reactor has closed its players' sessions: close everything else.

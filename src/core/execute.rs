@@ -2,8 +2,8 @@
 //! Knows nothing of the form in which a command came.
 
 use super::places::bind;
+use super::work::Work;
 use super::{Core, Envelope};
-use crate::connection::Stage;
 use crate::dispatch::{
     Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, ReceiptMode,
     Selector, SessionInfo, SessionRow, Target, Who,
@@ -26,6 +26,23 @@ pub enum Finished {
     Refused(CommandError),
 }
 
+/// How far a command came at once.
+pub enum Started {
+    /// It is done.
+    Finished(Finished),
+    /// A push of which other reactors have a part, or whose receipt waits for sockets.
+    Push(Arc<Push>),
+    /// An operation that is not done.
+    Operation,
+}
+
+/// A page of sessions that is being described.
+#[derive(Debug)]
+pub(super) struct Listing {
+    operation: Arc<Operation>,
+    ids: std::vec::IntoIter<SessionId>,
+}
+
 impl Finished {
     /// Hands the outcome, and the action it is the outcome of, to whoever writes the answer.
     pub fn with_outcome(&self, answer: impl FnOnce(Option<&Action>, &Outcome)) {
@@ -46,15 +63,14 @@ impl Finished {
 }
 
 impl Core {
-    /// Starts a command of a backend connection. `None` where other reactors have a part in it: then the answer comes to
-    /// the connection later, under `sequence`.
+    /// Starts a command of a backend connection. What is not finished is answered to the connection later, under `sequence`.
     pub fn execute(
         &mut self,
         connection: SessionId,
         sequence: u64,
         app: AppId,
         command: Command,
-    ) -> Option<Finished> {
+    ) -> Started {
         let origin = Origin::Connection { connection, sequence };
         match command {
             Command::Push { target, frame, options } => {
@@ -63,8 +79,9 @@ impl Core {
                 let push = new_push(self, app, target, frame, options, origin);
                 let done = self.publish(&push);
                 match receipt {
-                    ReceiptMode::None => Some(Finished::Accepted),
-                    _ => done.then_some(Finished::Push(push)),
+                    ReceiptMode::None => Started::Finished(Finished::Accepted),
+                    _ if done => Started::Finished(Finished::Push(push)),
+                    _ => Started::Push(push),
                 }
             }
             Command::Act(action) => self.start_operation(Operation::new(app, action, origin)),
@@ -76,7 +93,7 @@ impl Core {
     }
 
     /// Posts an operation to every reactor that has a part in it, and does this one's.
-    pub fn start_operation(&mut self, operation: Operation) -> Option<Finished> {
+    pub fn start_operation(&mut self, operation: Operation) -> Started {
         let operation = Arc::new(operation);
         let reactors = self.shared.reactors_for(&operation);
         for reactor in reactors.iter().filter(|reactor| *reactor != self.index) {
@@ -96,11 +113,21 @@ impl Core {
             operation.add_part();
             self.operate(&operation);
         }
-        operation.finish_part().then_some(Finished::Operation(operation))
+        match operation.finish_part() {
+            true => Started::Finished(Finished::Operation(operation)),
+            false => Started::Operation,
+        }
     }
 
-    /// This reactor's part of an operation.
+    /// This reactor's part of an operation: at once, or behind what earlier turns left.
     pub fn operate(&mut self, operation: &Arc<Operation>) {
+        match self.is_behind_with_work() {
+            true => self.work.push_back(Work::Operation(Arc::clone(operation))),
+            false => self.begin_operation(operation),
+        }
+    }
+
+    pub(super) fn begin_operation(&mut self, operation: &Arc<Operation>) {
         let app = operation.app;
         match &operation.action {
             Action::Join { who, group } => {
@@ -129,13 +156,47 @@ impl Core {
                     operation.add_findings(1, Vec::new(), describe(self, slot).into_iter().collect());
                 }
             }
-            Action::List { by, limit, after, detailed } => {
-                list(self, operation, by, *limit, *after, *detailed);
+            Action::List { .. } => return self.list(operation),
+            Action::Listen { link, listen } => {
+                self.open_gate(*link);
+                self.listeners.add(*link, app, listen.clone());
             }
-            Action::Listen { link, listen } => self.listeners.add(*link, app, listen.clone()),
-            Action::Unlisten { link } => self.listeners.remove(*link),
+            Action::Unlisten { link } => {
+                self.listeners.remove(*link);
+                self.remove_gate(*link);
+            }
         }
         self.finish_operation_part(operation);
+    }
+
+    /// Finds a page of sessions, and describes as many as the turn's budget allows.
+    fn list(&mut self, operation: &Arc<Operation>) {
+        let mut ids = Vec::new();
+        if let Action::List { by, limit, after, .. } = &operation.action {
+            // One more than asked for tells whether there is a next page.
+            let count = self.hub.page(operation.app, by, limit + 1, *after, &mut ids);
+            operation.add_findings(count as u32, Vec::new(), Vec::new());
+        }
+        self.go_on_listing(Listing { operation: Arc::clone(operation), ids: ids.into_iter() });
+    }
+
+    pub(super) fn go_on_listing(&mut self, mut listing: Listing) {
+        let most = self.budget.listed.min(listing.ids.len());
+        self.budget.listed -= most;
+        let ids = listing.ids.by_ref().take(most);
+        // A session may have ended since the page was found.
+        let live = ids.filter(|id| self.hub.id_of(id.slot()) == Some(*id));
+        if matches!(listing.operation.action, Action::List { detailed: true, .. }) {
+            let sessions = live.filter_map(|id| describe(self, id.slot())).collect();
+            listing.operation.add_findings(0, Vec::new(), sessions);
+        } else {
+            let rows = live.map(|id| SessionRow { id, user: self.hub.user_of(id.slot()).cloned() }).collect();
+            listing.operation.add_findings(0, rows, Vec::new());
+        }
+        match listing.ids.len() {
+            0 => self.finish_operation_part(&listing.operation),
+            _ => self.work.push_front(Work::Listing(listing)),
+        }
     }
 }
 
@@ -207,7 +268,7 @@ fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
     let id = core.hub.id_of(slot)?;
     let app = core.hub.app_of(slot)?;
     let connection = core.connections.slot(slot)?;
-    let Stage::Player(player) = &connection.stage else { return None };
+    let figures = &connection.figures;
     let outbox = connection.outbox.as_ref();
     Some(SessionInfo {
         id,
@@ -216,31 +277,11 @@ fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
         groups: core.hub.groups_of(slot).cloned().collect(),
         tags: core.hub.tags_of(slot).cloned().collect(),
         remote: connection.remote()?,
-        since_unix_ms: player.since_unix_ms,
+        since_unix_ms: figures.since_unix_ms,
         queued_messages: outbox.map_or(0, |outbox| outbox.messages() as u32),
         queued_bytes: outbox.map_or(0, |outbox| outbox.bytes() as u64),
-        bytes_in: player.bytes_in,
-        bytes_out: player.bytes_out,
-        round_trip_us: (player.round_trip_us > 0).then_some(player.round_trip_us),
+        bytes_in: figures.bytes_in,
+        bytes_out: figures.bytes_out,
+        round_trip_us: (connection.round_trip_us > 0).then_some(connection.round_trip_us),
     })
-}
-
-fn list(
-    core: &Core,
-    operation: &Operation,
-    by: &Selector,
-    limit: usize,
-    after: Option<SessionId>,
-    detailed: bool,
-) {
-    let mut ids = Vec::new();
-    // One more than asked for tells whether there is a next page.
-    let count = core.hub.page(operation.app, by, limit + 1, after, &mut ids) as u32;
-    let slots = ids.iter().map(|id| id.slot());
-    if detailed {
-        operation.add_findings(count, Vec::new(), slots.filter_map(|slot| describe(core, slot)).collect());
-    } else {
-        let row = |id: &SessionId| SessionRow { id: *id, user: core.hub.user_of(id.slot()).cloned() };
-        operation.add_findings(count, ids.iter().map(row).collect(), Vec::new());
-    }
 }

@@ -1,40 +1,54 @@
 //! What a reactor's rooms act on together: its connections, its hub, its end of the mailboxes, its timers. The gateway
 //! asks it to send, close, push; it answers with plain values and calls no higher room. Knows nothing of HTTP and JSON.
 
+mod budget;
 mod closing;
 mod delivery;
 mod delivery_rules;
 mod envelope;
 mod execute;
+mod gate;
+mod incoming;
 mod listeners;
+mod pausing;
 mod places;
 mod relief;
+mod reply;
 mod settings;
 mod shared;
 mod ticks;
+mod work;
 mod writing;
 
+pub use budget::Budget;
 pub use delivery_rules::DeliveryRules;
 pub use envelope::{Envelope, Port};
-pub use execute::{Finished, add_tag, join, new_push};
+pub use execute::{Finished, Started, add_tag, join, new_push};
+pub use gate::{EventLost, Gate};
+pub use incoming::HalfReceived;
 pub use listeners::EventKind;
 pub use places::{bind, displace};
+pub use reply::Reply;
 pub use settings::Settings;
 pub use shared::{Outside, Shared};
+pub use writing::Sent;
 
-use crate::connection::{Connection, Due, Flag, Outbox, Settlements};
+use crate::connection::{Connection, Due, Events, Flag, Outbox, Settlements};
 use crate::hub::Hub;
 use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
 use crate::protocol::DeflateEngine;
 use crate::session::{AppId, GenerationalSlab, Name, SessionId};
 use crate::timer::{Moment, Stamp, Wheel};
+use gate::Gates;
+use incoming::Incoming;
 use listeners::Listeners;
 use relief::Relief;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use ticks::Ticks;
+use work::Work;
 use writing::POOLED_OUTBOXES;
 
 /// Readiness events that a reactor takes from the kernel at once, and the length at which its lists begin.
@@ -75,16 +89,14 @@ pub struct Core {
     pub peers: Producer<Envelope>,
     /// Sessions that are over and of which nobody has been told.
     pub ended: Vec<Ended>,
-    /// The slot whose input is being handled, and what it is answered: written at once when its input is used up.
-    pub answering: Option<u32>,
-    /// See `answering`: control frames, which overtake messages.
-    pub control: Vec<u8>,
-    /// See `answering`: messages.
-    pub answer: Vec<u8>,
     /// Closing handshakes that the peer completed.
     pub closed_cleanly: u64,
-    /// Slots whose sockets may hold more input than a turn reads.
-    pub unread: Vec<u32>,
+    /// Slots whose sockets may hold more input than a turn reads; each once, by [`Flag::Unread`].
+    pub unread: VecDeque<u32>,
+    /// What this phase of the turn may still do.
+    pub budget: Budget,
+    /// Milliseconds since the start in which the reactor did not turn though it was due: nobody could be heard.
+    pub absent_ms: u64,
     /// Whether new sessions are refused because the server stops.
     pub draining: bool,
     /// Whether the next push is the turn's first, and no other is known to come that could share its writes.
@@ -95,12 +107,19 @@ pub struct Core {
     pub handshakes: VecDeque<u32>,
     doomed: Vec<SessionId>,
     settlements: Settlements,
+    /// As much of what became of events as is in the counters.
+    settled_events: Events,
     /// The boxes are what is kept: a connection holds one pointer.
     #[expect(clippy::vec_box, reason = "a box goes from here to a connection and back")]
     pool: Vec<Box<Outbox>>,
     selected: Vec<u32>,
     ticks: Ticks,
+    /// What earlier turns left over, in its order.
+    work: VecDeque<Work>,
+    gates: Gates,
+    incoming: Incoming,
     relief: Relief,
+    incoming_relief: Relief,
     /// Slots whose sockets are blocked with something left in the outbox; each outbox knows its place here.
     pub behind: Vec<u32>,
 }
@@ -119,11 +138,10 @@ impl Core {
             deflate: shared.settings.deflate.clone().map(|config| Arc::new(DeflateEngine::new(config))),
             peers,
             ended: Vec::new(),
-            answering: None,
-            control: Vec::new(),
-            answer: Vec::new(),
             closed_cleanly: 0,
-            unread: Vec::new(),
+            unread: VecDeque::new(),
+            budget: Budget::new(&shared.settings.config.limits),
+            absent_ms: 0,
             draining: false,
             goes_ahead: false,
             wheel: Wheel::new(shared.clock.now().ms),
@@ -131,10 +149,15 @@ impl Core {
             handshakes: VecDeque::new(),
             doomed: Vec::new(),
             settlements: Settlements::default(),
+            settled_events: Events::default(),
             pool: Vec::with_capacity(POOLED_OUTBOXES),
             selected: Vec::with_capacity(EVENTS),
             ticks: Ticks::new(shared.delivery_rules.ticks_ms()),
+            work: VecDeque::new(),
+            gates: Gates::default(),
+            incoming: Incoming::default(),
             relief: Relief::new(shared.settings.config.limits.outboxes_bytes, shared.reactors()),
+            incoming_relief: Relief::new(shared.settings.config.limits.incoming_bytes, shared.reactors()),
             behind: Vec::new(),
             shared,
         }
@@ -155,8 +178,26 @@ impl Core {
     pub fn has_work(&self) -> bool {
         let settled = self.settlements.finished.is_empty();
         let flushed = self.dirty.is_empty() && self.doomed.is_empty() && self.handshakes.is_empty();
-        let flushed = flushed && !self.relief.is_pending();
+        let relieved = !self.relief.is_pending() && !self.incoming_relief.is_pending();
+        let flushed = flushed && relieved && self.work.is_empty() && !self.gates.has_work();
         !(self.unread.is_empty() && self.ended.is_empty() && settled && flushed)
+    }
+
+    /// What holds at the end of every turn: what is to be written is listed, once, and nothing is freed twice.
+    pub fn check(&self) {
+        if cfg!(debug_assertions) {
+            for slot in &self.dirty {
+                let listed = |connection: &Connection| connection.flags.has(Flag::Dirty);
+                assert!(self.connections.slot(*slot).is_none_or(listed), "{slot} is to be flushed and does not know it");
+            }
+            for slot in &self.unread {
+                let listed = |connection: &Connection| connection.flags.has(Flag::Unread);
+                assert!(self.connections.slot(*slot).is_none_or(listed), "{slot} is to be read and does not know it");
+            }
+            let spent = self.budget.is_spent_on_sockets();
+            assert!(self.doomed.is_empty() && (spent || self.dirty.len() <= self.connections.len()));
+            assert!(self.settlements.finished.is_empty(), "every push that is done has been sent home");
+        }
     }
 
     /// The connection in `slot`, if the slot is taken.
@@ -169,14 +210,25 @@ impl Core {
         self.connections.slot(slot)?.remote().map(|address| address.ip())
     }
 
+    /// The time in which this reactor has been there to hear its connections, in milliseconds.
+    pub fn attended_ms(&self) -> u64 {
+        self.now.ms - self.absent_ms
+    }
+
+    /// The next thing that time brings the connection in `slot`, and when.
+    fn next_due(&self, slot: u32) -> Option<(u64, Due)> {
+        let id = self.connections.id_of(slot)?;
+        let connection = self.connections.slot(slot)?;
+        let due = connection.next_due(id, self.shared.settings.silence, self.now, self.absent_ms);
+        let incoming = self.incoming_due_ms(slot).map(|deadline_ms| (deadline_ms, Due::Message));
+        due.into_iter().chain(incoming).min_by_key(|(deadline_ms, _)| *deadline_ms)
+    }
+
     /// Puts the connection's next deadline on the wheel, unless an entry as early is there.
     pub fn arm(&mut self, slot: u32) {
-        let Some(id) = self.connections.id_of(slot) else { return };
-        let Some(connection) = self.connections.slot_mut(slot) else { return };
         let now_ms = self.now.ms;
-        let Some((deadline_ms, _)) = connection.next_due(id, self.shared.settings.silence, self.now) else {
-            return;
-        };
+        let Some((deadline_ms, _)) = self.next_due(slot) else { return };
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
         // One beyond what a stamp can say is armed again when that has come.
         let deadline_ms = deadline_ms.min(now_ms + Stamp::REACH.as_millis() as u64);
         if !connection.flags.has(Flag::Armed) || deadline_ms < connection.armed.near(now_ms) {
@@ -191,13 +243,12 @@ impl Core {
         let mut fired = Vec::new();
         self.wheel.expire(self.now.ms, &mut fired);
         for slot in fired {
-            let Some(id) = self.connections.id_of(slot) else { continue };
             let Some(connection) = self.connections.slot_mut(slot) else { continue };
             if !connection.flags.has(Flag::Armed) || connection.armed.near(self.now.ms) > self.now.ms {
                 continue;
             }
             connection.flags.clear(Flag::Armed);
-            match connection.next_due(id, self.shared.settings.silence, self.now) {
+            match self.next_due(slot) {
                 Some((deadline_ms, what)) if deadline_ms <= self.now.ms => due.push((slot, what)),
                 _ => self.arm(slot),
             }
@@ -207,6 +258,16 @@ impl Core {
     /// When time next brings something, in milliseconds of the server's clock.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         self.wheel.next_deadline().into_iter().chain(self.ticks.next_ms()).min()
+    }
+
+    /// The door of the connection in `slot` wants to be asked at this time what is due, in milliseconds of the server's
+    /// clock.
+    pub fn set_door_due(&mut self, slot: u32, door_ms: Option<u64>) {
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if connection.terms.as_ref().and_then(|terms| terms.door_ms) != door_ms {
+            connection.terms().door_ms = door_ms;
+            self.arm(slot);
+        }
     }
 
     /// Takes out of the outbox what has expired.

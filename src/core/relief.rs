@@ -1,11 +1,11 @@
-//! The bound on the memory of all outboxes together. Each reactor keeps its own sum and publishes it once a turn, as the
+//! A bound on the memory of all reactors together: of their outboxes, and in the same way of what is half received. Each reactor keeps its own sum and publishes it once a turn, as the
 //! gauge that `/metrics` shows. When all are beyond the bound, those beyond their share of it close the largest of their
 //! own queues with 4003, each in proportion. Sessions are spread evenly over the reactors, so these are about the largest
 //! of the server. Knows nothing of who filled them.
 
 use super::Core;
 use super::envelope::Envelope;
-use crate::connection::{Flag, Phase, Stage};
+use crate::connection::{Flag, Kind, Phase};
 
 /// Queues compared in one turn, and connections closed in one: what bounds its work.
 const COMPARED: usize = 4096;
@@ -13,9 +13,9 @@ const CLOSED: usize = 64;
 /// A reactor adds up the sums of all when its own has grown by this part of its share.
 const STEPS: u64 = 16;
 
-/// What one reactor knows of the bound.
+/// What one reactor knows of a bound on the memory of all.
 #[derive(Debug)]
-pub(super) struct Relief {
+pub struct Relief {
     /// For all reactors.
     limit: u64,
     /// A reactor's even part of it.
@@ -28,6 +28,14 @@ pub(super) struct Relief {
     cursor: usize,
 }
 
+/// What a reactor does where all are beyond the bound.
+pub struct Part {
+    /// Bytes that it frees itself.
+    pub free: u64,
+    /// The other reactors that have more than their share.
+    pub others: Vec<usize>,
+}
+
 impl Relief {
     /// The bound of all `reactors`, in bytes; 0 is none.
     pub fn new(limit: usize, reactors: usize) -> Self {
@@ -38,6 +46,33 @@ impl Relief {
     /// Whether something is left to do that nothing outside will remind of.
     pub fn is_pending(&self) -> bool {
         self.asked
+    }
+
+    /// Another reactor has found all of them beyond the bound.
+    pub fn ask(&mut self) {
+        self.asked = true;
+    }
+
+    /// Looks whether all are beyond the bound, where this reactor, the one at `index`, has `own` bytes; mostly a compare.
+    pub fn look(&mut self, index: usize, own: u64, sums: impl FnOnce() -> Vec<u64>) -> Option<Part> {
+        let asked = std::mem::take(&mut self.asked);
+        if !asked && own < self.look_at {
+            self.look_at = self.look_at.min(own.saturating_add(self.step()));
+            return None;
+        }
+        let sums = sums();
+        self.look_at = own.saturating_add(self.step());
+        if sums.iter().sum::<u64>() <= self.limit {
+            return None;
+        }
+        let others = (0..sums.len()).filter(|&one| !asked && one != index && sums[one] > self.share);
+        Some(Part { free: part_of(own, &sums, self.limit, self.share), others: others.collect() })
+    }
+
+    /// The part is done, or as much of it as a turn does.
+    pub fn done(&mut self, own: u64, is_unfinished: bool) {
+        self.asked = is_unfinished;
+        self.look_at = own.saturating_add(self.step());
     }
 
     fn step(&self) -> u64 {
@@ -60,35 +95,27 @@ fn part_of(own: u64, sums: &[u64], limit: u64, share: u64) -> u64 {
 }
 
 impl Core {
-    /// Another reactor has found all of them beyond the bound.
+    /// Another reactor has found all of them beyond a bound.
     pub fn asked_for_relief(&mut self) {
-        self.relief.asked = true;
+        self.relief.ask();
+        self.incoming_relief.ask();
     }
 
-    /// Does this reactor's part where all are beyond the bound.
+    /// Does this reactor's part where the outboxes of all are beyond their bound.
     pub fn relieve(&mut self) {
-        let own = self.settlements.memory;
-        let asked = std::mem::take(&mut self.relief.asked);
-        if !asked && own < self.relief.look_at {
-            self.relief.look_at = self.relief.look_at.min(own.saturating_add(self.relief.step()));
+        let (own, index, shared) = (self.settlements.memory, self.index, &self.shared);
+        let Some(part) = self.relief.look(index, own, || shared.sums(index, own, |one| &one.outbox_memory)) else {
             return;
-        }
-        let (limit, share) = (self.relief.limit, self.relief.share);
-        let sum = |reactor: usize| match reactor == self.index {
-            true => own,
-            false => self.shared.metrics.reactor(reactor).outbox_memory.get(),
         };
-        let sums: Vec<u64> = (0..self.shared.reactors()).map(sum).collect();
-        if sums.iter().sum::<u64>() > limit {
-            if !asked {
-                for reactor in (0..sums.len()).filter(|&one| one != self.index && sums[one] > share) {
-                    // One that is busy gets no envelope, and looks when it has grown.
-                    let _ = self.peers.post(reactor, Envelope::Relieve);
-                }
-            }
-            self.free(part_of(own, &sums, limit, share));
+        self.ask_for_relief(part.others);
+        self.free(part.free);
+    }
+
+    pub(super) fn ask_for_relief(&mut self, reactors: Vec<usize>) {
+        for reactor in reactors {
+            // One that is busy gets no envelope, and looks when it has grown.
+            let _ = self.peers.post(reactor, Envelope::Relieve);
         }
-        self.relief.look_at = self.settlements.memory.saturating_add(self.relief.step());
     }
 
     /// Closes the largest queues, until so many bytes are free or the turn has closed enough of them; then the next goes on.
@@ -103,7 +130,8 @@ impl Core {
             self.close_slow(slot);
             closed += 1;
         }
-        self.relief.asked = closed > 0 && self.settlements.memory > goal;
+        let own = self.settlements.memory;
+        self.relief.done(own, closed > 0 && own > goal);
     }
 
     /// The open connections with the largest queues among the next [`COMPARED`] whose sockets are behind, largest first.
@@ -115,7 +143,7 @@ impl Core {
         let mut queues: Vec<(usize, u32)> = slots
             .filter_map(|&slot| {
                 let connection = self.connections.slot(slot)?;
-                let speaks = matches!(connection.stage, Stage::Player(_) | Stage::Echo(_) | Stage::Link(_));
+                let speaks = matches!(connection.kind, Kind::Player | Kind::Echo | Kind::Link);
                 let bytes = connection.outbox.as_ref()?.bytes();
                 let is_slow = connection.flags.has(Flag::Blocked) && connection.phase == Phase::Open;
                 (speaks && is_slow).then_some((bytes, slot))

@@ -21,8 +21,10 @@ pub struct Settings {
     pub link_outbox: OutboxLimits,
     /// When silent connections are pinged and closed.
     pub silence: Silence,
-    /// Milliseconds for an upgrade.
-    pub upgrade_ms: u64,
+    /// Milliseconds from the first byte of a message or a body to its last.
+    pub message_ms: u64,
+    /// Milliseconds after which a receipt is answered with what is known.
+    pub receipt_ms: u64,
     /// How long a reactor looks for work before it sleeps, in nanoseconds; 0 is not at all.
     pub spin_ns: u64,
     /// Bounds of a player's frames and messages.
@@ -60,8 +62,10 @@ impl Settings {
                 idle_ms: ms(timeouts.idle),
                 backend_idle_ms: ms(timeouts.backend_idle),
                 close_ms: ms(timeouts.close),
+                link_stalled_ms: ms(timeouts.link_stalled),
             },
-            upgrade_ms: ms(timeouts.upgrade),
+            message_ms: ms(timeouts.message),
+            receipt_ms: ms(config.delivery.receipt),
             spin_ns: config.spin_us as u64 * 1_000,
             player_limits: Arc::new(Limits {
                 max_frame_bytes: limits.max_frame_bytes,

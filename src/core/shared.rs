@@ -10,12 +10,14 @@ use crate::connection::{Terms, Transport};
 use crate::dispatch::{Action, Apps, CommandError, Operation, Push, PushOptions, Selector, Target, Who};
 use crate::hub::{Interest, ReactorSet};
 use crate::mailbox::Handle;
-use crate::metrics::Metrics;
+use crate::metrics::{Gauge, Metrics, ReactorMetrics};
 use crate::session::SessionId;
 use crate::timer::{Clock, Moment};
 use crate::tls::{Acceptor, Failed, Ports, Session};
+use super::gate::{EventLimit, Gate};
 use crossbeam_utils::CachePadded;
-use std::sync::Arc;
+use hashbrown::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// What a reactor has to carry, as the acceptor sees it: connections it owns or will get.
@@ -56,6 +58,8 @@ pub struct Shared {
     pub interest: Arc<Interest>,
     /// Counters.
     pub metrics: Metrics,
+    /// The gates of the links that listen, by link: looked up when one begins, never on the way of a message.
+    pub gates: Mutex<HashMap<SessionId, Arc<Gate>>>,
     /// The clock.
     pub clock: Clock,
     /// One a reactor.
@@ -116,6 +120,25 @@ impl Shared {
     /// Backend connections in all.
     pub fn backends(&self) -> usize {
         self.loads.iter().map(|load| load.backends.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The gate of a link.
+    pub fn gate_of(&self, link: SessionId) -> Arc<Gate> {
+        let limits = &self.settings.config.limits;
+        let limit = EventLimit { bytes: limits.link_outbox_bytes, events: limits.link_outbox_messages };
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(gates.entry(link).or_insert_with(|| Arc::new(Gate::new(limit))))
+    }
+
+    /// The link has gone.
+    pub fn forget_gate(&self, link: SessionId) {
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner).remove(&link);
+    }
+
+    /// The gauge that `of` picks, on all reactors; `own` is the value of the one at `index`, which may not be published yet.
+    pub fn sums(&self, index: usize, own: u64, of: impl Fn(&ReactorMetrics) -> &Gauge) -> Vec<u64> {
+        let sum = |reactor| if reactor == index { own } else { of(self.metrics.reactor(reactor)).get() };
+        (0..self.reactors()).map(sum).collect()
     }
 
     /// The reactors that have a part in an operation. One about a session that no reactor can own has failed.

@@ -149,6 +149,20 @@ label! {
 }
 
 label! {
+    /// Why a connection is not read.
+    PauseReason, "reason" {
+        /// Answers to what it has asked have to leave first.
+        Answers => "answers",
+        /// A command of its own has to be done first.
+        Barrier => "barrier",
+        /// It has sent more than its rate allows.
+        Rate => "rate",
+        /// A link that gets its messages is behind.
+        Link => "link",
+    }
+}
+
+label! {
     /// What became of one message for one session.
     DeliveryOutcome, "outcome" {
         /// In the session's outbox.

@@ -14,7 +14,7 @@ mod value;
 pub use families::{ReactorMetrics, Totals};
 pub use histogram::{Histogram, HistogramTotal};
 pub use labels::{
-    AuthFailure, CloseClass, DeliveryOutcome, DropReason, Label, ProtocolErrorKind, RefusalReason,
+    AuthFailure, CloseClass, DeliveryOutcome, DropReason, Label, PauseReason, ProtocolErrorKind, RefusalReason,
     StatusClass, Throttled, TlsOutcome,
 };
 pub use value::{Counter, CounterBy, Gauge, Metric, Tally};

@@ -217,6 +217,7 @@ impl Server {
             tls,
             interest: Arc::new(Interest::new(config.node, reactors)),
             metrics: Metrics::new(reactors),
+            gates: Default::default(),
             clock: Clock::start(),
             loads: (0..reactors).map(|_| Default::default()).collect(),
             handle: senders.handle(),

@@ -1,17 +1,12 @@
-//! The responses of the backend port that are no command's outcome: errors, the upgrade of a link, the pages for operators.
+//! The responses of the backend port that are no command's outcome: errors, the upgrade of a link.
 //! Knows nothing of connections.
 
 use super::refusal::Refusal;
-use super::{render, routes};
-use crate::core::Core;
+use super::render;
 use crate::dispatch::{CommandError, ErrorCode, LinkForm};
 use crate::http::{Request, Response};
 use crate::link_bin::SUBPROTOCOL;
-use crate::metrics::Snapshot;
 use crate::protocol::handshake::{check_upgrade, write_accept};
-use routes::Routed;
-use serde::Serialize;
-use std::sync::atomic::Ordering;
 
 /// The subprotocol of a link whose messages are JSON.
 const LINK_JSON: &str = "gannet.link.json";
@@ -20,6 +15,7 @@ const LINK_JSON: &str = "gannet.link.json";
 pub fn error_response(status: u16, message: &str) -> Response {
     let code = match status {
         413 | 414 | 431 => ErrorCode::PayloadTooLarge,
+        503 => ErrorCode::Overloaded,
         _ => ErrorCode::BadRequest,
     };
     let mut body = String::new();
@@ -45,7 +41,7 @@ pub fn unauthorized() -> Response {
 }
 
 /// The form and the 101 of a link, or why there is none.
-pub fn link_upgrade(core: &Core, request: &Request<'_>) -> Result<(LinkForm, Vec<u8>), Response> {
+pub fn link_upgrade(draining: bool, request: &Request<'_>) -> Result<(LinkForm, Vec<u8>), Response> {
     let upgrade =
         check_upgrade(request.method, request.version_minor, request.headers()).map_err(|error| {
             let response = error_response(error.status(), &error.to_string());
@@ -65,59 +61,11 @@ pub fn link_upgrade(core: &Core, request: &Request<'_>) -> Result<(LinkForm, Vec
     let Some((form, subprotocol)) = upgrade.subprotocols.iter().find_map(form_of) else {
         return Err(error_response(400, "offer the subprotocol gannet.link.json or gannet.link.bin"));
     };
-    if core.draining {
+    if draining {
         let error = CommandError::new(ErrorCode::Draining, "the server is going away");
         return Err(refusal_response(&error.into()));
     }
     let mut accept = Vec::new();
     write_accept(upgrade.key, Some(subprotocol), None, &mut accept);
     Ok((form, accept))
-}
-
-/// The answers that concern no session.
-pub fn page(core: &Core, routed: &Routed) -> Response {
-    match routed {
-        Routed::Stats => Response::json(200, stats(core)),
-        Routed::Metrics => {
-            let mut text = String::new();
-            core.shared.metrics.render_prometheus(&mut text);
-            Response::new(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
-        }
-        Routed::Ready if core.shared.draining.load(Ordering::Relaxed) => {
-            let error = CommandError::new(ErrorCode::Draining, "the server is going away");
-            refusal_response(&error.into())
-        }
-        Routed::Ready => Response::json(200, "{\"ready\":true}"),
-        Routed::Health => Response::json(200, "{\"alive\":true}"),
-        _ => Response::text(200, index()),
-    }
-}
-
-/// The counters, and which reactor this connection is on.
-fn stats(core: &Core) -> String {
-    /// The sums over the reactors; what several of them count is counted once in the `distinct_` fields.
-    #[derive(Serialize)]
-    struct Stats {
-        /// The reactor that this connection is on.
-        reactor: usize,
-        distinct_users: usize,
-        distinct_groups: usize,
-        distinct_tags: usize,
-        #[serde(flatten)]
-        snapshot: Snapshot,
-    }
-    let counts = core.shared.interest.counts();
-    let stats = Stats {
-        reactor: core.index,
-        distinct_users: counts.users,
-        distinct_groups: counts.groups,
-        distinct_tags: counts.tags,
-        snapshot: core.shared.metrics.snapshot(),
-    };
-    // Numbers and names of fields: nothing that JSON cannot hold.
-    serde_json::to_string(&stats).unwrap_or_default()
-}
-
-fn index() -> String {
-    format!("gannet {}: {}\n", env!("CARGO_PKG_VERSION"), routes::PATHS)
 }

@@ -2,10 +2,10 @@
 //! the page's origin, proof of who it is, places in the app. What costs least is looked at first, and a nonce is used
 //! only where nothing but a place can still be missing.
 
-use super::client::Refused;
+use crate::gateway::api::refusal::Refused;
 use crate::admission::{Entered, NoRoom};
 use crate::auth::{Auth, AuthError, Proven, SignedQuery};
-use crate::core::Core;
+use crate::core::{Core, Reply};
 use crate::dispatch::Apps;
 use crate::gateway::api::credentials::{Credentials, credentials};
 use crate::gateway::api::identity::{ClientRoute, Identity, IdentityLimits, claimed, client_route};
@@ -47,8 +47,13 @@ pub enum What {
     Echo,
 }
 
-/// Checks a whole head. The 101 is in `core.control` then.
-pub fn admit(core: &mut Core, id: SessionId, head: &[u8]) -> Result<Admitted, Refused> {
+/// Checks a whole head. The 101 is in `reply` then.
+pub fn admit(
+    core: &mut Core,
+    reply: &mut Reply,
+    id: SessionId,
+    head: &[u8],
+) -> Result<Admitted, Refused> {
     let request = Request::parse(head, &core.shared.settings.head_limits)
         .map_err(|error| Refused::status(error.status(), error))?;
     if !core.shared.settings.config.proxy.forwarded_from.is_empty() {
@@ -77,7 +82,7 @@ pub fn admit(core: &mut Core, id: SessionId, head: &[u8]) -> Result<Admitted, Re
     let raw = upgrade.subprotocols.contains(&RAW);
     let deflate = settings.deflate.as_ref().and_then(|config| config.accept(&upgrade.extensions));
     let extension = deflate.map(|agreed| agreed.to_string());
-    write_accept(upgrade.key, raw.then_some(RAW), extension.as_deref(), &mut core.control);
+    write_accept(upgrade.key, raw.then_some(RAW), extension.as_deref(), &mut reply.messages);
     Ok(Admitted { what, raw, deflate })
 }
 

@@ -1,20 +1,18 @@
-//! HTTP on the backend port: requests in order, pipelined, answered in order; a batch is worked off line by line. What a
-//! command changes is done before the next one is looked at. Knows nothing of what the paths mean.
+//! HTTP on the backend port: requests in order, pipelined, answered in order. What a command changes is done before the
+//! next one is looked at. Knows nothing of what the paths mean.
 
-use super::link::Link;
-use crate::connection::{Lane, Phase, Stage};
-use crate::core::Core;
-use crate::core::Finished;
-use crate::dispatch::LinkForm;
-use crate::gateway::Gateway;
-use crate::gateway::api::batch::BatchCursor;
-use crate::gateway::api::json::RequestId;
-use crate::gateway::api::responses::{error_response, link_upgrade, page, refusal_response, unauthorized};
+use super::batch::{Batch, Progress};
+use super::lane::Lane;
+use super::pages::page;
+use super::receipts::Receipts;
+use crate::connection::{Flag, Pause, Phase};
+use crate::core::{Core, Finished, HalfReceived, Started};
+use crate::dispatch::{LinkForm, Push};
+use crate::gateway::api::responses::{error_response, link_upgrade, refusal_response, unauthorized};
 use crate::gateway::api::routes::{Routed, route};
 use crate::gateway::api::{backend_key, render};
 use crate::http::{self, BodyReader, HeadScanner, Request, Response};
 use crate::metrics::StatusClass;
-use crate::protocol::WebSocket;
 use crate::session::{AppId, SessionId};
 use log::debug;
 use std::sync::Arc;
@@ -34,14 +32,27 @@ pub struct Backend {
     body: Vec<u8>,
     /// Answers in the order of their requests.
     lane: Lane<Waiting, Answer>,
+    receipts: Receipts,
     /// The request that has to be done before the next one starts.
     barrier: Option<u64>,
     /// The batch that is being worked off: nothing else is, meanwhile.
     batch: Option<Box<Batch>>,
-    /// Nothing is read until a request is done or the outbox has drained.
-    paused: bool,
     /// No more requests: the connection ends with the last answer, and what comes meanwhile is thrown away.
     last: bool,
+    /// A request was whole since this was last looked at.
+    completed: bool,
+    /// The batch goes on in the next turn.
+    hurries: bool,
+}
+
+/// What a connection is that has become a link.
+pub struct Upgraded {
+    /// The app of commands that name none.
+    pub app: AppId,
+    /// How it speaks.
+    pub form: LinkForm,
+    /// What came behind the request.
+    pub rest: Vec<u8>,
 }
 
 /// A request whose head is whole.
@@ -68,17 +79,6 @@ struct Answer {
     bytes: Vec<u8>,
 }
 
-#[derive(Debug)]
-struct Batch {
-    body: Vec<u8>,
-    cursor: BatchCursor,
-    app: AppId,
-    lane: Lane<Option<RequestId>>,
-    results: Vec<u8>,
-    answer: u64,
-    at_end: bool,
-}
-
 /// The next step of reading a request.
 enum Step {
     /// More bytes are needed; with `true` the client waits to be told so.
@@ -92,8 +92,15 @@ enum Step {
 }
 
 impl Backend {
+    /// Bytes have come.
+    pub fn take(&mut self, input: &[u8]) {
+        if !self.last {
+            self.input.extend_from_slice(input);
+        }
+    }
+
     /// Whether nothing is being done for it.
-    pub fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.lane.is_empty() && self.batch.is_none()
     }
 
@@ -102,34 +109,57 @@ impl Backend {
         self.is_idle() && self.reading.is_none() && self.input.is_empty()
     }
 
-    /// Whether it is not to be read.
-    pub fn is_paused(&self) -> bool {
-        self.paused
-    }
-
     /// No further request is taken.
     pub fn take_no_more(&mut self) {
         self.last = true;
     }
 
+    /// What is coming does not end in time, or is too much with all that others send: that is its last answer.
+    pub fn give_up(&mut self, is_late: bool) {
+        let (status, message) = match is_late {
+            true => (408, "the request was not complete in time"),
+            false => (503, "too much is half received: try again later, or raise limits.incoming_bytes"),
+        };
+        self.respond(LAST, &error_response(status, message));
+        (self.input, self.body, self.reading) = (Vec::new(), Vec::new(), None);
+    }
+
     /// The answer to a command is there.
     pub fn fill(&mut self, sequence: u64, finished: &Finished) {
+        if let Some(batch) = &mut self.batch {
+            return batch.fill(sequence, finished);
+        }
         if self.barrier == Some(sequence) {
             self.barrier = None;
         }
-        finished.with_outcome(|asked, outcome| match &mut self.batch {
-            Some(batch) => batch.lane.fill(sequence, |id| {
-                let mut line = String::new();
-                render::reply(&mut line, id.as_ref(), asked, outcome);
-                line.push('\n');
-                line.into_bytes()
-            }),
-            None => self.lane.fill(sequence, |waiting| {
+        finished.with_outcome(|asked, outcome| {
+            self.lane.fill(sequence, |waiting| {
                 let mut json = String::new();
                 let status = render::http_answer(&mut json, asked, outcome);
                 waiting.render(&Response::json(status, json))
-            }),
+            });
         });
+    }
+
+    /// Answers the receipts whose time is over with what is known of them.
+    pub fn answer_late_receipts(&mut self, now_ms: u64) {
+        while let Some((sequence, push)) = self.receipts.take_late(now_ms) {
+            self.fill(sequence, &Finished::Push(push));
+        }
+    }
+
+    fn is_awaited(&self, sequence: u64) -> bool {
+        match &self.batch {
+            Some(batch) => batch.is_waiting(sequence),
+            None => self.lane.is_waiting(sequence),
+        }
+    }
+
+    fn await_receipt(&mut self, core: &Core, sequence: u64, push: Arc<Push>) {
+        let deadline_ms = core.now.ms + core.shared.settings.receipt_ms;
+        let mut receipts = std::mem::take(&mut self.receipts);
+        receipts.add(deadline_ms, sequence, push, |sequence| self.is_awaited(sequence));
+        self.receipts = receipts;
     }
 
     fn may_go_on(&self, most: usize) -> bool {
@@ -213,6 +243,8 @@ enum Stopped {
     NeedsMore,
     /// What was asked has to be answered first.
     Blocked,
+    /// The turn has no more time for it.
+    NextTurn,
     /// The connection is a link from here on.
     Upgraded(AppId, LinkForm),
 }
@@ -228,64 +260,67 @@ enum Handled {
     Upgraded(AppId, LinkForm),
 }
 
-impl Gateway {
-    /// Bytes from an HTTP connection.
-    pub fn backend_input(&mut self, core: &mut Core, slot: u32, input: &[u8]) {
-        if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage)
-            && !backend.last
-        {
-            backend.input.extend_from_slice(input);
-            self.run_backend(core, slot);
-        }
-    }
-
-    /// The peer has ended its side: the answers that are due still go out.
-    pub fn backend_ended(&mut self, core: &mut Core, slot: u32) {
-        // While a whole request waits nothing is read, and so no end is seen: what is left now is none.
-        if let Some(Stage::Backend(backend)) = core.connection(slot).map(|connection| &mut connection.stage) {
-            backend.take_no_more();
-        }
-        self.run_backend(core, slot);
-    }
-
-    /// Handles what has been read of an HTTP connection as far as it may go, and sends the answers that are ready.
-    pub fn run_backend(&mut self, core: &mut Core, slot: u32) {
-        let Some(id) = core.connections.id_of(slot) else { return };
-        let room = core.shared.settings.outbox.bytes;
-        let Some(connection) = core.connection(slot) else { return };
+impl Backend {
+    /// Handles what has been read as far as it may go, and sends the answers that are ready.
+    pub fn run(&mut self, core: &mut Core, id: SessionId) -> Option<Upgraded> {
+        let (slot, room) = (id.slot(), core.shared.settings.outbox.bytes);
+        let connection = core.connections.get(id)?;
         if connection.phase != Phase::Open {
-            return;
+            return None;
         }
         let behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > room);
-        // While it is worked on, nobody else may find it: the core can be used freely.
-        let mut backend = match std::mem::replace(&mut connection.stage, Stage::Discard) {
-            Stage::Backend(backend) => backend,
-            other => {
-                connection.stage = other;
-                return;
-            }
-        };
-        let mut input = std::mem::take(&mut backend.input);
-        let mut start = 0;
-        let mut answers = Vec::new();
-        self.run_batch(core, id, &mut backend);
+        let mut input = std::mem::take(&mut self.input);
+        let (mut start, mut answers) = (0, Vec::new());
+        let batch = self.run_batch(core, id);
         let stopped = match behind {
             true => Stopped::Blocked,
-            false => self.run_requests(core, id, &mut backend, &mut input, &mut start, &mut answers),
+            false if batch == Some(Progress::NextTurn) => Stopped::NextTurn,
+            false => self.run_requests(core, id, &mut input, &mut start, &mut answers),
         };
-        backend.take_answers(core, &mut answers);
+        self.take_answers(core, &mut answers);
         input.drain(..start);
-        if !backend.last {
-            backend.input = input;
+        if !self.last {
+            self.input = input;
         }
+        core.budget.charge_socket(0, answers.len());
         core.append(slot, answers);
-        match stopped {
-            Stopped::Upgraded(app, form) => become_link(core, slot, *backend, app, form),
-            Stopped::Blocked | Stopped::NeedsMore => put_back(core, slot, backend, stopped),
+        if let Stopped::Upgraded(app, form) = stopped {
+            return Some(Upgraded { app, form, rest: std::mem::take(&mut self.input) });
         }
-        if matches!(stopped, Stopped::Upgraded(..)) {
-            self.run_link(core, slot);
+        self.settle(core, id, stopped);
+        None
+    }
+
+    /// Says when this connection is read on, when it is due, and what it holds.
+    fn settle(&mut self, core: &mut Core, id: SessionId, stopped: Stopped) {
+        let slot = id.slot();
+        if self.last && self.is_idle() {
+            return core.finish(slot);
         }
+        let most = core.shared.settings.config.limits.max_pipelined;
+        let waits = !self.last && (!self.may_go_on(most) || stopped != Stopped::NeedsMore);
+        core.set_pause(slot, Pause::Barrier, waits && self.barrier.is_some());
+        core.set_pause(slot, Pause::Answers, waits && self.barrier.is_none());
+        if stopped == Stopped::NextTurn || self.hurries {
+            core.read_later(slot);
+        }
+        if let Some(connection) = core.connection(slot) {
+            match self.is_idle() {
+                true => connection.flags.clear(Flag::Busy),
+                false => _ = connection.flags.set(Flag::Busy),
+            }
+        }
+        let mut receipts = std::mem::take(&mut self.receipts);
+        core.set_door_due(slot, receipts.next_due_ms(|sequence| self.is_awaited(sequence)));
+        self.receipts = receipts;
+        core.note_incoming(slot, self.half_received());
+    }
+
+    fn half_received(&mut self) -> HalfReceived {
+        let is_owed = self.reading.is_some() || !self.input.is_empty();
+        let begun = if is_owed { self.input.capacity() + self.body.capacity() } else { 0 };
+        let batch = self.batch.as_ref().map_or(0, |batch| batch.bytes());
+        HalfReceived { bytes: begun + batch, is_owed, began: std::mem::take(&mut self.completed) }
     }
 
     /// Handles whole requests in `input` from `start` on, until one has to wait.
@@ -293,7 +328,6 @@ impl Gateway {
         &mut self,
         core: &mut Core,
         id: SessionId,
-        backend: &mut Backend,
         input: &mut Vec<u8>,
         start: &mut usize,
         answers: &mut Vec<u8>,
@@ -302,37 +336,40 @@ impl Gateway {
         let room = core.shared.settings.outbox.bytes;
         while *start < input.len() {
             // The answers that leave make room for further requests, but not for answers without end.
-            backend.take_answers(core, answers);
-            if answers.len() > room || !backend.may_go_on(most) {
+            self.take_answers(core, answers);
+            if answers.len() > room || !self.may_go_on(most) {
                 return Stopped::Blocked;
             }
-            match backend.step(input, *start, core) {
+            if core.is_behind_with_work() || core.budget.is_spent_on_sockets() || answers.len() > core.budget.bytes {
+                return Stopped::NextTurn;
+            }
+            match self.step(input, *start, core) {
                 Step::More(waits) => {
                     if waits {
-                        backend.say_continue();
+                        self.say_continue();
                     }
                     return Stopped::NeedsMore;
                 }
                 Step::Bad(status, message) => {
                     debug!("backend connection {id}: {status}, {message}");
-                    backend.respond(LAST, &error_response(status, &message));
+                    self.respond(LAST, &error_response(status, &message));
                 }
                 Step::Unauthorized => {
                     debug!("backend connection {id}: no key or a wrong one");
-                    backend.respond(LAST, &unauthorized());
+                    self.respond(LAST, &unauthorized());
                 }
                 Step::Whole(head_length) => {
-                    let mut body = std::mem::take(&mut backend.body);
+                    let mut body = std::mem::take(&mut self.body);
                     let head = &input[*start..*start + head_length];
-                    let handled = self.handle(core, id, backend, head, &mut body);
-                    backend.body = body;
+                    let handled = self.handle(core, id, head, &mut body);
+                    self.body = body;
                     if handled == Handled::NotYet {
                         return Stopped::Blocked;
                     }
                     *start += head_length;
-                    backend.reading = None;
-                    backend.body.clear();
-                    backend.body.shrink_to(KEPT_BODY);
+                    (self.reading, self.completed) = (None, true);
+                    self.body.clear();
+                    self.body.shrink_to(KEPT_BODY);
                     if let Handled::Upgraded(app, form) = handled {
                         return Stopped::Upgraded(app, form);
                     }
@@ -342,14 +379,7 @@ impl Gateway {
         Stopped::NeedsMore
     }
 
-    fn handle(
-        &mut self,
-        core: &mut Core,
-        id: SessionId,
-        backend: &mut Backend,
-        head: &[u8],
-        body: &mut Vec<u8>,
-    ) -> Handled {
+    fn handle(&mut self, core: &mut Core, id: SessionId, head: &[u8], body: &mut Vec<u8>) -> Handled {
         let settings = &core.shared.settings;
         // It was parsed when its head was whole; a second look cannot differ.
         let Ok(request) = Request::parse(head, &settings.head_limits) else { return Handled::Taken };
@@ -359,113 +389,71 @@ impl Gateway {
         };
         if !backend_key::authorized(request.header("authorization"), settings.backend_key.as_deref()) {
             debug!("backend connection {id}: no key or a wrong one");
-            backend.respond(waiting, &unauthorized());
+            self.respond(waiting, &unauthorized());
             return Handled::Taken;
         }
         let routed = match route(&request, body, &core.shared.apps, &settings.command_limits) {
             Ok(routed) => routed,
             Err(refusal) => {
                 debug!("backend connection {id}: {} {}: {}", request.method, request.path, refusal.error);
-                backend.respond(waiting, &refusal_response(&refusal));
+                self.respond(waiting, &refusal_response(&refusal));
                 return Handled::Taken;
             }
         };
         match routed {
             Routed::Command { app, command } => {
                 let barrier = command.is_barrier();
-                let sequence = backend.lane.open(waiting);
-                backend.last |= !waiting.keep_alive;
+                let sequence = self.open(waiting);
                 match core.execute(id, sequence, app, command) {
-                    Some(finished) => backend.fill(sequence, &finished),
-                    None if barrier => backend.barrier = Some(sequence),
-                    None => {}
+                    Started::Finished(finished) => self.fill(sequence, &finished),
+                    Started::Push(push) => self.await_receipt(core, sequence, push),
+                    Started::Operation if barrier => self.barrier = Some(sequence),
+                    Started::Operation => {}
                 }
             }
-            Routed::Batch { .. } | Routed::Link { .. } if !backend.lane.is_empty() => return Handled::NotYet,
+            Routed::Batch { .. } | Routed::Link { .. } if !self.lane.is_empty() => return Handled::NotYet,
             Routed::Batch { app, cursor } => {
-                let (body, results) = (std::mem::take(body), Vec::new());
-                let answer = backend.lane.open(waiting);
-                backend.last |= !waiting.keep_alive;
-                let lane = Lane::default();
-                backend.batch =
-                    Some(Box::new(Batch { body, cursor, app, lane, results, answer, at_end: false }));
-                self.run_batch(core, id, backend);
+                let answer = self.open(waiting);
+                // Its lines have sequence numbers of their own; every earlier receipt has been answered.
+                self.receipts = Receipts::default();
+                self.batch = Some(Box::new(Batch::new(std::mem::take(body), cursor, app, answer)));
+                self.run_batch(core, id);
             }
-            Routed::Link { app } => match link_upgrade(core, &request) {
+            Routed::Link { app } => match link_upgrade(core.draining, &request) {
                 Ok((form, accept)) => {
-                    let sequence = backend.lane.open(waiting);
-                    backend.lane.fill(sequence, |_| Answer { status: 101, bytes: accept });
+                    let sequence = self.lane.open(waiting);
+                    self.lane.fill(sequence, |_| Answer { status: 101, bytes: accept });
                     return Handled::Upgraded(app, form);
                 }
-                Err(response) => backend.respond(waiting, &response),
+                Err(response) => self.respond(waiting, &response),
             },
-            _ => backend.respond(waiting, &page(core, &routed)),
+            _ => self.respond(waiting, &page(core, &routed)),
         }
         Handled::Taken
     }
 
-    /// Works off a batch as far as it may go in one turn.
-    fn run_batch(&mut self, core: &mut Core, id: SessionId, backend: &mut Backend) {
-        let most = core.shared.settings.config.limits.max_pipelined;
-        let mut lines = core.shared.settings.config.limits.turn_envelopes;
-        loop {
-            let Some(batch) = &mut backend.batch else { return };
-            while let Some(result) = batch.lane.take_ready() {
-                batch.results.extend_from_slice(&result);
-            }
-            if batch.at_end || backend.barrier.is_some() || batch.lane.len() >= most {
-                break;
-            }
-            if lines == 0 {
-                core.read_later(id.slot());
-                return;
-            }
-            lines -= 1;
-            match batch.cursor.next(&batch.body, &core.shared.apps, &core.shared.settings.command_limits) {
-                None => batch.at_end = true,
-                Some(Err(refused)) => {
-                    let sequence = batch.lane.open(refused.id);
-                    backend.fill(sequence, &Finished::Refused(refused.error));
-                }
-                Some(Ok(line)) => {
-                    let (app, barrier) = (line.app.unwrap_or(batch.app), line.command.is_barrier());
-                    let sequence = batch.lane.open(line.id);
-                    match core.execute(id, sequence, app, line.command) {
-                        Some(finished) => backend.fill(sequence, &finished),
-                        None if barrier => backend.barrier = Some(sequence),
-                        None => {}
-                    }
-                }
-            }
+    /// A place for the answer to a request.
+    fn open(&mut self, waiting: Waiting) -> u64 {
+        self.last |= !waiting.keep_alive;
+        self.lane.open(waiting)
+    }
+
+    /// Works off the batch, if there is one, as far as it may go in one turn.
+    fn run_batch(&mut self, core: &mut Core, id: SessionId) -> Option<Progress> {
+        let mut batch = self.batch.take()?;
+        let mut awaited = Vec::new();
+        let progress = batch.run(core, id, |sequence, push| awaited.push((sequence, push)));
+        if progress == Progress::Done {
+            let answer = batch.answer;
+            let response = Response::new(200, "application/x-ndjson", batch.into_results());
+            self.lane.fill(answer, |waiting| waiting.render(&response));
+            (self.receipts, self.hurries) = (Receipts::default(), false);
+            return Some(progress);
         }
-        let Some(batch) = backend.batch.take_if(|batch| batch.at_end && batch.lane.is_empty()) else {
-            return;
-        };
-        let response = Response::new(200, "application/x-ndjson", batch.results);
-        backend.lane.fill(batch.answer, |waiting| waiting.render(&response));
-    }
-}
-
-fn put_back(core: &mut Core, slot: u32, mut backend: Box<Backend>, stopped: Stopped) {
-    let most = core.shared.settings.config.limits.max_pipelined;
-    let was_paused = backend.paused;
-    backend.paused = !backend.last && (stopped == Stopped::Blocked || !backend.may_go_on(most));
-    let resumed = was_paused && !backend.paused;
-    let over = backend.last && backend.is_idle();
-    if let Some(connection) = core.connection(slot) {
-        connection.stage = Stage::Backend(backend);
-    }
-    if over {
-        core.finish(slot);
-    } else if resumed {
-        core.read_later(slot);
-    }
-}
-
-fn become_link(core: &mut Core, slot: u32, backend: Backend, app: AppId, form: LinkForm) {
-    let websocket = WebSocket::server(Arc::clone(&core.shared.settings.link_limits));
-    if let Some(connection) = core.connection(slot) {
-        connection.stage = Stage::Link(Box::new(Link::new(websocket, form, app, backend.input)));
-        core.metrics().links.add(1);
+        (self.batch, self.hurries) = (Some(batch), progress == Progress::NextTurn);
+        for (sequence, push) in awaited {
+            self.await_receipt(core, sequence, push);
+        }
+        Some(progress)
     }
 }

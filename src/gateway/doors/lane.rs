@@ -41,6 +41,12 @@ impl<W, A> Lane<W, A> {
         }
     }
 
+    /// Whether the answer to question `sequence` is not there yet.
+    pub fn is_waiting(&self, sequence: u64) -> bool {
+        let index = sequence.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        matches!(index.and_then(|index| self.entries.get(index)), Some(Entry::Waiting(_)))
+    }
+
     /// The first answer, if it is ready.
     pub fn take_ready(&mut self) -> Option<A> {
         if !matches!(self.entries.front(), Some(Entry::Ready(_))) {
