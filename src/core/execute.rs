@@ -235,7 +235,7 @@ fn list(
 ) {
     let mut ids = Vec::new();
     // One more than asked for tells whether there is a next page.
-    let count = core.hub.page(operation.app, by, limit + 1, after, &mut ids) as u32;
+    let count = core.hub.page(operation.app, by, limit + 1, after, &mut ids).members as u32;
     let slots = ids.iter().map(|id| id.slot());
     if detailed {
         operation.add_findings(count, Vec::new(), slots.filter_map(|slot| describe(core, slot)).collect());
