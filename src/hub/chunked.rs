@@ -90,6 +90,9 @@ impl<T: Default> Chunked<T> {
         while self.chunks.last().is_some_and(|chunk| chunk.len == 0) {
             self.chunks.pop();
         }
+        if self.chunks.capacity() > CHUNKS && self.chunks.len() <= self.chunks.capacity() / 4 {
+            self.chunks.shrink_to((self.chunks.len() * 2).max(CHUNKS));
+        }
         Some(item)
     }
 
@@ -210,5 +213,15 @@ mod tests {
         assert_eq!((chunked.len(), chunked.bound(), chunked.capacity()), (0, 0, 0));
         assert_eq!((chunked.get(u32::MAX), chunked.next(0), chunked.next(u32::MAX)), (None, None, None));
         assert_eq!(chunked.remove(0), None);
+    }
+
+    #[test]
+    fn the_list_of_chunks_shrinks_with_what_it_lists() {
+        let mut chunked: Chunked<u8> = Chunked::new();
+        let numbers = 0..(20 * CHUNKS * CHUNK) as u32;
+        numbers.clone().for_each(|number| chunked.put(number, 1));
+        assert!(chunked.chunks.capacity() >= 20 * CHUNKS);
+        numbers.rev().for_each(|number| _ = chunked.remove(number));
+        assert_eq!(chunked.chunks.capacity(), CHUNKS);
     }
 }
