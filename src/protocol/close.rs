@@ -26,6 +26,21 @@ impl<'b> CloseFrame<'b> {
     /// The longest reason, in bytes: a control frame's payload less the code.
     pub const MAX_REASON_BYTES: usize = MAX_CONTROL_PAYLOAD - 2;
 
+    /// As much of the start of `reason` as a Close frame takes: at most [`CloseFrame::MAX_REASON_BYTES`], whole characters.
+    ///
+    /// ```
+    /// use gannet::protocol::CloseFrame;
+    /// assert_eq!(CloseFrame::fitting_reason("kicked"), "kicked");
+    /// assert_eq!(CloseFrame::fitting_reason(&"ö".repeat(100)), "ö".repeat(61));
+    /// ```
+    pub fn fitting_reason(reason: &str) -> &str {
+        let mut end = reason.len().min(Self::MAX_REASON_BYTES);
+        while !reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        &reason[..end]
+    }
+
     /// Reads a Close frame's payload; an empty one says nothing.
     ///
     /// # Errors
@@ -55,7 +70,8 @@ impl<'b> CloseFrame<'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::SendError;
+    use crate::protocol::{SendError, WebSocket};
+    use std::sync::Arc;
 
     #[test]
     fn payloads() {
@@ -68,6 +84,24 @@ mod tests {
         let close = CloseFrame { code: CloseCode::NORMAL, reason: "ü".into() };
         assert_eq!(CloseFrame::parse("\u{3}".as_bytes()), Err(ProtocolError::TruncatedCloseCode));
         assert_eq!(CloseFrame::parse(b"\x03\xe8\xc3\xbc"), Ok(Some(close)));
+    }
+
+    #[test]
+    fn a_reason_is_cut_to_the_whole_characters_that_fit_and_no_more() {
+        for character in ["x", "ö", "€", "🦀"] {
+            for start in 0..8 {
+                for length in 0..=CloseFrame::MAX_REASON_BYTES + 8 {
+                    let reason = "x".repeat(start) + &character.repeat(length);
+                    let fitting = CloseFrame::fitting_reason(&reason);
+                    assert!(reason.starts_with(fitting) && fitting.len() <= CloseFrame::MAX_REASON_BYTES);
+                    let next = reason[fitting.len()..].chars().next().map_or(0, char::len_utf8);
+                    assert!(next == 0 || fitting.len() + next > CloseFrame::MAX_REASON_BYTES);
+                    let (mut socket, mut out) = (WebSocket::server(Arc::default()), Vec::new());
+                    assert_eq!(socket.close(Some(CloseCode::NORMAL), fitting, &mut out), Ok(()));
+                    assert_eq!(&out[4..], fitting.as_bytes());
+                }
+            }
+        }
     }
 
     #[test]
