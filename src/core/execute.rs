@@ -174,8 +174,8 @@ impl Core {
         let mut ids = Vec::new();
         if let Action::List { by, limit, after, .. } = &operation.action {
             // One more than asked for tells whether there is a next page.
-            let count = self.hub.page(operation.app, by, limit + 1, *after, &mut ids);
-            operation.add_findings(count as u32, Vec::new(), Vec::new());
+            let found = self.hub.page(operation.app, by, limit + 1, *after, &mut ids);
+            operation.add_findings(found.members as u32, Vec::new(), Vec::new());
         }
         self.go_on_listing(Listing { operation: Arc::clone(operation), ids: ids.into_iter() });
     }

@@ -2,7 +2,7 @@
 //! go to all. Decides which links an event is for; knows nothing of how it gets there.
 
 use crate::dispatch::{LinkForm, Listen};
-use crate::session::{AppId, SessionId};
+use crate::session::{AppId, Name, SessionId};
 use smallvec::SmallVec;
 
 /// What an event is about.
@@ -19,13 +19,23 @@ pub enum EventKind {
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Listeners {
+    /// None is empty.
+    groups: Vec<Group>,
+}
+
+/// The links of an app that divide its sessions among them, or that get the events of all.
+#[derive(Debug)]
+struct Group {
+    app: AppId,
+    /// `None` for the links that listen alone.
+    share: Option<Name>,
+    /// A link is in one group only, once.
     listeners: Vec<Listener>,
 }
 
 #[derive(Debug)]
 struct Listener {
     link: SessionId,
-    app: AppId,
     listen: Listen,
 }
 
@@ -43,15 +53,27 @@ impl Listeners {
     /// `link` gets events from now on; what it asked for before is forgotten.
     pub fn add(&mut self, link: SessionId, app: AppId, listen: Listen) {
         self.remove(link);
-        self.listeners.push(Listener { link, app, listen });
+        let listener = Listener { link, listen };
+        let share = &listener.listen.share;
+        match self.groups.iter_mut().find(|group| group.app == app && group.share == *share) {
+            Some(group) => group.listeners.push(listener),
+            None => self.groups.push(Group { app, share: share.clone(), listeners: vec![listener] }),
+        }
     }
 
     /// `link` gets no more events.
     pub fn remove(&mut self, link: SessionId) {
-        self.listeners.retain(|listener| listener.link != link);
+        self.groups.iter_mut().for_each(|group| group.listeners.retain(|listener| listener.link != link));
+        self.groups.retain(|group| !group.listeners.is_empty());
     }
 
-    /// The links that get an event of `session`, each with its form: each that listens alone, and of each share the one that has the session.
+    /// Whether no link listens to any app.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// The links that get an event of `session`, each with its form: each that listens alone, and of each share the one that has
+    /// the session, if that one wants it.
     pub fn links_for(
         &self,
         app: AppId,
@@ -59,25 +81,27 @@ impl Listeners {
         kind: EventKind,
     ) -> SmallVec<[(SessionId, LinkForm); 2]> {
         let mut links = SmallVec::new();
-        for (index, listener) in self.listeners.iter().enumerate() {
-            if listener.app == app && listener.wants(kind) && self.has_session(index, session) {
-                links.push((listener.link, listener.listen.form));
-            }
+        if self.is_empty() {
+            return links;
+        }
+        for group in self.groups.iter().filter(|group| group.app == app) {
+            let meant = match group.share {
+                None => group.listeners.as_slice(),
+                Some(_) => group.owner_of(session),
+            };
+            let wanting = meant.iter().filter(|listener| listener.wants(kind));
+            links.extend(wanting.map(|listener| (listener.link, listener.listen.form)));
         }
         links
     }
+}
 
-    /// Whether the listener at `index` has the session among those of its share: rendezvous hashing, so that the end of
-    /// a link moves only its own sessions.
-    fn has_session(&self, index: usize, session: SessionId) -> bool {
-        let own = &self.listeners[index];
-        let Some(share) = &own.listen.share else { return true };
-        let rank = |link: SessionId| (mixed(session, link), link);
-        let sharers = self
-            .listeners
-            .iter()
-            .filter(|other| other.app == own.app && other.listen.share.as_ref() == Some(share));
-        sharers.map(|other| rank(other.link)).max() == Some(rank(own.link))
+impl Group {
+    /// The listener that has the session among those of its share, as a slice of one: rendezvous hashing, so that the end of a
+    /// link moves only its own sessions.
+    fn owner_of(&self, session: SessionId) -> &[Listener] {
+        let rank = |listener: &&Listener| (mixed(session, listener.link), listener.link);
+        self.listeners.iter().max_by_key(rank).map_or(&[], std::slice::from_ref)
     }
 }
 
@@ -92,7 +116,6 @@ fn mixed(session: SessionId, link: SessionId) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Name;
 
     const APP: AppId = AppId(0);
 
@@ -150,5 +173,60 @@ mod tests {
         for (slot, before) in before.iter().enumerate().filter(|(_, before)| **before != links[0]) {
             assert_eq!(owner(&listeners, slot as u32), *before);
         }
+    }
+
+    /// The links of an event by the definition: of a share, the one with the highest rank; each found anew among all.
+    fn links_by_definition(
+        listening: &[(SessionId, AppId, Listen)],
+        app: AppId,
+        session: SessionId,
+        kind: EventKind,
+    ) -> Vec<SessionId> {
+        let is_meant = |(link, of, listen): &&(SessionId, AppId, Listen)| {
+            let rivals =
+                listening.iter().filter(|(_, other, rival)| other == of && rival.share == listen.share);
+            let first = rivals.map(|(rival, ..)| (mixed(session, *rival), *rival)).max();
+            let owns = listen.share.is_none() || first == Some((mixed(session, *link), *link));
+            let listener = Listener { link: *link, listen: listen.clone() };
+            *of == app && owns && listener.wants(kind)
+        };
+        let mut links: Vec<_> = listening.iter().filter(is_meant).map(|(link, ..)| *link).collect();
+        links.sort_unstable();
+        links
+    }
+
+    #[test]
+    fn links_come_and_go_and_events_find_those_that_the_definition_names() {
+        let mut listeners = Listeners::default();
+        let mut listening: Vec<(SessionId, AppId, Listen)> = Vec::new();
+        let mut random = 7_u64;
+        let mut below = |bound: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) % bound
+        };
+        for _ in 0..2_000 {
+            let (link, app) = (id(below(2) as u8, below(12) as u32), AppId(below(2) as u16));
+            listening.retain(|(other, ..)| *other != link);
+            if below(3) == 0 {
+                listeners.remove(link);
+            } else {
+                let share = [None, Some("a"), Some("b")][below(3) as usize];
+                let open = below(2) == 0;
+                let form = if below(2) == 0 { LinkForm::Json } else { LinkForm::Binary };
+                let listen = Listen { open, form, ..all_events(share) };
+                listeners.add(link, app, listen.clone());
+                listening.push((link, app, listen));
+            }
+            assert_eq!(listeners.is_empty(), listening.is_empty());
+            for kind in [EventKind::Open, EventKind::Message, EventKind::Close] {
+                let (app, session) = (AppId(below(3) as u16), id(0, below(1_000) as u32));
+                let mut links: Vec<_> =
+                    listeners.links_for(app, session, kind).into_iter().map(|(link, _)| link).collect();
+                links.sort_unstable();
+                assert_eq!(links, links_by_definition(&listening, app, session, kind));
+            }
+        }
+        listening.iter().for_each(|(link, ..)| listeners.remove(*link));
+        assert!(listeners.is_empty());
     }
 }

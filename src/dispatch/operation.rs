@@ -79,13 +79,14 @@ pub enum Action {
         /// The session.
         session: SessionId,
     },
-    /// A page of the sessions of a user, a group or a tag, in the order of their ids.
+    /// A page of the sessions of a user, a group or a tag, by worker and slot of their ids: a session that lives from the first
+    /// page to the last is on exactly one.
     List {
         /// A user, group or tag; `All` lists the app.
         by: super::Selector,
         /// How many at the most.
         limit: usize,
-        /// Only ids above this one.
+        /// Only sessions behind the place that this one has or had.
         after: Option<SessionId>,
         /// Everything about each ([`Page::sessions`]), or its id and user ([`Page::rows`]).
         detailed: bool,
@@ -255,10 +256,10 @@ impl Operation {
     }
 }
 
-/// Each reactor gave its lowest `limit + 1` ids: together they hold the lowest `limit` of all, and tell whether there are more.
+/// Each reactor gave its first `limit + 1` sessions: together they hold the first `limit` of all, and tell whether there are more.
 fn cut_to_page(mut page: Page, limit: usize) -> Page {
-    page.rows.sort_unstable_by_key(|row| row.id);
-    page.sessions.sort_unstable_by_key(|info| info.id);
+    page.rows.sort_unstable_by_key(|row| row.id.place());
+    page.sessions.sort_unstable_by_key(|info| info.id.place());
     let last_row = cut(&mut page.rows, limit).map(|row| row.id);
     let last_session = cut(&mut page.sessions, limit).map(|info| info.id);
     page.next = last_row.or(last_session);
@@ -279,5 +280,33 @@ impl CommandError {
             ErrorCode::UnknownSession,
             format!("no session {session} is live in this app; it may have closed"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::Selector;
+
+    #[test]
+    fn the_parts_of_a_listing_are_merged_by_worker_and_slot_whatever_the_generations() {
+        let row = |worker, generation, slot| SessionRow {
+            id: SessionId::new(1, worker, generation, slot),
+            user: None,
+        };
+        let first = [row(0, 9, 1), row(0, 3, 4), row(0, 7, 6)];
+        let second = [row(1, 5, 0), row(1, 2, 1)];
+        for (limit, next) in
+            [(1, Some(first[0].id)), (2, Some(first[1].id)), (4, Some(second[0].id)), (5, None)]
+        {
+            let action = Action::List { by: Selector::All, limit, after: None, detailed: false };
+            let operation = Operation::new(AppId(0), action, Origin::Nobody);
+            let part = |rows: &[SessionRow]| rows.iter().take(limit + 1).cloned().collect();
+            operation.add_findings(2, part(&second), Vec::new());
+            operation.add_findings(3, part(&first), Vec::new());
+            let rows = [&first[..], &second].concat()[..limit].to_vec();
+            let page = Page { count: 5, rows, sessions: Vec::new(), next };
+            assert_eq!(operation.outcome(), Ok(OperationOutcome::Page(page)));
+        }
     }
 }

@@ -18,7 +18,7 @@ mod storm;
 pub use interest::{Counts, Interest};
 pub use key::Kind;
 pub use reactors::{MAX_REACTORS, ReactorSet};
-pub use select::Selected;
+pub use select::{Paged, Selected};
 
 use crate::session::{AppId, Name, SessionId};
 use chunked::Chunked;

@@ -8,7 +8,7 @@ use super::deflate::Deflate;
 use super::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, OpCode, Role};
 use super::mask::{advance, apply_mask};
 use super::partial::{Frame, Message, Partial};
-use super::send::MaskKeys;
+use super::state::{Extras, MaskKeys, State};
 use super::utf8;
 use super::{CloseFrame, Ending, Event, Input, Limits, ProtocolError};
 #[cfg(feature = "deflate")]
@@ -48,28 +48,6 @@ pub struct WebSocket {
 }
 
 const _: () = assert!(size_of::<WebSocket>() <= 32, "an idle session pays for this");
-
-/// See [`WebSocket::extras`].
-#[derive(Default)]
-pub(super) struct Extras {
-    /// Where the masks come from: a client has it, a server does not.
-    pub(super) mask_keys: Option<MaskKeys>,
-    /// Where permessage-deflate was agreed on.
-    pub(super) deflate: Option<Deflate>,
-}
-
-/// Where the closing handshake stands, RFC 6455 §7.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// No Close was sent or received.
-    Open,
-    /// Ours was sent, the peer's is awaited.
-    Closing,
-    /// Both were sent.
-    Closed,
-    /// The peer broke the protocol or left without a Close.
-    Failed,
-}
 
 impl WebSocket {
     /// The server's end.
