@@ -33,6 +33,9 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// Fragments of one message from a client. Default: 1,024.
     pub max_fragments: usize,
+    /// All that is half received, of all connections together, in bytes: fragments, heads, bodies and input that is
+    /// held back; 0 is no bound. Default: 256 MiB.
+    pub incoming_bytes: usize,
 
     /// Head of a request, in bytes. Default: 16 KiB.
     pub max_head_bytes: usize,
@@ -51,6 +54,8 @@ pub struct Limits {
     pub max_batch_lines: usize,
     /// Requests of one backend connection that wait for their answers. Default: 256.
     pub max_pipelined: usize,
+    /// Pushes of one backend connection whose receipt is awaited, for `receipt=written`. Default: 4,096.
+    pub max_receipts: usize,
     /// Entries of one page of a listing. Default: 1,000.
     pub max_page: usize,
 
@@ -89,6 +94,14 @@ pub struct Limits {
     pub turn_handshakes: usize,
     /// Envelopes drained by one reactor in one turn. Default: 1,024.
     pub turn_envelopes: usize,
+    /// Messages that one reactor offers to sessions in one turn. Default: 2,048.
+    pub turn_deliveries: usize,
+    /// Sockets that one reactor writes in one turn. Default: 256.
+    pub turn_writes: usize,
+    /// Entries of listings that one reactor looks at in one turn. Default: 256.
+    pub turn_listed: usize,
+    /// Bytes that one reactor renders and writes in one turn, over all its connections. Default: 2 MiB.
+    pub turn_bytes: usize,
     /// The read buffer of a reactor, in bytes. Default: 128 KiB.
     pub read_buffer_bytes: usize,
 }
@@ -117,6 +130,7 @@ impl Default for Limits {
             max_frame_bytes: MIB,
             max_message_bytes: MIB,
             max_fragments: 1_024,
+            incoming_bytes: 256 * MIB,
             max_head_bytes: 16 * KIB,
             max_headers: 64,
             max_target_bytes: 8 * KIB,
@@ -125,6 +139,7 @@ impl Default for Limits {
             max_selectors: 1_024,
             max_batch_lines: 10_000,
             max_pipelined: 256,
+            max_receipts: 4_096,
             max_page: 1_000,
             groups_per_session: 64,
             tags_per_session: 64,
@@ -142,6 +157,10 @@ impl Default for Limits {
             turn_accepts: 64,
             turn_handshakes: 4,
             turn_envelopes: 1_024,
+            turn_deliveries: 2_048,
+            turn_writes: 256,
+            turn_listed: 256,
+            turn_bytes: 2 * MIB,
             read_buffer_bytes: 128 * KIB,
         }
     }
