@@ -64,10 +64,14 @@ impl Core {
             let local = Rc::new(LocalPush::new(Arc::clone(push)));
             // Keeps the part open while sockets are written before the last outbox has been offered it.
             local.hold();
+            // Decided by the first session here that takes compressed messages, for all that do.
+            let mut compressed = None;
             for slot in slots.drain(..) {
                 let local = Rc::clone(&local);
-                let item =
-                    if self.deflates(slot, push) { Item::Deflated(local) } else { Item::Shared(local) };
+                let item = match self.deflates(slot, push, &mut compressed) {
+                    true => Item::Deflated(local),
+                    false => Item::Shared(local),
+                };
                 queued += u32::from(match tick {
                     None => self.offer(slot, item),
                     Some(tick) => self.offer_for_tick(slot, item, tick),
@@ -90,14 +94,14 @@ impl Core {
         self.finish_push_part(push);
     }
 
-    /// Whether the session in `slot` gets the push compressed: once for all who do, on every reactor.
-    fn deflates(&self, slot: u32, push: &Push) -> bool {
+    /// Whether the session in `slot` gets the push compressed, where there is a compressed form by now.
+    fn deflates(&self, slot: u32, push: &Push, compressed: &mut Option<bool>) -> bool {
         let Some(engine) = &self.deflate else { return false };
         let agreed = self.connections.slot(slot).is_some_and(|connection| match &connection.stage {
             Stage::Player(player) => player.websocket.takes_shared_deflate(),
             _ => false,
         });
-        agreed && push.deflate(engine)
+        agreed && *compressed.get_or_insert_with(|| push.deflate(engine))
     }
 
     fn finish_push_part(&mut self, push: &Arc<Push>) {

@@ -99,7 +99,9 @@ pub struct Push {
     pub options: PushOptions,
     /// Who wants the receipt.
     pub origin: Origin,
-    /// The message compressed, made when the first session asks for it; inside, `None` where that is no shorter.
+    /// Set by the reactor that compresses the message, which alone fills `deflated`.
+    deflate_claimed: AtomicBool,
+    /// The message compressed; inside, `None` where that is no shorter. Once it is filled it stays as it is.
     deflated: OnceLock<Option<EncodedFrame>>,
     tally: Tally,
 }
@@ -157,14 +159,30 @@ impl Push {
             accepted_ns,
             options,
             origin,
+            deflate_claimed: AtomicBool::new(false),
             deflated: OnceLock::new(),
             tally,
         }
     }
 
-    /// Compresses the message, unless some reactor has done so. Returns whether it is worth it.
+    /// Whether there is a compressed form to send. The first reactor that asks makes it. Those that ask meanwhile get
+    /// `false` and do not wait: any message may go uncompressed (RFC 7692 §6). After a `true` the answer stays `true`.
     pub(crate) fn deflate(&self, engine: &DeflateEngine) -> bool {
-        self.deflated.get_or_init(|| self.frame.deflated(engine)).is_some()
+        if self.claim_deflate() {
+            self.fill_deflated(engine);
+        }
+        self.deflated.get().is_some_and(Option::is_some)
+    }
+
+    /// Whether the caller is the one that compresses the message.
+    fn claim_deflate(&self) -> bool {
+        // `OnceLock` publishes the bytes; the claim itself orders nothing.
+        !self.deflate_claimed.load(Ordering::Relaxed) && !self.deflate_claimed.swap(true, Ordering::Relaxed)
+    }
+
+    fn fill_deflated(&self, engine: &DeflateEngine) {
+        let filled = self.deflated.set(self.frame.deflated(engine));
+        debug_assert!(filled.is_ok(), "only the claimant fills it");
     }
 
     /// The bytes for the wire: compressed ones only where [`Push::deflate`] made them.
@@ -236,5 +254,66 @@ impl Push {
             offline: self.offline(),
             written: (self.options.receipt == ReceiptMode::Written).then(|| read(&tally.written)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::Apps;
+    use crate::protocol::DeflateConfig;
+    use std::sync::Barrier;
+    use std::thread;
+
+    fn push(text: &str) -> Push {
+        let (target, frame) = (Target::from(Selector::All), EncodedFrame::text(text));
+        Push::new(Apps::DEFAULT, target, frame, PushOptions::default(), 0, u64::MAX, Origin::Nobody)
+    }
+
+    #[test]
+    fn a_reactor_that_asks_while_another_compresses_sends_the_plain_frame_and_does_not_wait() {
+        let engine = DeflateEngine::new(DeflateConfig::default());
+        let push = push(&"state ".repeat(1_000));
+        // The first reactor is in the middle of it.
+        assert!(push.claim_deflate());
+        thread::scope(|scope| {
+            let others: Vec<_> = (0..4).map(|_| scope.spawn(|| push.deflate(&engine))).collect();
+            for other in others {
+                assert!(!other.join().unwrap(), "sends it as it is");
+            }
+        });
+        assert_eq!(push.wire_bytes(true), push.frame.as_bytes());
+
+        push.fill_deflated(&engine);
+        assert!(push.deflate(&engine), "it is there for those who come later");
+        assert!(push.wire_bytes(true).len() < push.frame.wire_len() / 10);
+        assert_eq!(push.wire_bytes(false), push.frame.as_bytes());
+    }
+
+    #[test]
+    fn of_all_who_ask_at_once_one_compresses() {
+        let engine = DeflateEngine::new(DeflateConfig::default());
+        for _ in 0..50 {
+            let (push, barrier) = (push(&"state ".repeat(100)), Barrier::new(4));
+            let claims: usize = thread::scope(|scope| {
+                let claim = || {
+                    barrier.wait();
+                    push.claim_deflate()
+                };
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(claim)).collect();
+                threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum()
+            });
+            assert_eq!(claims, 1);
+            push.fill_deflated(&engine);
+            assert!(push.deflate(&engine));
+        }
+    }
+
+    #[test]
+    fn a_message_that_gets_no_shorter_is_never_sent_compressed() {
+        let engine = DeflateEngine::new(DeflateConfig::default());
+        let push = push("!");
+        assert!(!push.deflate(&engine) && !push.deflate(&engine));
+        assert_eq!(push.wire_bytes(true), push.frame.as_bytes());
     }
 }
