@@ -23,8 +23,7 @@ impl Core {
         for reactor in reactors.iter().filter(|reactor| *reactor != self.index) {
             push.add_part();
             if self.peers.post(reactor, Envelope::Push(Arc::clone(push))).is_err() {
-                push.count_fate(Fate::Dropped, 1);
-                push.finish_part();
+                self.shared.count_unreached(push, reactor);
                 self.settlements.drop_for(DropReason::Mailbox);
             }
         }
@@ -55,6 +54,7 @@ impl Core {
             push.count_offline_session();
         }
         let matched = slots.len() as u32;
+        push.count_matched(matched);
         let mut queued = 0;
         if matched > 0 {
             let goes_ahead = std::mem::take(&mut self.goes_ahead);
@@ -82,7 +82,7 @@ impl Core {
                     dirty_before = self.flush_dirty_from(dirty_before);
                 }
             }
-            push.count_delivery(matched, queued);
+            push.count_queued(queued);
             push.count_fate(Fate::Dropped, matched - queued);
             self.metrics().deliveries.of(DeliveryOutcome::Queued).add(u64::from(queued));
             if !self.settlements.let_go(&local) && waits {
