@@ -2,8 +2,8 @@
 
 use crate::core::{Envelope, Shared};
 use crate::dispatch::{
-    Action, CommandError, EncodedFrame, ErrorCode, Fate, Operation, OperationOutcome, Origin, Push,
-    PushOptions, Receipt, ReceiptMode, Target, Who,
+    Action, CommandError, EncodedFrame, ErrorCode, Operation, OperationOutcome, Origin, Push, PushOptions,
+    Receipt, ReceiptMode, Target, Who,
 };
 use crate::protocol::CloseCode;
 use crate::session::AppId;
@@ -160,9 +160,8 @@ impl Pusher {
         for reactor in self.shared.interest.reactors_of(app, &push.target).iter() {
             push.add_part();
             if self.shared.handle.post(reactor, Envelope::Push(Arc::clone(&push))).is_err() {
-                push.count_fate(Fate::Dropped, 1);
+                self.shared.count_unreached(&push, reactor);
                 self.shared.outside.dropped.fetch_add(1, Ordering::Relaxed);
-                push.finish_part();
             }
         }
         self.shared.outside.pushes.fetch_add(1, Ordering::Relaxed);

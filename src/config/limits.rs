@@ -70,6 +70,10 @@ pub struct Limits {
     pub outbox_messages: usize,
     /// Memory of all outboxes together, in bytes; 0 is no bound. Default: 1 GiB.
     pub outboxes_bytes: usize,
+    /// Bytes of one socket that the kernel may hold and has not sent (`TCP_NOTSENT_LOWAT`, tcp(7)): beyond it what is
+    /// written next waits in the outbox, where it can be replaced, expire and be overtaken; 0 is the kernel's own bound.
+    /// Default: 16 KiB.
+    pub socket_unsent_bytes: usize,
     /// Bytes that wait for one link's socket. Default: 16 MiB.
     pub link_outbox_bytes: usize,
     /// Messages that wait for one link's socket. Default: 65,536.
@@ -146,6 +150,7 @@ impl Default for Limits {
             outbox_bytes: MIB,
             outbox_messages: 1_024,
             outboxes_bytes: 1024 * MIB,
+            socket_unsent_bytes: 16 * KIB,
             link_outbox_bytes: 16 * MIB,
             link_outbox_messages: 65_536,
             mailbox_messages: 4_096,

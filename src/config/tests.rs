@@ -210,6 +210,17 @@ fn what_bounds_a_turn_and_a_receipt_cannot_be_zero() {
 }
 
 #[test]
+fn what_a_socket_holds_unsent_is_bounded_by_pages_or_by_the_kernel() {
+    for (bytes, accepted) in [(0, true), (1, false), (4_095, false), (4_096, true), (1 << 30, true)] {
+        let text = format!("limits.socket_unsent_bytes = {bytes}");
+        match accepted {
+            true => Config::from_toml(&text).unwrap().validate().unwrap(),
+            false => assert_eq!(refusal(&text), format!("{text} is out of range: choose 4096 to 1073741824")),
+        }
+    }
+}
+
+#[test]
 fn nothing_is_open_to_the_world_by_accident() {
     for (text, refused) in [
         ("listen = '127.8.9.1:9000'", None),

@@ -259,9 +259,10 @@ impl Limits {
         ]
     }
 
-    fn ranges(&self) -> [(&'static str, usize, u64, u64); 39] {
+    fn ranges(&self) -> [(&'static str, usize, u64, u64); 40] {
         let connections = (Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
         let headers = HeadLimits::HEADERS_CEILING as u64;
+        let least_unsent = if self.socket_unsent_bytes == 0 { 0 } else { 4 * KIB };
         [
             ("limits.max_sessions", self.max_sessions, 1, connections),
             ("limits.max_backend_connections", self.max_backend_connections, 1, connections),
@@ -286,6 +287,7 @@ impl Limits {
             ("limits.outbox_bytes", self.outbox_bytes, 1, 4 * GIB),
             ("limits.outbox_messages", self.outbox_messages, 1, COUNT),
             ("limits.outboxes_bytes", self.outboxes_bytes, 0, 16 * 1024 * GIB),
+            ("limits.socket_unsent_bytes", self.socket_unsent_bytes, least_unsent, GIB),
             ("limits.link_outbox_bytes", self.link_outbox_bytes, 1, 16 * GIB),
             ("limits.link_outbox_messages", self.link_outbox_messages, 1, COUNT),
             ("limits.mailbox_messages", self.mailbox_messages, 1, COUNT),

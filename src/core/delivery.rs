@@ -24,6 +24,8 @@ pub(super) struct Delivery {
     tick: Option<Tick>,
     matched: u32,
     queued: u32,
+    /// Whether those that take compressed messages get it so: decided by the first of them here, for all.
+    compressed: Option<bool>,
     /// Those to whom it has not been offered.
     rest: VecDeque<SessionId>,
 }
@@ -37,8 +39,7 @@ impl Core {
         for reactor in reactors.iter().filter(|reactor| *reactor != self.index) {
             push.add_part();
             if self.peers.post(reactor, Envelope::Push(Arc::clone(push))).is_err() {
-                push.count_fate(Fate::Dropped, 1);
-                push.finish_part();
+                self.shared.count_unreached(push, reactor);
                 self.settlements.drop_for(DropReason::Mailbox);
             }
         }
@@ -75,6 +76,7 @@ impl Core {
         for _ in &selection.unknown_sessions {
             push.count_offline_session();
         }
+        push.count_matched(slots.len() as u32);
         if slots.is_empty() {
             self.selected = slots;
             return self.finish_push_part(push);
@@ -87,6 +89,7 @@ impl Core {
             tick: self.shared.delivery_rules.tick(push),
             matched: slots.len() as u32,
             queued: 0,
+            compressed: None,
             rest: VecDeque::new(),
         };
         let offered = self.offer_to_all(&mut delivery, &slots);
@@ -117,7 +120,7 @@ impl Core {
     fn offer_push(&mut self, delivery: &mut Delivery, slot: u32) {
         self.budget.deliveries -= 1;
         let local = Rc::clone(&delivery.local);
-        let item = match self.deflates(slot, local.push()) {
+        let item = match self.deflates(slot, local.push(), &mut delivery.compressed) {
             true => Item::Deflated(local),
             false => Item::Shared(local),
         };
@@ -158,7 +161,7 @@ impl Core {
     fn end_delivery(&mut self, delivery: &Delivery) {
         let Delivery { local, matched, queued, .. } = delivery;
         let push = local.push();
-        push.count_delivery(*matched, *queued);
+        push.count_queued(*queued);
         push.count_fate(Fate::Dropped, matched - queued);
         self.metrics().deliveries.of(DeliveryOutcome::Queued).add(u64::from(*queued));
         // The last outbox that lets go ends the part of a push whose receipt waits for sockets.
@@ -168,11 +171,12 @@ impl Core {
         }
     }
 
-    /// Whether the session in `slot` gets the push compressed: once for all who do, on every reactor.
-    fn deflates(&self, slot: u32, push: &Push) -> bool {
+    /// Whether the session in `slot` gets the push compressed, where there is a compressed form by now.
+    fn deflates(&self, slot: u32, push: &Push, compressed: &mut Option<bool>) -> bool {
         let Some(engine) = &self.deflate else { return false };
         let websocket = self.connections.slot(slot).and_then(|connection| connection.websocket.as_ref());
-        websocket.is_some_and(|websocket| websocket.takes_shared_deflate()) && push.deflate(engine)
+        let agreed = websocket.is_some_and(|websocket| websocket.takes_shared_deflate());
+        agreed && *compressed.get_or_insert_with(|| push.deflate(engine))
     }
 
     fn finish_push_part(&mut self, push: &Arc<Push>) {

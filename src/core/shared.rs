@@ -175,6 +175,18 @@ impl Shared {
         now.ms.saturating_add(ttl.as_millis() as u64)
     }
 
+    /// The mailbox of `reactor` did not take the push. The users who may be there are not known to be offline.
+    pub fn count_unreached(&self, push: &Push, reactor: usize) {
+        for (index, selector) in push.target.selectors().iter().enumerate() {
+            if let Selector::User(_) = selector
+                && self.interest.reactors_of(push.app, &Target::from(selector.clone())).contains(reactor)
+            {
+                push.user_found(index);
+            }
+        }
+        push.part_unreached();
+    }
+
     /// Named sessions that no reactor here can own are offline, and no reactor will say so: the publisher does.
     pub fn count_unroutable(&self, push: &Push) {
         for selector in push.target.selectors() {

@@ -1,6 +1,8 @@
 //! The server as a library: bind it, run it with an [`App`] on every reactor, push from any thread. The `gannet` program
 //! is one of its users. Knows nothing of what happens inside a turn.
 
+mod listen;
+
 pub use crate::reactor::StopReport;
 pub use crate::tls::TlsError;
 
@@ -17,18 +19,15 @@ use crate::metrics::Metrics;
 use crate::reactor::{Acceptor, Reactor, WAKE_TOKEN};
 use crate::timer::Clock;
 use crate::tls::Ports;
-use log::{error, info, warn};
+use listen::{first_generation, listen, one_a_core, pin_to_core, raise_open_files};
+use log::{error, warn};
 use mio::{Poll, Waker};
-use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
-
-/// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
 
 /// A server whose ports are bound and whose reactors do not run yet.
 ///
@@ -187,8 +186,9 @@ impl Server {
         config.validate().map_err(BindError::Config)?;
         let tls = Ports::load(&config.tls).map_err(BindError::Tls)?;
         raise_open_files();
-        let (client, client_addr) = listen(config.listen)?;
-        let (backend, backend_addr) = listen(config.backend.listen)?;
+        let unsent = config.limits.socket_unsent_bytes;
+        let (client, client_addr) = listen(config.listen, unsent)?;
+        let (backend, backend_addr) = listen(config.backend.listen, unsent)?;
         let reactors = config.reactors.unwrap_or_else(one_a_core).clamp(1, MAX_REACTORS);
         if config.spin_us > 0 && one_a_core() <= reactors {
             warn!("spin_us is ignored: {reactors} reactors that spin need {} cores or more", reactors + 1);
@@ -356,57 +356,4 @@ fn run_reactor(
     let core = Core::new(shared, index, part.producer, generation);
     let reactor = Reactor::new(part.poll, part.receiver, core, gateway, acceptor);
     end.result = Some(reactor.run().map_err(RunError::Poll));
-}
-
-/// The cores that this process may run on.
-fn one_a_core() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// A generation to start from that an earlier run of the server is unlikely to have used, so that its ids are stale.
-fn first_generation() -> io::Result<u32> {
-    getrandom::u32().map_err(io::Error::other)
-}
-
-fn listen(address: SocketAddr) -> Result<(mio::net::TcpListener, SocketAddr), BindError> {
-    let listener = || -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        // Accepted sockets inherit it: a push must not wait for the acknowledgement of the one before.
-        socket.set_tcp_nodelay(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    let listener = listener().map_err(|error| BindError::Listen { address, error })?;
-    let bound = listener.local_addr().map_err(|error| BindError::Listen { address, error })?;
-    Ok((mio::net::TcpListener::from_std(listener), bound))
-}
-
-/// A session is a descriptor: takes as many as the machine allows.
-fn raise_open_files() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            info!("the limit of open files stays as it is: {error}");
-        }
-    }
-}
-
-fn pin_to_core(index: usize) {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-    let pinned = sched_getaffinity(None).and_then(|allowed| {
-        let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
-        let mut one = CpuSet::new();
-        if let Some(core) = cores.get(index % cores.len().max(1)) {
-            one.set(*core);
-        }
-        sched_setaffinity(None, &one)
-    });
-    if let Err(error) = pinned {
-        error!("reactor {index} runs unpinned: {error}");
-    }
 }

@@ -118,6 +118,15 @@ struct ReceiptBody {
     /// Stands beside `written`: known only once every session's socket has taken the message or lost it.
     #[serde(skip_serializing_if = "Option::is_none")]
     closed: Option<u32>,
+    #[serde(skip_serializing_if = "is_none")]
+    pending: u32,
+    #[serde(skip_serializing_if = "is_none")]
+    unreached: u32,
+}
+
+/// These two stand in a receipt only where there are any.
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 impl From<&Receipt> for ReceiptBody {
@@ -131,6 +140,8 @@ impl From<&Receipt> for ReceiptBody {
             offline: receipt.offline,
             written: receipt.written,
             closed: receipt.written.map(|_| receipt.closed),
+            pending: receipt.pending,
+            unreached: receipt.unreached,
         }
     }
 }

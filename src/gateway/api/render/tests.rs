@@ -43,6 +43,8 @@ fn receipt(written: Option<u32>) -> Outcome {
         closed: 4,
         offline: 0,
         written,
+        pending: 0,
+        unreached: 0,
     };
     Outcome::Receipt(receipt)
 }
@@ -86,6 +88,16 @@ fn a_receipt_is_as_the_api_writes_it() {
         (
             200,
             json!({"matched":3,"queued":2,"replaced":0,"dropped":1,"expired":0,"offline":0,"written":2,"closed":4})
+        )
+    );
+    let incomplete =
+        Receipt { matched: 2, queued: 2, pending: 1, unreached: 3, written: Some(1), ..Receipt::default() };
+    assert_eq!(
+        answered(None, &Outcome::Receipt(incomplete)),
+        (
+            200,
+            json!({"matched":2,"queued":2,"replaced":0,"dropped":0,"expired":0,"offline":0,"written":1,"closed":0,
+                "pending":1,"unreached":3})
         )
     );
 }
