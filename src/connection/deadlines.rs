@@ -49,14 +49,6 @@ pub enum Due {
     Stalled,
 }
 
-impl Due {
-    /// Whether it ends a connection for what was not heard of it: to be looked at only when everything that had come has
-    /// been read.
-    pub fn is_silence(self) -> bool {
-        matches!(self, Self::Wrapping | Self::Head | Self::Idle | Self::Close | Self::Message | Self::Stalled)
-    }
-}
-
 impl Connection {
     /// The next thing that time will bring, and when: a time in milliseconds of the server's clock. `absent_ms` is the time
     /// in which the reactor did not turn.

@@ -6,7 +6,7 @@ use super::work::Work;
 use super::{Core, Envelope};
 use crate::dispatch::{
     Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, ReceiptMode,
-    Selector, SessionInfo, SessionRow, Target, Who,
+    SessionInfo, SessionRow, Target, Who,
 };
 use crate::hub::Kind;
 use crate::protocol::CloseCode;

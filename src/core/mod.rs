@@ -24,7 +24,7 @@ pub use budget::Budget;
 pub use delivery_rules::DeliveryRules;
 pub use envelope::{Envelope, Port};
 pub use execute::{Finished, Started, add_tag, join, new_push};
-pub use gate::{EventLost, Gate};
+pub use gate::EventLost;
 pub use incoming::HalfReceived;
 pub use listeners::EventKind;
 pub use places::{bind, displace};

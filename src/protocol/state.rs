@@ -22,6 +22,8 @@ pub(super) struct Extras {
     pub(super) mask_keys: Option<MaskKeys>,
     /// Where permessage-deflate was agreed on.
     pub(super) deflate: Option<Deflate>,
+    /// By how many bytes the messages that were inflated are longer than what came of them, since this was last taken.
+    pub(super) inflated: usize,
 }
 
 /// Where a client's masks come from.

@@ -372,10 +372,24 @@ impl WebSocket {
     /// A message whose compressed payload has come, RFC 7692 §6.2.
     fn inflate(&mut self, opcode: OpCode, payload: &[u8]) -> Result<Event<'static>, ProtocolError> {
         let mut message = Message::new(opcode);
-        if let Some(deflate) = self.extras.as_mut().and_then(|extras| extras.deflate.as_mut()) {
+        if let Some(extras) = &mut self.extras
+            && let Some(deflate) = &mut extras.deflate
+        {
             deflate.inflate(payload, &mut message, &self.limits)?;
+            extras.inflated += message.len().saturating_sub(payload.len());
         }
         message.finish()
+    }
+
+    /// By how many bytes the compressed messages since the last call were longer than what came of them: what a bound on the
+    /// bytes of a peer has to count beside those on the wire.
+    ///
+    /// ```
+    /// let mut socket = gannet::protocol::WebSocket::server(Default::default());
+    /// assert_eq!(socket.take_inflated(), 0);
+    /// ```
+    pub fn take_inflated(&mut self) -> usize {
+        self.extras.as_mut().map_or(0, |extras| std::mem::take(&mut extras.inflated))
     }
 
     /// Obeys a whole control frame, RFC 6455 §5.5.

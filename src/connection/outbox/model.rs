@@ -4,7 +4,7 @@
 use super::*;
 use crate::choices::Choices;
 use crate::config::{Slow, SlowPolicy};
-use crate::connection::Moment;
+use crate::timer::Moment;
 use crate::dispatch::{EncodedFrame, Origin, Push, PushOptions, ReceiptMode, Selector, Target};
 use crate::metrics::{DropReason, Label};
 use crate::session::AppId;
@@ -382,7 +382,7 @@ impl Pair {
         let bytes = self.bytes(choices);
         let entry = self.entry(bytes.clone(), Class::Normal);
         self.model.entries.push(entry);
-        self.outbox.append(bytes.into(), &mut self.settlements);
+        self.outbox.append(Item::Owned(bytes.into()), &mut self.settlements);
     }
 
     fn resume(&mut self, choices: &mut Choices<'_>) {

@@ -100,7 +100,7 @@ fn nothing_comes_between_the_parts_of_bytes_begun_elsewhere() {
     assert_eq!(world.offer(message("urgent", Class::Urgent, None)), "queued");
     assert!(world.outbox.offer_control(b"\x89\x00".as_slice().into(), ROOMY, &mut world.settlements).is_ok());
     world.outbox.clear_unsent(Fate::Closed, &mut world.settlements);
-    world.outbox.append(b"\x88\x00".as_slice().into(), &mut world.settlements);
+    world.outbox.append(Item::Owned(b"\x88\x00".as_slice().into()), &mut world.settlements);
     assert_eq!(world.write_all(), ["hello", ""]);
     assert_eq!(world.settlements.closed, 1);
 }
