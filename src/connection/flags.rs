@@ -15,8 +15,6 @@ pub enum Flag {
     WriteClosed,
     /// A ping has been sent since bytes last came.
     Pinged,
-    /// It has a deadline on the wheel.
-    Armed,
 }
 
 /// A set of [`Flag`]s.
@@ -52,15 +50,8 @@ mod tests {
 
     #[test]
     fn flags_do_not_touch_each_other() {
-        let all = [
-            Flag::Blocked,
-            Flag::Dirty,
-            Flag::Unread,
-            Flag::ReadClosed,
-            Flag::WriteClosed,
-            Flag::Pinged,
-            Flag::Armed,
-        ];
+        let all =
+            [Flag::Blocked, Flag::Dirty, Flag::Unread, Flag::ReadClosed, Flag::WriteClosed, Flag::Pinged];
         for flag in all {
             let mut flags = Flags::default();
             assert!(flags.set(flag) && !flags.set(flag));

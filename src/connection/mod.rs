@@ -96,8 +96,6 @@ pub struct Connection {
     pub terms: Option<Box<Terms>>,
     /// In [`Phase::Open`]: when bytes last came; later: when the end began.
     pub since: Stamp,
-    /// With [`Flag::Armed`]: the earliest deadline on the wheel; later entries of an earlier time are stale.
-    pub armed: Stamp,
     /// What is so, or not.
     pub flags: Flags,
 }
@@ -156,7 +154,6 @@ impl Connection {
             outbox: None,
             terms: None,
             since: Stamp::at(now.ms),
-            armed: Stamp::at(now.ms),
             flags: Flags::default(),
         }
     }

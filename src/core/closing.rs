@@ -98,6 +98,7 @@ impl Core {
         let mut reaped = Vec::with_capacity(self.doomed.len());
         for id in std::mem::take(&mut self.doomed) {
             if let Some(mut connection) = self.connections.remove(id) {
+                self.wheel.disarm(id.slot());
                 if let Some(outbox) = &mut connection.outbox {
                     if let Some(place) = outbox.behind.take() {
                         self.strike_behind(place);
@@ -118,17 +119,17 @@ impl Core {
         reaped
     }
 
-    /// The last ones take with them what all have left: the room of lists that were as long as they were many, and the stale
-    /// deadlines.
+    /// The last ones take with them what all have left: the room of lists that were as long as they were many.
     fn give_memory_back(&mut self) {
         if self.connections.len() <= FEW {
             renew(&mut self.dirty);
             renew(&mut self.selected);
             renew(&mut self.settlements.latencies_ns);
         }
-        if self.connections.is_empty() {
-            self.wheel.clear();
-        }
+        debug_assert!(
+            !self.connections.is_empty() || self.wheel.next_deadline().is_none(),
+            "a connection that is gone has left its deadline"
+        );
     }
 }
 
