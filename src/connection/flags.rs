@@ -23,8 +23,6 @@ pub enum Flag {
     Backend,
     /// A part of a message, a head or a body has come, and is accounted for.
     Incoming,
-    /// It has a deadline on the wheel.
-    Armed,
 }
 
 /// A set of [`Flag`]s.
@@ -71,7 +69,6 @@ mod tests {
             Flag::Busy,
             Flag::Backend,
             Flag::Incoming,
-            Flag::Armed,
         ];
         for flag in all {
             let mut flags = Flags::default();

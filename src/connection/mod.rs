@@ -94,8 +94,6 @@ pub struct Connection {
     pub terms: Option<Box<Terms>>,
     /// In attended time. In [`Phase::Open`]: from when silence counts; later: when the end began.
     pub since: Stamp,
-    /// With [`Flag::Armed`]: the earliest deadline on the wheel; later entries of an earlier time are stale.
-    pub armed: Stamp,
     /// What is so, or not.
     pub flags: Flags,
     /// What is counted of a session.
@@ -109,7 +107,7 @@ pub const NO_DOOR: u32 = u32::MAX;
 
 // An idle session is this, its slot in the hub and what the tables say of its names. Where debug assertions
 // are on, mio's sockets are larger.
-const _: () = assert!(size_of::<Connection>() <= if cfg!(debug_assertions) { 120 } else { 104 });
+const _: () = assert!(size_of::<Connection>() <= if cfg!(debug_assertions) { 112 } else { 96 });
 const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>());
 // Of those that queue, and of those that are held to something.
 const _: () = assert!(size_of::<Outbox>() <= 144 && size_of::<Terms>() <= 208);
@@ -128,7 +126,6 @@ impl Connection {
             outbox: None,
             terms: None,
             since: Stamp::at(attended_ms),
-            armed: Stamp::at(attended_ms),
             flags: Flags::default(),
             figures: Figures::default(),
             round_trip_us: 0,

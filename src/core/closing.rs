@@ -95,6 +95,7 @@ impl Core {
     pub fn reap(&mut self) -> Vec<(SessionId, Connection)> {
         let mut reaped = Vec::with_capacity(self.doomed.len());
         for id in std::mem::take(&mut self.doomed) {
+            self.wheel.disarm(id.slot());
             self.clear_outbox(id.slot());
             self.forget_incoming(id.slot());
             let Some(connection) = self.connections.remove(id) else {
@@ -123,17 +124,17 @@ impl Core {
         self.events_left(slot, before);
     }
 
-    /// The last ones take with them what all have left: the room of lists that were as long as they were many, and the stale
-    /// deadlines.
+    /// The last ones take with them what all have left: the room of lists that were as long as they were many.
     fn give_memory_back(&mut self) {
         if self.connections.len() <= FEW {
             renew(&mut self.dirty);
             renew(&mut self.selected);
             renew(&mut self.settlements.latencies_ns);
         }
-        if self.connections.is_empty() {
-            self.wheel.clear();
-        }
+        debug_assert!(
+            !self.connections.is_empty() || self.wheel.next_deadline().is_none(),
+            "a connection that is gone has left its deadline"
+        );
     }
 }
 

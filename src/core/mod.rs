@@ -39,7 +39,7 @@ use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
 use crate::protocol::DeflateEngine;
 use crate::session::{AppId, GenerationalSlab, Name, SessionId};
-use crate::timer::{Moment, Stamp, Wheel};
+use crate::timer::{Moment, Wheel};
 use gate::Gates;
 use incoming::Incoming;
 use listeners::Listeners;
@@ -53,6 +53,9 @@ use writing::POOLED_OUTBOXES;
 
 /// Readiness events that a reactor takes from the kernel at once, and the length at which its lists begin.
 pub const EVENTS: usize = 1024;
+
+// The wheel's keys are slots.
+const _: () = assert!(1 << SessionId::SLOT_BITS <= Wheel::MOST_KEYS);
 
 /// A session that is over: what the app and the links are told, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +104,8 @@ pub struct Core {
     pub draining: bool,
     /// Whether the next push is the turn's first, and no other is known to come that could share its writes.
     pub goes_ahead: bool,
-    wheel: Wheel<u32>,
+    /// An entry for each connection that has a deadline; reaping takes it out.
+    wheel: Wheel,
     dirty: Vec<u32>,
     /// Connections whose TLS handshake may go on, in the order of their bytes.
     pub handshakes: VecDeque<u32>,
@@ -224,17 +228,12 @@ impl Core {
         due.into_iter().chain(incoming).min_by_key(|(deadline_ms, _)| *deadline_ms)
     }
 
-    /// Puts the connection's next deadline on the wheel, unless an entry as early is there.
+    /// Puts the connection's next deadline on the wheel, unless its entry there is as early. Input only moves deadlines later:
+    /// the entry fires early then, and is armed again.
     pub fn arm(&mut self, slot: u32) {
-        let now_ms = self.now.ms;
         let Some((deadline_ms, _)) = self.next_due(slot) else { return };
-        let Some(connection) = self.connections.slot_mut(slot) else { return };
-        // One beyond what a stamp can say is armed again when that has come.
-        let deadline_ms = deadline_ms.min(now_ms + Stamp::REACH.as_millis() as u64);
-        if !connection.flags.has(Flag::Armed) || deadline_ms < connection.armed.near(now_ms) {
-            connection.flags.set(Flag::Armed);
-            connection.armed = Stamp::at(deadline_ms);
-            self.wheel.arm(deadline_ms, slot);
+        if self.wheel.deadline_of(slot).is_none_or(|armed_ms| deadline_ms < armed_ms) {
+            self.wheel.arm(slot, deadline_ms);
         }
     }
 
@@ -243,11 +242,6 @@ impl Core {
         let mut fired = Vec::new();
         self.wheel.expire(self.now.ms, &mut fired);
         for slot in fired {
-            let Some(connection) = self.connections.slot_mut(slot) else { continue };
-            if !connection.flags.has(Flag::Armed) || connection.armed.near(self.now.ms) > self.now.ms {
-                continue;
-            }
-            connection.flags.clear(Flag::Armed);
             match self.next_due(slot) {
                 Some((deadline_ms, what)) if deadline_ms <= self.now.ms => due.push((slot, what)),
                 _ => self.arm(slot),
