@@ -2,14 +2,15 @@
 
 use crate::core::{Envelope, Shared};
 use crate::dispatch::{
-    Action, CommandError, EncodedFrame, ErrorCode, Operation, OperationOutcome, Origin, Push, PushOptions,
-    Receipt, ReceiptMode, Target, Who,
+    Action, CommandError, EncodedFrame, Operation, OperationOutcome, Origin, Push, PushOptions, Receipt,
+    ReceiptMode, Target, Who, check_close_code, check_close_reason,
 };
 use crate::protocol::CloseCode;
 use crate::session::AppId;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 /// Pushes from any thread to sessions on every reactor; cheap to clone. Messages from one thread to one session arrive
@@ -45,16 +46,24 @@ pub enum PushError {
     TimedOut,
     /// The server said why.
     Refused(CommandError),
+    /// The server stops or has stopped.
+    Stopped,
+    /// A reactor's mailbox took no more. The reactors whose mailboxes did have the message or the command: sessions there
+    /// get it. Try again later, or send less.
+    Overloaded,
 }
 
 impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownApp => f.write_str("no such app: add a table [apps.NAME] to the configuration"),
-            Self::TimedOut => {
-                f.write_str("no answer in time: the reactors are busy, or the server has stopped")
-            }
+            Self::TimedOut => f.write_str("no answer in time: the reactors are busy, or sockets are behind"),
             Self::Refused(error) => f.write_str(&error.message),
+            Self::Stopped => f.write_str("the server stops or has stopped"),
+            Self::Overloaded => f.write_str(
+                "a reactor's mailbox is full, and its sessions were not reached: send less, or raise \
+                 limits.mailbox_messages and limits.mailbox_bytes",
+            ),
         }
     }
 }
@@ -70,7 +79,8 @@ impl Pusher {
     /// metrics.
     ///
     /// # Errors
-    /// [`PushError::UnknownApp`].
+    /// [`PushError::UnknownApp`]; [`PushError::Stopped`]; [`PushError::Overloaded`] when at least one reactor with sessions
+    /// of the target was not reached: the others have the message.
     pub fn push(
         &self,
         app: &str,
@@ -79,15 +89,16 @@ impl Pusher {
         options: PushOptions,
     ) -> Result<(), PushError> {
         let app = self.app(app)?;
-        self.send(app, target, frame, options, Origin::Nobody);
-        Ok(())
+        self.send(app, target, frame, options, Origin::Nobody)
     }
 
     /// Sends a message and waits for its receipt; `options.receipt` says how far it must have come. Never on a
-    /// reactor's own thread, which would wait for itself.
+    /// reactor's own thread, which would wait for itself. Reactors that were not reached are in the receipt; with
+    /// [`ReceiptMode::None`] there is none, and they are an error as for [`Pusher::push`].
     ///
     /// # Errors
-    /// [`PushError::UnknownApp`]; [`PushError::TimedOut`] after `patience`.
+    /// [`PushError::UnknownApp`]; [`PushError::TimedOut`] after `patience`; [`PushError::Stopped`] as soon as the server
+    /// ends without an answer.
     pub fn push_and_wait(
         &self,
         app: &str,
@@ -98,41 +109,54 @@ impl Pusher {
     ) -> Result<Receipt, PushError> {
         let app = self.app(app)?;
         if options.receipt == ReceiptMode::None {
-            self.send(app, target, frame, options, Origin::Nobody);
+            self.send(app, target, frame, options, Origin::Nobody)?;
             return Ok(Receipt::default());
         }
         let (sender, receiver) = mpsc::channel();
-        self.send(app, target, frame, options, Origin::Receipt(sender));
-        receiver.recv_timeout(patience).map_err(|_| PushError::TimedOut)
+        match self.send(app, target, frame, options, Origin::Receipt(sender)) {
+            // The receipt says so, and what became of the rest.
+            Ok(()) | Err(PushError::Overloaded) => receive(&receiver, patience),
+            Err(error) => Err(error),
+        }
     }
 
     /// Carries out an action on sessions and waits for the outcome. Never on a reactor's own thread.
     ///
     /// # Errors
-    /// [`PushError::UnknownApp`]; [`PushError::TimedOut`] after `patience`; [`PushError::Refused`] as the API says.
+    /// [`PushError::UnknownApp`]; [`PushError::TimedOut`] after `patience`; [`PushError::Refused`] as the API says;
+    /// [`PushError::Stopped`] as soon as the server ends without an answer; [`PushError::Overloaded`] when a reactor was not
+    /// reached: the others have carried it out.
     pub fn act(&self, app: &str, action: Action, patience: Duration) -> Result<OperationOutcome, PushError> {
         let app = self.app(app)?;
+        if let Action::Kick { code, reason, .. } = &action {
+            check_close_code(*code).and_then(|()| check_close_reason(reason)).map_err(PushError::Refused)?;
+        }
         let (sender, receiver) = mpsc::channel();
-        let operation = Arc::new(Operation::new(app, action, Origin::Outcome(sender.clone())));
+        let operation = Arc::new(Operation::new(app, action, Origin::Outcome(sender)));
+        let mut unreached = Ok(());
         for reactor in self.shared.reactors_for(&operation).iter() {
             operation.add_part();
             if self.shared.handle.post(reactor, Envelope::Operation(Arc::clone(&operation))).is_err() {
-                operation
-                    .fail(CommandError::new(ErrorCode::Overloaded, "a reactor's mailbox is full: try again"));
+                unreached = Err(self.not_taken(reactor));
                 operation.finish_part();
             }
         }
-        if operation.finish_part() {
-            return operation.outcome().map_err(PushError::Refused);
-        }
-        let outcome = receiver.recv_timeout(patience).map_err(|_| PushError::TimedOut)?;
-        outcome.map_err(PushError::Refused)
+        let outcome = match operation.finish_part() {
+            true => operation.outcome(),
+            false => {
+                // Its end would not be heard while a sender is kept here.
+                drop(operation);
+                receive(&receiver, patience)?
+            }
+        };
+        unreached.and(outcome.map_err(PushError::Refused))
     }
 
-    /// Closes sessions with `code` and `reason` (at most 123 bytes); returns how many.
+    /// Closes sessions with `code` and `reason`; returns how many.
     ///
     /// # Errors
-    /// As [`Pusher::act`].
+    /// As [`Pusher::act`]; [`PushError::Refused`] with `bad_request` where `code` is none of 1000, 1001, 1008, 1011 to
+    /// 1013 and 3000 to 4999, or `reason` has more than 123 bytes.
     pub fn kick(
         &self,
         app: &str,
@@ -148,11 +172,31 @@ impl Pusher {
         }
     }
 
+    /// The app called so, of a server that has not been told to stop.
     fn app(&self, app: &str) -> Result<AppId, PushError> {
+        if self.shared.draining.load(Ordering::Acquire) {
+            return Err(PushError::Stopped);
+        }
         self.shared.apps.find(app).map_err(|_| PushError::UnknownApp)
     }
 
-    fn send(&self, app: AppId, target: Target, frame: EncodedFrame, options: PushOptions, origin: Origin) {
+    /// Why the mailbox of `reactor` did not take what was posted.
+    fn not_taken(&self, reactor: usize) -> PushError {
+        match self.shared.handle.is_closed(reactor) {
+            true => PushError::Stopped,
+            false => PushError::Overloaded,
+        }
+    }
+
+    fn send(
+        &self,
+        app: AppId,
+        target: Target,
+        frame: EncodedFrame,
+        options: PushOptions,
+        origin: Origin,
+    ) -> Result<(), PushError> {
+        let mut reached = Ok(());
         let now = self.shared.clock.now();
         let deadline_ms = self.shared.deadline_ms(now, &options);
         let push = Arc::new(Push::new(app, target, frame, options, now.ns, deadline_ms, origin));
@@ -160,19 +204,28 @@ impl Pusher {
         for reactor in self.shared.interest.reactors_of(app, &push.target).iter() {
             push.add_part();
             if self.shared.handle.post(reactor, Envelope::Push(Arc::clone(&push))).is_err() {
+                reached = Err(self.not_taken(reactor));
                 self.shared.count_unreached(&push, reactor);
                 self.shared.outside.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
         self.shared.outside.pushes.fetch_add(1, Ordering::Relaxed);
-        if !push.finish_part() {
-            return;
+        if push.finish_part() {
+            let receipt = push.receipt();
+            self.shared.outside.offline.fetch_add(u64::from(receipt.offline), Ordering::Relaxed);
+            if let Origin::Receipt(sender) = &push.origin {
+                // The receiver is waiting: it is in the caller's own frame.
+                let _ = sender.send(receipt);
+            }
         }
-        let receipt = push.receipt();
-        self.shared.outside.offline.fetch_add(u64::from(receipt.offline), Ordering::Relaxed);
-        if let Origin::Receipt(sender) = &push.origin {
-            // The receiver is waiting: it is in the caller's own frame.
-            let _ = sender.send(receipt);
-        }
+        reached
     }
+}
+
+/// Waits for an answer. Without a sender there is none to come: the last reactor that had a part in it has ended.
+fn receive<T>(receiver: &mpsc::Receiver<T>, patience: Duration) -> Result<T, PushError> {
+    receiver.recv_timeout(patience).map_err(|error| match error {
+        RecvTimeoutError::Timeout => PushError::TimedOut,
+        RecvTimeoutError::Disconnected => PushError::Stopped,
+    })
 }

@@ -4,6 +4,7 @@
 mod apps;
 mod command;
 mod frame;
+mod kick;
 mod limits;
 mod operation;
 mod push;
@@ -13,6 +14,7 @@ mod target;
 pub use apps::{Apps, InvalidApps};
 pub use command::{Command, CommandError, ErrorCode, LinkForm, Listen, Outcome};
 pub use frame::EncodedFrame;
+pub(crate) use kick::{bad_code, check_close_code, check_close_reason};
 pub use limits::CommandLimits;
 pub use operation::{Action, Operation, OperationOutcome, Page, SessionInfo, SessionRow, Who};
 pub use push::{Class, Fate, Push, PushOptions, Receipt, ReceiptMode};

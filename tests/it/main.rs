@@ -22,6 +22,7 @@ mod misbehaving;
 mod misbehaving_backends;
 mod pipelining;
 mod proxy;
+mod pusher;
 mod raw;
 mod smoke;
 mod stalled;

@@ -3,6 +3,7 @@
 
 use crate::dispatch::{Class, CommandError, EncodedFrame, ErrorCode, ReceiptMode, Selector, Target, Who};
 pub use crate::dispatch::{CommandLimits, Quoted};
+use crate::dispatch::{bad_code, check_close_code, check_close_reason};
 use crate::session::{Name, SessionId};
 use hashbrown::HashSet;
 use smallvec::SmallVec;
@@ -12,8 +13,6 @@ use std::time::Duration;
 pub const KICKED: u16 = 4001;
 /// Sessions on a page whose request names no limit, where [`CommandLimits::max_page`] allows as many.
 pub const DEFAULT_PAGE: usize = 100;
-/// The longest close reason: what a control frame holds beside the code (RFC 6455 §5.5).
-pub const MAX_REASON_BYTES: usize = 123;
 
 /// [`ErrorCode::BadRequest`] with its sentence.
 pub fn bad_request(message: impl Into<Box<str>>) -> CommandError {
@@ -108,23 +107,16 @@ pub fn not_one_of(field: &str, text: &str, values: &str) -> CommandError {
 }
 
 /// `code` of a kick, or [`KICKED`].
-///
-/// Taken are the codes by which a server ends a session of its own will: 1000, 1001, 1008, 1011, 1012, 1013 and
-/// 3000–4999. The others of RFC 6455 §7.4 either never stand in a Close or accuse the peer of a breach of the protocol.
 pub fn close_code(code: Option<u64>) -> Result<u16, CommandError> {
-    match code.map(u16::try_from) {
-        None => Ok(KICKED),
-        Some(Ok(code @ (1000 | 1001 | 1008 | 1011..=1013 | 3000..=4999))) => Ok(code),
-        Some(_) => Err(bad_request("code is one of 1000, 1001, 1008, 1011, 1012, 1013 and 3000 to 4999")),
-    }
+    let Some(code) = code else { return Ok(KICKED) };
+    let code = u16::try_from(code).map_err(|_| bad_code())?;
+    check_close_code(code).map(|()| code)
 }
 
 /// `reason` of a kick.
 pub fn close_reason(reason: Option<&str>) -> Result<Box<str>, CommandError> {
-    match reason.unwrap_or_default() {
-        reason if reason.len() <= MAX_REASON_BYTES => Ok(reason.into()),
-        _ => Err(bad_request(format!("reason has at most {MAX_REASON_BYTES} bytes"))),
-    }
+    let reason = reason.unwrap_or_default();
+    check_close_reason(reason).map(|()| reason.into())
 }
 
 /// `limit` of a page, or the default.
