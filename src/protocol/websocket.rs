@@ -78,6 +78,17 @@ impl WebSocket {
         self.deflate().is_some_and(|deflate| deflate.takes_shared_frames())
     }
 
+    /// Whether permessage-deflate was agreed on: then the payload of an [`Event`], which is inflated, may be far longer than
+    /// what came for it. Bounds on what a peer costs have to count the payload, not the bytes read.
+    ///
+    /// ```
+    /// use gannet::protocol::WebSocket;
+    /// assert!(!WebSocket::server(Default::default()).deflates());
+    /// ```
+    pub fn deflates(&self) -> bool {
+        self.deflate().is_some()
+    }
+
     fn deflate(&self) -> Option<&Deflate> {
         self.extras.as_ref()?.deflate.as_ref()
     }
