@@ -222,6 +222,7 @@ fn interrupted_is_tried_again_and_errors_are_told() {
 #[test]
 fn a_receipt_comes_when_the_last_outbox_has_let_go() {
     let push = push_of(b"for three", 5, Class::Normal, None, ReceiptMode::Written);
+    push.count_matched(3);
     let local = Rc::new(LocalPush::new(Arc::clone(&push)));
     let mut settlements = Settlements::default();
     let mut outboxes: [Outbox; 3] = Default::default();

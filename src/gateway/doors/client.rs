@@ -2,7 +2,7 @@
 //! opened. Knows nothing of who is let in, nor of the backend port.
 
 use super::admit::{Admitted, What, admit};
-use crate::connection::{Inbound, Kind};
+use crate::connection::{Figures, Inbound, Kind};
 use crate::core::{Core, HalfReceived, Reply, displace};
 use crate::dispatch::CommandError;
 use crate::gateway::api::identity::Identity;
@@ -110,7 +110,8 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
         connection.terms().inbound = Some(Inbound::default());
     }
     connection.websocket = Some(websocket);
-    connection.figures.since_unix_ms = since_unix_ms;
+    // They count from the upgrade.
+    connection.figures = Figures { since_unix_ms, ..Figures::default() };
     let opened = match admitted.what {
         What::Echo => {
             connection.kind = Kind::Echo;
