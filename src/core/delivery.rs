@@ -24,6 +24,8 @@ pub(super) struct Delivery {
     tick: Option<Tick>,
     matched: u32,
     queued: u32,
+    /// Sessions that have ended before it was offered to them.
+    ended: u32,
     /// Whether those that take compressed messages get it so: decided by the first of them here, for all.
     compressed: Option<bool>,
     /// Those to whom it has not been offered.
@@ -89,6 +91,7 @@ impl Core {
             tick: self.shared.delivery_rules.tick(push),
             matched: slots.len() as u32,
             queued: 0,
+            ended: 0,
             compressed: None,
             rest: VecDeque::new(),
         };
@@ -138,8 +141,7 @@ impl Core {
             return self.end_delivery(&delivery);
         }
         delivery.rest = slots.iter().filter_map(|&slot| self.hub.id_of(slot)).collect();
-        let ended = slots.len() - delivery.rest.len();
-        (0..ended).for_each(|_| self.settlements.drop_for(DropReason::TooSlow));
+        delivery.ended += (slots.len() - delivery.rest.len()) as u32;
         self.work.push_front(Work::Delivery(delivery));
     }
 
@@ -152,17 +154,19 @@ impl Core {
             }
             match self.hub.id_of(id.slot()) == Some(id) {
                 true => self.offer_push(&mut delivery, id.slot()),
-                false => self.settlements.drop_for(DropReason::TooSlow),
+                false => delivery.ended += 1,
             }
         }
         self.end_delivery(&delivery);
     }
 
     fn end_delivery(&mut self, delivery: &Delivery) {
-        let Delivery { local, matched, queued, .. } = delivery;
+        let Delivery { local, matched, queued, ended, .. } = delivery;
         let push = local.push();
         push.count_queued(*queued);
-        push.count_fate(Fate::Dropped, matched - queued);
+        push.count_fate(Fate::Closed, *ended);
+        push.count_fate(Fate::Dropped, matched - queued - ended);
+        self.settlements.closed += u64::from(*ended);
         self.metrics().deliveries.of(DeliveryOutcome::Queued).add(u64::from(*queued));
         // The last outbox that lets go ends the part of a push whose receipt waits for sockets.
         let waits = push.options.receipt == ReceiptMode::Written;
