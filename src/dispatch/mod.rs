@@ -3,19 +3,23 @@
 
 mod apps;
 mod command;
+mod error;
 mod frame;
 mod kick;
 mod limits;
+mod listen;
 mod operation;
 mod push;
 mod quoted;
 mod target;
 
 pub use apps::{Apps, InvalidApps};
-pub use command::{Command, CommandError, ErrorCode, LinkForm, Listen, Outcome};
+pub use command::{Command, Outcome};
+pub use error::{CommandError, ErrorCode};
 pub use frame::EncodedFrame;
 pub(crate) use kick::{bad_code, check_close_code, check_close_reason};
 pub use limits::CommandLimits;
+pub use listen::{LinkForm, Listen};
 pub use operation::{Action, Operation, OperationOutcome, Page, SessionInfo, SessionRow, Who};
 pub use push::{Class, Fate, Push, PushOptions, Receipt, ReceiptMode};
 pub use quoted::Quoted;

@@ -3,6 +3,7 @@
 use super::model::name;
 use super::sets::SMALL;
 use super::{Counts, Hub, Interest, Kind, Sizes};
+use crate::choices::Xorshift;
 use crate::dispatch::{Selector, Target};
 use crate::session::{AppId, Name, SessionId};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,18 +12,6 @@ use std::thread;
 
 const APP: AppId = AppId(0);
 const REACTORS: usize = 4;
-
-/// Random numbers for tests (Marsaglia's xorshift).
-pub(super) struct Xorshift(pub(super) u64);
-
-impl Xorshift {
-    pub(super) fn below(&mut self, bound: u32) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 32) % u64::from(bound)) as u32
-    }
-}
 
 impl Hub {
     /// Of the largest table.
