@@ -68,13 +68,13 @@ pub mod fuzzing;
 #[cfg(feature = "server")]
 mod gateway;
 #[cfg(feature = "server")]
-pub mod hub;
+mod hub;
 #[cfg(feature = "server")]
 pub mod link_bin;
 #[cfg(feature = "server")]
-pub mod mailbox;
+mod mailbox;
 #[cfg(feature = "server")]
-pub mod metrics;
+mod metrics;
 #[cfg(feature = "server")]
 mod proxy;
 #[cfg(feature = "server")]

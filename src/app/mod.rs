@@ -6,8 +6,8 @@ pub use pusher::{PushError, Pusher};
 
 use crate::connection::Phase;
 use crate::core::Core;
-use crate::core::{Reply, add_tag, bind, join, new_push};
 pub use crate::core::Sent;
+use crate::core::{Reply, add_tag, bind, join, new_push};
 use crate::dispatch::{CommandError, EncodedFrame, Origin, PushOptions, Target};
 use crate::protocol::{CloseCode, SendError, WebSocket};
 use crate::session::{InvalidName, Name, SessionId};

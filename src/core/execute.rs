@@ -64,13 +64,7 @@ impl Finished {
 
 impl Core {
     /// Starts a command of a backend connection. What is not finished is answered to the connection later, under `sequence`.
-    pub fn execute(
-        &mut self,
-        connection: SessionId,
-        sequence: u64,
-        app: AppId,
-        command: Command,
-    ) -> Started {
+    pub fn execute(&mut self, connection: SessionId, sequence: u64, app: AppId, command: Command) -> Started {
         let origin = Origin::Connection { connection, sequence };
         match command {
             Command::Push { target, frame, options } => {

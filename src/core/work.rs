@@ -2,9 +2,9 @@
 //! behind it: so what a backend asks is done in its order, however long a part takes.
 
 use super::Core;
+use super::Sent;
 use super::delivery::Delivery;
 use super::execute::Listing;
-use super::Sent;
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::metrics::DropReason;
 use crate::protocol::CloseCode;
