@@ -3,6 +3,12 @@
 use std::fmt;
 
 /// The error codes of the API.
+///
+/// ```
+/// use gannet::dispatch::ErrorCode;
+/// let code = ErrorCode::UnknownSession;
+/// assert_eq!((code.as_str(), code.status()), ("unknown_session", 404));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
     /// Malformed, or out of bounds.
@@ -60,6 +66,12 @@ impl ErrorCode {
 }
 
 /// Why a command was refused.
+///
+/// ```
+/// use gannet::dispatch::{CommandError, ErrorCode};
+/// let error = CommandError::new(ErrorCode::RateLimited, "wait a second");
+/// assert_eq!(error.to_string(), "rate_limited: wait a second");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandError {
     /// For programs.

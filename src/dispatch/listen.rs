@@ -3,6 +3,12 @@
 use crate::session::Name;
 
 /// Which events a link wants.
+///
+/// ```
+/// use gannet::dispatch::{LinkForm, Listen};
+/// let closes = Listen { open: false, message: false, close: true, share: None, form: LinkForm::Json };
+/// assert!(closes.close);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
     /// Sessions that open.
@@ -18,6 +24,11 @@ pub struct Listen {
 }
 
 /// In which form a link gets its events.
+///
+/// ```
+/// use gannet::dispatch::LinkForm;
+/// assert_ne!(LinkForm::Json, LinkForm::Binary);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkForm {
     /// A JSON object in a text message.
