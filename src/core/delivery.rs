@@ -3,7 +3,6 @@
 
 use super::Core;
 use super::envelope::Envelope;
-use super::work::Work;
 use crate::connection::{Item, LocalPush, Tick};
 use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode};
 use crate::metrics::{DeliveryOutcome, DropReason, Label};
@@ -62,7 +61,7 @@ impl Core {
     /// This reactor's part of a push: at once, or behind what earlier turns left.
     pub fn deliver(&mut self, push: &Arc<Push>) {
         match self.is_behind_with_work() {
-            true => self.work.push_back(Work::Push(Arc::clone(push))),
+            true => self.put_off_push(push),
             false => self.begin_delivery(push),
         }
     }
@@ -140,7 +139,7 @@ impl Core {
         delivery.rest = slots.iter().filter_map(|&slot| self.hub.id_of(slot)).collect();
         let ended = slots.len() - delivery.rest.len();
         (0..ended).for_each(|_| self.settlements.drop_for(DropReason::TooSlow));
-        self.work.push_front(Work::Delivery(delivery));
+        self.put_back(delivery);
     }
 
     /// Goes on with a push that an earlier turn began. Sessions that have ended since do not get it.
@@ -148,7 +147,7 @@ impl Core {
         while let Some(id) = delivery.rest.pop_front() {
             if self.budget.is_spent_on_deliveries() {
                 delivery.rest.push_front(id);
-                return self.work.push_front(Work::Delivery(delivery));
+                return self.put_back(delivery);
             }
             match self.hub.id_of(id.slot()) == Some(id) {
                 true => self.offer_push(&mut delivery, id.slot()),
