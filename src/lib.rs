@@ -89,7 +89,7 @@ mod timer;
 mod tls;
 
 #[cfg(feature = "server")]
-pub use app::{App, ClosedSession, Message, PushError, Pusher, Relay, Session, SessionError};
+pub use app::{App, ClosedSession, Message, PushError, Pusher, Relay, Sent, Session, SessionError};
 #[cfg(feature = "server")]
 pub use server::{BindError, Certificates, RunError, Server, StopReport, Stopper, TlsError};
 
