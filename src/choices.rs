@@ -62,16 +62,28 @@ pub(crate) fn pieces<'d>(mut bytes: &'d [u8], sizes: &[usize]) -> Vec<&'d [u8]> 
     pieces
 }
 
-/// `count` random bytes (Marsaglia's xorshift), for tests that do what a fuzzer does. No `seed` is 0.
+/// Random numbers for tests (Marsaglia's xorshift). The seed is not 0.
+#[cfg(test)]
+pub(crate) struct Xorshift(pub(crate) u64);
+
+#[cfg(test)]
+impl Xorshift {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
+        ((self.next() >> 32) % u64::from(bound)) as u32
+    }
+}
+
+/// `count` random bytes, for tests that do what a fuzzer does. The seed is not 0.
 #[cfg(test)]
 pub(crate) fn random_bytes(seed: u64, count: usize) -> Vec<u8> {
     // Seeds that are near each other, and small, make bytes that are not.
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as u8
-    };
-    (0..count).map(|_| next()).collect()
+    let mut random = Xorshift(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    (0..count).map(|_| (random.next() >> 40) as u8).collect()
 }

@@ -68,13 +68,13 @@ pub mod fuzzing;
 #[cfg(feature = "server")]
 mod gateway;
 #[cfg(feature = "server")]
-pub mod hub;
+mod hub;
 #[cfg(feature = "server")]
 pub mod link_bin;
 #[cfg(feature = "server")]
-pub mod mailbox;
+mod mailbox;
 #[cfg(feature = "server")]
-pub mod metrics;
+mod metrics;
 #[cfg(feature = "server")]
 mod proxy;
 #[cfg(feature = "server")]
@@ -89,7 +89,7 @@ mod timer;
 mod tls;
 
 #[cfg(feature = "server")]
-pub use app::{App, ClosedSession, Message, PushError, Pusher, Relay, Session, SessionError};
+pub use app::{App, ClosedSession, Message, PushError, Pusher, Relay, Sent, Session, SessionError};
 #[cfg(feature = "server")]
 pub use server::{BindError, Certificates, RunError, Server, StopReport, Stopper, TlsError};
 

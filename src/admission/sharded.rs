@@ -73,7 +73,7 @@ impl<K: Hash + Eq, V> Sharded<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admission::address::client_network;
+    use crate::config::Network;
     use std::net::Ipv4Addr;
 
     #[test]
@@ -81,7 +81,7 @@ mod tests {
         for first in [0x0a00_0000, 0x0a0f_4240, 0xc000_0200] {
             let sharded = Sharded::new();
             for number in 0..64 * SHARDS as u32 {
-                let network = client_network(Ipv4Addr::from_bits(first + number).into());
+                let network = Network::of(Ipv4Addr::from_bits(first + number).into(), 32);
                 sharded.with(&network, |shard| shard.insert(network, ()));
             }
             let sizes = sharded.shards.iter().map(|shard| shard.lock().unwrap().len());

@@ -6,8 +6,8 @@ pub use pusher::{PushError, Pusher};
 
 use crate::connection::Phase;
 use crate::core::Core;
-use crate::core::{Reply, add_tag, bind, join, new_push};
 pub use crate::core::Sent;
+use crate::core::{Reply, add_tag, bind, join, new_push};
 use crate::dispatch::{CommandError, EncodedFrame, Origin, PushOptions, Target};
 use crate::protocol::{CloseCode, SendError, WebSocket};
 use crate::session::{InvalidName, Name, SessionId};
@@ -83,6 +83,18 @@ impl<'a> Message<'a> {
 }
 
 /// A session that is over.
+///
+/// ```
+/// use gannet::{App, ClosedSession};
+///
+/// struct Log;
+///
+/// impl App for Log {
+///     fn close(&mut self, session: &ClosedSession) {
+///         println!("{} ended with {}: {}", session.id, session.code, session.reason);
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosedSession {
     /// Its id, which names nobody any more.
@@ -274,6 +286,19 @@ impl<'a> Session<'a> {
 }
 
 /// Why a session could not be changed.
+///
+/// ```
+/// use gannet::{Session, SessionError};
+///
+/// /// A tag is worth no more than a line in the log.
+/// fn tag(session: &mut Session<'_>, tag: &str) {
+///     match session.tag(tag) {
+///         Ok(_) => {}
+///         Err(SessionError::Name(error)) => println!("{tag:?} is no tag: {error}"),
+///         Err(SessionError::Refused(error)) => println!("no room for {tag}: {}", error.message),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionError {
     /// The name is no name.

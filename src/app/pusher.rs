@@ -38,6 +38,11 @@ impl fmt::Debug for Pusher {
 }
 
 /// Why a push or a command from another thread came to nothing.
+///
+/// ```
+/// use gannet::PushError;
+/// assert!(PushError::UnknownApp.to_string().contains("[apps.NAME]"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PushError {
     /// The configuration has no such app.

@@ -188,4 +188,3 @@ impl Connection {
         self.phase = phase;
     }
 }
-

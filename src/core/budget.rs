@@ -34,7 +34,13 @@ impl Budget {
             listed: limits.turn_listed,
             bytes: limits.turn_bytes,
         };
-        Self { full, deliveries: full.deliveries, writes: full.writes, listed: full.listed, bytes: full.bytes }
+        Self {
+            full,
+            deliveries: full.deliveries,
+            writes: full.writes,
+            listed: full.listed,
+            bytes: full.bytes,
+        }
     }
 
     /// The turn begins: everything is there again.

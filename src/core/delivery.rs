@@ -3,12 +3,11 @@
 
 use super::Core;
 use super::envelope::Envelope;
-use super::work::Work;
 use crate::connection::{Item, LocalPush, Tick};
-use crate::session::SessionId;
-use std::collections::VecDeque;
 use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode};
 use crate::metrics::{DeliveryOutcome, DropReason, Label};
+use crate::session::SessionId;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -64,7 +63,7 @@ impl Core {
     /// This reactor's part of a push: at once, or behind what earlier turns left.
     pub fn deliver(&mut self, push: &Arc<Push>) {
         match self.is_behind_with_work() {
-            true => self.work.push_back(Work::Push(Arc::clone(push))),
+            true => self.put_off_push(push),
             false => self.begin_delivery(push),
         }
     }
@@ -142,7 +141,7 @@ impl Core {
         }
         delivery.rest = slots.iter().filter_map(|&slot| self.hub.id_of(slot)).collect();
         delivery.ended += (slots.len() - delivery.rest.len()) as u32;
-        self.work.push_front(Work::Delivery(delivery));
+        self.put_back(delivery);
     }
 
     /// Goes on with a push that an earlier turn began. Sessions that have ended since do not get it.
@@ -150,7 +149,7 @@ impl Core {
         while let Some(id) = delivery.rest.pop_front() {
             if self.budget.is_spent_on_deliveries() {
                 delivery.rest.push_front(id);
-                return self.work.push_front(Work::Delivery(delivery));
+                return self.put_back(delivery);
             }
             match self.hub.id_of(id.slot()) == Some(id) {
                 true => self.offer_push(&mut delivery, id.slot()),

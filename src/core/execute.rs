@@ -2,7 +2,6 @@
 //! Knows nothing of the form in which a command came.
 
 use super::places::bind;
-use super::work::Work;
 use super::{Core, Envelope};
 use crate::dispatch::{
     Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, ReceiptMode,
@@ -64,13 +63,7 @@ impl Finished {
 
 impl Core {
     /// Starts a command of a backend connection. What is not finished is answered to the connection later, under `sequence`.
-    pub fn execute(
-        &mut self,
-        connection: SessionId,
-        sequence: u64,
-        app: AppId,
-        command: Command,
-    ) -> Started {
+    pub fn execute(&mut self, connection: SessionId, sequence: u64, app: AppId, command: Command) -> Started {
         let origin = Origin::Connection { connection, sequence };
         match command {
             Command::Push { target, frame, options } => {
@@ -122,7 +115,7 @@ impl Core {
     /// This reactor's part of an operation: at once, or behind what earlier turns left.
     pub fn operate(&mut self, operation: &Arc<Operation>) {
         match self.is_behind_with_work() {
-            true => self.work.push_back(Work::Operation(Arc::clone(operation))),
+            true => self.put_off_operation(operation),
             false => self.begin_operation(operation),
         }
     }
@@ -195,7 +188,7 @@ impl Core {
         }
         match listing.ids.len() {
             0 => self.finish_operation_part(&listing.operation),
-            _ => self.work.push_front(Work::Listing(listing)),
+            _ => self.put_back(listing),
         }
     }
 }

@@ -113,7 +113,8 @@ impl Core {
     /// When what the connection in `slot` is sending has to be complete, in milliseconds of the server's clock.
     pub fn incoming_due_ms(&self, slot: u32) -> Option<u64> {
         let connection = self.connections.slot(slot)?;
-        if !connection.flags.has(Flag::Incoming) || connection.is_paused() || connection.phase != Phase::Open {
+        if !connection.flags.has(Flag::Incoming) || connection.is_paused() || connection.phase != Phase::Open
+        {
             return None;
         }
         let since_ms = self.incoming.since_ms(slot)?;

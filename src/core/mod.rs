@@ -192,11 +192,17 @@ impl Core {
         if cfg!(debug_assertions) {
             for slot in &self.dirty {
                 let listed = |connection: &Connection| connection.flags.has(Flag::Dirty);
-                assert!(self.connections.slot(*slot).is_none_or(listed), "{slot} is to be flushed and does not know it");
+                assert!(
+                    self.connections.slot(*slot).is_none_or(listed),
+                    "{slot} is to be flushed and does not know it"
+                );
             }
             for slot in &self.unread {
                 let listed = |connection: &Connection| connection.flags.has(Flag::Unread);
-                assert!(self.connections.slot(*slot).is_none_or(listed), "{slot} is to be read and does not know it");
+                assert!(
+                    self.connections.slot(*slot).is_none_or(listed),
+                    "{slot} is to be read and does not know it"
+                );
             }
             let spent = self.budget.is_spent_on_sockets();
             assert!(self.doomed.is_empty() && (spent || self.dirty.len() <= self.connections.len()));

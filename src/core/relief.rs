@@ -104,7 +104,8 @@ impl Core {
     /// Does this reactor's part where the outboxes of all are beyond their bound.
     pub fn relieve(&mut self) {
         let (own, index, shared) = (self.settlements.memory, self.index, &self.shared);
-        let Some(part) = self.relief.look(index, own, || shared.sums(index, own, |one| &one.outbox_memory)) else {
+        let Some(part) = self.relief.look(index, own, || shared.sums(index, own, |one| &one.outbox_memory))
+        else {
             return;
         };
         self.ask_for_relief(part.others);

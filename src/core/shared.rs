@@ -3,6 +3,7 @@
 
 use super::delivery_rules::DeliveryRules;
 use super::envelope::{Envelope, Port};
+use super::gate::{EventLimit, Gate};
 use super::settings::Settings;
 use crate::admission::Admission;
 use crate::auth::Auth;
@@ -14,11 +15,10 @@ use crate::metrics::{Gauge, Metrics, ReactorMetrics};
 use crate::session::SessionId;
 use crate::timer::{Clock, Moment};
 use crate::tls::{Acceptor, Failed, Ports, Session};
-use super::gate::{EventLimit, Gate};
 use crossbeam_utils::CachePadded;
 use hashbrown::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a reactor has to carry, as the acceptor sees it: connections it owns or will get.
 #[derive(Debug, Default)]

@@ -2,9 +2,9 @@
 //! behind it: so what a backend asks is done in its order, however long a part takes.
 
 use super::Core;
+use super::Sent;
 use super::delivery::Delivery;
 use super::execute::Listing;
-use super::Sent;
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::metrics::DropReason;
 use crate::protocol::CloseCode;
@@ -28,7 +28,34 @@ pub(super) enum Work {
     Close(SessionId, CloseCode, Box<str>),
 }
 
+impl From<Delivery> for Work {
+    fn from(delivery: Delivery) -> Self {
+        Self::Delivery(delivery)
+    }
+}
+
+impl From<Listing> for Work {
+    fn from(listing: Listing) -> Self {
+        Self::Listing(listing)
+    }
+}
+
 impl Core {
+    /// Puts off a push that came while earlier things were left over.
+    pub(super) fn put_off_push(&mut self, push: &Arc<Push>) {
+        self.work.push_back(Work::Push(Arc::clone(push)));
+    }
+
+    /// Puts off an operation that came while earlier things were left over.
+    pub(super) fn put_off_operation(&mut self, operation: &Arc<Operation>) {
+        self.work.push_back(Work::Operation(Arc::clone(operation)));
+    }
+
+    /// Puts back what has begun: it goes on before anything that came later.
+    pub(super) fn put_back(&mut self, begun: impl Into<Work>) {
+        self.work.push_front(begun.into());
+    }
+
     /// Whether this reactor is behind with what it was asked, so that nothing more is to be asked of it here.
     pub fn is_behind_with_work(&self) -> bool {
         !self.work.is_empty()

@@ -15,6 +15,11 @@ pub struct Apps {
 }
 
 /// Why the configured apps make no table.
+///
+/// ```
+/// use gannet::dispatch::InvalidApps;
+/// assert_eq!(InvalidApps::TooMany.to_string(), "there can be at most 65536 apps on one server");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvalidApps {
     /// A name that is none.

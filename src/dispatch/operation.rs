@@ -7,6 +7,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The sessions that a command is about.
+///
+/// ```
+/// use gannet::dispatch::Who;
+/// use gannet::session::Name;
+/// let ada = Who::User(Name::new("ada").unwrap());
+/// assert_ne!(ada, Who::Session("0010020000c00004".parse().unwrap()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
     /// One session.
@@ -16,6 +23,21 @@ pub enum Who {
 }
 
 /// What a command does.
+///
+/// ```
+/// use gannet::dispatch::{Action, Who};
+/// use gannet::session::Name;
+/// use std::time::Duration;
+///
+/// /// Returns how many of the user's sessions joined.
+/// fn join(pusher: &gannet::Pusher, user: &str, group: &str) -> Result<u32, Box<dyn std::error::Error>> {
+///     let action = Action::Join { who: Who::User(Name::new(user)?), group: Name::new(group)? };
+///     match pusher.act("default", action, Duration::from_secs(1))? {
+///         gannet::dispatch::OperationOutcome::Sessions(joined) => Ok(joined),
+///         _ => Ok(0),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Sessions join a group.
@@ -106,6 +128,14 @@ pub enum Action {
 }
 
 /// Everything about a session that an operator may ask for.
+///
+/// ```
+/// use gannet::dispatch::SessionInfo;
+///
+/// fn is_behind(session: &SessionInfo) -> bool {
+///     session.queued_bytes > 64 * 1024
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionInfo {
     /// Its id.
@@ -135,6 +165,14 @@ pub struct SessionInfo {
 }
 
 /// A session in a listing.
+///
+/// ```
+/// use gannet::dispatch::SessionRow;
+///
+/// fn show(row: &SessionRow) -> String {
+///     format!("{} {}", row.id, row.user.as_deref().unwrap_or("-"))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRow {
     /// Its id.
@@ -144,6 +182,21 @@ pub struct SessionRow {
 }
 
 /// A page of a listing.
+///
+/// ```
+/// use gannet::dispatch::{Action, OperationOutcome, Page, Selector};
+/// use gannet::session::SessionId;
+/// use std::time::Duration;
+///
+/// /// The page of all sessions that follows `after`, which is the last page's `next`.
+/// fn page(pusher: &gannet::Pusher, after: Option<SessionId>) -> Result<Page, gannet::PushError> {
+///     let list = Action::List { by: Selector::All, limit: 100, after, detailed: false };
+///     match pusher.act("default", list, Duration::from_secs(1))? {
+///         OperationOutcome::Page(page) => Ok(page),
+///         _ => Ok(Page::default()),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// Members in all, on this page and off it.
@@ -157,6 +210,19 @@ pub struct Page {
 }
 
 /// The answer to an [`Action`].
+///
+/// ```
+/// use gannet::dispatch::OperationOutcome;
+///
+/// fn count(outcome: &OperationOutcome) -> u32 {
+///     match outcome {
+///         OperationOutcome::Sessions(count) => *count,
+///         OperationOutcome::Session(_) => 1,
+///         OperationOutcome::Page(page) => page.count,
+///     }
+/// }
+/// assert_eq!(count(&OperationOutcome::Sessions(3)), 3);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperationOutcome {
     /// How many sessions it changed or closed.

@@ -8,6 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Which messages go before which when a socket is behind.
+///
+/// ```
+/// use gannet::dispatch::{Class, PushOptions};
+/// let shot = PushOptions { class: Class::Urgent, ..PushOptions::default() };
+/// assert_ne!(shot.class, Class::default());
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// In the order of publishing.
@@ -20,6 +26,12 @@ pub enum Class {
 }
 
 /// When the publisher is answered.
+///
+/// ```
+/// use gannet::dispatch::{PushOptions, ReceiptMode};
+/// let options = PushOptions { receipt: ReceiptMode::Written, ..PushOptions::default() };
+/// assert_ne!(options.receipt, ReceiptMode::default());
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ReceiptMode {
     /// At once, without counts.
@@ -32,6 +44,14 @@ pub enum ReceiptMode {
 }
 
 /// What a publisher may say about a push beyond its target.
+///
+/// ```
+/// use gannet::dispatch::PushOptions;
+/// use std::time::Duration;
+/// let ttl = Some(Duration::from_millis(200));
+/// let position = PushOptions { ttl, key: Some("position".into()), ..PushOptions::default() };
+/// assert_eq!(position.except, None);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PushOptions {
     /// How long the message may wait for the socket; `None` takes the configured default.
@@ -63,6 +83,12 @@ pub enum Fate {
 
 /// The counts that answer a push. Their sums always hold: with [`ReceiptMode::Queued`] `matched` is `queued` + `dropped`,
 /// with [`ReceiptMode::Written`] it is `written` + `replaced` + `dropped` + `expired` + `closed` + `pending`.
+///
+/// ```
+/// use gannet::dispatch::Receipt;
+/// let receipt = Receipt { matched: 3, queued: 2, dropped: 1, ..Receipt::default() };
+/// assert_eq!(receipt.matched, receipt.queued + receipt.dropped);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// Sessions that the target named, each counted once, less the excepted one.

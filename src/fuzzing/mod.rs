@@ -6,7 +6,7 @@
 mod api;
 mod batch;
 mod config;
-pub(crate) mod link_bin;
+mod link_bin;
 mod link_json;
 mod proxy;
 

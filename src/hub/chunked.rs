@@ -177,7 +177,7 @@ impl<T: Default> IndexMut<u32> for Chunked<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::storm::Xorshift;
+    use crate::choices::Xorshift;
     use std::collections::BTreeMap;
 
     #[test]

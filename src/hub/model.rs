@@ -314,9 +314,8 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
-    use super::super::storm::Xorshift;
     use super::*;
-    use crate::choices::random_bytes;
+    use crate::choices::{Xorshift, random_bytes};
 
     #[test]
     fn answers_like_the_model() {

@@ -74,12 +74,6 @@ pub trait Weigh {
 }
 
 /// The bounds of one mailbox, and of what one producer keeps back for one mailbox that is full.
-///
-/// ```
-/// use gannet::mailbox::MailboxLimits;
-/// let limits = MailboxLimits { messages: 256, ..MailboxLimits::default() };
-/// assert!(limits.bytes > 0);
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailboxLimits {
     /// Items in a queue; its slots are allocated at once. From 1 to 2^24 − 1; values outside are cut to that.
@@ -105,7 +99,7 @@ impl Default for MailboxLimits {
 }
 
 /// Neither the queue nor the overflow takes the item, or the reactor has ended, or there is none; the item comes back.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Full<T>(pub T);
 
 impl<T> fmt::Debug for Full<T> {
@@ -114,42 +108,10 @@ impl<T> fmt::Debug for Full<T> {
     }
 }
 
-impl<T> fmt::Display for Full<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the reactor's mailbox is full: send less, or raise the mailbox limits")
-    }
-}
-
-impl<T> std::error::Error for Full<T> {}
-
 /// Makes one mailbox a reactor: `wakers[n]` wakes reactor `n`'s poll, and the n-th receiver is reactor `n`'s.
 ///
 /// # Panics
 /// With more than [`MAX_REACTORS`] wakers.
-///
-/// ```
-/// use std::sync::Arc;
-/// use gannet::mailbox::{MailboxLimits, Weigh, mailboxes};
-///
-/// struct Text(&'static str);
-/// impl Weigh for Text {
-///     fn weight(&self) -> usize {
-///         self.0.len()
-///     }
-/// }
-///
-/// let polls = [mio::Poll::new()?, mio::Poll::new()?];
-/// let waker = |poll: &mio::Poll| mio::Waker::new(poll.registry(), mio::Token(0)).map(Arc::new);
-/// let wakers = vec![waker(&polls[0])?, waker(&polls[1])?];
-/// let (mut receivers, mut senders) = mailboxes(wakers, MailboxLimits::default());
-///
-/// let mut producer = senders.producer(0);
-/// producer.post(1, Text("to reactor 1"))?;
-/// producer.wake();
-/// assert!(!receivers[1].sleep(), "something is there");
-/// assert_eq!(receivers[1].pop().map(|text| text.0), Some("to reactor 1"));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn mailboxes<T: Weigh + Send>(
     wakers: Vec<Arc<mio::Waker>>,
     limits: MailboxLimits,

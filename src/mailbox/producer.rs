@@ -123,11 +123,6 @@ impl<T: Weigh> Producer<T> {
         members(self.spilled).map(|to| self.overflow[to].items.len()).sum()
     }
 
-    /// How many reactors there are to post to.
-    pub fn reactors(&self) -> usize {
-        self.mailboxes.len()
-    }
-
     fn push(&mut self, to: usize, item: T) -> Result<(), T> {
         if self.spilled & 1 << to != 0 {
             return Err(item);
@@ -202,10 +197,5 @@ impl<T: Weigh> Handle<T> {
         mailbox.push(item).map_err(Full)?;
         mailbox.wake();
         Ok(())
-    }
-
-    /// How many reactors there are to post to.
-    pub fn reactors(&self) -> usize {
-        self.mailboxes.len()
     }
 }

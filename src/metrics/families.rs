@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::histogram::Histogram;
 use super::labels::{
-    AuthFailure, CloseClass, DeliveryOutcome, DropReason, PauseReason, ProtocolErrorKind, RefusalReason, StatusClass,
-    Throttled, TlsOutcome,
+    AuthFailure, CloseClass, DeliveryOutcome, DropReason, PauseReason, ProtocolErrorKind, RefusalReason,
+    StatusClass, Throttled, TlsOutcome,
 };
 use super::render::Text;
 use super::value::{Counter, CounterBy, Gauge, Metric};

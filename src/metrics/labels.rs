@@ -1,6 +1,6 @@
 //! The labels that counters are split by: each a closed set of values.
 
-/// A closed set of values that a [`CounterBy`](super::CounterBy) is split by.
+/// A closed set of values that a [`CounterBy`](super::value::CounterBy) is split by.
 pub trait Label: Copy + 'static {
     /// The name of the label.
     const NAME: &'static str;

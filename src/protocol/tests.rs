@@ -380,3 +380,21 @@ fn wrong_sends_are_refused_and_write_nothing() {
     assert!(socket.can_send());
     assert_eq!(out, [0x80, 0]);
 }
+
+#[test]
+fn a_reason_is_cut_to_the_whole_characters_that_fit_and_no_more() {
+    for character in ["x", "ö", "€", "🦀"] {
+        for start in 0..8 {
+            for length in 0..=CloseFrame::MAX_REASON_BYTES + 8 {
+                let reason = "x".repeat(start) + &character.repeat(length);
+                let fitting = CloseFrame::fitting_reason(&reason);
+                assert!(reason.starts_with(fitting) && fitting.len() <= CloseFrame::MAX_REASON_BYTES);
+                let next = reason[fitting.len()..].chars().next().map_or(0, char::len_utf8);
+                assert!(next == 0 || fitting.len() + next > CloseFrame::MAX_REASON_BYTES);
+                let (mut socket, mut out) = (WebSocket::server(Arc::default()), Vec::new());
+                assert_eq!(socket.close(Some(CloseCode::NORMAL), fitting, &mut out), Ok(()));
+                assert_eq!(&out[4..], fitting.as_bytes());
+            }
+        }
+    }
+}

@@ -65,6 +65,11 @@ enum Stop {
 }
 
 /// What a reactor says at its end.
+///
+/// ```
+/// let report = gannet::StopReport { sessions: 40, closed_cleanly: 39 };
+/// assert_eq!(report.sessions - report.closed_cleanly, 1);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StopReport {
     /// Players' sessions that were live when the stop began.

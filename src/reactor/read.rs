@@ -185,7 +185,8 @@ impl Reactor {
                 core.wait_at_gate(slot, link);
                 continue;
             }
-            let Some(websocket) = core.connections.slot_mut(slot).and_then(|one| one.websocket.as_mut()) else {
+            let Some(websocket) = core.connections.slot_mut(slot).and_then(|one| one.websocket.as_mut())
+            else {
                 break;
             };
             let received = match kind {
@@ -289,10 +290,7 @@ fn note_partial(core: &mut Core, slot: u32, completed: bool) {
     let Some(connection) = core.connections.slot(slot) else { return };
     let partial = connection.websocket.as_ref().map_or(0, |websocket| websocket.partial_bytes());
     let held = connection.terms.as_ref().map_or(0, |terms| terms.held.len());
-    core.note_incoming(
-        slot,
-        HalfReceived { bytes: partial + held, is_owed: partial > 0, began: completed },
-    );
+    core.note_incoming(slot, HalfReceived { bytes: partial + held, is_owed: partial > 0, began: completed });
 }
 
 impl Core {

@@ -61,6 +61,22 @@ struct Part {
 }
 
 /// Why a server could not start.
+///
+/// ```
+/// use gannet::config::Config;
+/// use gannet::{BindError, Server};
+///
+/// fn bind(config: Config) -> Option<Server> {
+///     match Server::bind(config) {
+///         Ok(server) => Some(server),
+///         Err(BindError::Listen { address, .. }) => {
+///             println!("{address} is taken");
+///             None
+///         }
+///         Err(error) => panic!("{error}"),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub enum BindError {
     /// The configuration is not one to run with.
@@ -97,6 +113,11 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {}
 
 /// Why a server ended without having been told to.
+///
+/// ```
+/// use gannet::RunError;
+/// assert!(RunError::Panicked { reactor: 2 }.to_string().contains("reactor 2"));
+/// ```
 #[derive(Debug)]
 pub enum RunError {
     /// A reactor's thread could not be started.
@@ -123,6 +144,16 @@ impl fmt::Display for RunError {
 impl std::error::Error for RunError {}
 
 /// Stops a running server from any thread; cheap to clone.
+///
+/// ```
+/// fn stop_after(server: &gannet::Server, time: std::time::Duration) {
+///     let stopper = server.stopper();
+///     std::thread::spawn(move || {
+///         std::thread::sleep(time);
+///         stopper.stop();
+///     });
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Stopper {
     shared: Arc<Shared>,
@@ -149,6 +180,15 @@ impl fmt::Debug for Stopper {
 }
 
 /// The certificates of a server, from any thread; cheap to clone.
+///
+/// ```
+/// /// Call it when new files are in place.
+/// fn renew(certificates: &gannet::Certificates) {
+///     if let Err(error) = certificates.reload() {
+///         println!("the old certificates stay: {error}");
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Certificates {
     shared: Arc<Shared>,

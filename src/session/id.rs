@@ -93,6 +93,11 @@ impl fmt::Debug for SessionId {
 }
 
 /// The text is not 16 lowercase hex digits.
+///
+/// ```
+/// use gannet::session::{ParseSessionIdError, SessionId};
+/// assert_eq!("ada".parse::<SessionId>(), Err(ParseSessionIdError));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseSessionIdError;
 

@@ -4,10 +4,10 @@
 use super::*;
 use crate::choices::Choices;
 use crate::config::{Slow, SlowPolicy};
-use crate::timer::Moment;
 use crate::dispatch::{EncodedFrame, Origin, Push, PushOptions, ReceiptMode, Selector, Target};
 use crate::metrics::{DropReason, Label};
 use crate::session::AppId;
+use crate::timer::Moment;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;

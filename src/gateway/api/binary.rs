@@ -115,5 +115,7 @@ fn whose(who: Who<'_>) -> Result<Whose, CommandError> {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod in_json;
 #[cfg(test)]
 mod tests;

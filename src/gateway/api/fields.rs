@@ -2,7 +2,7 @@
 //! same defaults and the same sentences when they are refused. Knows neither queries nor JSON.
 
 use crate::dispatch::{Class, CommandError, EncodedFrame, ErrorCode, ReceiptMode, Selector, Target, Who};
-pub use crate::dispatch::{CommandLimits, Quoted};
+pub(crate) use crate::dispatch::{CommandLimits, Quoted};
 use crate::dispatch::{bad_code, check_close_code, check_close_reason};
 use crate::session::{Name, SessionId};
 use hashbrown::HashSet;

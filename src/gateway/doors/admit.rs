@@ -2,13 +2,13 @@
 //! the page's origin, proof of who it is, places in the app. What costs least is looked at first, and a nonce is used
 //! only where nothing but a place can still be missing.
 
-use crate::gateway::api::refusal::Refused;
 use crate::admission::{Entered, NoRoom};
 use crate::auth::{Auth, AuthError, Proven, SignedQuery};
 use crate::core::{Core, Reply};
 use crate::dispatch::Apps;
 use crate::gateway::api::credentials::{Credentials, credentials};
 use crate::gateway::api::identity::{ClientRoute, Identity, IdentityLimits, claimed, client_route};
+use crate::gateway::api::refusal::Refused;
 use crate::http::Request;
 use crate::metrics::RefusalReason;
 use crate::protocol::DeflateParameters;
@@ -48,12 +48,7 @@ pub enum What {
 }
 
 /// Checks a whole head. The 101 is in `reply` then.
-pub fn admit(
-    core: &mut Core,
-    reply: &mut Reply,
-    id: SessionId,
-    head: &[u8],
-) -> Result<Admitted, Refused> {
+pub fn admit(core: &mut Core, reply: &mut Reply, id: SessionId, head: &[u8]) -> Result<Admitted, Refused> {
     let request = Request::parse(head, &core.shared.settings.head_limits)
         .map_err(|error| Refused::status(error.status(), error))?;
     if !core.shared.settings.config.proxy.forwarded_from.is_empty() {

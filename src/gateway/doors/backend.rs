@@ -340,7 +340,10 @@ impl Backend {
             if answers.len() > room || !self.may_go_on(most) {
                 return Stopped::Blocked;
             }
-            if core.is_behind_with_work() || core.budget.is_spent_on_sockets() || answers.len() > core.budget.bytes {
+            if core.is_behind_with_work()
+                || core.budget.is_spent_on_sockets()
+                || answers.len() > core.budget.bytes
+            {
                 return Stopped::NextTurn;
             }
             match self.step(input, *start, core) {

@@ -74,12 +74,7 @@ impl Batch {
     }
 
     /// Works it off as far as it may go in this turn. Receipts that are waited for are noted with `note`.
-    pub fn run(
-        &mut self,
-        core: &mut Core,
-        id: SessionId,
-        mut note: impl FnMut(u64, Arc<Push>),
-    ) -> Progress {
+    pub fn run(&mut self, core: &mut Core, id: SessionId, mut note: impl FnMut(u64, Arc<Push>)) -> Progress {
         let most = core.shared.settings.config.limits.max_receipts;
         let mut lines = core.shared.settings.config.limits.turn_envelopes;
         loop {

@@ -1,5 +1,5 @@
+use super::in_json::{equivalent, same};
 use super::*;
-use crate::fuzzing::link_bin::{equivalent, same};
 use crate::gateway::api::fields::tests::limits;
 use crate::gateway::api::render;
 use crate::link_bin::Event;
@@ -60,9 +60,9 @@ fn every_command_is_as_its_vector_says() {
         request.encode(&mut again).unwrap();
         assert_eq!(again, message, "{about}");
         let parsed = parse(&message, &apps(), &roomy);
-        same(parsed, &json, &roomy);
+        same(parsed, &json, &apps(), &roomy);
         // What the fuzz target holds commands against says what the vector says.
-        same(parse(&message, &apps(), &roomy), &equivalent(&request), &roomy);
+        same(parse(&message, &apps(), &roomy), &equivalent(&request), &apps(), &roomy);
     }
 }
 
