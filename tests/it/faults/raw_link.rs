@@ -1,8 +1,9 @@
 //! A link of the JSON form over a raw socket: the test sees each frame, the control frames too.
 
 use crate::raw::{CLOSE, Frame, PING, PONG, Raw, TEXT, masked, upgrade};
-use crate::support::Ports;
+use crate::support::{DEADLINE, Ports};
 use serde_json::{Value, json};
+use std::time::Instant;
 
 /// See the module.
 pub struct RawLink {
@@ -43,16 +44,33 @@ impl RawLink {
         self.raw.send(masked(PONG, b""));
     }
 
-    /// The next frame that is not a ping, which is answered. The link must not end.
+    /// The next frame that is not a ping. The link must not end.
     pub fn frame(&mut self) -> Frame {
+        let started = Instant::now();
         loop {
-            let frame = self.raw.frame().expect("the link ended without a Close frame");
-            match frame.first {
-                PING => self.raw.send(masked(PONG, &frame.payload)),
-                CLOSE => panic!("the link was closed with {:?}", frame.close()),
-                _ => return frame,
+            if let Some(frame) = self.take() {
+                return frame;
             }
+            assert!(started.elapsed() < DEADLINE, "nothing but pings in {DEADLINE:?}");
         }
+    }
+
+    /// Nothing but pings may have come so far.
+    pub fn assert_quiet(&mut self) {
+        while self.raw.is_readable() {
+            assert_eq!(self.take(), None);
+        }
+    }
+
+    /// Takes the next frame. A ping is answered and `None`.
+    fn take(&mut self) -> Option<Frame> {
+        let frame = self.raw.frame().expect("the link ended without a Close frame");
+        match frame.first {
+            PING => self.raw.send(masked(PONG, &frame.payload)),
+            CLOSE => panic!("the link was closed with {:?}", frame.close()),
+            _ => return Some(frame),
+        }
+        None
     }
 
     /// The next frame, which must be a message.
