@@ -1,7 +1,7 @@
 //! What a link that dies has not got is in the counters.
 
 use super::raw_link::RawLink;
-use super::settings::metric;
+use super::settings::{config, metric};
 use crate::raw::{Raw, TEXT, masked};
 use crate::support::*;
 use serde_json::Value;
@@ -15,7 +15,8 @@ fn each_event_is_counted_once_when_a_link_dies_with_events_before_its_socket() {
     const IN_SOCKETS: u64 = (10 << 20) / BYTES as u64;
     for reactors in ["1", "3"] {
         // Room for all of them: the player is not paused for the link's sake.
-        let server = ServerProcess::start(&["--reactors", reactors], "limits.link_outbox_bytes = 268435456");
+        let (common, new) = ("limits.link_outbox_bytes = 268435456", "timeouts.link_stalled_ms = 600000");
+        let server = ServerProcess::start(&["--reactors", reactors], &config(common, new));
         let mut link = RawLink::open_narrow(&server);
         link.listen();
         let mut player = Raw::player(server.client, "/ws");

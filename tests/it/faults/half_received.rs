@@ -7,6 +7,8 @@ use crate::support::*;
 
 const MIB: usize = 1 << 20;
 const GAUGE: &str = "gannet_incoming_bytes";
+/// Connections may be silent for as long as a test takes.
+const SILENT: &str = "timeouts.ping_ms = 600000\ntimeouts.idle_ms = 1200000";
 
 /// A message less its last byte.
 fn half_message(length: usize) -> Vec<u8> {
@@ -40,7 +42,11 @@ fn raw_link(server: &Ports) -> Raw {
 #[test]
 fn a_gauge_shows_all_that_is_half_received() {
     const EACH: usize = 5;
-    let server = ServerProcess::start(&["--reactors", "2", "--echo"], "");
+    let patient = format!("{SILENT}\ntimeouts.upgrade_ms = 600000\ntimeouts.backend_idle_ms = 600000");
+    let server = ServerProcess::start(
+        &["--reactors", "2", "--echo"],
+        &config(&patient, "timeouts.message_ms = 600000"),
+    );
     let (client, backend_port) = (server.client, server.backend);
     let player = || Raw::player(client, "/ws");
     let fragment = [masked(0x01, &vec![b'x'; MIB / 2]), masked(0x00, &vec![b'x'; MIB / 4])].concat();
@@ -86,7 +92,7 @@ fn a_gauge_shows_all_that_is_half_received() {
 
 /// Beyond `limits.incoming_bytes` the largest go until it is kept. One look may miss a sixteenth of the bound.
 const BOUND: usize = 8 * MIB;
-const BOUNDED: &str = "limits.incoming_bytes = 8388608";
+const BOUNDED: &str = "limits.incoming_bytes = 8388608\ntimeouts.message_ms = 600000";
 
 /// How many of size `size` may be left.
 fn most_left(size: usize) -> usize {
@@ -173,9 +179,8 @@ fn forty_bodies_that_stall_are_held_to_the_same_bound() {
     server.await_stats("the small message", |totals| totals["messages_in"] == 1);
 }
 
-/// Half messages and bodies may last so long; connections without one may be silent for as long as the test takes.
+/// Half messages and bodies may last so long.
 const SHORT: &str = "timeouts.message_ms = 500";
-const SILENT: &str = "timeouts.ping_ms = 600000\ntimeouts.idle_ms = 1200000";
 /// Bytes that trickle one at a time, each after a whole message of another: together far longer than `message_ms`.
 const TRICKLE: usize = 50_000;
 

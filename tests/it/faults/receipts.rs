@@ -132,8 +132,9 @@ fn a_receipt_over_http_comes_in_its_time_too() {
     backend.send_push("user=slow&user=quick&receipt=written", &text);
     // Behind it on the same connection: answers to requests keep their order.
     backend.send("GET", "/healthz", "text/plain", b"");
-    let batch =
-        [written(&["slow", "quick"], "2"), written(&["quick"], "3")].map(|command| format!("{command}\n"));
+    let mut commands = [written(&["slow", "quick"], "2"), written(&["quick"], "3")];
+    commands.iter_mut().zip(1..).for_each(|(command, id)| command["id"] = json!(id));
+    let batch = commands.map(|command| format!("{command}\n"));
     backend.send("POST", "/v1/batch", "application/x-ndjson", batch.concat().as_bytes());
     assert_numbers(&mut quick, 0, 3);
     let receipt = backend.receive().json();

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 /// Whether the server knows the keys that came with the repairs. With `false` the tests run against a server from before
 /// them, where each must fail.
-const HAS_NEW_KEYS: bool = false;
+const HAS_NEW_KEYS: bool = true;
 
 /// A configuration: the lines `common`, and the lines `new` where the server knows them. Each line is a whole `key = value`.
 pub fn config(common: &str, new: &str) -> String {
