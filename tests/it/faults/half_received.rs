@@ -2,7 +2,7 @@
 //! does not come.
 
 use super::settings::{await_until, config, metric};
-use crate::raw::{PONG, Raw, TEXT, masked, upgrade};
+use crate::raw::{BINARY, PONG, Raw, TEXT, masked, upgrade};
 use crate::support::*;
 
 const MIB: usize = 1 << 20;
@@ -10,9 +10,9 @@ const GAUGE: &str = "gannet_incoming_bytes";
 /// Connections may be silent for as long as a test takes.
 const SILENT: &str = "timeouts.ping_ms = 600000\ntimeouts.idle_ms = 1200000";
 
-/// A message less its last byte.
-fn half_message(length: usize) -> Vec<u8> {
-    let mut frame = masked(TEXT, &vec![b'x'; length]);
+/// A frame less its last byte. Any byte ends a binary message.
+fn half_message(first: u8, length: usize) -> Vec<u8> {
+    let mut frame = masked(first, &vec![b'x'; length]);
     frame.pop();
     frame
 }
@@ -58,14 +58,14 @@ fn a_gauge_shows_all_that_is_half_received() {
     );
     type Connect<'a> = &'a dyn Fn() -> Raw;
     let rows: [(&str, Connect<'_>, Vec<u8>, usize); 8] = [
-        ("messages of one frame", &player, half_message(MIB), MIB - 1),
+        ("messages of one frame", &player, half_message(BINARY, MIB), MIB - 1),
         ("messages in fragments", &player, fragment, MIB / 2 + MIB / 4),
-        ("messages to be echoed", &|| echo(&server), half_message(MIB), MIB - 1),
+        ("messages to be echoed", &|| echo(&server), half_message(BINARY, MIB), MIB - 1),
         ("heads of players", &|| Raw::connect(client), head("/ws"), 10_000),
         ("heads of backends", &|| Raw::connect(backend_port), head("/healthz"), 10_000),
         ("bodies", &|| Raw::connect(backend_port), half_body(2 * MIB), 2 * MIB - 1),
         ("bodies in chunks", &|| Raw::connect(backend_port), chunk.into_bytes(), MIB / 2 - 1),
-        ("commands of links", &|| raw_link(&server), half_message(MIB), MIB - 1),
+        ("commands of links", &|| raw_link(&server), half_message(TEXT, MIB), MIB - 1),
     ];
     let mut backend = server.backend();
     let mut held = Vec::new();
@@ -119,14 +119,14 @@ fn beyond_the_bound_the_players_with_the_largest_half_messages_go_and_the_others
     let server =
         ServerProcess::start(&["--reactors", "2"], &config("limits.max_body_bytes = 1048576", BOUNDED));
     let mut small: Vec<Raw> = (0..SMALL).map(|_| Raw::player(server.client, "/ws")).collect();
-    small.iter_mut().for_each(|player| player.send(half_message(1000)));
+    small.iter_mut().for_each(|player| player.send(half_message(BINARY, 1000)));
     let mut body = Raw::connect(server.backend);
     body.send(half_body(1000));
     let large: Vec<Raw> = (0..16)
         .map(|_| {
             let mut player = Raw::player(server.client, "/ws");
             // The server may close it before it has sent all.
-            let _ = player.try_send(half_message(MIB));
+            let _ = player.try_send(half_message(BINARY, MIB));
             player
         })
         .collect();
@@ -153,7 +153,7 @@ fn forty_bodies_that_stall_are_held_to_the_same_bound() {
         ServerProcess::start(&["--reactors", "2"], &config("limits.max_body_bytes = 4194304", BOUNDED));
     let before = server.resident_bytes();
     let mut player = Raw::player(server.client, "/ws");
-    player.send(half_message(1000));
+    player.send(half_message(BINARY, 1000));
     let bodies: Vec<Raw> = (0..COUNT)
         .map(|_| {
             let mut body = Raw::connect(server.backend);
