@@ -2,6 +2,7 @@
 //! waiting has one deadline; nothing sleeps.
 
 mod backend;
+mod frozen;
 mod link;
 mod link_bin;
 mod player;
@@ -10,6 +11,7 @@ mod ports;
 mod process;
 mod publisher;
 mod random;
+mod scrape;
 mod server;
 mod target;
 pub mod tls;
@@ -22,6 +24,7 @@ pub use ports::{Ports, encoded};
 pub use process::ServerProcess;
 pub use publisher::{Publisher, Push};
 pub use random::Random;
+pub use scrape::Scrape;
 pub use server::TestServer;
 pub use target::{Identity, Target};
 
