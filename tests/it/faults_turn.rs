@@ -235,11 +235,12 @@ fn others_are_answered_between_the_pushes(door: Door) {
     }
     // To its end no turn does more than its part.
     let reading = thread::spawn(move || door.answers(&mut asking, commands.len()));
-    while !reading.is_finished() {
+    until("every command is answered", || {
         let after = world.scrape();
         assert_bounded(QUEUED, DELIVERIES_A_TURN, &before, &after);
         assert_bounded(WRITES, WRITES_A_TURN, &before, &after);
-    }
+        reading.is_finished()
+    });
     assert_eq!(grown(QUEUED, &before, &world.scrape()), deliveries);
     assert_answered(door, &reading.join().unwrap());
     assert_delivered(&world);
@@ -337,10 +338,11 @@ fn others_are_answered_between_listings(page: &str, entries: &str) {
             assert_eq!(listing["next"], Value::Null);
         }
     });
-    while !reading.is_finished() {
+    until("every listing is answered", || {
         scrapes += 1;
         assert_bounded(&world.scrape(), scrapes);
-    }
+        reading.is_finished()
+    });
     reading.join().unwrap();
 }
 
@@ -374,12 +376,10 @@ fn a_queue_that_one_turn_fills_is_flushed_by_shares_and_nobody_who_reads_is_clos
     let bytes_in = |scrape: Scrape| scrape.sum("gannet_bytes_in_total", &[]);
     let mut expected = bytes_in(world.scrape()) + most.len() as u64;
     asking.send(most);
-    loop {
+    until("most of the batch is read", || {
         expected += request("GET /metrics").len() as u64;
-        if bytes_in(world.scrape()) >= expected {
-            break;
-        }
-    }
+        bytes_in(world.scrape()) >= expected
+    });
     let (before, answers) = world.ask_in_one_turn(&mut asking, end);
     answers.iter().for_each(|after| assert_bounded(BYTES_OUT, A_TURN, &before, after));
     let answers = Door::Batch.answers(&mut asking, MESSAGES);

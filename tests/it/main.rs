@@ -12,6 +12,8 @@ mod crowd;
 mod delivery;
 mod delivery_classes;
 mod echo;
+mod faults_deflate;
+mod faults_growth;
 mod faults_turn;
 mod group_move;
 mod http_api;

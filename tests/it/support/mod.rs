@@ -29,10 +29,18 @@ pub use server::TestServer;
 pub use target::{Identity, Target};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything may take before the test fails: far more than it needs on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Asks until the answer is yes.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < DEADLINE, "{what} did not come about in {DEADLINE:?}");
+    }
+}
 
 /// Taken by a test that needs thousands of descriptors: one such test at a time fits into the limit of the process.
 pub fn heavy() -> MutexGuard<'static, ()> {
