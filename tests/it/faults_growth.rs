@@ -124,6 +124,15 @@ fn events_for_a_link_of_another_reactor_fill_no_more_than_the_overflow() {
     assert!(reading.join().unwrap() <= 1);
 }
 
+/// Tells threads to end, by a panic too.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Walks the pages of a listing: the sessions in the order in which they came.
 fn walk(backend: &mut Backend, listing: &str, entries: &str, limit: usize) -> Vec<String> {
     let mut ids = Vec::new();
@@ -182,6 +191,7 @@ fn pages_of_a_listing_have_every_session_once_while_others_come_and_go() {
                 }
             });
         }
+        let _over = SetOnDrop(&over);
         let mut backend = server.backend();
         for (listing, entries, expected) in listings {
             for limit in [1, 7, STABLE - 1, STABLE, 1_000] {
@@ -198,7 +208,6 @@ fn pages_of_a_listing_have_every_session_once_while_others_come_and_go() {
                 }
             }
         }
-        over.store(true, Ordering::Relaxed);
     });
     server.await_stats("the others have gone", |stats| stats["sessions"] == STABLE);
     for (listing, entries, expected) in listings {
