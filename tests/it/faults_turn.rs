@@ -230,7 +230,8 @@ fn others_are_answered_between_the_pushes(door: Door) {
         let delivered = grown(QUEUED, &before, after);
         assert!(
             delivered < deliveries / 2,
-            "{door:?}: {delivered} of {deliveries} deliveries came before the answer to other {other}"
+            "{door:?}: {delivered} of {deliveries} deliveries in {} turns came before the answer to other {other}",
+            turns(&before, after)
         );
     }
     // To its end no turn does more than its part.
