@@ -1,6 +1,6 @@
 //! A game server's HTTP connection: keep-alive, and pipelined where a test wants that.
 
-use super::DEADLINE;
+use super::{DEADLINE, Scrape};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -170,6 +170,13 @@ impl Backend {
     /// Pushes a text, and waits for the receipt.
     pub fn push_text(&mut self, target: &str, text: &str) -> Receipt {
         self.push(target, &Message::text(text))
+    }
+
+    /// The samples of `GET /metrics`.
+    pub fn scrape(&mut self) -> Scrape {
+        let reply = self.request("GET", "/metrics");
+        assert_eq!(reply.status, 200);
+        Scrape::new(reply.body)
     }
 
     /// The totals of `GET /v1/stats`.
