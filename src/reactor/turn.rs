@@ -40,6 +40,8 @@ impl Reactor {
         self.look_for_the_stop(report);
         // Deadlines after all that could have put them off.
         self.time();
+        // After all input: only what is half received then is held. Who is shed is told so by this turn's writes.
+        self.shed();
         // Every end is told before what it leads to is posted and written.
         self.tell_ended();
         // What has been posted goes out before this reactor's own sockets are written: the others can work meanwhile.
@@ -51,7 +53,6 @@ impl Reactor {
         self.core.flush_dirty();
         // Only what is left after writing is pressure.
         self.core.relieve();
-        self.shed();
         // Writing and relief may have ended sessions, and telling that may post once more.
         self.tell_ended();
         // Slots are freed when nothing of the turn can name them any more.

@@ -254,6 +254,8 @@ enum Stopped {
 enum Handled {
     /// It has been answered, or will be.
     Taken,
+    /// It was a command: the same.
+    Commanded,
     /// It has to wait until every earlier answer has left.
     NotYet,
     /// The connection is a link from here on.
@@ -340,8 +342,8 @@ impl Backend {
             if answers.len() > room || !self.may_go_on(most) {
                 return Stopped::Blocked;
             }
-            if core.is_behind_with_work()
-                || core.budget.is_spent_on_sockets()
+            if core.budget.is_spent_on_sockets()
+                || core.is_flooded_with_work()
                 || answers.len() > core.budget.bytes
             {
                 return Stopped::NextTurn;
@@ -373,8 +375,11 @@ impl Backend {
                     (self.reading, self.completed) = (None, true);
                     self.body.clear();
                     self.body.shrink_to(KEPT_BODY);
-                    if let Handled::Upgraded(app, form) = handled {
-                        return Stopped::Upgraded(app, form);
+                    match handled {
+                        Handled::Upgraded(app, form) => return Stopped::Upgraded(app, form),
+                        // It waits behind what the turn left over: other connections ask before it asks again.
+                        Handled::Commanded if core.is_behind_with_work() => return Stopped::NextTurn,
+                        _ => {}
                     }
                 }
             }
@@ -413,6 +418,7 @@ impl Backend {
                     Started::Operation if barrier => self.barrier = Some(sequence),
                     Started::Operation => {}
                 }
+                return Handled::Commanded;
             }
             Routed::Batch { .. } | Routed::Link { .. } if !self.lane.is_empty() => return Handled::NotYet,
             Routed::Batch { app, cursor } => {

@@ -84,7 +84,7 @@ impl Batch {
             if self.at_end || self.barrier.is_some() || self.lane.len() >= most {
                 break;
             }
-            if lines == 0 || core.is_behind_with_work() || core.budget.is_spent_on_deliveries() {
+            if lines == 0 || core.is_flooded_with_work() || core.budget.is_spent_on_deliveries() {
                 return Progress::NextTurn;
             }
             lines -= 1;
@@ -102,6 +102,10 @@ impl Batch {
                         Started::Push(push) => note(sequence, push),
                         Started::Operation if barrier => self.barrier = Some(sequence),
                         Started::Operation => {}
+                    }
+                    // It waits behind what the turn left over: other connections ask before it asks again.
+                    if core.is_behind_with_work() {
+                        lines = 0;
                     }
                 }
             }

@@ -76,6 +76,8 @@ pub struct Link {
     /// The command that has to be done before the next one starts.
     barrier: Option<u64>,
     listens: bool,
+    /// Its last command waits behind what the turn left over: other connections ask before it asks again.
+    has_had_its_turn: bool,
 }
 
 /// The commands that are not done, by their sequence numbers: a place in the table, and above it a count that makes sure
@@ -137,6 +139,7 @@ impl Link {
             scratch: Vec::new(),
             barrier: None,
             listens: false,
+            has_had_its_turn: false,
         }
     }
 
@@ -216,7 +219,9 @@ impl Link {
         self.listens |= matches!(parsed.command, Command::Listen(_));
         let waits_for_sockets = waits_for_sockets(&parsed.command);
         let sequence = self.commands.open(reply_to(parsed.id), waits_for_sockets);
-        match core.execute(id, sequence, app, parsed.command) {
+        let started = core.execute(id, sequence, app, parsed.command);
+        self.has_had_its_turn = core.is_behind_with_work();
+        match started {
             Started::Finished(finished) => return self.finish(sequence, &finished),
             Started::Push(push) => self.await_receipt(core, sequence, push),
             Started::Operation if is_barrier => self.barrier = Some(sequence),
@@ -258,8 +263,9 @@ impl Link {
         self.settle(core, id);
     }
 
-    /// Its outbox has drained.
+    /// Its outbox has drained, or the next turn has come.
     pub fn go_on(&mut self, core: &mut Core, id: SessionId) {
+        self.has_had_its_turn = false;
         self.settle(core, id);
     }
 
@@ -274,7 +280,10 @@ impl Link {
         let is_behind = outbox.is_some_and(|outbox| outbox.own_bytes() > room);
         let is_full = self.commands.quick() >= most || self.commands.receipts >= most_receipts;
         core.set_pause(slot, Pause::Barrier, self.barrier.is_some());
-        core.set_pause(slot, Pause::Answers, is_full || is_behind);
+        core.set_pause(slot, Pause::Answers, is_full || is_behind || self.has_had_its_turn);
+        if self.has_had_its_turn {
+            core.read_later(slot);
+        }
         let Self { receipts, commands, .. } = self;
         core.set_door_due(slot, receipts.next_due_ms(|sequence| commands.is_waiting(sequence)));
     }
