@@ -2,6 +2,7 @@
 
 use crate::connection::Terms;
 use crate::dispatch::{EncodedFrame, Operation, Push};
+use crate::http::Response;
 use crate::mailbox::Weigh;
 use crate::session::SessionId;
 use mio::net::TcpStream;
@@ -33,6 +34,15 @@ pub enum Envelope {
     Event(SessionId, EncodedFrame),
     /// Events for a link here were lost on the way: it must be told by its end.
     EventsLost(SessionId),
+    /// The answer to a request for a page about the whole process.
+    Page {
+        /// The connection here that asked.
+        connection: SessionId,
+        /// Which of its answers this is.
+        sequence: u64,
+        /// The answer.
+        response: Box<Response>,
+    },
     /// Look at [`Shared::draining`](super::Shared::draining): the server stops.
     Stop,
     /// Every reactor has closed its players' sessions: close everything else.
@@ -46,6 +56,7 @@ impl Weigh for Envelope {
         match self {
             Self::Push(push) => push.frame.wire_len(),
             Self::Event(_, frame) => frame.wire_len(),
+            Self::Page { response, .. } => response.body().len(),
             _ => 0,
         }
     }

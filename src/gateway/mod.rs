@@ -5,16 +5,19 @@
 
 pub mod api;
 mod doors;
+mod observer;
 
 pub use doors::backend::Backend;
 pub use doors::client::Head;
 pub use doors::link::Link;
+pub use observer::{Asks, Observer, THREAD as OBSERVER_THREAD};
 
 use crate::app::{App, ClosedSession, Message, Session};
 use crate::connection::{Item, Stage};
 use crate::core::{Core, Ended, Envelope};
 use crate::core::{EventKind, Finished};
 use crate::dispatch::{Action, EncodedFrame, LinkForm, Operation, Origin, Push};
+use crate::http::Response;
 use crate::link_bin::{Event, Payload, TooLong};
 use crate::session::{AppId, SessionId, close_codes};
 use api::render;
@@ -24,15 +27,16 @@ use std::sync::Arc;
 /// One reactor's gateway.
 pub struct Gateway {
     app: Box<dyn App>,
+    observer: Observer,
     /// Where events are rendered, before they are encoded once for all links.
     json: String,
     binary: Vec<u8>,
 }
 
 impl Gateway {
-    /// A gateway on top of which `app` runs.
-    pub fn new(app: Box<dyn App>) -> Self {
-        Self { app, json: String::new(), binary: Vec::new() }
+    /// A gateway on top of which `app` runs; `observer` renders its pages about the whole process.
+    pub fn new(app: Box<dyn App>, observer: Observer) -> Self {
+        Self { app, observer, json: String::new(), binary: Vec::new() }
     }
 
     /// A player's message: to the links that listen, then to the app.
@@ -152,6 +156,17 @@ impl Gateway {
     pub fn operation_done(&mut self, core: &mut Core, operation: &Arc<Operation>) {
         if let Origin::Connection { connection, sequence } = operation.origin {
             self.answer(core, connection, sequence, &Finished::Operation(Arc::clone(operation)));
+        }
+    }
+
+    /// The observer has rendered a page for a connection here.
+    pub fn page_done(&mut self, core: &mut Core, connection: SessionId, sequence: u64, response: &Response) {
+        // If it has closed meanwhile, nobody waits.
+        if let Some(Stage::Backend(backend)) =
+            core.connections.get_mut(connection).map(|connection| &mut connection.stage)
+        {
+            backend.fill_page(sequence, response);
+            self.run_backend(core, connection.slot());
         }
     }
 

@@ -260,6 +260,9 @@ impl Reactor {
                     self.gateway.operation_done(&mut self.core, &operation);
                 }
                 Envelope::Event(link, frame) => self.gateway.event(&mut self.core, link, frame),
+                Envelope::Page { connection, sequence, response } => {
+                    self.gateway.page_done(&mut self.core, connection, sequence, &response);
+                }
                 Envelope::EventsLost(link) => self.gateway.events_lost(&mut self.core, link),
                 // It was sent to end the sleep: the turn itself looks at what has been asked for.
                 Envelope::Stop => {}

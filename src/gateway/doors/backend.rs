@@ -9,9 +9,12 @@ use crate::dispatch::LinkForm;
 use crate::gateway::Gateway;
 use crate::gateway::api::batch::BatchCursor;
 use crate::gateway::api::json::RequestId;
-use crate::gateway::api::responses::{error_response, link_upgrade, page, refusal_response, unauthorized};
+use crate::gateway::api::responses::{
+    error_response, link_upgrade, page, refusal_response, too_many_pages, unauthorized,
+};
 use crate::gateway::api::routes::{Routed, route};
 use crate::gateway::api::{backend_key, render};
+use crate::gateway::observer::Page;
 use crate::http::{self, BodyReader, HeadScanner, Request, Response};
 use crate::metrics::StatusClass;
 use crate::protocol::WebSocket;
@@ -130,6 +133,11 @@ impl Backend {
                 waiting.render(&Response::json(status, json))
             }),
         });
+    }
+
+    /// The page that was asked for is there. No batch is worked off meanwhile: one starts behind all earlier answers.
+    pub fn fill_page(&mut self, sequence: u64, response: &Response) {
+        self.lane.fill(sequence, |waiting| waiting.render(response));
     }
 
     fn may_go_on(&self, most: usize) -> bool {
@@ -399,9 +407,20 @@ impl Gateway {
                 }
                 Err(response) => backend.respond(waiting, &response),
             },
+            Routed::Stats => self.observe(id, backend, waiting, Page::Stats),
+            Routed::Metrics => self.observe(id, backend, waiting, Page::Metrics),
             _ => backend.respond(waiting, &page(core, &routed)),
         }
         Handled::Taken
+    }
+
+    /// Has a page about the whole process rendered elsewhere.
+    fn observe(&mut self, id: SessionId, backend: &mut Backend, waiting: Waiting, page: Page) {
+        let sequence = backend.lane.open(waiting);
+        backend.last |= !waiting.keep_alive;
+        if !self.observer.ask(page, id, sequence) {
+            backend.fill_page(sequence, &too_many_pages());
+        }
     }
 
     /// Works off a batch as far as it may go in one turn.
