@@ -76,7 +76,9 @@ pub(super) fn push_of(
     ))
 }
 
+/// A push that means one session.
 pub(super) fn shared(push: Arc<Push>) -> Item {
+    push.count_matched(1);
     Item::Shared(Rc::new(LocalPush::new(push)))
 }
 
