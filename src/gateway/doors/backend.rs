@@ -137,6 +137,9 @@ impl Backend {
 
     /// The page that was asked for is there. No batch is worked off meanwhile: one starts behind all earlier answers.
     pub fn fill_page(&mut self, sequence: u64, response: &Response) {
+        if self.barrier == Some(sequence) {
+            self.barrier = None;
+        }
         self.lane.fill(sequence, |waiting| waiting.render(response));
     }
 
@@ -414,12 +417,14 @@ impl Gateway {
         Handled::Taken
     }
 
-    /// Has a page about the whole process rendered elsewhere.
+    /// Has a page about the whole process rendered elsewhere. What comes behind waits for it: so the page knows of no later
+    /// command, and one connection waits for one page at a time, however many it asks for.
     fn observe(&mut self, id: SessionId, backend: &mut Backend, waiting: Waiting, page: Page) {
         let sequence = backend.lane.open(waiting);
         backend.last |= !waiting.keep_alive;
-        if !self.observer.ask(page, id, sequence) {
-            backend.fill_page(sequence, &too_many_pages());
+        match self.observer.ask(page, id, sequence) {
+            true => backend.barrier = Some(sequence),
+            false => backend.fill_page(sequence, &too_many_pages()),
         }
     }
 
