@@ -2,6 +2,7 @@
 
 use crate::connection::Terms;
 use crate::dispatch::{EncodedFrame, Operation, Push};
+use crate::http::Response;
 use crate::mailbox::Weigh;
 use crate::session::SessionId;
 use mio::net::TcpStream;
@@ -35,6 +36,15 @@ pub enum Envelope {
     EventsLost(SessionId),
     /// The players here that wait for this link are read again.
     GateOpen(SessionId),
+    /// The answer to a request for a page about the whole process.
+    Page {
+        /// The connection here that asked.
+        connection: SessionId,
+        /// Which of its answers this is.
+        sequence: u64,
+        /// The answer.
+        response: Box<Response>,
+    },
     /// Look at [`Shared::draining`](super::Shared::draining): the server stops.
     Stop,
     /// Every reactor has closed its players' sessions: close everything else.
@@ -48,6 +58,7 @@ impl Weigh for Envelope {
         match self {
             Self::Push(push) => push.frame.wire_len(),
             Self::Event(_, frame) => frame.wire_len(),
+            Self::Page { response, .. } => response.body().len(),
             _ => 0,
         }
     }

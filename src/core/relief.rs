@@ -18,6 +18,8 @@ const STEPS: u64 = 16;
 pub struct Relief {
     /// For all reactors.
     limit: u64,
+    /// Where they are beyond it, so much is left of all: what is coming still must not be beyond it at once again.
+    goal: u64,
     /// A reactor's even part of it.
     share: u64,
     /// It adds up when its own memory reaches this; `u64::MAX` where there is no bound.
@@ -40,7 +42,14 @@ impl Relief {
     /// The bound of all `reactors`, in bytes; 0 is none.
     pub fn new(limit: usize, reactors: usize) -> Self {
         let limit = if limit == 0 { u64::MAX } else { limit as u64 };
-        Self { limit, share: limit / reactors as u64, look_at: 0, asked: false, cursor: 0 }
+        let share = limit / reactors as u64;
+        Self { limit, goal: limit, share, look_at: 0, asked: false, cursor: 0 }
+    }
+
+    /// The same, where a part of what is left will grow a little before it ends: an eighth is kept free for that.
+    pub fn with_slack(limit: usize, reactors: usize) -> Self {
+        let relief = Self::new(limit, reactors);
+        Self { goal: relief.limit - relief.limit / 8, ..relief }
     }
 
     /// Whether something is left to do that nothing outside will remind of.
@@ -66,7 +75,7 @@ impl Relief {
             return None;
         }
         let others = (0..sums.len()).filter(|&one| !asked && one != index && sums[one] > self.share);
-        Some(Part { free: part_of(own, &sums, self.limit, self.share), others: others.collect() })
+        Some(Part { free: part_of(own, &sums, self.goal, self.share), others: others.collect() })
     }
 
     /// The part is done, or as much of it as a turn does.

@@ -10,12 +10,14 @@ use crate::app::{App, ClosedSession, Message, Session};
 use crate::connection::{Connection, Kind, NO_DOOR};
 use crate::core::{Core, Ended, EventKind, Finished, Port, Reply};
 use crate::dispatch::{Action, Operation, Origin, Push};
+use crate::http::Response;
 use crate::link_bin::{Event, Payload};
 use crate::protocol::CloseCode;
 use crate::session::{AppId, SessionId};
 use doors::backend::Upgraded;
 use doors::client::{Head, Opened};
 use doors::link::{Link, Refused};
+pub use doors::observer::{Asks, Observer, THREAD as OBSERVER_THREAD};
 use doors::{Door, Doors};
 use events::Scratch;
 use std::borrow::Cow;
@@ -25,14 +27,15 @@ use std::sync::Arc;
 pub struct Gateway {
     app: Box<dyn App>,
     doors: Doors,
+    observer: Observer,
     /// Where events are rendered, before they are encoded once for all links.
     scratch: Scratch,
 }
 
 impl Gateway {
-    /// A gateway on top of which `app` runs.
-    pub fn new(app: Box<dyn App>) -> Self {
-        Self { app, doors: Doors::default(), scratch: Scratch::default() }
+    /// A gateway on top of which `app` runs; `observer` renders its pages about the whole process.
+    pub fn new(app: Box<dyn App>, observer: Observer) -> Self {
+        Self { app, doors: Doors::default(), observer, scratch: Scratch::default() }
     }
 
     /// The door for a connection that came in on `port`.
@@ -119,6 +122,15 @@ impl Gateway {
     pub fn operation_done(&mut self, core: &mut Core, operation: &Arc<Operation>) {
         if let Origin::Connection { connection, sequence } = operation.origin {
             self.answer(core, connection, sequence, &Finished::Operation(Arc::clone(operation)));
+        }
+    }
+
+    /// The observer has rendered a page for a connection here.
+    pub fn page_done(&mut self, core: &mut Core, id: SessionId, sequence: u64, response: &Response) {
+        // If it has closed meanwhile, it gets none.
+        if let Some(Door::Backend(backend)) = self.door_of(core, id) {
+            backend.fill_page(sequence, response);
+            self.run_backend(core, id);
         }
     }
 
@@ -223,8 +235,9 @@ impl Gateway {
     }
 
     fn run_backend(&mut self, core: &mut Core, id: SessionId) {
-        let Some(Door::Backend(backend)) = self.door_of(core, id) else { return };
-        if let Some(Upgraded { app, form, rest }) = backend.run(core, id) {
+        let Some(door) = core.connections.get(id).map(|connection| connection.door) else { return };
+        let Some(Door::Backend(backend)) = self.doors.get_mut(door) else { return };
+        if let Some(Upgraded { app, form, rest }) = backend.run(core, &self.observer, id) {
             let slot = id.slot();
             self.leave_door(core, slot);
             let link = Link::new(core, form, app);

@@ -12,7 +12,7 @@ use crate::auth::Auth;
 use crate::config::{Config, ConfigError, DEFAULT_APP};
 use crate::core::{Core, DeliveryRules, Envelope, Outside, Settings, Shared};
 use crate::dispatch::{Apps, InvalidApps};
-use crate::gateway::Gateway;
+use crate::gateway::{Asks, Gateway, OBSERVER_THREAD, Observer};
 use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
 use crate::metrics::Metrics;
@@ -51,6 +51,7 @@ pub struct Server {
     backend_addr: SocketAddr,
     acceptor: Acceptor,
     parts: Vec<Part>,
+    asks: Asks,
 }
 
 /// What one reactor's thread starts with.
@@ -58,6 +59,7 @@ struct Part {
     poll: Poll,
     receiver: Receiver<Envelope>,
     producer: Producer<Envelope>,
+    observer: Observer,
 }
 
 /// Why a server could not start.
@@ -120,7 +122,7 @@ impl std::error::Error for BindError {}
 /// ```
 #[derive(Debug)]
 pub enum RunError {
-    /// A reactor's thread could not be started.
+    /// A thread could not be started.
     Thread(io::Error),
     /// A reactor's poll failed.
     Poll(io::Error),
@@ -134,7 +136,7 @@ pub enum RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Thread(error) => write!(f, "cannot start a reactor's thread: {error}"),
+            Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
             Self::Poll(error) => write!(f, "a reactor cannot poll: {error}"),
             Self::Panicked { reactor } => write!(f, "reactor {reactor} panicked; the message is in the log"),
         }
@@ -266,11 +268,16 @@ impl Server {
             reactors_with_sessions: reactors.into(),
             settings: Settings::new(config),
         });
+        let (observer, asks) = Observer::new();
         let parts = polls.into_iter().zip(receivers).enumerate();
         let parts = parts
-            .map(|(index, (poll, receiver))| Part { poll, receiver, producer: senders.producer(index) })
+            .map(|(index, (poll, receiver))| {
+                let producer = senders.producer(index);
+                Part { poll, receiver, producer, observer: observer.clone() }
+            })
             .collect();
-        Ok(Self { shared, client_addr, backend_addr, acceptor: Acceptor::new(client, backend), parts })
+        let acceptor = Acceptor::new(client, backend);
+        Ok(Self { shared, client_addr, backend_addr, acceptor, parts, asks })
     }
 
     /// Where players connect.
@@ -310,12 +317,16 @@ impl Server {
     pub fn run(self, make_app: impl Fn(usize) -> Box<dyn App> + Send + Sync) -> Result<StopReport, RunError> {
         let generation = first_generation().map_err(RunError::Poll)?;
         let stopper = self.stopper();
-        let Self { shared, acceptor, parts, .. } = self;
+        let Self { shared, acceptor, parts, asks, .. } = self;
         let reactors = parts.len();
         let mut acceptor = Some(acceptor);
         let (sender, ends) = mpsc::channel();
         thread::scope(|scope| {
-            let mut threads = Vec::new();
+            let (observed, mut threads) = (Arc::clone(&shared), Vec::new());
+            // Ends when the last reactor has.
+            let observer = thread::Builder::new().name(OBSERVER_THREAD.to_owned());
+            let observer =
+                observer.spawn_scoped(scope, move || asks.answer(&observed)).map_err(RunError::Thread)?;
             let mut failure = None;
             for (index, part) in parts.into_iter().enumerate() {
                 let (shared, make_app) = (Arc::clone(&shared), &make_app);
@@ -350,6 +361,7 @@ impl Server {
                 // How it ended is known; a panic that nobody joined would be the scope's own.
                 let _ = thread.join();
             }
+            let _ = observer.join();
             failure.map_or(Ok(report), Err)
         })
     }
@@ -392,7 +404,7 @@ fn run_reactor(
     if shared.settings.config.pin {
         pin_to_core(index);
     }
-    let gateway = Gateway::new(make_app(index));
+    let gateway = Gateway::new(make_app(index), part.observer);
     let core = Core::new(shared, index, part.producer, generation);
     let reactor = Reactor::new(part.poll, part.receiver, core, gateway, acceptor);
     end.result = Some(reactor.run().map_err(RunError::Poll));

@@ -51,13 +51,14 @@ impl App for Holding {
 /// Two reactors with room for one envelope in a mailbox and one in the overflow, a player on each, and a backend on the
 /// first. The second reactor stands still.
 struct Held {
-    server: TestServer,
     /// On the reactor that goes on.
     near: Player,
     /// On the one that does not.
     far: Player,
     backend: Backend,
     let_go: mpsc::Sender<()>,
+    /// Stops when the players have gone.
+    server: TestServer,
 }
 
 impl Held {
@@ -92,7 +93,7 @@ impl Held {
         }
         far.send_text("hold");
         has_entered.recv_timeout(DEADLINE).unwrap();
-        Self { server, near, far, backend, let_go }
+        Self { near, far, backend, let_go, server }
     }
 
     /// A push to everybody that reached only the near player.

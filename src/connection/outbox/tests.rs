@@ -227,6 +227,7 @@ fn a_receipt_comes_when_the_last_outbox_has_let_go() {
     let mut settlements = Settlements::default();
     let mut outboxes: [Outbox; 3] = Default::default();
     local.hold();
+    push.count_matched(3);
     for outbox in &mut outboxes {
         outbox.offer(Item::Shared(Rc::clone(&local)), ROOMY, &mut settlements).unwrap();
     }
@@ -241,6 +242,7 @@ fn a_receipt_comes_when_the_last_outbox_has_let_go() {
     assert_eq!((settlements.finished.len(), settlements.memory), (1, 0));
     let receipt = push.receipt();
     assert_eq!((receipt.written, receipt.closed, receipt.expired), (Some(1), 1, 1));
+    assert_eq!((receipt.matched, receipt.pending), (3, 0));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 use super::batch::{Batch, Progress};
 use super::lane::Lane;
-use super::pages::page;
+use super::observer::{Observer, Page};
+use super::pages::{page, too_many_pages};
 use super::receipts::Receipts;
 use crate::connection::{Flag, Pause, Phase};
 use crate::core::{Core, Finished, HalfReceived, Started};
@@ -148,6 +149,14 @@ impl Backend {
         }
     }
 
+    /// The page that was asked for is there. No batch is worked off meanwhile: one starts behind all earlier answers.
+    pub fn fill_page(&mut self, sequence: u64, response: &Response) {
+        if self.barrier == Some(sequence) {
+            self.barrier = None;
+        }
+        self.lane.fill(sequence, |waiting| waiting.render(response));
+    }
+
     fn is_awaited(&self, sequence: u64) -> bool {
         match &self.batch {
             Some(batch) => batch.is_waiting(sequence),
@@ -264,7 +273,7 @@ enum Handled {
 
 impl Backend {
     /// Handles what has been read as far as it may go, and sends the answers that are ready.
-    pub fn run(&mut self, core: &mut Core, id: SessionId) -> Option<Upgraded> {
+    pub fn run(&mut self, core: &mut Core, observer: &Observer, id: SessionId) -> Option<Upgraded> {
         let (slot, room) = (id.slot(), core.shared.settings.outbox.bytes);
         let connection = core.connections.get(id)?;
         if connection.phase != Phase::Open {
@@ -277,7 +286,7 @@ impl Backend {
         let stopped = match behind {
             true => Stopped::Blocked,
             false if batch == Some(Progress::NextTurn) => Stopped::NextTurn,
-            false => self.run_requests(core, id, &mut input, &mut start, &mut answers),
+            false => self.run_requests(core, observer, id, (&mut input, &mut start), &mut answers),
         };
         self.take_answers(core, &mut answers);
         input.drain(..start);
@@ -329,9 +338,9 @@ impl Backend {
     fn run_requests(
         &mut self,
         core: &mut Core,
+        observer: &Observer,
         id: SessionId,
-        input: &mut Vec<u8>,
-        start: &mut usize,
+        (input, start): (&mut Vec<u8>, &mut usize),
         answers: &mut Vec<u8>,
     ) -> Stopped {
         let most = core.shared.settings.config.limits.max_pipelined;
@@ -366,7 +375,7 @@ impl Backend {
                 Step::Whole(head_length) => {
                     let mut body = std::mem::take(&mut self.body);
                     let head = &input[*start..*start + head_length];
-                    let handled = self.handle(core, id, head, &mut body);
+                    let handled = self.handle(core, observer, id, head, &mut body);
                     self.body = body;
                     if handled == Handled::NotYet {
                         return Stopped::Blocked;
@@ -387,7 +396,14 @@ impl Backend {
         Stopped::NeedsMore
     }
 
-    fn handle(&mut self, core: &mut Core, id: SessionId, head: &[u8], body: &mut Vec<u8>) -> Handled {
+    fn handle(
+        &mut self,
+        core: &mut Core,
+        observer: &Observer,
+        id: SessionId,
+        head: &[u8],
+        body: &mut Vec<u8>,
+    ) -> Handled {
         let settings = &core.shared.settings;
         // It was parsed when its head was whole; a second look cannot differ.
         let Ok(request) = Request::parse(head, &settings.head_limits) else { return Handled::Taken };
@@ -436,9 +452,21 @@ impl Backend {
                 }
                 Err(response) => self.respond(waiting, &response),
             },
+            Routed::Stats => self.observe(observer, id, waiting, Page::Stats),
+            Routed::Metrics => self.observe(observer, id, waiting, Page::Metrics),
             _ => self.respond(waiting, &page(core, &routed)),
         }
         Handled::Taken
+    }
+
+    /// Has a page about the whole process rendered elsewhere. What comes behind waits for it: so the page knows of no later
+    /// command, and one connection waits for one page at a time, however many it asks for.
+    fn observe(&mut self, observer: &Observer, id: SessionId, waiting: Waiting, page: Page) {
+        let sequence = self.open(waiting);
+        match observer.ask(page, id, sequence) {
+            true => self.barrier = Some(sequence),
+            false => self.fill_page(sequence, &too_many_pages()),
+        }
     }
 
     /// A place for the answer to a request.

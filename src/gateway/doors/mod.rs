@@ -8,6 +8,7 @@ pub(super) mod link;
 
 mod admit;
 mod lane;
+pub(super) mod observer;
 mod pages;
 mod receipts;
 
