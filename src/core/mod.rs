@@ -161,7 +161,10 @@ impl Core {
             gates: Gates::default(),
             incoming: Incoming::default(),
             relief: Relief::new(shared.settings.config.limits.outboxes_bytes, shared.reactors()),
-            incoming_relief: Relief::with_slack(shared.settings.config.limits.incoming_bytes, shared.reactors()),
+            incoming_relief: Relief::with_slack(
+                shared.settings.config.limits.incoming_bytes,
+                shared.reactors(),
+            ),
             behind: Vec::new(),
             shared,
         }
