@@ -309,7 +309,9 @@ impl Backend {
             return core.finish(slot);
         }
         let most = core.shared.settings.config.limits.max_pipelined;
-        let waits = !self.last && (!self.may_go_on(most) || stopped != Stopped::NeedsMore);
+        // With nothing left to handle it is read on all the same: most wait for an answer before they ask again.
+        let has_more = !self.last && !self.input.is_empty();
+        let waits = has_more && (!self.may_go_on(most) || stopped != Stopped::NeedsMore);
         core.set_pause(slot, Pause::Barrier, waits && self.barrier.is_some());
         core.set_pause(slot, Pause::Answers, waits && self.barrier.is_none());
         if stopped == Stopped::NextTurn || self.hurries {
@@ -329,7 +331,8 @@ impl Backend {
 
     fn half_received(&mut self) -> HalfReceived {
         let is_owed = self.reading.is_some() || !self.input.is_empty();
-        let begun = if is_owed { self.input.capacity() + self.body.capacity() } else { 0 };
+        // Room that has been made and not been touched is no memory yet.
+        let begun = self.input.len() + self.body.len();
         let batch = self.batch.as_ref().map_or(0, |batch| batch.bytes());
         HalfReceived { bytes: begun + batch, is_owed, began: std::mem::take(&mut self.completed) }
     }
