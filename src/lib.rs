@@ -11,7 +11,7 @@
 //! * [`protocol::WebSocket`] is the RFC 6455 core: bytes in, events out, bytes out, both roles, with no networking code.
 //!   With `default-features = false` it is all there is.
 //!
-//! # The rooms, in the order that data meets them
+//! # The rooms
 //!
 //! ```text
 //! socket → reactor → connection → protocol::Event → gateway, App → hub → mailbox
@@ -19,22 +19,34 @@
 //! socket ← one writev a turn ← outbox ← hub (local members) ← the owning reactor wakes
 //! ```
 //!
+//! From the bottom up: a room imports only rooms above it in this table, and a test reads the source to see that.
+//!
 //! | room | is |
 //! | --- | --- |
-//! | `reactor` | the turn: poll, read, drain, run, flush, time, reap; accept |
-//! | `proxy`, `tls` | where a client is, as a proxy says; TLS between the socket and its bytes |
-//! | `connection` | one socket, its stage, its outbox, its deadlines |
 //! | [`protocol`] | RFC 6455 as a state machine |
-//! | [`http`] | HTTP/1.1 heads, bodies and responses |
-//! | `gateway` | the upgrade, the HTTP API, links: commands in, answers and events out |
+//! | [`http`] | HTTP/1.1 heads, bodies and responses, without I/O |
+//! | `timer` | clock, moments, the wheel |
+//! | `mailbox` | a bounded lock-free queue a reactor, a sleeping flag, an eventfd wake |
+//! | `proxy` | where a client is, as a proxy says |
+//! | `metrics` | counters, gauges and histograms, a set a reactor |
+//! | [`session`] | ids and names; the slab with generations |
+//! | [`client`] | a blocking WebSocket client |
+//! | [`dispatch`] | the vocabulary of pushes and operations, and inside what travels between reactors |
 //! | [`link_bin`] | the bytes of the binary link, both ways |
+//! | [`config`] | settings and every limit |
+//! | `hub` | this core's users, groups and tags → sessions; the shared interest table |
+//! | `tls` | certificates; TLS between the socket and its bytes |
 //! | `auth` | tokens and signed queries, made and checked |
 //! | `admission` | who fits in: sessions of an app, a user, an address; upgrades a second |
-//! | [`dispatch`] | what travels between cores: pushes, operations, their receipts |
-//! | [`hub`] | this core's users, groups and tags → sessions; the shared interest table |
-//! | [`mailbox`] | a bounded lock-free queue a reactor, a sleeping flag, an eventfd wake |
-//! | [`session`] | ids, names, the slab with generations |
-//! | [`config`], [`metrics`], `cli` | settings and every limit; counters and histograms; the program |
+//! | `gateway::api` | requests, commands and events as HTTP, JSON and bytes, both ways |
+//! | `connection` | one socket, its WebSocket, its outbox, its deadlines, why it is paused |
+//! | `core` | what one reactor's rooms act on together: offering, writing, closing |
+//! | `app` | [`App`], [`Session`], [`Message`], [`Pusher`] |
+//! | `gateway::doors` | what a client, a backend and a link are in the middle of |
+//! | `gateway` | which door a connection came through; who is told of opens, messages and closes |
+//! | `reactor` | the turn; accepting, reading, wrapping, spinning |
+//! | `server` | [`Server`]: bind, run, stop |
+//! | `cli` | the program: a file a subcommand |
 // The map names the whole house, also where only the core is built.
 #![cfg_attr(not(feature = "server"), allow(rustdoc::broken_intra_doc_links))]
 #![forbid(unsafe_code)]

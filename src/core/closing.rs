@@ -17,7 +17,7 @@ impl Core {
     /// A reason that is too long for a Close frame is cut, and a code that may not be in one becomes 1011: it is the server
     /// that is at fault, and the peer is to hear that the connection ends (RFC 6455 §5.5, §7.4).
     pub fn close(&mut self, slot: u32, code: CloseCode, reason: &str) {
-        let reason = &reason[..reason.floor_char_boundary(CloseFrame::MAX_REASON_BYTES)];
+        let reason = CloseFrame::fitting_reason(reason);
         let code = if code.is_allowed_on_wire() { code } else { CloseCode::INTERNAL_ERROR };
         let attended_ms = self.attended_ms();
         let mut frame = Vec::new();

@@ -86,14 +86,6 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
         chunk.entry(index).filter(|_| self.is_ours(id))
     }
 
-    /// As [`GenerationalSlab::get`].
-    pub fn get_mut(&mut self, id: SessionId) -> Option<&mut T> {
-        let ours = self.is_ours(id);
-        let (chunk, index) = split(id.slot());
-        let chunk = self.chunks.get_mut(chunk).filter(|chunk| chunk.is_at(index, id.generation()))?;
-        chunk.entry_mut(index).filter(|_| ours)
-    }
-
     /// The entry in a slot, for the worker's own lists of slots.
     pub fn slot(&self, slot: u32) -> Option<&T> {
         let (chunk, index) = split(slot);
@@ -344,7 +336,6 @@ mod tests {
         for bit in 0..64 {
             let other = SessionId::from_u64(id.as_u64() ^ 1 << bit);
             assert_eq!(slab.get(other), None, "bit {bit}");
-            assert_eq!(slab.get_mut(other), None, "bit {bit}");
             assert_eq!(slab.remove(other), None, "bit {bit}");
         }
         assert_eq!(slab.slot_mut(u32::MAX), None);

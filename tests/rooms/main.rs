@@ -1,5 +1,5 @@
 //! The rooms of the crate, which are the top-level modules of src and two inside `gateway`, import each other as the map
-//! in docs/architecture.md says, from the bottom up, and no two files of a room name each other's items, directly or
+//! in docs/architecture.md and the picture docs/images/house.svg say, from the bottom up, and no two files of a room name each other's items, directly or
 //! through others. A file may name what is in its own submodules, and they what is in it: they are parts of it.
 //!
 //! The source is read as text, whichever features are on, tests included. Read are every `use` (groups, aliases, globs,
@@ -95,6 +95,29 @@ fn the_map_has_every_room_above_the_rooms_that_it_imports() {
     let mut rooms = house().rooms();
     assert!(rooms.remove(HELPER_OF_TESTS));
     assert_eq!(below, rooms, "left: the rooms of the map; right: the rooms of src");
+}
+
+/// How far down each room of docs/images/house.svg is.
+fn drawn() -> BTreeMap<&'static str, u32> {
+    let value = |rect: &'static str, name: &str| {
+        rect.split_once(name).and_then(|(_, rest)| rest[1..].split('"').next())
+    };
+    let rects = include_str!("../../docs/images/house.svg").split("<rect ");
+    let rooms =
+        rects.filter_map(|rect| Some((value(rect, "data-room=")?, value(rect, " y=")?.parse().ok()?)));
+    rooms.collect()
+}
+
+#[test]
+fn the_picture_has_every_room_above_the_rooms_that_it_imports() {
+    let drawn = drawn();
+    let map = documented();
+    assert!(map.iter().map(|(room, _)| room.as_str()).collect::<BTreeSet<_>>().iter().eq(drawn.keys()));
+    for (room, imports) in &map {
+        for import in imports {
+            assert!(drawn[room.as_str()] < drawn[import.as_str()], "{room} is not drawn above {import}");
+        }
+    }
 }
 
 #[test]

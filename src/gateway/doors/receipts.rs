@@ -59,8 +59,8 @@ impl Receipts {
 
     /// The next one whose time is over by `now_ms`; it may have been answered.
     pub fn take_late(&mut self, now_ms: u64) -> Option<(u64, Arc<Push>)> {
-        let late = self.awaited.pop_front_if(|first| first.deadline_ms <= now_ms)?;
-        Some((late.sequence, late.push))
+        self.awaited.front().filter(|first| first.deadline_ms <= now_ms)?;
+        self.awaited.pop_front().map(|late| (late.sequence, late.push))
     }
 }
 
