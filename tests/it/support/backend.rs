@@ -43,6 +43,12 @@ pub struct Receipt {
     pub written: Option<u32>,
     /// Only with `receipt=written`.
     pub closed: Option<u32>,
+    /// Only with `receipt=written`: not settled when the receipt was due.
+    #[serde(default)]
+    pub pending: u32,
+    /// Reactors whose mailbox took no more; their sessions are not in `matched`.
+    #[serde(default)]
+    pub unreached: u32,
 }
 
 impl Receipt {
@@ -50,7 +56,8 @@ impl Receipt {
     pub fn adds_up(&self) -> bool {
         match (self.written, self.closed) {
             (Some(written), Some(closed)) => {
-                self.matched == written + closed + self.replaced + self.dropped + self.expired
+                let lost = self.replaced + self.dropped + self.expired;
+                self.matched == written + lost + closed + self.pending
             }
             _ => self.matched == self.queued + self.dropped,
         }

@@ -154,6 +154,7 @@ fn push_by_library(pusher: &Pusher, push: &Push) -> Option<Receipt> {
         offline: receipt.offline,
         written: receipt.written,
         closed: receipt.written.map(|_| receipt.closed),
+        ..Receipt::default()
     })
 }
 
