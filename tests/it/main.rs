@@ -12,6 +12,7 @@ mod crowd;
 mod delivery;
 mod delivery_classes;
 mod echo;
+mod faults_pause;
 mod group_move;
 mod http_api;
 mod idle;
