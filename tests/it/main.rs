@@ -13,6 +13,7 @@ mod delivery;
 mod delivery_classes;
 mod echo;
 mod faults_pause;
+mod faults_promises;
 mod group_move;
 mod http_api;
 mod idle;
