@@ -14,6 +14,7 @@ mod delivery_classes;
 mod echo;
 mod faults_pause;
 mod faults_promises;
+mod faults_unsent;
 mod group_move;
 mod http_api;
 mod idle;
