@@ -12,6 +12,7 @@ mod crowd;
 mod delivery;
 mod delivery_classes;
 mod echo;
+mod faults_library;
 mod faults_pause;
 mod faults_promises;
 mod faults_unsent;
