@@ -21,7 +21,7 @@ pub use link::Link;
 pub use player::{End, Player, Refusal, prepared};
 pub use pool::{Log, OverTcp, Pool};
 pub use ports::{Ports, encoded};
-pub use process::ServerProcess;
+pub use process::{ServerProcess, serve_if_asked};
 pub use publisher::{Publisher, Push};
 pub use random::Random;
 pub use scrape::Scrape;

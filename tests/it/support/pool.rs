@@ -25,6 +25,10 @@ pub struct Log<T> {
     pub id: SessionId,
     /// What `read` made of its messages.
     pub messages: Vec<T>,
+    /// Pings that it has answered.
+    pub pings: usize,
+    /// Whether something has come that it is held back from reading: see [`Pool::hold`].
+    pub unread: bool,
     /// How its connection ended, once it has.
     pub end: Option<End>,
 }
@@ -72,6 +76,8 @@ enum Command<S> {
     Close(usize, u16),
     Drop(usize),
     Reset(usize),
+    Hold,
+    Release,
 }
 
 impl<T: Send + 'static, S: OverTcp> Pool<T, S> {
@@ -82,7 +88,8 @@ impl<T: Send + 'static, S: OverTcp> Pool<T, S> {
         let (sender, receiver) = mpsc::channel();
         let state = State { logs: Vec::new(), over: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
-        let driver = Driver { poll, sockets: Vec::new(), read, shared: Arc::clone(&shared), receiver };
+        let driver =
+            Driver { poll, sockets: Vec::new(), is_held: false, read, shared: Arc::clone(&shared), receiver };
         let thread = thread::Builder::new().name("pool".to_owned()).spawn(|| driver.run()).unwrap();
         Self { shared, commands: Some(sender), waker, thread: Some(thread) }
     }
@@ -91,7 +98,7 @@ impl<T: Send + 'static, S: OverTcp> Pool<T, S> {
     pub fn add(&self, player: Player<S>) -> usize {
         let mut state = self.lock();
         let index = state.logs.len();
-        state.logs.push(Log { id: player.id, messages: Vec::new(), end: None });
+        state.logs.push(Log { id: player.id, messages: Vec::new(), pings: 0, unread: false, end: None });
         drop(state);
         self.command(Command::Add(index, Box::new(player)));
         index
@@ -115,6 +122,16 @@ impl<T: Send + 'static, S: OverTcp> Pool<T, S> {
     /// The player vanishes with a RST.
     pub fn reset(&self, index: usize) {
         self.command(Command::Reset(index));
+    }
+
+    /// No player reads from now on, so that none answers a ping either.
+    pub fn hold(&self) {
+        self.command(Command::Hold);
+    }
+
+    /// The players read again: first what has come while they were held.
+    pub fn release(&self) {
+        self.command(Command::Release);
     }
 
     /// Waits until `enough` says so of the logs, by index.
@@ -175,6 +192,7 @@ impl<T, S> Drop for Pool<T, S> {
 struct Driver<T, R, S> {
     poll: Poll,
     sockets: Vec<Option<Socket<S>>>,
+    is_held: bool,
     read: R,
     shared: Arc<Shared<T>>,
     receiver: Receiver<Command<S>>,
@@ -203,8 +221,10 @@ impl<T, R: FnMut(SessionId, Message) -> T, S: OverTcp> Driver<T, R, S> {
         loop {
             self.poll.poll(&mut events, None).unwrap();
             for event in &events {
-                if event.token() != WAKE {
-                    self.ready(event.token().0);
+                match event.token() {
+                    WAKE => {}
+                    Token(index) if self.is_held => self.keep_unread(index, event.is_readable()),
+                    Token(index) => self.ready(index),
                 }
             }
             loop {
@@ -233,6 +253,11 @@ impl<T, R: FnMut(SessionId, Message) -> T, S: OverTcp> Driver<T, R, S> {
                 }
                 self.ended(index);
             }
+            Command::Hold => self.is_held = true,
+            Command::Release => {
+                self.is_held = false;
+                (0..self.sockets.len()).for_each(|index| self.ready(index));
+            }
         }
     }
 
@@ -259,16 +284,23 @@ impl<T, R: FnMut(SessionId, Message) -> T, S: OverTcp> Driver<T, R, S> {
         }
     }
 
+    fn keep_unread(&mut self, index: usize, is_readable: bool) {
+        if is_readable {
+            self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).logs[index].unread = true;
+        }
+    }
+
     /// Edge-triggered: reads until there is nothing more.
     fn ready(&mut self, index: usize) {
         let Some(socket) = &mut self.sockets[index] else { return };
-        let mut got = Vec::new();
+        let (mut got, mut pings) = (Vec::new(), 0);
         let ended = loop {
             match socket.socket.read() {
                 Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
                     got.push((self.read)(socket.id, message));
                 }
                 Ok(Message::Close(frame)) => socket.end = closed(frame),
+                Ok(Message::Ping(_)) => pings += 1,
                 Ok(_) => {}
                 Err(Error::Io(error)) if is_timeout(&error) => break false,
                 Err(error) if is_end(&error) => break true,
@@ -281,9 +313,12 @@ impl<T, R: FnMut(SessionId, Message) -> T, S: OverTcp> Driver<T, R, S> {
             Err(error) if is_end(&error) => {}
             Err(error) => panic!("{}: {error}", socket.id),
         }
-        if !got.is_empty() {
-            self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).logs[index].messages.extend(got);
-        }
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = &mut state.logs[index];
+        log.messages.extend(got);
+        log.pings += pings;
+        log.unread = false;
+        drop(state);
         if ended {
             self.ended(index);
         }

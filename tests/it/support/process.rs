@@ -1,6 +1,8 @@
 //! The real program in a process of its own.
 
 use super::{DEADLINE, Ports};
+use gannet::config::Config;
+use gannet::{App, Server};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -12,6 +14,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
+
+/// Names, for this binary run once more, the configuration of the server that it is to be.
+const SERVE: &str = "GANNET_IT_SERVE";
 
 /// A running `gannet serve`; killed when it is dropped. Its [`Ports`] are at hand on it.
 pub struct ServerProcess {
@@ -32,22 +38,30 @@ impl ServerProcess {
 
     /// The same with at most `open_files` descriptors.
     pub fn start_limited(open_files: Option<u32>, args: &[&str], config: &str) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("gannet-it-{}-{number}.toml", std::process::id()));
-        fs::write(&path, config).unwrap();
+        let path = written(config);
         let limit = open_files.map_or(String::new(), |files| format!("ulimit -n {files} && "));
-        let mut child = Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .args(["-c", &format!("{limit}exec \"$@\""), "sh", env!("CARGO_BIN_EXE_gannet"), "serve"])
             .args(["--listen", "127.0.0.1:0", "--backend", "127.0.0.1:0"])
             .arg("--config")
             .arg(&path)
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .args(args);
+        Self::spawn(&mut command, path)
+    }
+
+    /// This test binary once more, which runs only `test`; that calls [`serve_if_asked`] first. So a server that is
+    /// embedded, with an app of the test's, has a process of its own.
+    pub fn embedded(test: &str, config: &str) -> Self {
+        let path = written(config);
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([test, "--exact", "--nocapture"]).env(SERVE, &path);
+        Self::spawn(&mut command, path)
+    }
+
+    fn spawn(command: &mut Command, config: PathBuf) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (ports, addresses) = mpsc::channel();
         let (talking, silence) = mpsc::channel();
@@ -58,7 +72,7 @@ impl ServerProcess {
             let _ = child.wait();
             panic!("the server did not start:\n{}", said.lock().unwrap());
         };
-        Self { child, ports, config: path, said, silence }
+        Self { child, ports, config, said, silence }
     }
 
     /// Its process.
@@ -69,6 +83,29 @@ impl ServerProcess {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Stops it as a debugger or a paused machine does, and waits until it stands.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+        let started = Instant::now();
+        while self.state() != 'T' {
+            assert!(started.elapsed() < DEADLINE, "the server does not stand");
+            thread::yield_now();
+        }
+    }
+
+    /// It goes on after [`Self::pause`].
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// The letter of proc_pid_stat(5).
+    fn state(&self) -> char {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The name of the program is in brackets and may hold anything.
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        rest.chars().next().unwrap()
     }
 
     /// Waits for its end: how it exited and what it said.
@@ -145,6 +182,27 @@ impl Drop for ServerProcess {
             eprintln!("the server said:\n{}", self.said());
         }
     }
+}
+
+/// In a process that [`ServerProcess::embedded`] has started: is that server, and does not return.
+pub fn serve_if_asked(make_app: impl Fn(usize) -> Box<dyn App> + Send + Sync) {
+    let Some(path) = std::env::var_os(SERVE) else { return };
+    let mut config = Config::from_toml(&fs::read_to_string(path).unwrap()).unwrap();
+    config.listen.set_port(0);
+    config.backend.listen.set_port(0);
+    let server = Server::bind(config).unwrap();
+    println!("ws://{} http://{}", server.client_addr(), server.backend_addr());
+    server.run(make_app).unwrap();
+    std::process::exit(0);
+}
+
+/// `config` in a file of its own.
+fn written(config: &str) -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("gannet-it-{}-{number}.toml", std::process::id()));
+    fs::write(&path, config).unwrap();
+    path
 }
 
 /// Gathers what comes on one stream, and looks for the addresses of the banner where they are asked for.
