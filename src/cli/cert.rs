@@ -12,6 +12,7 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use time::{Duration, OffsetDateTime};
 
 use super::error::CliError;
+use super::output;
 
 /// How long it holds: browsers take none that holds for longer than 398 days.
 const DAYS: i64 = 365;
@@ -88,6 +89,12 @@ impl std::error::Error for CertError {
     }
 }
 
+impl From<CertError> for CliError {
+    fn from(error: CertError) -> Self {
+        Self::Command(Box::new(error))
+    }
+}
+
 /// Runs `gannet cert`.
 pub fn run(command: CertCommand) -> Result<(), CliError> {
     let CertCommand::SelfSigned(args) = command;
@@ -105,7 +112,7 @@ pub fn run(command: CertCommand) -> Result<(), CliError> {
     fs::create_dir_all(&args.out).map_err(|error| CertError::Write { path: args.out.clone(), error })?;
     write(&key_path, &key, 0o600)?;
     write(&cert_path, &cert, 0o644)?;
-    super::print(&next_steps(&names, &cert_path, &key_path))
+    output::print(&next_steps(&names, &cert_path, &key_path))
 }
 
 /// The certificate for `names` and its private key, both in PEM.

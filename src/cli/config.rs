@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::error::CliError;
+use super::output;
 use crate::config::Config;
 
 /// Check a configuration file, or print the default one.
@@ -24,8 +25,8 @@ pub fn run(command: ConfigCommand) -> Result<(), CliError> {
     match command {
         ConfigCommand::Check { file } => {
             Config::load(&file)?.validate().map_err(|error| error.in_file(&file))?;
-            super::print(&format!("{}: ok", file.display()))
+            output::print(&format!("{}: ok", file.display()))
         }
-        ConfigCommand::Default => super::print(Config::default_toml()),
+        ConfigCommand::Default => output::print(Config::default_toml()),
     }
 }

@@ -3,10 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::bench::BenchError;
-use super::cert::CertError;
 use super::http_client::ClientError;
-use super::serve::ServeError;
 use crate::auth::AuthError;
 use crate::config::ConfigError;
 
@@ -15,8 +12,6 @@ use crate::config::ConfigError;
 pub enum CliError {
     /// The configuration, or the flags over it.
     Config(ConfigError),
-    /// The server did not start or did not stop well.
-    Serve(ServeError),
     /// No answer from a running server.
     Client(ClientError),
     /// The running server answered no.
@@ -28,10 +23,9 @@ pub enum CliError {
         /// What the answer says to do.
         message: Option<String>,
     },
-    /// A benchmark did not run.
-    Bench(BenchError),
-    /// No certificate was made.
-    Cert(CertError),
+    /// An error of one command alone. The enum and its conversion are in the file of the command, so that this file imports
+    /// none of them.
+    Command(Box<dyn std::error::Error + Send + Sync>),
     /// There is no secret to sign or to verify with.
     NoSecret,
     /// The system gives no random numbers.
@@ -48,15 +42,13 @@ impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Serve(error) => error.fmt(f),
             Self::Client(error) => error.fmt(f),
             Self::Refused { status, code, message } => {
                 write!(f, "the server refused: {status}")?;
                 code.iter().try_for_each(|code| write!(f, " {code}"))?;
                 message.iter().try_for_each(|message| write!(f, ": {message}"))
             }
-            Self::Bench(error) => error.fmt(f),
-            Self::Cert(error) => error.fmt(f),
+            Self::Command(error) => error.fmt(f),
             Self::NoSecret => f.write_str(
                 "there is no secret: name a file that holds one with --secret-file, or put it into GANNET_SECRET",
             ),
@@ -72,10 +64,8 @@ impl std::error::Error for CliError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(error) => Some(error),
-            Self::Serve(error) => Some(error),
             Self::Client(error) => Some(error),
-            Self::Bench(error) => Some(error),
-            Self::Cert(error) => Some(error),
+            Self::Command(error) => Some(error.as_ref()),
             Self::Refused { .. } | Self::NoSecret => None,
             Self::Randomness(error) => Some(error),
             Self::NotBelieved(error) => Some(error),
@@ -90,26 +80,8 @@ impl From<ConfigError> for CliError {
     }
 }
 
-impl From<ServeError> for CliError {
-    fn from(error: ServeError) -> Self {
-        Self::Serve(error)
-    }
-}
-
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         Self::Client(error)
-    }
-}
-
-impl From<CertError> for CliError {
-    fn from(error: CertError) -> Self {
-        Self::Cert(error)
-    }
-}
-
-impl From<BenchError> for CliError {
-    fn from(error: BenchError) -> Self {
-        Self::Bench(error)
     }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::backend::{BackendArgs, Target};
 use super::error::CliError;
+use super::output;
 use crate::session::SessionId;
 
 /// Close one session, or all of a user's.
@@ -45,5 +46,5 @@ pub fn run(args: &KickArgs) -> Result<(), CliError> {
     target.pairs("code", args.code.map(|code| code.to_string()));
     target.pairs("reason", &args.reason);
     let answer = args.backend.call("DELETE", target.as_str(), None)?;
-    if answer.is_empty() { Ok(()) } else { super::print(&answer) }
+    if answer.is_empty() { Ok(()) } else { output::print(&answer) }
 }

@@ -10,6 +10,7 @@ mod error;
 mod heap;
 mod http_client;
 mod kick;
+mod output;
 mod push;
 mod serve;
 mod stats;
@@ -19,8 +20,6 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-use error::CliError;
 
 /// A WebSocket push server for games.
 #[derive(Debug, Parser)]
@@ -72,15 +71,6 @@ pub fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "gannet: {error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Prints `text` with a line end. A reader that has seen enough, as `head` has, is no failure.
-fn print(text: &str) -> Result<(), CliError> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
-        _ => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::backend::{BackendArgs, Target};
 use super::error::CliError;
 use super::http_client::Body;
+use super::output;
 use crate::session::SessionId;
 
 /// Push a message and print the receipt.
@@ -90,7 +91,7 @@ pub fn run(args: PushArgs) -> Result<(), CliError> {
     let message = if args.message == "-" { read_stdin()? } else { args.message.into_bytes() };
     let body = Body { content_type, bytes: &message };
     let receipt = args.backend.call("POST", target.as_str(), Some(body))?;
-    if receipt.is_empty() { Ok(()) } else { super::print(&receipt) }
+    if receipt.is_empty() { Ok(()) } else { output::print(&receipt) }
 }
 
 impl PushArgs {

@@ -17,6 +17,7 @@ use simplelog::{ColorChoice, ConfigBuilder, TermLogger, TerminalMode, WriteLogge
 use super::banner::Banner;
 use super::error::CliError;
 use super::heap;
+use super::output;
 use crate::config::{self, Config};
 use crate::{BindError, Certificates, Relay, RunError, Server, Stopper};
 
@@ -136,6 +137,12 @@ impl std::error::Error for ServeError {
     }
 }
 
+impl From<ServeError> for CliError {
+    fn from(error: ServeError) -> Self {
+        Self::Command(Box::new(error))
+    }
+}
+
 /// Logs to the configured place, in UTC, with the target of every line.
 fn start_log(log: &config::Log) -> Result<(), ServeError> {
     let format = ConfigBuilder::new()
@@ -173,7 +180,7 @@ fn run_server(config: Config) -> Result<(), CliError> {
         client_tls,
         backend_tls,
     };
-    super::print(&format!("{banner}\n"))?;
+    output::print(&format!("{banner}\n"))?;
     let (stopper, certificates, handle) = (server.stopper(), server.certificates(), signals.handle());
     let watcher = thread::spawn(move || obey_signals(&mut signals, &stopper, &certificates));
     let report = server.run(|_reactor| Box::new(Relay)).map_err(ServeError::Run);
@@ -182,7 +189,7 @@ fn run_server(config: Config) -> Result<(), CliError> {
     let _ = watcher.join();
     let report = report?;
     info!("stopped: {} of {} sessions closed cleanly", report.closed_cleanly, report.sessions);
-    super::print(&format!(
+    output::print(&format!(
         "stopped: {} of {} sessions closed cleanly\n",
         report.closed_cleanly, report.sessions
     ))

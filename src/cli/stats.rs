@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::backend::BackendArgs;
 use super::error::CliError;
+use super::output;
 
 /// Print the counters of a running server as JSON.
 #[derive(Debug, Args)]
@@ -17,7 +18,7 @@ pub struct StatsArgs {
 pub fn run(args: &StatsArgs) -> Result<(), CliError> {
     let answer = args.backend.call("GET", "/v1/stats", None)?;
     match serde_json::from_str::<Value>(&answer) {
-        Ok(stats) => super::print(&format!("{stats:#}")),
-        Err(_) => super::print(&answer),
+        Ok(stats) => output::print(&format!("{stats:#}")),
+        Err(_) => output::print(&answer),
     }
 }

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::error::CliError;
+use super::output;
 use crate::auth::{self, AuthError, Claims, Keys, Proven, SignedQuery, TokenLimits};
 use crate::config::{Config, ConfigError, DEFAULT_APP, Secret, secrets_of};
 use crate::http::{Query, percent_encode};
@@ -77,8 +78,8 @@ struct SecretArgs {
 pub fn run(command: TokenCommand) -> Result<(), CliError> {
     let now_unix_ms = Clock::wall_unix_ms();
     match command {
-        TokenCommand::Mint(args) => super::print(&args.mint(now_unix_ms)?),
-        TokenCommand::Check(args) => super::print(&args.check(now_unix_ms)?),
+        TokenCommand::Mint(args) => output::print(&args.mint(now_unix_ms)?),
+        TokenCommand::Check(args) => output::print(&args.check(now_unix_ms)?),
     }
 }
 

@@ -5,13 +5,12 @@ use std::collections::VecDeque;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 
-use super::NOT_YET;
 use super::args::CommonArgs;
 use super::client::Sender;
 use super::clock::Nanos;
 use super::error::BenchError;
 use super::fleet::{Fleet, Handler};
-use super::recorder::Recorder;
+use super::recorder::{Recorder, Window};
 use super::result::RunResult;
 use super::run::{Timeline, Work, Worker, drive};
 use super::schedule::Schedule;
@@ -80,7 +79,7 @@ impl Storm {
             due: vec![0; slots],
             free: (0..slots).collect(),
             done: Vec::new(),
-            recorder: Recorder::new(NOT_YET),
+            recorder: Recorder::new(Window::NOT_YET),
             refused: 0,
         };
         if let Some(timeline) = worker.start(&mut fleet, &mut storm)? {

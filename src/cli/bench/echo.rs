@@ -10,12 +10,11 @@ use super::client::Sender;
 use super::clock::Nanos;
 use super::error::BenchError;
 use super::fleet::{Fleet, Handler, Patience};
-use super::recorder::Recorder;
+use super::recorder::{Recorder, Window};
 use super::result::RunResult;
-use super::run::{Timeline, Work, Worker, drive};
+use super::run::{Timeline, WARM_EXCHANGES, Work, Worker, drive};
 use super::schedule::Schedule;
 use super::sequence::{Faults, Sequence, Stamp};
-use super::{NOT_YET, WARM_EXCHANGES};
 
 /// Bytes that may wait on a connection; messages beyond are late, which counts.
 const MOST_QUEUED: usize = 256 * 1024;
@@ -227,8 +226,8 @@ impl<'a> Echo<'a> {
             mode: Mode::Warm,
             payload: "x".repeat(load.size),
             cold: 0,
-            recorder: Recorder::new(NOT_YET),
-            lag: Recorder::new(NOT_YET),
+            recorder: Recorder::new(Window::NOT_YET),
+            lag: Recorder::new(Window::NOT_YET),
             wrong: 0,
             outstanding: 0,
         };

@@ -4,8 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::target::TargetError;
 use super::template::TemplateError;
+use crate::cli::error::CliError;
+use crate::client::ClientError;
 use crate::protocol::ProtocolError;
 use crate::protocol::handshake::{RequestError, ResponseError};
 
@@ -173,3 +174,38 @@ impl std::error::Error for BenchError {
         }
     }
 }
+
+impl From<BenchError> for CliError {
+    fn from(error: BenchError) -> Self {
+        Self::Command(Box::new(error))
+    }
+}
+
+/// Why an address takes no load.
+#[derive(Debug)]
+pub enum TargetError {
+    /// Neither `ws://` nor `wss://`.
+    Scheme,
+    /// TLS cannot begin.
+    Tls(ClientError),
+    /// Not to be resolved.
+    Unknown(String),
+    /// Another machine.
+    NotLoopback,
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scheme => f.write_str("give a URL that begins with ws:// or wss://"),
+            Self::Tls(error) => error.fmt(f),
+            Self::Unknown(error) => write!(f, "no such address: {error}"),
+            Self::NotLoopback => f.write_str(
+                "this is not a loopback address: load belongs on a server of your own; if it is, say so with \
+                 --i-own-this-server",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for TargetError {}

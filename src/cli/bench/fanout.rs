@@ -10,13 +10,12 @@ use super::clock::{Nanos, SECOND};
 use super::error::BenchError;
 use super::fleet::{Fleet, Handler, Patience};
 use super::publish::{PublishArgs, Publishing, Recipient};
-use super::recorder::Recorder;
+use super::recorder::{Recorder, Window};
 use super::result::RunResult;
-use super::run::{Timeline, Work, Worker, drive};
+use super::run::{Timeline, WARM_EXCHANGES, Work, Worker, drive};
 use super::schedule::Schedule;
 use super::sequence::Stamp;
 use super::target::Target;
-use super::{NOT_YET, WARM_EXCHANGES};
 use crate::cli::error::CliError;
 
 /// Numbers beyond take no memory: whoever sends them did not get them from us.
@@ -178,8 +177,8 @@ impl<'a> Fanout<'a> {
             published: 0,
             deliveries: Vec::new(),
             came: 0,
-            recorder: Recorder::new(NOT_YET),
-            lag: Recorder::new(NOT_YET),
+            recorder: Recorder::new(Window::NOT_YET),
+            lag: Recorder::new(Window::NOT_YET),
         };
         fleet.open_all(count, &mut fanout, |_| true, |opened| worker.opened(opened))?;
         // One thread publishes; the others' connections receive.

@@ -39,18 +39,11 @@ use std::path::Path;
 
 use clap::Subcommand;
 
-pub use error::BenchError;
-
 use super::error::CliError;
+use super::output;
 use args::OutputArgs;
-use recorder::Window;
+use error::BenchError;
 use result::RunResult;
-
-/// Round trips that a connection makes before it counts: a fresh socket acknowledges about its first 16 segments at once
-/// (quick-ack mode), which a live one does not.
-const WARM_EXCHANGES: u32 = 20;
-/// Nothing is recorded in it.
-const NOT_YET: Window = Window { from: u64::MAX, to: u64::MAX };
 
 /// Put load on a WebSocket server on this machine and measure what it takes.
 #[derive(Debug, Subcommand)]
@@ -74,7 +67,7 @@ pub fn run(command: &BenchCommand) -> Result<(), CliError> {
         BenchCommand::Connect(args) => (connect::run(args)?, &args.common.output),
         BenchCommand::Idle(args) => (idle::run(args)?, &args.common.output),
         BenchCommand::Soak(args) => (echo::run_soak(args)?, &args.common.output),
-        BenchCommand::Compare(args) => return super::print(&compare::run(args)?),
+        BenchCommand::Compare(args) => return output::print(&compare::run(args)?),
         BenchCommand::Report(args) => return Ok(report::run(args)?),
     };
     publish(&result, output)
@@ -88,13 +81,13 @@ fn publish(result: &RunResult, output: &OutputArgs) -> Result<(), CliError> {
         // The table would be in the way of what reads the JSON.
         Some(path) if path == Path::new("-") => {
             let _ = write!(std::io::stderr(), "{}", table::render(result));
-            super::print(&result.to_json())
+            output::print(&result.to_json())
         }
         Some(path) => {
             let written = std::fs::write(path, result.to_json());
             written.map_err(|error| BenchError::File { path: path.to_owned(), error })?;
-            super::print(&table::render(result))
+            output::print(&table::render(result))
         }
-        None => super::print(&table::render(result)),
+        None => output::print(&table::render(result)),
     }
 }

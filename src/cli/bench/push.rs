@@ -12,12 +12,11 @@ use super::clock::{Nanos, SECOND};
 use super::error::BenchError;
 use super::fleet::{Fleet, Handler, Patience};
 use super::publish::{PublishArgs, Publishing, Recipient};
-use super::recorder::Recorder;
+use super::recorder::{Recorder, Window};
 use super::result::RunResult;
-use super::run::{Timeline, Work, Worker, drive};
+use super::run::{Timeline, WARM_EXCHANGES, Work, Worker, drive};
 use super::schedule::Schedule;
 use super::sequence::{Faults, Sequence, Stamp};
-use super::{NOT_YET, WARM_EXCHANGES};
 use crate::cli::error::CliError;
 use crate::session::SessionId;
 
@@ -164,8 +163,8 @@ impl<'a> Push<'a> {
             payload: String::new(),
             published: 0,
             came: 0,
-            recorder: Recorder::new(NOT_YET),
-            lag: Recorder::new(NOT_YET),
+            recorder: Recorder::new(Window::NOT_YET),
+            lag: Recorder::new(Window::NOT_YET),
         };
         let opened =
             fleet.open_all(count, &mut push, |push| push.named == count, |opened| worker.opened(opened));

@@ -22,6 +22,9 @@ pub struct Window {
 }
 
 impl Window {
+    /// Nothing is recorded in it.
+    pub const NOT_YET: Self = Self { from: u64::MAX, to: u64::MAX };
+
     /// Whether `at` lies in it.
     pub fn contains(&self, at: Nanos) -> bool {
         (self.from..self.to).contains(&at)

@@ -18,6 +18,9 @@ use super::recorder::Window;
 use super::result::RunResult;
 use super::target::Target;
 
+/// Round trips that a connection makes before it counts: a fresh socket acknowledges about its first 16 segments at once
+/// (quick-ack mode), which a live one does not.
+pub const WARM_EXCHANGES: u32 = 20;
 /// From the last thread's readiness to the start.
 const LEAD: Nanos = SECOND / 50;
 /// How long answers are waited for when the load has ended.

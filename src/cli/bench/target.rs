@@ -1,16 +1,15 @@
 //! Where the load goes: a WebSocket URL or a backend's address, resolved once, and where it comes from. Load goes to this
 //! machine, unless whoever runs it says that the server is theirs.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 use mio::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 
-use super::error::BenchError;
+use super::error::{BenchError, TargetError};
 use super::stream::{Stream, Tls};
-use crate::client::{ClientError, Trust};
+use crate::client::Trust;
 
 /// What stands in a URL for the number of the connection.
 const SESSION: &str = "{session}";
@@ -130,35 +129,6 @@ fn tls(host: &str, trust: &Trust) -> Result<Tls, TargetError> {
     let name = name.try_into().map_err(|_| TargetError::Unknown("it is no name".to_owned()))?;
     Ok(Tls { config: trust.config().map_err(TargetError::Tls)?, name })
 }
-
-/// Why an address takes no load.
-#[derive(Debug)]
-pub enum TargetError {
-    /// Neither `ws://` nor `wss://`.
-    Scheme,
-    /// TLS cannot begin.
-    Tls(ClientError),
-    /// Not to be resolved.
-    Unknown(String),
-    /// Another machine.
-    NotLoopback,
-}
-
-impl fmt::Display for TargetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Scheme => f.write_str("give a URL that begins with ws:// or wss://"),
-            Self::Tls(error) => error.fmt(f),
-            Self::Unknown(error) => write!(f, "no such address: {error}"),
-            Self::NotLoopback => f.write_str(
-                "this is not a loopback address: load belongs on a server of your own; if it is, say so with \
-                 --i-own-this-server",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for TargetError {}
 
 #[cfg(test)]
 mod tests {
