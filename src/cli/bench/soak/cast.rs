@@ -214,7 +214,7 @@ impl Cast {
     }
 
     /// Makes `out` the slots that are surely meant, ascending and each once, of those for which `is_open`; answers whether
-    /// these are all.
+    /// nobody else is meant and all of them are steady.
     pub fn recipients(&self, aims: &[Aim], is_open: impl Fn(usize) -> bool, out: &mut Vec<usize>) -> bool {
         out.clear();
         let mut are_all = true;
@@ -230,8 +230,9 @@ impl Cast {
         }
         out.sort_unstable();
         out.dedup();
+        let are_steady = out.last().is_none_or(|&last| self.role(last) == Role::Steady);
         out.retain(|&slot| is_open(slot));
-        are_all && !out.iter().any(|&slot| self.role(slot) == Role::Roaming) && !aims.contains(&Aim::All)
+        are_all && are_steady
     }
 }
 

@@ -29,8 +29,10 @@ const SENDS_A_TURN: usize = 64;
 const LATEST: Nanos = SECOND / 4;
 /// Between two sips of a slow reader.
 const SIP_PAUSE: Nanos = SECOND / 50;
-/// A slow reader takes so many bytes of a sip for each push a second: about a quarter of what is pushed to it.
-const SIP_BYTES_PER_PUSH: f64 = 0.3;
+/// A slow reader takes so many bytes for each push that is due: about a sixth of what is pushed to it.
+const SIPPED_A_PUSH: u64 = 15;
+/// The longest sip.
+const LONGEST_SIP: u64 = 64 * 1024;
 /// Between two lines of progress.
 const MINUTE: Nanos = 60 * SECOND;
 /// What a socket buffers for a slow reader, so that more of what waits for it is the server's.
@@ -249,8 +251,10 @@ impl<'a, 'f> Course<'a, 'f> {
         if now < self.next_sip {
             return Ok(());
         }
+        // One that comes late takes more.
+        let since = (now + SIP_PAUSE - self.next_sip).min(SECOND);
         self.next_sip = now + SIP_PAUSE;
-        let bytes = ((self.plan.rate as f64 * SIP_BYTES_PER_PUSH) as usize).max(64);
+        let bytes = (self.plan.rate as u64 * SIPPED_A_PUSH * since / SECOND).clamp(64, LONGEST_SIP) as usize;
         for slot in self.load.cast.slots_of(Role::Slow) {
             if self.fleet.is_open(slot) {
                 self.fleet.sip(slot, bytes, &mut self.load)?;

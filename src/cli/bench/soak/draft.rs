@@ -165,7 +165,7 @@ fn kind(audience: Audience, random: &mut Random) -> (Class, Option<u8>, Promise)
         |keys: std::ops::Range<u8>, random: &mut Random| Some(keys.start + random.below(keys.len()) as u8);
     let (plain, droppable, keyed, keyed_droppable) = match audience {
         Audience::Quick => (72, 80, 90, 92),
-        Audience::Slow => (8, 50, 85, 95),
+        Audience::Slow => (4, 48, 84, 95),
     };
     match random.below(100) {
         roll if roll < plain && roll % 5 == 0 => (Class::Urgent, None, Promise::Sure),

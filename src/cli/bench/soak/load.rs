@@ -204,10 +204,10 @@ impl<'a> Load<'a> {
             self.faults.add(Fault::Lost, format_args!("{lost} to {name}: {mark} came before it"));
         }
         // Of what the roaming get only a part can be known beforehand.
-        let is_stray = arrival == Arrival::Unannounced && self.cast.role(slot) != Role::Roaming;
+        let is_known = self.cast.role(slot) != Role::Roaming && !player.has_returned;
         match arrival {
             Arrival::Due => self.counts.due += 1,
-            Arrival::Unannounced if is_stray => {
+            Arrival::Unannounced if is_known => {
                 self.faults.add(Fault::Stray, format_args!("{mark} came to {name}"))
             }
             Arrival::Unannounced => {}
@@ -249,7 +249,8 @@ impl<'a> Load<'a> {
         let how = match (self.players[slot].state, code) {
             (State::Leaving, Some(1000)) => How::Left,
             _ if role == Role::Roaming && is_kick => how,
-            (_, Some(TOO_SLOW)) if role == Role::Slow => {
+            // The Close may not come through what is in the socket before it, in the time that the server waits.
+            (_, Some(TOO_SLOW) | None) if role == Role::Slow => {
                 self.counts.too_slow += 1;
                 how
             }

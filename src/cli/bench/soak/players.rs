@@ -30,12 +30,21 @@ pub struct Player {
     pub said: u64,
     /// When one that is away comes back.
     pub back_at: Nanos,
+    /// Whether it had another session before: what was pushed before its welcome may come without having been announced.
+    pub has_returned: bool,
 }
 
 impl Player {
     /// One that has not come yet.
     pub fn new() -> Self {
-        Self { state: State::Away, session: None, inbox: Inbox::default(), said: 0, back_at: 0 }
+        Self {
+            state: State::Away,
+            session: None,
+            inbox: Inbox::default(),
+            said: 0,
+            back_at: 0,
+            has_returned: false,
+        }
     }
 
     /// The session, while it is open and not about to leave.
@@ -46,7 +55,7 @@ impl Player {
     /// Forgets its session; answers it and how much it has said. What was on its way to it is nobody's any more.
     pub fn end(&mut self, back_at: Nanos) -> Option<(SessionId, u64)> {
         let ended = self.session.map(|session| (session, self.said));
-        *self = Self { back_at, ..Self::new() };
+        *self = Self { back_at, has_returned: true, ..Self::new() };
         ended
     }
 }

@@ -59,7 +59,6 @@ impl Desk {
         let except = leaves_one_out.then(|| recipients.remove(load.random.below(recipients.len())));
         let surely = recipients.iter().filter(|slot| cast.role(**slot) == Role::Steady).count() as u32;
         let absent = draft.aims.iter().filter(|aim| **aim == Aim::Nobody).count() as u32;
-        let has_slow = recipients.iter().any(|slot| cast.role(*slot) == Role::Slow);
         let number = self.numbers[door];
         let mark = Mark { run: load.run, publisher: door as u8, stream: draft.stream(), number };
         mark.write(draft.length, &mut self.payload);
@@ -77,11 +76,11 @@ impl Desk {
         };
         let asked = Asked::Push {
             name: mark.to_string(),
-            matched: match are_all && !has_slow {
+            matched: match are_all {
                 true => Matched::Exactly(surely),
                 false => Matched::AtLeast(surely),
             },
-            offline: (are_all && !has_slow).then_some(absent),
+            offline: are_all.then_some(absent),
             receipt: draft.receipt,
         };
         load.doors[door].ask(fleet, Command::Push(push), asked);
