@@ -24,6 +24,7 @@ mod pipelining;
 mod proxy;
 mod raw;
 mod smoke;
+mod soak;
 mod stalled;
 mod stop;
 mod support;

@@ -44,13 +44,13 @@ pub struct SoakArgs {
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
-    mixed: MixedArgs,
+    mixed: MixedOnlyArgs,
     #[command(flatten)]
-    echo: EchoArgs,
+    echo: EchoOnlyArgs,
 }
 
 #[derive(Debug, Args)]
-struct MixedArgs {
+struct MixedOnlyArgs {
     /// Backend port of the running server, such as 127.0.0.1:9001
     #[arg(long, value_name = "ADDR", help_heading = MIXED, value_parser = backend)]
     backend: Option<String>,
@@ -62,7 +62,7 @@ struct MixedArgs {
 }
 
 #[derive(Debug, Args)]
-struct EchoArgs {
+struct EchoOnlyArgs {
     /// Load threads
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = range(1, 64), help_heading = ECHO, conflicts_with = "backend")]
     threads: usize,
@@ -121,7 +121,7 @@ impl SoakArgs {
 
     /// Which of the two loads it is, with its defaults.
     pub fn soak(&self) -> Soak {
-        let EchoArgs { closed, in_flight, warm_up, size, text, .. } = self.echo;
+        let EchoOnlyArgs { closed, in_flight, warm_up, size, text, .. } = self.echo;
         match &self.mixed.backend {
             Some(backend) => Soak::Mixed {
                 common: self.common(200, Duration::from_secs(30 * 60)),

@@ -4,12 +4,12 @@
 use std::net::SocketAddr;
 
 use super::cast::Role;
+use super::desk::Desk;
 use super::doors::{Door, Speech};
+use super::forms;
 use super::listeners::Listener;
 use super::load::{LinkRole, Load};
 use super::players::{Player, State};
-use super::publish::Desk;
-use super::speech;
 use crate::cli::bench::clock::{Nanos, SECOND};
 use crate::cli::bench::error::BenchError;
 use crate::cli::bench::fleet::{Fleet, Patience};
@@ -145,7 +145,7 @@ impl<'a, 'f> Course<'a, 'f> {
                 let _ = LinkRequest { id: 1, app: None, command }.encode(&mut message);
                 self.fleet.send_bytes(slot, &message);
             }
-            false => self.fleet.send(slot, &speech::json(1, &command), false),
+            false => self.fleet.send(slot, &forms::json(1, &command), false),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::answer::{Answer, Asked};
-use super::speech;
+use super::forms;
 use crate::cli::bench::fleet::Fleet;
 use crate::link_bin::{Command, Request};
 
@@ -81,18 +81,18 @@ impl Door {
         match self.speech {
             Speech::Http(number) => {
                 let out = fleet.pipelines()[number].request();
-                if speech::http(&command, &self.host, self.key.as_deref(), out) {
+                if forms::http(&command, &self.host, self.key.as_deref(), out) {
                     self.inquiries.push_back(Inquiry::One(asked));
                 }
             }
             Speech::Batch(_) => {
-                self.lines.push_str(&speech::json(0, &command));
+                self.lines.push_str(&forms::json(0, &command));
                 self.lines.push('\n');
                 self.asked_in_lines.push(asked);
             }
             Speech::Json(slot) => {
                 let id = self.remember(asked);
-                fleet.send(slot, &speech::json(id, &command), false);
+                fleet.send(slot, &forms::json(id, &command), false);
             }
             Speech::Binary(slot) => {
                 let id = self.remember(asked);
@@ -112,7 +112,7 @@ impl Door {
         }
         let body = Some(("application/x-ndjson", self.lines.as_bytes()));
         let out = fleet.pipelines()[number].request();
-        speech::request("POST", "/v1/batch", body, &self.host, self.key.as_deref(), out);
+        forms::request("POST", "/v1/batch", body, &self.host, self.key.as_deref(), out);
         self.lines.clear();
         self.inquiries.push_back(Inquiry::Several(std::mem::take(&mut self.asked_in_lines)));
     }

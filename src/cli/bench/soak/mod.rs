@@ -3,7 +3,7 @@
 //! what it must be.
 //!
 //! ```text
-//! course (phases, pace) → publish → draft, speech → fleet
+//! course (phases, pace) → desk → draft, forms   → fleet
 //!    ↓                       ↓
 //!   load (Handler) → inbox, doors → answer, listeners → events
 //!    ↓
@@ -14,19 +14,19 @@ mod answer;
 mod args;
 mod cast;
 mod course;
+mod desk;
 mod doors;
 mod draft;
 mod events;
 mod faults;
+mod forms;
 mod gauges;
 mod inbox;
 mod listeners;
 mod load;
 mod mark;
 mod players;
-mod publish;
 mod random;
-mod speech;
 mod verdict;
 
 use std::cell::RefCell;
