@@ -2,6 +2,7 @@
 //! told.
 
 use crate::support::*;
+use rustix::process::Signal;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -55,6 +56,23 @@ fn a_lost_a_doubled_and_a_swapped_message_are_told() {
     for kind in ["lost", "doubled", "misordered"] {
         assert!(said.contains(&format!("\n  {kind}: push ")), "{said}");
     }
+}
+
+#[test]
+fn a_server_that_dies_is_told_with_what_was_counted_until_then() {
+    let server = ServerProcess::start(&["--reactors", "2"], QUIET);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+    let args = format!("--url ws://{} --backend {} -c 20 -r 300 -d 1h", server.client, server.backend);
+    command.args(["bench", "soak"]).args(args.split_whitespace()).env_remove("GANNET_KEY");
+    let soak = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    server.await_stats("a load", |totals| totals["pushes"].as_u64().unwrap() > 100);
+    server.signal(Signal::KILL);
+    let output = soak.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("\npushes  ") && said.contains("\n  broken off: "), "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(last.starts_with("0 lost, 0 doubled, 0 misordered, ") && last.contains(" broken off"), "{said}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! connections through [`crate::protocol`]'s client side; what the server is made of, it does not know.
 //!
 //! ```text
-//! args, target → run (threads, timeline) → echo, push, fanout, connect, idle → fleet → client, publisher
+//! args, target → run (threads, timeline) → echo, push, fanout, connect, idle → fleet → client, publisher, pipeline
+//!                                                                     soak ↗
 //!                                                ↓
 //!                      table, compare, report ← result ← recorder, sequence, process
 //! ```
@@ -85,7 +86,7 @@ fn run_soak(args: &soak::SoakArgs) -> Result<(), CliError> {
     let is_json = args.output().json.as_deref() == Some(Path::new("-"));
     let tell = |line: &str| match is_json {
         // The lines would be in the way of what reads the JSON.
-        true => eprintln!("{line}"),
+        true => drop(writeln!(std::io::stderr(), "{line}")),
         // A reader that has gone misses them; the soak goes on.
         false => drop(output::print(line)),
     };

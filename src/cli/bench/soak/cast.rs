@@ -95,6 +95,7 @@ impl Cast {
         groups.push(of_the_slow("slow"));
         let mut tags: Vec<Club> =
             (0..4).map(|tag| club(format!("tag&{tag}"), &|slot| slot % 4 == tag)).collect();
+        tags.extend((0..3).map(|team| club(format!("team {team}"), &|slot| slot % 3 == team)));
         tags.push(of_the_slow("slow"));
         let pair_of = |slot: usize| (slot - steady - slow) / 2;
         let user = |slot: usize| match slot {
@@ -281,6 +282,6 @@ mod tests {
         let cast = Cast::new(FEWEST);
         let query = cast.query(0);
         assert!(query.starts_with("user=ada%200&group=crew%2F%220%22%20%C3%A9&"), "{query}");
-        assert!(query.ends_with("&tag=tag%260"), "{query}");
+        assert!(query.ends_with("&tag=tag%260&tag=team%200"), "{query}");
     }
 }

@@ -263,7 +263,8 @@ impl<'a, 'f> Course<'a, 'f> {
         Ok(())
     }
 
-    /// Waits until all that was sent has come, or until nothing comes any more; then what is missing is lost.
+    /// Waits until all that was sent has come, or until nothing comes any more; then what is missing is lost. Nothing can be
+    /// said of it where a link is gone.
     pub fn drain(&mut self) -> Result<(), BenchError> {
         for slot in self.load.cast.slots_of(Role::Slow) {
             self.fleet.set_sipping(slot, false);
@@ -276,7 +277,9 @@ impl<'a, 'f> Course<'a, 'f> {
         // What may be missing has gone by when a message comes that was pushed behind it and may not be missing.
         self.desk.push_to_all(&mut self.load, &mut self.fleet);
         self.wait_while_it_moves(Self::is_drained)?;
-        self.load.settle();
+        if !self.load.is_broken {
+            self.load.settle();
+        }
         Ok(())
     }
 
@@ -306,7 +309,9 @@ impl<'a, 'f> Course<'a, 'f> {
             course.load.players.iter().all(is_away) && course.load.listeners.iter().all(Listener::is_done)
         })?;
         let load = &mut self.load;
-        load.listeners.iter_mut().for_each(|listener| listener.finish(&mut load.faults));
+        if !load.is_broken {
+            load.listeners.iter_mut().for_each(|listener| listener.finish(&mut load.faults));
+        }
         Ok(())
     }
 

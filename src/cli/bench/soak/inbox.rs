@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 /// Numbers that are remembered as come, to tell a doubled message from one that is out of order.
 const MOST_RECENT: usize = 256;
 /// Numbers that are remembered as skipped, to tell one that comes late.
-const MOST_SKIPPED: usize = 4096;
+const MOST_SKIPPED: usize = 256;
 
 /// Publisher and stream of a [`Mark`](super::mark::Mark).
 pub type Source = (u8, u8);

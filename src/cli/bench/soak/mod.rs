@@ -104,7 +104,10 @@ pub fn run(
         load.faults.add(Fault::Broken, error);
     }
     let mut memory = memory.into_inner();
-    start.compare(backend, &server, &mut load, &mut memory)?;
+    // The figures are there even where the server is not.
+    if let Err(error) = start.compare(backend, &server, &mut load, &mut memory) {
+        load.faults.add(Fault::Broken, error);
+    }
     Ok(Verdict::new(common, &target, (rate, seed), &load, &memory))
 }
 
@@ -170,8 +173,10 @@ impl Start {
                 let detail = format!("descriptors were {:?} and are {descriptors:?}", self.descriptors);
                 load.faults.add(Fault::Leftover, detail);
             }
-            let (pushes, too_slow) = (load.counts.pushes, load.counts.too_slow);
-            now.check(&self.figures, &load.losses, pushes, too_slow, &mut load.faults);
+            if load.faults.count(Fault::Broken) == 0 {
+                let (pushes, too_slow) = (load.counts.pushes, load.counts.too_slow);
+                now.check(&self.figures, &load.losses, pushes, too_slow, &mut load.faults);
+            }
             memory.end = self.resident.map(|_| server.resident()).transpose()?;
             memory.check(&mut load.faults);
             return Ok(());
