@@ -47,13 +47,19 @@ pub mod protocol;
 #[cfg(feature = "server")]
 mod admission;
 #[cfg(feature = "server")]
+mod app;
+#[cfg(feature = "server")]
 mod auth;
+#[cfg(any(feature = "fuzzing", all(test, feature = "server")))]
+mod choices;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
 mod connection;
+#[cfg(feature = "server")]
+mod core;
 #[cfg(feature = "server")]
 pub mod dispatch;
 #[cfg(any(feature = "fuzzing", all(test, feature = "server")))]
@@ -62,13 +68,13 @@ pub mod fuzzing;
 #[cfg(feature = "server")]
 mod gateway;
 #[cfg(feature = "server")]
-pub mod hub;
+mod hub;
 #[cfg(feature = "server")]
 pub mod link_bin;
 #[cfg(feature = "server")]
-pub mod mailbox;
+mod mailbox;
 #[cfg(feature = "server")]
-pub mod metrics;
+mod metrics;
 #[cfg(feature = "server")]
 mod proxy;
 #[cfg(feature = "server")]
@@ -78,13 +84,14 @@ mod server;
 #[cfg(feature = "server")]
 pub mod session;
 #[cfg(feature = "server")]
+mod timer;
+#[cfg(feature = "server")]
 mod tls;
 
 #[cfg(feature = "server")]
-pub use server::{
-    App, BindError, Certificates, ClosedSession, Message, PushError, Pusher, Relay, RunError, Server,
-    Session, SessionError, StopReport, Stopper, TlsError,
-};
+pub use app::{App, ClosedSession, Message, PushError, Pusher, Relay, Sent, Session, SessionError};
+#[cfg(feature = "server")]
+pub use server::{BindError, Certificates, RunError, Server, StopReport, Stopper, TlsError};
 
 /// The code in the documents compiles and runs: it is tested as that of this file is.
 #[cfg(all(doctest, feature = "server"))]

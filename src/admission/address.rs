@@ -3,13 +3,18 @@
 use super::rate::{Limiter, Meter};
 use super::sharded::Sharded;
 use crate::config::Network;
+use hashbrown::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Addresses of which a rate is remembered, in one shard of the map. Beyond them the rate of all together has to do.
 const MAX_METERS: usize = 4096;
 
-/// Fewer meters than this in a shard are not worth a look for idle ones.
+/// Fewer meters than this in a shard are not worth a look for idle ones as it grows.
 const FEW_METERS: usize = 64;
+
+/// A shard is rid of idle meters no oftener than this: all in a second, a few thousand meters at a time.
+const SWEEP_EVERY_NS: u64 = 16_000_000;
 
 /// Whom an address stands for: an IPv4 address for itself, an IPv6 address for its network of 64 bits, which is the least
 /// that one customer gets.
@@ -57,23 +62,24 @@ impl AddressCounts {
 pub struct AddressRates {
     limiter: Limiter,
     meters: Sharded<Network, Meter>,
+    /// When a shard is swept again.
+    sweep_ns: AtomicU64,
 }
 
 impl AddressRates {
     /// Nobody has done anything yet.
     pub fn new(limiter: Limiter) -> Self {
-        Self { limiter, meters: Sharded::new() }
+        Self { limiter, meters: Sharded::new(), sweep_ns: AtomicU64::new(0) }
     }
 
     /// Once more from there, if that is within the rate.
     pub fn take(&self, network: Network, now_ns: u64) -> bool {
+        self.sweep_one(now_ns);
         self.meters.with(&network, |meters| {
             let grows = !meters.contains_key(&network);
             let full = meters.len() >= MAX_METERS || meters.len() == meters.capacity();
             if grows && full && meters.len() >= FEW_METERS {
-                // An idle meter says no more than none.
-                meters.retain(|_, meter| !meter.is_idle(now_ns));
-                meters.shrink_to(2 * meters.len());
+                drop_idle(meters, now_ns);
             }
             if grows && meters.len() >= MAX_METERS {
                 return true;
@@ -81,6 +87,20 @@ impl AddressRates {
             self.limiter.take(meters.entry(network).or_default(), now_ns)
         })
     }
+
+    /// Rids the next shard of idle meters, if its time has come: so a storm's memory comes back with whatever comes after it,
+    /// from anywhere.
+    fn sweep_one(&self, now_ns: u64) {
+        let due = |sweep_ns| (sweep_ns <= now_ns).then_some(now_ns.saturating_add(SWEEP_EVERY_NS));
+        if self.sweep_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_ok() {
+            self.meters.with_next(|meters| drop_idle(meters, now_ns));
+        }
+    }
+}
+
+/// An idle meter says no more than none.
+fn drop_idle(meters: &mut HashMap<Network, Meter>, now_ns: u64) {
+    meters.retain(|_, meter| !meter.is_idle(now_ns));
 }
 
 #[cfg(test)]
@@ -120,7 +140,6 @@ mod tests {
         let rates = AddressRates::new(Limiter::new(Rate { per_second: 1, burst: 2 }).unwrap());
         let quiet = network("192.0.2.1");
         assert_eq!([quiet; 3].map(|network| rates.take(network, 0)), [true, true, false]);
-        let crowd = |number: u32| client_network(IpAddr::V4((0x0a00_0000 + number).into()));
         for number in 0..400_000 {
             assert!(rates.take(crowd(number), SECOND / 2));
         }
@@ -130,5 +149,31 @@ mod tests {
             assert!(rates.take(crowd(1_000_000 + number / 100), 100 * SECOND + u64::from(number) * SECOND));
         }
         assert!(rates.meters.len() < 64 * 2 * FEW_METERS, "{} idle meters", rates.meters.len());
+    }
+
+    fn crowd(number: u32) -> Network {
+        client_network(IpAddr::V4((0x0a00_0000 + number).into()))
+    }
+
+    #[test]
+    fn counts_give_the_memory_of_a_storm_back() {
+        let counts = AddressCounts::new(2);
+        (0..100_000).for_each(|number| assert!(counts.enter(crowd(number))));
+        assert!(counts.counts.capacity() >= 100_000);
+        (0..100_000).for_each(|number| counts.leave(crowd(number)));
+        assert!(counts.counts.capacity() <= 64 * 64, "room for {}", counts.counts.capacity());
+    }
+
+    #[test]
+    fn rates_give_the_memory_of_a_storm_back_with_the_next_who_come() {
+        let rates = AddressRates::new(Limiter::new(Rate { per_second: 1, burst: 2 }).unwrap());
+        (0..100_000).for_each(|number| assert!(rates.take(crowd(number), SECOND)));
+        assert!(rates.meters.capacity() >= 100_000);
+        let (quiet, busy) = (network("192.0.2.1"), network("192.0.2.2"));
+        let later = |turn: u64| 10 * SECOND + turn * SWEEP_EVERY_NS;
+        assert!(rates.take(busy, later(0)) && rates.take(busy, later(0)));
+        (1..=64).for_each(|turn| _ = rates.take(quiet, later(turn)));
+        assert!(rates.meters.len() <= 2 && rates.meters.capacity() <= 64 * 64);
+        assert!(!rates.take(quiet, later(64)), "who is not idle is remembered");
     }
 }

@@ -47,6 +47,8 @@ impl UserSessions {
             held.retain(|held| *held != id);
             if held.is_empty() {
                 sessions.remove(user);
+            } else if held.spilled() && held.len() <= held.capacity() / 4 {
+                held.shrink_to_fit();
             }
         });
     }
@@ -95,5 +97,20 @@ mod tests {
         users.leave(&ada, id(3));
         assert_eq!(users.enter(&ada, id(5)).unwrap().to_vec(), []);
         assert_eq!(users.enter(&ada, id(6)).unwrap().to_vec(), [id(4)]);
+    }
+
+    #[test]
+    fn the_memory_of_a_storm_comes_back() {
+        let (users, ada) = (users(1_000, PerUserPolicy::Refuse), name("ada"));
+        let crowd = |number: u32| name(&format!("user {number}"));
+        (0..100_000).for_each(|number| assert!(users.enter(&crowd(number), id(number)).is_some()));
+        (0..1_000).for_each(|slot| assert!(users.enter(&ada, id(slot)).is_some()));
+        assert!(users.sessions.capacity() >= 100_000);
+        (0..100_000).for_each(|number| users.leave(&crowd(number), id(number)));
+        (1..1_000).for_each(|slot| users.leave(&ada, id(slot)));
+        assert!(users.sessions.capacity() <= 64 * 64, "room for {}", users.sessions.capacity());
+        users.sessions.with(&ada, |sessions| assert!(sessions[&ada].capacity() <= 8));
+        users.leave(&ada, id(0));
+        assert_eq!(users.sessions.len(), 0);
     }
 }

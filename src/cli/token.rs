@@ -14,8 +14,8 @@ use super::output;
 use crate::auth::{self, AuthError, Claims, Keys, Proven, SignedQuery, TokenLimits};
 use crate::config::{Config, ConfigError, DEFAULT_APP, Secret, secrets_of};
 use crate::http::{Query, percent_encode};
-use crate::reactor::Clock;
 use crate::session::{InvalidName, Name};
+use crate::timer::Clock;
 
 /// Where the secret stands when no file is named.
 const SECRET_VARIABLE: &str = "GANNET_SECRET";

@@ -33,6 +33,9 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// Fragments of one message from a client. Default: 1,024.
     pub max_fragments: usize,
+    /// All that is half received, of all connections together, in bytes: fragments, heads, bodies and input that is
+    /// held back; 0 is no bound. Default: 256 MiB.
+    pub incoming_bytes: usize,
 
     /// Head of a request, in bytes. Default: 16 KiB.
     pub max_head_bytes: usize,
@@ -51,6 +54,8 @@ pub struct Limits {
     pub max_batch_lines: usize,
     /// Requests of one backend connection that wait for their answers. Default: 256.
     pub max_pipelined: usize,
+    /// Pushes of one backend connection whose receipt is awaited, for `receipt=written`. Default: 4,096.
+    pub max_receipts: usize,
     /// Entries of one page of a listing. Default: 1,000.
     pub max_page: usize,
 
@@ -65,6 +70,10 @@ pub struct Limits {
     pub outbox_messages: usize,
     /// Memory of all outboxes together, in bytes; 0 is no bound. Default: 1 GiB.
     pub outboxes_bytes: usize,
+    /// Bytes of one socket that the kernel may hold and has not sent (`TCP_NOTSENT_LOWAT`, tcp(7)): beyond it what is
+    /// written next waits in the outbox, where it can be replaced, expire and be overtaken; 0 is the kernel's own bound.
+    /// Default: 16 KiB.
+    pub socket_unsent_bytes: usize,
     /// Bytes that wait for one link's socket. Default: 16 MiB.
     pub link_outbox_bytes: usize,
     /// Messages that wait for one link's socket. Default: 65,536.
@@ -89,6 +98,14 @@ pub struct Limits {
     pub turn_handshakes: usize,
     /// Envelopes drained by one reactor in one turn. Default: 1,024.
     pub turn_envelopes: usize,
+    /// Messages that one reactor offers to sessions in one turn. Default: 2,048.
+    pub turn_deliveries: usize,
+    /// Sockets that one reactor writes in one turn. Default: 256.
+    pub turn_writes: usize,
+    /// Entries of listings that one reactor looks at in one turn. Default: 256.
+    pub turn_listed: usize,
+    /// Bytes that one reactor renders and writes in one turn, over all its connections. Default: 2 MiB.
+    pub turn_bytes: usize,
     /// The read buffer of a reactor, in bytes. Default: 128 KiB.
     pub read_buffer_bytes: usize,
 }
@@ -117,6 +134,7 @@ impl Default for Limits {
             max_frame_bytes: MIB,
             max_message_bytes: MIB,
             max_fragments: 1_024,
+            incoming_bytes: 256 * MIB,
             max_head_bytes: 16 * KIB,
             max_headers: 64,
             max_target_bytes: 8 * KIB,
@@ -125,12 +143,14 @@ impl Default for Limits {
             max_selectors: 1_024,
             max_batch_lines: 10_000,
             max_pipelined: 256,
+            max_receipts: 4_096,
             max_page: 1_000,
             groups_per_session: 64,
             tags_per_session: 64,
             outbox_bytes: MIB,
             outbox_messages: 1_024,
             outboxes_bytes: 1024 * MIB,
+            socket_unsent_bytes: 16 * KIB,
             link_outbox_bytes: 16 * MIB,
             link_outbox_messages: 65_536,
             mailbox_messages: 4_096,
@@ -142,6 +162,10 @@ impl Default for Limits {
             turn_accepts: 64,
             turn_handshakes: 4,
             turn_envelopes: 1_024,
+            turn_deliveries: 2_048,
+            turn_writes: 256,
+            turn_listed: 256,
+            turn_bytes: 2 * MIB,
             read_buffer_bytes: 128 * KIB,
         }
     }

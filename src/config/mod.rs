@@ -187,11 +187,18 @@ pub struct Delivery {
     /// `max_ttl_ms`: the longest time a push may ask for.
     #[serde(rename = "max_ttl_ms", with = "millis")]
     pub max_ttl: Duration,
+    /// `receipt_ms`: a receipt is answered at the latest after that; what has not settled by then is in it as `pending`.
+    #[serde(rename = "receipt_ms", with = "millis")]
+    pub receipt: Duration,
 }
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { ttl: Duration::from_secs(60), max_ttl: Duration::from_secs(24 * 60 * 60) }
+        Self {
+            ttl: Duration::from_secs(60),
+            max_ttl: Duration::from_secs(24 * 60 * 60),
+            receipt: Duration::from_secs(10),
+        }
     }
 }
 
@@ -240,6 +247,12 @@ pub struct Timeouts {
     /// `idle_ms`: without input for so long, a session is closed with 4000.
     #[serde(rename = "idle_ms", with = "millis")]
     pub idle: Duration,
+    /// `message_ms`: from the first byte of a message or a body to its last.
+    #[serde(rename = "message_ms", with = "millis")]
+    pub message: Duration,
+    /// `link_stalled_ms`: a link whose socket takes nothing for so long, while events wait, is closed with 4003.
+    #[serde(rename = "link_stalled_ms", with = "millis")]
+    pub link_stalled: Duration,
     /// `shutdown_ms`: from SIGTERM to the end of the process.
     #[serde(rename = "shutdown_ms", with = "millis")]
     pub shutdown: Duration,
@@ -255,6 +268,8 @@ impl Default for Timeouts {
             close: Duration::from_secs(5),
             ping: Duration::from_secs(25),
             idle: Duration::from_secs(60),
+            message: Duration::from_secs(60),
+            link_stalled: Duration::from_secs(10),
             shutdown: Duration::from_secs(10),
             backend_idle: Duration::from_secs(120),
         }

@@ -26,6 +26,12 @@ pub struct Network {
 }
 
 /// Why a text is not a [`Network`].
+///
+/// ```
+/// use gannet::config::{InvalidNetwork, Network};
+/// let refused = "10.0.0.1/8".parse::<Network>();
+/// assert_eq!(refused, Err(InvalidNetwork::HostBits("10.0.0.0/8".parse().unwrap())));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidNetwork {
     /// What stands before the slash is no address.

@@ -25,6 +25,11 @@ pub struct OriginPattern {
 }
 
 /// A text that is neither an origin nor one with `*.` before its host.
+///
+/// ```
+/// use gannet::config::{InvalidOrigin, OriginPattern};
+/// assert_eq!("game.example".parse::<OriginPattern>(), Err(InvalidOrigin));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidOrigin;
 

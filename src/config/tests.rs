@@ -162,6 +162,15 @@ fn related_bounds_are_checked_against_each_other() {
         ),
         ("[delivery]\nttl_ms = 2000\nmax_ttl_ms = 1999", "delivery.max_ttl_ms = 1999 is too small"),
         ("[limits]\nmax_body_bytes = 1000", "limits.max_body_bytes = 1000 is too small"),
+        (
+            "[limits]\nincoming_bytes = 16_000_000",
+            "limits.incoming_bytes = 16000000 is too small: the largest body must fit (0 is no bound); set it to \
+             16777216 or more, or lower limits.max_body_bytes",
+        ),
+        (
+            "[limits]\nincoming_bytes = 2_000_000\nmax_body_bytes = 1_048_560\nmax_message_bytes = 2_000_001",
+            "limits.incoming_bytes = 2000000 is too small: the largest message must fit",
+        ),
         ("[limits]\nmailbox_bytes = 1000", "limits.mailbox_bytes = 1000 is too small"),
         ("[limits]\noverflow_bytes = 1000", "limits.overflow_bytes = 1000 is too small"),
         ("[limits]\nmax_message_bytes = 1000", "limits.max_message_bytes = 1000 is too small"),
@@ -179,6 +188,36 @@ fn related_bounds_are_checked_against_each_other() {
     }
     let enough = "reactors = 2\n[limits]\nmax_sessions = 4_194_304\nmax_push_bytes = 1_048_566";
     Config::from_toml(enough).unwrap().validate().unwrap();
+    Config::from_toml("[limits]\nincoming_bytes = 0").unwrap().validate().unwrap();
+}
+
+#[test]
+fn what_bounds_a_turn_and_a_receipt_cannot_be_zero() {
+    for key in ["max_receipts", "turn_deliveries", "turn_writes", "turn_listed"] {
+        let message = refusal(&format!("[limits]\n{key} = 0"));
+        assert_eq!(message, format!("limits.{key} = 0 is out of range: choose 1 to 16777216"));
+        Config::from_toml(&format!("[limits]\n{key} = 1")).unwrap().validate().unwrap();
+    }
+    assert!(
+        refusal("limits.turn_bytes = 1023")
+            .starts_with("limits.turn_bytes = 1023 is out of range: choose 1024 ")
+    );
+    for key in ["timeouts.message_ms", "timeouts.link_stalled_ms", "delivery.receipt_ms"] {
+        let message = refusal(&format!("{key} = 0"));
+        assert_eq!(message, format!("{key} = 0 is out of range: choose 1 to 86400000"));
+        Config::from_toml(&format!("{key} = 1")).unwrap().validate().unwrap();
+    }
+}
+
+#[test]
+fn what_a_socket_holds_unsent_is_bounded_by_pages_or_by_the_kernel() {
+    for (bytes, accepted) in [(0, true), (1, false), (4_095, false), (4_096, true), (1 << 30, true)] {
+        let text = format!("limits.socket_unsent_bytes = {bytes}");
+        match accepted {
+            true => Config::from_toml(&text).unwrap().validate().unwrap(),
+            false => assert_eq!(refusal(&text), format!("{text} is out of range: choose 4096 to 1073741824")),
+        }
+    }
 }
 
 #[test]

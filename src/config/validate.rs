@@ -60,11 +60,14 @@ impl Config {
         let times = [
             ("delivery.ttl_ms", delivery.ttl, 30 * DAY_MS),
             ("delivery.max_ttl_ms", delivery.max_ttl, 30 * DAY_MS),
+            ("delivery.receipt_ms", delivery.receipt, DAY_MS),
             ("auth.timestamp_window_ms", self.auth.timestamp_window, DAY_MS),
             ("timeouts.upgrade_ms", timeouts.upgrade, DAY_MS),
             ("timeouts.close_ms", timeouts.close, DAY_MS),
             ("timeouts.ping_ms", timeouts.ping, DAY_MS),
             ("timeouts.idle_ms", timeouts.idle, DAY_MS),
+            ("timeouts.message_ms", timeouts.message, DAY_MS),
+            ("timeouts.link_stalled_ms", timeouts.link_stalled, DAY_MS),
             ("timeouts.shutdown_ms", timeouts.shutdown, DAY_MS),
             ("timeouts.backend_idle_ms", timeouts.backend_idle, DAY_MS),
         ];
@@ -91,24 +94,18 @@ impl Config {
         ]
     }
 
-    fn relations(&self) -> [Relation; 10] {
-        let limits = &self.limits;
-        let push = ("limits.max_push_bytes", limits.max_push_bytes as u64);
-        let message = ("limits.max_message_bytes", limits.max_message_bytes as u64);
-        let ping = ("timeouts.ping_ms", as_millis(self.timeouts.ping));
-        let fits = |key, value: usize, least, than: (&'static str, u64), because| Relation {
-            key,
-            value: value as u64,
-            least,
-            or_lower: than.0,
-            because,
-        };
+    fn relations(&self) -> impl Iterator<Item = Relation> {
+        self.time_relations().into_iter().chain(self.limits.relations())
+    }
+
+    fn time_relations(&self) -> [Relation; 2] {
+        let ping = as_millis(self.timeouts.ping);
         [
             Relation {
                 key: "timeouts.idle_ms",
                 value: as_millis(self.timeouts.idle),
-                least: ping.1 + 1,
-                or_lower: ping.0,
+                least: ping + 1,
+                or_lower: "timeouts.ping_ms",
                 because: "a session must be pinged before it counts as idle",
             },
             Relation {
@@ -118,44 +115,6 @@ impl Config {
                 or_lower: "delivery.ttl_ms",
                 because: "the default time to live must be one that a push may ask for",
             },
-            fits(
-                "limits.outbox_bytes",
-                limits.outbox_bytes,
-                push.1 + Limits::FRAME_HEADER_BYTES as u64,
-                push,
-                "the largest push must fit with its frame header",
-            ),
-            fits(
-                "limits.outboxes_bytes",
-                if limits.outboxes_bytes == 0 { usize::MAX } else { limits.outboxes_bytes },
-                limits.outbox_bytes as u64,
-                ("limits.outbox_bytes", 0),
-                "one session may fill its outbox (0 is no bound)",
-            ),
-            fits("limits.mailbox_bytes", limits.mailbox_bytes, push.1, push, "the largest push must fit"),
-            fits("limits.overflow_bytes", limits.overflow_bytes, push.1, push, "the largest push must fit"),
-            fits("limits.max_body_bytes", limits.max_body_bytes, push.1, push, "the largest push must fit"),
-            fits(
-                "limits.max_message_bytes",
-                limits.max_message_bytes,
-                limits.max_frame_bytes as u64,
-                ("limits.max_frame_bytes", 0),
-                "a frame is part of a message",
-            ),
-            fits(
-                "limits.link_outbox_bytes",
-                limits.link_outbox_bytes,
-                message.1 * JSON_ESCAPE_BYTES + EVENT_REST_BYTES,
-                message,
-                "the largest message event must fit, whatever JSON escapes in it",
-            ),
-            fits(
-                "limits.max_head_bytes",
-                limits.max_head_bytes,
-                limits.max_target_bytes as u64 + HEAD_REST_BYTES,
-                ("limits.max_target_bytes", 0),
-                "the largest target must fit with some header fields",
-            ),
         ]
     }
 
@@ -232,9 +191,78 @@ impl Config {
 }
 
 impl Limits {
-    fn ranges(&self) -> [(&'static str, usize, u64, u64); 33] {
+    fn relations(&self) -> [Relation; 10] {
+        let push = ("limits.max_push_bytes", self.max_push_bytes as u64);
+        let message = ("limits.max_message_bytes", self.max_message_bytes as u64);
+        let bound = |value| if value == 0 { usize::MAX } else { value };
+        let incoming = bound(self.incoming_bytes);
+        let fits = |key, value: usize, least, than: (&'static str, u64), because| Relation {
+            key,
+            value: value as u64,
+            least,
+            or_lower: than.0,
+            because,
+        };
+        [
+            fits(
+                "limits.outbox_bytes",
+                self.outbox_bytes,
+                push.1 + Limits::FRAME_HEADER_BYTES as u64,
+                push,
+                "the largest push must fit with its frame header",
+            ),
+            fits(
+                "limits.outboxes_bytes",
+                bound(self.outboxes_bytes),
+                self.outbox_bytes as u64,
+                ("limits.outbox_bytes", 0),
+                "one session may fill its outbox (0 is no bound)",
+            ),
+            fits("limits.mailbox_bytes", self.mailbox_bytes, push.1, push, "the largest push must fit"),
+            fits("limits.overflow_bytes", self.overflow_bytes, push.1, push, "the largest push must fit"),
+            fits("limits.max_body_bytes", self.max_body_bytes, push.1, push, "the largest push must fit"),
+            fits(
+                "limits.incoming_bytes",
+                incoming,
+                self.max_body_bytes as u64,
+                ("limits.max_body_bytes", 0),
+                "the largest body must fit (0 is no bound)",
+            ),
+            fits(
+                "limits.incoming_bytes",
+                incoming,
+                message.1,
+                message,
+                "the largest message must fit (0 is no bound)",
+            ),
+            fits(
+                "limits.max_message_bytes",
+                self.max_message_bytes,
+                self.max_frame_bytes as u64,
+                ("limits.max_frame_bytes", 0),
+                "a frame is part of a message",
+            ),
+            fits(
+                "limits.link_outbox_bytes",
+                self.link_outbox_bytes,
+                message.1 * JSON_ESCAPE_BYTES + EVENT_REST_BYTES,
+                message,
+                "the largest message event must fit, whatever JSON escapes in it",
+            ),
+            fits(
+                "limits.max_head_bytes",
+                self.max_head_bytes,
+                self.max_target_bytes as u64 + HEAD_REST_BYTES,
+                ("limits.max_target_bytes", 0),
+                "the largest target must fit with some header fields",
+            ),
+        ]
+    }
+
+    fn ranges(&self) -> [(&'static str, usize, u64, u64); 40] {
         let connections = (Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
         let headers = HeadLimits::HEADERS_CEILING as u64;
+        let least_unsent = if self.socket_unsent_bytes == 0 { 0 } else { 4 * KIB };
         [
             ("limits.max_sessions", self.max_sessions, 1, connections),
             ("limits.max_backend_connections", self.max_backend_connections, 1, connections),
@@ -243,6 +271,7 @@ impl Limits {
             ("limits.max_frame_bytes", self.max_frame_bytes, 125, GIB),
             ("limits.max_message_bytes", self.max_message_bytes, 125, GIB),
             ("limits.max_fragments", self.max_fragments, 1, COUNT),
+            ("limits.incoming_bytes", self.incoming_bytes, 0, 16 * 1024 * GIB),
             ("limits.max_head_bytes", self.max_head_bytes, KIB, 1024 * KIB),
             ("limits.max_headers", self.max_headers, 8, headers),
             ("limits.max_target_bytes", self.max_target_bytes, 64, 1024 * KIB),
@@ -251,12 +280,14 @@ impl Limits {
             ("limits.max_selectors", self.max_selectors, 1, COUNT),
             ("limits.max_batch_lines", self.max_batch_lines, 1, COUNT),
             ("limits.max_pipelined", self.max_pipelined, 1, COUNT),
+            ("limits.max_receipts", self.max_receipts, 1, COUNT),
             ("limits.max_page", self.max_page, 1, COUNT),
             ("limits.groups_per_session", self.groups_per_session, 0, COUNT),
             ("limits.tags_per_session", self.tags_per_session, 0, COUNT),
             ("limits.outbox_bytes", self.outbox_bytes, 1, 4 * GIB),
             ("limits.outbox_messages", self.outbox_messages, 1, COUNT),
             ("limits.outboxes_bytes", self.outboxes_bytes, 0, 16 * 1024 * GIB),
+            ("limits.socket_unsent_bytes", self.socket_unsent_bytes, least_unsent, GIB),
             ("limits.link_outbox_bytes", self.link_outbox_bytes, 1, 16 * GIB),
             ("limits.link_outbox_messages", self.link_outbox_messages, 1, COUNT),
             ("limits.mailbox_messages", self.mailbox_messages, 1, COUNT),
@@ -268,6 +299,10 @@ impl Limits {
             ("limits.turn_accepts", self.turn_accepts, 1, COUNT),
             ("limits.turn_handshakes", self.turn_handshakes, 1, COUNT),
             ("limits.turn_envelopes", self.turn_envelopes, 1, COUNT),
+            ("limits.turn_deliveries", self.turn_deliveries, 1, COUNT),
+            ("limits.turn_writes", self.turn_writes, 1, COUNT),
+            ("limits.turn_listed", self.turn_listed, 1, COUNT),
+            ("limits.turn_bytes", self.turn_bytes, KIB, GIB),
             ("limits.read_buffer_bytes", self.read_buffer_bytes, 4 * KIB, GIB),
         ]
     }

@@ -13,15 +13,21 @@ pub enum Flag {
     ReadClosed,
     /// Our write side has been shut down.
     WriteClosed,
-    /// A ping has been sent since bytes last came.
+    /// A ping has been queued since bytes last came.
     Pinged,
-    /// It has a deadline on the wheel.
-    Armed,
+    /// That ping waits for the socket still: silence counts from when it is written.
+    PingWaits,
+    /// A backend connection for which something is being done: it is not idle.
+    Busy,
+    /// It came in on the backend port.
+    Backend,
+    /// A part of a message, a head or a body has come, and is accounted for.
+    Incoming,
 }
 
 /// A set of [`Flag`]s.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Flags(u8);
+pub struct Flags(u16);
 
 impl Flags {
     /// Whether it is so.
@@ -42,7 +48,7 @@ impl Flags {
     }
 }
 
-fn bit(flag: Flag) -> u8 {
+fn bit(flag: Flag) -> u16 {
     1 << flag as u8
 }
 
@@ -59,7 +65,10 @@ mod tests {
             Flag::ReadClosed,
             Flag::WriteClosed,
             Flag::Pinged,
-            Flag::Armed,
+            Flag::PingWaits,
+            Flag::Busy,
+            Flag::Backend,
+            Flag::Incoming,
         ];
         for flag in all {
             let mut flags = Flags::default();

@@ -7,7 +7,7 @@ mod settlements;
 
 pub use item::{Item, LocalPush};
 pub use pressure::Offered;
-pub use settlements::Settlements;
+pub use settlements::{Events, Settlements};
 
 use crate::dispatch::{Class, Fate};
 use std::collections::VecDeque;
@@ -45,6 +45,8 @@ pub struct Outbox {
     normal: VecDeque<Item>,
     /// The wire lengths of all items, less what of the first one has been written.
     bytes: usize,
+    /// The wire lengths of those that are the connection's own, whole while any of it waits.
+    own_bytes: usize,
     /// No item's time to live ends before this.
     earliest_deadline_ms: u64,
     /// Droppable messages that wait.
@@ -66,6 +68,7 @@ impl Default for Outbox {
             urgent: VecDeque::new(),
             normal: VecDeque::new(),
             bytes: 0,
+            own_bytes: 0,
             earliest_deadline_ms: u64::MAX,
             droppable: 0,
             behind: None,
@@ -85,10 +88,9 @@ impl Outbox {
         self.bytes
     }
 
-    /// Shared frames that are no pushes among what waits: on a link, events.
-    pub fn frames(&self) -> usize {
-        let waiting = self.wire.iter().map(|(item, _)| item).chain(&self.urgent).chain(&self.normal);
-        waiting.filter(|item| matches!(item, Item::Frame(_))).count()
+    /// Bytes that wait and are the connection's own: answers, control frames.
+    pub fn own_bytes(&self) -> usize {
+        self.own_bytes
     }
 
     /// Whether nothing waits.
@@ -105,6 +107,11 @@ impl Outbox {
     pub fn next_expiry_ms(&self) -> Option<u64> {
         // A message may still be written in the millisecond of its deadline: one with no time to live at once or never.
         self.earliest_deadline_ms.checked_add(1)
+    }
+
+    /// Whether nothing waits that goes before messages: the rest of what is on the wire, control frames, urgent messages.
+    pub fn is_urgent_empty(&self) -> bool {
+        self.wire.is_none() && self.urgent.is_empty()
     }
 
     /// Whether nothing waits that came by the order of arrival: neither a message that is not urgent nor an answer.
@@ -157,9 +164,9 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues bytes of the connection's own behind everything, whatever the bounds: for the last frame or answer.
-    pub fn append(&mut self, bytes: Box<[u8]>, settlements: &mut Settlements) {
-        self.push_back(Item::Owned(bytes), settlements);
+    /// Queues an item behind everything, whatever the bounds: for a last frame, and for what is bounded elsewhere.
+    pub fn append(&mut self, item: Item, settlements: &mut Settlements) {
+        self.push_back(item, settlements);
     }
 
     /// Queues, in an empty outbox, the rest of bytes of which the socket has taken the beginning: nothing overtakes it.
@@ -198,7 +205,7 @@ impl Outbox {
     pub fn write_to(
         &mut self,
         socket: &mut impl Write,
-        now: super::Moment,
+        now: crate::timer::Moment,
         settlements: &mut Settlements,
     ) -> io::Result<Progress> {
         self.expire(now.ms, settlements);
@@ -233,6 +240,7 @@ impl Outbox {
     pub fn clear_unsent(&mut self, fate: Fate, settlements: &mut Settlements) {
         for item in self.urgent.drain(..).chain(self.normal.drain(..)) {
             self.bytes -= item.bytes().len();
+            self.own_bytes -= item.own_bytes();
             settlements.settle(item, fate, 0);
         }
         self.droppable = 0;
@@ -245,7 +253,7 @@ impl Outbox {
         if let Some((item, _)) = self.wire.take() {
             settlements.settle(item, fate, 0);
         }
-        self.bytes = 0;
+        (self.bytes, self.own_bytes) = (0, 0);
     }
 
     fn has_room_for(&self, item: &Item, limits: OutboxLimits) -> bool {
@@ -261,6 +269,7 @@ impl Outbox {
     fn admit(&mut self, item: &Item, settlements: &mut Settlements) {
         settlements.admit(item);
         self.bytes += item.bytes().len();
+        self.own_bytes += item.own_bytes();
         self.droppable += u32::from(item.is_push_of(Class::Droppable));
         self.earliest_deadline_ms = self.earliest_deadline_ms.min(item.deadline_ms());
     }
@@ -360,6 +369,7 @@ impl Outbox {
                 return;
             }
             written -= left;
+            self.own_bytes -= item.own_bytes();
             settlements.settle(item, Fate::Written, now_ns);
         }
     }

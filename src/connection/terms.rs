@@ -1,10 +1,10 @@
 //! What a connection is held to, where anything is, and what else only some have: most have no terms, and pay one empty
 //! pointer for them.
 
-use super::Moment;
 use crate::admission::{Limiter, Meter};
 use crate::config::{BeyondRate, Network, Rates};
 use crate::metrics::Throttled;
+use crate::timer::Moment;
 use crate::tls::Session;
 use std::net::SocketAddr;
 
@@ -28,6 +28,12 @@ pub struct Terms {
     pub remote: Option<SocketAddr>,
     /// Its TLS.
     pub tls: Option<Box<Session>>,
+    /// Read, but not parsed: what had come when it was paused.
+    pub held: Vec<u8>,
+    /// When its door wants to be asked what is due, in milliseconds of the server's clock.
+    pub door_ms: Option<u64>,
+    /// Of a link: when its socket last took something, or had nothing to take, in attended time.
+    pub progress_ms: u64,
 }
 
 /// How fast a session may send.
@@ -46,8 +52,6 @@ pub struct Inbound {
     bytes: Meter,
     /// While it is paused: when it is read again, in milliseconds of the server's clock.
     pub resume_ms: Option<u64>,
-    /// Read, but not parsed: what had come when it was paused.
-    pub held: Vec<u8>,
 }
 
 impl InboundLimits {

@@ -3,7 +3,8 @@
 
 use super::budgeted::Budgeted;
 use super::outbox::Progress;
-use super::{Connection, Flag, Moment, Outbox, Settlements};
+use super::{Connection, Flag, Outbox, Settlements};
+use crate::timer::Moment;
 use crate::tls::{Received, Session};
 use mio::net::TcpStream;
 use std::io::{self, IoSlice, Write};

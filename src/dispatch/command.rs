@@ -1,8 +1,6 @@
 //! What a backend can ask, whichever way it asked: HTTP, a batch line or the link.
 
-use super::{Action, EncodedFrame, OperationOutcome, PushOptions, Receipt, Target};
-use crate::session::Name;
-use std::fmt;
+use super::{Action, CommandError, EncodedFrame, Listen, OperationOutcome, PushOptions, Receipt, Target};
 
 /// One command of a backend.
 #[derive(Debug)]
@@ -22,28 +20,15 @@ pub enum Command {
     Listen(Listen),
 }
 
-/// Which events a link wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    /// Sessions that open.
-    pub open: bool,
-    /// Messages from clients.
-    pub message: bool,
-    /// Sessions that close.
-    pub close: bool,
-    /// Links with the same name here split the sessions among them.
-    pub share: Option<Name>,
-    /// How the link speaks.
-    pub form: LinkForm,
-}
-
-/// In which form a link gets its events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkForm {
-    /// A JSON object in a text message.
-    Json,
-    /// The layout of [`link_bin`](crate::link_bin) in a binary message.
-    Binary,
+impl Command {
+    /// Whether later commands of the same connection must wait for this one: what it changes, they may be about.
+    pub fn is_barrier(&self) -> bool {
+        match self {
+            Self::Push { .. } => false,
+            Self::Act(action) => !matches!(action, Action::Describe { .. } | Action::List { .. }),
+            Self::Listen(_) => true,
+        }
+    }
 }
 
 /// What a command came to.
@@ -60,84 +45,3 @@ pub enum Outcome {
     /// It was refused.
     Refused(CommandError),
 }
-
-/// The error codes of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorCode {
-    /// Malformed, or out of bounds.
-    BadRequest,
-    /// No key, or a wrong one.
-    Unauthorized,
-    /// Known, but not allowed.
-    Forbidden,
-    /// No such path or app.
-    NotFound,
-    /// No such session.
-    UnknownSession,
-    /// The path has other methods.
-    MethodNotAllowed,
-    /// A body or message beyond its limit.
-    PayloadTooLarge,
-    /// Too many in too short a time.
-    RateLimited,
-    /// A queue is full: try again later.
-    Overloaded,
-    /// The server is going away.
-    Draining,
-}
-
-impl ErrorCode {
-    /// The code as the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BadRequest => "bad_request",
-            Self::Unauthorized => "unauthorized",
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not_found",
-            Self::UnknownSession => "unknown_session",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::PayloadTooLarge => "payload_too_large",
-            Self::RateLimited => "rate_limited",
-            Self::Overloaded => "overloaded",
-            Self::Draining => "draining",
-        }
-    }
-
-    /// The HTTP status that goes with it (RFC 9110 §15).
-    pub fn status(self) -> u16 {
-        match self {
-            Self::BadRequest => 400,
-            Self::Unauthorized => 401,
-            Self::Forbidden => 403,
-            Self::NotFound | Self::UnknownSession => 404,
-            Self::MethodNotAllowed => 405,
-            Self::PayloadTooLarge => 413,
-            Self::RateLimited => 429,
-            Self::Overloaded | Self::Draining => 503,
-        }
-    }
-}
-
-/// Why a command was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandError {
-    /// For programs.
-    pub code: ErrorCode,
-    /// For people: one sentence that says what to do.
-    pub message: Box<str>,
-}
-
-impl CommandError {
-    /// An error with its sentence.
-    pub fn new(code: ErrorCode, message: impl Into<Box<str>>) -> Self {
-        Self { code, message: message.into() }
-    }
-}
-
-impl fmt::Display for CommandError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code.as_str(), self.message)
-    }
-}
-
-impl std::error::Error for CommandError {}

@@ -5,6 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A whole unmasked frame, header and payload, shared by every outbox on every core.
+///
+/// ```
+/// use gannet::dispatch::EncodedFrame;
+/// assert_eq!(EncodedFrame::text("hi").as_bytes(), b"\x81\x02hi");
+/// ```
 #[derive(Clone)]
 pub struct EncodedFrame(Shared);
 

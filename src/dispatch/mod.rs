@@ -1,24 +1,40 @@
 //! What travels between cores: pushes with their receipts, and commands with their answers. One value is shared by every
 //! reactor that has a part in it, and the last one to finish sends it home. Knows nothing of sockets, JSON or queues.
 
+mod apps;
 mod command;
+mod error;
 mod frame;
+mod kick;
+mod limits;
+mod listen;
 mod operation;
 mod push;
+mod quoted;
 mod target;
 
-pub use command::{Command, CommandError, ErrorCode, LinkForm, Listen, Outcome};
+pub use apps::InvalidApps;
+pub use error::{CommandError, ErrorCode};
 pub use frame::EncodedFrame;
-pub use operation::{Action, Operation, OperationOutcome, Page, SessionInfo, SessionRow, Who};
-pub use push::{Class, Fate, Push, PushOptions, Receipt, ReceiptMode};
+pub use listen::{LinkForm, Listen};
+pub use operation::{Action, OperationOutcome, Page, SessionInfo, SessionRow, Who};
+pub use push::{Class, PushOptions, Receipt, ReceiptMode};
 pub use target::{Selector, Target};
+
+pub(crate) use apps::Apps;
+pub(crate) use command::{Command, Outcome};
+pub(crate) use kick::{bad_code, check_close_code, check_close_reason};
+pub(crate) use limits::CommandLimits;
+pub(crate) use operation::Operation;
+pub(crate) use push::{Fate, Push};
+pub(crate) use quoted::Quoted;
 
 use crate::session::SessionId;
 use std::sync::mpsc;
 
 /// Who is to be told when the last reactor has done its part.
 #[derive(Debug)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// Nobody.
     Nobody,
     /// A backend connection: its reactor, its id there, and the place of the answer among its answers.

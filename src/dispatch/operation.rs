@@ -7,6 +7,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The sessions that a command is about.
+///
+/// ```
+/// use gannet::dispatch::Who;
+/// use gannet::session::Name;
+/// let ada = Who::User(Name::new("ada").unwrap());
+/// assert_ne!(ada, Who::Session("0010020000c00004".parse().unwrap()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
     /// One session.
@@ -16,6 +23,21 @@ pub enum Who {
 }
 
 /// What a command does.
+///
+/// ```
+/// use gannet::dispatch::{Action, Who};
+/// use gannet::session::Name;
+/// use std::time::Duration;
+///
+/// /// Returns how many of the user's sessions joined.
+/// fn join(pusher: &gannet::Pusher, user: &str, group: &str) -> Result<u32, Box<dyn std::error::Error>> {
+///     let action = Action::Join { who: Who::User(Name::new(user)?), group: Name::new(group)? };
+///     match pusher.act("default", action, Duration::from_secs(1))? {
+///         gannet::dispatch::OperationOutcome::Sessions(joined) => Ok(joined),
+///         _ => Ok(0),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Sessions join a group.
@@ -79,13 +101,14 @@ pub enum Action {
         /// The session.
         session: SessionId,
     },
-    /// A page of the sessions of a user, a group or a tag, in the order of their ids.
+    /// A page of the sessions of a user, a group or a tag, by worker and slot of their ids: a session that lives from the first
+    /// page to the last is on exactly one.
     List {
         /// A user, group or tag; `All` lists the app.
         by: super::Selector,
         /// How many at the most.
         limit: usize,
-        /// Only ids above this one.
+        /// Only sessions behind the place that this one has or had.
         after: Option<SessionId>,
         /// Everything about each ([`Page::sessions`]), or its id and user ([`Page::rows`]).
         detailed: bool,
@@ -105,6 +128,14 @@ pub enum Action {
 }
 
 /// Everything about a session that an operator may ask for.
+///
+/// ```
+/// use gannet::dispatch::SessionInfo;
+///
+/// fn is_behind(session: &SessionInfo) -> bool {
+///     session.queued_bytes > 64 * 1024
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionInfo {
     /// Its id.
@@ -134,6 +165,14 @@ pub struct SessionInfo {
 }
 
 /// A session in a listing.
+///
+/// ```
+/// use gannet::dispatch::SessionRow;
+///
+/// fn show(row: &SessionRow) -> String {
+///     format!("{} {}", row.id, row.user.as_deref().unwrap_or("-"))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRow {
     /// Its id.
@@ -143,6 +182,21 @@ pub struct SessionRow {
 }
 
 /// A page of a listing.
+///
+/// ```
+/// use gannet::dispatch::{Action, OperationOutcome, Page, Selector};
+/// use gannet::session::SessionId;
+/// use std::time::Duration;
+///
+/// /// The page of all sessions that follows `after`, which is the last page's `next`.
+/// fn page(pusher: &gannet::Pusher, after: Option<SessionId>) -> Result<Page, gannet::PushError> {
+///     let list = Action::List { by: Selector::All, limit: 100, after, detailed: false };
+///     match pusher.act("default", list, Duration::from_secs(1))? {
+///         OperationOutcome::Page(page) => Ok(page),
+///         _ => Ok(Page::default()),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// Members in all, on this page and off it.
@@ -156,6 +210,19 @@ pub struct Page {
 }
 
 /// The answer to an [`Action`].
+///
+/// ```
+/// use gannet::dispatch::OperationOutcome;
+///
+/// fn count(outcome: &OperationOutcome) -> u32 {
+///     match outcome {
+///         OperationOutcome::Sessions(count) => *count,
+///         OperationOutcome::Session(_) => 1,
+///         OperationOutcome::Page(page) => page.count,
+///     }
+/// }
+/// assert_eq!(count(&OperationOutcome::Sessions(3)), 3);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperationOutcome {
     /// How many sessions it changed or closed.
@@ -255,10 +322,10 @@ impl Operation {
     }
 }
 
-/// Each reactor gave its lowest `limit + 1` ids: together they hold the lowest `limit` of all, and tell whether there are more.
+/// Each reactor gave its first `limit + 1` sessions: together they hold the first `limit` of all, and tell whether there are more.
 fn cut_to_page(mut page: Page, limit: usize) -> Page {
-    page.rows.sort_unstable_by_key(|row| row.id);
-    page.sessions.sort_unstable_by_key(|info| info.id);
+    page.rows.sort_unstable_by_key(|row| row.id.place());
+    page.sessions.sort_unstable_by_key(|info| info.id.place());
     let last_row = cut(&mut page.rows, limit).map(|row| row.id);
     let last_session = cut(&mut page.sessions, limit).map(|info| info.id);
     page.next = last_row.or(last_session);
@@ -279,5 +346,33 @@ impl CommandError {
             ErrorCode::UnknownSession,
             format!("no session {session} is live in this app; it may have closed"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::Selector;
+
+    #[test]
+    fn the_parts_of_a_listing_are_merged_by_worker_and_slot_whatever_the_generations() {
+        let row = |worker, generation, slot| SessionRow {
+            id: SessionId::new(1, worker, generation, slot),
+            user: None,
+        };
+        let first = [row(0, 9, 1), row(0, 3, 4), row(0, 7, 6)];
+        let second = [row(1, 5, 0), row(1, 2, 1)];
+        for (limit, next) in
+            [(1, Some(first[0].id)), (2, Some(first[1].id)), (4, Some(second[0].id)), (5, None)]
+        {
+            let action = Action::List { by: Selector::All, limit, after: None, detailed: false };
+            let operation = Operation::new(AppId(0), action, Origin::Nobody);
+            let part = |rows: &[SessionRow]| rows.iter().take(limit + 1).cloned().collect();
+            operation.add_findings(2, part(&second), Vec::new());
+            operation.add_findings(3, part(&first), Vec::new());
+            let rows = [&first[..], &second].concat()[..limit].to_vec();
+            let page = Page { count: 5, rows, sessions: Vec::new(), next };
+            assert_eq!(operation.outcome(), Ok(OperationOutcome::Page(page)));
+        }
     }
 }

@@ -8,6 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Which messages go before which when a socket is behind.
+///
+/// ```
+/// use gannet::dispatch::{Class, PushOptions};
+/// let shot = PushOptions { class: Class::Urgent, ..PushOptions::default() };
+/// assert_ne!(shot.class, Class::default());
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// In the order of publishing.
@@ -20,6 +26,12 @@ pub enum Class {
 }
 
 /// When the publisher is answered.
+///
+/// ```
+/// use gannet::dispatch::{PushOptions, ReceiptMode};
+/// let options = PushOptions { receipt: ReceiptMode::Written, ..PushOptions::default() };
+/// assert_ne!(options.receipt, ReceiptMode::default());
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ReceiptMode {
     /// At once, without counts.
@@ -32,6 +44,14 @@ pub enum ReceiptMode {
 }
 
 /// What a publisher may say about a push beyond its target.
+///
+/// ```
+/// use gannet::dispatch::PushOptions;
+/// use std::time::Duration;
+/// let ttl = Some(Duration::from_millis(200));
+/// let position = PushOptions { ttl, key: Some("position".into()), ..PushOptions::default() };
+/// assert_eq!(position.except, None);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PushOptions {
     /// How long the message may wait for the socket; `None` takes the configured default.
@@ -61,7 +81,14 @@ pub enum Fate {
     Closed,
 }
 
-/// The counts that answer a push.
+/// The counts that answer a push. Their sums always hold: with [`ReceiptMode::Queued`] `matched` is `queued` + `dropped`,
+/// with [`ReceiptMode::Written`] it is `written` + `replaced` + `dropped` + `expired` + `closed` + `pending`.
+///
+/// ```
+/// use gannet::dispatch::Receipt;
+/// let receipt = Receipt { matched: 3, queued: 2, dropped: 1, ..Receipt::default() };
+/// assert_eq!(receipt.matched, receipt.queued + receipt.dropped);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// Sessions that the target named, each counted once, less the excepted one.
@@ -70,7 +97,7 @@ pub struct Receipt {
     pub queued: u32,
     /// Messages that gave way to a newer one with the same key.
     pub replaced: u32,
-    /// Sessions whose queue, or reactor whose mailbox, had no room.
+    /// Sessions whose queue had no room.
     pub dropped: u32,
     /// Sessions for which the time to live ran out.
     pub expired: u32,
@@ -80,6 +107,10 @@ pub struct Receipt {
     pub offline: u32,
     /// Sessions whose socket took all of the message: only with [`ReceiptMode::Written`].
     pub written: Option<u32>,
+    /// Sessions for which that was not known yet when the receipt was due: only with [`ReceiptMode::Written`].
+    pub pending: u32,
+    /// Reactors whose mailbox took no more: sessions there did not get the message, and are not in `matched`.
+    pub unreached: u32,
 }
 
 /// A push as every reactor with a part in it sees it.
@@ -99,7 +130,9 @@ pub struct Push {
     pub options: PushOptions,
     /// Who wants the receipt.
     pub origin: Origin,
-    /// The message compressed, made when the first session asks for it; inside, `None` where that is no shorter.
+    /// Set by the reactor that compresses the message, which alone fills `deflated`.
+    deflate_claimed: AtomicBool,
+    /// The message compressed; inside, `None` where that is no shorter. Once it is filled it stays as it is.
     deflated: OnceLock<Option<EncodedFrame>>,
     tally: Tally,
 }
@@ -108,6 +141,8 @@ pub struct Push {
 struct Tally {
     /// Reactors that have not done their part, and the publisher while it still posts.
     pending: AtomicU32,
+    /// Reactors that have not said which of the named users are there; not counted where no user is named.
+    unselected: AtomicU32,
     matched: AtomicU32,
     queued: AtomicU32,
     written: AtomicU32,
@@ -115,6 +150,7 @@ struct Tally {
     dropped: AtomicU32,
     expired: AtomicU32,
     closed: AtomicU32,
+    unreached: AtomicU32,
     offline_sessions: AtomicU32,
     /// One for each selector: whether a user named there has a session anywhere. Empty when no user is named.
     found: Box<[AtomicBool]>,
@@ -139,6 +175,7 @@ impl Push {
         let zero = || AtomicU32::new(0);
         let tally = Tally {
             pending: AtomicU32::new(1),
+            unselected: zero(),
             matched: zero(),
             queued: zero(),
             written: zero(),
@@ -146,6 +183,7 @@ impl Push {
             dropped: zero(),
             expired: zero(),
             closed: zero(),
+            unreached: zero(),
             offline_sessions: zero(),
             found,
         };
@@ -157,14 +195,30 @@ impl Push {
             accepted_ns,
             options,
             origin,
+            deflate_claimed: AtomicBool::new(false),
             deflated: OnceLock::new(),
             tally,
         }
     }
 
-    /// Compresses the message, unless some reactor has done so. Returns whether it is worth it.
+    /// Whether there is a compressed form to send. The first reactor that asks makes it. Those that ask meanwhile get
+    /// `false` and do not wait: any message may go uncompressed (RFC 7692 §6). After a `true` the answer stays `true`.
     pub(crate) fn deflate(&self, engine: &DeflateEngine) -> bool {
-        self.deflated.get_or_init(|| self.frame.deflated(engine)).is_some()
+        if self.claim_deflate() {
+            self.fill_deflated(engine);
+        }
+        self.deflated.get().is_some_and(Option::is_some)
+    }
+
+    /// Whether the caller is the one that compresses the message.
+    fn claim_deflate(&self) -> bool {
+        // `OnceLock` publishes the bytes; the claim itself orders nothing.
+        !self.deflate_claimed.load(Ordering::Relaxed) && !self.deflate_claimed.swap(true, Ordering::Relaxed)
+    }
+
+    fn fill_deflated(&self, engine: &DeflateEngine) {
+        let filled = self.deflated.set(self.frame.deflated(engine));
+        debug_assert!(filled.is_ok(), "only the claimant fills it");
     }
 
     /// The bytes for the wire: compressed ones only where [`Push::deflate`] made them.
@@ -176,6 +230,18 @@ impl Push {
     /// One more reactor has a part in it. Call it before the post, never after.
     pub fn add_part(&self) {
         self.tally.pending.fetch_add(1, Ordering::Relaxed);
+        if self.names_users() {
+            self.tally.unselected.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The reactor that a part was added for is not reached: its mailbox took no more. The publisher goes on, and the part
+    /// is done.
+    pub fn part_unreached(&self) {
+        self.tally.unreached.fetch_add(1, Ordering::Relaxed);
+        self.users_selected();
+        // Never the last one: the publisher's own part is pending.
+        self.finish_part();
     }
 
     /// A part is done; `true` for the last one, whose caller sends the push to its origin.
@@ -183,14 +249,33 @@ impl Push {
         self.tally.pending.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Counts sessions that a reactor selected and sessions whose socket or queue took the message.
-    pub fn count_delivery(&self, matched: u32, queued: u32) {
-        self.tally.matched.fetch_add(matched, Ordering::Relaxed);
-        self.tally.queued.fetch_add(queued, Ordering::Relaxed);
+    /// Counts the sessions that a reactor selected, after it has said which users are there and before any of them has a
+    /// fate: so that a receipt never knows of more fates than sessions.
+    pub fn count_matched(&self, sessions: u32) {
+        self.tally.matched.fetch_add(sessions, Ordering::Relaxed);
+        self.users_selected();
+    }
+
+    /// Counts the sessions whose socket or queue took the message.
+    pub fn count_queued(&self, sessions: u32) {
+        self.tally.queued.fetch_add(sessions, Ordering::Relaxed);
+    }
+
+    fn names_users(&self) -> bool {
+        !self.tally.found.is_empty()
+    }
+
+    fn users_selected(&self) {
+        if self.names_users() {
+            self.tally.unselected.fetch_sub(1, Ordering::Release);
+        }
     }
 
     /// Counts what became of the message for `sessions` sessions.
     pub fn count_fate(&self, fate: Fate, sessions: u32) {
+        if sessions == 0 {
+            return;
+        }
         let counter = match fate {
             Fate::Written => &self.tally.written,
             Fate::Replaced => &self.tally.replaced,
@@ -198,7 +283,8 @@ impl Push {
             Fate::Expired => &self.tally.expired,
             Fate::Closed => &self.tally.closed,
         };
-        counter.fetch_add(sessions, Ordering::Relaxed);
+        // Who sees the fate sees that the session was matched.
+        counter.fetch_add(sessions, Ordering::Release);
     }
 
     /// The named session is not there.
@@ -213,28 +299,49 @@ impl Push {
         }
     }
 
-    /// Named sessions and users that have no live session; final once the last part is done.
+    /// Named sessions and users that have no live session; final once the last part is done. Users are counted when every
+    /// reactor has looked for them.
     pub fn offline(&self) -> u32 {
+        let sessions = self.tally.offline_sessions.load(Ordering::Relaxed);
+        if self.tally.unselected.load(Ordering::Acquire) > 0 {
+            return sessions;
+        }
         let users = self.target.selectors().iter().zip(&self.tally.found);
         let absent = users.filter(|(selector, found)| {
             matches!(selector, Selector::User(_)) && !found.load(Ordering::Relaxed)
         });
-        self.tally.offline_sessions.load(Ordering::Relaxed) + absent.count() as u32
+        sessions + absent.count() as u32
     }
 
-    /// The counts so far; final once the last part is done.
+    /// The counts so far; final once the last part is done. Their sums hold at any time, see [`Receipt`].
     pub fn receipt(&self) -> Receipt {
-        let read = |counter: &AtomicU32| counter.load(Ordering::Relaxed);
+        let read = |counter: &AtomicU32| counter.load(Ordering::Acquire);
         let tally = &self.tally;
-        Receipt {
-            matched: read(&tally.matched),
+        let mut receipt = Receipt {
             queued: read(&tally.queued),
             replaced: read(&tally.replaced),
             dropped: read(&tally.dropped),
             expired: read(&tally.expired),
             closed: read(&tally.closed),
             offline: self.offline(),
-            written: (self.options.receipt == ReceiptMode::Written).then(|| read(&tally.written)),
+            unreached: read(&tally.unreached),
+            ..Receipt::default()
+        };
+        if self.options.receipt == ReceiptMode::Written {
+            let written = read(&tally.written);
+            let settled = written + receipt.replaced + receipt.dropped + receipt.expired + receipt.closed;
+            // Read behind the fates, so that none of them is of a session that is not in it.
+            receipt.matched = read(&tally.matched);
+            debug_assert!(settled <= receipt.matched, "a session is matched before it has a fate");
+            receipt.pending = receipt.matched.saturating_sub(settled);
+            receipt.written = Some(written);
+        } else {
+            // A session that is matched and not offered the message yet is in neither sum.
+            receipt.matched = receipt.queued + receipt.dropped;
         }
+        receipt
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,12 @@ use crate::session::{Name, SessionId};
 use smallvec::SmallVec;
 
 /// One way of naming sessions.
+///
+/// ```
+/// use gannet::dispatch::Selector;
+/// use gannet::session::Name;
+/// assert_ne!(Selector::Group(Name::new("red").unwrap()), Selector::All);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Selector {
     /// The session with this id.

@@ -1,11 +1,11 @@
 //! Requests to the backend port, from bytes to what they ask for: however they are split, the same; the fields of a head
 //! are those that httparse sees; a body that is chunked anew is the same body.
 
-use super::choices::{Choices, pieces};
 use super::{apps, command_limits};
-use crate::gateway::batch::BatchCursor;
-use crate::gateway::routes::{Routed, route};
-use crate::gateway::{Apps, CommandLimits};
+use crate::choices::{Choices, pieces};
+use crate::dispatch::{Apps, CommandLimits};
+use crate::gateway::api::batch::BatchCursor;
+use crate::gateway::api::routes::{Routed, route};
 use crate::http::{BodyFraming, BodyReader, HeadLimits, HeadScanner, Request};
 
 /// Bounds small enough to run into.

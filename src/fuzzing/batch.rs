@@ -2,8 +2,8 @@
 
 use super::{apps, command_limits};
 use crate::dispatch::{Command, CommandError, ErrorCode};
-use crate::gateway::batch::BatchCursor;
-use crate::gateway::link_json::{self, LinkCommand, LinkError};
+use crate::gateway::api::batch::BatchCursor;
+use crate::gateway::api::json::{self, LinkCommand, LinkError};
 
 type Parsed = Result<LinkCommand, LinkError>;
 
@@ -22,7 +22,7 @@ pub fn run(body: &[u8]) {
     assert!(lines.len() <= limits.max_batch_lines);
     for (index, line) in lines {
         let expected = match str::from_utf8(line) {
-            Ok(text) => link_json::parse(text, &apps, &limits),
+            Ok(text) => json::parse(text, &apps, &limits),
             Err(_) => Err(refused(None, "the command is not UTF-8")),
         };
         let expected = match expected {
@@ -38,7 +38,7 @@ pub fn run(body: &[u8]) {
     assert!(cursor.next(body, &apps, &limits).is_none());
 }
 
-fn refused(id: Option<link_json::RequestId>, sentence: &str) -> LinkError {
+fn refused(id: Option<json::RequestId>, sentence: &str) -> LinkError {
     LinkError { id, error: CommandError::new(ErrorCode::BadRequest, sentence) }
 }
 

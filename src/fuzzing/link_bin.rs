@@ -2,13 +2,10 @@
 //! read is written the same way again. Replies and events: what is read is written the same way, if nothing is behind it.
 
 use super::{apps, command_limits};
-use crate::dispatch::{Class, Command as Built, LinkForm, Listen, ReceiptMode};
-use crate::gateway::link_json::{LinkCommand, LinkError};
-use crate::gateway::{CommandLimits, link_bin, link_json};
-use crate::link_bin::{Command, Event, Payload, Push, Reply, Request, Selector, Who};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use crate::gateway::api::binary as link_bin;
+use crate::gateway::api::binary::in_json::{equivalent, same};
+use crate::gateway::api::json::LinkError;
+use crate::link_bin::{Command, Event, Reply, Request, Selector};
 
 /// A message of the link, in either direction.
 pub fn run(data: &[u8]) {
@@ -29,7 +26,7 @@ pub fn run(data: &[u8]) {
             request.encode(&mut again).expect("it fitted before");
             assert_eq!(again, data);
             if is_expressible(&request) {
-                same(parsed, &equivalent(&request), &command_limits());
+                same(parsed, &equivalent(&request), &apps(), &command_limits());
             }
         }
         Err(refused) => {
@@ -41,126 +38,10 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The outcome of a command beside that of its equivalent in JSON.
-pub(crate) fn same(
-    parsed: Result<LinkCommand<u32>, LinkError<u32>>,
-    equivalent: &Value,
-    limits: &CommandLimits,
-) {
-    let text = equivalent.to_string();
-    match (parsed, link_json::parse(&text, &apps(), limits)) {
-        (Ok(binary), Ok(json)) => {
-            let id = json.id.map_or("0".to_owned(), |id| id.to_string());
-            assert_eq!(binary.id.to_string(), id, "{text}");
-            assert_eq!(binary.app, json.app, "{text}");
-            assert_eq!(comparable(&binary.command), comparable(&json.command), "{text}");
-        }
-        (Err(binary), Err(json)) => assert_eq!(binary.error.code, json.error.code, "{text}"),
-        (binary, json) => panic!("{text}: {binary:?} in bytes, {json:?} in JSON"),
-    }
-}
-
-/// All of a command that the form of its link has no part in. In JSON selectors stand by their kind.
-fn comparable(command: &Built) -> (String, Vec<String>, Vec<u8>) {
-    match command {
-        Built::Push { target, frame, options } => {
-            let mut selectors: Vec<_> = target.selectors().iter().map(|one| format!("{one:?}")).collect();
-            selectors.sort();
-            (format!("{options:?}"), selectors, frame.as_bytes().to_vec())
-        }
-        Built::Listen(listen) => {
-            (format!("{:?}", Listen { form: LinkForm::Json, ..listen.clone() }), Vec::new(), Vec::new())
-        }
-        Built::Act(action) => (format!("{action:?}"), Vec::new(), Vec::new()),
-    }
-}
-
 /// In JSON nobody can say `all` twice.
 fn is_expressible(request: &Request<'_>) -> bool {
     match &request.command {
         Command::Push(push) => push.target.iter().filter(|selector| **selector == Selector::All).count() < 2,
         _ => true,
     }
-}
-
-/// The command of the JSON link that asks the same.
-pub(crate) fn equivalent(request: &Request<'_>) -> Value {
-    let mut fields = match &request.command {
-        Command::Push(push) => push_fields(push),
-        Command::Join { who, group } => with_who(json!({"op": "join", "group": group}), who),
-        Command::Leave { who, group } => with_who(json!({"op": "leave", "group": group}), who),
-        Command::Destroy { group } => json!({"op": "destroy", "group": group}),
-        Command::Move { from, to } => json!({"op": "move", "group": from, "to": to}),
-        Command::Kick { who, code, reason } => {
-            with_who(json!({"op": "kick", "code": code, "reason": reason}), who)
-        }
-        Command::Bind { session, user } => {
-            json!({"op": "bind", "session": session.to_string(), "user": user})
-        }
-        Command::Tag { session, tag } => json!({"op": "tag", "session": session.to_string(), "tag": tag}),
-        Command::Untag { session, tag } => {
-            json!({"op": "untag", "session": session.to_string(), "tag": tag})
-        }
-        Command::Session { session } => json!({"op": "session", "session": session.to_string()}),
-        Command::Listen { open, message, close, share } => {
-            let events = [(open, "open"), (message, "message"), (close, "close")];
-            let events: Vec<&str> =
-                events.iter().filter(|(wanted, _)| **wanted).map(|(_, name)| *name).collect();
-            json!({"op": "listen", "events": events, "share": share})
-        }
-    };
-    if request.id != 0 {
-        fields["id"] = request.id.into();
-    }
-    if let Some(app) = request.app {
-        fields["app"] = app.into();
-    }
-    fields
-}
-
-fn with_who(mut fields: Value, who: &Who<'_>) -> Value {
-    match who {
-        Who::Session(session) => fields["session"] = session.to_string().into(),
-        Who::User(user) => fields["user"] = (*user).into(),
-    }
-    fields
-}
-
-fn push_fields(push: &Push<'_>) -> Value {
-    let mut to = Map::new();
-    let mut name = |kind: &str, name: Value| match to.entry(kind).or_insert_with(|| json!([])) {
-        Value::Array(names) => names.push(name),
-        other => *other = name,
-    };
-    for selector in push.target.iter() {
-        match selector {
-            Selector::Session(session) => name("session", session.to_string().into()),
-            Selector::User(user) => name("user", (*user).into()),
-            Selector::Group(group) => name("group", (*group).into()),
-            Selector::Tag(tag) => name("tag", (*tag).into()),
-            Selector::All => {}
-        }
-    }
-    if push.target.contains(&Selector::All) {
-        to.insert("all".to_owned(), true.into());
-    }
-    let class = match push.class {
-        Class::Normal => "normal",
-        Class::Urgent => "urgent",
-        Class::Droppable => "droppable",
-    };
-    let receipt = match push.receipt {
-        ReceiptMode::None => "none",
-        ReceiptMode::Queued => "queued",
-        ReceiptMode::Written => "written",
-    };
-    let mut fields = json!({
-        "op": "push", "to": to, "ttl_ms": push.ttl_ms, "key": push.key, "class": class,
-        "except": push.except.map(|session| session.to_string()), "receipt": receipt,
-    });
-    match push.payload {
-        Payload::Text(text) => fields["text"] = text.into(),
-        Payload::Binary(bytes) => fields["data"] = STANDARD.encode(bytes).into(),
-    }
-    fields
 }

@@ -7,8 +7,8 @@
 
 use super::{apps, command_limits};
 use crate::dispatch::{Command, CommandError, ErrorCode, Outcome};
-use crate::gateway::link_json::{self, LinkCommand, LinkError, RequestId};
-use crate::gateway::render;
+use crate::gateway::api::json::{self, LinkCommand, LinkError, RequestId};
+use crate::gateway::api::render;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let value = serde_json::from_str::<Value>(text);
     let value = value.ok().filter(Value::is_object);
-    match link_json::parse(text, &apps(), &command_limits()) {
+    match json::parse(text, &apps(), &command_limits()) {
         Ok(command) => accepted(text, value.as_ref(), &command),
         Err(refused) => self::refused(text, value.as_ref(), &refused),
     }

@@ -5,17 +5,13 @@
 
 mod api;
 mod batch;
-mod choices;
 mod config;
-pub(crate) mod link_bin;
+mod link_bin;
 mod link_json;
 mod proxy;
 
-pub(crate) use choices::Choices;
-#[cfg(test)]
-pub(crate) use choices::random_bytes;
-
-use crate::gateway::{Apps, CommandLimits};
+use crate::choices::Choices;
+use crate::dispatch::{Apps, CommandLimits};
 use std::time::Duration;
 
 pub use api::run as api;
@@ -51,7 +47,7 @@ pub fn slab(data: &[u8]) {
 
 /// The timer wheel beside a `BTreeMap` of ticks.
 pub fn wheel(data: &[u8]) {
-    crate::reactor::wheel::model::obey(data);
+    crate::timer::wheel_model::obey(data);
 }
 
 /// Bounds small enough to run into.

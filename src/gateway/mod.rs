@@ -1,68 +1,71 @@
-//! What gannet the server makes of requests and messages: HTTP and JSON in, [`dispatch`](crate::dispatch) commands
-//! out, and the answers and events back to JSON. The rooms from `apps` to `routes` are pure: bytes and borrowed values
-//! in, values and bytes out. `client`, `backend`, `link` and `execute` join them to a reactor's [`Core`]. Knows nothing
-//! of epoll.
+//! What gannet the server makes of requests and messages. `api` is pure: bytes and borrowed values in, values and bytes
+//! out. `doors` are what each connection is in the middle of. Here they are joined to a reactor's [`Core`], to the links
+//! that listen, and to the program on top. Knows nothing of epoll.
 
-mod admit;
-pub mod apps;
-mod backend;
-pub mod backend_key;
-pub mod batch;
-mod client;
-pub mod credentials;
-mod execute;
-pub mod fields;
-pub mod identity;
-mod link;
-pub mod link_bin;
-pub mod link_json;
-mod listeners;
-pub mod params;
-mod places;
-pub mod refusal;
-pub mod render;
-mod responses;
-pub mod routes;
+pub mod api;
+mod doors;
+pub mod events;
 
-pub use apps::{Apps, InvalidApps};
-pub use backend::Backend;
-pub use client::Head;
-pub use execute::{add_tag, join, new_push};
-pub use fields::CommandLimits;
-pub use link::Link;
-pub use places::bind;
-
-use crate::connection::{Item, Stage};
-use crate::dispatch::{Action, EncodedFrame, LinkForm, Operation, Origin, Push};
-use crate::link_bin::{Event, Payload, TooLong};
-use crate::reactor::{Core, Ended, Envelope};
-use crate::server::{App, ClosedSession, Message, Session};
-use crate::session::{AppId, SessionId, close_codes};
-use execute::Finished;
-use listeners::{EventKind, Listeners};
+use crate::app::{App, ClosedSession, Message, Session};
+use crate::connection::{Connection, Kind, NO_DOOR};
+use crate::core::{Core, Ended, EventKind, Finished, Port, Reply};
+use crate::dispatch::{Action, Operation, Origin, Push};
+use crate::http::Response;
+use crate::link_bin::{Event, Payload};
+use crate::protocol::CloseCode;
+use crate::session::{AppId, SessionId};
+use doors::backend::Upgraded;
+use doors::client::{Head, Opened};
+use doors::link::{Link, Refused};
+pub use doors::observer::{Asks, Observer, THREAD as OBSERVER_THREAD};
+use doors::{Door, Doors};
+use events::Scratch;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One reactor's gateway.
 pub struct Gateway {
     app: Box<dyn App>,
-    listeners: Listeners,
+    doors: Doors,
+    observer: Observer,
     /// Where events are rendered, before they are encoded once for all links.
-    json: String,
-    binary: Vec<u8>,
+    scratch: Scratch,
 }
 
 impl Gateway {
-    /// A gateway on top of which `app` runs.
-    pub fn new(app: Box<dyn App>) -> Self {
-        Self { app, listeners: Listeners::default(), json: String::new(), binary: Vec::new() }
+    /// A gateway on top of which `app` runs; `observer` renders its pages about the whole process.
+    pub fn new(app: Box<dyn App>, observer: Observer) -> Self {
+        Self { app, doors: Doors::default(), observer, scratch: Scratch::default() }
+    }
+
+    /// The door for a connection that came in on `port`.
+    pub fn admit(&mut self, port: Port) -> (Kind, u32) {
+        match port {
+            Port::Client => (Kind::Upgrade, self.doors.insert(Door::Head(Head::default()))),
+            Port::Backend => (Kind::Backend, self.doors.insert(Door::Backend(Box::default()))),
+        }
+    }
+
+    /// A connection that was admitted could not be taken.
+    pub fn forget(&mut self, door: u32) {
+        self.doors.remove(door);
+    }
+
+    /// The link whose queue keeps the player in `slot` from being read, if one does.
+    pub fn shut_gate(&mut self, core: &mut Core, slot: u32) -> Option<SessionId> {
+        if core.listeners.is_empty() {
+            return None;
+        }
+        let (Some(id), Some(app)) = (core.hub.id_of(slot), core.hub.app_of(slot)) else { return None };
+        let links = core.listeners.links_for(app, id, EventKind::Message);
+        core.shut_gate(links.iter().map(|(link, _)| *link))
     }
 
     /// A player's message: to the links that listen, then to the app.
-    pub fn message(&mut self, core: &mut Core, slot: u32, message: Message<'_>) {
+    pub fn message(&mut self, core: &mut Core, reply: &mut Reply, slot: u32, message: Message<'_>) {
         let (Some(id), Some(app)) = (core.hub.id_of(slot), core.hub.app_of(slot)) else { return };
         core.metrics().messages_in.add(1);
-        let links = self.listeners.links_for(app, id, EventKind::Message);
+        let links = core.listeners.links_for(app, id, EventKind::Message);
         if !links.is_empty() {
             let payload = match message {
                 Message::Text(text) => Payload::Text(text),
@@ -70,14 +73,14 @@ impl Gateway {
             };
             let user = core.hub.user_of(slot).cloned();
             let event = Event::Message { session: id, user: user.as_deref(), payload };
-            self.send_event(core, &links, &event);
+            self.scratch.send(core, &links, &event);
         }
-        self.app.message(&mut Session::new(core, id), message);
+        self.app.message(&mut Session::new(core, reply, id), message);
     }
 
     /// A session has opened: the links that listen are told, then the app.
-    fn opened(&mut self, core: &mut Core, id: SessionId, app: AppId) {
-        let links = self.listeners.links_for(app, id, EventKind::Open);
+    fn opened(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId, app: AppId) {
+        let links = core.listeners.links_for(app, id, EventKind::Open);
         let remote = core.connections.get(id).and_then(|connection| connection.remote());
         if let Some(remote) = remote
             && !links.is_empty()
@@ -86,18 +89,18 @@ impl Gateway {
             let user = core.hub.user_of(id.slot()).cloned();
             let app = core.shared.apps.name_of(app).clone();
             let (user, tags) = (user.as_deref(), Cow::Owned(tags));
-            self.send_event(core, &links, &Event::Open { session: id, user, app: &app, remote, tags });
+            self.scratch.send(core, &links, &Event::Open { session: id, user, app: &app, remote, tags });
         }
-        self.app.open(&mut Session::new(core, id));
+        self.app.open(&mut Session::new(core, reply, id));
     }
 
     /// A session is over: the links that listen are told, then the app.
     pub fn closed(&mut self, core: &mut Core, ended: &Ended) {
-        let links = self.listeners.links_for(ended.app, ended.id, EventKind::Close);
+        let links = core.listeners.links_for(ended.app, ended.id, EventKind::Close);
         if !links.is_empty() {
             let (session, user) = (ended.id, ended.user.as_deref());
             let event = Event::Close { session, user, code: ended.code, reason: &ended.reason };
-            self.send_event(core, &links, &event);
+            self.scratch.send(core, &links, &event);
         }
         self.app.close(&ClosedSession {
             id: ended.id,
@@ -106,62 +109,6 @@ impl Gateway {
             code: ended.code,
             reason: ended.reason.clone(),
         });
-    }
-
-    /// Encodes an event once for each form that somebody wants, and sends it to each of `links`, wherever it is.
-    fn send_event(&mut self, core: &mut Core, links: &[(SessionId, LinkForm)], event: &Event<'_>) {
-        let (mut json, mut binary) = (None, None);
-        for (link, form) in links {
-            let frame = match form {
-                LinkForm::Json => json.get_or_insert_with(|| Ok(self.json_event(event))),
-                LinkForm::Binary => binary.get_or_insert_with(|| self.binary_event(event)),
-            };
-            let reactor = usize::from(link.worker());
-            let told = match frame {
-                Ok(frame) if reactor == core.index => {
-                    self.event(core, *link, frame.clone());
-                    true
-                }
-                Ok(frame) => core.peers.post(reactor, Envelope::Event(*link, frame.clone())).is_ok(),
-                // A session with more tags than the layout counts.
-                Err(TooLong { .. }) => false,
-            };
-            if !told {
-                core.metrics().link_events_lost.add(1);
-                core.peers.post_always(reactor, Envelope::EventsLost(*link));
-            }
-        }
-    }
-
-    fn json_event(&mut self, event: &Event<'_>) -> EncodedFrame {
-        self.json.clear();
-        render::event(&mut self.json, event);
-        EncodedFrame::text(&self.json)
-    }
-
-    fn binary_event(&mut self, event: &Event<'_>) -> Result<EncodedFrame, TooLong> {
-        self.binary.clear();
-        event.encode(&mut self.binary)?;
-        Ok(EncodedFrame::binary(&self.binary))
-    }
-
-    /// An event for a link of this reactor.
-    pub fn event(&mut self, core: &mut Core, link: SessionId, frame: EncodedFrame) {
-        // A link that has gone has told every reactor so; what was on its way is nobody's.
-        if core.connections.get(link).is_none() {
-            return;
-        }
-        match core.offer(link.slot(), Item::Frame(frame)) {
-            true => core.metrics().link_events.add(1),
-            false => core.metrics().link_events_lost.add(1),
-        }
-    }
-
-    /// Events for a link of this reactor were lost on their way: it is told by its end, and can listen anew.
-    pub fn events_lost(&mut self, core: &mut Core, link: SessionId) {
-        if core.connections.get(link).is_some() {
-            core.close(link.slot(), close_codes::TOO_SLOW, "events were lost");
-        }
     }
 
     /// Every part of a push from here is done.
@@ -178,41 +125,140 @@ impl Gateway {
         }
     }
 
-    fn answer(&mut self, core: &mut Core, connection: SessionId, sequence: u64, finished: &Finished) {
-        let slot = connection.slot();
-        match core.connections.get_mut(connection).map(|connection| &mut connection.stage) {
-            Some(Stage::Backend(backend)) => {
+    /// The observer has rendered a page for a connection here.
+    pub fn page_done(&mut self, core: &mut Core, id: SessionId, sequence: u64, response: &Response) {
+        // If it has closed meanwhile, it gets none.
+        if let Some(Door::Backend(backend)) = self.door_of(core, id) {
+            backend.fill_page(sequence, response);
+            self.run_backend(core, id);
+        }
+    }
+
+    fn answer(&mut self, core: &mut Core, id: SessionId, sequence: u64, finished: &Finished) {
+        match self.door_of(core, id) {
+            Some(Door::Backend(backend)) => {
                 backend.fill(sequence, finished);
-                self.run_backend(core, slot);
+                self.run_backend(core, id);
             }
-            Some(Stage::Link(link)) => {
-                link.fill(sequence, finished);
-                self.run_link(core, slot);
-            }
+            Some(Door::Link(link)) => link.answer(core, id, sequence, finished),
             // It has closed meanwhile: nobody waits.
             _ => {}
         }
     }
 
-    /// A connection that had to pause may go on.
-    pub fn resume(&mut self, core: &mut Core, slot: u32) {
-        match core.connection(slot).map(|connection| &connection.stage) {
-            Some(Stage::Backend(_)) => self.run_backend(core, slot),
-            Some(Stage::Link(_)) => self.run_link(core, slot),
+    /// Bytes of an upgrade request. Once it is whole: how many of `input` were its own; what follows belongs to the session.
+    pub fn head(&mut self, core: &mut Core, reply: &mut Reply, slot: u32, input: &[u8]) -> Option<usize> {
+        let id = core.connections.id_of(slot)?;
+        let Some(Door::Head(head)) = self.door_of(core, id) else { return None };
+        let (used, opened) = head.take(core, reply, id, input)?;
+        self.leave_door(core, slot);
+        if let Opened::Session(app) = opened {
+            self.opened(core, reply, id, app);
+        }
+        core.write_reply(slot, reply);
+        Some(used)
+    }
+
+    /// The upgrade request was not whole in time, or the server stops.
+    pub fn head_late(&mut self, core: &mut Core, slot: u32) {
+        doors::client::refuse_late(core, slot);
+        self.leave_door(core, slot);
+    }
+
+    /// Bytes from an HTTP connection.
+    pub fn backend_input(&mut self, core: &mut Core, slot: u32, input: &[u8]) {
+        let Some(id) = core.connections.id_of(slot) else { return };
+        if let Some(Door::Backend(backend)) = self.door_of(core, id) {
+            backend.take(input);
+            self.run_backend(core, id);
+        }
+    }
+
+    /// The peer has ended its side: the answers that are due still go out.
+    pub fn backend_ended(&mut self, core: &mut Core, slot: u32) {
+        let Some(id) = core.connections.id_of(slot) else { return };
+        if let Some(Door::Backend(backend)) = self.door_of(core, id) {
+            // While a whole request waits nothing is read, and so no end is seen: what is left now is none.
+            backend.take_no_more();
+            self.run_backend(core, id);
+        }
+    }
+
+    /// A message from a link.
+    pub fn link_message(&mut self, core: &mut Core, reply: &mut Reply, slot: u32, message: Message<'_>) {
+        let Some(id) = core.connections.id_of(slot) else { return };
+        let Some(Door::Link(link)) = self.door_of(core, id) else { return };
+        if let Err(Refused { reason }) = link.message(core, reply, id, message) {
+            core.write_reply(slot, reply);
+            core.close(slot, CloseCode::UNSUPPORTED_DATA, reason);
+        }
+    }
+
+    /// A connection that had to wait may go on: its answers have left, or the turn had no more time for it.
+    pub fn go_on(&mut self, core: &mut Core, slot: u32) {
+        let Some(id) = core.connections.id_of(slot) else { return };
+        match self.door_of(core, id) {
+            Some(Door::Backend(_)) => self.run_backend(core, id),
+            Some(Door::Link(link)) => link.go_on(core, id),
             _ => {}
         }
     }
 
+    /// The time has come for which the door asked: receipts are answered with what is known.
+    pub fn due(&mut self, core: &mut Core, slot: u32) {
+        let Some(id) = core.connections.id_of(slot) else { return };
+        match self.door_of(core, id) {
+            Some(Door::Backend(backend)) => {
+                backend.answer_late_receipts(core.now.ms);
+                self.run_backend(core, id);
+            }
+            Some(Door::Link(link)) => link.answer_late_receipts(core, id),
+            _ => core.set_door_due(slot, None),
+        }
+    }
+
+    /// What the connection in `slot` has begun to send does not end, or is too much: it is answered so and closed.
+    pub fn give_up(&mut self, core: &mut Core, slot: u32, is_late: bool) {
+        let Some(id) = core.connections.id_of(slot) else { return };
+        match self.door_of(core, id) {
+            Some(Door::Backend(backend)) => {
+                backend.give_up(is_late);
+                self.run_backend(core, id);
+            }
+            Some(Door::Head(_)) if !is_late => {
+                doors::client::refuse_full(core, slot);
+                self.leave_door(core, slot);
+            }
+            _ if is_late => core.close(slot, CloseCode::POLICY_VIOLATION, "message not complete in time"),
+            _ => core.finish(slot),
+        }
+    }
+
+    fn run_backend(&mut self, core: &mut Core, id: SessionId) {
+        let Some(door) = core.connections.get(id).map(|connection| connection.door) else { return };
+        let Some(Door::Backend(backend)) = self.doors.get_mut(door) else { return };
+        if let Some(Upgraded { app, form, rest }) = backend.run(core, &self.observer, id) {
+            let slot = id.slot();
+            self.leave_door(core, slot);
+            let link = Link::new(core, form, app);
+            let door = self.doors.insert(Door::Link(Box::new(link)));
+            Link::begin(core, slot, door, rest);
+        }
+    }
+
     /// The last look at a connection that has been freed.
-    pub fn released(&mut self, core: &mut Core, id: SessionId, stage: &Stage) {
-        match stage {
-            Stage::Backend(_) => core.metrics().backend_connections.sub(1),
-            Stage::Link(link) => {
+    pub fn released(&mut self, core: &mut Core, id: SessionId, connection: &Connection) {
+        let door = self.doors.remove(connection.door);
+        match connection.kind {
+            Kind::Backend => core.metrics().backend_connections.sub(1),
+            Kind::Link => {
                 core.metrics().backend_connections.sub(1);
                 core.metrics().links.sub(1);
-                if link.listens() {
+                if let Some(Door::Link(link)) = door
+                    && link.listens()
+                {
                     let unlisten = Operation::new(link.app(), Action::Unlisten { link: id }, Origin::Nobody);
-                    self.start_operation(core, unlisten);
+                    core.start_operation(unlisten);
                 }
             }
             _ => {}
@@ -221,20 +267,29 @@ impl Gateway {
 
     /// The server stops: a backend gets the answers that are due, a link a Close frame.
     pub fn stop_backend(&mut self, core: &mut Core, slot: u32) {
-        let Some(connection) = core.connection(slot) else { return };
-        let drained = connection.is_drained();
-        match &mut connection.stage {
+        let Some(id) = core.connections.id_of(slot) else { return };
+        let drained = core.connections.slot(slot).is_some_and(|connection| connection.is_drained());
+        match self.door_of(core, id) {
             // Nothing is on its way that waiting for the peer's end would save, and a pool of keep-alive connections
             // looks at one only when it needs it.
-            Stage::Backend(backend) if drained && backend.is_between_requests() => core.doom(slot),
-            Stage::Backend(backend) => {
+            Some(Door::Backend(backend)) if drained && backend.is_between_requests() => core.doom(slot),
+            Some(Door::Backend(backend)) => {
                 backend.take_no_more();
-                self.run_backend(core, slot);
+                self.run_backend(core, id);
             }
-            Stage::Link(_) => {
-                core.close(slot, crate::protocol::CloseCode::GOING_AWAY, "server going away");
-            }
+            Some(Door::Link(_)) => core.close(slot, CloseCode::GOING_AWAY, "server going away"),
             _ => {}
+        }
+    }
+
+    fn door_of(&mut self, core: &Core, id: SessionId) -> Option<&mut Door> {
+        self.doors.get_mut(core.connections.get(id)?.door)
+    }
+
+    /// The connection is through its door, or was turned away at it.
+    fn leave_door(&mut self, core: &mut Core, slot: u32) {
+        if let Some(connection) = core.connection(slot) {
+            self.doors.remove(std::mem::replace(&mut connection.door, NO_DOOR));
         }
     }
 }

@@ -90,12 +90,29 @@ impl<T: Default> Chunked<T> {
         while self.chunks.last().is_some_and(|chunk| chunk.len == 0) {
             self.chunks.pop();
         }
+        if self.chunks.capacity() > CHUNKS && self.chunks.len() <= self.chunks.capacity() / 4 {
+            self.chunks.shrink_to((self.chunks.len() * 2).max(CHUNKS));
+        }
         Some(item)
     }
 
     /// How many items there are.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// The lowest number from `from` on that has an item.
+    pub(super) fn next(&self, from: u32) -> Option<u32> {
+        let (first, mut place) = split(from);
+        for (number, chunk) in self.chunks.iter().enumerate().skip(first) {
+            if chunk.len > 0
+                && let Some(place) = chunk.first_taken(place)
+            {
+                return Some((number * CHUNK + place) as u32);
+            }
+            place = 0;
+        }
+        None
     }
 
     /// A number that is greater than those of all items, and not by much.
@@ -126,6 +143,14 @@ impl<T> Chunk<T> {
         let word = self.taken.iter().position(|word| *word != u64::MAX).unwrap_or_default();
         word * 64 + self.taken[word].trailing_ones() as usize
     }
+
+    /// From `from` on.
+    fn first_taken(&self, from: usize) -> Option<usize> {
+        let first = from / 64;
+        let word = |at: usize| self.taken[at] & if at == first { u64::MAX << (from % 64) } else { u64::MAX };
+        let at = (first..WORDS).find(|&at| word(at) != 0)?;
+        Some(at * 64 + word(at).trailing_zeros() as usize)
+    }
 }
 
 fn split(number: u32) -> (usize, usize) {
@@ -152,7 +177,7 @@ impl<T: Default> IndexMut<u32> for Chunked<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::storm::Xorshift;
+    use crate::choices::Xorshift;
     use std::collections::BTreeMap;
 
     #[test]
@@ -176,6 +201,7 @@ mod tests {
                 _ => assert_eq!(chunked.remove(number), model.remove(&number)),
             }
             assert_eq!((chunked.len(), chunked.get(number)), (model.len(), model.get(&number)));
+            assert_eq!(chunked.next(number), model.range(number..).next().map(|(number, _)| *number));
             if round % 100 == 0 {
                 assert!(chunked.iter().eq(model.iter().map(|(number, item)| (*number, item))));
                 assert!(chunked.capacity() <= (model.len() + 1) * CHUNK);
@@ -185,7 +211,17 @@ mod tests {
             chunked.remove(number);
         }
         assert_eq!((chunked.len(), chunked.bound(), chunked.capacity()), (0, 0, 0));
-        assert_eq!(chunked.get(u32::MAX), None);
+        assert_eq!((chunked.get(u32::MAX), chunked.next(0), chunked.next(u32::MAX)), (None, None, None));
         assert_eq!(chunked.remove(0), None);
+    }
+
+    #[test]
+    fn the_list_of_chunks_shrinks_with_what_it_lists() {
+        let mut chunked: Chunked<u8> = Chunked::new();
+        let numbers = 0..(20 * CHUNKS * CHUNK) as u32;
+        numbers.clone().for_each(|number| chunked.put(number, 1));
+        assert!(chunked.chunks.capacity() >= 20 * CHUNKS);
+        numbers.rev().for_each(|number| _ = chunked.remove(number));
+        assert_eq!(chunked.chunks.capacity(), CHUNKS);
     }
 }

@@ -15,18 +15,6 @@ const MOVE_RETRIES: usize = 64;
 /// The table of which reactors have any session of an app, a user, a group or a tag.
 ///
 /// Each reactor's [`Hub`](super::Hub) writes its own bit, and only when its first session comes or its last one goes.
-///
-/// ```
-/// use gannet::dispatch::Selector;
-/// use gannet::hub::{Hub, Interest};
-/// use gannet::session::{AppId, SessionId};
-/// use std::sync::Arc;
-/// let interest = Arc::new(Interest::new(1, 4));
-/// let mut hub = Hub::new(2, Arc::clone(&interest));
-/// hub.insert(SessionId::new(1, 2, 0, 0), AppId(0));
-/// let reactors = interest.reactors_of(AppId(0), &Selector::All.into());
-/// assert_eq!(reactors.iter().collect::<Vec<_>>(), [2]);
-/// ```
 #[derive(Debug)]
 pub struct Interest {
     node: u16,
@@ -86,6 +74,7 @@ impl Interest {
     }
 
     /// The reactors that have any session of the user, group or tag; with [`Kind::App`] and an empty name, of the app.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn reactors(&self, app: AppId, kind: Kind, name: &str) -> ReactorSet {
         self.look_up(KeyRef::new(app, kind, name))
     }
@@ -122,6 +111,7 @@ impl Interest {
     }
 
     /// Whether no reactor has any session.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn is_empty(&self) -> bool {
         self.entries.iter().all(|entries| entries.load(Ordering::Relaxed) == 0)
     }

@@ -15,10 +15,9 @@ pub(crate) mod model;
 #[cfg(test)]
 mod storm;
 
-pub use interest::{Counts, Interest};
+pub use interest::Interest;
 pub use key::Kind;
 pub use reactors::{MAX_REACTORS, ReactorSet};
-pub use select::Selected;
 
 use crate::session::{AppId, Name, SessionId};
 use chunked::Chunked;
@@ -30,24 +29,6 @@ use std::sync::Arc;
 /// The users, groups, tags and apps of one reactor's sessions.
 ///
 /// A session is named by its slot: the part of its id that is an index. Calls with a slot that no session has do nothing.
-///
-/// ```
-/// use gannet::dispatch::Selector;
-/// use gannet::hub::{Hub, Interest};
-/// use gannet::session::{AppId, Name, SessionId};
-/// use std::sync::Arc;
-/// let (app, ada, guild) = (AppId(0), Name::new("ada").unwrap(), Name::new("guild:7").unwrap());
-/// let mut hub = Hub::new(0, Arc::new(Interest::new(1, 1)));
-/// let id = SessionId::new(1, 0, 0, 5);
-/// hub.insert(id, app);
-/// hub.bind(id.slot(), Some(&ada));
-/// hub.join(id.slot(), &guild);
-/// let mut slots = Vec::new();
-/// hub.select(app, &Selector::User(ada).into(), None, &mut slots);
-/// assert_eq!(slots, [5]);
-/// hub.remove(id.slot());
-/// assert!(hub.is_empty());
-/// ```
 #[derive(Debug)]
 pub struct Hub {
     reactor: usize,
@@ -244,6 +225,7 @@ impl Hub {
     }
 
     /// Whether every table is empty.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn is_empty(&self) -> bool {
         self.sessions.len() == 0 && self.sets.is_empty()
     }
@@ -377,5 +359,37 @@ impl Hub {
             self.sessions[member.slot].memberships[member.back as usize] = membership;
         }
         self.sets.remove(source).1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::Selector;
+
+    #[test]
+    fn a_session_is_found_by_its_user_and_its_group_until_it_is_removed() {
+        let (app, ada, guild) = (AppId(0), Name::new("ada").unwrap(), Name::new("guild:7").unwrap());
+        let mut hub = Hub::new(0, Arc::new(Interest::new(1, 1)));
+        let id = SessionId::new(1, 0, 0, 5);
+        hub.insert(id, app);
+        hub.bind(id.slot(), Some(&ada));
+        hub.join(id.slot(), &guild);
+        for selector in [Selector::User(ada), Selector::Group(guild)] {
+            let mut slots = Vec::new();
+            hub.select(app, &selector.into(), None, &mut slots);
+            assert_eq!(slots, [5]);
+        }
+        hub.remove(id.slot());
+        assert!(hub.is_empty());
+    }
+
+    #[test]
+    fn the_table_names_the_reactors_that_have_a_session() {
+        let interest = Arc::new(Interest::new(1, 4));
+        let mut hub = Hub::new(2, Arc::clone(&interest));
+        hub.insert(SessionId::new(1, 2, 0, 0), AppId(0));
+        let reactors = interest.reactors_of(AppId(0), &Selector::All.into());
+        assert_eq!(reactors.iter().collect::<Vec<_>>(), [2]);
     }
 }

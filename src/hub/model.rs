@@ -3,8 +3,8 @@
 
 use super::key::{Key, KeyHasher, Kind};
 use super::{Hub, Interest, Sizes};
+use crate::choices::Choices;
 use crate::dispatch::{Selector, Target};
-use crate::fuzzing::Choices;
 use crate::session::{AppId, Name, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -233,14 +233,25 @@ impl Pair {
 
     fn list(&mut self, choices: &mut Choices<'_>) {
         let (app, selector, limit) = (choices.app(), choices.selector(&self.ids), choices.below(12) as usize);
-        let after = (choices.below(2) == 0).then(|| choices.id(&self.ids));
+        let after = match choices.below(4) {
+            0 | 1 => None,
+            2 => Some(choices.id(&self.ids)),
+            _ => Some(SessionId::new(
+                NODE,
+                choices.below(4) as u8,
+                choices.below(3),
+                choices.below(self.slots),
+            )),
+        };
         let mut page = Vec::new();
-        let count = self.hub.page(app, &selector, limit, after, &mut page);
+        let paged = self.hub.page(app, &selector, limit, after, &mut page);
         let meant = self.model.meant(app, &selector);
-        assert_eq!(count, meant.len());
+        assert_eq!(paged.members, meant.len());
+        assert!(paged.looked_at <= 2 * meant.len());
         let mut expected: Vec<_> = meant.iter().map(|slot| self.model.sessions[slot].id).collect();
-        expected.sort_unstable();
-        expected.retain(|&id| after.is_none_or(|after| id > after));
+        expected.sort_unstable_by_key(|id| (id.worker(), id.slot()));
+        expected
+            .retain(|id| after.is_none_or(|after| (id.worker(), id.slot()) > (after.worker(), after.slot())));
         expected.truncate(limit);
         assert_eq!(page, expected);
     }
@@ -303,9 +314,8 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
-    use super::super::storm::Xorshift;
     use super::*;
-    use crate::fuzzing::random_bytes;
+    use crate::choices::{Xorshift, random_bytes};
 
     #[test]
     fn answers_like_the_model() {
@@ -315,21 +325,96 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_page_is_cut_from_many() {
+    const APP: AppId = AppId(0);
+
+    /// A hub with sessions in the slots below `slots`, of generations that say nothing, and their ids by slot.
+    fn crowd(slots: u32) -> (Hub, Vec<SessionId>) {
         let mut hub = Hub::new(0, Arc::new(Interest::new(NODE, 1)));
         let mut random = Xorshift(9);
-        let mut ids: Vec<_> =
-            (0..5_000).map(|slot| SessionId::new(NODE, 0, random.below(1 << 22), slot)).collect();
-        ids.iter().for_each(|&id| hub.insert(id, AppId(0)));
-        ids.sort_unstable();
-        for limit in [0, 1, 31, 32, 33, 100, 4_999, 5_000, 5_001, usize::MAX] {
-            for after in [None, Some(ids[0]), Some(ids[2_500]), Some(ids[4_999])] {
-                let mut page = Vec::new();
-                assert_eq!(hub.page(AppId(0), &Selector::All, limit, after, &mut page), 5_000);
-                let above = ids.iter().copied().filter(|&id| after.is_none_or(|after| id > after));
-                assert_eq!(page, above.take(limit).collect::<Vec<_>>());
+        let ids: Vec<_> =
+            (0..slots).map(|slot| SessionId::new(NODE, 0, random.below(1 << 22), slot)).collect();
+        ids.iter().for_each(|&id| hub.insert(id, APP));
+        (hub, ids)
+    }
+
+    /// All pages of a listing, and how many sessions and members were looked at for them.
+    fn list_all(hub: &Hub, selector: &Selector, limit: usize) -> (Vec<SessionId>, usize) {
+        let (mut listed, mut page, mut looked_at) = (Vec::new(), Vec::new(), 0);
+        loop {
+            looked_at += hub.page(APP, selector, limit, listed.last().copied(), &mut page).looked_at;
+            listed.append(&mut page.clone());
+            if page.len() < limit {
+                return (listed, looked_at);
             }
         }
+    }
+
+    #[test]
+    fn a_page_is_cut_from_many() {
+        let (mut hub, ids) = crowd(5_000);
+        let group = name("g");
+        let members: Vec<_> = ids.iter().copied().filter(|id| id.slot() % 7 == 3).collect();
+        members.iter().for_each(|id| _ = hub.join(id.slot(), &group));
+        for (selector, ids) in [(Selector::All, &ids), (Selector::Group(group), &members)] {
+            for limit in [0, 1, 31, 32, 33, 100, ids.len() - 1, ids.len(), ids.len() + 1, usize::MAX] {
+                for after in [0, 1, ids.len() / 2, ids.len() - 1, ids.len()] {
+                    let mut page = Vec::new();
+                    let last = after.checked_sub(1).map(|last| ids[last]);
+                    assert_eq!(hub.page(APP, &selector, limit, last, &mut page).members, ids.len());
+                    assert!(page.iter().eq(ids[after..].iter().take(limit)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_whole_listing_costs_a_few_looks_a_session_whatever_its_limit() {
+        const SESSIONS: u32 = 20_000;
+        let (mut hub, ids) = crowd(SESSIONS);
+        let (listed, looked_at) = list_all(&hub, &Selector::All, 10);
+        assert!(listed == ids && looked_at <= ids.len(), "{looked_at}");
+        type Member = fn(u32) -> bool;
+        let groups: [(&str, Member); 6] = [
+            ("spread", |slot| slot % 3 == 0),
+            ("thin", |slot| slot % 100 == 99),
+            ("few", |slot| slot % 5_000 == 7),
+            ("last", |slot| slot >= SESSIONS / 2),
+            ("both ends", |slot| !(1_000..SESSIONS - 1_000).contains(&slot)),
+            ("crowds", |slot| slot / 100 % 10 == 0),
+        ];
+        for (text, is_member) in groups {
+            let group = name(text);
+            let members: Vec<_> = ids.iter().copied().filter(|id| is_member(id.slot())).collect();
+            members.iter().for_each(|id| _ = hub.join(id.slot(), &group));
+            for limit in [1, 10, 100, 1_000] {
+                let (listed, looked_at) = list_all(&hub, &Selector::Group(group.clone()), limit);
+                assert_eq!(listed, members);
+                assert!(looked_at <= 3 * ids.len(), "{text} by {limit}: {looked_at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_session_that_lives_through_a_listing_is_on_one_page_whoever_comes_and_goes() {
+        let (mut hub, ids) = crowd(3_000);
+        let mut random = Xorshift(4);
+        let (mut listed, mut page, mut gone) = (Vec::new(), Vec::new(), BTreeSet::new());
+        loop {
+            hub.page(APP, &Selector::All, 100, listed.last().copied(), &mut page);
+            let Some(&last) = page.last() else { break };
+            listed.append(&mut page);
+            // The last one listed closes, and others; some of their slots are taken again, by lower and higher generations.
+            for other in 0..30 {
+                let slot = if other == 0 { last.slot() } else { random.below(3_000) };
+                hub.remove(slot);
+                gone.insert(slot);
+                if random.below(2) == 0 {
+                    hub.insert(SessionId::new(NODE, 0, random.below(1 << 22), slot), APP);
+                }
+            }
+        }
+        assert!(listed.is_sorted_by(|a, b| a.slot() < b.slot()), "each slot once");
+        let lived: Vec<_> = ids.into_iter().filter(|id| !gone.contains(&id.slot())).collect();
+        assert!(lived.len() > 1_000 && lived.iter().all(|id| listed.contains(id)));
     }
 }

@@ -6,6 +6,7 @@ use super::sets::Member;
 use crate::dispatch::{Selector, Target};
 use crate::session::{AppId, SessionId};
 use smallvec::SmallVec;
+use std::cmp::Ordering;
 
 /// What a selection tells beside the slots: indices into [`Target::selectors`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +15,15 @@ pub struct Selected {
     pub users: SmallVec<[usize; 2]>,
     /// The sessions that this reactor would have, but which are not live or another app's.
     pub unknown_sessions: SmallVec<[usize; 2]>,
+}
+
+/// What a page of a listing tells beside its ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paged {
+    /// The sessions that the selector means here, on this page and off it.
+    pub members: usize,
+    /// The sessions and members that were looked at for the page: what it has cost.
+    pub looked_at: usize,
 }
 
 impl Hub {
@@ -55,8 +65,10 @@ impl Hub {
         self.members_of(KeyRef::new(app, kind, name)).iter().map(|member| member.slot)
     }
 
-    /// Makes `out` the lowest `limit` ids above `after` of the sessions that `selector` means here, ascending; returns how many
-    /// sessions it means in all.
+    /// Makes `out` the first `limit` sessions behind `after` that `selector` means here, in the order of their places: a
+    /// session keeps its place for life, so that the pages of a listing miss none that lives through all of them.
+    ///
+    /// `after` need not be live: a page goes on behind the place that it has.
     pub fn page(
         &self,
         app: AppId,
@@ -64,23 +76,63 @@ impl Hub {
         limit: usize,
         after: Option<SessionId>,
         out: &mut Vec<SessionId>,
-    ) -> usize {
+    ) -> Paged {
         out.clear();
         let members = self.selected_members(app, selector);
-        let mut below = None;
-        let ids = members.iter().map(|member| self.sessions[member.slot].id);
-        for id in ids.filter(|&id| Some(id) > after) {
-            if below.is_some_and(|below| id > below) {
-                continue;
-            }
-            out.push(id);
-            if out.len() >= limit.saturating_mul(2).max(SORTED_AT_ONCE) {
-                below = cut_to_lowest(out, limit);
-            }
+        let mut paged = Paged { members: members.len(), looked_at: 0 };
+        let (Some(&first), Some(mut slot)) = (members.first(), self.first_slot_behind(after)) else {
+            return paged;
+        };
+        // Either every slot from here on is asked whether it is a member's, or every member whether its slot is among the
+        // next. The walk stops where it has cost as much as the other way, so that members who stand far away cost twice that at
+        // the most. The one member that a session's id names is never walked for.
+        if limit.saturating_mul(self.sessions.len()) / members.len() < members.len() {
+            let set = self.memberships(first.slot)[first.back as usize].set;
+            let Some(rest) = self.walk(set, slot, limit, members.len(), out, &mut paged.looked_at) else {
+                return paged;
+            };
+            slot = rest;
         }
-        cut_to_lowest(out, limit);
-        out.sort_unstable();
-        members.len()
+        paged.looked_at += members.len();
+        let slots = lowest(members.iter().map(|member| member.slot), slot, limit - out.len());
+        out.extend(slots.into_iter().map(|slot| self.sessions[slot].id));
+        paged
+    }
+
+    /// The slot at which a page of this reactor's begins; `None` where all of its sessions come before.
+    fn first_slot_behind(&self, after: Option<SessionId>) -> Option<u32> {
+        let Some((worker, slot)) = after.map(SessionId::place) else { return Some(0) };
+        match usize::from(worker).cmp(&self.reactor) {
+            Ordering::Less => Some(0),
+            Ordering::Equal => Some(slot + 1),
+            Ordering::Greater => None,
+        }
+    }
+
+    /// Puts the members of `set` from `first` on into `out`, until they are `limit` or there are no more: `None`; or until
+    /// `most` sessions have been looked at: the slot to go on from.
+    fn walk(
+        &self,
+        set: u32,
+        first: u32,
+        limit: usize,
+        most: usize,
+        out: &mut Vec<SessionId>,
+        looked_at: &mut usize,
+    ) -> Option<u32> {
+        let mut next = self.sessions.next(first);
+        while let Some(slot) = next.filter(|_| out.len() < limit) {
+            if *looked_at == most {
+                return next;
+            }
+            *looked_at += 1;
+            let session = &self.sessions[slot];
+            if session.memberships.iter().any(|membership| membership.set == set) {
+                out.push(session.id);
+            }
+            next = self.sessions.next(slot + 1);
+        }
+        None
     }
 
     fn members_of(&self, key: KeyRef<'_>) -> &[Member] {
@@ -113,17 +165,25 @@ impl Hub {
     }
 }
 
-/// A page is cut when twice its limit is there, but no oftener than this.
-const SORTED_AT_ONCE: usize = 64;
-
-/// Cuts `ids` to the lowest `limit`, in no order; the highest of them, if any was cut off.
-fn cut_to_lowest(ids: &mut Vec<SessionId>, limit: usize) -> Option<SessionId> {
-    if ids.len() <= limit {
-        return None;
+/// The lowest `limit` of the slots from `first` on, ascending.
+fn lowest(slots: impl Iterator<Item = u32>, first: u32, limit: usize) -> Vec<u32> {
+    /// Slots are cut when there are twice the limit, but no oftener than this.
+    const CUT_AT_ONCE: usize = 64;
+    let mut kept = Vec::new();
+    let mut below = u32::MAX;
+    for slot in slots.filter(|&slot| slot >= first) {
+        if slot >= below {
+            continue;
+        }
+        kept.push(slot);
+        if kept.len() >= limit.saturating_mul(2).max(CUT_AT_ONCE) {
+            below = *kept.select_nth_unstable(limit).1;
+            kept.truncate(limit);
+        }
     }
-    let highest = limit.checked_sub(1).map(|last| *ids.select_nth_unstable(last).1);
-    ids.truncate(limit);
-    highest
+    kept.sort_unstable();
+    kept.truncate(limit);
+    kept
 }
 
 /// A set of slots, made empty by taking out what was put in.

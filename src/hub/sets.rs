@@ -170,6 +170,7 @@ impl Sets {
         self.by_kind[kind as usize]
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn is_empty(&self) -> bool {
         self.by_number.len() == 0 && self.index.is_empty()
     }

@@ -214,7 +214,7 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::storm::Xorshift;
+    use crate::choices::Xorshift;
     use std::collections::BTreeMap;
 
     fn hash(number: u64) -> KeyHash {

@@ -51,6 +51,12 @@ pub struct Request<'a> {
 }
 
 /// What a command asks.
+///
+/// ```
+/// use gannet::link_bin::{Command, Who};
+/// let join = Command::Join { who: Who::User("ada"), group: "red" };
+/// assert_ne!(join, Command::Leave { who: Who::User("ada"), group: "red" });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command<'a> {
     /// Send a message to sessions.
@@ -130,6 +136,12 @@ pub enum Command<'a> {
 }
 
 /// The sessions that a command is about.
+///
+/// ```
+/// use gannet::link_bin::{Command, Who};
+/// let kick = Command::Kick { who: Who::User("ada"), code: None, reason: "too many shots" };
+/// assert!(matches!(kick, Command::Kick { who: Who::User("ada"), .. }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who<'a> {
     /// One session.
@@ -139,6 +151,12 @@ pub enum Who<'a> {
 }
 
 /// A message that is no command.
+///
+/// ```
+/// use gannet::link_bin::Request;
+/// let refused = Request::decode(&[4, 0, 0, 0, 7, 0, 0, 0, 0, 9, b'g']).unwrap_err();
+/// assert_eq!(refused.id, 7, "a reply to it can say so");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
     /// The id in its header; 0 where the header is not whole.

@@ -3,6 +3,12 @@
 use std::fmt;
 
 /// The bytes are not of the layout: where, and what should have stood there.
+///
+/// ```
+/// use gannet::link_bin::Reply;
+/// let malformed = Reply::decode(&[0x83, 0, 0, 0, 7, 0, 0, 0, 1]).unwrap_err();
+/// assert_eq!(malformed.offset, 8);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed {
     /// Bytes from the beginning of the message.
@@ -12,6 +18,12 @@ pub struct Malformed {
 }
 
 /// See [`Malformed`].
+///
+/// ```
+/// use gannet::link_bin::{Request, Wrong};
+/// let refused = Request::decode(&[4, 0, 0, 0, 7, 0, 0, 0, 0, 9, b'g']).unwrap_err();
+/// assert!(matches!(refused.error.wrong, Wrong::Truncated { needs: 9, left: 1, .. }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrong {
     /// The message ends within something.
@@ -65,6 +77,14 @@ impl fmt::Display for Malformed {
 impl std::error::Error for Malformed {}
 
 /// A field does not fit into what the layout has for its length.
+///
+/// ```
+/// use gannet::link_bin::{Command, Request};
+/// let group = "x".repeat(300);
+/// let request = Request { id: 7, app: None, command: Command::Destroy { group: &group } };
+/// let too_long = request.encode(&mut Vec::new()).unwrap_err();
+/// assert_eq!((too_long.length, too_long.most), (300, 255));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong {
     /// Which field.

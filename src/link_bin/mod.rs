@@ -36,6 +36,11 @@ pub fn is_event(message: &[u8]) -> bool {
 }
 
 /// A message of a player, or to one (RFC 6455 §5.6).
+///
+/// ```
+/// use gannet::link_bin::Payload;
+/// assert_eq!(Payload::Text("hi").as_bytes(), b"hi");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payload<'a> {
     /// A text message.

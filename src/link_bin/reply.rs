@@ -14,6 +14,8 @@ const ERROR: u8 = 0x8f;
 
 /// Of a receipt: the counts of what was written and of who closed follow.
 const WRITTEN: u8 = 0x01;
+/// Of a receipt: the counts of what has not settled and of what was not reached follow. Set where one of them is not 0.
+const INCOMPLETE: u8 = 0x02;
 
 /// Error codes by their number, from 1.
 const CODES: [ErrorCode; 10] = [
@@ -100,8 +102,7 @@ impl<'a> Reply<'a> {
     pub fn encode(&self, id: u32, out: &mut Vec<u8>) -> Result<(), TooLong> {
         let (opcode, flags, code) = match self {
             Self::Done => (DONE, 0, 0),
-            Self::Receipt(receipt) if receipt.written.is_some() => (RECEIPT, WRITTEN, 0),
-            Self::Receipt(_) => (RECEIPT, 0, 0),
+            Self::Receipt(receipt) => (RECEIPT, flags_of(receipt), 0),
             Self::Sessions(_) => (SESSIONS, 0, 0),
             Self::Session(_) => (SESSION, 0, 0),
             Self::Error { code, .. } => (ERROR, 0, number_of(*code)),
@@ -143,24 +144,42 @@ fn read_receipt(flags: u8, reader: &mut Reader<'_>) -> Result<Receipt, Malformed
         replaced: reader.u32("replaced")?,
         dropped: reader.u32("dropped")?,
         expired: reader.u32("expired")?,
-        closed: 0,
         offline: reader.u32("offline")?,
-        written: None,
+        ..Receipt::default()
     };
     if flags & WRITTEN != 0 {
         receipt.written = Some(reader.u32("written")?);
         receipt.closed = reader.u32("closed")?;
     }
+    if flags & INCOMPLETE != 0 {
+        receipt.pending = reader.u32("pending")?;
+        receipt.unreached = reader.u32("unreached")?;
+    }
     Ok(receipt)
 }
 
+fn flags_of(receipt: &Receipt) -> u8 {
+    let flag = |flag, set| if set { flag } else { 0 };
+    flag(WRITTEN, receipt.written.is_some()) | flag(INCOMPLETE, is_incomplete(receipt))
+}
+
+fn is_incomplete(receipt: &Receipt) -> bool {
+    receipt.pending > 0 || receipt.unreached > 0
+}
+
 fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
-    let Receipt { matched, queued, replaced, dropped, expired, closed, offline, written } = receipt;
+    let Receipt { matched, queued, replaced, dropped, expired, closed, offline, written, pending, unreached } =
+        receipt;
     for count in [matched, queued, replaced, dropped, expired, offline] {
         out.extend_from_slice(&count.to_le_bytes());
     }
     for count in written.iter().flat_map(|written| [written, closed]) {
         out.extend_from_slice(&count.to_le_bytes());
+    }
+    if is_incomplete(receipt) {
+        for count in [pending, unreached] {
+            out.extend_from_slice(&count.to_le_bytes());
+        }
     }
 }
 

@@ -51,6 +51,29 @@ fn what_a_later_version_adds_to_a_reply_is_skipped() {
     assert_eq!(Reply::decode(&message), Ok((7, receipt)));
 }
 
+/// A client of before the flag 0x02 reads the counts that it knows, and skips what follows.
+#[test]
+fn a_receipt_is_longer_only_where_something_is_pending_or_unreached() {
+    let settled = Receipt { matched: 3, queued: 3, written: Some(3), ..Receipt::default() };
+    let encoded = |receipt: &Receipt| {
+        let mut message = Vec::new();
+        Reply::Receipt(receipt.clone()).encode(7, &mut message).unwrap();
+        assert_eq!(Reply::decode(&message), Ok((7, Reply::Receipt(receipt.clone()))));
+        message
+    };
+    let short = encoded(&settled);
+    assert_eq!((short.len(), short[1]), (40, 0x01));
+    for (pending, unreached) in [(1, 0), (0, 1), (u32::MAX, u32::MAX)] {
+        let long = encoded(&Receipt { pending, unreached, ..settled.clone() });
+        assert_eq!((long.len(), long[1]), (48, 0x03));
+        assert_eq!(long[2..40], short[2..]);
+        let unmarked = [&[long[0], 0x01], &long[2..]].concat();
+        assert_eq!(Reply::decode(&unmarked), Ok((7, Reply::Receipt(settled.clone()))));
+    }
+    let queued = encoded(&Receipt { written: None, unreached: 2, ..settled });
+    assert_eq!((queued.len(), queued[1]), (40, 0x02));
+}
+
 #[test]
 fn what_does_not_fit_leaves_no_half_of_a_message() {
     let long = "x".repeat(256);

@@ -15,8 +15,10 @@
 //!
 //! Threads that are not reactors post through a [`Handle`].
 //!
+//! A [`Receiver`] that goes closes its mailbox: what waits there is dropped, and nothing is taken any more.
+//!
 //! # Why no wake-up is lost
-//! Three times one thread writes A and then reads B while the other writes B and then reads A. Each side puts a SeqCst
+//! Four times one thread writes A and then reads B while the other writes B and then reads A. Each side puts a SeqCst
 //! fence between its write and its read, so at least one of the two reads sees the other's write: both cannot miss.
 //!
 //! 1. *Post against sleep.* The producer pushes, then reads the sleeping flag ([`Producer::wake`]). The consumer sets
@@ -34,6 +36,11 @@
 //!    producer's `sleep` looks at the nudge as it looks at the queue, and only [`Producer::retry`] lowers it. After the
 //!    nudge is lowered every overflow is tried, and marked again (2.) where it did not go empty.
 //!
+//! 4. *Post against close.* The producer pushes, then looks whether the mailbox is closed, behind the fence of 1. The
+//!    consumer that goes closes it, then drops what is queued. Either it drops the item, or the producer sees the mailbox
+//!    closed and drops what is queued itself. So no item stays in a closed mailbox, and who waits for the end of one hears
+//!    of it.
+//!
 //! So no overflow is polled for and no timer is needed. The first and the third handshake are in `doorbell`, the second
 //! in `doorbell` and `room`; `RUSTFLAGS="--cfg loom" cargo test --lib mailbox::doorbell` tries every interleaving.
 
@@ -49,6 +56,7 @@ pub use receiver::Receiver;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
@@ -66,12 +74,6 @@ pub trait Weigh {
 }
 
 /// The bounds of one mailbox, and of what one producer keeps back for one mailbox that is full.
-///
-/// ```
-/// use gannet::mailbox::MailboxLimits;
-/// let limits = MailboxLimits { messages: 256, ..MailboxLimits::default() };
-/// assert!(limits.bytes > 0);
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailboxLimits {
     /// Items in a queue; its slots are allocated at once. From 1 to 2^24 − 1; values outside are cut to that.
@@ -96,8 +98,8 @@ impl Default for MailboxLimits {
     }
 }
 
-/// Neither the queue nor the overflow takes the item, or there is no such reactor; the item comes back.
-#[derive(Clone, PartialEq, Eq)]
+/// Neither the queue nor the overflow takes the item, or the reactor has ended, or there is none; the item comes back.
+#[derive(PartialEq, Eq)]
 pub struct Full<T>(pub T);
 
 impl<T> fmt::Debug for Full<T> {
@@ -106,42 +108,10 @@ impl<T> fmt::Debug for Full<T> {
     }
 }
 
-impl<T> fmt::Display for Full<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the reactor's mailbox is full: send less, or raise the mailbox limits")
-    }
-}
-
-impl<T> std::error::Error for Full<T> {}
-
 /// Makes one mailbox a reactor: `wakers[n]` wakes reactor `n`'s poll, and the n-th receiver is reactor `n`'s.
 ///
 /// # Panics
 /// With more than [`MAX_REACTORS`] wakers.
-///
-/// ```
-/// use std::sync::Arc;
-/// use gannet::mailbox::{MailboxLimits, Weigh, mailboxes};
-///
-/// struct Text(&'static str);
-/// impl Weigh for Text {
-///     fn weight(&self) -> usize {
-///         self.0.len()
-///     }
-/// }
-///
-/// let polls = [mio::Poll::new()?, mio::Poll::new()?];
-/// let waker = |poll: &mio::Poll| mio::Waker::new(poll.registry(), mio::Token(0)).map(Arc::new);
-/// let wakers = vec![waker(&polls[0])?, waker(&polls[1])?];
-/// let (mut receivers, mut senders) = mailboxes(wakers, MailboxLimits::default());
-///
-/// let mut producer = senders.producer(0);
-/// producer.post(1, Text("to reactor 1"))?;
-/// producer.wake();
-/// assert!(!receivers[1].sleep(), "something is there");
-/// assert_eq!(receivers[1].pop().map(|text| text.0), Some("to reactor 1"));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn mailboxes<T: Weigh + Send>(
     wakers: Vec<Arc<mio::Waker>>,
     limits: MailboxLimits,
@@ -161,6 +131,26 @@ struct Mailbox<T> {
     /// The reactors with overflow for this mailbox.
     starved: CachePadded<Starved>,
     waker: Arc<mio::Waker>,
+    /// The consumer has gone. Read by every post and written once: it shares no cache line with what changes.
+    closed: AtomicBool,
+}
+
+impl<T> Mailbox<T> {
+    /// Nothing is taken from now on; what is queued is dropped.
+    fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.clear();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn clear(&self) {
+        while self.queue.pop().is_some() {}
+    }
 }
 
 impl<T: Weigh> Mailbox<T> {
@@ -172,11 +162,12 @@ impl<T: Weigh> Mailbox<T> {
             bell: CachePadded::default(),
             starved: CachePadded::default(),
             waker,
+            closed: AtomicBool::new(false),
         }
     }
 
     fn push(&self, item: T) -> Result<(), T> {
-        if !self.room.take(item.weight()) {
+        if self.is_closed() || !self.room.take(item.weight()) {
             return Err(item);
         }
         let pushed = self.queue.push(item);
@@ -184,9 +175,14 @@ impl<T: Weigh> Mailbox<T> {
         pushed
     }
 
-    /// Wakes the consumer if it sleeps; what was pushed before is seen by it either way. Says whether it wrote.
+    /// Wakes the consumer if it sleeps; what was pushed before is seen by it either way, or dropped where it has gone. Says
+    /// whether it wrote.
     fn wake(&self) -> bool {
-        self.bell.ring() && self.write_eventfd()
+        let rang = self.bell.ring();
+        if self.is_closed() {
+            self.clear();
+        }
+        rang && self.write_eventfd()
     }
 
     /// Tells the reactor's producer that there is room, and wakes the reactor if it sleeps. Says whether it wrote.

@@ -71,12 +71,15 @@ impl<T: Weigh> Producer<T> {
     /// overflow if that is full. The reactor is woken by the next [`Producer::wake`].
     ///
     /// # Errors
-    /// [`Full`] when the overflow is at its bound too, or there is no reactor `to`.
+    /// [`Full`] when the overflow is at its bound too, or reactor `to` has ended or does not exist.
     pub fn post(&mut self, to: usize, item: T) -> Result<(), Full<T>> {
         if to >= self.mailboxes.len() {
             return Err(Full(item));
         }
         let Err(item) = self.push(to, item) else { return Ok(()) };
+        if self.mailboxes[to].is_closed() {
+            return Err(Full(item));
+        }
         let Overflow { items, bytes } = &self.overflow[to];
         let fits = items.len() < self.limits.overflow_messages
             && bytes.saturating_add(item.weight()) <= self.limits.overflow_bytes;
@@ -88,13 +91,15 @@ impl<T: Weigh> Producer<T> {
     }
 
     /// As [`Producer::post`] for an item that must not be lost, such as the completion of something that was posted: the
-    /// bound of the overflow does not apply.
+    /// bound of the overflow does not apply. Where reactor `to` has ended nobody waits for it.
     ///
     /// # Panics
     /// If there is no reactor `to`.
     pub fn post_always(&mut self, to: usize, item: T) {
         assert!(to < self.mailboxes.len(), "there is no reactor {to}");
-        if let Err(item) = self.push(to, item) {
+        if let Err(item) = self.push(to, item)
+            && !self.mailboxes[to].is_closed()
+        {
             self.spill(to, item);
         }
     }
@@ -116,11 +121,6 @@ impl<T: Weigh> Producer<T> {
     /// Items that wait in the overflow, for all reactors together.
     pub fn backlog(&self) -> usize {
         members(self.spilled).map(|to| self.overflow[to].items.len()).sum()
-    }
-
-    /// How many reactors there are to post to.
-    pub fn reactors(&self) -> usize {
-        self.mailboxes.len()
     }
 
     fn push(&mut self, to: usize, item: T) -> Result<(), T> {
@@ -153,6 +153,9 @@ impl<T: Weigh> Producer<T> {
     /// True when the overflow is empty.
     fn drain(&mut self, to: usize) -> bool {
         let (mailbox, overflow) = (&self.mailboxes[to], &mut self.overflow[to]);
+        if mailbox.is_closed() {
+            *overflow = Overflow::default();
+        }
         while let Some(item) = overflow.items.pop_front() {
             let weight = item.weight();
             if let Err(item) = mailbox.push(item) {
@@ -180,19 +183,19 @@ impl<T> Clone for Handle<T> {
 }
 
 impl<T: Weigh> Handle<T> {
+    /// Whether reactor `to` has ended: nothing is taken for it any more, and what waited for it has been dropped.
+    pub fn is_closed(&self, to: usize) -> bool {
+        self.mailboxes.get(to).is_none_or(Mailbox::is_closed)
+    }
+
     /// Sends `item` to reactor `to`, and wakes it if it sleeps.
     ///
     /// # Errors
-    /// [`Full`] when the queue is at a bound, or there is no reactor `to`.
+    /// [`Full`] when the queue is at a bound, or reactor `to` has ended or does not exist.
     pub fn post(&self, to: usize, item: T) -> Result<(), Full<T>> {
         let Some(mailbox) = self.mailboxes.get(to) else { return Err(Full(item)) };
         mailbox.push(item).map_err(Full)?;
         mailbox.wake();
         Ok(())
-    }
-
-    /// How many reactors there are to post to.
-    pub fn reactors(&self) -> usize {
-        self.mailboxes.len()
     }
 }

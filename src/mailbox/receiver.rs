@@ -13,6 +13,13 @@ pub struct Receiver<T> {
     freed: Freed,
 }
 
+/// Its reactor has ended.
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        self.mailboxes[self.me].close();
+    }
+}
+
 impl<T: Weigh> Receiver<T> {
     pub(super) fn new(mailboxes: Arc<[Mailbox<T>]>, me: usize) -> Self {
         Self { mailboxes, me, freed: Freed::default() }

@@ -142,7 +142,6 @@ fn an_item_heavier_than_the_bound_passes_alone() {
 #[test]
 fn a_reactor_that_is_not_there_refuses() {
     let (mut world, handle) = reactors(2, MailboxLimits::default());
-    assert_eq!(world[0].producer.reactors(), 2);
     assert_eq!(world[0].producer.post(2, item(0)), Err(Full(item(0))));
     assert_eq!(handle.post(usize::MAX, item(0)), Err(Full(item(0))));
 }
@@ -361,4 +360,70 @@ fn all_reactors_post_to_all() {
             }
         }
     });
+}
+
+/// Its count says whether it still is somewhere.
+impl Weigh for Arc<()> {
+    fn weight(&self) -> usize {
+        0
+    }
+}
+
+fn held_world(limits: MailboxLimits) -> (Vec<Receiver<Arc<()>>>, Senders<Arc<()>>) {
+    let polls: Vec<Poll> = (0..2).map(|_| Poll::new().unwrap()).collect();
+    let waker = |poll: &Poll| Arc::new(mio::Waker::new(poll.registry(), Token(0)).unwrap());
+    mailboxes(polls.iter().map(waker).collect(), limits)
+}
+
+#[test]
+fn what_waits_for_a_reactor_that_ends_is_dropped_and_no_more_is_taken() {
+    let (mut receivers, mut senders) = held_world(limits(2, 100, 8, 100));
+    let (mut producer, handle) = (senders.producer(0), senders.handle());
+    let item = Arc::new(());
+    for _ in 0..4 {
+        producer.post(1, Arc::clone(&item)).unwrap();
+    }
+    assert_eq!((producer.backlog(), Arc::strong_count(&item)), (2, 5));
+    assert!(!handle.is_closed(1));
+    drop(receivers.remove(1));
+    assert!(handle.is_closed(1) && !handle.is_closed(0));
+    assert_eq!(Arc::strong_count(&item), 3, "the overflow is the producer's");
+
+    assert!(handle.post(1, Arc::clone(&item)).is_err());
+    assert!(producer.post(1, Arc::clone(&item)).is_err());
+    producer.post_always(1, Arc::clone(&item));
+    assert_eq!(Arc::strong_count(&item), 3, "none of them stays");
+    assert!(handle.post(0, Arc::clone(&item)).is_ok(), "the others go on");
+}
+
+/// However posts and the end of a reactor meet: what was posted is taken by the receiver, refused, or dropped.
+#[test]
+fn no_item_stays_in_the_mailbox_of_a_reactor_that_ends_while_others_post() {
+    const ROUNDS: usize = 400;
+    for _ in 0..ROUNDS {
+        let (mut receivers, mut senders) = held_world(limits(64, 100, 8, 100));
+        let (mut producer, handle) = (senders.producer(0), senders.handle());
+        let item = Arc::new(());
+        let barrier = std::sync::Barrier::new(3);
+        let mut ending = receivers.remove(1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                barrier.wait();
+                (0..8).for_each(|_| _ = handle.post(1, Arc::clone(&item)));
+            });
+            scope.spawn(|| {
+                barrier.wait();
+                for _ in 0..8 {
+                    let _ = producer.post(1, Arc::clone(&item));
+                    producer.wake();
+                }
+            });
+            scope.spawn(|| {
+                barrier.wait();
+                drop(ending.pop());
+                drop(ending);
+            });
+        });
+        assert_eq!(Arc::strong_count(&item), 1);
+    }
 }

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::histogram::Histogram;
 use super::labels::{
-    AuthFailure, CloseClass, DeliveryOutcome, DropReason, ProtocolErrorKind, RefusalReason, StatusClass,
-    Throttled, TlsOutcome,
+    AuthFailure, CloseClass, DeliveryOutcome, DropReason, PauseReason, ProtocolErrorKind, RefusalReason,
+    StatusClass, Throttled, TlsOutcome,
 };
 use super::render::Text;
 use super::value::{Counter, CounterBy, Gauge, Metric};
@@ -96,6 +96,14 @@ families! {
     outbox_bytes: Gauge => "gannet_outbox_bytes",
     /// Memory that the outboxes keep alive; a push that waits in many counts once on each reactor.
     outbox_memory: Gauge => "gannet_outbox_memory_bytes",
+    /// Memory of all that is half received: begun messages, heads, bodies, input of paused connections.
+    incoming: Gauge => "gannet_incoming_bytes",
+    /// Connections closed because all that is half received was beyond its bound.
+    shed: Counter => "gannet_shed_total",
+    /// Connections that are not read now.
+    paused: Gauge => "gannet_paused",
+    /// Times that a connection began not to be read, by reason.
+    pauses: CounterBy<PauseReason, { PauseReason::COUNT }> => "gannet_paused_total",
     /// Sockets that took less than waits for them.
     behind: Gauge => "gannet_outboxes_behind",
     /// Connections closed with 4003 because all outboxes together were beyond their bound.
@@ -108,11 +116,13 @@ families! {
     tick_writes: Counter => "gannet_tick_writes_total",
     /// Wakes written for other reactors.
     wakes: Counter => "gannet_wakes_total",
+    /// Times that the reactor could not run when it was due: the process or the machine was stopped, or it was held up.
+    absences: Counter => "gannet_absences_total",
     /// Turns.
     turns: Counter => "gannet_turns_total",
-    /// Events sent to links.
+    /// Events that the sockets of links took whole.
     link_events: Counter => "gannet_link_events_total",
-    /// Events lost because a link was too slow for them.
+    /// Events that no socket took: their link was too slow for them, or ended first.
     link_events_lost: Counter => "gannet_link_events_lost_total",
     /// Requests answered on the backend port, by class of status.
     http_requests: CounterBy<StatusClass, { StatusClass::COUNT }> => "gannet_http_requests_total",

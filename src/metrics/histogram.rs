@@ -13,15 +13,6 @@ use super::value::{Counter, Metric};
 const BOUNDED: usize = 25;
 
 /// Times in nanoseconds, counted in buckets that double from 1 µs to 16.8 s. Only one thread writes it.
-///
-/// ```
-/// use gannet::metrics::{Histogram, HistogramTotal, Metric};
-/// let turns = Histogram::default();
-/// turns.observe(3_500);
-/// let mut total = HistogramTotal::default();
-/// turns.add_to(&mut total);
-/// assert_eq!((total.count(), total.quantile_ns(1.0)), (1, 4_000.0));
-/// ```
 #[derive(Debug, Default)]
 pub struct Histogram {
     /// Bucket `b` counts the times up to `bound_ns(b)` and beyond the bound before.
@@ -144,6 +135,15 @@ fn microseconds(ns: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_highest_quantile_is_the_bound_of_the_highest_bucket() {
+        let turns = Histogram::default();
+        turns.observe(3_500);
+        let mut total = HistogramTotal::default();
+        turns.add_to(&mut total);
+        assert_eq!((total.count(), total.quantile_ns(1.0)), (1, 4_000.0));
+    }
 
     #[test]
     fn buckets_are_those_of_the_naive_search() {

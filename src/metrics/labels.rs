@@ -1,6 +1,6 @@
 //! The labels that counters are split by: each a closed set of values.
 
-/// A closed set of values that a [`CounterBy`](super::CounterBy) is split by.
+/// A closed set of values that a [`CounterBy`](super::value::CounterBy) is split by.
 pub trait Label: Copy + 'static {
     /// The name of the label.
     const NAME: &'static str;
@@ -145,6 +145,20 @@ label! {
         Messages => "messages",
         /// Bytes.
         Bytes => "bytes",
+    }
+}
+
+label! {
+    /// Why a connection is not read.
+    PauseReason, "reason" {
+        /// Answers to what it has asked have to leave first.
+        Answers => "answers",
+        /// A command of its own has to be done first.
+        Barrier => "barrier",
+        /// It has sent more than its rate allows.
+        Rate => "rate",
+        /// A link that gets its messages is behind.
+        Link => "link",
     }
 }
 

@@ -12,12 +12,11 @@ mod render;
 mod value;
 
 pub use families::{ReactorMetrics, Totals};
-pub use histogram::{Histogram, HistogramTotal};
 pub use labels::{
-    AuthFailure, CloseClass, DeliveryOutcome, DropReason, Label, ProtocolErrorKind, RefusalReason,
-    StatusClass, Throttled, TlsOutcome,
+    AuthFailure, CloseClass, DeliveryOutcome, DropReason, Label, PauseReason, ProtocolErrorKind,
+    RefusalReason, StatusClass, Throttled, TlsOutcome,
 };
-pub use value::{Counter, CounterBy, Gauge, Metric, Tally};
+pub use value::Gauge;
 
 use std::time::Instant;
 
@@ -28,19 +27,6 @@ use self::process::Process;
 use self::render::Text;
 
 /// All the figures of a server.
-///
-/// ```
-/// use gannet::metrics::{CloseClass, Metrics};
-/// let metrics = Metrics::new(2);
-/// metrics.reactor(1).sessions.set(3);
-/// metrics.reactor(1).closed.of(CloseClass::from_code(4001)).add(1);
-///
-/// let mut text = String::new();
-/// metrics.render_prometheus(&mut text);
-/// assert!(text.contains("gannet_sessions{reactor=\"1\"} 3\n"));
-/// assert!(text.contains("gannet_closed_total{reactor=\"1\",code=\"4001\"} 1\n"));
-/// assert_eq!(metrics.snapshot().totals.sessions, 3);
-/// ```
 pub struct Metrics {
     reactors: Box<[CachePadded<ReactorMetrics>]>,
     started: Instant,

@@ -2,6 +2,9 @@
 
 use std::fs;
 
+const FDS: &str = "/proc/self/fd";
+
+/// What is asked for may take the kernel milliseconds: not on a reactor's thread.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) open_fds: Option<u64>,
@@ -13,8 +16,17 @@ pub(super) fn read() -> Process {
 }
 
 fn open_fds() -> Option<u64> {
+    // From Linux 6.2 on the directory's size is their number (Documentation/filesystems/proc.rst); before, it is 0. To read
+    // the directory takes time for each of them.
+    match fs::metadata(FDS).ok()?.len() {
+        0 => listed_fds(),
+        count => Some(count),
+    }
+}
+
+fn listed_fds() -> Option<u64> {
     // One of them is the directory that is being read.
-    Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
+    Some((fs::read_dir(FDS).ok()?.count() as u64).saturating_sub(1))
 }
 
 fn resident_memory_bytes() -> Option<u64> {
@@ -36,6 +48,7 @@ mod tests {
     fn this_process_has_descriptors_and_memory() {
         let Process { open_fds, resident_memory_bytes } = read();
         assert!(open_fds.is_some_and(|fds| fds >= 3));
+        assert!(listed_fds().is_some_and(|fds| fds >= 3));
         assert!(resident_memory_bytes.is_some_and(|bytes| bytes > 100_000));
     }
 

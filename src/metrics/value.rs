@@ -19,18 +19,11 @@ pub trait Metric {
     /// Adds it to a sum.
     fn add_to(&self, total: &mut Self::Total);
 
-    #[doc(hidden)]
+    /// Writes it in the Prometheus text format.
     fn render(&self, name: &str, reactor: &str, text: &mut Text<'_>);
 }
 
 /// A number that only grows. Only one thread writes it.
-///
-/// ```
-/// use gannet::metrics::Counter;
-/// let pushes = Counter::default();
-/// pushes.add(2);
-/// assert_eq!(pushes.get(), 2);
-/// ```
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -61,14 +54,6 @@ impl Metric for Counter {
 }
 
 /// A number that goes up and down. Only one thread writes it.
-///
-/// ```
-/// use gannet::metrics::Gauge;
-/// let sessions = Gauge::default();
-/// sessions.add(3);
-/// sessions.sub(1);
-/// assert_eq!(sessions.get(), 2);
-/// ```
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);
 
@@ -108,13 +93,6 @@ impl Metric for Gauge {
 }
 
 /// A counter for each value of a label; `N` is the number of values.
-///
-/// ```
-/// use gannet::metrics::{CounterBy, RefusalReason};
-/// let refused: CounterBy<RefusalReason, { RefusalReason::COUNT }> = CounterBy::default();
-/// refused.of(RefusalReason::Rate).add(1);
-/// assert_eq!(refused.of(RefusalReason::Rate).get(), 1);
-/// ```
 #[derive(Debug)]
 pub struct CounterBy<L, const N: usize> {
     counters: [Counter; N],
@@ -165,11 +143,6 @@ impl<L: Label, const N: usize> Tally<L, N> {
     /// The sum of one value.
     pub fn of(&self, value: L) -> u64 {
         self.counts[value.index()]
-    }
-
-    /// The sum of all values.
-    pub fn all(&self) -> u64 {
-        self.counts.iter().sum()
     }
 }
 

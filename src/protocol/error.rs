@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{CloseCode, CloseFrame, InvalidUtf8};
+use super::{CloseCode, InvalidUtf8};
 
 /// What the peer did wrong. The connection is failed (RFC 6455 §7.1.7): a Close frame with
 /// [`close_code`](Self::close_code) is already in the output.
@@ -114,7 +114,7 @@ pub enum SendError {
     UnfinishedMessage,
     /// The code may not be on the wire, §7.4.
     ForbiddenCloseCode(CloseCode),
-    /// The reason has more than [`CloseFrame::MAX_REASON_BYTES`] bytes.
+    /// The reason has more than [`CloseFrame::MAX_REASON_BYTES`](super::CloseFrame::MAX_REASON_BYTES) bytes.
     ReasonTooLong,
     /// A reason needs a code, §5.5.1.
     ReasonWithoutCode,
@@ -129,9 +129,7 @@ impl fmt::Display for SendError {
             Self::ForbiddenCloseCode(code) => {
                 write!(f, "close code {code} must not be sent: use 1000–1003, 1007–1014 or 3000–4999")
             }
-            Self::ReasonTooLong => {
-                write!(f, "shorten the close reason to {} bytes", CloseFrame::MAX_REASON_BYTES)
-            }
+            Self::ReasonTooLong => f.write_str("shorten the close reason to 123 bytes"),
             Self::ReasonWithoutCode => f.write_str("give a close code along with the reason"),
         }
     }

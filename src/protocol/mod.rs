@@ -17,6 +17,7 @@
 pub mod handshake;
 
 mod close;
+mod close_code;
 #[cfg(feature = "deflate")]
 mod deflate;
 #[cfg(not(feature = "deflate"))]
@@ -30,10 +31,12 @@ mod limits;
 mod mask;
 mod partial;
 mod send;
+mod state;
 mod utf8;
 mod websocket;
 
-pub use close::{CloseCode, CloseFrame};
+pub use close::CloseFrame;
+pub use close_code::CloseCode;
 #[cfg(feature = "deflate")]
 pub use deflate::{DeflateConfig, DeflateEngine, DeflateParameters, DeflateRefused};
 pub use error::{ProtocolError, SendError};

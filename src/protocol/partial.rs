@@ -25,6 +25,11 @@ impl Partial {
         self.header.length == 0 && self.frame.is_none() && self.message.is_none()
     }
 
+    /// What it takes, itself and all that it owns.
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.control.capacity() + self.message.as_ref().map_or(0, Message::capacity)
+    }
+
     /// Goes on with the header whose start was kept, byte by byte.
     pub(super) fn continue_header(
         &mut self,

@@ -2,11 +2,8 @@
 
 use super::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, OpCode};
 use super::mask::apply_mask;
-use super::websocket::State;
+use super::state::State;
 use super::{CloseCode, CloseFrame, SendError, WebSocket};
-
-/// Where a client's masks come from.
-pub(super) struct MaskKeys(pub(super) Box<dyn FnMut() -> [u8; 4] + Send>);
 
 impl WebSocket {
     /// Appends a text message in one frame to `out`.

@@ -203,6 +203,61 @@ fn nothing_is_kept_when_nothing_has_begun() {
 }
 
 #[test]
+fn what_is_half_received_is_counted_until_it_is_whole() {
+    const OF_PIECES: usize = 4;
+    for (first, last) in [(0x01, 0x80), (0x02, 0x80), (0x82, 0)] {
+        let mut socket = server();
+        assert_eq!(socket.partial_bytes(), 0);
+        let (start, ping, end) = (masked(first, &[b'x'; 200]), masked(0x89, b"12345678"), masked(last, b"y"));
+        let (mut came, mut own) = (0, None);
+        for (index, byte) in start.chunks(1).enumerate() {
+            receive_all(&mut socket, [byte]);
+            let held = socket.partial_bytes();
+            // Itself alone, as long as the header comes.
+            let own = *own.get_or_insert(held);
+            came = (index + 1).saturating_sub(8);
+            let is_whole = first == 0x82 && came == 200;
+            assert_eq!(held > 0, !is_whole);
+            assert!(
+                is_whole || (own + came..=own + OF_PIECES * came.max(16)).contains(&held),
+                "{held} for {came}"
+            );
+        }
+        if last == 0 {
+            continue;
+        }
+        let message = socket.partial_bytes();
+        receive_all(&mut socket, [&ping[..13]]);
+        assert!(
+            socket.partial_bytes() >= message + 7,
+            "a control frame's payload counts beside {came} bytes"
+        );
+        receive_all(&mut socket, [&ping[13..]]);
+        assert_eq!(socket.partial_bytes(), message);
+        receive_all(&mut socket, [&end[..]]);
+        assert_eq!(socket.partial_bytes(), 0);
+    }
+}
+
+#[test]
+fn nothing_is_half_received_when_the_connection_is_over() {
+    type End = fn(&mut WebSocket);
+    let ends: [End; 3] = [
+        |socket| _ = socket.end_of_input(),
+        |socket| _ = receive_all(socket, [&masked(0x83, b"")[..]]),
+        |socket| _ = receive_all(socket, [&masked(0x88, b"")[..]]),
+    ];
+    for end in ends {
+        let mut socket = server();
+        receive_all(&mut socket, [&masked(0x01, b"begun")[..]]);
+        assert!(socket.partial_bytes() >= 5);
+        end(&mut socket);
+        assert!(socket.is_closed());
+        assert_eq!(socket.partial_bytes(), 0);
+    }
+}
+
+#[test]
 fn the_closing_handshake_from_each_side() {
     let (mut client, mut server) = (client(), server());
     let mut to_server = Vec::new();
@@ -324,4 +379,22 @@ fn wrong_sends_are_refused_and_write_nothing() {
     socket.send_text_fragment("", true, &mut out).unwrap();
     assert!(socket.can_send());
     assert_eq!(out, [0x80, 0]);
+}
+
+#[test]
+fn a_reason_is_cut_to_the_whole_characters_that_fit_and_no_more() {
+    for character in ["x", "ö", "€", "🦀"] {
+        for start in 0..8 {
+            for length in 0..=CloseFrame::MAX_REASON_BYTES + 8 {
+                let reason = "x".repeat(start) + &character.repeat(length);
+                let fitting = CloseFrame::fitting_reason(&reason);
+                assert!(reason.starts_with(fitting) && fitting.len() <= CloseFrame::MAX_REASON_BYTES);
+                let next = reason[fitting.len()..].chars().next().map_or(0, char::len_utf8);
+                assert!(next == 0 || fitting.len() + next > CloseFrame::MAX_REASON_BYTES);
+                let (mut socket, mut out) = (WebSocket::server(Arc::default()), Vec::new());
+                assert_eq!(socket.close(Some(CloseCode::NORMAL), fitting, &mut out), Ok(()));
+                assert_eq!(&out[4..], fitting.as_bytes());
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::deflate::Deflate;
 use super::frame::{FrameHeader, MAX_CONTROL_PAYLOAD, OpCode, Role};
 use super::mask::{advance, apply_mask};
 use super::partial::{Frame, Message, Partial};
-use super::send::MaskKeys;
+use super::state::{Extras, MaskKeys, State};
 use super::utf8;
 use super::{CloseFrame, Ending, Event, Input, Limits, ProtocolError};
 #[cfg(feature = "deflate")]
@@ -49,28 +49,6 @@ pub struct WebSocket {
 
 const _: () = assert!(size_of::<WebSocket>() <= 32, "an idle session pays for this");
 
-/// See [`WebSocket::extras`].
-#[derive(Default)]
-pub(super) struct Extras {
-    /// Where the masks come from: a client has it, a server does not.
-    pub(super) mask_keys: Option<MaskKeys>,
-    /// Where permessage-deflate was agreed on.
-    pub(super) deflate: Option<Deflate>,
-}
-
-/// Where the closing handshake stands, RFC 6455 §7.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// No Close was sent or received.
-    Open,
-    /// Ours was sent, the peer's is awaited.
-    Closing,
-    /// Both were sent.
-    Closed,
-    /// The peer broke the protocol or left without a Close.
-    Failed,
-}
-
 impl WebSocket {
     /// The server's end.
     pub fn server(limits: Arc<Limits>) -> Self {
@@ -98,6 +76,17 @@ impl WebSocket {
     #[cfg(feature = "deflate")]
     pub fn takes_shared_deflate(&self) -> bool {
         self.deflate().is_some_and(|deflate| deflate.takes_shared_frames())
+    }
+
+    /// Whether permessage-deflate was agreed on: then the payload of an [`Event`], which is inflated, may be far longer than
+    /// what came for it. Bounds on what a peer costs have to count the payload, not the bytes read.
+    ///
+    /// ```
+    /// use gannet::protocol::WebSocket;
+    /// assert!(!WebSocket::server(Default::default()).deflates());
+    /// ```
+    pub fn deflates(&self) -> bool {
+        self.deflate().is_some()
     }
 
     fn deflate(&self) -> Option<&Deflate> {
@@ -139,6 +128,23 @@ impl WebSocket {
     /// Whether a frame or a message has begun and is not complete.
     pub fn has_partial(&self) -> bool {
         self.partial.is_some()
+    }
+
+    /// The memory that a half-received frame or message keeps alive, in bytes; 0 when there is none. It is asked for often:
+    /// it costs no walk.
+    ///
+    /// ```
+    /// use gannet::protocol::{Input, WebSocket};
+    /// let mut socket = WebSocket::server(Default::default());
+    /// // The header of a binary message of 1,000 bytes, and 100 of them.
+    /// let mut bytes = [&b"\x82\xfe\x03\xe8\0\0\0\0"[..], &[7; 100]].concat();
+    /// assert_eq!(socket.receive(&mut Input::new(&mut bytes), &mut Vec::new()), Ok(None));
+    /// assert!(socket.partial_bytes() >= 100);
+    /// socket.receive(&mut Input::new(&mut [7; 900]), &mut Vec::new()).unwrap().unwrap();
+    /// assert_eq!(socket.partial_bytes(), 0);
+    /// ```
+    pub fn partial_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.memory_bytes())
     }
 
     /// The next event out of `input`; `None` when the input is used up. What has to be answered (Ping, Close, a
@@ -377,10 +383,24 @@ impl WebSocket {
     /// A message whose compressed payload has come, RFC 7692 §6.2.
     fn inflate(&mut self, opcode: OpCode, payload: &[u8]) -> Result<Event<'static>, ProtocolError> {
         let mut message = Message::new(opcode);
-        if let Some(deflate) = self.extras.as_mut().and_then(|extras| extras.deflate.as_mut()) {
+        if let Some(extras) = &mut self.extras
+            && let Some(deflate) = &mut extras.deflate
+        {
             deflate.inflate(payload, &mut message, &self.limits)?;
+            extras.inflated += message.len().saturating_sub(payload.len());
         }
         message.finish()
+    }
+
+    /// By how many bytes the compressed messages since the last call were longer than what came of them: what a bound on the
+    /// bytes of a peer has to count beside those on the wire.
+    ///
+    /// ```
+    /// let mut socket = gannet::protocol::WebSocket::server(Default::default());
+    /// assert_eq!(socket.take_inflated(), 0);
+    /// ```
+    pub fn take_inflated(&mut self) -> usize {
+        self.extras.as_mut().map_or(0, |extras| std::mem::take(&mut extras.inflated))
     }
 
     /// Obeys a whole control frame, RFC 6455 §5.5.

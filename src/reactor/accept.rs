@@ -1,9 +1,9 @@
 //! Accepting: one reactor accepts on both ports and hands each socket to the reactor with the least to carry, so that
 //! none is idle while another has twice its share, however few connections there are.
 
-use super::{Envelope, Port, Reactor};
-use crate::connection::{Connection, Stage, Terms};
-use crate::gateway::Head;
+use super::Reactor;
+use crate::connection::{Connection, Flag, Terms};
+use crate::core::{Envelope, Port};
 use crate::metrics::{Label, RefusalReason};
 use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
@@ -181,8 +181,7 @@ impl Reactor {
             self.unload(port, terms.as_deref());
             return;
         }
-        let now = self.core.now;
-        let upgrade_ms = self.core.shared.settings.upgrade_ms;
+        let attended_ms = self.core.attended_ms();
         let (transport, session) = match self.core.shared.wrap(port, terms.as_deref()) {
             Ok(wrapped) => wrapped,
             Err(failed) => {
@@ -194,18 +193,20 @@ impl Reactor {
         if session.is_some() {
             terms.get_or_insert_default().tls = session;
         }
+        let (kind, door) = self.gateway.admit(port);
         let registry = self.poll.registry();
         let mut failure = None;
         let id = self.core.connections.insert_with(|id| {
             let token = Token(id.slot() as usize);
             failure = registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).err();
-            let stage = match port {
-                Port::Client => Stage::Head(Box::new(Head::new(now.ms + upgrade_ms))),
-                Port::Backend => Stage::Backend(Box::default()),
-            };
-            Connection { terms: terms.take(), transport, ..Connection::new(stream, stage, now) }
+            let mut connection = Connection::new(stream, kind, attended_ms);
+            if port == Port::Backend {
+                connection.flags.set(Flag::Backend);
+            }
+            Connection { terms: terms.take(), transport, door, ..connection }
         });
         let Some(id) = id else {
+            self.gateway.forget(door);
             self.unload(port, terms.as_deref());
             warn!("a connection was closed: reactor {} has no slot left", self.core.index);
             return;

@@ -1,5 +1,6 @@
 //! The echo: a client's messages turned round, as one read brought them. Knows nothing of sockets and of who is there.
 
+use crate::core::Reply;
 use crate::protocol::{Event, FrameHeader, Input, OpCode, ProtocolError, WebSocket};
 use std::borrow::Cow;
 
@@ -24,9 +25,9 @@ impl<'b> Echo<'b> {
         &mut self,
         websocket: &mut WebSocket,
         input: &mut Input<'b>,
-        control: &mut Vec<u8>,
-        answer: &mut Vec<u8>,
+        reply: &mut Reply,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
+        let Reply { control, messages: answer } = reply;
         loop {
             let received = websocket.receive(input, control);
             match &received {
@@ -43,7 +44,7 @@ impl<'b> Echo<'b> {
                 Ok(Some(Event::Binary(bytes))) => _ = websocket.send_binary(bytes, answer),
                 _ => return received,
             }
-            if self.is_metered {
+            if self.is_metered || answer.len() >= Reply::FULL {
                 return received;
             }
         }

@@ -1,33 +1,21 @@
-//! One reactor: one poll, the connections it owns, and the turn that joins the rooms: poll, read, drain, run, flush, time,
-//! reap. Knows nothing of HTTP paths and JSON: it hands bytes and events to the gateway, and values back to the core.
+//! One reactor: one poll, the connections it owns, and the turn that joins the rooms. Start from `turn`. Knows nothing of HTTP paths and JSON: it hands bytes and events to the gateway, and values back to the core.
 
 mod accept;
-mod closing;
-mod core;
-mod deliveries;
-mod delivery;
 mod echo;
-mod envelope;
 mod read;
-mod relief;
-mod shared;
 mod spin;
-mod ticks;
-pub mod wheel;
+mod turn;
 mod wrapping;
-mod writing;
 
-pub use self::core::{Core, Ended};
 pub use accept::Acceptor;
-pub use deliveries::Deliveries;
-pub use envelope::{Envelope, Port};
-pub use shared::{Clock, Outside, Settings, Shared};
 
-use crate::connection::{Connection, Due, Flag, Moment, Phase, Stage};
+use crate::connection::{Connection, Due, Flag, Kind, Phase};
+use crate::core::{Core, EVENTS, Envelope, Reply};
 use crate::gateway::Gateway;
 use crate::mailbox::Receiver;
 use crate::protocol::CloseCode;
-use crate::session::{SessionId, close_codes};
+use crate::session::SessionId;
+use crate::timer::Moment;
 use mio::{Events, Poll, Token};
 use spin::Spin;
 use std::io;
@@ -38,9 +26,6 @@ use std::time::Duration;
 const WAKE: Token = Token(usize::MAX);
 const CLIENT_LISTENER: Token = Token(usize::MAX - 1);
 const BACKEND_LISTENER: Token = Token(usize::MAX - 2);
-
-/// Readiness events taken from the kernel at once.
-const EVENTS: usize = 1024;
 
 /// What the waker of a reactor's poll is registered as.
 pub const WAKE_TOKEN: Token = WAKE;
@@ -58,8 +43,14 @@ pub struct Reactor {
     buffer: Box<[u8]>,
     due: Vec<(u32, Due)>,
     spin: Spin,
+    /// What the client whose input is being handled is answered; empty between two of them.
+    reply: Reply,
     /// When the last turn ended: nothing has been waited for since.
     ended: Moment,
+    /// When the next turn was to begin at the latest, in milliseconds of the server's clock.
+    expected_ms: u64,
+    /// Turns in which what came in an absence is read at the most, before timers are looked at.
+    catching_up: usize,
     stop: Stop,
 }
 
@@ -74,6 +65,11 @@ enum Stop {
 }
 
 /// What a reactor says at its end.
+///
+/// ```
+/// let report = gannet::StopReport { sessions: 40, closed_cleanly: 39 };
+/// assert_eq!(report.sessions - report.closed_cleanly, 1);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StopReport {
     /// Players' sessions that were live when the stop began.
@@ -104,7 +100,10 @@ impl Reactor {
             buffer,
             due: Vec::with_capacity(EVENTS),
             spin,
+            reply: Reply::default(),
             ended,
+            expected_ms: u64::MAX,
+            catching_up: 0,
             stop: Stop::No,
         }
     }
@@ -125,43 +124,6 @@ impl Reactor {
                 return Ok(report);
             }
         }
-    }
-
-    fn turn(&mut self, report: &mut StopReport) -> io::Result<()> {
-        self.wait()?;
-        self.core.now = self.core.shared.clock.now();
-        let began = self.core.now;
-        self.core.goes_ahead = self.receiver.len() <= 1;
-        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        for event in &events {
-            match event.token() {
-                WAKE => {}
-                CLIENT_LISTENER => self.accept(Port::Client),
-                BACKEND_LISTENER => self.accept(Port::Backend),
-                Token(slot) => self.ready(slot as u32, event),
-            }
-        }
-        self.events = events;
-        self.read_unread();
-        self.shake_hands();
-        self.drain();
-        if self.stop == Stop::No && self.core.shared.draining.load(Ordering::Acquire) {
-            self.stop_sessions(report);
-        }
-        self.time();
-        self.tell_ended();
-        // What has been posted goes out before this reactor's own sockets are written: the others can work meanwhile.
-        self.core.peers.retry();
-        self.core.wake_peers();
-        self.core.flush_ticks();
-        self.core.flush_dirty();
-        self.core.relieve();
-        self.tell_ended();
-        self.reap();
-        self.core.settle();
-        self.core.wake_peers();
-        self.measure(began);
-        Ok(())
     }
 
     fn wait(&mut self) -> io::Result<()> {
@@ -223,113 +185,6 @@ impl Reactor {
         }
     }
 
-    /// How long the poll may sleep: not at all while something has been left over from the last turn.
-    fn timeout(&self) -> Option<Duration> {
-        if self.core.has_work() {
-            return Some(Duration::ZERO);
-        }
-        let accept = self.acceptor.as_ref().and_then(Acceptor::resume_at_ms);
-        let stop = match self.stop {
-            Stop::No => None,
-            Stop::Draining { by_ms } => Some(by_ms),
-        };
-        let next_ms = [self.core.next_deadline_ms(), accept, stop].into_iter().flatten().min()?;
-        Some(Duration::from_millis(next_ms.saturating_sub(self.ended.ms)))
-    }
-
-    fn ready(&mut self, slot: u32, event: &mio::event::Event) {
-        if event.is_writable() {
-            self.core.writable(slot);
-        }
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
-            let to_the_end = event.is_read_closed() || event.is_error();
-            // What was left over from the last turn is read once, behind those who have just come.
-            let has_its_turn =
-                self.core.connection(slot).is_some_and(|connection| connection.flags.has(Flag::Unread));
-            if !has_its_turn {
-                self.read(slot, to_the_end);
-            }
-        }
-    }
-
-    /// Sockets that one turn did not read to the end, and connections that may go on after a pause.
-    fn read_unread(&mut self) {
-        for slot in std::mem::take(&mut self.core.unread) {
-            if let Some(connection) = self.core.connection(slot) {
-                connection.flags.clear(Flag::Unread);
-                self.gateway.resume(&mut self.core, slot);
-                self.read(slot, true);
-            }
-        }
-    }
-
-    fn drain(&mut self) {
-        for _ in 0..self.core.shared.settings.config.limits.turn_envelopes {
-            let Some(envelope) = self.receiver.pop() else { break };
-            match envelope {
-                Envelope::Adopt(stream, port, terms) => self.adopt(stream, port, terms),
-                Envelope::Push(push) => self.core.deliver(&push),
-                Envelope::PushDone(push) => self.gateway.push_done(&mut self.core, &push),
-                Envelope::Operation(operation) => self.gateway.operate(&mut self.core, &operation),
-                Envelope::OperationDone(operation) => {
-                    self.gateway.operation_done(&mut self.core, &operation);
-                }
-                Envelope::Event(link, frame) => self.gateway.event(&mut self.core, link, frame),
-                Envelope::EventsLost(link) => self.gateway.events_lost(&mut self.core, link),
-                // It was sent to end the sleep: the turn itself looks at what has been asked for.
-                Envelope::Stop => {}
-                Envelope::StopBackends => self.stop_backends(),
-                Envelope::Relieve => self.core.asked_for_relief(),
-            }
-        }
-        self.receiver.drained();
-    }
-
-    fn time(&mut self) {
-        let mut due = std::mem::take(&mut self.due);
-        self.core.take_due(&mut due);
-        for (slot, what) in due.drain(..) {
-            match what {
-                Due::Wrapping => self.core.wrapping_late(slot),
-                Due::Head => self.gateway.head_late(&mut self.core, slot),
-                Due::Ping => self.ping(slot),
-                Due::Idle => self.idle(slot),
-                Due::Close => self.core.doom(slot),
-                Due::Expiry => self.core.expire(slot),
-                Due::Token => self.core.close(slot, close_codes::TOKEN_EXPIRED, "token expired"),
-                Due::Resume => self.core.resume(slot),
-            }
-            self.core.arm(slot);
-        }
-        self.due = due;
-        self.resume_accepting();
-    }
-
-    fn ping(&mut self, slot: u32) {
-        // The pong brings it back: the round-trip time needs no state of ours.
-        let sent_ns = self.core.shared.clock.now().ns.to_be_bytes();
-        let mut frame = Vec::new();
-        let Some(connection) = self.core.connection(slot) else { return };
-        connection.flags.set(Flag::Pinged);
-        let websocket = match &mut connection.stage {
-            Stage::Player(player) => &mut player.websocket,
-            Stage::Echo(websocket) => websocket,
-            Stage::Link(link) => &mut link.websocket,
-            _ => return,
-        };
-        if websocket.ping(&sent_ns, &mut frame).is_ok() {
-            self.core.offer_control(slot, &frame);
-        }
-    }
-
-    fn idle(&mut self, slot: u32) {
-        match self.core.connection(slot).map(|connection| &connection.stage) {
-            Some(Stage::Backend(_)) => self.core.finish(slot),
-            Some(_) => self.core.close(slot, close_codes::IDLE, "idle"),
-            None => {}
-        }
-    }
-
     fn tell_ended(&mut self) {
         // Telling may end further sessions: an app that answers a close with a push to somebody too slow.
         while !self.core.ended.is_empty() {
@@ -343,48 +198,38 @@ impl Reactor {
         for (id, mut connection) in self.core.reap() {
             // Closing the descriptor takes it out of the poll too; a failure to do it earlier changes nothing.
             let _ = self.poll.registry().deregister(&mut connection.stream);
-            self.release(id, connection);
+            self.release(id, &connection);
         }
     }
 
-    fn release(&mut self, id: SessionId, connection: Connection) {
+    fn release(&mut self, id: SessionId, connection: &Connection) {
         let load = &self.core.shared.loads[self.core.index];
-        match connection.stage {
-            Stage::Backend(_) | Stage::Link(_) => load.backends.fetch_sub(1, Ordering::Relaxed),
-            _ => load.clients.fetch_sub(1, Ordering::Relaxed),
+        match connection.flags.has(Flag::Backend) {
+            true => load.backends.fetch_sub(1, Ordering::Relaxed),
+            false => load.clients.fetch_sub(1, Ordering::Relaxed),
         };
         self.core.disconnect(connection.terms.as_deref());
-        self.gateway.released(&mut self.core, id, &connection.stage);
+        self.gateway.released(&mut self.core, id, connection);
     }
 
-    fn stop_sessions(&mut self, report: &mut StopReport) {
-        let shutdown_ms = self.core.shared.settings.config.timeouts.shutdown.as_millis() as u64;
-        self.stop = Stop::Draining { by_ms: self.core.now.ms + shutdown_ms };
-        self.core.draining = true;
-        self.core.closed_cleanly = 0;
-        if let Some(mut acceptor) = self.acceptor.take() {
-            acceptor.deregister(self.poll.registry());
-        }
+    /// Closes what is open on the client port; how many sessions that were.
+    fn stop_clients(&mut self, code: CloseCode, reason: &str) -> u64 {
+        let mut sessions = 0;
         let slots: Vec<u32> = self.core.connections.slots().collect();
         for slot in slots {
             let Some(connection) = self.core.connection(slot) else { continue };
-            match connection.stage {
-                Stage::Player(_) if connection.phase == Phase::Open => {
-                    report.sessions += 1;
-                    self.core.close(slot, CloseCode::GOING_AWAY, "server going away");
+            match connection.kind {
+                Kind::Player if connection.phase == Phase::Open => {
+                    sessions += 1;
+                    self.core.close(slot, code, reason);
                 }
-                Stage::Echo(_) => self.core.close(slot, CloseCode::GOING_AWAY, "server going away"),
-                Stage::Head(_) if connection.is_wrapping() => self.core.doom(slot),
-                Stage::Head(_) => self.gateway.head_late(&mut self.core, slot),
+                Kind::Echo => self.core.close(slot, code, reason),
+                Kind::Upgrade if connection.is_wrapping() => self.core.doom(slot),
+                Kind::Upgrade => self.gateway.head_late(&mut self.core, slot),
                 _ => {}
             }
         }
-        self.tell_ended();
-        if self.core.shared.reactors_with_sessions.fetch_sub(1, Ordering::AcqRel) == 1 {
-            for reactor in 0..self.core.shared.reactors() {
-                self.core.peers.post_always(reactor, Envelope::StopBackends);
-            }
-        }
+        sessions
     }
 
     fn stop_backends(&mut self) {

@@ -2,16 +2,19 @@
 
 use super::Reactor;
 use super::echo::Echo;
+use crate::app::Message;
 use crate::config::BeyondRate;
-use crate::connection::{Flag, MAX_HELD, Phase, Stage, Terms, Transport};
+use crate::connection::{Connection, Flag, Kind, MAX_HELD, Pause, Phase, Terms, Transport};
+use crate::core::{Core, HalfReceived, Reply};
+use crate::gateway::Gateway;
 use crate::metrics::{Label, ProtocolErrorKind, Throttled};
 use crate::protocol::{CloseCode, Event, Input, ProtocolError};
-use crate::server::Message;
 use crate::tls::Received;
 use log::debug;
 use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
+use std::ops::Range;
 
 /// What reading a socket once gave.
 enum Got {
@@ -34,18 +37,17 @@ impl Reactor {
     /// hung up (`to_the_end`): then the end has to be seen.
     pub(super) fn read(&mut self, slot: u32, to_the_end: bool) {
         let mut budget = self.core.shared.settings.config.limits.turn_read_bytes;
-        loop {
-            if self.is_paused(slot) {
-                break;
-            }
+        while self.is_read(slot) {
             if let Some(count) = self.take_held(slot) {
-                self.receive_frames(slot, 0..count);
+                self.received(slot, count);
                 self.tell_ended();
                 continue;
             }
             match self.read_once(slot, budget) {
                 Got::Bytes { count, full } => {
                     self.core.metrics().bytes_in.add(count as u64);
+                    self.core.budget.charge_socket(0, count);
+                    self.count_in(slot, count);
                     self.received(slot, count);
                     self.tell_ended();
                     budget = budget.saturating_sub(count);
@@ -79,24 +81,17 @@ impl Reactor {
         self.core.arm(slot);
     }
 
-    /// Whether there is nothing to read, or nothing to be read for now.
-    fn is_paused(&mut self, slot: u32) -> bool {
-        match self.core.connection(slot) {
-            None => true,
-            Some(connection)
-                if connection.phase == Phase::Doomed || connection.flags.has(Flag::ReadClosed) =>
-            {
-                true
-            }
-            // What comes after the end has to be read all the same, and thrown away.
-            Some(connection) => {
-                (connection.phase == Phase::Open && connection.stage.is_paused()) || connection.is_throttled()
-            }
-        }
+    /// Whether there may be something to read that is to be read now.
+    fn is_read(&mut self, slot: u32) -> bool {
+        self.core.connection(slot).is_some_and(|connection| {
+            connection.phase != Phase::Doomed
+                && !connection.flags.has(Flag::ReadClosed)
+                && !connection.is_paused()
+        })
     }
 
     fn read_once(&mut self, slot: u32, budget: usize) -> Got {
-        let now = self.core.now;
+        let attended_ms = self.core.attended_ms();
         let Some(connection) = self.core.connections.slot_mut(slot) else { return Got::Nothing };
         let most = match connection.inbound() {
             Some(_) => MAX_HELD.min(self.buffer.len()),
@@ -111,7 +106,7 @@ impl Reactor {
         loop {
             match connection.read(&mut self.buffer[..most]) {
                 Ok(Received::Bytes(count)) => {
-                    connection.touch(now);
+                    connection.touch(attended_ms);
                     return Got::Bytes { count, full: in_records || count == most };
                 }
                 Ok(Received::Nothing) => return Got::Nothing,
@@ -123,98 +118,117 @@ impl Reactor {
         }
     }
 
-    /// What is held for a session that was paused, back in the buffer: how much it is.
+    /// What is held for a connection that was paused, back in the buffer as far as it fits: how much it is.
     fn take_held(&mut self, slot: u32) -> Option<usize> {
-        self.core.shared.settings.inbound.as_ref()?;
-        let held = std::mem::take(&mut self.core.connection(slot)?.inbound()?.held);
-        self.buffer[..held.len()].copy_from_slice(&held);
-        Some(held.len()).filter(|count| *count > 0)
+        let terms = self.core.connection(slot)?.terms.as_mut()?;
+        let count = terms.held.len().min(self.buffer.len());
+        self.buffer[..count].copy_from_slice(&terms.held[..count]);
+        match count == terms.held.len() {
+            true => terms.held = Vec::new(),
+            false => drop(terms.held.drain(..count)),
+        }
+        Some(count).filter(|count| *count > 0)
+    }
+
+    /// So many bytes were read for the connection in `slot`.
+    fn count_in(&mut self, slot: u32, count: usize) {
+        let Some(connection) = self.core.connections.slot_mut(slot) else { return };
+        connection.figures.bytes_in += count as u64;
+        if matches!(connection.kind, Kind::Player | Kind::Echo) {
+            self.core.charge(slot, &mut self.reply, Throttled::Bytes, count);
+        }
     }
 
     fn received(&mut self, slot: u32, count: usize) {
-        let Some(connection) = self.core.connections.slot_mut(slot) else { return };
+        let Some(connection) = self.core.connections.slot(slot) else { return };
         if connection.phase == Phase::Finishing {
             return;
         }
-        match &mut connection.stage {
-            Stage::Player(player) => {
-                player.bytes_in += count as u64;
-                self.core.charge(slot, Throttled::Bytes, count);
-                self.receive_frames(slot, 0..count);
-            }
-            Stage::Echo(_) => {
-                self.core.charge(slot, Throttled::Bytes, count);
-                self.receive_frames(slot, 0..count);
-            }
-            Stage::Head(_) => {
+        match connection.kind {
+            Kind::Player | Kind::Echo | Kind::Link => self.receive_frames(slot, 0..count),
+            Kind::Upgrade => {
+                let Self { core, gateway, reply, buffer, .. } = self;
                 // What follows the head belongs to the session that it opened.
-                if let Some(used) = self.gateway.head(&mut self.core, slot, &self.buffer[..count])
+                if let Some(used) = gateway.head(core, reply, slot, &buffer[..count])
                     && used < count
                 {
-                    self.core.charge(slot, Throttled::Bytes, count - used);
+                    self.count_in(slot, count - used);
                     self.receive_frames(slot, used..count);
                 }
             }
-            Stage::Backend(_) => self.gateway.backend_input(&mut self.core, slot, &self.buffer[..count]),
-            Stage::Link(_) => self.gateway.link_input(&mut self.core, slot, &self.buffer[..count]),
-            Stage::Discard => {}
+            Kind::Backend => self.gateway.backend_input(&mut self.core, slot, &self.buffer[..count]),
+            Kind::Discard => {}
         }
     }
 
-    /// Parses what was read for a player or an echo, hands on the messages, and writes the answers.
-    fn receive_frames(&mut self, slot: u32, range: std::ops::Range<usize>) {
-        let Self { core, gateway, buffer, .. } = self;
+    /// Parses what was read for a WebSocket, hands on the messages, and writes the answers. What comes behind a pause is
+    /// held.
+    fn receive_frames(&mut self, slot: u32, range: Range<usize>) {
+        let Self { core, gateway, buffer, reply, .. } = self;
         let mut input = Input::new(&mut buffer[range]);
         let mut echo = Echo::new(core.shared.settings.inbound.is_some());
-        core.answering = Some(slot);
+        let mut completed = false;
         while let Some(connection) = core.connections.slot_mut(slot) {
             if matches!(connection.phase, Phase::Finishing | Phase::Doomed) {
                 break;
             }
-            if connection.is_throttled() {
-                if let Some(inbound) = connection.inbound() {
-                    inbound.held = input.as_slice().to_vec();
-                }
+            if connection.is_paused() {
+                hold(connection, input.as_slice());
                 break;
             }
-            let open = connection.phase == Phase::Open;
-            let is_player = matches!(connection.stage, Stage::Player(_));
-            let received = match &mut connection.stage {
-                Stage::Player(player) => player.websocket.receive(&mut input, &mut core.control),
-                Stage::Echo(websocket) if open => {
-                    echo.receive(websocket, &mut input, &mut core.control, &mut core.answer)
-                }
-                Stage::Echo(websocket) => websocket.receive(&mut input, &mut core.control),
-                _ => break,
+            let (open, kind) = (connection.phase == Phase::Open, connection.kind);
+            if kind == Kind::Player
+                && open
+                && !input.is_empty()
+                && let Some(link) = gateway.shut_gate(core, slot)
+            {
+                core.wait_at_gate(slot, link);
+                continue;
+            }
+            let Some(websocket) = core.connections.slot_mut(slot).and_then(|one| one.websocket.as_mut())
+            else {
+                break;
+            };
+            let received = match kind {
+                Kind::Echo if open => echo.receive(websocket, &mut input, reply),
+                _ => websocket.receive(&mut input, &mut reply.control),
             };
             match received {
                 Ok(None) => break,
-                Ok(Some(Event::Text(text))) if open && is_player => {
-                    gateway.message(core, slot, Message::Text(&text));
+                Ok(Some(Event::Text(text))) => {
+                    completed = true;
+                    charge_inflated(core, reply, slot);
+                    hand_on(gateway, core, reply, (slot, kind, open), Message::Text(&text));
                 }
-                Ok(Some(Event::Binary(bytes))) if open && is_player => {
-                    gateway.message(core, slot, Message::Binary(&bytes));
+                Ok(Some(Event::Binary(bytes))) => {
+                    completed = true;
+                    charge_inflated(core, reply, slot);
+                    hand_on(gateway, core, reply, (slot, kind, open), Message::Binary(&bytes));
                 }
                 Ok(Some(Event::Pong(payload))) => core.pong(slot, &payload),
+                Ok(Some(Event::Ping(_))) => {}
                 Ok(Some(Event::Close(frame))) => {
                     let (code, reason) = match frame {
                         Some(frame) => (frame.code.0, frame.reason),
                         None => (CloseCode::NO_STATUS.0, Cow::Borrowed("")),
                     };
-                    core.peer_closed(slot, code, &reason);
+                    core.peer_closed(slot, reply, code, &reason);
                     break;
                 }
-                // Pings and an echo's messages are answered; messages after our Close are for nobody (RFC 6455 §5.5.1).
-                Ok(Some(_)) => {}
                 Err(error) => {
-                    core.violated(slot, &error);
+                    core.violated(slot, reply, &error);
                     break;
                 }
             }
-            core.charge(slot, Throttled::Messages, 1);
+            if reply.is_full() {
+                core.write_reply(slot, reply);
+            }
+            if kind != Kind::Link {
+                core.charge(slot, reply, Throttled::Messages, 1);
+            }
         }
-        core.write_answers_and(slot, echo.tail);
-        core.answering = None;
+        core.write_reply_and(slot, reply, echo.tail);
+        note_partial(core, slot, completed);
     }
 
     /// The peer has ended its side of the stream.
@@ -222,9 +236,7 @@ impl Reactor {
         let Some(connection) = self.core.connections.slot_mut(slot) else { return };
         connection.flags.set(Flag::ReadClosed);
         let phase = connection.phase;
-        if phase == Phase::Open
-            && let Stage::Backend(_) = connection.stage
-        {
+        if phase == Phase::Open && connection.kind == Kind::Backend {
             // It may have shut down only its write side and wait for the answers.
             return self.gateway.backend_ended(&mut self.core, slot);
         }
@@ -236,16 +248,61 @@ impl Reactor {
     }
 }
 
-impl super::Core {
+/// Keeps what came behind a pause; it is parsed when the connection is read again.
+fn hold(connection: &mut Connection, rest: &[u8]) {
+    if !rest.is_empty() {
+        let held = &mut connection.terms().held;
+        // What was held before came later than this.
+        held.splice(..0, rest.iter().copied());
+    }
+}
+
+/// A message goes to whoever it is for. Messages after our Close are for nobody (RFC 6455 §5.5.1), those of an echo have
+/// been answered.
+fn hand_on(
+    gateway: &mut Gateway,
+    core: &mut Core,
+    reply: &mut Reply,
+    (slot, kind, open): (u32, Kind, bool),
+    message: Message<'_>,
+) {
+    match kind {
+        Kind::Player if open => gateway.message(core, reply, slot, message),
+        Kind::Link if open => gateway.link_message(core, reply, slot, message),
+        _ => {}
+    }
+}
+
+/// What a message was compressed from counts in the rate of bytes, not only what was on the wire.
+fn charge_inflated(core: &mut Core, reply: &mut Reply, slot: u32) {
+    if core.shared.settings.inbound.is_none() {
+        return;
+    }
+    let websocket = core.connections.slot_mut(slot).and_then(|connection| connection.websocket.as_mut());
+    let inflated = websocket.map_or(0, |websocket| websocket.take_inflated());
+    if inflated > 0 {
+        core.charge(slot, reply, Throttled::Bytes, inflated);
+    }
+}
+
+/// Accounts for what a WebSocket has half received.
+fn note_partial(core: &mut Core, slot: u32, completed: bool) {
+    let Some(connection) = core.connections.slot(slot) else { return };
+    let partial = connection.websocket.as_ref().map_or(0, |websocket| websocket.partial_bytes());
+    let held = connection.terms.as_ref().map_or(0, |terms| terms.held.len());
+    core.note_incoming(slot, HalfReceived { bytes: partial + held, is_owed: partial > 0, began: completed });
+}
+
+impl Core {
     /// The session has sent so much. Beyond its rate it is paused, or closed with 1008 behind what it has been answered.
     #[inline]
-    fn charge(&mut self, slot: u32, what: Throttled, count: usize) {
+    fn charge(&mut self, slot: u32, reply: &mut Reply, what: Throttled, count: usize) {
         if self.shared.settings.inbound.is_some() {
-            self.charge_metered(slot, what, count);
+            self.charge_metered(slot, reply, what, count);
         }
     }
 
-    fn charge_metered(&mut self, slot: u32, what: Throttled, count: usize) {
+    fn charge_metered(&mut self, slot: u32, reply: &mut Reply, what: Throttled, count: usize) {
         let (Some(limits), now) = (&self.shared.settings.inbound, self.now) else { return };
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         if connection.phase != Phase::Open {
@@ -257,20 +314,15 @@ impl super::Core {
         }
         let beyond = limits.beyond;
         self.metrics().throttled.of(what).add(1);
-        if beyond == BeyondRate::Close {
-            if let Some(id) = self.connections.id_of(slot) {
-                debug!("session {id} has sent more {} than its rate allows", what.text());
+        match beyond {
+            BeyondRate::Pause => self.pause(slot, Pause::Rate),
+            BeyondRate::Close => {
+                if let Some(id) = self.connections.id_of(slot) {
+                    debug!("session {id} has sent more {} than its rate allows", what.text());
+                }
+                self.write_reply(slot, reply);
+                self.close(slot, CloseCode::POLICY_VIOLATION, "too fast");
             }
-            self.write_answers(slot);
-            self.close(slot, CloseCode::POLICY_VIOLATION, "too fast");
-        }
-    }
-
-    /// A session that was paused is read again: first what is held for it, then its socket.
-    pub fn resume(&mut self, slot: u32) {
-        let inbound = self.connections.slot_mut(slot).and_then(|connection| connection.inbound());
-        if inbound.is_some_and(|inbound| inbound.resume_ms.take().is_some()) {
-            self.read_later(slot);
         }
     }
 
@@ -295,39 +347,28 @@ impl super::Core {
         }
     }
 
-    /// The socket is read on in the next turn: it may hold more, and no event will say so.
-    pub fn read_later(&mut self, slot: u32) {
-        if let Some(connection) = self.connections.slot_mut(slot)
-            && connection.flags.set(Flag::Unread)
-        {
-            self.unread.push(slot);
-        }
-    }
-
-    /// The peer's Close has come (RFC 6455 §5.5.1): ours, if it was not sent before, waits in `control`.
-    pub fn peer_closed(&mut self, slot: u32, code: u16, reason: &str) {
-        let player = self.connections.slot(slot).is_some_and(|one| matches!(one.stage, Stage::Player(_)));
+    /// The peer's Close has come (RFC 6455 §5.5.1): ours, if it was not sent before, is in the reply.
+    pub fn peer_closed(&mut self, slot: u32, reply: &mut Reply, code: u16, reason: &str) {
+        let player = self.connections.slot(slot).is_some_and(|one| one.kind == Kind::Player);
         self.closed_cleanly += u64::from(player);
         self.end_session(slot, code, reason);
-        self.send_last(slot);
+        self.send_last(slot, reply);
     }
 
-    /// The peer broke the protocol: the Close frame that says so waits in `control` (RFC 6455 §7.1.7).
-    pub fn violated(&mut self, slot: u32, error: &ProtocolError) {
+    /// The peer broke the protocol: the Close frame that says so is in the reply (RFC 6455 §7.1.7).
+    pub fn violated(&mut self, slot: u32, reply: &mut Reply, error: &ProtocolError) {
         if let Some(id) = self.connections.id_of(slot) {
             debug!("connection {id}: {error}");
         }
         let code = error.close_code().0;
         self.metrics().protocol_errors.of(ProtocolErrorKind::from_code(code)).add(1);
         self.end_session(slot, code, "");
-        self.send_last(slot);
+        self.send_last(slot, reply);
     }
 
     /// Everything that was to be said goes out behind what waits already, then the connection ends.
-    fn send_last(&mut self, slot: u32) {
-        let mut last = std::mem::take(&mut self.answer);
-        last.append(&mut self.control);
-        self.append(slot, last);
+    fn send_last(&mut self, slot: u32, reply: &mut Reply) {
+        self.append(slot, reply.take_last());
         self.finish(slot);
     }
 
@@ -335,11 +376,11 @@ impl super::Core {
     pub fn pong(&mut self, slot: u32, payload: &[u8]) {
         let now_ns = self.shared.clock.now().ns;
         if let Some(connection) = self.connections.slot_mut(slot)
-            && let Stage::Player(player) = &mut connection.stage
+            && connection.kind == Kind::Player
             && let Ok(sent_ns) = payload.try_into().map(u64::from_be_bytes)
             && let Some(round_trip_ns) = now_ns.checked_sub(sent_ns)
         {
-            player.round_trip_us = u32::try_from(round_trip_ns / 1000).unwrap_or(u32::MAX).max(1);
+            connection.round_trip_us = u32::try_from(round_trip_ns / 1000).unwrap_or(u32::MAX).max(1);
         }
     }
 }

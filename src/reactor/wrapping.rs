@@ -1,9 +1,9 @@
 //! What comes before the first byte that has a meaning: a PROXY header, a TLS handshake. Handshakes wait in a line of
 //! their own, of which a turn takes a few, so that a storm of them does not stall the sessions beside them.
 
-use super::core::Core;
-use super::{Port, Reactor};
+use super::Reactor;
 use crate::connection::{Flag, Phase, Transport};
+use crate::core::{Core, Port};
 use crate::metrics::{Label, RefusalReason, TlsOutcome};
 use crate::proxy::{InvalidHeader, MAX_HEADER_BYTES, ProxyHeader};
 use crate::tls::{Failed, Shaken};

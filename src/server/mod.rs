@@ -1,37 +1,33 @@
 //! The server as a library: bind it, run it with an [`App`] on every reactor, push from any thread. The `gannet` program
 //! is one of its users. Knows nothing of what happens inside a turn.
 
-mod app;
-mod pusher;
+mod listen;
 
 pub use crate::reactor::StopReport;
 pub use crate::tls::TlsError;
-pub use app::{App, ClosedSession, Message, Relay, Session, SessionError};
-pub use pusher::{PushError, Pusher};
 
 use crate::admission::Admission;
+use crate::app::{App, Pusher};
 use crate::auth::Auth;
 use crate::config::{Config, ConfigError, DEFAULT_APP};
-use crate::gateway::{Apps, Gateway, InvalidApps};
+use crate::core::{Core, DeliveryRules, Envelope, Outside, Settings, Shared};
+use crate::dispatch::{Apps, InvalidApps};
+use crate::gateway::{Asks, Gateway, OBSERVER_THREAD, Observer};
 use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
 use crate::metrics::Metrics;
-use crate::reactor::{
-    Acceptor, Clock, Core, Deliveries, Envelope, Outside, Reactor, Settings, Shared, WAKE_TOKEN,
-};
+use crate::reactor::{Acceptor, Reactor, WAKE_TOKEN};
+use crate::timer::Clock;
 use crate::tls::Ports;
-use log::{error, info, warn};
+use listen::{first_generation, listen, one_a_core, pin_to_core, raise_open_files};
+use log::{error, warn};
 use mio::{Poll, Waker};
-use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
-
-/// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
 
 /// A server whose ports are bound and whose reactors do not run yet.
 ///
@@ -55,6 +51,7 @@ pub struct Server {
     backend_addr: SocketAddr,
     acceptor: Acceptor,
     parts: Vec<Part>,
+    asks: Asks,
 }
 
 /// What one reactor's thread starts with.
@@ -62,9 +59,26 @@ struct Part {
     poll: Poll,
     receiver: Receiver<Envelope>,
     producer: Producer<Envelope>,
+    observer: Observer,
 }
 
 /// Why a server could not start.
+///
+/// ```
+/// use gannet::config::Config;
+/// use gannet::{BindError, Server};
+///
+/// fn bind(config: Config) -> Option<Server> {
+///     match Server::bind(config) {
+///         Ok(server) => Some(server),
+///         Err(BindError::Listen { address, .. }) => {
+///             println!("{address} is taken");
+///             None
+///         }
+///         Err(error) => panic!("{error}"),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub enum BindError {
     /// The configuration is not one to run with.
@@ -101,9 +115,14 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {}
 
 /// Why a server ended without having been told to.
+///
+/// ```
+/// use gannet::RunError;
+/// assert!(RunError::Panicked { reactor: 2 }.to_string().contains("reactor 2"));
+/// ```
 #[derive(Debug)]
 pub enum RunError {
-    /// A reactor's thread could not be started.
+    /// A thread could not be started.
     Thread(io::Error),
     /// A reactor's poll failed.
     Poll(io::Error),
@@ -117,7 +136,7 @@ pub enum RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Thread(error) => write!(f, "cannot start a reactor's thread: {error}"),
+            Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
             Self::Poll(error) => write!(f, "a reactor cannot poll: {error}"),
             Self::Panicked { reactor } => write!(f, "reactor {reactor} panicked; the message is in the log"),
         }
@@ -127,6 +146,16 @@ impl fmt::Display for RunError {
 impl std::error::Error for RunError {}
 
 /// Stops a running server from any thread; cheap to clone.
+///
+/// ```
+/// fn stop_after(server: &gannet::Server, time: std::time::Duration) {
+///     let stopper = server.stopper();
+///     std::thread::spawn(move || {
+///         std::thread::sleep(time);
+///         stopper.stop();
+///     });
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Stopper {
     shared: Arc<Shared>,
@@ -153,6 +182,15 @@ impl fmt::Debug for Stopper {
 }
 
 /// The certificates of a server, from any thread; cheap to clone.
+///
+/// ```
+/// /// Call it when new files are in place.
+/// fn renew(certificates: &gannet::Certificates) {
+///     if let Err(error) = certificates.reload() {
+///         println!("the old certificates stay: {error}");
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Certificates {
     shared: Arc<Shared>,
@@ -190,8 +228,9 @@ impl Server {
         config.validate().map_err(BindError::Config)?;
         let tls = Ports::load(&config.tls).map_err(BindError::Tls)?;
         raise_open_files();
-        let (client, client_addr) = listen(config.listen)?;
-        let (backend, backend_addr) = listen(config.backend.listen)?;
+        let unsent = config.limits.socket_unsent_bytes;
+        let (client, client_addr) = listen(config.listen, unsent)?;
+        let (backend, backend_addr) = listen(config.backend.listen, unsent)?;
         let reactors = config.reactors.unwrap_or_else(one_a_core).clamp(1, MAX_REACTORS);
         if config.spin_us > 0 && one_a_core() <= reactors {
             warn!("spin_us is ignored: {reactors} reactors that spin need {} cores or more", reactors + 1);
@@ -214,12 +253,13 @@ impl Server {
             || apps.names().filter_map(|name| Some((name.clone(), config.apps.get(name.as_str())?)));
         let shared = Arc::new(Shared {
             auth: Auth::new(app_configs(), &config.auth, limits, Clock::wall_unix_ms()),
-            deliveries: Deliveries::new(app_configs().map(|(_, app)| app)),
+            delivery_rules: DeliveryRules::new(app_configs().map(|(_, app)| app)),
             admission: Admission::new(app_configs().map(|(_, app)| app), limits, &config.rates),
             apps,
             tls,
             interest: Arc::new(Interest::new(config.node, reactors)),
             metrics: Metrics::new(reactors),
+            gates: Default::default(),
             clock: Clock::start(),
             loads: (0..reactors).map(|_| Default::default()).collect(),
             handle: senders.handle(),
@@ -228,11 +268,16 @@ impl Server {
             reactors_with_sessions: reactors.into(),
             settings: Settings::new(config),
         });
+        let (observer, asks) = Observer::new();
         let parts = polls.into_iter().zip(receivers).enumerate();
         let parts = parts
-            .map(|(index, (poll, receiver))| Part { poll, receiver, producer: senders.producer(index) })
+            .map(|(index, (poll, receiver))| {
+                let producer = senders.producer(index);
+                Part { poll, receiver, producer, observer: observer.clone() }
+            })
             .collect();
-        Ok(Self { shared, client_addr, backend_addr, acceptor: Acceptor::new(client, backend), parts })
+        let acceptor = Acceptor::new(client, backend);
+        Ok(Self { shared, client_addr, backend_addr, acceptor, parts, asks })
     }
 
     /// Where players connect.
@@ -272,12 +317,16 @@ impl Server {
     pub fn run(self, make_app: impl Fn(usize) -> Box<dyn App> + Send + Sync) -> Result<StopReport, RunError> {
         let generation = first_generation().map_err(RunError::Poll)?;
         let stopper = self.stopper();
-        let Self { shared, acceptor, parts, .. } = self;
+        let Self { shared, acceptor, parts, asks, .. } = self;
         let reactors = parts.len();
         let mut acceptor = Some(acceptor);
         let (sender, ends) = mpsc::channel();
         thread::scope(|scope| {
-            let mut threads = Vec::new();
+            let (observed, mut threads) = (Arc::clone(&shared), Vec::new());
+            // Ends when the last reactor has.
+            let observer = thread::Builder::new().name(OBSERVER_THREAD.to_owned());
+            let observer =
+                observer.spawn_scoped(scope, move || asks.answer(&observed)).map_err(RunError::Thread)?;
             let mut failure = None;
             for (index, part) in parts.into_iter().enumerate() {
                 let (shared, make_app) = (Arc::clone(&shared), &make_app);
@@ -312,6 +361,7 @@ impl Server {
                 // How it ended is known; a panic that nobody joined would be the scope's own.
                 let _ = thread.join();
             }
+            let _ = observer.join();
             failure.map_or(Ok(report), Err)
         })
     }
@@ -354,61 +404,8 @@ fn run_reactor(
     if shared.settings.config.pin {
         pin_to_core(index);
     }
-    let gateway = Gateway::new(make_app(index));
+    let gateway = Gateway::new(make_app(index), part.observer);
     let core = Core::new(shared, index, part.producer, generation);
     let reactor = Reactor::new(part.poll, part.receiver, core, gateway, acceptor);
     end.result = Some(reactor.run().map_err(RunError::Poll));
-}
-
-/// The cores that this process may run on.
-fn one_a_core() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// A generation to start from that an earlier run of the server is unlikely to have used, so that its ids are stale.
-fn first_generation() -> io::Result<u32> {
-    getrandom::u32().map_err(io::Error::other)
-}
-
-fn listen(address: SocketAddr) -> Result<(mio::net::TcpListener, SocketAddr), BindError> {
-    let listener = || -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        // Accepted sockets inherit it: a push must not wait for the acknowledgement of the one before.
-        socket.set_tcp_nodelay(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    let listener = listener().map_err(|error| BindError::Listen { address, error })?;
-    let bound = listener.local_addr().map_err(|error| BindError::Listen { address, error })?;
-    Ok((mio::net::TcpListener::from_std(listener), bound))
-}
-
-/// A session is a descriptor: takes as many as the machine allows.
-fn raise_open_files() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            info!("the limit of open files stays as it is: {error}");
-        }
-    }
-}
-
-fn pin_to_core(index: usize) {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-    let pinned = sched_getaffinity(None).and_then(|allowed| {
-        let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
-        let mut one = CpuSet::new();
-        if let Some(core) = cores.get(index % cores.len().max(1)) {
-            one.set(*core);
-        }
-        sched_setaffinity(None, &one)
-    });
-    if let Err(error) = pinned {
-        error!("reactor {index} runs unpinned: {error}");
-    }
 }

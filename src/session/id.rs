@@ -55,6 +55,12 @@ impl SessionId {
         (self.0 & mask(Self::SLOT_BITS)) as u32
     }
 
+    /// Where the id stands in a listing: worker, then slot. No two live sessions of a node have the same place, and a session
+    /// keeps its own for life.
+    pub(crate) const fn place(self) -> (u8, u32) {
+        (self.worker(), self.slot())
+    }
+
     /// The id as a number.
     pub const fn as_u64(self) -> u64 {
         self.0
@@ -87,6 +93,11 @@ impl fmt::Debug for SessionId {
 }
 
 /// The text is not 16 lowercase hex digits.
+///
+/// ```
+/// use gannet::session::{ParseSessionIdError, SessionId};
+/// assert_eq!("ada".parse::<SessionId>(), Err(ParseSessionIdError));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseSessionIdError;
 

@@ -7,7 +7,8 @@ mod name;
 mod slab;
 
 pub use id::{ParseSessionIdError, SessionId};
-pub use name::{AppId, InvalidName, Name};
-pub use slab::GenerationalSlab;
+pub(crate) use name::AppId;
+pub use name::{InvalidName, Name};
+pub(crate) use slab::GenerationalSlab;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use slab::model as slab_model;

@@ -80,6 +80,11 @@ impl fmt::Debug for Name {
 }
 
 /// Why a text is not a [`Name`].
+///
+/// ```
+/// use gannet::session::{InvalidName, Name};
+/// assert_eq!(Name::new("a\nb"), Err(InvalidName::ControlCharacter));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidName {
     /// No byte at all.

@@ -20,16 +20,6 @@ const MAX_CHUNKS: usize = (1 << SessionId::SLOT_BITS) / CHUNK;
 ///
 /// A slot that has been through all its generations is retired. `GENERATION_BITS` is less than the id has room for only
 /// in tests.
-///
-/// ```
-/// use gannet::session::GenerationalSlab;
-/// let mut slab: GenerationalSlab<&str> = GenerationalSlab::new(1, 0, 77);
-/// let ada = slab.insert("ada").unwrap();
-/// assert_eq!(slab.remove(ada), Some("ada"));
-/// let bob = slab.insert("bob").unwrap();
-/// assert_eq!((bob.slot(), slab.get(bob)), (ada.slot(), Some(&"bob")));
-/// assert_eq!(slab.get(ada), None, "a stale id reaches nobody");
-/// ```
 pub struct GenerationalSlab<T, const GENERATION_BITS: u32 = { SessionId::GENERATION_BITS }> {
     /// An id with the node and the worker of all ids here.
     origin: SessionId,
@@ -71,11 +61,6 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
             open: Vec::new(),
             len: 0,
         }
-    }
-
-    /// Takes `value` in; `None` (and `value` is dropped) when all slots are used or retired.
-    pub fn insert(&mut self, value: T) -> Option<SessionId> {
-        self.insert_with(|_| value)
     }
 
     /// Takes in what `make` makes of its id; `None` when all slots are used or retired.
@@ -160,11 +145,6 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
     /// Whether there is no live entry.
     pub fn is_empty(&self) -> bool {
         self.len == 0
-    }
-
-    /// The live entries by slot.
-    pub fn iter(&self) -> impl Iterator<Item = (SessionId, &T)> {
-        self.slots().filter_map(|slot| Some((self.id_of(slot)?, self.slot(slot)?)))
     }
 
     /// The slots that are used, ascending.
@@ -306,7 +286,7 @@ pub(crate) mod model;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzzing::random_bytes;
+    use crate::choices::random_bytes;
 
     fn allocated<T, const BITS: u32>(slab: &GenerationalSlab<T, BITS>) -> usize {
         slab.chunks.iter().filter(|chunk| chunk.entries.capacity() > 0).count()
@@ -328,17 +308,27 @@ mod tests {
     }
 
     #[test]
+    fn a_stale_id_reaches_no_later_entry_of_its_slot() {
+        let mut slab: GenerationalSlab<&str> = GenerationalSlab::new(1, 0, 77);
+        let ada = slab.insert_with(|_| "ada").unwrap();
+        assert_eq!(slab.remove(ada), Some("ada"));
+        let bob = slab.insert_with(|_| "bob").unwrap();
+        assert_eq!((bob.slot(), slab.get(bob)), (ada.slot(), Some(&"bob")));
+        assert_eq!(slab.get(ada), None);
+    }
+
+    #[test]
     fn a_slot_retires_after_its_last_generation() {
         let mut slab: GenerationalSlab<(), 3> = GenerationalSlab::new(1, 1, 6);
         let mut generations = Vec::new();
         for _ in 0..8 {
-            let id = slab.insert(()).unwrap();
+            let id = slab.insert_with(|_| ()).unwrap();
             assert_eq!(id.slot(), 0);
             generations.push(id.generation());
             slab.remove(id);
         }
         assert_eq!(generations, [6, 7, 0, 1, 2, 3, 4, 5]);
-        assert_eq!(slab.insert(()).map(SessionId::slot), Some(1), "slot 0 is retired");
+        assert_eq!(slab.insert_with(|_| ()).map(SessionId::slot), Some(1), "slot 0 is retired");
         assert_eq!(slab.slot(0), None);
         for generation in 0..8 {
             assert_eq!(slab.get(SessionId::new(1, 1, generation, 0)), None);
@@ -367,10 +357,10 @@ mod tests {
     fn emptied_chunks_give_their_memory_back_and_begin_at_their_highest_generation() {
         let mut slab: GenerationalSlab<[u8; 100]> =
             GenerationalSlab::new(0, 0, SessionId::new(0, 0, u32::MAX, 0).generation());
-        let first = slab.insert([0; 100]).unwrap();
+        let first = slab.insert_with(|_| [0; 100]).unwrap();
         slab.remove(first);
         assert_eq!(allocated(&slab), 0);
-        let ids: Vec<SessionId> = (0..10 * CHUNK).filter_map(|_| slab.insert([0; 100])).collect();
+        let ids: Vec<SessionId> = (0..10 * CHUNK).filter_map(|_| slab.insert_with(|_| [0; 100])).collect();
         assert_eq!(
             (allocated(&slab), ids[0].generation(), ids[CHUNK].generation()),
             (10, 0, first.generation())
@@ -379,7 +369,7 @@ mod tests {
 
         ids.iter().skip(1).for_each(|id| assert!(slab.remove(*id).is_some()));
         assert_eq!((slab.len(), allocated(&slab)), (1, 1));
-        let refilled = slab.insert([2; 100]).unwrap();
+        let refilled = slab.insert_with(|_| [2; 100]).unwrap();
         assert_eq!((refilled.slot(), refilled.generation()), (1, 1), "the lowest free slot");
         assert_eq!(ids[1..].iter().find(|id| slab.get(**id).is_some()), None);
     }
@@ -389,12 +379,12 @@ mod tests {
         let mut slab: GenerationalSlab<()> = GenerationalSlab::new(0, 0, 9);
         let slots = 1 << SessionId::SLOT_BITS;
         for slot in 0..slots {
-            assert_eq!(slab.insert(()).map(SessionId::slot), Some(slot));
+            assert_eq!(slab.insert_with(|_| ()).map(SessionId::slot), Some(slot));
         }
-        assert_eq!(slab.insert(()), None);
+        assert_eq!(slab.insert_with(|_| ()), None);
         let id = slab.id_of(slots - 5).unwrap();
         slab.remove(id);
-        assert_eq!(slab.insert(()).map(SessionId::slot), Some(slots - 5));
+        assert_eq!(slab.insert_with(|_| ()).map(SessionId::slot), Some(slots - 5));
         assert_eq!(slab.len(), slots as usize);
     }
 }

@@ -6,6 +6,11 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Why certificates are refused.
+///
+/// ```
+/// let error = gannet::TlsError::Expired("game.crt".into());
+/// assert!(error.to_string().contains("game.crt"));
+/// ```
 #[derive(Debug)]
 pub enum TlsError {
     /// A file cannot be read, or is no PEM.

@@ -40,15 +40,7 @@ impl World {
 
     /// The sum over the reactors of the samples of a family, with `label` where it has labels: `code="4003"`.
     pub fn metric(&mut self, family: &str, label: &str) -> u64 {
-        let reply = self.backend.request("GET", "/metrics");
-        let text = String::from_utf8(reply.body).unwrap();
-        let samples = text.lines().filter_map(|line| line.strip_prefix(family)?.strip_prefix('{'));
-        let values: Vec<u64> = samples
-            .filter(|sample| sample.contains(label))
-            .map(|sample| sample.rsplit(' ').next().unwrap().parse().unwrap())
-            .collect();
-        assert!(!values.is_empty(), "no {family} with {label}");
-        values.into_iter().sum()
+        self.backend.scrape().sum(family, &[label])
     }
 
     pub fn closed(&mut self, code: &str) -> u64 {

@@ -262,13 +262,17 @@ fn every_size_arrives_byte_for_byte_as_text_and_as_binary() {
                 message,
                 receipt: "written",
             });
-            let receipts = publisher.push_all(&pushes);
-            assert!(receipts.iter().flatten().all(|receipt| receipt.written == Some(8) && receipt.adds_up()));
-            for player in &mut players {
-                for push in &pushes {
-                    assert!(player.recv() == push.message, "{size} bytes");
+            // A message that the players' kernels do not hold is written when they read.
+            let receipts = thread::scope(|scope| {
+                let publishing = scope.spawn(|| publisher.push_all(&pushes));
+                for player in &mut players {
+                    for push in &pushes {
+                        assert!(player.recv() == push.message, "{size} bytes");
+                    }
                 }
-            }
+                publishing.join().unwrap()
+            });
+            assert!(receipts.iter().flatten().all(|receipt| receipt.written == Some(8) && receipt.adds_up()));
         }
     }
 }

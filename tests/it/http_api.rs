@@ -1,6 +1,6 @@
 //! The HTTP API of the backend port over real sockets: every row of its table, and every refusal.
 
-use crate::raw::{Answer, Raw};
+use crate::raw::{Answer, Raw, request, request_with};
 use crate::support::*;
 use gannet::config::{Config, Secret};
 use serde_json::{Value, json};
@@ -352,4 +352,74 @@ fn overlapping_targets_reach_each_session_once() {
     // Nothing else came to anybody.
     backend.push_text("all=1", "end");
     all.iter_mut().for_each(|player| assert_eq!(player.recv_text(), "end"));
+}
+
+#[test]
+fn pages_about_the_whole_process_keep_their_place_among_pipelined_answers() {
+    const ROUNDS: usize = 5;
+    const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+    let server = TestServer::start(|_| ());
+    let mut player = server.player("user=ada");
+    let mut raw = Raw::connect(server.backend);
+    let round = [
+        request("GET /healthz"),
+        request("GET /metrics"),
+        request("GET /v1/stats"),
+        request("GET /nowhere"),
+        request("HEAD /v1/stats"),
+        request_with("POST /v1/push?user=ada", "hi"),
+        request("HEAD /metrics"),
+        request_with("POST /v1/batch", "{\"op\":\"push\",\"to\":{\"all\":true},\"text\":\"batch\"}\n"),
+    ]
+    .concat();
+    raw.send(round.repeat(ROUNDS));
+    raw.send("GET /v1/stats HTTP/1.1\r\nHost: gannet\r\nConnection: close\r\n\r\n");
+    for _ in 0..ROUNDS {
+        assert_eq!(raw.answer().json(), json!({"alive": true}));
+        let metrics = raw.answer();
+        assert_eq!(metrics.header("content-type"), Some(PROMETHEUS));
+        assert!(String::from_utf8(metrics.body).unwrap().contains("\ngannet_open_fds "));
+        let stats = raw.answer().json();
+        assert!(
+            stats["reactor"].as_u64() < Some(4) && stats["sessions"] == 1 && stats["links"] == 0,
+            "{stats}"
+        );
+        assert_eq!(raw.answer().error(), "not_found");
+        assert_eq!(raw.answer_to("HEAD").header("content-type"), Some("application/json"));
+        assert_eq!(raw.answer().json()["queued"], 1);
+        assert_eq!(raw.answer_to("HEAD").header("content-type"), Some(PROMETHEUS));
+        assert_eq!(raw.answer().header("content-type"), Some("application/x-ndjson"));
+        assert_eq!((player.recv_text(), player.recv_text()), ("hi".to_owned(), "batch".to_owned()));
+    }
+    let last = raw.answer();
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")));
+    assert_eq!(raw.rest(), b"");
+}
+
+/// What the kernel says of the threads of `pid` called `name`: how often they have gone to sleep.
+fn sleeps_of(pid: u32, name: &str) -> Vec<u64> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let statuses = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+    let field = |status: &str, key: &str| {
+        status.lines().find_map(|line| line.strip_prefix(key)).unwrap().trim().to_owned()
+    };
+    statuses
+        .filter(|status| field(status, "Name:") == name)
+        .map(|status| field(&status, "voluntary_ctxt_switches:").parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn pages_about_the_whole_process_are_rendered_on_a_thread_of_their_own() {
+    let server = ServerProcess::start(&["--reactors", "2"], "");
+    let mut backend = server.backend();
+    backend.ok("GET", "/healthz");
+    let before = sleeps_of(server.pid(), "gannet-observer");
+    assert_eq!(before.len(), 1);
+    for _ in 0..50 {
+        backend.ok("GET", "/v1/stats");
+        assert_eq!(backend.request("GET", "/metrics").status, 200);
+    }
+    let after = sleeps_of(server.pid(), "gannet-observer");
+    assert!(after > before, "it has worked: {before:?}, {after:?}");
 }

@@ -13,7 +13,7 @@ use tungstenite::Message;
 
 const ALL: [&str; 3] = ["open", "message", "close"];
 
-fn session(event: &Value) -> String {
+pub fn session(event: &Value) -> String {
     event["session"].as_str().unwrap().to_owned()
 }
 
@@ -189,7 +189,7 @@ impl Reading {
 }
 
 /// What comes on several links, each with the number of its link.
-fn merge(links: Vec<Link>) -> Receiver<(usize, Value)> {
+pub fn merge(links: Vec<Link>) -> Receiver<(usize, Value)> {
     let (sender, merged) = mpsc::channel();
     for (number, mut link) in links.into_iter().enumerate() {
         let sender = sender.clone();

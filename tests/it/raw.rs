@@ -147,7 +147,8 @@ impl Raw {
         self.stream.set_nonblocking(true).unwrap();
         let peeked = self.stream.peek(&mut [0]);
         self.stream.set_nonblocking(false).unwrap();
-        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let nothing = matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        !self.input.is_empty() || !nothing
     }
 
     /// The next answer, with its body.

@@ -5,7 +5,7 @@ use crate::support::*;
 use serde_json::json;
 
 /// A player behind a full socket: its outbox holds at least two messages, the second of them not begun.
-pub fn stalled(server: &TestServer, user: &str) -> (Raw, usize) {
+pub fn stalled(server: &Ports, user: &str) -> (Raw, usize) {
     let mut raw = Raw::narrow_player(server.client, &format!("/ws?user={user}"));
     let mut backend = server.backend();
     let mut sent = 0;

@@ -21,6 +21,11 @@ impl LocalPush {
         Self { push, holders: Cell::new(0), charged: Cell::new(0) }
     }
 
+    /// The push.
+    pub fn push(&self) -> &Arc<Push> {
+        &self.push
+    }
+
     /// One more holder; the part of this reactor is not done before it lets go.
     pub fn hold(&self) {
         self.holders.set(self.holders.get() + 1);
@@ -56,8 +61,10 @@ impl LocalPush {
 pub enum Item {
     /// Bytes of this connection's own: an answer, a pong, a Close frame.
     Owned(Box<[u8]>),
-    /// A frame shared with other connections that is not a push: an event for several links.
-    Frame(EncodedFrame),
+    /// A message of the program's own to this session.
+    Message(EncodedFrame),
+    /// An event for a link, which others may get too.
+    Event(EncodedFrame),
     /// A pushed message, shared with other connections.
     Shared(Rc<LocalPush>),
     /// The same, compressed.
@@ -68,7 +75,7 @@ impl Item {
     /// The push that it is, unless it is the connection's own.
     pub fn push(&self) -> Option<&Push> {
         match self {
-            Self::Owned(_) | Self::Frame(_) => None,
+            Self::Owned(_) | Self::Message(_) | Self::Event(_) => None,
             Self::Shared(local) | Self::Deflated(local) => Some(&local.push),
         }
     }
@@ -81,9 +88,17 @@ impl Item {
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Owned(bytes) => bytes,
-            Self::Frame(frame) => frame.as_bytes(),
+            Self::Message(frame) | Self::Event(frame) => frame.as_bytes(),
             Self::Shared(local) => local.push.wire_bytes(false),
             Self::Deflated(local) => local.push.wire_bytes(true),
+        }
+    }
+
+    /// Its length where it is the connection's own, else 0.
+    pub(super) fn own_bytes(&self) -> usize {
+        match self {
+            Self::Owned(bytes) => bytes.len(),
+            _ => 0,
         }
     }
 
@@ -108,7 +123,7 @@ impl Item {
     /// The memory that its place in a queue takes beside a push's own, which all its holders share.
     pub(super) fn own_memory(&self) -> usize {
         match self {
-            Self::Owned(_) | Self::Frame(_) => size_of::<Self>() + self.bytes().len(),
+            Self::Owned(_) | Self::Message(_) | Self::Event(_) => size_of::<Self>() + self.bytes().len(),
             Self::Shared(_) | Self::Deflated(_) => size_of::<Self>(),
         }
     }

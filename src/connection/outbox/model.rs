@@ -2,12 +2,12 @@
 //! answer alike, before a socket that takes what it is told to. A fuzzer may choose the bytes.
 
 use super::*;
+use crate::choices::Choices;
 use crate::config::{Slow, SlowPolicy};
-use crate::connection::Moment;
 use crate::dispatch::{EncodedFrame, Origin, Push, PushOptions, ReceiptMode, Selector, Target};
-use crate::fuzzing::Choices;
 use crate::metrics::{DropReason, Label};
 use crate::session::AppId;
+use crate::timer::Moment;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -76,7 +76,9 @@ pub(super) fn push_of(
     ))
 }
 
+/// A push for one session.
 pub(super) fn shared(push: Arc<Push>) -> Item {
+    push.count_matched(1);
     Item::Shared(Rc::new(LocalPush::new(push)))
 }
 
@@ -382,7 +384,7 @@ impl Pair {
         let bytes = self.bytes(choices);
         let entry = self.entry(bytes.clone(), Class::Normal);
         self.model.entries.push(entry);
-        self.outbox.append(bytes.into(), &mut self.settlements);
+        self.outbox.append(Item::Owned(bytes.into()), &mut self.settlements);
     }
 
     fn resume(&mut self, choices: &mut Choices<'_>) {

@@ -32,14 +32,15 @@ impl Outbox {
         slow: &Slow,
         settlements: &mut Settlements,
     ) -> Offered {
-        let Some(push) = item.push() else {
+        if matches!(item, Item::Owned(_) | Item::Event(_)) {
             return match self.make_room(item.bytes().len(), limits, slow, settlements) {
                 true => self.offered(item, settlements),
                 false => Offered::TooSlow(item),
             };
-        };
-        let policy = slow.of(push.options.class);
-        if self.give_way(item.bytes().len(), yielding_to(push.options.class, slow), limits, settlements) {
+        }
+        let class = item.class();
+        let policy = slow.of(class);
+        if self.give_way(item.bytes().len(), yielding_to(class, slow), limits, settlements) {
             return self.offered(item, settlements);
         }
         match policy {

@@ -19,6 +19,10 @@ pub struct Settlements {
     pub expired: u64,
     /// Messages whose connection closed first.
     pub closed: u64,
+    /// Messages of the program's own that sockets took.
+    pub messages_written: u64,
+    /// What became of events for links.
+    pub events: Events,
     /// Nanoseconds from the acceptance of a push to its write, one for each message written since the last look.
     pub latencies_ns: Vec<u64>,
     /// Items that wait, in all outboxes of the reactor.
@@ -29,6 +33,27 @@ pub struct Settlements {
     pub memory: u64,
     /// Pushes whose receipt waits for the socket, and of which no outbox here holds any more.
     pub finished: Vec<Arc<Push>>,
+}
+
+/// What became of the events that waited for links' sockets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Events {
+    /// Events that sockets took whole.
+    pub written: u64,
+    /// Events whose link was gone, or was closed, first.
+    pub lost: u64,
+    /// The bytes of both.
+    pub bytes: u64,
+}
+
+impl Events {
+    fn settle(&mut self, bytes: usize, fate: Fate) {
+        match fate {
+            Fate::Written => self.written += 1,
+            _ => self.lost += 1,
+        }
+        self.bytes += bytes as u64;
+    }
 }
 
 impl Settlements {
@@ -52,7 +77,7 @@ impl Settlements {
         self.waiting_bytes += item.bytes().len() as u64;
         let deflated = matches!(item, Item::Deflated(_));
         let shared = match item {
-            Item::Owned(_) | Item::Frame(_) => 0,
+            Item::Owned(_) | Item::Message(_) | Item::Event(_) => 0,
             Item::Shared(local) | Item::Deflated(local) => {
                 local.hold();
                 local.charge(deflated)
@@ -66,7 +91,18 @@ impl Settlements {
         self.waiting_messages -= 1;
         self.waiting_bytes -= item.bytes().len() as u64;
         self.memory -= item.own_memory() as u64;
-        let (Item::Shared(local) | Item::Deflated(local)) = item else { return };
+        let local = match item {
+            Item::Owned(_) => return,
+            Item::Message(_) => {
+                self.messages_written += u64::from(fate == Fate::Written);
+                return;
+            }
+            Item::Event(frame) => {
+                self.events.settle(frame.wire_len(), fate);
+                return;
+            }
+            Item::Shared(local) | Item::Deflated(local) => local,
+        };
         match fate {
             Fate::Written => {
                 self.written += 1;

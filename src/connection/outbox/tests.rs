@@ -1,8 +1,8 @@
 use super::model::{Answer, Socket, at, push_of, shared};
 use super::*;
+use crate::choices::random_bytes;
 use crate::config::{Slow, SlowPolicy};
 use crate::dispatch::ReceiptMode;
-use crate::fuzzing::random_bytes;
 use crate::metrics::{DropReason, Label};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ fn nothing_comes_between_the_parts_of_bytes_begun_elsewhere() {
     assert_eq!(world.offer(message("urgent", Class::Urgent, None)), "queued");
     assert!(world.outbox.offer_control(b"\x89\x00".as_slice().into(), ROOMY, &mut world.settlements).is_ok());
     world.outbox.clear_unsent(Fate::Closed, &mut world.settlements);
-    world.outbox.append(b"\x88\x00".as_slice().into(), &mut world.settlements);
+    world.outbox.append(Item::Owned(b"\x88\x00".as_slice().into()), &mut world.settlements);
     assert_eq!(world.write_all(), ["hello", ""]);
     assert_eq!(world.settlements.closed, 1);
 }
@@ -222,10 +222,12 @@ fn interrupted_is_tried_again_and_errors_are_told() {
 #[test]
 fn a_receipt_comes_when_the_last_outbox_has_let_go() {
     let push = push_of(b"for three", 5, Class::Normal, None, ReceiptMode::Written);
+    push.count_matched(3);
     let local = Rc::new(LocalPush::new(Arc::clone(&push)));
     let mut settlements = Settlements::default();
     let mut outboxes: [Outbox; 3] = Default::default();
     local.hold();
+    push.count_matched(3);
     for outbox in &mut outboxes {
         outbox.offer(Item::Shared(Rc::clone(&local)), ROOMY, &mut settlements).unwrap();
     }
@@ -240,6 +242,7 @@ fn a_receipt_comes_when_the_last_outbox_has_let_go() {
     assert_eq!((settlements.finished.len(), settlements.memory), (1, 0));
     let receipt = push.receipt();
     assert_eq!((receipt.written, receipt.closed, receipt.expired), (Some(1), 1, 1));
+    assert_eq!((receipt.matched, receipt.pending), (3, 0));
 }
 
 #[test]

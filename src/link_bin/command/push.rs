@@ -75,6 +75,12 @@ impl<'a> Deref for Targets<'a> {
 }
 
 /// One way of naming sessions.
+///
+/// ```
+/// use gannet::link_bin::{Payload, Push, Selector};
+/// let push = Push::new([Selector::Group("red")].into_iter().collect(), Payload::Text("3:2"));
+/// assert_eq!(push.target[..], [Selector::Group("red")]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selector<'a> {
     /// The session with this id.

@@ -141,6 +141,19 @@ pub struct ClientHandshake {
 }
 
 /// What the server agreed to; see [`ClientHandshake`].
+///
+/// ```
+/// use gannet::protocol::Input;
+/// use gannet::protocol::handshake::{ClientHandshake, Request, write_accept};
+///
+/// let request =
+///     Request { host: "game.example", path: "/ws", subprotocols: &["chat"], extensions: None, headers: &[] };
+/// let mut handshake = ClientHandshake::start(&request, *b"the sample nonce", &mut Vec::new()).unwrap();
+/// let mut from_server = Vec::new();
+/// write_accept("dGhlIHNhbXBsZSBub25jZQ==", Some("chat"), None, &mut from_server);
+/// let accepted = handshake.receive(&mut Input::new(&mut from_server)).unwrap().expect("it is whole");
+/// assert_eq!(accepted.subprotocol.as_deref(), Some("chat"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// One of the subprotocols that were offered, or none.

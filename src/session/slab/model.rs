@@ -2,7 +2,7 @@
 //! answer alike. A fuzzer may choose the bytes.
 
 use super::{CHUNK, GenerationalSlab};
-use crate::fuzzing::Choices;
+use crate::choices::Choices;
 use crate::session::SessionId;
 use std::collections::BTreeSet;
 
@@ -195,6 +195,8 @@ impl<const BITS: u32> Pair<BITS> {
             .live
             .iter()
             .filter_map(|&slot| Some((model.id_of(slot)?, model.slots[slot as usize].value?)));
-        assert!(self.slab.iter().map(|(id, value)| (id, *value)).eq(live));
+        let slab = &self.slab;
+        let entries = slab.slots().filter_map(|slot| Some((slab.id_of(slot)?, *slab.slot(slot)?)));
+        assert!(entries.eq(live));
     }
 }

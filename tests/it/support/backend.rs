@@ -1,6 +1,6 @@
 //! A game server's HTTP connection: keep-alive, and pipelined where a test wants that.
 
-use super::DEADLINE;
+use super::{DEADLINE, Scrape};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -43,6 +43,12 @@ pub struct Receipt {
     pub written: Option<u32>,
     /// Only with `receipt=written`.
     pub closed: Option<u32>,
+    /// Only with `receipt=written`: not settled when the receipt was due.
+    #[serde(default)]
+    pub pending: u32,
+    /// Reactors whose mailbox took no more; their sessions are not in `matched`.
+    #[serde(default)]
+    pub unreached: u32,
 }
 
 impl Receipt {
@@ -50,7 +56,8 @@ impl Receipt {
     pub fn adds_up(&self) -> bool {
         match (self.written, self.closed) {
             (Some(written), Some(closed)) => {
-                self.matched == written + closed + self.replaced + self.dropped + self.expired
+                let lost = self.replaced + self.dropped + self.expired;
+                self.matched == written + lost + closed + self.pending
             }
             _ => self.matched == self.queued + self.dropped,
         }
@@ -163,6 +170,13 @@ impl Backend {
     /// Pushes a text, and waits for the receipt.
     pub fn push_text(&mut self, target: &str, text: &str) -> Receipt {
         self.push(target, &Message::text(text))
+    }
+
+    /// The samples of `GET /metrics`.
+    pub fn scrape(&mut self) -> Scrape {
+        let reply = self.request("GET", "/metrics");
+        assert_eq!(reply.status, 200);
+        Scrape::new(reply.body)
     }
 
     /// The totals of `GET /v1/stats`.

@@ -39,6 +39,11 @@ pub fn decode(message: &[u8]) -> Value {
             if let Some(written) = receipt.written {
                 (ok["written"], ok["closed"]) = (written.into(), receipt.closed.into());
             }
+            for (name, count) in [("pending", receipt.pending), ("unreached", receipt.unreached)] {
+                if count > 0 {
+                    ok[name] = count.into();
+                }
+            }
             ok
         }
         Reply::Session(info) => json!({

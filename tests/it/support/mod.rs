@@ -2,6 +2,7 @@
 //! waiting has one deadline; nothing sleeps.
 
 mod backend;
+mod frozen;
 mod link;
 mod link_bin;
 mod player;
@@ -10,6 +11,7 @@ mod ports;
 mod process;
 mod publisher;
 mod random;
+mod scrape;
 mod server;
 mod target;
 pub mod tls;
@@ -22,14 +24,23 @@ pub use ports::{Ports, encoded};
 pub use process::ServerProcess;
 pub use publisher::{Publisher, Push};
 pub use random::Random;
+pub use scrape::Scrape;
 pub use server::TestServer;
 pub use target::{Identity, Target};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything may take before the test fails: far more than it needs on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Asks until the answer is yes.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < DEADLINE, "{what} did not come about in {DEADLINE:?}");
+    }
+}
 
 /// Taken by a test that needs thousands of descriptors: one such test at a time fits into the limit of the process.
 pub fn heavy() -> MutexGuard<'static, ()> {

@@ -104,6 +104,23 @@ impl ServerProcess {
         line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
     }
 
+    /// The bytes that its threads with this name have got from read(2): files and pipes, not sockets.
+    pub fn bytes_read_by(&self, name: &str) -> u64 {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let reads = threads.filter_map(|thread| {
+            let thread = thread.unwrap().path();
+            let comm = fs::read_to_string(thread.join("comm")).ok()?;
+            (comm.trim_end() == name).then(|| {
+                let io = fs::read_to_string(thread.join("io")).unwrap();
+                let read = io.lines().find_map(|line| line.strip_prefix("rchar:")).unwrap();
+                read.trim().parse::<u64>().unwrap()
+            })
+        });
+        let reads: Vec<u64> = reads.collect();
+        assert!(!reads.is_empty(), "no thread is called {name}");
+        reads.into_iter().sum()
+    }
+
     /// Its open descriptors.
     pub fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()

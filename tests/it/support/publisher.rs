@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use gannet::Pusher;
 use gannet::dispatch::{EncodedFrame, PushOptions, ReceiptMode};
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use tungstenite::Message;
 
 /// One push.
@@ -92,10 +92,14 @@ fn push_by_http(backend: &mut Backend, window: usize, pushes: &[Push]) -> Vec<Op
 fn push_by_link(link: &mut Link, window: usize, pushes: &[Push]) -> Vec<Option<Receipt>> {
     let mut waiting = VecDeque::new();
     let mut receipts = Vec::new();
+    // Replies come as soon as their commands are done: one whose receipt waits for a socket holds back no other.
+    let mut early = HashMap::new();
     let mut receive = |link: &mut Link, (id, push): (u64, &Push)| {
-        let (replied, result) = link.receive();
-        assert_eq!(replied, id, "replies come in the order of the commands");
-        receipts.push(receipt(push, result.unwrap()));
+        while !early.contains_key(&id) {
+            let (replied, result) = link.receive();
+            assert!(early.insert(replied, result).is_none(), "{replied} is answered twice");
+        }
+        receipts.push(receipt(push, early.remove(&id).unwrap().unwrap()));
     };
     for push in pushes {
         if waiting.len() == window {
@@ -154,6 +158,8 @@ fn push_by_library(pusher: &Pusher, push: &Push) -> Option<Receipt> {
         offline: receipt.offline,
         written: receipt.written,
         closed: receipt.written.map(|_| receipt.closed),
+        pending: receipt.pending,
+        unreached: receipt.unreached,
     })
 }
 

@@ -140,6 +140,21 @@ fn a_bomb_ends_at_the_limit() {
 }
 
 #[test]
+fn the_payload_of_an_event_is_as_long_as_its_message_not_as_what_came_for_it() {
+    let (mut server, mut client) = pair(&config(false, 1), Limits::default());
+    assert!(server.deflates() && client.deflates());
+    let (message, mut wire) = (vec![7; 100_000], Vec::new());
+    client.send_binary(&message, &mut wire).unwrap();
+    assert!(wire.len() < 1_000);
+    for piece in [wire.len(), 10] {
+        assert_eq!(receive(&mut server, &wire, piece), Ok(vec![Event::Binary(message.clone().into())]));
+    }
+    receive(&mut server, &wire[..wire.len() - 1], 10).unwrap();
+    let held = server.partial_bytes();
+    assert!((wire.len() - 20..10 * wire.len()).contains(&held), "{held}: what came, not what it inflates to");
+}
+
+#[test]
 fn a_message_at_the_limit_passes_compressed_or_not() {
     let noise = noise(100_000);
     let limits = Limits { max_message_bytes: noise.len(), max_frame_bytes: noise.len(), max_fragments: 4 };

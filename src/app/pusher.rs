@@ -1,0 +1,236 @@
+//! Pushing and commanding from any thread.
+
+use crate::core::{Envelope, Shared};
+use crate::dispatch::{
+    Action, CommandError, EncodedFrame, Operation, OperationOutcome, Origin, Push, PushOptions, Receipt,
+    ReceiptMode, Target, Who, check_close_code, check_close_reason,
+};
+use crate::protocol::CloseCode;
+use crate::session::AppId;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+/// Pushes from any thread to sessions on every reactor; cheap to clone. Messages from one thread to one session arrive
+/// in order within a class.
+///
+/// ```no_run
+/// use gannet::dispatch::{EncodedFrame, PushOptions, Selector, Target};
+/// use gannet::session::Name;
+///
+/// fn tick(pusher: &gannet::Pusher) -> Result<(), Box<dyn std::error::Error>> {
+///     let room = Target::from(Selector::Group(Name::new("room-1")?));
+///     pusher.push("default", room, EncodedFrame::text("tick"), PushOptions::default())?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Pusher {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Pusher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pusher")
+    }
+}
+
+/// Why a push or a command from another thread came to nothing.
+///
+/// ```
+/// use gannet::PushError;
+/// assert!(PushError::UnknownApp.to_string().contains("[apps.NAME]"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PushError {
+    /// The configuration has no such app.
+    UnknownApp,
+    /// The answer did not come in the time that was given; the push or command may still be carried out.
+    TimedOut,
+    /// The server said why.
+    Refused(CommandError),
+    /// The server stops or has stopped.
+    Stopped,
+    /// A reactor's mailbox took no more. The reactors whose mailboxes did have the message or the command: sessions there
+    /// get it. Try again later, or send less.
+    Overloaded,
+}
+
+impl fmt::Display for PushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownApp => f.write_str("no such app: add a table [apps.NAME] to the configuration"),
+            Self::TimedOut => f.write_str("no answer in time: the reactors are busy, or sockets are behind"),
+            Self::Refused(error) => f.write_str(&error.message),
+            Self::Stopped => f.write_str("the server stops or has stopped"),
+            Self::Overloaded => f.write_str(
+                "a reactor's mailbox is full, and its sessions were not reached: send less, or raise \
+                 limits.mailbox_messages and limits.mailbox_bytes",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PushError {}
+
+impl Pusher {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Sends a message on its way and returns. Sessions that are reached, and those that are not, are counted in the
+    /// metrics.
+    ///
+    /// # Errors
+    /// [`PushError::UnknownApp`]; [`PushError::Stopped`]; [`PushError::Overloaded`] when at least one reactor with sessions
+    /// of the target was not reached: the others have the message.
+    pub fn push(
+        &self,
+        app: &str,
+        target: Target,
+        frame: EncodedFrame,
+        options: PushOptions,
+    ) -> Result<(), PushError> {
+        let app = self.app(app)?;
+        self.send(app, target, frame, options, Origin::Nobody)
+    }
+
+    /// Sends a message and waits for its receipt; `options.receipt` says how far it must have come. Never on a
+    /// reactor's own thread, which would wait for itself. Reactors that were not reached are in the receipt; with
+    /// [`ReceiptMode::None`] there is none, and they are an error as for [`Pusher::push`].
+    ///
+    /// # Errors
+    /// [`PushError::UnknownApp`]; [`PushError::TimedOut`] after `patience`; [`PushError::Stopped`] as soon as the server
+    /// ends without an answer.
+    pub fn push_and_wait(
+        &self,
+        app: &str,
+        target: Target,
+        frame: EncodedFrame,
+        options: PushOptions,
+        patience: Duration,
+    ) -> Result<Receipt, PushError> {
+        let app = self.app(app)?;
+        if options.receipt == ReceiptMode::None {
+            self.send(app, target, frame, options, Origin::Nobody)?;
+            return Ok(Receipt::default());
+        }
+        let (sender, receiver) = mpsc::channel();
+        match self.send(app, target, frame, options, Origin::Receipt(sender)) {
+            // The receipt says so, and what became of the rest.
+            Ok(()) | Err(PushError::Overloaded) => receive(&receiver, patience),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Carries out an action on sessions and waits for the outcome. Never on a reactor's own thread.
+    ///
+    /// # Errors
+    /// [`PushError::UnknownApp`]; [`PushError::TimedOut`] after `patience`; [`PushError::Refused`] as the API says;
+    /// [`PushError::Stopped`] as soon as the server ends without an answer; [`PushError::Overloaded`] when a reactor was not
+    /// reached: the others have carried it out.
+    pub fn act(&self, app: &str, action: Action, patience: Duration) -> Result<OperationOutcome, PushError> {
+        let app = self.app(app)?;
+        if let Action::Kick { code, reason, .. } = &action {
+            check_close_code(*code).and_then(|()| check_close_reason(reason)).map_err(PushError::Refused)?;
+        }
+        let (sender, receiver) = mpsc::channel();
+        let operation = Arc::new(Operation::new(app, action, Origin::Outcome(sender)));
+        let mut unreached = Ok(());
+        for reactor in self.shared.reactors_for(&operation).iter() {
+            operation.add_part();
+            if self.shared.handle.post(reactor, Envelope::Operation(Arc::clone(&operation))).is_err() {
+                unreached = Err(self.not_taken(reactor));
+                operation.finish_part();
+            }
+        }
+        let outcome = match operation.finish_part() {
+            true => operation.outcome(),
+            false => {
+                // Its end would not be heard while a sender is kept here.
+                drop(operation);
+                receive(&receiver, patience)?
+            }
+        };
+        unreached.and(outcome.map_err(PushError::Refused))
+    }
+
+    /// Closes sessions with `code` and `reason`; returns how many.
+    ///
+    /// # Errors
+    /// As [`Pusher::act`]; [`PushError::Refused`] with `bad_request` where `code` is none of 1000, 1001, 1008, 1011 to
+    /// 1013 and 3000 to 4999, or `reason` has more than 123 bytes.
+    pub fn kick(
+        &self,
+        app: &str,
+        who: Who,
+        code: CloseCode,
+        reason: &str,
+        patience: Duration,
+    ) -> Result<u32, PushError> {
+        let action = Action::Kick { who, code: code.0, reason: reason.into() };
+        match self.act(app, action, patience)? {
+            OperationOutcome::Sessions(count) => Ok(count),
+            OperationOutcome::Session(_) | OperationOutcome::Page(_) => Ok(0),
+        }
+    }
+
+    /// The app called so, of a server that has not been told to stop.
+    fn app(&self, app: &str) -> Result<AppId, PushError> {
+        if self.shared.draining.load(Ordering::Acquire) {
+            return Err(PushError::Stopped);
+        }
+        self.shared.apps.find(app).map_err(|_| PushError::UnknownApp)
+    }
+
+    /// Why the mailbox of `reactor` did not take what was posted.
+    fn not_taken(&self, reactor: usize) -> PushError {
+        match self.shared.handle.is_closed(reactor) {
+            true => PushError::Stopped,
+            false => PushError::Overloaded,
+        }
+    }
+
+    fn send(
+        &self,
+        app: AppId,
+        target: Target,
+        frame: EncodedFrame,
+        options: PushOptions,
+        origin: Origin,
+    ) -> Result<(), PushError> {
+        let mut reached = Ok(());
+        let now = self.shared.clock.now();
+        let deadline_ms = self.shared.deadline_ms(now, &options);
+        let push = Arc::new(Push::new(app, target, frame, options, now.ns, deadline_ms, origin));
+        self.shared.count_unroutable(&push);
+        for reactor in self.shared.interest.reactors_of(app, &push.target).iter() {
+            push.add_part();
+            if self.shared.handle.post(reactor, Envelope::Push(Arc::clone(&push))).is_err() {
+                reached = Err(self.not_taken(reactor));
+                self.shared.count_unreached(&push, reactor);
+                self.shared.outside.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.shared.outside.pushes.fetch_add(1, Ordering::Relaxed);
+        if push.finish_part() {
+            let receipt = push.receipt();
+            self.shared.outside.offline.fetch_add(u64::from(receipt.offline), Ordering::Relaxed);
+            if let Origin::Receipt(sender) = &push.origin {
+                // The receiver is waiting: it is in the caller's own frame.
+                let _ = sender.send(receipt);
+            }
+        }
+        reached
+    }
+}
+
+/// Waits for an answer. Without a sender there is none to come: the last reactor that had a part in it has ended.
+fn receive<T>(receiver: &mpsc::Receiver<T>, patience: Duration) -> Result<T, PushError> {
+    receiver.recv_timeout(patience).map_err(|error| match error {
+        RecvTimeoutError::Timeout => PushError::TimedOut,
+        RecvTimeoutError::Disconnected => PushError::Stopped,
+    })
+}

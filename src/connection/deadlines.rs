@@ -1,0 +1,235 @@
+//! What time brings a connection, and when. Times of silence are attended time: the server's clock less the time in which
+//! the reactor did not turn, so that a process that was stopped does not close those who could not be heard.
+
+use super::{Connection, Flag, Kind, Phase};
+use crate::session::SessionId;
+use crate::timer::Moment;
+
+/// The times after which a silent connection is pinged and closed.
+#[derive(Debug, Clone, Copy)]
+pub struct Silence {
+    /// Milliseconds from the accepted connection to its whole upgrade request.
+    pub upgrade_ms: u64,
+    /// Milliseconds without input before a ping.
+    pub ping_ms: u64,
+    /// Milliseconds without input before the end.
+    pub idle_ms: u64,
+    /// The same for HTTP on the backend port.
+    pub backend_idle_ms: u64,
+    /// Milliseconds that the end waits for the peer.
+    pub close_ms: u64,
+    /// Milliseconds in which a link's socket must take some of what waits for it.
+    pub link_stalled_ms: u64,
+}
+
+/// What is due when a deadline has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// The PROXY header or the TLS handshake was not complete in time.
+    Wrapping,
+    /// The upgrade request was not complete in time.
+    Head,
+    /// A silent peer is to be pinged.
+    Ping,
+    /// A peer has been silent for too long.
+    Idle,
+    /// The closing handshake took too long.
+    Close,
+    /// A message in the outbox expires.
+    Expiry,
+    /// The token of a session expires.
+    Token,
+    /// A session that was paused is within its rate again.
+    Resume,
+    /// A message or a body that has begun was not complete in time.
+    Message,
+    /// Something that the door asked for.
+    Door,
+    /// A link's socket took nothing for too long.
+    Stalled,
+}
+
+impl Connection {
+    /// The next thing that time will bring, and when: a time in milliseconds of the server's clock. `absent_ms` is the time
+    /// in which the reactor did not turn.
+    pub fn next_due(
+        &self,
+        id: SessionId,
+        silence: Silence,
+        now: Moment,
+        absent_ms: u64,
+    ) -> Option<(u64, Due)> {
+        let since_ms = self.since.near(now.ms.saturating_sub(absent_ms)).saturating_add(absent_ms);
+        let life = match self.phase {
+            Phase::Doomed => return None,
+            Phase::Closing | Phase::Finishing => Some((since_ms + silence.close_ms, Due::Close)),
+            Phase::Open => {
+                let silent = if self.pauses.is_empty() { self.silent(id, silence, since_ms) } else { None };
+                sooner(silent, self.next_due_by_terms(silence, absent_ms))
+            }
+        };
+        let expiry = self.outbox.as_ref().and_then(|outbox| outbox.next_expiry_ms());
+        sooner(life, expiry.map(|deadline_ms| (deadline_ms, Due::Expiry)))
+    }
+
+    fn next_due_by_terms(&self, silence: Silence, absent_ms: u64) -> Option<(u64, Due)> {
+        let terms = self.terms.as_ref()?;
+        let resume_ms = terms.inbound.as_ref().and_then(|inbound| inbound.resume_ms);
+        let stalled = (self.kind == Kind::Link && self.flags.has(Flag::Blocked) && self.outbox.is_some())
+            .then_some(terms.progress_ms + silence.link_stalled_ms + absent_ms);
+        let dues = [
+            (terms.expires_ms, Due::Token),
+            (resume_ms, Due::Resume),
+            (terms.door_ms, Due::Door),
+            (stalled, Due::Stalled),
+        ];
+        let dues = dues.into_iter().filter_map(|(deadline_ms, what)| Some((deadline_ms?, what)));
+        dues.min_by_key(|(deadline_ms, _)| *deadline_ms)
+    }
+
+    /// What silence brings a connection that is read.
+    fn silent(&self, id: SessionId, silence: Silence, since_ms: u64) -> Option<(u64, Due)> {
+        if self.is_wrapping() {
+            return Some((since_ms + silence.upgrade_ms, Due::Wrapping));
+        }
+        match self.kind {
+            Kind::Upgrade => Some((since_ms + silence.upgrade_ms, Due::Head)),
+            // From here the peer has as long to answer as it had before it was asked.
+            Kind::Player | Kind::Echo | Kind::Link if self.flags.has(Flag::Pinged) => {
+                Some((since_ms + silence.idle_ms - silence.ping_ms, Due::Idle))
+            }
+            Kind::Player | Kind::Echo | Kind::Link => {
+                Some((since_ms + jittered(silence.ping_ms, id), Due::Ping))
+            }
+            // Busy ones are not idle: what they have asked is being done.
+            Kind::Backend if self.flags.has(Flag::Busy) => None,
+            Kind::Backend => Some((since_ms + silence.backend_idle_ms, Due::Idle)),
+            Kind::Discard => None,
+        }
+    }
+}
+
+fn sooner(one: Option<(u64, Due)>, other: Option<(u64, Due)>) -> Option<(u64, Due)> {
+    one.into_iter().chain(other).min_by_key(|(deadline_ms, _)| *deadline_ms)
+}
+
+/// `interval_ms` less up to a fifth of it, by the id: the sessions of a reconnect storm do not ping in step for ever.
+fn jittered(interval_ms: u64, id: SessionId) -> u64 {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let spread = id.as_u64().wrapping_mul(GOLDEN) >> 54;
+    interval_ms - interval_ms * spread / (5 * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::Pause;
+    use mio::net::TcpStream;
+
+    const SILENCE: Silence = Silence {
+        upgrade_ms: 10_000,
+        ping_ms: 25_000,
+        idle_ms: 60_000,
+        backend_idle_ms: 120_000,
+        close_ms: 5_000,
+        link_stalled_ms: 10_000,
+    };
+    const NOW: Moment = Moment { ms: 9_000, ns: 9_000_000_000 };
+    const ID: SessionId = SessionId::from_u64(0);
+
+    fn connection(kind: Kind, attended_ms: u64) -> Connection {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Connection::new(TcpStream::from_std(stream), kind, attended_ms)
+    }
+
+    fn due(connection: &Connection) -> Option<(u64, Due)> {
+        connection.next_due(ID, SILENCE, NOW, 0)
+    }
+
+    #[test]
+    fn a_silent_session_is_pinged_then_closed() {
+        let mut connection = connection(Kind::Echo, 1_000);
+        assert_eq!(due(&connection), Some((26_000, Due::Ping)));
+        // It is the answer to the ping that is waited for, from when the ping was written.
+        connection.flags.set(Flag::Pinged);
+        connection.since = crate::timer::Stamp::at(40_000);
+        assert_eq!(due(&connection), Some((75_000, Due::Idle)));
+        connection.touch(50_000);
+        assert_eq!(due(&connection), Some((75_000, Due::Ping)));
+    }
+
+    #[test]
+    fn what_the_reactor_could_not_hear_is_no_silence() {
+        let mut connection = connection(Kind::Player, 1_000);
+        assert_eq!(connection.next_due(ID, SILENCE, NOW, 4_000), Some((30_000, Due::Ping)));
+        connection.flags.set(Flag::Pinged);
+        assert_eq!(connection.next_due(ID, SILENCE, NOW, 45_000), Some((81_000, Due::Idle)));
+    }
+
+    #[test]
+    fn a_paused_connection_is_not_silent() {
+        for reason in [Pause::Answers, Pause::Barrier, Pause::Rate, Pause::Link] {
+            let mut connection = connection(Kind::Link, 1_000);
+            connection.flags.set(Flag::Pinged);
+            assert!(connection.pause(reason) && !connection.pause(reason));
+            assert!(connection.is_paused());
+            assert_eq!(due(&connection), None);
+            assert!(connection.unpause(reason, 8_000) && !connection.unpause(reason, 9_000));
+            assert_eq!(due(&connection), Some((33_000, Due::Ping)));
+        }
+    }
+
+    #[test]
+    fn a_token_expires_and_a_pause_ends_whatever_else_is_due() {
+        let mut connection = connection(Kind::Echo, 1_000);
+        connection.terms().expires_ms = Some(90_000);
+        assert_eq!(due(&connection), Some((26_000, Due::Ping)));
+        connection.terms().expires_ms = Some(20_000);
+        assert_eq!(due(&connection), Some((20_000, Due::Token)));
+        connection.terms().inbound.get_or_insert_default().resume_ms = Some(1_500);
+        connection.pause(Pause::Rate);
+        assert_eq!(due(&connection), Some((1_500, Due::Resume)));
+        connection.phase = Phase::Closing;
+        assert_eq!(due(&connection), Some((6_000, Due::Close)));
+        assert!(!connection.is_paused());
+    }
+
+    #[test]
+    fn an_upgrade_has_one_deadline_whatever_trickles_in() {
+        let mut connection = connection(Kind::Upgrade, 1_000);
+        connection.touch(10_999);
+        assert_eq!(due(&connection), Some((11_000, Due::Head)));
+    }
+
+    #[test]
+    fn a_closing_handshake_does_not_wait_for_ever_and_a_doomed_one_not_at_all() {
+        let mut connection = connection(Kind::Echo, 1_000);
+        for phase in [Phase::Closing, Phase::Finishing] {
+            connection.phase = phase;
+            assert_eq!(due(&connection), Some((6_000, Due::Close)));
+        }
+        connection.phase = Phase::Doomed;
+        assert_eq!(due(&connection), None);
+    }
+
+    #[test]
+    fn an_idle_backend_is_ended_later_than_a_silent_player_and_a_busy_one_not_at_all() {
+        let mut connection = connection(Kind::Backend, 0);
+        assert_eq!(due(&connection), Some((120_000, Due::Idle)));
+        connection.flags.set(Flag::Busy);
+        assert_eq!(due(&connection), None);
+        connection.terms().door_ms = Some(3_000);
+        assert_eq!(due(&connection), Some((3_000, Due::Door)));
+    }
+
+    #[test]
+    fn pings_are_spread_over_a_fifth_of_the_interval_by_the_id() {
+        let pings: Vec<u64> = (0..1000).map(|slot| jittered(25_000, SessionId::new(0, 0, 7, slot))).collect();
+        assert!(pings.iter().all(|ping| (20_000..=25_000).contains(ping)), "{pings:?}");
+        for from in (20_000..25_000).step_by(1_000) {
+            let share = pings.iter().filter(|ping| (from..from + 1_000).contains(*ping)).count();
+            assert!((150..250).contains(&share), "{share} of 1000 from {from} ms on");
+        }
+    }
+}

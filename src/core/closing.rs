@@ -1,0 +1,147 @@
+//! Closing: the handshake behind what waits already, the end of a session for everybody else, and the slot freed when the
+//! turn's events have been handled. Knows nothing of who asked for it.
+
+use super::EVENTS;
+use super::{Core, Ended};
+use crate::connection::{Connection, Phase};
+use crate::dispatch::Fate;
+use crate::metrics::CloseClass;
+use crate::protocol::{CloseCode, CloseFrame};
+use crate::session::{SessionId, close_codes};
+
+/// Connections of whom so few are left that a storm is over.
+const FEW: usize = 16;
+
+impl Core {
+    /// Starts the closing handshake behind what waits already: the session is over for everybody else from now on.
+    /// A reason that is too long for a Close frame is cut, and a code that may not be in one becomes 1011: it is the server
+    /// that is at fault, and the peer is to hear that the connection ends (RFC 6455 §5.5, §7.4).
+    pub fn close(&mut self, slot: u32, code: CloseCode, reason: &str) {
+        let reason = &reason[..reason.floor_char_boundary(CloseFrame::MAX_REASON_BYTES)];
+        let code = if code.is_allowed_on_wire() { code } else { CloseCode::INTERNAL_ERROR };
+        let attended_ms = self.attended_ms();
+        let mut frame = Vec::new();
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if connection.phase != Phase::Open {
+            return;
+        }
+        let Some(websocket) = &mut connection.websocket else { return self.finish(slot) };
+        let closed = websocket.close(Some(code), reason, &mut frame).is_ok();
+        connection.end(if closed { Phase::Closing } else { Phase::Finishing }, attended_ms);
+        self.resume_for_the_end(slot);
+        self.end_session(slot, code.0, reason);
+        self.append(slot, frame);
+        self.mark_dirty(slot);
+    }
+
+    /// Closes a connection whose peer does not take what it is sent: what waits is given up, so that the Close frame is
+    /// the next thing it reads.
+    pub fn close_slow(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.slot_mut(slot)
+            && connection.phase == Phase::Open
+            && let Some(outbox) = &mut connection.outbox
+        {
+            let before = self.settlements.events;
+            outbox.clear_unsent(Fate::Closed, &mut self.settlements);
+            self.events_left(slot, before);
+            self.close(slot, close_codes::TOO_SLOW, "too slow");
+        }
+    }
+
+    /// Nothing more will be queued: write what waits, shut down, wait for the peer's end under a deadline.
+    pub fn finish(&mut self, slot: u32) {
+        let attended_ms = self.attended_ms();
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if matches!(connection.phase, Phase::Finishing | Phase::Doomed) {
+            return;
+        }
+        connection.end(Phase::Finishing, attended_ms);
+        if let Some(outbox) = &mut connection.outbox {
+            outbox.wait_for(None);
+        }
+        self.resume_for_the_end(slot);
+        self.mark_dirty(slot);
+    }
+
+    /// The socket failed or the peer vanished: no closing handshake is possible.
+    pub fn fail(&mut self, slot: u32) {
+        self.end_session(slot, CloseCode::ABNORMAL.0, "");
+        self.doom(slot);
+    }
+
+    /// Frees the connection when the turn's events have been handled.
+    pub fn doom(&mut self, slot: u32) {
+        let Some(id) = self.connections.id_of(slot) else { return };
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if connection.phase != Phase::Doomed {
+            connection.phase = Phase::Doomed;
+            self.doomed.push(id);
+        }
+    }
+
+    /// Takes the session out of every table, once, and remembers that it has to be told.
+    pub fn end_session(&mut self, slot: u32, code: u16, reason: &str) {
+        let (Some(id), Some(app)) = (self.hub.id_of(slot), self.hub.app_of(slot)) else { return };
+        let user = self.hub.user_of(slot).cloned();
+        self.hub.remove(slot);
+        let terms = self.connections.slot_mut(slot).and_then(|connection| connection.terms.as_mut());
+        let network = terms.and_then(|terms| terms.session_from.take());
+        self.shared.admission.leave(app, user.as_ref(), id, network);
+        self.metrics().closed.of(CloseClass::from_code(code)).add(1);
+        self.ended.push(Ended { id, app, user, code, reason: reason.into() });
+    }
+
+    /// Frees what the turn doomed. Returns the connections for the last look at their stage.
+    pub fn reap(&mut self) -> Vec<(SessionId, Connection)> {
+        let mut reaped = Vec::with_capacity(self.doomed.len());
+        for id in std::mem::take(&mut self.doomed) {
+            self.wheel.disarm(id.slot());
+            self.clear_outbox(id.slot());
+            self.forget_incoming(id.slot());
+            let Some(connection) = self.connections.remove(id) else {
+                debug_assert!(false, "a slot is freed once: {id}");
+                continue;
+            };
+            self.metrics().paused.sub(u64::from(!connection.pauses.is_empty()));
+            reaped.push((id, connection));
+        }
+        self.pool.truncate(self.connections.len());
+        if !reaped.is_empty() {
+            self.give_memory_back();
+        }
+        reaped
+    }
+
+    /// Gives up what waits for a socket that has gone.
+    fn clear_outbox(&mut self, slot: u32) {
+        let before = self.settlements.events;
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        let Some(mut outbox) = connection.outbox.take() else { return };
+        if let Some(place) = outbox.behind.take() {
+            self.strike_behind(place);
+        }
+        outbox.clear(Fate::Closed, &mut self.settlements);
+        self.events_left(slot, before);
+    }
+
+    /// The last ones take with them what all have left: the room of lists that were as long as they were many.
+    fn give_memory_back(&mut self) {
+        if self.connections.len() <= FEW {
+            renew(&mut self.dirty);
+            renew(&mut self.selected);
+            renew(&mut self.settlements.latencies_ns);
+        }
+        debug_assert!(
+            !self.connections.is_empty() || self.wheel.next_deadline().is_none(),
+            "a connection that is gone has left its deadline"
+        );
+    }
+}
+
+/// A list that has grown begins anew, lower in the heap: shrunk where it is, it would keep what lies before it.
+fn renew<T>(list: &mut Vec<T>) {
+    if list.capacity() > EVENTS {
+        let grown = std::mem::replace(list, Vec::with_capacity(EVENTS));
+        list.extend(grown);
+    }
+}

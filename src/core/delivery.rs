@@ -1,0 +1,264 @@
+//! Pushes and operations: sent to the reactors that have a part in them, done here, counted, and sent home by whoever does
+//! the last part. Knows nothing of who published.
+
+use super::Core;
+use super::envelope::Envelope;
+use crate::connection::{Item, LocalPush, Tick};
+use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode};
+use crate::metrics::{DeliveryOutcome, DropReason, Label};
+use crate::session::SessionId;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Sessions that a push which may go ahead is queued for before they are written: their queues are still in the cache then,
+/// and out of the pool.
+const WRITTEN_TOGETHER: usize = 64;
+
+/// A push that is being delivered here.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    local: Rc<LocalPush>,
+    tick: Option<Tick>,
+    matched: u32,
+    queued: u32,
+    /// Sessions that have ended before it was offered to them.
+    ended: u32,
+    /// Whether those that take compressed messages get it so: decided by the first of them here, for all.
+    compressed: Option<bool>,
+    /// Those to whom it has not been offered.
+    rest: VecDeque<SessionId>,
+}
+
+impl Core {
+    /// Sends a push on its way: an envelope to each other reactor that has an interest, and this one's part at once.
+    /// Returns whether every part is done already.
+    pub fn publish(&mut self, push: &Arc<Push>) -> bool {
+        let reactors = self.shared.interest.reactors_of(push.app, &push.target);
+        self.shared.count_unroutable(push);
+        for reactor in reactors.iter().filter(|reactor| *reactor != self.index) {
+            push.add_part();
+            if self.peers.post(reactor, Envelope::Push(Arc::clone(push))).is_err() {
+                self.shared.count_unreached(push, reactor);
+                self.settlements.drop_for(DropReason::Mailbox);
+            }
+        }
+        if reactors.contains(self.index) {
+            push.add_part();
+            self.deliver(push);
+        }
+        let done = push.finish_part();
+        if done {
+            self.count_offline(push);
+        }
+        done
+    }
+
+    /// Counts, at the end of a push, whom it did not find.
+    fn count_offline(&self, push: &Push) {
+        self.metrics().deliveries.of(DeliveryOutcome::Offline).add(u64::from(push.offline()));
+    }
+
+    /// This reactor's part of a push: at once, or behind what earlier turns left.
+    pub fn deliver(&mut self, push: &Arc<Push>) {
+        match self.is_behind_with_work() {
+            true => self.put_off_push(push),
+            false => self.begin_delivery(push),
+        }
+    }
+
+    pub(super) fn begin_delivery(&mut self, push: &Arc<Push>) {
+        let mut slots = std::mem::take(&mut self.selected);
+        let selection = self.hub.select(push.app, &push.target, push.options.except, &mut slots);
+        for index in &selection.users {
+            push.user_found(*index);
+        }
+        for _ in &selection.unknown_sessions {
+            push.count_offline_session();
+        }
+        push.count_matched(slots.len() as u32);
+        if slots.is_empty() {
+            self.selected = slots;
+            return self.finish_push_part(push);
+        }
+        let local = Rc::new(LocalPush::new(Arc::clone(push)));
+        // Keeps the part open while sockets are written before the last outbox has been offered it.
+        local.hold();
+        let mut delivery = Delivery {
+            local,
+            tick: self.shared.delivery_rules.tick(push),
+            matched: slots.len() as u32,
+            queued: 0,
+            ended: 0,
+            compressed: None,
+            rest: VecDeque::new(),
+        };
+        let offered = self.offer_to_all(&mut delivery, &slots);
+        self.park_or_end(delivery, &slots[offered..]);
+        slots.clear();
+        self.selected = slots;
+    }
+
+    /// Offers the message to the sessions in `slots` as far as the budget goes; to how many.
+    fn offer_to_all(&mut self, delivery: &mut Delivery, slots: &[u32]) -> usize {
+        let goes_ahead = std::mem::take(&mut self.goes_ahead);
+        let mut dirty_before = self.dirty.len();
+        for (offered, &slot) in slots.iter().enumerate() {
+            if self.budget.is_spent_on_deliveries() {
+                return offered;
+            }
+            self.offer_push(delivery, slot);
+            if goes_ahead && self.dirty.len() >= dirty_before + WRITTEN_TOGETHER {
+                // The other reactors can work meanwhile.
+                self.wake_peers();
+                dirty_before = self.flush_dirty_from(dirty_before);
+            }
+        }
+        slots.len()
+    }
+
+    #[inline]
+    fn offer_push(&mut self, delivery: &mut Delivery, slot: u32) {
+        self.budget.deliveries -= 1;
+        let local = Rc::clone(&delivery.local);
+        let item = match self.deflates(slot, local.push(), &mut delivery.compressed) {
+            true => Item::Deflated(local),
+            false => Item::Shared(local),
+        };
+        delivery.queued += u32::from(match delivery.tick {
+            None => self.offer(slot, item),
+            Some(tick) => self.offer_for_tick(slot, item, tick),
+        });
+    }
+
+    /// The delivery is over, or goes on in the next turn with those in `slots`. A slot may have another session by then: the
+    /// rest is remembered by its ids.
+    #[inline]
+    fn park_or_end(&mut self, mut delivery: Delivery, slots: &[u32]) {
+        if slots.is_empty() {
+            return self.end_delivery(&delivery);
+        }
+        delivery.rest = slots.iter().filter_map(|&slot| self.hub.id_of(slot)).collect();
+        delivery.ended += (slots.len() - delivery.rest.len()) as u32;
+        self.put_back(delivery);
+    }
+
+    /// Goes on with a push that an earlier turn began. Sessions that have ended since do not get it.
+    pub(super) fn go_on_delivering(&mut self, mut delivery: Delivery) {
+        while let Some(id) = delivery.rest.pop_front() {
+            if self.budget.is_spent_on_deliveries() {
+                delivery.rest.push_front(id);
+                return self.put_back(delivery);
+            }
+            match self.hub.id_of(id.slot()) == Some(id) {
+                true => self.offer_push(&mut delivery, id.slot()),
+                false => delivery.ended += 1,
+            }
+        }
+        self.end_delivery(&delivery);
+    }
+
+    fn end_delivery(&mut self, delivery: &Delivery) {
+        let Delivery { local, matched, queued, ended, .. } = delivery;
+        let push = local.push();
+        push.count_queued(*queued);
+        push.count_fate(Fate::Closed, *ended);
+        push.count_fate(Fate::Dropped, matched - queued - ended);
+        self.settlements.closed += u64::from(*ended);
+        self.metrics().deliveries.of(DeliveryOutcome::Queued).add(u64::from(*queued));
+        // The last outbox that lets go ends the part of a push whose receipt waits for sockets.
+        let waits = push.options.receipt == ReceiptMode::Written;
+        if self.settlements.let_go(local) || !waits {
+            self.finish_push_part(push);
+        }
+    }
+
+    /// Whether the session in `slot` gets the push compressed, where there is a compressed form by now.
+    fn deflates(&self, slot: u32, push: &Push, compressed: &mut Option<bool>) -> bool {
+        let Some(engine) = &self.deflate else { return false };
+        let websocket = self.connections.slot(slot).and_then(|connection| connection.websocket.as_ref());
+        let agreed = websocket.is_some_and(|websocket| websocket.takes_shared_deflate());
+        agreed && *compressed.get_or_insert_with(|| push.deflate(engine))
+    }
+
+    fn finish_push_part(&mut self, push: &Arc<Push>) {
+        if !push.finish_part() {
+            return;
+        }
+        self.count_offline(push);
+        match &push.origin {
+            Origin::Connection { connection, .. } => {
+                self.peers
+                    .post_always(usize::from(connection.worker()), Envelope::PushDone(Arc::clone(push)));
+            }
+            Origin::Receipt(sender) => drop(sender.send(push.receipt())),
+            Origin::Nobody | Origin::Outcome(_) => {}
+        }
+    }
+
+    /// This reactor's part of an operation is done; the last one sends it home.
+    pub fn finish_operation_part(&mut self, operation: &Arc<Operation>) {
+        if !operation.finish_part() {
+            return;
+        }
+        match &operation.origin {
+            Origin::Connection { connection, .. } => {
+                let home = usize::from(connection.worker());
+                self.peers.post_always(home, Envelope::OperationDone(Arc::clone(operation)));
+            }
+            Origin::Outcome(sender) => drop(sender.send(operation.outcome())),
+            Origin::Nobody | Origin::Receipt(_) => {}
+        }
+    }
+
+    /// Reports what became of messages since the last look, and sends home the pushes that waited for sockets.
+    pub fn settle(&mut self) {
+        for push in std::mem::take(&mut self.settlements.finished) {
+            self.finish_push_part(&push);
+        }
+        let outside = &self.shared.outside;
+        let metrics = self.shared.metrics.reactor(self.index);
+        let settlements = &mut self.settlements;
+        let written = settlements.written;
+        for (outcome, count) in [
+            (DeliveryOutcome::Written, &mut settlements.written),
+            (DeliveryOutcome::Replaced, &mut settlements.replaced),
+            (DeliveryOutcome::Expired, &mut settlements.expired),
+            (DeliveryOutcome::Closed, &mut settlements.closed),
+        ] {
+            metrics.deliveries.of(outcome).add(std::mem::take(count));
+        }
+        metrics.messages_out.add(written + std::mem::take(&mut settlements.messages_written));
+        let events = settlements.events;
+        metrics.link_events.add(events.written - self.settled_events.written);
+        metrics.link_events_lost.add(events.lost - self.settled_events.lost);
+        self.settled_events = events;
+        for (reason, count) in DropReason::ALL.iter().zip(&mut settlements.dropped) {
+            let count = std::mem::take(count);
+            metrics.dropped.of(*reason).add(count);
+            metrics.deliveries.of(DeliveryOutcome::Dropped).add(count);
+        }
+        for (counter, count) in [
+            (&metrics.pushes, &outside.pushes),
+            (metrics.deliveries.of(DeliveryOutcome::Offline), &outside.offline),
+        ] {
+            // Mostly nothing: a look is cheaper than a swap.
+            if count.load(Ordering::Relaxed) > 0 {
+                counter.add(count.swap(0, Ordering::Relaxed));
+            }
+        }
+        if outside.dropped.load(Ordering::Relaxed) > 0 {
+            let count = outside.dropped.swap(0, Ordering::Relaxed);
+            metrics.dropped.of(DropReason::Mailbox).add(count);
+            metrics.deliveries.of(DeliveryOutcome::Dropped).add(count);
+        }
+        metrics.outbox_memory.set(settlements.memory);
+        metrics.outbox_messages.set(settlements.waiting_messages);
+        metrics.outbox_bytes.set(settlements.waiting_bytes);
+        metrics.incoming.set(self.incoming.bytes());
+        for latency_ns in settlements.latencies_ns.drain(..) {
+            metrics.push_to_write.observe(latency_ns);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What one reactor sends another through its mailbox.
+
+use crate::connection::Terms;
+use crate::dispatch::{EncodedFrame, Operation, Push};
+use crate::http::Response;
+use crate::mailbox::Weigh;
+use crate::session::SessionId;
+use mio::net::TcpStream;
+use std::sync::Arc;
+
+/// Which of the two listeners a socket came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// Players.
+    Client,
+    /// Game servers and operators.
+    Backend,
+}
+
+/// One message between reactors, or from another thread to one.
+#[derive(Debug)]
+pub enum Envelope {
+    /// A socket that the acceptor gives to this reactor, with what the connection is held to.
+    Adopt(TcpStream, Port, Option<Box<Terms>>),
+    /// A push that has targets here.
+    Push(Arc<Push>),
+    /// A push from here whose last part is done.
+    PushDone(Arc<Push>),
+    /// A command that is about sessions here.
+    Operation(Arc<Operation>),
+    /// A command from here whose last part is done.
+    OperationDone(Arc<Operation>),
+    /// An event for a link here.
+    Event(SessionId, EncodedFrame),
+    /// Events for a link here were lost on the way: it must be told by its end. Sent once for each link.
+    EventsLost(SessionId),
+    /// The players here that wait for this link are read again.
+    GateOpen(SessionId),
+    /// The answer to a request for a page about the whole process.
+    Page {
+        /// The connection here that asked.
+        connection: SessionId,
+        /// Which of its answers this is.
+        sequence: u64,
+        /// The answer.
+        response: Box<Response>,
+    },
+    /// Look at [`Shared::draining`](super::Shared::draining): the server stops.
+    Stop,
+    /// Every reactor has closed its players' sessions: close everything else.
+    StopBackends,
+    /// The outboxes of all reactors together are beyond their bound, and this one's are beyond their share.
+    Relieve,
+}
+
+impl Weigh for Envelope {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Push(push) => push.frame.wire_len(),
+            Self::Event(_, frame) => frame.wire_len(),
+            Self::Page { response, .. } => response.body().len(),
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Commands on their way: which reactors have a part in one, what a part does to the sessions here, and the answer.
+//! Knows nothing of the form in which a command came.
+
+use super::places::bind;
+use super::{Core, Envelope};
+use crate::dispatch::{
+    Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, ReceiptMode,
+    SessionInfo, SessionRow, Target, Who,
+};
+use crate::hub::Kind;
+use crate::protocol::CloseCode;
+use crate::session::{AppId, Name, SessionId};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A command that has come to its end.
+pub enum Finished {
+    /// A push whose publisher wants no receipt.
+    Accepted,
+    /// A push whose parts are all done.
+    Push(Arc<Push>),
+    /// An operation whose parts are all done.
+    Operation(Arc<Operation>),
+    /// A command that was refused before it began.
+    Refused(CommandError),
+}
+
+/// How far a command came at once.
+pub enum Started {
+    /// It is done.
+    Finished(Finished),
+    /// A push of which other reactors have a part, or whose receipt waits for sockets.
+    Push(Arc<Push>),
+    /// An operation that is not done.
+    Operation,
+}
+
+/// A page of sessions that is being described.
+#[derive(Debug)]
+pub(super) struct Listing {
+    operation: Arc<Operation>,
+    ids: std::vec::IntoIter<SessionId>,
+}
+
+impl Finished {
+    /// Hands the outcome, and the action it is the outcome of, to whoever writes the answer.
+    pub fn with_outcome(&self, answer: impl FnOnce(Option<&Action>, &Outcome)) {
+        match self {
+            Self::Accepted => answer(None, &Outcome::Accepted),
+            Self::Push(push) => answer(None, &Outcome::Receipt(push.receipt())),
+            Self::Refused(error) => answer(None, &Outcome::Refused(error.clone())),
+            Self::Operation(operation) => {
+                let outcome = match (operation.outcome(), &operation.action) {
+                    (Ok(_), Action::Listen { .. }) => Outcome::Listening,
+                    (Ok(done), _) => Outcome::Done(done),
+                    (Err(error), _) => Outcome::Refused(error),
+                };
+                answer(Some(&operation.action), &outcome);
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Starts a command of a backend connection. What is not finished is answered to the connection later, under `sequence`.
+    pub fn execute(&mut self, connection: SessionId, sequence: u64, app: AppId, command: Command) -> Started {
+        let origin = Origin::Connection { connection, sequence };
+        match command {
+            Command::Push { target, frame, options } => {
+                let receipt = options.receipt;
+                let origin = if receipt == ReceiptMode::None { Origin::Nobody } else { origin };
+                let push = new_push(self, app, target, frame, options, origin);
+                let done = self.publish(&push);
+                match receipt {
+                    ReceiptMode::None => Started::Finished(Finished::Accepted),
+                    _ if done => Started::Finished(Finished::Push(push)),
+                    _ => Started::Push(push),
+                }
+            }
+            Command::Act(action) => self.start_operation(Operation::new(app, action, origin)),
+            Command::Listen(listen) => {
+                let action = Action::Listen { link: connection, listen };
+                self.start_operation(Operation::new(app, action, origin))
+            }
+        }
+    }
+
+    /// Posts an operation to every reactor that has a part in it, and does this one's.
+    pub fn start_operation(&mut self, operation: Operation) -> Started {
+        let operation = Arc::new(operation);
+        let reactors = self.shared.reactors_for(&operation);
+        for reactor in reactors.iter().filter(|reactor| *reactor != self.index) {
+            operation.add_part();
+            let envelope = Envelope::Operation(Arc::clone(&operation));
+            if matches!(operation.action, Action::Listen { .. } | Action::Unlisten { .. }) {
+                self.peers.post_always(reactor, envelope);
+            } else if self.peers.post(reactor, envelope).is_err() {
+                operation.fail(CommandError::new(
+                    ErrorCode::Overloaded,
+                    "a reactor's mailbox is full: try again, and see gannet_mailbox_messages in /metrics",
+                ));
+                operation.finish_part();
+            }
+        }
+        if reactors.contains(self.index) {
+            operation.add_part();
+            self.operate(&operation);
+        }
+        match operation.finish_part() {
+            true => Started::Finished(Finished::Operation(operation)),
+            false => Started::Operation,
+        }
+    }
+
+    /// This reactor's part of an operation: at once, or behind what earlier turns left.
+    pub fn operate(&mut self, operation: &Arc<Operation>) {
+        match self.is_behind_with_work() {
+            true => self.put_off_operation(operation),
+            false => self.begin_operation(operation),
+        }
+    }
+
+    pub(super) fn begin_operation(&mut self, operation: &Arc<Operation>) {
+        let app = operation.app;
+        match &operation.action {
+            Action::Join { who, group } => {
+                each(self, operation, who, |core, slot| join(core, slot, group));
+            }
+            Action::Leave { who, group } => {
+                each(self, operation, who, |core, slot| Ok(core.hub.leave(slot, group)));
+            }
+            Action::Destroy { group } => operation.count_sessions(self.hub.destroy(app, group)),
+            Action::Move { from, to } => operation.count_sessions(self.hub.move_members(app, from, to)),
+            Action::Kick { who, code, reason } => each(self, operation, who, |core, slot| {
+                core.close(slot, CloseCode(*code), reason);
+                Ok(true)
+            }),
+            Action::Bind { session, user } => {
+                each(self, operation, &Who::Session(*session), |core, slot| bind(core, slot, user.as_ref()));
+            }
+            Action::Tag { session, tag } => {
+                each(self, operation, &Who::Session(*session), |core, slot| add_tag(core, slot, tag));
+            }
+            Action::Untag { session, tag } => {
+                each(self, operation, &Who::Session(*session), |core, slot| Ok(core.hub.untag(slot, tag)))
+            }
+            Action::Describe { session } => {
+                if let Some(slot) = slot_of(self, app, *session) {
+                    operation.add_findings(1, Vec::new(), describe(self, slot).into_iter().collect());
+                }
+            }
+            Action::List { .. } => return self.list(operation),
+            Action::Listen { link, listen } => {
+                self.open_gate(*link);
+                self.listeners.add(*link, app, listen.clone());
+            }
+            Action::Unlisten { link } => {
+                self.listeners.remove(*link);
+                self.remove_gate(*link);
+            }
+        }
+        self.finish_operation_part(operation);
+    }
+
+    /// Finds a page of sessions, and describes as many as the turn's budget allows.
+    fn list(&mut self, operation: &Arc<Operation>) {
+        let mut ids = Vec::new();
+        if let Action::List { by, limit, after, .. } = &operation.action {
+            // One more than asked for tells whether there is a next page.
+            let found = self.hub.page(operation.app, by, limit + 1, *after, &mut ids);
+            operation.add_findings(found.members as u32, Vec::new(), Vec::new());
+        }
+        self.go_on_listing(Listing { operation: Arc::clone(operation), ids: ids.into_iter() });
+    }
+
+    pub(super) fn go_on_listing(&mut self, mut listing: Listing) {
+        let most = self.budget.listed.min(listing.ids.len());
+        self.budget.listed -= most;
+        let ids = listing.ids.by_ref().take(most);
+        // A session may have ended since the page was found.
+        let live = ids.filter(|id| self.hub.id_of(id.slot()) == Some(*id));
+        if matches!(listing.operation.action, Action::List { detailed: true, .. }) {
+            let sessions = live.filter_map(|id| describe(self, id.slot())).collect();
+            listing.operation.add_findings(0, Vec::new(), sessions);
+        } else {
+            let rows = live.map(|id| SessionRow { id, user: self.hub.user_of(id.slot()).cloned() }).collect();
+            listing.operation.add_findings(0, rows, Vec::new());
+        }
+        match listing.ids.len() {
+            0 => self.finish_operation_part(&listing.operation),
+            _ => self.put_back(listing),
+        }
+    }
+}
+
+/// A push as a publisher on this reactor makes it.
+pub fn new_push(
+    core: &Core,
+    app: AppId,
+    target: Target,
+    frame: crate::dispatch::EncodedFrame,
+    options: PushOptions,
+    origin: Origin,
+) -> Arc<Push> {
+    core.metrics().pushes.add(1);
+    // The turn's reading of the clock may be some work old: the latency counts from here.
+    let now = core.shared.clock.now();
+    let deadline_ms = core.shared.deadline_ms(now, &options);
+    Arc::new(Push::new(app, target, frame, options, now.ns, deadline_ms, origin))
+}
+
+/// Does something to each session that `who` names here.
+fn each(
+    core: &mut Core,
+    operation: &Operation,
+    who: &Who,
+    mut act: impl FnMut(&mut Core, u32) -> Result<bool, CommandError>,
+) {
+    let slots: SmallVec<[u32; 4]> = match who {
+        Who::Session(id) => match slot_of(core, operation.app, *id) {
+            Some(slot) => SmallVec::from_slice(&[slot]),
+            None => return operation.fail(CommandError::unknown_session(*id)),
+        },
+        Who::User(user) => core.hub.members(operation.app, Kind::User, user).collect(),
+    };
+    for slot in slots {
+        match act(core, slot) {
+            Ok(changed) => operation.count_sessions(u32::from(changed)),
+            Err(error) => operation.fail(error),
+        }
+    }
+}
+
+fn slot_of(core: &Core, app: AppId, id: SessionId) -> Option<u32> {
+    core.hub.contains(id, app).then_some(id.slot())
+}
+
+/// Joins unless the session is in as many groups as it may be.
+pub fn join(core: &mut Core, slot: u32, group: &Name) -> Result<bool, CommandError> {
+    let most = core.shared.settings.config.limits.groups_per_session;
+    if core.hub.groups_len(slot) >= most && !core.hub.groups_of(slot).any(|name| name == group) {
+        let message =
+            format!("a session is in at most {most} groups: leave one, or raise limits.groups_per_session");
+        return Err(CommandError::new(ErrorCode::BadRequest, message));
+    }
+    Ok(core.hub.join(slot, group))
+}
+
+/// Tags unless the session has as many tags as it may have.
+pub fn add_tag(core: &mut Core, slot: u32, tag: &Name) -> Result<bool, CommandError> {
+    let most = core.shared.settings.config.limits.tags_per_session;
+    if core.hub.tags_len(slot) >= most && !core.hub.tags_of(slot).any(|name| name == tag) {
+        let message =
+            format!("a session has at most {most} tags: remove one, or raise limits.tags_per_session");
+        return Err(CommandError::new(ErrorCode::BadRequest, message));
+    }
+    Ok(core.hub.tag(slot, tag))
+}
+
+fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
+    let id = core.hub.id_of(slot)?;
+    let app = core.hub.app_of(slot)?;
+    let connection = core.connections.slot(slot)?;
+    let figures = &connection.figures;
+    let outbox = connection.outbox.as_ref();
+    Some(SessionInfo {
+        id,
+        app: core.shared.apps.name_of(app).as_str().into(),
+        user: core.hub.user_of(slot).cloned(),
+        groups: core.hub.groups_of(slot).cloned().collect(),
+        tags: core.hub.tags_of(slot).cloned().collect(),
+        remote: connection.remote()?,
+        since_unix_ms: figures.since_unix_ms,
+        queued_messages: outbox.map_or(0, |outbox| outbox.messages() as u32),
+        queued_bytes: outbox.map_or(0, |outbox| outbox.bytes() as u64),
+        bytes_in: figures.bytes_in,
+        bytes_out: figures.bytes_out,
+        round_trip_us: (connection.round_trip_us > 0).then_some(connection.round_trip_us),
+    })
+}

@@ -1,0 +1,232 @@
+//! The links that listen for events, as one reactor knows them: every reactor has the same list, kept by operations that
+//! go to all. Decides which links an event is for; knows nothing of how it gets there.
+
+use crate::dispatch::{LinkForm, Listen};
+use crate::session::{AppId, Name, SessionId};
+use smallvec::SmallVec;
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// A session opened.
+    Open,
+    /// A client sent a message.
+    Message,
+    /// A session closed.
+    Close,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// None is empty.
+    groups: Vec<Group>,
+}
+
+/// The links of an app that divide its sessions among them, or that get the events of all.
+#[derive(Debug)]
+struct Group {
+    app: AppId,
+    /// `None` for the links that listen alone.
+    share: Option<Name>,
+    /// A link is in one group only, once.
+    listeners: Vec<Listener>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    link: SessionId,
+    listen: Listen,
+}
+
+impl Listener {
+    fn wants(&self, kind: EventKind) -> bool {
+        match kind {
+            EventKind::Open => self.listen.open,
+            EventKind::Message => self.listen.message,
+            EventKind::Close => self.listen.close,
+        }
+    }
+}
+
+impl Listeners {
+    /// `link` gets events from now on; what it asked for before is forgotten.
+    pub fn add(&mut self, link: SessionId, app: AppId, listen: Listen) {
+        self.remove(link);
+        let listener = Listener { link, listen };
+        let share = &listener.listen.share;
+        match self.groups.iter_mut().find(|group| group.app == app && group.share == *share) {
+            Some(group) => group.listeners.push(listener),
+            None => self.groups.push(Group { app, share: share.clone(), listeners: vec![listener] }),
+        }
+    }
+
+    /// `link` gets no more events.
+    pub fn remove(&mut self, link: SessionId) {
+        self.groups.iter_mut().for_each(|group| group.listeners.retain(|listener| listener.link != link));
+        self.groups.retain(|group| !group.listeners.is_empty());
+    }
+
+    /// Whether no link listens to any app.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// The links that get an event of `session`, each with its form: each that listens alone, and of each share the one that has
+    /// the session, if that one wants it.
+    pub fn links_for(
+        &self,
+        app: AppId,
+        session: SessionId,
+        kind: EventKind,
+    ) -> SmallVec<[(SessionId, LinkForm); 2]> {
+        let mut links = SmallVec::new();
+        if self.is_empty() {
+            return links;
+        }
+        for group in self.groups.iter().filter(|group| group.app == app) {
+            let meant = match group.share {
+                None => group.listeners.as_slice(),
+                Some(_) => group.owner_of(session),
+            };
+            let wanting = meant.iter().filter(|listener| listener.wants(kind));
+            links.extend(wanting.map(|listener| (listener.link, listener.listen.form)));
+        }
+        links
+    }
+}
+
+impl Group {
+    /// The listener that has the session among those of its share, as a slice of one: rendezvous hashing, so that the end of a
+    /// link moves only its own sessions.
+    fn owner_of(&self, session: SessionId) -> &[Listener] {
+        let rank = |listener: &&Listener| (mixed(session, listener.link), listener.link);
+        self.listeners.iter().max_by_key(rank).map_or(&[], std::slice::from_ref)
+    }
+}
+
+/// A number that depends on every bit of both ids (the finaliser of SplitMix64).
+fn mixed(session: SessionId, link: SessionId) -> u64 {
+    let mut bits = session.as_u64() ^ link.as_u64().rotate_left(32);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APP: AppId = AppId(0);
+
+    fn id(worker: u8, slot: u32) -> SessionId {
+        SessionId::new(0, worker, 0, slot)
+    }
+
+    fn all_events(share: Option<&str>) -> Listen {
+        let share = share.map(|name| Name::new(name).unwrap());
+        Listen { open: true, message: true, close: true, share, form: LinkForm::Json }
+    }
+
+    #[test]
+    fn a_link_gets_the_kinds_it_asked_for_of_its_own_app() {
+        let mut listeners = Listeners::default();
+        listeners.add(id(0, 1), APP, Listen { message: false, ..all_events(None) });
+        listeners.add(id(0, 2), AppId(1), all_events(None));
+        let links =
+            |kind| listeners.links_for(APP, id(1, 7), kind).iter().map(|(link, _)| *link).collect::<Vec<_>>();
+        assert_eq!(links(EventKind::Open), [id(0, 1)]);
+        assert_eq!(links(EventKind::Message), []);
+        assert_eq!(links(EventKind::Close), [id(0, 1)]);
+    }
+
+    #[test]
+    fn to_listen_again_replaces_what_was_asked_before() {
+        let mut listeners = Listeners::default();
+        listeners.add(id(0, 1), APP, all_events(None));
+        listeners.add(id(0, 1), APP, Listen { open: false, ..all_events(None) });
+        assert!(listeners.links_for(APP, id(1, 7), EventKind::Open).is_empty());
+        assert_eq!(
+            listeners.links_for(APP, id(1, 7), EventKind::Close).to_vec(),
+            [(id(0, 1), LinkForm::Json)]
+        );
+    }
+
+    #[test]
+    fn a_share_splits_the_sessions_evenly_and_keeps_them_when_another_link_ends() {
+        let mut listeners = Listeners::default();
+        let links = [id(0, 1), id(1, 1), id(0, 2), id(1, 2)];
+        for link in links {
+            listeners.add(link, APP, all_events(Some("workers")));
+        }
+        let owner = |listeners: &Listeners, slot| {
+            let got = listeners.links_for(APP, id(1, slot), EventKind::Message);
+            assert_eq!(got.len(), 1, "exactly one link of a share");
+            got[0].0
+        };
+        let before: Vec<SessionId> = (0..4000).map(|slot| owner(&listeners, slot)).collect();
+        for link in links {
+            let share = before.iter().filter(|owner| **owner == link).count();
+            assert!((800..1200).contains(&share), "{link} has {share} of 4000");
+        }
+        listeners.remove(links[0]);
+        for (slot, before) in before.iter().enumerate().filter(|(_, before)| **before != links[0]) {
+            assert_eq!(owner(&listeners, slot as u32), *before);
+        }
+    }
+
+    /// The links of an event by the definition: of a share, the one with the highest rank; each found anew among all.
+    fn links_by_definition(
+        listening: &[(SessionId, AppId, Listen)],
+        app: AppId,
+        session: SessionId,
+        kind: EventKind,
+    ) -> Vec<SessionId> {
+        let is_meant = |(link, of, listen): &&(SessionId, AppId, Listen)| {
+            let rivals =
+                listening.iter().filter(|(_, other, rival)| other == of && rival.share == listen.share);
+            let first = rivals.map(|(rival, ..)| (mixed(session, *rival), *rival)).max();
+            let owns = listen.share.is_none() || first == Some((mixed(session, *link), *link));
+            let listener = Listener { link: *link, listen: listen.clone() };
+            *of == app && owns && listener.wants(kind)
+        };
+        let mut links: Vec<_> = listening.iter().filter(is_meant).map(|(link, ..)| *link).collect();
+        links.sort_unstable();
+        links
+    }
+
+    #[test]
+    fn links_come_and_go_and_events_find_those_that_the_definition_names() {
+        let mut listeners = Listeners::default();
+        let mut listening: Vec<(SessionId, AppId, Listen)> = Vec::new();
+        let mut random = 7_u64;
+        let mut below = |bound: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) % bound
+        };
+        for _ in 0..2_000 {
+            let (link, app) = (id(below(2) as u8, below(12) as u32), AppId(below(2) as u16));
+            listening.retain(|(other, ..)| *other != link);
+            if below(3) == 0 {
+                listeners.remove(link);
+            } else {
+                let share = [None, Some("a"), Some("b")][below(3) as usize];
+                let open = below(2) == 0;
+                let form = if below(2) == 0 { LinkForm::Json } else { LinkForm::Binary };
+                let listen = Listen { open, form, ..all_events(share) };
+                listeners.add(link, app, listen.clone());
+                listening.push((link, app, listen));
+            }
+            assert_eq!(listeners.is_empty(), listening.is_empty());
+            for kind in [EventKind::Open, EventKind::Message, EventKind::Close] {
+                let (app, session) = (AppId(below(3) as u16), id(0, below(1_000) as u32));
+                let mut links: Vec<_> =
+                    listeners.links_for(app, session, kind).into_iter().map(|(link, _)| link).collect();
+                links.sort_unstable();
+                assert_eq!(links, links_by_definition(&listening, app, session, kind));
+            }
+        }
+        listening.iter().for_each(|(link, ..)| listeners.remove(*link));
+        assert!(listeners.is_empty());
+    }
+}

@@ -1,0 +1,287 @@
+//! What a reactor's rooms act on together: its connections, its hub, its end of the mailboxes, its timers. The gateway
+//! asks it to send, close, push; it answers with plain values and calls no higher room. Knows nothing of HTTP and JSON.
+
+mod budget;
+mod closing;
+mod delivery;
+mod delivery_rules;
+mod envelope;
+mod execute;
+mod gate;
+mod incoming;
+mod listeners;
+mod pausing;
+mod places;
+mod relief;
+mod reply;
+mod settings;
+mod shared;
+mod ticks;
+mod work;
+mod writing;
+
+pub use budget::Budget;
+pub use delivery_rules::DeliveryRules;
+pub use envelope::{Envelope, Port};
+pub use execute::{Finished, Started, add_tag, join, new_push};
+pub use gate::EventLost;
+pub use incoming::HalfReceived;
+pub use listeners::EventKind;
+pub use places::{bind, displace};
+pub use reply::Reply;
+pub use settings::Settings;
+pub use shared::{Outside, Shared};
+pub use writing::Sent;
+
+use crate::connection::{Connection, Due, Events, Flag, Outbox, Settlements};
+use crate::hub::Hub;
+use crate::mailbox::Producer;
+use crate::metrics::ReactorMetrics;
+use crate::protocol::DeflateEngine;
+use crate::session::{AppId, GenerationalSlab, Name, SessionId};
+use crate::timer::{Moment, Wheel};
+use gate::Gates;
+use incoming::Incoming;
+use listeners::Listeners;
+use relief::Relief;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use ticks::Ticks;
+use work::Work;
+use writing::POOLED_OUTBOXES;
+
+/// Readiness events that a reactor takes from the kernel at once, and the length at which its lists begin.
+pub const EVENTS: usize = 1024;
+
+// The wheel's keys are slots.
+const _: () = assert!(1 << SessionId::SLOT_BITS <= Wheel::MOST_KEYS);
+
+/// A session that is over: what the app and the links are told, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its id, which names nobody any more.
+    pub id: SessionId,
+    /// Its app.
+    pub app: AppId,
+    /// The user it was bound to.
+    pub user: Option<Name>,
+    /// The close code: the peer's, ours, or 1006 where there was no closing handshake (RFC 6455 §7.1.5).
+    pub code: u16,
+    /// The close reason.
+    pub reason: Box<str>,
+}
+
+/// A reactor without its poll: everything that a turn changes.
+pub struct Core {
+    /// What all reactors see.
+    pub shared: Arc<Shared>,
+    /// Which reactor this is.
+    pub index: usize,
+    /// The clock as read for this turn.
+    pub now: Moment,
+    /// Every connection of this reactor.
+    pub connections: GenerationalSlab<Connection>,
+    /// The names of the sessions among them.
+    pub hub: Hub,
+    /// The links that listen, on any reactor.
+    pub listeners: Listeners,
+    /// Compresses and inflates for the connections here that agreed on it.
+    pub deflate: Option<Arc<DeflateEngine>>,
+    /// The way to the other reactors.
+    pub peers: Producer<Envelope>,
+    /// Sessions that are over and of which nobody has been told.
+    pub ended: Vec<Ended>,
+    /// Closing handshakes that the peer completed.
+    pub closed_cleanly: u64,
+    /// Slots whose sockets may hold more input than a turn reads; each once, by [`Flag::Unread`].
+    pub unread: VecDeque<u32>,
+    /// What this phase of the turn may still do.
+    pub budget: Budget,
+    /// Milliseconds since the start in which the reactor did not turn though it was due: nobody could be heard.
+    pub absent_ms: u64,
+    /// Whether new sessions are refused because the server stops.
+    pub draining: bool,
+    /// Whether the next push is the turn's first, and no other is known to come that could share its writes.
+    pub goes_ahead: bool,
+    /// An entry for each connection that has a deadline; reaping takes it out.
+    wheel: Wheel,
+    dirty: Vec<u32>,
+    /// Connections whose TLS handshake may go on, in the order of their bytes.
+    pub handshakes: VecDeque<u32>,
+    doomed: Vec<SessionId>,
+    settlements: Settlements,
+    /// As much of what became of events as is in the counters.
+    settled_events: Events,
+    /// The boxes are what is kept: a connection holds one pointer.
+    #[expect(clippy::vec_box, reason = "a box goes from here to a connection and back")]
+    pool: Vec<Box<Outbox>>,
+    selected: Vec<u32>,
+    ticks: Ticks,
+    /// What earlier turns left over, in its order.
+    work: VecDeque<Work>,
+    gates: Gates,
+    incoming: Incoming,
+    relief: Relief,
+    incoming_relief: Relief,
+    /// Slots whose sockets are blocked with something left in the outbox; each outbox knows its place here.
+    pub behind: Vec<u32>,
+}
+
+impl Core {
+    /// A core without connections. What it keeps for good it has from the start: made in a storm, it would lie behind the
+    /// storm's own memory, and keep that from being given back.
+    pub fn new(shared: Arc<Shared>, index: usize, peers: Producer<Envelope>, first_generation: u32) -> Self {
+        let node = shared.settings.node;
+        Self {
+            index,
+            now: shared.clock.now(),
+            connections: GenerationalSlab::new(node, index as u8, first_generation),
+            hub: Hub::new(index, Arc::clone(&shared.interest)),
+            listeners: Listeners::default(),
+            deflate: shared.settings.deflate.clone().map(|config| Arc::new(DeflateEngine::new(config))),
+            peers,
+            ended: Vec::new(),
+            closed_cleanly: 0,
+            unread: VecDeque::new(),
+            budget: Budget::new(&shared.settings.config.limits),
+            absent_ms: 0,
+            draining: false,
+            goes_ahead: false,
+            wheel: Wheel::new(shared.clock.now().ms),
+            dirty: Vec::with_capacity(EVENTS),
+            handshakes: VecDeque::new(),
+            doomed: Vec::new(),
+            settlements: Settlements::default(),
+            settled_events: Events::default(),
+            pool: Vec::with_capacity(POOLED_OUTBOXES),
+            selected: Vec::with_capacity(EVENTS),
+            ticks: Ticks::new(shared.delivery_rules.ticks_ms()),
+            work: VecDeque::new(),
+            gates: Gates::default(),
+            incoming: Incoming::default(),
+            relief: Relief::new(shared.settings.config.limits.outboxes_bytes, shared.reactors()),
+            incoming_relief: Relief::with_slack(
+                shared.settings.config.limits.incoming_bytes,
+                shared.reactors(),
+            ),
+            behind: Vec::new(),
+            shared,
+        }
+    }
+
+    /// This reactor's counters.
+    pub fn metrics(&self) -> &ReactorMetrics {
+        self.shared.metrics.reactor(self.index)
+    }
+
+    /// Wakes those of the other reactors that sleep and have been posted something.
+    pub fn wake_peers(&mut self) {
+        let woken = self.peers.wake();
+        self.metrics().wakes.add(woken as u64);
+    }
+
+    /// Whether the turn left something that nothing outside will remind it of.
+    pub fn has_work(&self) -> bool {
+        let settled = self.settlements.finished.is_empty();
+        let flushed = self.dirty.is_empty() && self.doomed.is_empty() && self.handshakes.is_empty();
+        let relieved = !self.relief.is_pending() && !self.incoming_relief.is_pending();
+        let flushed = flushed && relieved && self.work.is_empty() && !self.gates.has_work();
+        !(self.unread.is_empty() && self.ended.is_empty() && settled && flushed)
+    }
+
+    /// What holds at the end of every turn: what is to be written is listed, once, and nothing is freed twice.
+    pub fn check(&self) {
+        if cfg!(debug_assertions) {
+            for slot in &self.dirty {
+                let listed = |connection: &Connection| connection.flags.has(Flag::Dirty);
+                assert!(
+                    self.connections.slot(*slot).is_none_or(listed),
+                    "{slot} is to be flushed and does not know it"
+                );
+            }
+            for slot in &self.unread {
+                let listed = |connection: &Connection| connection.flags.has(Flag::Unread);
+                assert!(
+                    self.connections.slot(*slot).is_none_or(listed),
+                    "{slot} is to be read and does not know it"
+                );
+            }
+            let spent = self.budget.is_spent_on_sockets();
+            assert!(self.doomed.is_empty() && (spent || self.dirty.len() <= self.connections.len()));
+            assert!(self.settlements.finished.is_empty(), "every push that is done has been sent home");
+        }
+    }
+
+    /// The connection in `slot`, if the slot is taken.
+    pub fn connection(&mut self, slot: u32) -> Option<&mut Connection> {
+        self.connections.slot_mut(slot)
+    }
+
+    /// Where the client in `slot` comes from: as a proxy says, or while the socket is connected.
+    pub fn address_of(&self, slot: u32) -> Option<IpAddr> {
+        self.connections.slot(slot)?.remote().map(|address| address.ip())
+    }
+
+    /// The time in which this reactor has been there to hear its connections, in milliseconds.
+    pub fn attended_ms(&self) -> u64 {
+        self.now.ms - self.absent_ms
+    }
+
+    /// The next thing that time brings the connection in `slot`, and when.
+    fn next_due(&self, slot: u32) -> Option<(u64, Due)> {
+        let id = self.connections.id_of(slot)?;
+        let connection = self.connections.slot(slot)?;
+        let due = connection.next_due(id, self.shared.settings.silence, self.now, self.absent_ms);
+        let incoming = self.incoming_due_ms(slot).map(|deadline_ms| (deadline_ms, Due::Message));
+        due.into_iter().chain(incoming).min_by_key(|(deadline_ms, _)| *deadline_ms)
+    }
+
+    /// Puts the connection's next deadline on the wheel, unless its entry there is as early. Input only moves deadlines later:
+    /// the entry fires early then, and is armed again.
+    pub fn arm(&mut self, slot: u32) {
+        let Some((deadline_ms, _)) = self.next_due(slot) else { return };
+        if self.wheel.deadline_of(slot).is_none_or(|armed_ms| deadline_ms < armed_ms) {
+            self.wheel.arm(slot, deadline_ms);
+        }
+    }
+
+    /// The connections for which something is due, with what. Those whose deadline has moved on are armed again.
+    pub fn take_due(&mut self, due: &mut Vec<(u32, Due)>) {
+        let mut fired = Vec::new();
+        self.wheel.expire(self.now.ms, &mut fired);
+        for slot in fired {
+            match self.next_due(slot) {
+                Some((deadline_ms, what)) if deadline_ms <= self.now.ms => due.push((slot, what)),
+                _ => self.arm(slot),
+            }
+        }
+    }
+
+    /// When time next brings something, in milliseconds of the server's clock.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.wheel.next_deadline().into_iter().chain(self.ticks.next_ms()).min()
+    }
+
+    /// The door of the connection in `slot` wants to be asked at this time what is due, in milliseconds of the server's
+    /// clock.
+    pub fn set_door_due(&mut self, slot: u32, door_ms: Option<u64>) {
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if connection.terms.as_ref().and_then(|terms| terms.door_ms) != door_ms {
+            connection.terms().door_ms = door_ms;
+            self.arm(slot);
+        }
+    }
+
+    /// Takes out of the outbox what has expired.
+    pub fn expire(&mut self, slot: u32) {
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if let Some(outbox) = &mut connection.outbox {
+            outbox.expire(self.now.ms, &mut self.settlements);
+            if outbox.is_empty() {
+                self.free_outbox(slot);
+                self.shut_down_if_drained(slot);
+            }
+        }
+    }
+}

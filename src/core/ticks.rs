@@ -1,0 +1,161 @@
+//! Ticks: what waits for them, and the one write a session when one has come. A list for each tick that the configuration
+//! has, no timer for each session. Ticks are multiples of their length on the server's clock, so that all reactors tick
+//! together. Knows nothing of which push waits for which tick.
+
+use super::Core;
+use crate::connection::{Flag, Flushed, Tick};
+use crate::timer::Moment;
+
+/// The lists of one reactor.
+#[derive(Debug)]
+pub(super) struct Ticks {
+    /// Indexed by [`Tick`].
+    lists: Box<[TickList]>,
+    /// No list is due before this, in milliseconds of the server's clock.
+    next_ms: u64,
+}
+
+/// The connections in whose outboxes something waits for one tick.
+#[derive(Debug)]
+struct TickList {
+    every_ms: u64,
+    /// When they are written; meaningless while there are none.
+    due_ms: u64,
+    slots: Vec<u32>,
+    /// A bit for each slot: whether it is in the list.
+    listed: Vec<u64>,
+}
+
+impl Ticks {
+    pub fn new(ticks_ms: &[u64]) -> Self {
+        let list = |&every_ms| TickList { every_ms, due_ms: 0, slots: Vec::new(), listed: Vec::new() };
+        Self { lists: ticks_ms.iter().map(list).collect(), next_ms: u64::MAX }
+    }
+
+    /// When the next tick comes that something waits for.
+    pub fn next_ms(&self) -> Option<u64> {
+        (self.next_ms != u64::MAX).then_some(self.next_ms)
+    }
+
+    /// The connection in `slot` is to be written when `tick` comes next.
+    fn await_tick(&mut self, tick: Tick, slot: u32, now: Moment) {
+        let Some(list) = self.lists.get_mut(usize::from(tick.0)) else { return };
+        if list.slots.is_empty() {
+            list.due_ms = (now.ms / list.every_ms + 1) * list.every_ms;
+            self.next_ms = self.next_ms.min(list.due_ms);
+        }
+        if list.insert(slot) {
+            list.slots.push(slot);
+        }
+    }
+
+    /// The slots of a tick that has come by `now`, with the tick; to be given back.
+    fn take_due(&mut self, now: Moment) -> Option<(Tick, Vec<u32>)> {
+        if now.ms < self.next_ms {
+            return None;
+        }
+        let is_due = |list: &TickList| !list.slots.is_empty() && list.due_ms <= now.ms;
+        let Some(index) = self.lists.iter().position(is_due) else {
+            let waiting = self.lists.iter().filter(|list| !list.slots.is_empty());
+            self.next_ms = waiting.map(|list| list.due_ms).min().unwrap_or(u64::MAX);
+            return None;
+        };
+        let list = &mut self.lists[index];
+        let slots = std::mem::take(&mut list.slots);
+        for &slot in &slots {
+            list.listed[slot as usize / 64] &= !(1 << (slot % 64));
+        }
+        Some((Tick(index as u16), slots))
+    }
+
+    /// Keeps the memory of a list for the next time.
+    fn give_back(&mut self, tick: Tick, mut slots: Vec<u32>) {
+        slots.clear();
+        if let Some(list) = self.lists.get_mut(usize::from(tick.0))
+            && list.slots.is_empty()
+        {
+            list.slots = slots;
+        }
+    }
+}
+
+impl TickList {
+    /// Whether it was not in the list.
+    fn insert(&mut self, slot: u32) -> bool {
+        let (word, bit) = (slot as usize / 64, 1 << (slot % 64));
+        if self.listed.len() <= word {
+            self.listed.resize(word + 1, 0);
+        }
+        let new = self.listed[word] & bit == 0;
+        self.listed[word] |= bit;
+        new
+    }
+}
+
+impl Core {
+    /// Something that may wait for `tick` has been queued in `slot`, where it `begins` the normal lane or follows what was
+    /// there. What follows something that waits for nothing but the socket goes with it.
+    pub fn pace(&mut self, slot: u32, tick: Tick, begins: bool) {
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        let Some(outbox) = &mut connection.outbox else { return };
+        let sooner = outbox.tick().is_some_and(|waits_for| tick < waits_for);
+        if begins || sooner {
+            outbox.wait_for(Some(tick));
+            self.ticks.await_tick(tick, slot, self.now);
+        } else if outbox.tick().is_none() {
+            self.mark_dirty(slot);
+        }
+    }
+
+    /// Writes what has waited for a tick that has come: everything in those outboxes, one write each.
+    pub fn flush_ticks(&mut self) {
+        let share = self.shared.settings.config.limits.turn_write_bytes;
+        while let Some((tick, slots)) = self.ticks.take_due(self.now) {
+            self.metrics().ticks.add(1);
+            let before = self.metrics().socket_writes.get();
+            for &slot in &slots {
+                let Some(connection) = self.connections.slot_mut(slot) else { continue };
+                // It may have been written meanwhile, with something that does not wait.
+                let Some(outbox) = connection.outbox.as_mut().filter(|outbox| outbox.tick() == Some(tick))
+                else {
+                    continue;
+                };
+                outbox.wait_for(None);
+                if !connection.flags.has(Flag::Blocked) && self.flush(slot, share) == Flushed::Share {
+                    self.mark_dirty(slot);
+                }
+                self.arm(slot);
+                self.note_behind(slot);
+            }
+            let written = self.metrics().socket_writes.get() - before;
+            self.metrics().tick_writes.add(written);
+            self.ticks.give_back(tick, slots);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Moment {
+        Moment { ms, ns: ms * 1_000_000 }
+    }
+
+    #[test]
+    fn ticks_are_multiples_of_their_length_and_name_each_slot_once() {
+        let mut ticks = Ticks::new(&[20, 50]);
+        assert_eq!((ticks.next_ms(), ticks.take_due(at(1_000))), (None, None));
+        for (tick, slot, ms) in [(1, 7, 101), (1, 130, 102), (1, 7, 149), (0, 7, 130), (0, 3, 139)] {
+            ticks.await_tick(Tick(tick), slot, at(ms));
+        }
+        assert_eq!((ticks.next_ms(), ticks.take_due(at(139))), (Some(140), None));
+        assert_eq!(ticks.take_due(at(140)), Some((Tick(0), vec![7, 3])));
+        // What comes in the millisecond of a tick waits for the next one.
+        ticks.await_tick(Tick(0), 3, at(140));
+        assert_eq!((ticks.take_due(at(140)), ticks.next_ms()), (None, Some(150)));
+        assert_eq!(ticks.take_due(at(163)), Some((Tick(0), vec![3])));
+        assert_eq!(ticks.take_due(at(163)), Some((Tick(1), vec![7, 130])));
+        assert_eq!((ticks.take_due(at(163)), ticks.next_ms()), (None, None));
+    }
+}

@@ -1,0 +1,112 @@
+//! Pushes and operations that one turn did not finish, in the order in which they came. While any is here, later ones go
+//! behind it: so what a backend asks is done in its order, however long a part takes.
+
+use super::Core;
+use super::Sent;
+use super::delivery::Delivery;
+use super::execute::Listing;
+use crate::dispatch::{EncodedFrame, Operation, Push};
+use crate::metrics::DropReason;
+use crate::protocol::CloseCode;
+use crate::session::SessionId;
+use std::sync::Arc;
+
+/// One thing that waits for its turn.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// A push that has not begun.
+    Push(Arc<Push>),
+    /// A push of which some sessions have been offered the message.
+    Delivery(Delivery),
+    /// An operation that has not begun.
+    Operation(Arc<Operation>),
+    /// A listing of which some sessions have been described.
+    Listing(Listing),
+    /// A message to one session, sent behind a push that it follows.
+    Send(SessionId, EncodedFrame),
+    /// The end of one session, behind a push that it follows.
+    Close(SessionId, CloseCode, Box<str>),
+}
+
+impl From<Delivery> for Work {
+    fn from(delivery: Delivery) -> Self {
+        Self::Delivery(delivery)
+    }
+}
+
+impl From<Listing> for Work {
+    fn from(listing: Listing) -> Self {
+        Self::Listing(listing)
+    }
+}
+
+impl Core {
+    /// Puts off a push that came while earlier things were left over.
+    pub(super) fn put_off_push(&mut self, push: &Arc<Push>) {
+        self.work.push_back(Work::Push(Arc::clone(push)));
+    }
+
+    /// Puts off an operation that came while earlier things were left over.
+    pub(super) fn put_off_operation(&mut self, operation: &Arc<Operation>) {
+        self.work.push_back(Work::Operation(Arc::clone(operation)));
+    }
+
+    /// Puts back what has begun: it goes on before anything that came later.
+    pub(super) fn put_back(&mut self, begun: impl Into<Work>) {
+        self.work.push_front(begun.into());
+    }
+
+    /// Whether this reactor is behind with what it was asked, so that nothing more is to be asked of it here.
+    pub fn is_behind_with_work(&self) -> bool {
+        !self.work.is_empty()
+    }
+
+    /// Whether so much is left over that not even players are read.
+    pub fn is_flooded_with_work(&self) -> bool {
+        self.work.len() >= self.shared.settings.config.limits.turn_envelopes
+    }
+
+    /// Sends a message to a session behind what is left over, of which it must not overtake a push.
+    pub fn send_behind_work(&mut self, id: SessionId, frame: EncodedFrame) -> Sent {
+        if self.is_flooded_with_work() {
+            self.settlements.drop_for(DropReason::Newest);
+            return Sent::Dropped;
+        }
+        self.work.push_back(Work::Send(id, frame));
+        Sent::Queued
+    }
+
+    /// Closes a session behind what is left over.
+    pub fn close_behind_work(&mut self, id: SessionId, code: CloseCode, reason: &str) {
+        self.work.push_back(Work::Close(id, code, reason.into()));
+    }
+
+    /// Goes on with what earlier turns left, as far as the budget goes.
+    pub fn go_on_with_work(&mut self) {
+        while let Some(work) = self.work.pop_front() {
+            let is_spent = match &work {
+                Work::Push(_) | Work::Delivery(_) => self.budget.is_spent_on_deliveries(),
+                Work::Operation(_) | Work::Send(..) | Work::Close(..) => false,
+                Work::Listing(_) => self.budget.is_spent_on_lists(),
+            };
+            if is_spent {
+                return self.work.push_front(work);
+            }
+            match work {
+                Work::Push(push) => self.begin_delivery(&push),
+                Work::Delivery(delivery) => self.go_on_delivering(delivery),
+                Work::Operation(operation) => self.begin_operation(&operation),
+                Work::Listing(listing) => self.go_on_listing(listing),
+                Work::Send(id, frame) if self.hub.id_of(id.slot()) == Some(id) => {
+                    self.send(id.slot(), frame);
+                }
+                Work::Close(id, code, reason) if self.hub.id_of(id.slot()) == Some(id) => {
+                    self.close(id.slot(), code, &reason);
+                }
+                Work::Send(..) | Work::Close(..) => {}
+            }
+        }
+        // The room of a long queue goes back.
+        self.work.shrink_to(super::EVENTS);
+    }
+}

@@ -1,0 +1,20 @@
+//! The bounds of what one command can ask, whichever way it comes.
+
+use std::time::Duration;
+
+/// The bounds of what one command can ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLimits {
+    /// The payload of a push, in bytes.
+    pub max_push_bytes: usize,
+    /// The time to live of a push that names none.
+    pub default_ttl: Duration,
+    /// The longest time to live that a push can ask for.
+    pub max_ttl: Duration,
+    /// The most sessions on a page.
+    pub max_page: usize,
+    /// The most selectors of one target, each session, user, group and tag counted.
+    pub max_selectors: usize,
+    /// The most commands in one batch.
+    pub max_batch_lines: usize,
+}

@@ -1,0 +1,125 @@
+//! A command in the binary layout beside the same command as JSON, for the fuzz target and the tests.
+
+use crate::dispatch::{Apps, Class, Command as Built, CommandLimits, LinkForm, Listen, ReceiptMode};
+use crate::gateway::api::json::{self, LinkCommand, LinkError};
+use crate::link_bin::{Command, Payload, Push, Request, Selector, Who};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+/// The outcome of a command beside that of its equivalent in JSON.
+pub(crate) fn same(
+    parsed: Result<LinkCommand<u32>, LinkError<u32>>,
+    equivalent: &Value,
+    apps: &Apps,
+    limits: &CommandLimits,
+) {
+    let text = equivalent.to_string();
+    match (parsed, json::parse(&text, apps, limits)) {
+        (Ok(binary), Ok(json)) => {
+            let id = json.id.map_or("0".to_owned(), |id| id.to_string());
+            assert_eq!(binary.id.to_string(), id, "{text}");
+            assert_eq!(binary.app, json.app, "{text}");
+            assert_eq!(comparable(&binary.command), comparable(&json.command), "{text}");
+        }
+        (Err(binary), Err(json)) => assert_eq!(binary.error.code, json.error.code, "{text}"),
+        (binary, json) => panic!("{text}: {binary:?} in bytes, {json:?} in JSON"),
+    }
+}
+
+/// All of a command that the form of its link has no part in. In JSON selectors stand by their kind.
+fn comparable(command: &Built) -> (String, Vec<String>, Vec<u8>) {
+    match command {
+        Built::Push { target, frame, options } => {
+            let mut selectors: Vec<_> = target.selectors().iter().map(|one| format!("{one:?}")).collect();
+            selectors.sort();
+            (format!("{options:?}"), selectors, frame.as_bytes().to_vec())
+        }
+        Built::Listen(listen) => {
+            (format!("{:?}", Listen { form: LinkForm::Json, ..listen.clone() }), Vec::new(), Vec::new())
+        }
+        Built::Act(action) => (format!("{action:?}"), Vec::new(), Vec::new()),
+    }
+}
+
+/// The command of the JSON link that asks the same.
+pub(crate) fn equivalent(request: &Request<'_>) -> Value {
+    let mut fields = match &request.command {
+        Command::Push(push) => push_fields(push),
+        Command::Join { who, group } => with_who(json!({"op": "join", "group": group}), who),
+        Command::Leave { who, group } => with_who(json!({"op": "leave", "group": group}), who),
+        Command::Destroy { group } => json!({"op": "destroy", "group": group}),
+        Command::Move { from, to } => json!({"op": "move", "group": from, "to": to}),
+        Command::Kick { who, code, reason } => {
+            with_who(json!({"op": "kick", "code": code, "reason": reason}), who)
+        }
+        Command::Bind { session, user } => {
+            json!({"op": "bind", "session": session.to_string(), "user": user})
+        }
+        Command::Tag { session, tag } => json!({"op": "tag", "session": session.to_string(), "tag": tag}),
+        Command::Untag { session, tag } => {
+            json!({"op": "untag", "session": session.to_string(), "tag": tag})
+        }
+        Command::Session { session } => json!({"op": "session", "session": session.to_string()}),
+        Command::Listen { open, message, close, share } => {
+            let events = [(open, "open"), (message, "message"), (close, "close")];
+            let events: Vec<&str> =
+                events.iter().filter(|(wanted, _)| **wanted).map(|(_, name)| *name).collect();
+            json!({"op": "listen", "events": events, "share": share})
+        }
+    };
+    if request.id != 0 {
+        fields["id"] = request.id.into();
+    }
+    if let Some(app) = request.app {
+        fields["app"] = app.into();
+    }
+    fields
+}
+
+fn with_who(mut fields: Value, who: &Who<'_>) -> Value {
+    match who {
+        Who::Session(session) => fields["session"] = session.to_string().into(),
+        Who::User(user) => fields["user"] = (*user).into(),
+    }
+    fields
+}
+
+fn push_fields(push: &Push<'_>) -> Value {
+    let mut to = Map::new();
+    let mut name = |kind: &str, name: Value| match to.entry(kind).or_insert_with(|| json!([])) {
+        Value::Array(names) => names.push(name),
+        other => *other = name,
+    };
+    for selector in push.target.iter() {
+        match selector {
+            Selector::Session(session) => name("session", session.to_string().into()),
+            Selector::User(user) => name("user", (*user).into()),
+            Selector::Group(group) => name("group", (*group).into()),
+            Selector::Tag(tag) => name("tag", (*tag).into()),
+            Selector::All => {}
+        }
+    }
+    if push.target.contains(&Selector::All) {
+        to.insert("all".to_owned(), true.into());
+    }
+    let class = match push.class {
+        Class::Normal => "normal",
+        Class::Urgent => "urgent",
+        Class::Droppable => "droppable",
+    };
+    let receipt = match push.receipt {
+        ReceiptMode::None => "none",
+        ReceiptMode::Queued => "queued",
+        ReceiptMode::Written => "written",
+    };
+    let mut fields = json!({
+        "op": "push", "to": to, "ttl_ms": push.ttl_ms, "key": push.key, "class": class,
+        "except": push.except.map(|session| session.to_string()), "receipt": receipt,
+    });
+    match push.payload {
+        Payload::Text(text) => fields["text"] = text.into(),
+        Payload::Binary(bytes) => fields["data"] = STANDARD.encode(bytes).into(),
+    }
+    fields
+}

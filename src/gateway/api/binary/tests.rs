@@ -1,0 +1,140 @@
+use super::in_json::{equivalent, same};
+use super::*;
+use crate::gateway::api::fields::tests::limits;
+use crate::gateway::api::render;
+use crate::link_bin::Event;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// clients/link-bin-vectors.json: what the clients in other languages check themselves against as well.
+#[derive(Deserialize)]
+struct Vectors {
+    commands: Vec<Vector>,
+    replies: Vec<Vector>,
+    events: Vec<Vector>,
+    errors: Vec<Error>,
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    about: String,
+    hex: String,
+    json: Value,
+}
+
+#[derive(Deserialize)]
+struct Error {
+    about: String,
+    hex: String,
+    id: u32,
+    code: String,
+    says: String,
+}
+
+fn vectors() -> Vectors {
+    serde_json::from_str(include_str!("../../../../clients/link-bin-vectors.json")).unwrap()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits = hex.as_bytes().chunks_exact(2);
+    digits.map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+fn apps() -> Apps {
+    Apps::new(["chess"]).unwrap()
+}
+
+fn written(write: impl FnOnce(&mut String)) -> Value {
+    let mut json = String::new();
+    write(&mut json);
+    serde_json::from_str(&json).unwrap()
+}
+
+#[test]
+fn every_command_is_as_its_vector_says() {
+    let roomy = CommandLimits { max_selectors: 8, ..limits() };
+    for Vector { about, hex, json } in vectors().commands {
+        let message = bytes(&hex);
+        let request = Request::decode(&message).unwrap_or_else(|refused| panic!("{about}: {refused:?}"));
+        let mut again = Vec::new();
+        request.encode(&mut again).unwrap();
+        assert_eq!(again, message, "{about}");
+        let parsed = parse(&message, &apps(), &roomy);
+        same(parsed, &json, &apps(), &roomy);
+        // What the fuzz target holds commands against says what the vector says.
+        same(parse(&message, &apps(), &roomy), &equivalent(&request), &apps(), &roomy);
+    }
+}
+
+#[test]
+fn every_reply_is_as_its_vector_says() {
+    for Vector { about, hex, json } in vectors().replies {
+        let message = bytes(&hex);
+        let (id, reply) = Reply::decode(&message).unwrap_or_else(|error| panic!("{about}: {error}"));
+        assert_eq!(u64::from(id), json["id"].as_u64().unwrap_or(0), "{about}");
+        let outcome = match reply {
+            Reply::Done => Outcome::Accepted,
+            Reply::Receipt(receipt) => Outcome::Receipt(receipt),
+            Reply::Sessions(sessions) => Outcome::Done(OperationOutcome::Sessions(sessions)),
+            Reply::Session(info) => Outcome::Done(OperationOutcome::Session(Box::new(info.into_owned()))),
+            Reply::Error { code, message } => Outcome::Refused(CommandError::new(code, message)),
+        };
+        let mut again = Vec::new();
+        super::reply(id, &outcome, &mut again);
+        assert_eq!(again, message, "{about}");
+        let body = written(|out| assert!(render::http_answer(out, None, &outcome) > 0));
+        let expected = json.get("ok").cloned().unwrap_or_else(|| serde_json::json!({"error": json["error"]}));
+        assert_eq!(body, expected, "{about}");
+    }
+}
+
+#[test]
+fn every_event_is_as_its_vector_says() {
+    for Vector { about, hex, json } in vectors().events {
+        let message = bytes(&hex);
+        let event = Event::decode(&message).unwrap_or_else(|error| panic!("{about}: {error}"));
+        assert_eq!(written(|out| render::event(out, &event)), json, "{about}");
+        let mut again = Vec::new();
+        event.encode(&mut again).unwrap();
+        assert_eq!(again, message, "{about}");
+    }
+}
+
+#[test]
+fn every_refusal_is_as_its_vector_says() {
+    for Error { about, hex, id, code, says } in vectors().errors {
+        let refused = parse(&bytes(&hex), &apps(), &limits()).expect_err(&about);
+        assert_eq!((refused.id, refused.error.code.as_str()), (id, &*code), "{about}");
+        assert!(
+            refused.error.message.starts_with(&says),
+            "{about}\n said {:?}\n not {says:?}",
+            refused.error.message
+        );
+    }
+}
+
+#[test]
+fn a_payload_beyond_its_limit_has_its_own_code() {
+    for (length, refused) in [(64, false), (65, true)] {
+        let payload = vec![0; length];
+        let command = link_bin::Command::Push(Push::new(
+            [Selector::All].into_iter().collect(),
+            Payload::Binary(&payload),
+        ));
+        let mut message = Vec::new();
+        Request { id: 7, app: None, command }.encode(&mut message).unwrap();
+        let parsed = parse(&message, &apps(), &limits());
+        assert_eq!(parsed.is_err_and(|error| error.error.code == ErrorCode::PayloadTooLarge), refused);
+    }
+}
+
+/// The layout is in the reference: every opcode of the vectors stands in its tables.
+#[test]
+fn the_reference_names_every_opcode() {
+    let reference = include_str!("../../../../docs/link.md");
+    let Vectors { commands, replies, events, .. } = vectors();
+    for Vector { about, hex, .. } in commands.iter().chain(&replies).chain(&events) {
+        let opcode = format!("| 0x{} |", &hex[..2]);
+        assert!(reference.contains(&opcode), "{about}: {opcode}");
+    }
+}

@@ -1,0 +1,227 @@
+//! What the fields of a command may hold. A query parameter and a JSON field of the same name have the same bounds, the
+//! same defaults and the same sentences when they are refused. Knows neither queries nor JSON.
+
+use crate::dispatch::{Class, CommandError, EncodedFrame, ErrorCode, ReceiptMode, Selector, Target, Who};
+pub(crate) use crate::dispatch::{CommandLimits, Quoted};
+use crate::dispatch::{bad_code, check_close_code, check_close_reason};
+use crate::session::{Name, SessionId};
+use hashbrown::HashSet;
+use smallvec::SmallVec;
+use std::time::Duration;
+
+/// The close code of a kick that names none.
+pub const KICKED: u16 = 4001;
+/// Sessions on a page whose request names no limit, where [`CommandLimits::max_page`] allows as many.
+pub const DEFAULT_PAGE: usize = 100;
+
+/// [`ErrorCode::BadRequest`] with its sentence.
+pub fn bad_request(message: impl Into<Box<str>>) -> CommandError {
+    CommandError::new(ErrorCode::BadRequest, message)
+}
+
+/// A user, group or tag.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`] when it is no [`Name`]; likewise below for whatever is out of its bounds.
+pub fn name(field: &str, text: &str) -> Result<Name, CommandError> {
+    Name::new(text).map_err(|invalid| bad_request(format!("{field}: {invalid}")))
+}
+
+/// A session id.
+pub fn session(field: &str, text: &str) -> Result<SessionId, CommandError> {
+    text.parse().map_err(|invalid| bad_request(format!("{field}: {invalid}")))
+}
+
+/// The sessions a command is about: one `session`, or all of one `user`.
+pub fn who(session_id: Option<&str>, user: Option<&str>) -> Result<Who, CommandError> {
+    match (session_id, user) {
+        (Some(text), None) => Ok(Who::Session(session("session", text)?)),
+        (None, Some(text)) => Ok(Who::User(name("user", text)?)),
+        (None, None) => Err(bad_request("say whose it is: name a session or a user")),
+        (Some(_), Some(_)) => Err(bad_request("name either a session or a user, not both")),
+    }
+}
+
+/// A target of at least one selector and at most `limits.max_selectors`; what is named twice is in it once, so that
+/// nothing counts twice as offline.
+pub fn target(
+    mut selectors: SmallVec<[Selector; 1]>,
+    limits: &CommandLimits,
+) -> Result<Target, CommandError> {
+    if selectors.is_empty() {
+        return Err(bad_request("a push needs a target: session, user, group, tag or all"));
+    }
+    if selectors.len() > limits.max_selectors {
+        let (named, most) = (selectors.len(), limits.max_selectors);
+        return Err(bad_request(format!(
+            "a target has at most {most} selectors, not {named}: push in parts"
+        )));
+    }
+    if selectors.len() > 1 {
+        let mut seen = HashSet::with_capacity(selectors.len());
+        selectors.retain(|selector| seen.insert(selector.clone()));
+    }
+    let mut target = Target::nobody();
+    selectors.into_iter().for_each(|selector| target.push(selector));
+    Ok(target)
+}
+
+/// `ttl_ms`, or the default.
+pub fn ttl(ttl_ms: Option<u64>, limits: &CommandLimits) -> Result<Duration, CommandError> {
+    let Some(ttl) = ttl_ms.map(Duration::from_millis) else { return Ok(limits.default_ttl) };
+    if ttl > limits.max_ttl {
+        return Err(bad_request(format!("ttl_ms is at most {}", limits.max_ttl.as_millis())));
+    }
+    Ok(ttl)
+}
+
+/// `key`: bounded as names are.
+pub fn conflation_key(text: &str) -> Result<Box<str>, CommandError> {
+    Name::check(text).map_err(|invalid| bad_request(format!("key: {invalid}")))?;
+    Ok(text.into())
+}
+
+/// `class`.
+pub fn class(text: &str) -> Result<Class, CommandError> {
+    match text {
+        "normal" => Ok(Class::Normal),
+        "urgent" => Ok(Class::Urgent),
+        "droppable" => Ok(Class::Droppable),
+        _ => Err(not_one_of("class", text, "normal, urgent, droppable")),
+    }
+}
+
+/// `receipt`.
+pub fn receipt(text: &str) -> Result<ReceiptMode, CommandError> {
+    match text {
+        "none" => Ok(ReceiptMode::None),
+        "queued" => Ok(ReceiptMode::Queued),
+        "written" => Ok(ReceiptMode::Written),
+        _ => Err(not_one_of("receipt", text, "none, queued, written")),
+    }
+}
+
+/// `field` is `text`, which is none of its values.
+pub fn not_one_of(field: &str, text: &str, values: &str) -> CommandError {
+    bad_request(format!("{field} cannot be {}; it is one of {values}", Quoted(text)))
+}
+
+/// `code` of a kick, or [`KICKED`].
+pub fn close_code(code: Option<u64>) -> Result<u16, CommandError> {
+    let Some(code) = code else { return Ok(KICKED) };
+    let code = u16::try_from(code).map_err(|_| bad_code())?;
+    check_close_code(code).map(|()| code)
+}
+
+/// `reason` of a kick.
+pub fn close_reason(reason: Option<&str>) -> Result<Box<str>, CommandError> {
+    let reason = reason.unwrap_or_default();
+    check_close_reason(reason).map(|()| reason.into())
+}
+
+/// `limit` of a page, or the default.
+pub fn page_limit(limit: Option<u64>, limits: &CommandLimits) -> Result<usize, CommandError> {
+    let Some(limit) = limit else { return Ok(DEFAULT_PAGE.min(limits.max_page)) };
+    usize::try_from(limit)
+        .ok()
+        .filter(|limit| (1..=limits.max_page).contains(limit))
+        .ok_or_else(|| bad_request(format!("limit is between 1 and {}", limits.max_page)))
+}
+
+/// A text message.
+///
+/// # Errors
+/// [`ErrorCode::PayloadTooLarge`].
+pub fn text_frame(payload: &str, limits: &CommandLimits) -> Result<EncodedFrame, CommandError> {
+    check_payload(payload.len(), limits)?;
+    Ok(EncodedFrame::text(payload))
+}
+
+/// A binary message.
+///
+/// # Errors
+/// [`ErrorCode::PayloadTooLarge`].
+pub fn binary_frame(payload: &[u8], limits: &CommandLimits) -> Result<EncodedFrame, CommandError> {
+    check_payload(payload.len(), limits)?;
+    Ok(EncodedFrame::binary(payload))
+}
+
+/// Whether a message may have so many `bytes`.
+///
+/// # Errors
+/// [`ErrorCode::PayloadTooLarge`].
+pub fn check_payload(bytes: usize, limits: &CommandLimits) -> Result<(), CommandError> {
+    let most = limits.max_push_bytes;
+    if bytes > most {
+        let message = format!("the payload has {bytes} bytes; the limit is {most}");
+        return Err(CommandError::new(ErrorCode::PayloadTooLarge, message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use smallvec::smallvec;
+
+    /// Limits small enough to run into.
+    pub fn limits() -> CommandLimits {
+        CommandLimits {
+            max_push_bytes: 64,
+            default_ttl: Duration::from_secs(60),
+            max_ttl: Duration::from_secs(3600),
+            max_page: 1000,
+            max_selectors: 4,
+            max_batch_lines: 8,
+        }
+    }
+
+    #[test]
+    fn close_codes_are_those_that_a_server_may_choose() {
+        let allowed =
+            |code: u64| [1000, 1001, 1008, 1011, 1012, 1013].contains(&code) || (3000..5000).contains(&code);
+        for code in (0..=70_000).chain([u64::MAX]) {
+            assert_eq!(close_code(Some(code)).is_ok(), allowed(code), "{code}");
+        }
+        assert_eq!(close_code(None), Ok(4001));
+    }
+
+    #[test]
+    fn bounds_are_inclusive() {
+        let limits = limits();
+        assert_eq!(ttl(None, &limits), Ok(limits.default_ttl));
+        assert_eq!(ttl(Some(0), &limits), Ok(Duration::ZERO));
+        assert_eq!(ttl(Some(3_600_000), &limits), Ok(limits.max_ttl));
+        assert!(ttl(Some(3_600_001), &limits).is_err());
+        assert!(ttl(Some(u64::MAX), &limits).is_err());
+        assert_eq!(page_limit(None, &limits), Ok(100));
+        assert_eq!(page_limit(None, &CommandLimits { max_page: 10, ..limits.clone() }), Ok(10));
+        assert_eq!(page_limit(Some(1000), &limits), Ok(1000));
+        for refused in [0, 1001, u64::MAX] {
+            assert!(page_limit(Some(refused), &limits).is_err());
+        }
+        assert!(close_reason(Some(&"x".repeat(123))).is_ok());
+        assert!(close_reason(Some(&"x".repeat(124))).is_err());
+        assert!(text_frame(&"x".repeat(64), &limits).is_ok());
+        assert_eq!(text_frame(&"x".repeat(65), &limits).unwrap_err().code, ErrorCode::PayloadTooLarge);
+        assert_eq!(binary_frame(&[0; 65], &limits).unwrap_err().code, ErrorCode::PayloadTooLarge);
+    }
+
+    #[test]
+    fn a_target_names_each_selector_once() {
+        let user = |text| Selector::User(Name::new(text).unwrap());
+        let tag = |text| Selector::Tag(Name::new(text).unwrap());
+        let named = smallvec![user("ada"), tag("ada"), user("ada"), Selector::All];
+        assert_eq!(target(named, &limits()).unwrap().selectors(), [user("ada"), tag("ada"), Selector::All]);
+        assert!(target(smallvec![], &limits()).is_err());
+        assert!(target(smallvec![Selector::All; 5], &limits()).is_err());
+    }
+
+    #[test]
+    fn quoted_text_is_short_and_on_one_line() {
+        assert_eq!(Quoted("a'b\n\"").to_string(), r#""a'b\n\"""#);
+        let long = Quoted(&"é".repeat(1000)).to_string();
+        assert_eq!(long.chars().count(), 48 + 3);
+        assert!(long.ends_with("…\""));
+    }
+}

@@ -1,0 +1,15 @@
+//! Bytes and borrowed values in, [`dispatch`](crate::dispatch) values out, and back: requests, commands, answers, events.
+//! Pure: nothing here knows a socket, a reactor or who is connected.
+
+pub mod backend_key;
+pub mod batch;
+pub mod binary;
+pub mod credentials;
+pub mod fields;
+pub mod identity;
+pub mod json;
+pub mod params;
+pub mod refusal;
+pub mod render;
+pub mod responses;
+pub mod routes;

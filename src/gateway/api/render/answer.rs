@@ -1,0 +1,219 @@
+//! What commands came to: bodies of HTTP answers, and replies on the link and in a batch. Each outcome has one form,
+//! which HTTP sends as it is and the link wraps in `ok`.
+
+use super::{Hex, Names, write};
+use crate::dispatch::{
+    Action, CommandError, OperationOutcome, Outcome, Page, Receipt, Selector, SessionInfo, SessionRow,
+};
+use crate::gateway::api::json::RequestId;
+use serde::{Serialize, Serializer};
+use std::net::SocketAddr;
+
+/// Writes the body of the HTTP answer to a command, and gives its status. `asked` is the action, if it was one: it
+/// says which page was asked for.
+pub fn http_answer(out: &mut String, asked: Option<&Action>, outcome: &Outcome) -> u16 {
+    match outcome {
+        Outcome::Refused(error) => http_error(out, error),
+        Outcome::Accepted => {
+            write(out, &Body::Nothing {});
+            202
+        }
+        _ => {
+            write(out, &Body::new(asked, outcome));
+            200
+        }
+    }
+}
+
+/// Writes `{"error":{"code","message"}}`, and gives its status.
+pub fn http_error(out: &mut String, error: &CommandError) -> u16 {
+    write(out, &Failed { id: None, error: error.into() });
+    error.code.status()
+}
+
+/// Writes the reply to a command of the link or of a batch: `{"id","ok"}` or `{"id","error"}`. Without an id the field
+/// is left out: only a batch replies then.
+pub fn reply(out: &mut String, id: Option<&RequestId>, asked: Option<&Action>, outcome: &Outcome) {
+    match outcome {
+        Outcome::Refused(error) => reply_error(out, id, error),
+        _ => write(out, &Done { id, ok: Body::new(asked, outcome) }),
+    }
+}
+
+/// Writes the reply to a command that was refused, or not even understood.
+pub fn reply_error(out: &mut String, id: Option<&RequestId>, error: &CommandError) {
+    write(out, &Failed { id, error: error.into() });
+}
+
+#[derive(Serialize)]
+struct Done<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RequestId>,
+    ok: Body<'a>,
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RequestId>,
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: &'static str,
+    message: &'a str,
+}
+
+impl<'a> From<&'a CommandError> for ErrorBody<'a> {
+    fn from(error: &'a CommandError) -> Self {
+        Self { code: error.code.as_str(), message: &error.message }
+    }
+}
+
+/// An outcome that is no error.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    Nothing {},
+    Receipt(ReceiptBody),
+    Sessions { sessions: u32 },
+    Session(SessionBody<'a>),
+    Members(MembersPage<'a>),
+    SessionsPage(SessionsPage<'a>),
+}
+
+impl<'a> Body<'a> {
+    fn new(asked: Option<&'a Action>, outcome: &'a Outcome) -> Self {
+        match outcome {
+            Outcome::Receipt(receipt) => Self::Receipt(receipt.into()),
+            Outcome::Done(OperationOutcome::Sessions(sessions)) => Self::Sessions { sessions: *sessions },
+            Outcome::Done(OperationOutcome::Session(info)) => Self::Session(info.as_ref().into()),
+            Outcome::Done(OperationOutcome::Page(page)) => Self::page(asked, page),
+            Outcome::Accepted | Outcome::Listening | Outcome::Refused(_) => Self::Nothing {},
+        }
+    }
+
+    fn page(asked: Option<&'a Action>, page: &'a Page) -> Self {
+        let (count, next) = (page.count, page.next.map(Hex));
+        match asked {
+            Some(Action::List { by: Selector::Group(group), detailed: false, .. }) => {
+                Self::Members(MembersPage { group, count, members: Rows(&page.rows), next })
+            }
+            _ => Self::SessionsPage(SessionsPage { count, sessions: Sessions(&page.sessions), next }),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ReceiptBody {
+    matched: u32,
+    queued: u32,
+    replaced: u32,
+    dropped: u32,
+    expired: u32,
+    offline: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    written: Option<u32>,
+    /// Stands beside `written`: known only once every session's socket has taken the message or lost it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed: Option<u32>,
+    #[serde(skip_serializing_if = "is_none")]
+    pending: u32,
+    #[serde(skip_serializing_if = "is_none")]
+    unreached: u32,
+}
+
+/// These two stand in a receipt only where there are any.
+fn is_none(count: &u32) -> bool {
+    *count == 0
+}
+
+impl From<&Receipt> for ReceiptBody {
+    fn from(receipt: &Receipt) -> Self {
+        Self {
+            matched: receipt.matched,
+            queued: receipt.queued,
+            replaced: receipt.replaced,
+            dropped: receipt.dropped,
+            expired: receipt.expired,
+            offline: receipt.offline,
+            written: receipt.written,
+            closed: receipt.written.map(|_| receipt.closed),
+            pending: receipt.pending,
+            unreached: receipt.unreached,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SessionBody<'a> {
+    session: Hex,
+    app: &'a str,
+    user: Option<&'a str>,
+    groups: Names<'a>,
+    tags: Names<'a>,
+    remote: SocketAddr,
+    since_unix_ms: u64,
+    queued_messages: u32,
+    queued_bytes: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    round_trip_us: Option<u32>,
+}
+
+impl<'a> From<&'a SessionInfo> for SessionBody<'a> {
+    fn from(info: &'a SessionInfo) -> Self {
+        Self {
+            session: Hex(info.id),
+            app: &info.app,
+            user: info.user.as_deref(),
+            groups: Names(&info.groups),
+            tags: Names(&info.tags),
+            remote: info.remote,
+            since_unix_ms: info.since_unix_ms,
+            queued_messages: info.queued_messages,
+            queued_bytes: info.queued_bytes,
+            bytes_in: info.bytes_in,
+            bytes_out: info.bytes_out,
+            round_trip_us: info.round_trip_us,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct MembersPage<'a> {
+    group: &'a str,
+    count: u32,
+    members: Rows<'a>,
+    next: Option<Hex>,
+}
+
+#[derive(Serialize)]
+struct SessionsPage<'a> {
+    count: u32,
+    sessions: Sessions<'a>,
+    next: Option<Hex>,
+}
+
+struct Rows<'a>(&'a [SessionRow]);
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            session: Hex,
+            user: Option<&'a str>,
+        }
+        serializer
+            .collect_seq(self.0.iter().map(|row| Row { session: Hex(row.id), user: row.user.as_deref() }))
+    }
+}
+
+struct Sessions<'a>(&'a [SessionInfo]);
+
+impl Serialize for Sessions<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(SessionBody::from))
+    }
+}

@@ -1,0 +1,71 @@
+//! The responses of the backend port that are no command's outcome: errors, the upgrade of a link.
+//! Knows nothing of connections.
+
+use super::refusal::Refusal;
+use super::render;
+use crate::dispatch::{CommandError, ErrorCode, LinkForm};
+use crate::http::{Request, Response};
+use crate::link_bin::SUBPROTOCOL;
+use crate::protocol::handshake::{check_upgrade, write_accept};
+
+/// The subprotocol of a link whose messages are JSON.
+const LINK_JSON: &str = "gannet.link.json";
+
+/// A request that HTTP itself does not allow.
+pub fn error_response(status: u16, message: &str) -> Response {
+    let code = match status {
+        413 | 414 | 431 => ErrorCode::PayloadTooLarge,
+        503 => ErrorCode::Overloaded,
+        _ => ErrorCode::BadRequest,
+    };
+    let mut body = String::new();
+    render::http_error(&mut body, &CommandError::new(code, message));
+    Response::json(status, body)
+}
+
+pub fn refusal_response(refusal: &Refusal) -> Response {
+    let mut body = String::new();
+    let status = render::http_error(&mut body, &refusal.error);
+    let response = Response::json(status, body);
+    match refusal.allow {
+        Some(allow) => response.with_header("Allow", allow),
+        None => response,
+    }
+}
+
+pub fn unauthorized() -> Response {
+    let message = "show the key of this port: Authorization: Bearer <key>";
+    let refusal = Refusal::from(CommandError::new(ErrorCode::Unauthorized, message));
+    // RFC 9110 §11.6.1: a 401 names the scheme.
+    refusal_response(&refusal).with_header("WWW-Authenticate", "Bearer")
+}
+
+/// The form and the 101 of a link, or why there is none.
+pub fn link_upgrade(draining: bool, request: &Request<'_>) -> Result<(LinkForm, Vec<u8>), Response> {
+    let upgrade =
+        check_upgrade(request.method, request.version_minor, request.headers()).map_err(|error| {
+            let response = error_response(error.status(), &error.to_string());
+            match error.status() {
+                426 => {
+                    response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket")
+                }
+                _ => response,
+            }
+        })?;
+    // The first that is spoken here: the client offers them in its order of preference (RFC 6455 §4.2.2).
+    let form_of = |offered: &&str| match *offered {
+        LINK_JSON => Some((LinkForm::Json, LINK_JSON)),
+        SUBPROTOCOL => Some((LinkForm::Binary, SUBPROTOCOL)),
+        _ => None,
+    };
+    let Some((form, subprotocol)) = upgrade.subprotocols.iter().find_map(form_of) else {
+        return Err(error_response(400, "offer the subprotocol gannet.link.json or gannet.link.bin"));
+    };
+    if draining {
+        let error = CommandError::new(ErrorCode::Draining, "the server is going away");
+        return Err(refusal_response(&error.into()));
+    }
+    let mut accept = Vec::new();
+    write_accept(upgrade.key, Some(subprotocol), None, &mut accept);
+    Ok((form, accept))
+}

@@ -1,0 +1,190 @@
+//! Whether an upgrade request is let in, and as whom: what is asked for, how often, a valid upgrade, room in the server,
+//! the page's origin, proof of who it is, places in the app. What costs least is looked at first, and a nonce is used
+//! only where nothing but a place can still be missing.
+
+use crate::admission::{Entered, NoRoom};
+use crate::auth::{Auth, AuthError, Proven, SignedQuery};
+use crate::core::{Core, Reply};
+use crate::dispatch::Apps;
+use crate::gateway::api::credentials::{Credentials, credentials};
+use crate::gateway::api::identity::{ClientRoute, Identity, IdentityLimits, claimed, client_route};
+use crate::gateway::api::refusal::Refused;
+use crate::http::Request;
+use crate::metrics::RefusalReason;
+use crate::protocol::DeflateParameters;
+use crate::protocol::handshake::{Upgrade, check_upgrade, write_accept};
+use crate::proxy::client_behind;
+use crate::session::{AppId, SessionId};
+use crate::timer::Clock;
+use log::debug;
+use std::sync::atomic::Ordering;
+
+/// The subprotocol of clients that want no welcome.
+const RAW: &str = "gannet.raw";
+
+/// A request that is let in.
+pub struct Admitted {
+    /// What it is from now on.
+    pub what: What,
+    /// Whether it wants no welcome.
+    pub raw: bool,
+    /// What has been agreed on for compression.
+    pub deflate: Option<DeflateParameters>,
+}
+
+/// What was asked for.
+pub enum What {
+    /// A session, which has its places.
+    Session {
+        /// Who it is.
+        identity: Identity,
+        /// When its token expires, in milliseconds of the server's clock.
+        expires_ms: Option<u64>,
+        /// Its places.
+        entered: Entered,
+    },
+    /// Its own messages back.
+    Echo,
+}
+
+/// Checks a whole head. The 101 is in `reply` then.
+pub fn admit(core: &mut Core, reply: &mut Reply, id: SessionId, head: &[u8]) -> Result<Admitted, Refused> {
+    let request = Request::parse(head, &core.shared.settings.head_limits)
+        .map_err(|error| Refused::status(error.status(), error))?;
+    if !core.shared.settings.config.proxy.forwarded_from.is_empty() {
+        find_client(core, id.slot(), &request)?;
+    }
+    let (settings, shared) = (&core.shared.settings, &core.shared);
+    if !shared.admission.may_upgrade(|| core.address_of(id.slot()), core.now.ns) {
+        return Err(Refused::new(429, RefusalReason::Rate, "too many connect: try again later"));
+    }
+    let route = client_route(&request, &shared.apps, settings.config.echo)?;
+    let upgrade: Upgrade<'_> = check_upgrade(request.method, request.version_minor, request.headers())?;
+    if core.draining || shared.draining.load(Ordering::Relaxed) {
+        return Err(Refused::draining());
+    }
+    let most = settings.config.limits.max_sessions;
+    // The one that asks is counted among them already.
+    if shared.clients() > most {
+        let message =
+            format!("{most} sessions are open, as many as limits.max_sessions allows: try again later");
+        return Err(Refused::new(503, RefusalReason::Full, message));
+    }
+    let what = match route {
+        ClientRoute::Echo => What::Echo,
+        ClientRoute::Session(app) => session(core, id, &request, app)?,
+    };
+    let raw = upgrade.subprotocols.contains(&RAW);
+    let deflate = settings.deflate.as_ref().and_then(|config| config.accept(&upgrade.extensions));
+    let extension = deflate.map(|agreed| agreed.to_string());
+    write_accept(upgrade.key, raw.then_some(RAW), extension.as_deref(), &mut reply.messages);
+    Ok(Admitted { what, raw, deflate })
+}
+
+/// Takes the word of the proxies that are believed for where the client is; from then on it counts as there.
+fn find_client(core: &mut Core, slot: u32, request: &Request<'_>) -> Result<(), Refused> {
+    let Some(from) = core.address_of(slot) else { return Ok(()) };
+    let proxy = &core.shared.settings.config.proxy;
+    let fields: Vec<&[u8]> = request.header_all("x-forwarded-for").collect();
+    if !proxy.is_forwarder(from) {
+        return Ok(());
+    }
+    let client = client_behind(from, fields.into_iter(), |address| proxy.is_forwarder(address));
+    if let (Some(client), Some(connection)) = (client, core.connection(slot)) {
+        connection.terms().remote = Some(client);
+        if !core.charge_connection(slot, client.ip()) {
+            return Err(Refused::new(429, RefusalReason::Connections, "too many connections from there"));
+        }
+    }
+    Ok(())
+}
+
+/// Who asks for a session of the app that the path names, and its places.
+fn session(core: &Core, id: SessionId, request: &Request<'_>, app: Option<AppId>) -> Result<What, Refused> {
+    let shared = &core.shared;
+    let limits = &shared.settings.config.limits;
+    let (identity, expires_ms) = if shared.auth.takes_words() {
+        let app = app.unwrap_or(Apps::DEFAULT);
+        check_origin(&shared.auth, app, request)?;
+        let limits =
+            IdentityLimits { max_groups: limits.groups_per_session, max_tags: limits.tags_per_session };
+        (claimed(app, request.query, &limits)?, None)
+    } else {
+        prove(core, id, request, app)?
+    };
+    let address = || core.address_of(id.slot());
+    let entered = shared.admission.enter(identity.app, identity.user.as_ref(), id, address)?;
+    Ok(What::Session { identity, expires_ms, entered })
+}
+
+/// Who asks for a session, as the backend of the app has signed; and until when that holds.
+fn prove(
+    core: &Core,
+    id: SessionId,
+    request: &Request<'_>,
+    app: Option<AppId>,
+) -> Result<(Identity, Option<u64>), Refused> {
+    let shown = credentials(request)?;
+    let app = match (app, &shown) {
+        (None, Credentials::Signed(params)) => core.shared.apps.find(&params.app)?,
+        (app, _) => app.unwrap_or(Apps::DEFAULT),
+    };
+    let auth = &core.shared.auth;
+    check_origin(auth, app, request)?;
+    let now_unix_ms = Clock::wall_unix_ms();
+    let proven = match &shown {
+        Credentials::None => Err(AuthError::Missing),
+        Credentials::Token(token) => auth.token(app, token, now_unix_ms),
+        Credentials::Signed(params) => {
+            let query = SignedQuery {
+                app: &params.app,
+                user: &params.user,
+                timestamp: &params.timestamp,
+                nonce: &params.nonce,
+                signature: &params.signature,
+            };
+            auth.signed_query(app, &query, now_unix_ms)
+        }
+    };
+    let Proven { user, groups, tags, expires_unix_ms } = proven.map_err(|error| {
+        core.metrics().auth_failures.of(error.reason()).add(1);
+        debug!("connection {id} is not believed: {error}");
+        Refused::from(error)
+    })?;
+    let expires_ms = expires_unix_ms.map(|at| core.now.ms.saturating_add(at.saturating_sub(now_unix_ms)));
+    Ok((Identity { app, user: Some(user), groups, tags }, expires_ms))
+}
+
+fn check_origin(auth: &Auth, app: AppId, request: &Request<'_>) -> Result<(), Refused> {
+    // Two of them come from no browser: each has to be good.
+    let mut origins = request.header_all("origin");
+    match origins.all(|origin| auth.allows_origin(app, Some(origin))) {
+        true => Ok(()),
+        false => Err(Refused::status(403, "pages of this origin may not connect to this app")),
+    }
+}
+
+impl From<AuthError> for Refused {
+    /// Why somebody is not believed is for the log: an answer that says it helps only to try again.
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::NoncesFull => Self::new(
+                503,
+                RefusalReason::Full,
+                "too many signed queries: try again later, or with a token",
+            ),
+            _ => Self::status(401, "show a valid token: ?token=… or Authorization: Bearer …"),
+        }
+    }
+}
+
+impl From<NoRoom> for Refused {
+    fn from(no_room: NoRoom) -> Self {
+        let (status, reason) = match no_room {
+            NoRoom::App(_) => (503, RefusalReason::AppFull),
+            NoRoom::User(_) => (429, RefusalReason::User),
+            NoRoom::Address(_) => (429, RefusalReason::Address),
+        };
+        Self::new(status, reason, no_room)
+    }
+}

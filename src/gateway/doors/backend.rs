@@ -1,0 +1,496 @@
+//! HTTP on the backend port: requests in order, pipelined, answered in order. What a command changes is done before the
+//! next one is looked at. Knows nothing of what the paths mean.
+
+use super::batch::{Batch, Progress};
+use super::lane::Lane;
+use super::observer::{Observer, Page};
+use super::pages::{page, too_many_pages};
+use super::receipts::Receipts;
+use crate::connection::{Flag, Pause, Phase};
+use crate::core::{Core, Finished, HalfReceived, Started};
+use crate::dispatch::{LinkForm, Push};
+use crate::gateway::api::responses::{error_response, link_upgrade, refusal_response, unauthorized};
+use crate::gateway::api::routes::{Routed, route};
+use crate::gateway::api::{backend_key, render};
+use crate::http::{self, BodyReader, HeadScanner, Request, Response};
+use crate::metrics::StatusClass;
+use crate::session::{AppId, SessionId};
+use log::debug;
+use std::sync::Arc;
+
+/// Room that a connection keeps for the next request's body.
+const KEPT_BODY: usize = 64 * 1024;
+
+/// The state of an HTTP connection on the backend port.
+#[derive(Debug, Default)]
+pub struct Backend {
+    /// Read, but not handled. Begins with a request's head.
+    input: Vec<u8>,
+    scanner: HeadScanner,
+    /// The request whose head is whole.
+    reading: Option<Reading>,
+    /// The body of that request, as far as it has come.
+    body: Vec<u8>,
+    /// Answers in the order of their requests.
+    lane: Lane<Waiting, Answer>,
+    receipts: Receipts,
+    /// The request that has to be done before the next one starts.
+    barrier: Option<u64>,
+    /// The batch that is being worked off: nothing else is, meanwhile.
+    batch: Option<Box<Batch>>,
+    /// No more requests: the connection ends with the last answer, and what comes meanwhile is thrown away.
+    last: bool,
+    /// A request was whole since this was last looked at.
+    completed: bool,
+    /// The batch goes on in the next turn.
+    hurries: bool,
+}
+
+/// What a connection is that has become a link.
+pub struct Upgraded {
+    /// The app of commands that name none.
+    pub app: AppId,
+    /// How it speaks.
+    pub form: LinkForm,
+    /// What came behind the request.
+    pub rest: Vec<u8>,
+}
+
+/// A request whose head is whole.
+#[derive(Debug)]
+struct Reading {
+    head_length: usize,
+    body: BodyReader,
+}
+
+/// What an answer needs to know of its request.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    keep_alive: bool,
+    head_only: bool,
+}
+
+/// The answer after which the connection ends.
+const LAST: Waiting = Waiting { keep_alive: false, head_only: false };
+
+/// A whole response.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    bytes: Vec<u8>,
+}
+
+/// The next step of reading a request.
+enum Step {
+    /// More bytes are needed; with `true` the client waits to be told so.
+    More(bool),
+    /// Head and body are whole.
+    Whole(usize),
+    /// It cannot be read on.
+    Bad(u16, String),
+    /// A body is to come from somebody who has not shown the key.
+    Unauthorized,
+}
+
+impl Backend {
+    /// Bytes have come.
+    pub fn take(&mut self, input: &[u8]) {
+        if !self.last {
+            self.input.extend_from_slice(input);
+        }
+    }
+
+    /// Whether nothing is being done for it.
+    fn is_idle(&self) -> bool {
+        self.lane.is_empty() && self.batch.is_none()
+    }
+
+    /// Whether nothing is being done for it, and no part of a request has been read.
+    pub fn is_between_requests(&self) -> bool {
+        self.is_idle() && self.reading.is_none() && self.input.is_empty()
+    }
+
+    /// No further request is taken.
+    pub fn take_no_more(&mut self) {
+        self.last = true;
+    }
+
+    /// What is coming does not end in time, or is too much with all that others send: that is its last answer.
+    pub fn give_up(&mut self, is_late: bool) {
+        let (status, message) = match is_late {
+            true => (408, "the request was not complete in time"),
+            false => (503, "too much is half received: try again later, or raise limits.incoming_bytes"),
+        };
+        self.respond(LAST, &error_response(status, message));
+        (self.input, self.body, self.reading) = (Vec::new(), Vec::new(), None);
+    }
+
+    /// The answer to a command is there.
+    pub fn fill(&mut self, sequence: u64, finished: &Finished) {
+        if let Some(batch) = &mut self.batch {
+            return batch.fill(sequence, finished);
+        }
+        if self.barrier == Some(sequence) {
+            self.barrier = None;
+        }
+        finished.with_outcome(|asked, outcome| {
+            self.lane.fill(sequence, |waiting| {
+                let mut json = String::new();
+                let status = render::http_answer(&mut json, asked, outcome);
+                waiting.render(&Response::json(status, json))
+            });
+        });
+    }
+
+    /// Answers the receipts whose time is over with what is known of them.
+    pub fn answer_late_receipts(&mut self, now_ms: u64) {
+        while let Some((sequence, push)) = self.receipts.take_late(now_ms) {
+            self.fill(sequence, &Finished::Push(push));
+        }
+    }
+
+    /// The page that was asked for is there. No batch is worked off meanwhile: one starts behind all earlier answers.
+    pub fn fill_page(&mut self, sequence: u64, response: &Response) {
+        if self.barrier == Some(sequence) {
+            self.barrier = None;
+        }
+        self.lane.fill(sequence, |waiting| waiting.render(response));
+    }
+
+    fn is_awaited(&self, sequence: u64) -> bool {
+        match &self.batch {
+            Some(batch) => batch.is_waiting(sequence),
+            None => self.lane.is_waiting(sequence),
+        }
+    }
+
+    fn await_receipt(&mut self, core: &Core, sequence: u64, push: Arc<Push>) {
+        let deadline_ms = core.now.ms + core.shared.settings.receipt_ms;
+        let mut receipts = std::mem::take(&mut self.receipts);
+        receipts.add(deadline_ms, sequence, push, |sequence| self.is_awaited(sequence));
+        self.receipts = receipts;
+    }
+
+    fn may_go_on(&self, most: usize) -> bool {
+        self.barrier.is_none() && self.batch.is_none() && !self.last && self.lane.len() < most
+    }
+
+    /// Moves the answers that may leave to `answers`.
+    fn take_answers(&mut self, core: &Core, answers: &mut Vec<u8>) {
+        while let Some(answer) = self.lane.take_ready() {
+            // 100 (Continue) has not answered anything yet.
+            if answer.status != 100 {
+                core.metrics().http_requests.of(StatusClass::from_status(answer.status)).add(1);
+            }
+            answers.extend_from_slice(&answer.bytes);
+        }
+    }
+
+    /// Tells the client, behind the answers to its earlier requests, to send the body that it holds back.
+    fn say_continue(&mut self) {
+        let sequence = self.lane.open(LAST);
+        self.lane.fill(sequence, |_| Answer { status: 100, bytes: http::CONTINUE.to_vec() });
+    }
+
+    fn respond(&mut self, waiting: Waiting, response: &Response) {
+        let sequence = self.lane.open(waiting);
+        self.lane.fill(sequence, |waiting| waiting.render(response));
+        self.last |= !waiting.keep_alive;
+    }
+
+    /// Reads on in `input`; the bytes of the body are taken out of it.
+    fn step(&mut self, input: &mut Vec<u8>, start: usize, core: &Core) -> Step {
+        let settings = &core.shared.settings;
+        let mut waits = false;
+        if self.reading.is_none() {
+            let head_length = match self.scanner.scan(&input[start..], &settings.head_limits) {
+                Ok(Some(length)) => length,
+                Ok(None) => return Step::More(false),
+                Err(error) => return Step::Bad(error.status(), error.to_string()),
+            };
+            let request = match Request::parse(&input[start..start + head_length], &settings.head_limits) {
+                Ok(request) => request,
+                Err(error) => return Step::Bad(error.status(), error.to_string()),
+            };
+            let key = settings.backend_key.as_deref();
+            let authorized = backend_key::authorized(request.header("authorization"), key);
+            match BodyReader::new(request.body(), settings.config.limits.max_body_bytes) {
+                // Nothing is kept for somebody who may not ask.
+                Ok(body) if !body.is_done() && !authorized => return Step::Unauthorized,
+                Ok(body) => self.reading = Some(Reading { head_length, body }),
+                Err(error) => return Step::Bad(error.status(), error.to_string()),
+            }
+            waits = request.expects_continue();
+        }
+        let Some(reading) = &mut self.reading else { return Step::More(false) };
+        let body_start = start + reading.head_length;
+        match reading.body.read(&input[body_start..], &mut self.body) {
+            Ok((taken, whole)) => {
+                input.drain(body_start..body_start + taken);
+                match whole {
+                    true => Step::Whole(reading.head_length),
+                    false => Step::More(waits && self.body.is_empty()),
+                }
+            }
+            Err(error) => Step::Bad(error.status(), error.to_string()),
+        }
+    }
+}
+
+impl Waiting {
+    fn render(self, response: &Response) -> Answer {
+        let mut bytes = Vec::new();
+        response.write(self.keep_alive, self.head_only, &mut bytes);
+        Answer { status: response.status(), bytes }
+    }
+}
+
+/// Why no further request is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// All that is whole has been handled.
+    NeedsMore,
+    /// What was asked has to be answered first.
+    Blocked,
+    /// The turn has no more time for it.
+    NextTurn,
+    /// The connection is a link from here on.
+    Upgraded(AppId, LinkForm),
+}
+
+/// What handling a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Handled {
+    /// It has been answered, or will be.
+    Taken,
+    /// It was a command: the same.
+    Commanded,
+    /// It has to wait until every earlier answer has left.
+    NotYet,
+    /// The connection is a link from here on.
+    Upgraded(AppId, LinkForm),
+}
+
+impl Backend {
+    /// Handles what has been read as far as it may go, and sends the answers that are ready.
+    pub fn run(&mut self, core: &mut Core, observer: &Observer, id: SessionId) -> Option<Upgraded> {
+        let (slot, room) = (id.slot(), core.shared.settings.outbox.bytes);
+        let connection = core.connections.get(id)?;
+        if connection.phase != Phase::Open {
+            return None;
+        }
+        let behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > room);
+        let mut input = std::mem::take(&mut self.input);
+        let (mut start, mut answers) = (0, Vec::new());
+        let batch = self.run_batch(core, id);
+        let stopped = match behind {
+            true => Stopped::Blocked,
+            false if batch == Some(Progress::NextTurn) => Stopped::NextTurn,
+            false => self.run_requests(core, observer, id, (&mut input, &mut start), &mut answers),
+        };
+        self.take_answers(core, &mut answers);
+        input.drain(..start);
+        if !self.last {
+            self.input = input;
+        }
+        core.budget.charge_socket(0, answers.len());
+        core.append(slot, answers);
+        if let Stopped::Upgraded(app, form) = stopped {
+            return Some(Upgraded { app, form, rest: std::mem::take(&mut self.input) });
+        }
+        self.settle(core, id, stopped);
+        None
+    }
+
+    /// Says when this connection is read on, when it is due, and what it holds.
+    fn settle(&mut self, core: &mut Core, id: SessionId, stopped: Stopped) {
+        let slot = id.slot();
+        if self.last && self.is_idle() {
+            return core.finish(slot);
+        }
+        let most = core.shared.settings.config.limits.max_pipelined;
+        let waits = !self.last && (!self.may_go_on(most) || stopped != Stopped::NeedsMore);
+        core.set_pause(slot, Pause::Barrier, waits && self.barrier.is_some());
+        core.set_pause(slot, Pause::Answers, waits && self.barrier.is_none());
+        if stopped == Stopped::NextTurn || self.hurries {
+            core.read_later(slot);
+        }
+        if let Some(connection) = core.connection(slot) {
+            match self.is_idle() {
+                true => connection.flags.clear(Flag::Busy),
+                false => _ = connection.flags.set(Flag::Busy),
+            }
+        }
+        let mut receipts = std::mem::take(&mut self.receipts);
+        core.set_door_due(slot, receipts.next_due_ms(|sequence| self.is_awaited(sequence)));
+        self.receipts = receipts;
+        core.note_incoming(slot, self.half_received());
+    }
+
+    fn half_received(&mut self) -> HalfReceived {
+        let is_owed = self.reading.is_some() || !self.input.is_empty();
+        let begun = if is_owed { self.input.capacity() + self.body.capacity() } else { 0 };
+        let batch = self.batch.as_ref().map_or(0, |batch| batch.bytes());
+        HalfReceived { bytes: begun + batch, is_owed, began: std::mem::take(&mut self.completed) }
+    }
+
+    /// Handles whole requests in `input` from `start` on, until one has to wait.
+    fn run_requests(
+        &mut self,
+        core: &mut Core,
+        observer: &Observer,
+        id: SessionId,
+        (input, start): (&mut Vec<u8>, &mut usize),
+        answers: &mut Vec<u8>,
+    ) -> Stopped {
+        let most = core.shared.settings.config.limits.max_pipelined;
+        let room = core.shared.settings.outbox.bytes;
+        while *start < input.len() {
+            // The answers that leave make room for further requests, but not for answers without end.
+            self.take_answers(core, answers);
+            if answers.len() > room || !self.may_go_on(most) {
+                return Stopped::Blocked;
+            }
+            if core.budget.is_spent_on_sockets()
+                || core.is_flooded_with_work()
+                || answers.len() > core.budget.bytes
+            {
+                return Stopped::NextTurn;
+            }
+            match self.step(input, *start, core) {
+                Step::More(waits) => {
+                    if waits {
+                        self.say_continue();
+                    }
+                    return Stopped::NeedsMore;
+                }
+                Step::Bad(status, message) => {
+                    debug!("backend connection {id}: {status}, {message}");
+                    self.respond(LAST, &error_response(status, &message));
+                }
+                Step::Unauthorized => {
+                    debug!("backend connection {id}: no key or a wrong one");
+                    self.respond(LAST, &unauthorized());
+                }
+                Step::Whole(head_length) => {
+                    let mut body = std::mem::take(&mut self.body);
+                    let head = &input[*start..*start + head_length];
+                    let handled = self.handle(core, observer, id, head, &mut body);
+                    self.body = body;
+                    if handled == Handled::NotYet {
+                        return Stopped::Blocked;
+                    }
+                    *start += head_length;
+                    (self.reading, self.completed) = (None, true);
+                    self.body.clear();
+                    self.body.shrink_to(KEPT_BODY);
+                    match handled {
+                        Handled::Upgraded(app, form) => return Stopped::Upgraded(app, form),
+                        // It waits behind what the turn left over: other connections ask before it asks again.
+                        Handled::Commanded if core.is_behind_with_work() => return Stopped::NextTurn,
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Stopped::NeedsMore
+    }
+
+    fn handle(
+        &mut self,
+        core: &mut Core,
+        observer: &Observer,
+        id: SessionId,
+        head: &[u8],
+        body: &mut Vec<u8>,
+    ) -> Handled {
+        let settings = &core.shared.settings;
+        // It was parsed when its head was whole; a second look cannot differ.
+        let Ok(request) = Request::parse(head, &settings.head_limits) else { return Handled::Taken };
+        let waiting = Waiting {
+            keep_alive: request.keep_alive() && !core.draining,
+            head_only: request.method == "HEAD",
+        };
+        if !backend_key::authorized(request.header("authorization"), settings.backend_key.as_deref()) {
+            debug!("backend connection {id}: no key or a wrong one");
+            self.respond(waiting, &unauthorized());
+            return Handled::Taken;
+        }
+        let routed = match route(&request, body, &core.shared.apps, &settings.command_limits) {
+            Ok(routed) => routed,
+            Err(refusal) => {
+                debug!("backend connection {id}: {} {}: {}", request.method, request.path, refusal.error);
+                self.respond(waiting, &refusal_response(&refusal));
+                return Handled::Taken;
+            }
+        };
+        match routed {
+            Routed::Command { app, command } => {
+                let barrier = command.is_barrier();
+                let sequence = self.open(waiting);
+                match core.execute(id, sequence, app, command) {
+                    Started::Finished(finished) => self.fill(sequence, &finished),
+                    Started::Push(push) => self.await_receipt(core, sequence, push),
+                    Started::Operation if barrier => self.barrier = Some(sequence),
+                    Started::Operation => {}
+                }
+                return Handled::Commanded;
+            }
+            Routed::Batch { .. } | Routed::Link { .. } if !self.lane.is_empty() => return Handled::NotYet,
+            Routed::Batch { app, cursor } => {
+                let answer = self.open(waiting);
+                // Its lines have sequence numbers of their own; every earlier receipt has been answered.
+                self.receipts = Receipts::default();
+                self.batch = Some(Box::new(Batch::new(std::mem::take(body), cursor, app, answer)));
+                self.run_batch(core, id);
+            }
+            Routed::Link { app } => match link_upgrade(core.draining, &request) {
+                Ok((form, accept)) => {
+                    let sequence = self.lane.open(waiting);
+                    self.lane.fill(sequence, |_| Answer { status: 101, bytes: accept });
+                    return Handled::Upgraded(app, form);
+                }
+                Err(response) => self.respond(waiting, &response),
+            },
+            Routed::Stats => self.observe(observer, id, waiting, Page::Stats),
+            Routed::Metrics => self.observe(observer, id, waiting, Page::Metrics),
+            _ => self.respond(waiting, &page(core, &routed)),
+        }
+        Handled::Taken
+    }
+
+    /// Has a page about the whole process rendered elsewhere. What comes behind waits for it: so the page knows of no later
+    /// command, and one connection waits for one page at a time, however many it asks for.
+    fn observe(&mut self, observer: &Observer, id: SessionId, waiting: Waiting, page: Page) {
+        let sequence = self.open(waiting);
+        match observer.ask(page, id, sequence) {
+            true => self.barrier = Some(sequence),
+            false => self.fill_page(sequence, &too_many_pages()),
+        }
+    }
+
+    /// A place for the answer to a request.
+    fn open(&mut self, waiting: Waiting) -> u64 {
+        self.last |= !waiting.keep_alive;
+        self.lane.open(waiting)
+    }
+
+    /// Works off the batch, if there is one, as far as it may go in one turn.
+    fn run_batch(&mut self, core: &mut Core, id: SessionId) -> Option<Progress> {
+        let mut batch = self.batch.take()?;
+        let mut awaited = Vec::new();
+        let progress = batch.run(core, id, |sequence, push| awaited.push((sequence, push)));
+        if progress == Progress::Done {
+            let answer = batch.answer;
+            let response = Response::new(200, "application/x-ndjson", batch.into_results());
+            self.lane.fill(answer, |waiting| waiting.render(&response));
+            (self.receipts, self.hurries) = (Receipts::default(), false);
+            return Some(progress);
+        }
+        (self.batch, self.hurries) = (Some(batch), progress == Progress::NextTurn);
+        for (sequence, push) in awaited {
+            self.await_receipt(core, sequence, push);
+        }
+        Some(progress)
+    }
+}

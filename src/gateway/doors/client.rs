@@ -1,0 +1,204 @@
+//! The client port before and at the upgrade: a head read under bounds and a deadline, the refusals, and a session
+//! opened. Knows nothing of who is let in, nor of the backend port.
+
+use super::admit::{Admitted, What, admit};
+use crate::connection::{Figures, Inbound, Kind};
+use crate::core::{Core, HalfReceived, Reply, displace};
+use crate::dispatch::CommandError;
+use crate::gateway::api::identity::Identity;
+use crate::gateway::api::refusal::Refused;
+use crate::gateway::api::render;
+use crate::http::{HeadScanner, Response};
+use crate::metrics::RefusalReason;
+use crate::protocol::{OpCode, WebSocket, encode_frame};
+use crate::proxy::begins_header;
+use crate::session::{AppId, SessionId};
+use log::debug;
+use std::sync::Arc;
+
+/// What a refusal with 503 tells a client to wait, in seconds.
+const RETRY_AFTER: &str = "5";
+
+/// An upgrade request that is being read.
+#[derive(Debug, Default)]
+pub struct Head {
+    bytes: Vec<u8>,
+    scanner: HeadScanner,
+}
+
+/// What an upgrade opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// A session of this app.
+    Session(AppId),
+    /// An echo.
+    Echo,
+}
+
+impl Head {
+    /// Bytes of the request. Once it is whole and let in: how many of `input` were its own, and what was opened; the answer
+    /// has been written. Who is not let in has been answered so.
+    pub fn take(
+        &mut self,
+        core: &mut Core,
+        reply: &mut Reply,
+        id: SessionId,
+        input: &[u8],
+    ) -> Option<(usize, Opened)> {
+        let (slot, limits) = (id.slot(), core.shared.settings.head_limits);
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(input);
+        if let Some(refused) = no_http(&self.bytes) {
+            refuse(core, slot, &refused);
+            return None;
+        }
+        let length = match self.scanner.scan(&self.bytes, &limits) {
+            Ok(Some(length)) => length,
+            Ok(None) => {
+                // There is a deadline for the whole head already.
+                let half = HalfReceived { bytes: self.bytes.capacity(), ..HalfReceived::default() };
+                core.note_incoming(slot, half);
+                return None;
+            }
+            Err(error) => {
+                refuse(core, slot, &Refused::status(error.status(), error));
+                return None;
+            }
+        };
+        core.note_incoming(slot, HalfReceived::default());
+        let bytes = std::mem::take(&mut self.bytes);
+        let opened = match admit(core, reply, id, &bytes[..length]) {
+            Ok(admitted) => open(core, reply, id, admitted)?,
+            Err(refused) => {
+                reply.clear();
+                refuse(core, slot, &refused);
+                return None;
+            }
+        };
+        // All that was read before belongs to the head: it was not whole then.
+        Some((length - before, opened))
+    }
+}
+
+/// The upgrade request was not whole in time, or the server stops.
+pub fn refuse_late(core: &mut Core, slot: u32) {
+    let refused = match core.draining {
+        true => Refused::draining(),
+        false => Refused::status(408, "the request was not complete in time"),
+    };
+    refuse(core, slot, &refused);
+}
+
+/// All that is half received is beyond its bound.
+pub fn refuse_full(core: &mut Core, slot: u32) {
+    let message = "too much is half received: try again later";
+    refuse(core, slot, &Refused::new(503, RefusalReason::Full, message));
+}
+
+/// Opens what was asked for. The 101 and the welcome are written before anything that the app does: whatever it pushes
+/// comes behind them.
+fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -> Option<Opened> {
+    let slot = id.slot();
+    let mut websocket = WebSocket::server(Arc::clone(&core.shared.settings.player_limits));
+    if let (Some(agreed), Some(engine)) = (admitted.deflate, &core.deflate) {
+        websocket = websocket.with_deflate(agreed, Arc::clone(engine));
+    }
+    let since_unix_ms = core.shared.clock.unix_ms(core.now);
+    let (bounds_input, attended_ms) = (core.shared.settings.inbound.is_some(), core.attended_ms());
+    let connection = core.connection(slot)?;
+    if bounds_input {
+        connection.terms().inbound = Some(Inbound::default());
+    }
+    connection.websocket = Some(websocket);
+    // They count from the upgrade.
+    connection.figures = Figures { since_unix_ms, ..Figures::default() };
+    let opened = match admitted.what {
+        What::Echo => {
+            connection.kind = Kind::Echo;
+            connection.touch(attended_ms);
+            Opened::Echo
+        }
+        What::Session { identity, expires_ms, entered } => {
+            connection.kind = Kind::Player;
+            connection.touch(attended_ms);
+            if expires_ms.is_some() || entered.network.is_some() {
+                let terms = connection.terms();
+                (terms.expires_ms, terms.session_from) = (expires_ms, entered.network);
+            }
+            enter(core, id, &identity);
+            displace(core, identity.app, entered.displaced);
+            if !admitted.raw {
+                welcome(core, reply, id);
+            }
+            Opened::Session(identity.app)
+        }
+    };
+    core.write_reply(slot, reply);
+    Some(opened)
+}
+
+/// What begins as no request does, and is known well enough to be told apart.
+fn no_http(bytes: &[u8]) -> Option<Refused> {
+    // A TLS record of the type handshake (RFC 8446 §5.1).
+    if bytes.starts_with(&[22, 3]) {
+        let message = "this port speaks no TLS: connect with ws://, or set tls.cert and tls.key";
+        return Some(Refused::new(400, RefusalReason::TlsOnPlain, message));
+    }
+    begins_header(bytes).then(|| {
+        let message = "a PROXY header from an address that is not in proxy.protocol_from";
+        Refused::new(400, RefusalReason::ProxyHeader, message)
+    })
+}
+
+/// Puts a session and its names into the hub.
+fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
+    let slot = id.slot();
+    core.hub.insert(id, identity.app);
+    core.hub.bind(slot, identity.user.as_ref());
+    for group in &identity.groups {
+        core.hub.join(slot, group);
+    }
+    for tag in &identity.tags {
+        core.hub.tag(slot, tag);
+    }
+    core.metrics().opened.add(1);
+}
+
+fn welcome(core: &Core, reply: &mut Reply, id: SessionId) {
+    let mut text = String::new();
+    render::welcome(&mut text, id, core.hub.user_of(id.slot()).map(|user| user.as_str()));
+    reply.messages.extend_from_slice(&encode_frame(OpCode::Text, text.as_bytes()));
+}
+
+/// Answers with an error and ends the connection.
+fn refuse(core: &mut Core, slot: u32, refused: &Refused) {
+    core.metrics().refused.of(refused.reason).add(1);
+    if let Some(id) = core.connections.id_of(slot) {
+        debug!("connection {id} refused with {}: {}", refused.status, refused.message);
+    }
+    let error = CommandError::new(refused.code(), refused.message.clone());
+    let mut body = String::new();
+    render::http_error(&mut body, &error);
+    let mut response = Response::json(refused.status, body);
+    if let Some(allow) = refused.allow {
+        response = response.with_header("Allow", allow);
+    }
+    match refused.status {
+        // RFC 9110 §11.6.1: a 401 names the scheme.
+        401 => response = response.with_header("WWW-Authenticate", "Bearer"),
+        // RFC 6455 §4.2.2: the versions that are spoken here.
+        426 => {
+            response = response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket")
+        }
+        503 => response = response.with_header("Retry-After", RETRY_AFTER),
+        _ => {}
+    }
+    let mut bytes = Vec::new();
+    response.write(false, false, &mut bytes);
+    if let Some(connection) = core.connection(slot) {
+        connection.kind = Kind::Discard;
+    }
+    core.note_incoming(slot, HalfReceived::default());
+    core.append(slot, bytes);
+    core.finish(slot);
+}

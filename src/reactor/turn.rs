@@ -1,0 +1,292 @@
+//! One turn: a short list of phases, each with the reason for its place.
+
+use super::{BACKEND_LISTENER, CLIENT_LISTENER, Reactor, Stop, StopReport, WAKE};
+use crate::connection::{Due, Flag, Pause};
+use crate::core::{EVENTS, Envelope, Port};
+use crate::gateway::events;
+use crate::protocol::CloseCode;
+use crate::session::close_codes;
+use crate::timer::Moment;
+use mio::event::Event;
+use mio::{Events, Token};
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// A turn that begins or ends so much later than it was to is late: the process was stopped, or the machine, or something
+/// held the thread. That time is no silence of the peers.
+const LATE_MS: u64 = 200;
+
+/// So many times in a row the timers wait for what had come while the reactor was away.
+const CATCHING_UP: usize = 1 + (1 << 22) / EVENTS;
+
+impl Reactor {
+    pub(super) fn turn(&mut self, report: &mut StopReport) -> io::Result<()> {
+        self.wait()?;
+        let began = self.begin();
+        // Input first: what has come must be heard before time is held against anybody, and an answer is written at once.
+        self.read_ready();
+        // Then those that the last turn did not read to the end, with a share of their own: behind those who have just come,
+        // so that one who sends without end delays nobody.
+        self.read_unread();
+        // Players that a link kept waiting: after the input of that link's reactor, which may have made room.
+        self.read_through_gates();
+        // Few handshakes, since each costs as much as a hundred messages.
+        self.shake_hands();
+        // What earlier turns left of pushes and operations goes before new ones: they are done in their order.
+        self.core.go_on_with_work();
+        // Other reactors' envelopes: after the own input, so that a flood of them does not delay it.
+        self.drain();
+        self.look_for_the_stop(report);
+        // Deadlines after all that could have put them off.
+        self.time();
+        // After all input: only what is half received then is held. Who is shed is told so by this turn's writes.
+        self.shed();
+        // Every end is told before what it leads to is posted and written.
+        self.tell_ended();
+        // What has been posted goes out before this reactor's own sockets are written: the others can work meanwhile.
+        self.core.peers.retry();
+        self.core.wake_peers();
+        // One write for each connection that got something in any of the phases above.
+        self.core.budget.refill_sockets();
+        self.core.flush_ticks();
+        self.core.flush_dirty();
+        // Only what is left after writing is pressure.
+        self.core.relieve();
+        // Writing and relief may have ended sessions, and telling that may post once more.
+        self.tell_ended();
+        // Slots are freed when nothing of the turn can name them any more.
+        self.reap();
+        self.core.settle();
+        self.core.wake_peers();
+        self.end(began);
+        Ok(())
+    }
+
+    /// Reads the clock, and what it says of the time in which the reactor was not there.
+    fn begin(&mut self) -> Moment {
+        self.core.now = self.core.shared.clock.now();
+        let late_ms = self.core.now.ms.saturating_sub(self.expected_ms);
+        if late_ms > LATE_MS {
+            self.was_absent(late_ms);
+        }
+        self.core.goes_ahead = self.receiver.len() <= 1;
+        self.core.budget.refill();
+        self.core.now
+    }
+
+    /// For so long nobody could be heard. What has come meanwhile is read to the end before a timer closes anybody.
+    fn was_absent(&mut self, ms: u64) {
+        self.core.absent_ms += ms;
+        self.catching_up = CATCHING_UP;
+        self.core.metrics().absences.add(1);
+        log::warn!("the reactor could not run for {ms} ms: was the process or the machine stopped?");
+    }
+
+    fn read_ready(&mut self) {
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let count = events.iter().count();
+        for event in &events {
+            match event.token() {
+                WAKE => {}
+                CLIENT_LISTENER => self.accept(Port::Client),
+                BACKEND_LISTENER => self.accept(Port::Backend),
+                Token(slot) => self.ready(slot as u32, event),
+            }
+        }
+        self.events = events;
+        // Fewer than were asked for: the poll has no more, and all that had come is read or in the list of the unread.
+        self.catching_up = if count < EVENTS { 0 } else { self.catching_up.saturating_sub(1) };
+    }
+
+    fn ready(&mut self, slot: u32, event: &Event) {
+        if event.is_writable() {
+            self.core.writable(slot);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            let to_the_end = event.is_read_closed() || event.is_error();
+            // What was left over from the last turn is read once, behind those who have just come.
+            let has_its_turn =
+                self.core.connection(slot).is_some_and(|connection| connection.flags.has(Flag::Unread));
+            match self.may_read() {
+                true if has_its_turn => {}
+                true => self.read(slot, to_the_end),
+                false => self.core.read_later(slot),
+            }
+        }
+    }
+
+    /// Whether this phase has time for another socket's input.
+    fn may_read(&self) -> bool {
+        !self.core.budget.is_spent_on_sockets() && !self.core.is_flooded_with_work()
+    }
+
+    /// Sockets that one turn did not read to the end, and connections that may go on after a pause.
+    fn read_unread(&mut self) {
+        self.core.budget.refill_sockets();
+        for _ in 0..self.core.unread.len() {
+            if !self.may_read() {
+                break;
+            }
+            let Some(slot) = self.core.unread.pop_front() else { break };
+            if let Some(connection) = self.core.connection(slot) {
+                connection.flags.clear(Flag::Unread);
+                self.gateway.go_on(&mut self.core, slot);
+                self.read(slot, true);
+            }
+        }
+    }
+
+    /// Players that had to wait for a link, as many as its queue has room for.
+    fn read_through_gates(&mut self) {
+        while self.may_read()
+            && let Some(slot) = self.core.next_through_gate()
+        {
+            self.read(slot, true);
+        }
+    }
+
+    fn drain(&mut self) {
+        for _ in 0..self.core.shared.settings.config.limits.turn_envelopes {
+            if self.core.is_behind_with_work() || self.core.budget.is_spent_on_sockets() {
+                break;
+            }
+            let Some(envelope) = self.receiver.pop() else { break };
+            self.open(envelope);
+        }
+        self.receiver.drained();
+    }
+
+    fn open(&mut self, envelope: Envelope) {
+        match envelope {
+            Envelope::Adopt(stream, port, terms) => self.adopt(stream, port, terms),
+            Envelope::Push(push) => self.core.deliver(&push),
+            Envelope::PushDone(push) => self.gateway.push_done(&mut self.core, &push),
+            Envelope::Operation(operation) => self.core.operate(&operation),
+            Envelope::OperationDone(operation) => self.gateway.operation_done(&mut self.core, &operation),
+            Envelope::Event(link, frame) => events::arrive(&mut self.core, link, frame),
+            Envelope::Page { connection, sequence, response } => {
+                self.gateway.page_done(&mut self.core, connection, sequence, &response);
+            }
+            Envelope::EventsLost(link) => events::lost(&mut self.core, link),
+            Envelope::GateOpen(link) => self.core.called_to_gate(link),
+            // It was sent to end the sleep: the turn itself looks at what has been asked for.
+            Envelope::Stop => {}
+            Envelope::StopBackends => self.stop_backends(),
+            Envelope::Relieve => self.core.asked_for_relief(),
+        }
+    }
+
+    fn look_for_the_stop(&mut self, report: &mut StopReport) {
+        if self.stop == Stop::No && self.core.shared.draining.load(Ordering::Acquire) {
+            self.stop_sessions(report);
+        }
+    }
+
+    fn time(&mut self) {
+        // While what came in an absence is not all read, nobody is judged by the clock.
+        if self.catching_up == 0 {
+            let mut due = std::mem::take(&mut self.due);
+            self.core.take_due(&mut due);
+            for (slot, what) in due.drain(..) {
+                self.is_due(slot, what);
+                self.core.arm(slot);
+            }
+            self.due = due;
+        }
+        self.resume_accepting();
+    }
+
+    fn is_due(&mut self, slot: u32, what: Due) {
+        match what {
+            Due::Wrapping => self.core.wrapping_late(slot),
+            Due::Head => self.gateway.head_late(&mut self.core, slot),
+            Due::Ping => self.ping(slot),
+            Due::Idle => self.idle(slot),
+            Due::Close => self.core.doom(slot),
+            Due::Expiry => self.core.expire(slot),
+            Due::Token => self.core.close(slot, close_codes::TOKEN_EXPIRED, "token expired"),
+            Due::Resume => self.core.resume(slot, Pause::Rate),
+            Due::Message => self.gateway.give_up(&mut self.core, slot, true),
+            Due::Door => self.gateway.due(&mut self.core, slot),
+            Due::Stalled => self.core.close_slow(slot),
+        }
+    }
+
+    fn ping(&mut self, slot: u32) {
+        // The pong brings it back: the round-trip time needs no state of ours.
+        let sent_ns = self.core.shared.clock.now().ns.to_be_bytes();
+        let mut frame = Vec::new();
+        let Some(connection) = self.core.connection(slot) else { return };
+        let Some(websocket) = &mut connection.websocket else { return };
+        if websocket.ping(&sent_ns, &mut frame).is_ok() {
+            self.core.offer_ping(slot, &frame);
+        }
+    }
+
+    fn idle(&mut self, slot: u32) {
+        match self.core.connection(slot).map(|connection| connection.kind.is_http()) {
+            Some(true) => self.core.finish(slot),
+            Some(false) => self.core.close(slot, close_codes::IDLE, "idle"),
+            None => {}
+        }
+    }
+
+    /// Closes those that hold the most where all that is half received is beyond its bound.
+    fn shed(&mut self) {
+        for slot in self.core.shed_incoming() {
+            self.gateway.give_up(&mut self.core, slot, false);
+        }
+    }
+
+    fn stop_sessions(&mut self, report: &mut StopReport) {
+        let shutdown_ms = self.core.shared.settings.config.timeouts.shutdown.as_millis() as u64;
+        self.stop = Stop::Draining { by_ms: self.core.now.ms + shutdown_ms };
+        self.core.draining = true;
+        self.core.closed_cleanly = 0;
+        if let Some(mut acceptor) = self.acceptor.take() {
+            acceptor.deregister(self.poll.registry());
+        }
+        report.sessions += self.stop_clients(CloseCode::GOING_AWAY, "server going away");
+        self.tell_ended();
+        if self.core.shared.reactors_with_sessions.fetch_sub(1, Ordering::AcqRel) == 1 {
+            for reactor in 0..self.core.shared.reactors() {
+                self.core.peers.post_always(reactor, Envelope::StopBackends);
+            }
+        }
+    }
+
+    fn end(&mut self, began: Moment) {
+        self.check();
+        self.measure(began);
+        let turned_ms = self.ended.ms.saturating_sub(began.ms);
+        if turned_ms > LATE_MS {
+            self.was_absent(turned_ms);
+        }
+        self.expected_ms = match self.timeout() {
+            Some(timeout) => self.ended.ms.saturating_add(timeout.as_millis() as u64),
+            None => u64::MAX,
+        };
+    }
+
+    /// What holds at the end of every turn.
+    fn check(&self) {
+        debug_assert!(self.core.ended.is_empty(), "every end has been told");
+        debug_assert!(self.reply.is_empty(), "every reply has been written");
+        self.core.check();
+    }
+
+    /// How long the poll may sleep: not at all while something has been left over from the last turn.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        if self.core.has_work() || self.catching_up > 0 {
+            return Some(Duration::ZERO);
+        }
+        let accept = self.acceptor.as_ref().and_then(super::Acceptor::resume_at_ms);
+        let stop = match self.stop {
+            Stop::No => None,
+            Stop::Draining { by_ms } => Some(by_ms),
+        };
+        let next_ms = [self.core.next_deadline_ms(), accept, stop].into_iter().flatten().min()?;
+        Some(Duration::from_millis(next_ms.saturating_sub(self.ended.ms)))
+    }
+}

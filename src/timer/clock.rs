@@ -1,0 +1,33 @@
+//! The clocks: monotonic time since the start for everything that is waited for, the wall clock for what is shown or signed.
+
+use super::Moment;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The server's clock: time since it started, and the wall clock at that moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    start: Instant,
+    start_unix_ms: u64,
+}
+
+impl Clock {
+    /// Starts now.
+    pub fn start() -> Self {
+        Self { start: Instant::now(), start_unix_ms: Self::wall_unix_ms() }
+    }
+
+    /// The wall clock as it is set now, in milliseconds since the Unix epoch: what others sign has its readings.
+    pub fn wall_unix_ms() -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+    }
+
+    /// Time since the start.
+    pub fn now(&self) -> Moment {
+        self.start.elapsed().into()
+    }
+
+    /// The wall clock at `moment`, in milliseconds since the Unix epoch, as it was set at the start.
+    pub fn unix_ms(&self, moment: Moment) -> u64 {
+        self.start_unix_ms + moment.ms
+    }
+}

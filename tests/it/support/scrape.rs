@@ -1,0 +1,22 @@
+//! One answer of `/metrics`.
+
+/// The samples of one moment.
+pub struct Scrape(String);
+
+impl Scrape {
+    /// The body of the answer.
+    pub fn new(body: Vec<u8>) -> Self {
+        Self(String::from_utf8(body).unwrap())
+    }
+
+    /// The sum of the samples of a family that have all of `labels`, each as `outcome="queued"`.
+    pub fn sum(&self, family: &str, labels: &[&str]) -> u64 {
+        let samples = self.0.lines().filter_map(|line| line.strip_prefix(family)?.strip_prefix('{'));
+        let values: Vec<u64> = samples
+            .filter(|sample| labels.iter().all(|label| sample.contains(label)))
+            .map(|sample| sample.rsplit(' ').next().unwrap().parse().unwrap())
+            .collect();
+        assert!(!values.is_empty(), "no {family} with {labels:?}");
+        values.into_iter().sum()
+    }
+}
