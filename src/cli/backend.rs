@@ -14,12 +14,24 @@ pub struct BackendArgs {
     /// Backend port of the running server
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001")]
     backend: String,
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// The key of the backend port.
+#[derive(Debug, Clone, Args)]
+pub struct KeyArgs {
     /// Key of the backend port
     #[arg(long, value_name = "KEY", env = "GANNET_KEY", hide_env_values = true, value_parser = secret)]
     key: Option<Secret>,
 }
 
 impl BackendArgs {
+    /// A backend port that was named in another way.
+    pub fn new(backend: String, key: KeyArgs) -> Self {
+        Self { backend, key }
+    }
+
     /// Where the backend port is, as given.
     pub fn address(&self) -> &str {
         &self.backend
@@ -27,12 +39,12 @@ impl BackendArgs {
 
     /// The key to it, fit for a header field.
     pub fn key(&self) -> Result<Option<&str>, CliError> {
-        self.key.as_ref().map(checked_key).transpose().map_err(CliError::Client)
+        self.key.key.as_ref().map(checked_key).transpose().map_err(CliError::Client)
     }
 
     /// Sends one request; answers the body of a success.
     pub fn call(&self, method: &str, target: &str, body: Option<Body<'_>>) -> Result<String, CliError> {
-        let client = HttpClient::new(&self.backend, self.key.as_ref());
+        let client = HttpClient::new(&self.backend, self.key.key.as_ref());
         let reply = client.request(method, target, body)?;
         if (200..300).contains(&reply.status) {
             return Ok(String::from_utf8_lossy(&reply.body).into_owned());

@@ -33,6 +33,7 @@ mod proxy;
 mod pusher;
 mod raw;
 mod smoke;
+mod soak;
 mod stalled;
 mod stop;
 mod support;

@@ -9,10 +9,10 @@ use super::clock::{Clock, Nanos};
 use super::error::BenchError;
 use super::stream::Stream;
 use crate::protocol::handshake::{ClientHandshake, Request, ResponseError};
-use crate::protocol::{Event, Input, Limits, ProtocolError, WebSocket};
+use crate::protocol::{CloseCode, Event, Input, Limits, ProtocolError, WebSocket};
 
 /// Reads of one connection in one turn; the others have theirs before it goes on.
-const READS_A_TURN: usize = 16;
+pub const READS_A_TURN: usize = 16;
 
 /// A connection.
 #[derive(Debug)]
@@ -62,8 +62,8 @@ pub enum Failure {
     Response(ResponseError),
     /// The server's frames.
     Protocol(ProtocolError),
-    /// The server ended it, with or without a Close.
-    Ended,
+    /// The server ended it; with the code of its Close, if it sent one that has a code.
+    Ended(Option<CloseCode>),
 }
 
 impl Failure {
@@ -73,7 +73,7 @@ impl Failure {
             Self::Io(error) => BenchError::Connect { number, error },
             Self::Response(error) => BenchError::Handshake { number, error },
             Self::Protocol(error) => BenchError::Protocol(error),
-            Self::Ended => BenchError::Hangup,
+            Self::Ended(_) => BenchError::Hangup,
         }
     }
 }
@@ -126,10 +126,10 @@ impl Client {
     }
 
     /// Queues a Close.
-    pub fn close(&mut self) {
+    pub fn close(&mut self, code: Option<CloseCode>) {
         if let Stage::Open(websocket) = &mut self.stage {
             // One that is closing already needs no other.
-            let _ = websocket.close(None, "", &mut self.out);
+            let _ = websocket.close(code, "", &mut self.out);
         }
     }
 
@@ -137,7 +137,7 @@ impl Client {
     pub fn flush(&mut self) -> Result<(), Failure> {
         while self.queued() > 0 {
             match self.stream.write(&self.out[self.written..]) {
-                Ok(0) => return Err(Failure::Ended),
+                Ok(0) => return Err(Failure::Ended(None)),
                 Ok(count) => self.written += count,
                 // A socket that is still connecting answers so as well.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -156,11 +156,23 @@ impl Client {
         buffer: &mut [u8],
         limits: &Arc<Limits>,
         clock: Clock,
+        on: impl FnMut(Incoming<'_, '_>, Nanos),
+    ) -> Result<Drained, Failure> {
+        self.read_some(READS_A_TURN, buffer, limits, clock, on)
+    }
+
+    /// The same with at most so many reads, each of at most `buffer`.
+    pub fn read_some(
+        &mut self,
+        reads: usize,
+        buffer: &mut [u8],
+        limits: &Arc<Limits>,
+        clock: Clock,
         mut on: impl FnMut(Incoming<'_, '_>, Nanos),
     ) -> Result<Drained, Failure> {
-        for _ in 0..READS_A_TURN {
+        for _ in 0..reads {
             let count = match self.stream.read(buffer) {
-                Ok(0) => return Err(Failure::Ended),
+                Ok(0) => return Err(Failure::Ended(None)),
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained::Yes),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -200,7 +212,7 @@ impl Client {
                 Event::Text(text) => on(Incoming::Message(text.as_bytes(), sender)),
                 Event::Binary(bytes) => on(Incoming::Message(&bytes, sender)),
                 Event::Ping(_) | Event::Pong(_) => {}
-                Event::Close(_) => return Err(Failure::Ended),
+                Event::Close(close) => return Err(Failure::Ended(close.map(|close| close.code))),
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ use super::result::RunResult;
 use super::run::{Timeline, WARM_EXCHANGES, Work, Worker, drive};
 use super::schedule::Schedule;
 use super::sequence::{Faults, Sequence, Stamp};
+use crate::protocol::CloseCode;
 
 /// Bytes that may wait on a connection; messages beyond are late, which counts.
 const MOST_QUEUED: usize = 256 * 1024;
@@ -32,20 +33,6 @@ pub struct EchoArgs {
     message: MessageArgs,
 }
 
-/// Numbered messages to a server that sends them back: is any lost, doubled, out of order?
-#[derive(Debug, Args)]
-pub struct SoakArgs {
-    #[command(flatten)]
-    pub common: CommonArgs,
-    #[command(flatten)]
-    pace: PaceArgs,
-    #[command(flatten)]
-    message: StampedArgs,
-    /// Send text messages instead of binary ones
-    #[arg(long)]
-    text: bool,
-}
-
 /// Runs `gannet bench echo`.
 pub fn run(args: &EchoArgs) -> Result<RunResult, BenchError> {
     let EchoArgs { common, pace, message } = args;
@@ -53,9 +40,13 @@ pub fn run(args: &EchoArgs) -> Result<RunResult, BenchError> {
     result("echo", common, &load)
 }
 
-/// Runs `gannet bench soak`.
-pub fn run_soak(args: &SoakArgs) -> Result<RunResult, BenchError> {
-    let SoakArgs { common, pace, message, text } = args;
+/// Runs `gannet bench soak` against an echo server.
+pub fn run_soak(
+    common: &CommonArgs,
+    pace: &PaceArgs,
+    message: &StampedArgs,
+    text: bool,
+) -> Result<RunResult, BenchError> {
     let load = Load { pace, size: message.size, binary: !text, is_numbered: true };
     result("soak", common, &load)
 }
@@ -197,7 +188,7 @@ impl Handler for Echo<'_> {
         }
     }
 
-    fn lost(&mut self, slot: usize) {
+    fn lost(&mut self, slot: usize, _: Option<CloseCode>) {
         let Some(conversation) = self.conversations.get_mut(slot) else { return };
         conversation.lost = true;
         let sent = conversation.pending.len() - conversation.held;

@@ -101,6 +101,21 @@ pub enum BenchError {
         /// What the system said.
         error: io::Error,
     },
+    /// Too few players for each to have its role.
+    FewPlayers {
+        /// How many there must be.
+        least: usize,
+    },
+    /// What answers on the backend port has none of gannet's metrics.
+    NotGannet {
+        /// As given.
+        address: String,
+    },
+    /// A soak found the server at fault.
+    Unsound {
+        /// How often.
+        faults: u64,
+    },
     /// epoll, timerfd or a thread could not be had.
     System(io::Error),
     /// A load thread panicked.
@@ -150,6 +165,12 @@ impl fmt::Display for BenchError {
             Self::Process { pid, error } => {
                 write!(f, "cannot read /proc of process {pid}: is --pid right? ({error})")
             }
+            Self::FewPlayers { least } => write!(f, "mixed load needs {least} --connections at least"),
+            Self::NotGannet { address } => {
+                write!(f, "{address} has none of gannet's metrics: is this its backend port?")
+            }
+            Self::Unsound { faults: 1 } => f.write_str("the soak found a fault"),
+            Self::Unsound { faults } => write!(f, "the soak found {faults} faults"),
             Self::System(error) => write!(f, "the load could not be set up: {error}"),
             Self::Panicked => f.write_str("a load thread panicked: this is a bug in gannet bench"),
         }

@@ -1,19 +1,22 @@
 //! The connections of one load thread on one epoll: opened, read and written in turns. What is sent when, and what comes
 //! of what is read, is the [`Handler`]'s.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 
-use super::client::{Client, Drained, Failure, Incoming, Sender};
+use super::client::{Client, Drained, Failure, Incoming, READS_A_TURN, Sender};
 use super::clock::{Clock, Nanos, SECOND, Timer};
 use super::error::BenchError;
+use super::pipeline::Pipeline;
 use super::publisher::Publisher;
+use super::stream::Stream;
 use super::target::Target;
-use crate::protocol::Limits;
 use crate::protocol::handshake::Request;
+use crate::protocol::{CloseCode, Limits};
 
 /// One buffer for all reads.
 const READ_BYTES: usize = 256 * 1024;
@@ -21,6 +24,8 @@ const EVENTS_A_TURN: usize = 1024;
 const TIMER: Token = Token(usize::MAX);
 /// Publishers have the tokens from here on.
 const FIRST_PUBLISHER: usize = 1 << 40;
+/// And pipelines from here on.
+const FIRST_PIPELINE: usize = 1 << 41;
 /// Handshakes under way at a time while a fleet is opened: well within a listener's queue.
 const HANDSHAKES: usize = 64;
 /// For so long something must move while connections are opened or warmed.
@@ -44,8 +49,11 @@ pub trait Handler {
         Err(error)
     }
 
-    /// The connection was open and is gone.
-    fn lost(&mut self, _slot: usize) {}
+    /// The connection was open and is gone; `code` is that of the server's Close, if one came that has a code.
+    fn lost(&mut self, _slot: usize, _code: Option<CloseCode>) {}
+
+    /// A request on pipeline `number` was answered.
+    fn answered(&mut self, _number: usize, _status: u16, _body: &[u8]) {}
 }
 
 /// What a fleet is made for.
@@ -71,6 +79,9 @@ pub struct Fleet<'a> {
     timer: Timer,
     clients: Vec<Option<Client>>,
     publishers: Vec<Publisher>,
+    pipelines: Vec<Pipeline>,
+    /// Connections that are read by [`Fleet::sip`] alone.
+    sipping: HashSet<usize>,
     limits: Arc<Limits>,
     buffer: Vec<u8>,
     /// Have had their turn and may have more to read.
@@ -98,6 +109,8 @@ impl<'a> Fleet<'a> {
             timer,
             clients: Vec::new(),
             publishers: Vec::new(),
+            pipelines: Vec::new(),
+            sipping: HashSet::new(),
             limits: Arc::new(limits),
             buffer: vec![0; READ_BYTES],
             unread: Vec::new(),
@@ -137,6 +150,25 @@ impl<'a> Fleet<'a> {
         &mut self.publishers
     }
 
+    /// Adds a connection for HTTP requests; its number counts from 0.
+    pub fn add_pipeline(&mut self, mut pipeline: Pipeline) -> Result<(), BenchError> {
+        let token = Token(FIRST_PIPELINE + self.pipelines.len());
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(pipeline.stream(), token, interest).map_err(BenchError::System)?;
+        self.pipelines.push(pipeline);
+        Ok(())
+    }
+
+    /// The connections for HTTP requests; [`Fleet::flush`] writes what is queued on them.
+    pub fn pipelines(&mut self) -> &mut [Pipeline] {
+        &mut self.pipelines
+    }
+
+    /// Closes the connections for HTTP requests.
+    pub fn drop_pipelines(&mut self) {
+        self.pipelines.clear();
+    }
+
     /// Begins connection `slot`.
     pub fn open(&mut self, slot: usize) -> Result<(), BenchError> {
         let number = self.number(slot);
@@ -149,9 +181,16 @@ impl<'a> Fleet<'a> {
             extensions: None,
             headers: &[],
         };
-        let mut client = Client::start(target.connect(number).map_err(failed)?, &request)?;
+        self.dial(slot, target.connect(number).map_err(failed)?, &request)
+    }
+
+    /// Begins connection `slot` on a stream to anywhere.
+    pub fn dial(&mut self, slot: usize, stream: Stream, request: &Request<'_>) -> Result<(), BenchError> {
+        let number = self.number(slot);
+        let mut client = Client::start(stream, request)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(client.stream(), Token(slot), interest).map_err(failed)?;
+        let registered = self.poll.registry().register(client.stream(), Token(slot), interest);
+        registered.map_err(|error| BenchError::Connect { number, error })?;
         if self.clients.len() <= slot {
             self.clients.resize_with(slot + 1, || None);
         }
@@ -195,6 +234,45 @@ impl<'a> Fleet<'a> {
         self.dirty.push(slot);
     }
 
+    /// The same with a binary message.
+    pub fn send_bytes(&mut self, slot: usize, payload: &[u8]) {
+        let Some(Some(client)) = self.clients.get_mut(slot) else { return };
+        client.send_bytes(payload);
+        self.dirty.push(slot);
+    }
+
+    /// Queues a Close with code 1000. The connection is read until the server ends it: what was sent before the Close is
+    /// surely taken, where [`Fleet::close`] may lose it to a reset.
+    pub fn leave(&mut self, slot: usize) {
+        let Some(Some(client)) = self.clients.get_mut(slot) else { return };
+        client.close(Some(CloseCode::NORMAL));
+        self.dirty.push(slot);
+    }
+
+    /// Ends a connection without a word.
+    pub fn cut(&mut self, slot: usize) {
+        let Some(client) = self.clients.get_mut(slot).and_then(Option::take) else { return };
+        self.opened -= usize::from(client.is_open());
+    }
+
+    /// Whether a connection is read by [`Fleet::sip`] alone, once it is open.
+    pub fn set_sipping(&mut self, slot: usize, sips: bool) {
+        match sips {
+            true => self.sipping.insert(slot),
+            false => self.sipping.remove(&slot),
+        };
+    }
+
+    /// Reads at most so many bytes from a connection, if there are any.
+    pub fn sip<H: Handler>(&mut self, slot: usize, most: usize, handler: &mut H) -> Result<(), BenchError> {
+        self.read_some(slot, 1, most, handler).map(drop)
+    }
+
+    /// Reads all that there is on a connection that is no longer sipped from.
+    pub fn catch_up<H: Handler>(&mut self, slot: usize, handler: &mut H) -> Result<(), BenchError> {
+        self.read(slot, handler)
+    }
+
     /// Bytes that wait on a connection; none on one that is gone.
     pub fn queued(&self, slot: usize) -> usize {
         self.clients.get(slot).and_then(Option::as_ref).map_or(0, Client::queued)
@@ -209,6 +287,9 @@ impl<'a> Fleet<'a> {
     pub fn flush<H: Handler>(&mut self, handler: &mut H) -> Result<(), BenchError> {
         for publisher in &mut self.publishers {
             publisher.flush()?;
+        }
+        for pipeline in &mut self.pipelines {
+            pipeline.flush().map_err(BenchError::Publisher)?;
         }
         let mut dirty = std::mem::take(&mut self.dirty);
         for slot in dirty.drain(..) {
@@ -225,7 +306,7 @@ impl<'a> Fleet<'a> {
     pub fn close(&mut self, slot: usize) {
         let Some(mut client) = self.clients.get_mut(slot).and_then(Option::take) else { return };
         self.opened -= usize::from(client.is_open());
-        client.close();
+        client.close(None);
         // It is gone either way.
         let _ = client.flush();
     }
@@ -262,6 +343,9 @@ impl<'a> Fleet<'a> {
         if event.token() == TIMER {
             return Ok(());
         }
+        if let Some(number) = token.checked_sub(FIRST_PIPELINE) {
+            return self.read_pipeline(number, handler);
+        }
         if let Some(publisher) = token.checked_sub(FIRST_PUBLISHER) {
             return match self.publishers.get_mut(publisher) {
                 Some(publisher) => publisher.ready(&mut self.buffer, self.plan.clock),
@@ -281,22 +365,47 @@ impl<'a> Fleet<'a> {
     }
 
     fn read<H: Handler>(&mut self, slot: usize, handler: &mut H) -> Result<(), BenchError> {
-        let Some(Some(client)) = self.clients.get_mut(slot) else { return Ok(()) };
-        let opened = &mut self.opened;
-        let read =
-            client.read(&mut self.buffer, &self.limits, self.plan.clock, |incoming, now| match incoming {
-                Incoming::Opened => {
-                    *opened += 1;
-                    handler.opened(slot, now);
-                }
-                Incoming::Message(payload, sender) => handler.message(slot, payload, sender, now),
-            });
-        match read {
-            Ok(Drained::Yes) => {}
-            Ok(Drained::No) => self.unread.push(slot),
-            Err(failure) => self.fail(slot, failure, handler)?,
+        let is_sipped = self.sipping.contains(&slot) && self.is_open(slot);
+        if !is_sipped && self.read_some(slot, READS_A_TURN, READ_BYTES, handler)? == Drained::No {
+            self.unread.push(slot);
         }
         Ok(())
+    }
+
+    fn read_some<H: Handler>(
+        &mut self,
+        slot: usize,
+        reads: usize,
+        most: usize,
+        handler: &mut H,
+    ) -> Result<Drained, BenchError> {
+        let Some(Some(client)) = self.clients.get_mut(slot) else { return Ok(Drained::Yes) };
+        let (opened, limits, clock) = (&mut self.opened, &self.limits, self.plan.clock);
+        let buffer = &mut self.buffer[..most.min(READ_BYTES)];
+        let read = client.read_some(reads, buffer, limits, clock, |incoming, now| match incoming {
+            Incoming::Opened => {
+                *opened += 1;
+                handler.opened(slot, now);
+            }
+            Incoming::Message(payload, sender) => handler.message(slot, payload, sender, now),
+        });
+        match read {
+            Ok(drained) => Ok(drained),
+            Err(failure) => self.fail(slot, failure, handler).map(|()| Drained::Yes),
+        }
+    }
+
+    fn read_pipeline<H: Handler>(&mut self, number: usize, handler: &mut H) -> Result<(), BenchError> {
+        let Some(pipeline) = self.pipelines.get_mut(number) else { return Ok(()) };
+        pipeline.flush().map_err(BenchError::Publisher)?;
+        let is_over = pipeline.fill(&mut self.buffer).map_err(BenchError::Publisher)?;
+        while let Some((status, body)) = pipeline.next_answer()? {
+            handler.answered(number, status, &body);
+        }
+        match is_over {
+            true => Err(BenchError::Publisher(io::ErrorKind::UnexpectedEof.into())),
+            false => Ok(()),
+        }
     }
 
     fn fail<H: Handler>(&mut self, slot: usize, failure: Failure, handler: &mut H) -> Result<(), BenchError> {
@@ -307,7 +416,8 @@ impl<'a> Fleet<'a> {
         }
         self.opened -= 1;
         self.lost += 1;
-        handler.lost(slot);
+        let code = if let Failure::Ended(code) = &failure { *code } else { None };
+        handler.lost(slot, code);
         match failure {
             // No load can make a server break the protocol: it is wrong, and so would be the figures.
             Failure::Protocol(error) => Err(BenchError::Protocol(error)),

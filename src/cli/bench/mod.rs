@@ -2,7 +2,8 @@
 //! connections through [`crate::protocol`]'s client side; what the server is made of, it does not know.
 //!
 //! ```text
-//! args, target → run (threads, timeline) → echo, push, fanout, connect, idle → fleet → client, publisher
+//! args, target → run (threads, timeline) → echo, push, fanout, connect, idle → fleet → client, publisher, pipeline
+//!                                                                     soak ↗
 //!                                                ↓
 //!                      table, compare, report ← result ← recorder, sequence, process
 //! ```
@@ -17,6 +18,7 @@ mod error;
 mod fanout;
 mod fleet;
 mod idle;
+mod pipeline;
 mod plot;
 mod process;
 mod progress;
@@ -29,6 +31,7 @@ mod result;
 mod run;
 mod schedule;
 mod sequence;
+mod soak;
 mod stream;
 mod table;
 mod target;
@@ -53,7 +56,7 @@ pub enum BenchCommand {
     Fanout(fanout::FanoutArgs),
     Connect(connect::ConnectArgs),
     Idle(idle::IdleArgs),
-    Soak(echo::SoakArgs),
+    Soak(soak::SoakArgs),
     Compare(compare::CompareArgs),
     Report(report::ReportArgs),
 }
@@ -66,11 +69,34 @@ pub fn run(command: &BenchCommand) -> Result<(), CliError> {
         BenchCommand::Fanout(args) => (fanout::run(args)?, &args.common.output),
         BenchCommand::Connect(args) => (connect::run(args)?, &args.common.output),
         BenchCommand::Idle(args) => (idle::run(args)?, &args.common.output),
-        BenchCommand::Soak(args) => (echo::run_soak(args)?, &args.common.output),
+        BenchCommand::Soak(args) => return run_soak(args),
         BenchCommand::Compare(args) => return output::print(&compare::run(args)?),
         BenchCommand::Report(args) => return Ok(report::run(args)?),
     };
     publish(&result, output)
+}
+
+fn run_soak(args: &soak::SoakArgs) -> Result<(), CliError> {
+    let (backend, common, rate, seed) = match args.soak() {
+        soak::Soak::Echo { common, pace, message, text } => {
+            return publish(&echo::run_soak(&common, &pace, &message, text)?, args.output());
+        }
+        soak::Soak::Mixed { backend, common, rate, seed } => (backend, common, rate, seed),
+    };
+    let is_json = args.output().json.as_deref() == Some(Path::new("-"));
+    let tell = |line: &str| match is_json {
+        // The lines would be in the way of what reads the JSON.
+        true => drop(writeln!(std::io::stderr(), "{line}")),
+        // A reader that has gone misses them; the soak goes on.
+        false => drop(output::print(line)),
+    };
+    let verdict = soak::run(&common, &backend, rate, seed, &tell)?;
+    publish(&verdict.result, args.output())?;
+    tell(&verdict.report);
+    match verdict.faults {
+        0 => Ok(()),
+        faults => Err(BenchError::Unsound { faults }.into()),
+    }
 }
 
 fn publish(result: &RunResult, output: &OutputArgs) -> Result<(), CliError> {

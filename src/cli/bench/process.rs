@@ -52,6 +52,18 @@ impl Processes {
             .map(|kib| kib * 1024)
     }
 
+    /// Open descriptors.
+    ///
+    /// # Errors
+    /// [`BenchError::Process`].
+    pub fn descriptors(&self) -> Result<usize, BenchError> {
+        let count = |&pid: &u32| match fs::read_dir(format!("/proc/{pid}/fd")) {
+            Ok(entries) => Ok(entries.count()),
+            Err(error) => Err(BenchError::Process { pid, error }),
+        };
+        self.pids.iter().map(count).sum()
+    }
+
     fn sum(&self, file: &str, figure: impl Fn(&str) -> Option<u64>) -> Result<u64, BenchError> {
         let figure_of = |&pid: &u32| {
             let unreadable = || io::Error::new(io::ErrorKind::InvalidData, format!("no figure in {file}"));
@@ -126,6 +138,7 @@ mod tests {
         let this = Processes::this();
         assert!(this.resident().unwrap() > 0);
         this.cpu().unwrap();
+        assert!(this.descriptors().unwrap() > 2);
         let twice = Processes::new(vec![std::process::id(); 2]);
         assert!(twice.resident().unwrap() >= this.resident().unwrap());
         let error = Processes::new(vec![0]).cpu().unwrap_err();

@@ -22,8 +22,8 @@ use crate::dispatch::ReceiptMode;
 use crate::link_bin::SUBPROTOCOL;
 use crate::protocol::handshake::Request;
 
-/// The subprotocol of the link.
-const LINK: &str = "gannet.link.json";
+/// The subprotocol of the JSON link.
+pub const LINK: &str = "gannet.link.json";
 
 /// Where and how to publish.
 #[derive(Debug, Clone, Args)]

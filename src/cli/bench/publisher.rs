@@ -1,7 +1,7 @@
 //! A backend's connection that publishes while the load runs: pipelined HTTP requests on a connection that stays open, or
 //! commands of gannet's link. Answers are counted, refusals are kept.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::Arc;
 
 use mio::net::TcpStream;
@@ -9,11 +9,10 @@ use mio::net::TcpStream;
 use super::client::{Client, Drained, Failure, Incoming};
 use super::clock::Clock;
 use super::error::BenchError;
+use super::pipeline::Pipeline;
 use super::stream::Stream;
 use super::template::Template;
-use crate::cli::http_client::parse_head;
 use crate::dispatch::ReceiptMode;
-use crate::http::{BodyReader, HeadLimits, HeadScanner};
 use crate::link_bin::{Command, Payload, Push, Reply, Request as LinkRequest, Selector};
 use crate::protocol::Limits;
 use crate::protocol::handshake::Request;
@@ -21,7 +20,6 @@ use crate::session::SessionId;
 
 /// Publishes that one connection may have without an answer; what is beyond waits.
 const MOST_UNANSWERED: usize = 128;
-const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// Of the first refusal, so much is kept.
 const REFUSAL_BYTES: usize = 300;
 
@@ -85,33 +83,14 @@ impl Wording {
 }
 
 enum Speech {
-    Http(Http),
+    Http(Pipeline),
     Link { client: Client, limits: Arc<Limits>, command: Vec<u8> },
-}
-
-struct Http {
-    stream: TcpStream,
-    out: Vec<u8>,
-    written: usize,
-    /// Read and not yet understood.
-    input: Vec<u8>,
-    scanner: HeadScanner,
-    /// The answer whose body is being read.
-    answer: Option<(u16, BodyReader, Vec<u8>)>,
 }
 
 impl Publisher {
     /// Publishes by HTTP requests.
     pub fn http(stream: TcpStream, wording: Wording) -> Self {
-        let http = Http {
-            stream,
-            out: Vec::new(),
-            written: 0,
-            input: Vec::new(),
-            scanner: HeadScanner::default(),
-            answer: None,
-        };
-        Self::new(Speech::Http(http), wording)
+        Self::new(Speech::Http(Pipeline::new(stream)), wording)
     }
 
     /// Publishes by commands of gannet's link, in the form of the wording.
@@ -128,7 +107,7 @@ impl Publisher {
     /// The socket, for its registration.
     pub fn stream(&mut self) -> &mut TcpStream {
         match &mut self.speech {
-            Speech::Http(http) => &mut http.stream,
+            Speech::Http(http) => http.stream(),
             Speech::Link { client, .. } => client.stream(),
         }
     }
@@ -159,7 +138,7 @@ impl Publisher {
     pub fn publish(&mut self, session: &str, payload: &str) {
         self.unanswered += 1;
         match &mut self.speech {
-            Speech::Http(http) => self.wording.render(session, payload, &mut http.out),
+            Speech::Http(http) => self.wording.render(session, payload, http.request()),
             Speech::Link { client, command, .. } => {
                 command.clear();
                 self.wording.render(session, payload, command);
@@ -217,7 +196,7 @@ impl Publisher {
 
     fn next_answer(&mut self) -> Result<Option<(u16, Vec<u8>)>, BenchError> {
         match &mut self.speech {
-            Speech::Http(http) => http.next_answer().ok_or(BenchError::PublisherAnswer),
+            Speech::Http(http) => http.next_answer(),
             Speech::Link { .. } => Ok(None),
         }
     }
@@ -236,61 +215,6 @@ fn link_failure(failure: Failure) -> BenchError {
         Failure::Io(error) => BenchError::Publisher(error),
         Failure::Response(error) => BenchError::PublishRefused { answer: error.to_string() },
         Failure::Protocol(error) => BenchError::Protocol(error),
-        Failure::Ended => BenchError::Publisher(io::ErrorKind::UnexpectedEof.into()),
-    }
-}
-
-impl Http {
-    fn flush(&mut self) -> io::Result<()> {
-        while self.written < self.out.len() {
-            match self.stream.write(&self.out[self.written..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.out.clear();
-        self.written = 0;
-        Ok(())
-    }
-
-    /// Reads all there is; answers whether the server has closed.
-    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        loop {
-            match self.stream.read(buffer) {
-                Ok(0) => return Ok(true),
-                Ok(count) => self.input.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// The next whole answer, if there is one; `None` around it for what is no answer with a length.
-    fn next_answer(&mut self) -> Option<Option<(u16, Vec<u8>)>> {
-        loop {
-            if let Some((status, reader, body)) = &mut self.answer {
-                let (taken, done) = reader.read(&self.input, body).ok()?;
-                self.input.drain(..taken);
-                if !done {
-                    return Some(None);
-                }
-                let answer = (*status, std::mem::take(body));
-                self.answer = None;
-                // An interim answer, such as 100 Continue, is none yet (RFC 9110 §15.2).
-                if answer.0 >= 200 {
-                    return Some(Some(answer));
-                }
-            }
-            let Some(length) = self.scanner.scan(&self.input, &HeadLimits::default()).ok()? else {
-                return Some(None);
-            };
-            let (status, framing) = parse_head(&self.input[..length])?;
-            self.input.drain(..length);
-            self.answer = Some((status, BodyReader::new(framing?, MAX_ANSWER_BYTES).ok()?, Vec::new()));
-        }
+        Failure::Ended(_) => BenchError::Publisher(io::ErrorKind::UnexpectedEof.into()),
     }
 }

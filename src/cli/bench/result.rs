@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,23 @@ pub struct Slot {
 impl RunResult {
     /// The version of the file's form.
     pub const FORMAT: u32 = 1;
+
+    /// A result without figures, of a run that ends now.
+    pub fn new(shape: &str, label: Option<&str>, host: &str, url: &str) -> Self {
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            format: Self::FORMAT,
+            shape: shape.to_owned(),
+            label: label.unwrap_or(host).to_owned(),
+            target: url.to_owned(),
+            began_unix_s: began.as_secs(),
+            machine: Machine::this(),
+            settings: BTreeMap::new(),
+            figures: Vec::new(),
+            latencies: Vec::new(),
+            over_time: Vec::new(),
+        }
+    }
 
     /// Reads a file.
     ///

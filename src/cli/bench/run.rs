@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -12,7 +12,7 @@ use super::args::CommonArgs;
 use super::clock::{Clock, Nanos, SECOND, nanos};
 use super::error::BenchError;
 use super::fleet::{Fleet, FleetPlan, Handler};
-use super::process::{Machine, Processes};
+use super::process::Processes;
 use super::progress::Progress;
 use super::recorder::Window;
 use super::result::RunResult;
@@ -289,7 +289,10 @@ fn resident(server: &Processes) -> Result<Option<u64>, BenchError> {
 }
 
 /// Raises the soft limit of descriptors as far as it may go, if that is needed.
-fn allow_descriptors(connections: usize) -> Result<(), BenchError> {
+///
+/// # Errors
+/// [`BenchError::Descriptors`], and what the system says.
+pub fn allow_descriptors(connections: usize) -> Result<(), BenchError> {
     let needed = (connections + OTHER_DESCRIPTORS) as u64;
     let limits = getrlimit(Resource::Nofile);
     let limit = limits.maximum.unwrap_or(u64::MAX);
@@ -317,24 +320,13 @@ pub struct Work<'a> {
 impl<T> Driven<T> {
     /// A result with what every kind of load tells.
     pub fn result(&self, shape: &str, common: &CommonArgs, target: &Target, work: Work<'_>) -> RunResult {
-        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut result = RunResult {
-            format: RunResult::FORMAT,
-            shape: shape.to_owned(),
-            label: common.output.label.clone().unwrap_or_else(|| target.host.clone()),
-            target: target.url.clone(),
-            began_unix_s: began.as_secs(),
-            machine: Machine::this(),
-            settings: [
-                ("connections".to_owned(), common.connections.to_string()),
-                ("duration".to_owned(), format!("{:?}", common.duration)),
-                ("threads".to_owned(), threads(common).to_string()),
-            ]
-            .into(),
-            figures: Vec::new(),
-            latencies: Vec::new(),
-            over_time: Vec::new(),
-        };
+        let mut result = RunResult::new(shape, common.output.label.as_deref(), &target.host, &target.url);
+        let settings = [
+            ("connections", common.connections.to_string()),
+            ("duration", format!("{:?}", common.duration)),
+            ("threads", threads(common).to_string()),
+        ];
+        result.settings.extend(settings.map(|(name, value)| (name.to_owned(), value)));
         let Work { count, one, many } = work;
         let seconds = (self.window.to - self.window.from) as f64 / SECOND as f64;
         result.figure(many, "", count as f64);

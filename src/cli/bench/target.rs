@@ -63,6 +63,14 @@ impl Target {
         self
     }
 
+    /// The same with `path` where the URL has none.
+    pub fn with_default_path(mut self, path: &str) -> Self {
+        if self.path == "/" {
+            self.path = path.to_owned();
+        }
+        self
+    }
+
     /// Whether each connection has a path of its own.
     pub fn numbers_sessions(&self) -> bool {
         self.path.contains(SESSION)
