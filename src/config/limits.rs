@@ -33,8 +33,8 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// Fragments of one message from a client. Default: 1,024.
     pub max_fragments: usize,
-    /// All that is half received, of all connections together, in bytes: fragments, heads, bodies and input that is
-    /// held back; 0 is no bound. Default: 256 MiB.
+    /// All that is half received, of all connections together, in bytes: begun messages, heads, bodies, and input that was
+    /// read before a connection was paused; 0 is no bound. Default: 256 MiB.
     pub incoming_bytes: usize,
 
     /// Head of a request, in bytes. Default: 16 KiB.
@@ -52,9 +52,11 @@ pub struct Limits {
     pub max_selectors: usize,
     /// Lines of one batch. Default: 10,000.
     pub max_batch_lines: usize,
-    /// Requests of one backend connection that wait for their answers. Default: 256.
+    /// Requests of one HTTP connection, or commands of one link, that wait for their answers; on a link without those that
+    /// `max_receipts` counts. Default: 256.
     pub max_pipelined: usize,
-    /// Pushes of one backend connection whose receipt is awaited, for `receipt=written`. Default: 4,096.
+    /// Pushes of one link whose receipt waits for sockets (`receipt=written`); lines of one batch whose results are not
+    /// there. Default: 4,096.
     pub max_receipts: usize,
     /// Entries of one page of a listing. Default: 1,000.
     pub max_page: usize,
@@ -74,25 +76,26 @@ pub struct Limits {
     /// written next waits in the outbox, where it can be replaced, expire and be overtaken; 0 is the kernel's own bound.
     /// Default: 16 KiB.
     pub socket_unsent_bytes: usize,
-    /// Bytes that wait for one link's socket. Default: 16 MiB.
+    /// Bytes on their way to one link; from half of it on, the players whose messages go there are not read. Default:
+    /// 16 MiB.
     pub link_outbox_bytes: usize,
-    /// Messages that wait for one link's socket. Default: 65,536.
+    /// Messages on their way to one link; from half of it on, the same. Default: 65,536.
     pub link_outbox_messages: usize,
 
     /// Envelopes in one reactor's mailbox. Default: 4,096.
     pub mailbox_messages: usize,
     /// Payload in one reactor's mailbox, in bytes. Default: 64 MiB.
     pub mailbox_bytes: usize,
-    /// Envelopes that one reactor keeps back for full mailboxes. Default: 65,536.
+    /// Envelopes that one reactor keeps back for one full mailbox. Default: 65,536.
     pub overflow_messages: usize,
-    /// Payload that one reactor keeps back for full mailboxes, in bytes. Default: 64 MiB.
+    /// Payload that one reactor keeps back for one full mailbox, in bytes. Default: 64 MiB.
     pub overflow_bytes: usize,
 
     /// Bytes read from one connection in one turn. Default: 32 KiB.
     pub turn_read_bytes: usize,
     /// Bytes of its outbox written to one connection in one turn. Default: 64 KiB.
     pub turn_write_bytes: usize,
-    /// Connections accepted by one reactor in one turn. Default: 64.
+    /// Connections accepted on one port in one turn. Default: 64.
     pub turn_accepts: usize,
     /// Steps of TLS handshakes made by one reactor in one turn; one costs a tenth of a millisecond or more. Default: 4.
     pub turn_handshakes: usize,
@@ -100,11 +103,11 @@ pub struct Limits {
     pub turn_envelopes: usize,
     /// Messages that one reactor offers to sessions in one turn. Default: 2,048.
     pub turn_deliveries: usize,
-    /// Sockets that one reactor writes in one turn. Default: 256.
+    /// Writes to sockets that one reactor makes in one phase of a turn. Default: 256.
     pub turn_writes: usize,
     /// Entries of listings that one reactor looks at in one turn. Default: 256.
     pub turn_listed: usize,
-    /// Bytes that one reactor renders and writes in one turn, over all its connections. Default: 2 MiB.
+    /// Bytes that one reactor reads, answers and writes in one phase of a turn, over all its connections. Default: 2 MiB.
     pub turn_bytes: usize,
     /// The read buffer of a reactor, in bytes. Default: 128 KiB.
     pub read_buffer_bytes: usize,

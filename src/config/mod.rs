@@ -247,10 +247,10 @@ pub struct Timeouts {
     /// `idle_ms`: without input for so long, a session is closed with 4000.
     #[serde(rename = "idle_ms", with = "millis")]
     pub idle: Duration,
-    /// `message_ms`: from the first byte of a message or a body to its last.
+    /// `message_ms`: from the first byte of a message, or of a request on the backend port, to its last.
     #[serde(rename = "message_ms", with = "millis")]
     pub message: Duration,
-    /// `link_stalled_ms`: a link whose socket takes nothing for so long, while events wait, is closed with 4003.
+    /// `link_stalled_ms`: a link whose socket takes nothing for so long, while something waits for it, is closed with 4003.
     #[serde(rename = "link_stalled_ms", with = "millis")]
     pub link_stalled: Duration,
     /// `shutdown_ms`: from SIGTERM to the end of the process.

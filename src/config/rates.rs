@@ -20,7 +20,7 @@ pub struct Rates {
     pub upgrades_per_address: Rate,
     /// Messages, pings and pongs from one session.
     pub messages: Rate,
-    /// Bytes from one session, frame headers and all.
+    /// Bytes from one session, frame headers and all; a compressed message with what it inflates to.
     pub bytes: Rate,
     /// What becomes of a session that sends more messages or bytes.
     pub beyond: BeyondRate,

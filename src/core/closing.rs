@@ -91,7 +91,7 @@ impl Core {
         self.ended.push(Ended { id, app, user, code, reason: reason.into() });
     }
 
-    /// Frees what the turn doomed. Returns the connections for the last look at their stage.
+    /// Frees what the turn doomed. Returns the connections, for a last look at each.
     pub fn reap(&mut self) -> Vec<(SessionId, Connection)> {
         let mut reaped = Vec::with_capacity(self.doomed.len());
         for id in std::mem::take(&mut self.doomed) {
