@@ -210,8 +210,8 @@ fn section(results: &Results, command: &str) -> String {
         let _ = writeln!(
             text,
             "{}, {cores} cores, {}, {}. Medians of {rounds} alternating rounds of {duration} each, the server on\none core and \
-             the load on another, but for directed pushes, which have both cores; 64-byte messages; in brackets, how\noften the \
-             first figure of the line, as the median of the rounds: the machine's speed drifts from one round to the next.",
+             the load on another, but for directed pushes, which have both cores; 64-byte messages; in brackets, the\nratio to \
+             the first column, as the median of the rounds: the machine's speed drifts from one round to the next.",
             word("cpu"),
             word("kernel"),
             date(began)
