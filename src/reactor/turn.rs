@@ -26,6 +26,10 @@ impl Reactor {
         let began = self.begin();
         // Input first: what has come must be heard before time is held against anybody, and an answer is written at once.
         self.read_ready();
+        // What earlier turns left of pushes and operations goes before whatever asks for more: they are done in their order,
+        // and who asks gets only what is left of this turn's deliveries.
+        self.core.budget.refill_sockets();
+        self.core.go_on_with_work();
         // Then those that the last turn did not read to the end, with a share of their own: behind those who have just come,
         // so that one who sends without end delays nobody.
         self.read_unread();
@@ -33,8 +37,6 @@ impl Reactor {
         self.read_through_gates();
         // Few handshakes, since each costs as much as a hundred messages.
         self.shake_hands();
-        // What earlier turns left of pushes and operations goes before new ones: they are done in their order.
-        self.core.go_on_with_work();
         // Other reactors' envelopes: after the own input, so that a flood of them does not delay it.
         self.drain();
         self.look_for_the_stop(report);
