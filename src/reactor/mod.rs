@@ -208,7 +208,7 @@ impl Reactor {
             true => load.backends.fetch_sub(1, Ordering::Relaxed),
             false => load.clients.fetch_sub(1, Ordering::Relaxed),
         };
-        self.core.disconnect(connection.terms.as_deref());
+        self.core.disconnect(connection.extras.as_deref());
         self.gateway.released(&mut self.core, id, connection);
     }
 
