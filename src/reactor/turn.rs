@@ -265,10 +265,9 @@ impl Reactor {
         if turned_ms > LATE_MS {
             self.was_absent(turned_ms);
         }
-        self.expected_ms = match self.timeout() {
-            Some(timeout) => self.ended.ms.saturating_add(timeout.as_millis() as u64),
-            None => u64::MAX,
-        };
+        self.may_sleep = self.timeout();
+        let latest = |sleep: Duration| self.ended.ms.saturating_add(sleep.as_millis() as u64);
+        self.expected_ms = self.may_sleep.map_or(u64::MAX, latest);
     }
 
     /// What holds at the end of every turn.
@@ -279,7 +278,7 @@ impl Reactor {
     }
 
     /// How long the poll may sleep: not at all while something has been left over from the last turn.
-    pub(super) fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self) -> Option<Duration> {
         if self.core.has_work() || self.catching_up > 0 {
             return Some(Duration::ZERO);
         }
