@@ -101,7 +101,7 @@ pub struct Limits {
     pub turn_handshakes: usize,
     /// Envelopes drained by one reactor in one turn. Default: 1,024.
     pub turn_envelopes: usize,
-    /// Messages that one reactor offers to sessions in one turn. Default: 2,048.
+    /// Messages that one reactor offers to sessions in one turn. Default: 8,192.
     pub turn_deliveries: usize,
     /// Writes to sockets that one reactor makes in one phase of a turn. Default: 256.
     pub turn_writes: usize,
@@ -165,7 +165,7 @@ impl Default for Limits {
             turn_accepts: 64,
             turn_handshakes: 4,
             turn_envelopes: 1_024,
-            turn_deliveries: 2_048,
+            turn_deliveries: 8_192,
             turn_writes: 256,
             turn_listed: 256,
             turn_bytes: 2 * MIB,

@@ -65,22 +65,34 @@ impl Connection {
             Phase::Closing | Phase::Finishing => Some((since_ms + silence.close_ms, Due::Close)),
             Phase::Open => {
                 let silent = if self.pauses.is_empty() { self.silent(id, silence, since_ms) } else { None };
-                sooner(silent, self.next_due_by_terms(silence, absent_ms))
+                sooner(silent, self.next_due_by_extras(silence, absent_ms))
             }
         };
         let expiry = self.outbox.as_ref().and_then(|outbox| outbox.next_expiry_ms());
         sooner(life, expiry.map(|deadline_ms| (deadline_ms, Due::Expiry)))
     }
 
-    fn next_due_by_terms(&self, silence: Silence, absent_ms: u64) -> Option<(u64, Due)> {
-        let terms = self.terms.as_ref()?;
-        let resume_ms = terms.inbound.as_ref().and_then(|inbound| inbound.resume_ms);
+    /// Whether input can have moved its deadline to nothing but a later time, so that the entry on the wheel stands: a session
+    /// in use of which nothing waits, nothing is begun and nothing is bounded.
+    #[inline]
+    pub fn is_only_put_off(&self) -> bool {
+        matches!(self.kind, Kind::Player | Kind::Echo)
+            && self.phase == Phase::Open
+            && self.pauses.is_empty()
+            && self.outbox.is_none()
+            && self.extras.is_none()
+            && !self.flags.has(Flag::Incoming)
+    }
+
+    fn next_due_by_extras(&self, silence: Silence, absent_ms: u64) -> Option<(u64, Due)> {
+        let extras = self.extras.as_ref()?;
+        let resume_ms = extras.inbound.as_ref().and_then(|inbound| inbound.resume_ms);
         let stalled = (self.kind == Kind::Link && self.flags.has(Flag::Blocked) && self.outbox.is_some())
-            .then_some(terms.progress_ms + silence.link_stalled_ms + absent_ms);
+            .then_some(extras.progress_ms + silence.link_stalled_ms + absent_ms);
         let dues = [
-            (terms.expires_ms, Due::Token),
+            (extras.expires_ms, Due::Token),
             (resume_ms, Due::Resume),
-            (terms.door_ms, Due::Door),
+            (extras.door_ms, Due::Door),
             (stalled, Due::Stalled),
         ];
         let dues = dues.into_iter().filter_map(|(deadline_ms, what)| Some((deadline_ms?, what)));
@@ -183,11 +195,11 @@ mod tests {
     #[test]
     fn a_token_expires_and_a_pause_ends_whatever_else_is_due() {
         let mut connection = connection(Kind::Echo, 1_000);
-        connection.terms().expires_ms = Some(90_000);
+        connection.extras().expires_ms = Some(90_000);
         assert_eq!(due(&connection), Some((26_000, Due::Ping)));
-        connection.terms().expires_ms = Some(20_000);
+        connection.extras().expires_ms = Some(20_000);
         assert_eq!(due(&connection), Some((20_000, Due::Token)));
-        connection.terms().inbound.get_or_insert_default().resume_ms = Some(1_500);
+        connection.extras().inbound.get_or_insert_default().resume_ms = Some(1_500);
         connection.pause(Pause::Rate);
         assert_eq!(due(&connection), Some((1_500, Due::Resume)));
         connection.phase = Phase::Closing;
@@ -219,7 +231,7 @@ mod tests {
         assert_eq!(due(&connection), Some((120_000, Due::Idle)));
         connection.flags.set(Flag::Busy);
         assert_eq!(due(&connection), None);
-        connection.terms().door_ms = Some(3_000);
+        connection.extras().door_ms = Some(3_000);
         assert_eq!(due(&connection), Some((3_000, Due::Door)));
     }
 

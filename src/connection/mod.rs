@@ -3,19 +3,19 @@
 
 mod budgeted;
 mod deadlines;
+mod extras;
 mod flags;
 mod outbox;
 mod pause;
-mod terms;
 mod transport;
 
 pub use deadlines::{Due, Silence};
+pub use extras::{Extras, Inbound, InboundLimits, MAX_HELD};
 pub use flags::{Flag, Flags};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::model as outbox_model;
 pub use outbox::{Events, Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements, Tick};
 pub use pause::{Pause, Pauses};
-pub use terms::{Inbound, InboundLimits, MAX_HELD, Terms};
 pub use transport::{Flushed, Transport};
 
 use crate::protocol::WebSocket;
@@ -91,7 +91,7 @@ pub struct Connection {
     /// What waits to be written; `None` when nothing does.
     pub outbox: Option<Box<Outbox>>,
     /// What it is held to; `None` when to nothing.
-    pub terms: Option<Box<Terms>>,
+    pub extras: Option<Box<Extras>>,
     /// In attended time. In [`Phase::Open`]: from when silence counts; later: when the end began.
     pub since: Stamp,
     /// What is so, or not.
@@ -110,7 +110,7 @@ pub const NO_DOOR: u32 = u32::MAX;
 const _: () = assert!(size_of::<Connection>() <= if cfg!(debug_assertions) { 112 } else { 96 });
 const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>());
 // Of those that queue, and of those that are held to something.
-const _: () = assert!(size_of::<Outbox>() <= 144 && size_of::<Terms>() <= 208);
+const _: () = assert!(size_of::<Outbox>() <= 144 && size_of::<Extras>() <= 208);
 
 impl Connection {
     /// A connection as it is accepted, at `attended_ms`.
@@ -124,7 +124,7 @@ impl Connection {
             phase: Phase::Open,
             pauses: Pauses::default(),
             outbox: None,
-            terms: None,
+            extras: None,
             since: Stamp::at(attended_ms),
             flags: Flags::default(),
             figures: Figures::default(),
@@ -138,13 +138,13 @@ impl Connection {
     }
 
     /// What it is held to, made if need be.
-    pub fn terms(&mut self) -> &mut Terms {
-        self.terms.get_or_insert_default()
+    pub fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
     }
 
     /// How fast it has sent, where that is bounded.
     pub fn inbound(&mut self) -> Option<&mut Inbound> {
-        self.terms.as_mut()?.inbound.as_mut()
+        self.extras.as_mut()?.inbound.as_mut()
     }
 
     /// Whether it is not to be read for now. What comes after the end is read all the same, and thrown away.

@@ -170,7 +170,7 @@ impl Outbox {
     }
 
     /// Queues, in an empty outbox, the rest of bytes of which the socket has taken the beginning: nothing overtakes it.
-    pub fn resume(&mut self, rest: Box<[u8]>, settlements: &mut Settlements) {
+    pub fn begin_with(&mut self, rest: Box<[u8]>, settlements: &mut Settlements) {
         debug_assert!(self.is_empty(), "what is partly on the wire comes first");
         let item = Item::Owned(rest);
         self.admit(&item, settlements);

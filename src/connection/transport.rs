@@ -93,7 +93,7 @@ impl Flushed {
 impl Connection {
     /// Where the client is: what a proxy has said, else the other end of the socket while it is connected.
     pub fn remote(&self) -> Option<SocketAddr> {
-        let said = self.terms.as_ref().and_then(|terms| terms.remote);
+        let said = self.extras.as_ref().and_then(|extras| extras.remote);
         said.or_else(|| self.stream.peer_addr().ok())
     }
 
@@ -107,7 +107,7 @@ impl Connection {
         match self.transport {
             Transport::Plain | Transport::ProxyHeader => None,
             Transport::Handshake | Transport::Tls => {
-                let session = self.terms.as_mut()?.tls.as_deref_mut()?;
+                let session = self.extras.as_mut()?.tls.as_deref_mut()?;
                 Some((session, &mut self.stream))
             }
         }
@@ -150,7 +150,7 @@ impl Connection {
             let progress = outbox.write_to(&mut socket, now, settlements)?;
             (progress, Flushed::of(&progress, &socket))
         } else {
-            let Some(session) = self.terms.as_mut().and_then(|terms| terms.tls.as_deref_mut()) else {
+            let Some(session) = self.extras.as_mut().and_then(|extras| extras.tls.as_deref_mut()) else {
                 return Ok(nothing);
             };
             Encrypted { session, socket: &mut self.stream }.write_outbox(outbox, share, now, settlements)?
@@ -164,7 +164,7 @@ impl Connection {
 
     /// Whether TLS holds bytes that the socket has not taken.
     pub fn has_unsent(&self) -> bool {
-        let tls = || self.terms.as_ref().and_then(|terms| terms.tls.as_deref());
+        let tls = || self.extras.as_ref().and_then(|extras| extras.tls.as_deref());
         self.transport != Transport::Plain && tls().is_some_and(Session::has_unsent)
     }
 

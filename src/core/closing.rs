@@ -84,8 +84,8 @@ impl Core {
         let (Some(id), Some(app)) = (self.hub.id_of(slot), self.hub.app_of(slot)) else { return };
         let user = self.hub.user_of(slot).cloned();
         self.hub.remove(slot);
-        let terms = self.connections.slot_mut(slot).and_then(|connection| connection.terms.as_mut());
-        let network = terms.and_then(|terms| terms.session_from.take());
+        let extras = self.connections.slot_mut(slot).and_then(|connection| connection.extras.as_mut());
+        let network = extras.and_then(|extras| extras.session_from.take());
         self.shared.admission.leave(app, user.as_ref(), id, network);
         self.metrics().closed.of(CloseClass::from_code(code)).add(1);
         self.ended.push(Ended { id, app, user, code, reason: reason.into() });

@@ -1,6 +1,6 @@
 //! What one reactor sends another through its mailbox.
 
-use crate::connection::Terms;
+use crate::connection::Extras;
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::http::Response;
 use crate::mailbox::Weigh;
@@ -21,7 +21,7 @@ pub enum Port {
 #[derive(Debug)]
 pub enum Envelope {
     /// A socket that the acceptor gives to this reactor, with what the connection is held to.
-    Adopt(TcpStream, Port, Option<Box<Terms>>),
+    Adopt(TcpStream, Port, Option<Box<Extras>>),
     /// A push that has targets here.
     Push(Arc<Push>),
     /// A push from here whose last part is done.

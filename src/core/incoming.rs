@@ -140,8 +140,8 @@ impl Core {
             self.incoming.remove(slot);
             let Some(connection) = self.connections.slot_mut(slot) else { continue };
             connection.flags.clear(Flag::Incoming);
-            if let Some(terms) = &mut connection.terms {
-                terms.held = Vec::new();
+            if let Some(extras) = &mut connection.extras {
+                extras.held = Vec::new();
             }
             match connection.kind {
                 Kind::Player | Kind::Echo | Kind::Link => {

@@ -267,8 +267,8 @@ impl Core {
     /// clock.
     pub fn set_door_due(&mut self, slot: u32, door_ms: Option<u64>) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
-        if connection.terms.as_ref().and_then(|terms| terms.door_ms) != door_ms {
-            connection.terms().door_ms = door_ms;
+        if connection.extras.as_ref().and_then(|extras| extras.door_ms) != door_ms {
+            connection.extras().door_ms = door_ms;
             self.arm(slot);
         }
     }

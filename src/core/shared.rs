@@ -7,7 +7,7 @@ use super::gate::{EventLimit, Gate};
 use super::settings::Settings;
 use crate::admission::Admission;
 use crate::auth::Auth;
-use crate::connection::{Terms, Transport};
+use crate::connection::{Extras, Transport};
 use crate::dispatch::{Action, Apps, CommandError, Operation, Push, PushOptions, Selector, Target, Who};
 use crate::hub::{Interest, ReactorSet};
 use crate::mailbox::Handle;
@@ -95,11 +95,11 @@ impl Shared {
     pub fn wrap(
         &self,
         port: Port,
-        terms: Option<&Terms>,
+        extras: Option<&Extras>,
     ) -> Result<(Transport, Option<Box<Session>>), Failed> {
         let session = self.acceptor_of(port).map(Acceptor::accept).transpose()?.map(Box::new);
-        let transport = match terms {
-            Some(Terms { proxy_header: true, .. }) => Transport::ProxyHeader,
+        let transport = match extras {
+            Some(Extras { proxy_header: true, .. }) => Transport::ProxyHeader,
             _ => self.transport_of(port),
         };
         Ok((transport, session))

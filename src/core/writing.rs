@@ -199,7 +199,7 @@ impl Core {
             // The socket may have taken half a frame: not even an urgent push may come between.
             let rest: Vec<u8> = left.iter().flat_map(|piece| piece.iter().copied()).collect();
             let outbox = connection.outbox.insert(self.pool.pop().unwrap_or_default());
-            outbox.resume(rest.into(), &mut self.settlements);
+            outbox.begin_with(rest.into(), &mut self.settlements);
             self.mark_dirty(slot);
         }
     }
@@ -272,7 +272,7 @@ impl Core {
             return false;
         }
         if connection.outbox.is_none() {
-            connection.terms().progress_ms = now_ms;
+            connection.extras().progress_ms = now_ms;
         }
         let pool = &mut self.pool;
         let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
@@ -427,7 +427,7 @@ fn note_progress(connection: &mut Connection, written: usize, attended_ms: u64) 
         return;
     }
     if connection.kind == Kind::Link {
-        connection.terms().progress_ms = attended_ms;
+        connection.extras().progress_ms = attended_ms;
     }
     if connection.flags.has(Flag::PingWaits) {
         // Until the ping is on the wire the peer cannot answer it; one whose socket takes something is alive.

@@ -2,7 +2,7 @@
 //! none is idle while another has twice its share, however few connections there are.
 
 use super::Reactor;
-use crate::connection::{Connection, Flag, Terms};
+use crate::connection::{Connection, Extras, Flag};
 use crate::core::{Envelope, Port};
 use crate::metrics::{Label, RefusalReason};
 use log::{debug, warn};
@@ -72,8 +72,8 @@ impl Reactor {
             let listening = acceptor.of(port);
             listening.resume_at_ms = None;
             match listening.listener.accept() {
-                Ok((stream, address)) => match self.terms_for(address.ip(), port) {
-                    Ok(terms) => self.hand_over(stream, port, terms),
+                Ok((stream, address)) => match self.extras_for(address.ip(), port) {
+                    Ok(extras) => self.hand_over(stream, port, extras),
                     Err(reason) => {
                         self.core.metrics().refused.of(reason).add(1);
                         debug!("a connection from {} was closed as it came: {}", address.ip(), reason.text());
@@ -126,7 +126,7 @@ impl Reactor {
     }
 
     /// Whether a connection from `address` may stay, and what it is held to.
-    fn terms_for(&self, address: IpAddr, port: Port) -> Result<Option<Box<Terms>>, RefusalReason> {
+    fn extras_for(&self, address: IpAddr, port: Port) -> Result<Option<Box<Extras>>, RefusalReason> {
         let shared = &self.core.shared;
         let config = &shared.settings.config;
         match port {
@@ -142,18 +142,18 @@ impl Reactor {
             }
             // It is counted when the proxy has said where it is from.
             Port::Client if config.proxy.speaks_protocol(address) => {
-                Ok(Some(Box::new(Terms { proxy_header: true, ..Terms::default() })))
+                Ok(Some(Box::new(Extras { proxy_header: true, ..Extras::default() })))
             }
             Port::Client if config.proxy.is_forwarder(address) => Ok(None),
             Port::Client if shared.admission.counts_connections() => {
                 let network = shared.admission.connect(address).ok_or(RefusalReason::Connections)?;
-                Ok(Some(Box::new(Terms { connection_from: Some(network), ..Terms::default() })))
+                Ok(Some(Box::new(Extras { connection_from: Some(network), ..Extras::default() })))
             }
             Port::Client => Ok(None),
         }
     }
 
-    fn hand_over(&mut self, stream: TcpStream, port: Port, terms: Option<Box<Terms>>) {
+    fn hand_over(&mut self, stream: TcpStream, port: Port, extras: Option<Box<Extras>>) {
         let shared = &self.core.shared;
         let load = |reactor: &usize| {
             let load = &shared.loads[*reactor];
@@ -169,29 +169,29 @@ impl Reactor {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if least == self.core.index {
-            self.adopt(stream, port, terms);
+            self.adopt(stream, port, extras);
         } else {
-            self.core.peers.post_always(least, Envelope::Adopt(stream, port, terms));
+            self.core.peers.post_always(least, Envelope::Adopt(stream, port, extras));
         }
     }
 
     /// Takes a socket that the acceptor gave to this reactor.
-    pub(super) fn adopt(&mut self, mut stream: TcpStream, port: Port, mut terms: Option<Box<Terms>>) {
+    pub(super) fn adopt(&mut self, mut stream: TcpStream, port: Port, mut extras: Option<Box<Extras>>) {
         if self.core.draining {
-            self.unload(port, terms.as_deref());
+            self.unload(port, extras.as_deref());
             return;
         }
         let attended_ms = self.core.attended_ms();
-        let (transport, session) = match self.core.shared.wrap(port, terms.as_deref()) {
+        let (transport, session) = match self.core.shared.wrap(port, extras.as_deref()) {
             Ok(wrapped) => wrapped,
             Err(failed) => {
-                self.unload(port, terms.as_deref());
+                self.unload(port, extras.as_deref());
                 warn!("a connection was closed: TLS cannot begin: {}", failed.message);
                 return;
             }
         };
         if session.is_some() {
-            terms.get_or_insert_default().tls = session;
+            extras.get_or_insert_default().tls = session;
         }
         let (kind, door) = self.gateway.admit(port);
         let registry = self.poll.registry();
@@ -203,11 +203,11 @@ impl Reactor {
             if port == Port::Backend {
                 connection.flags.set(Flag::Backend);
             }
-            Connection { terms: terms.take(), transport, door, ..connection }
+            Connection { extras: extras.take(), transport, door, ..connection }
         });
         let Some(id) = id else {
             self.gateway.forget(door);
-            self.unload(port, terms.as_deref());
+            self.unload(port, extras.as_deref());
             warn!("a connection was closed: reactor {} has no slot left", self.core.index);
             return;
         };
@@ -224,8 +224,8 @@ impl Reactor {
         // What came before the registration is reported by its first event.
     }
 
-    fn unload(&self, port: Port, terms: Option<&Terms>) {
-        self.core.disconnect(terms);
+    fn unload(&self, port: Port, extras: Option<&Extras>) {
+        self.core.disconnect(extras);
         let load = &self.core.shared.loads[self.core.index];
         match port {
             Port::Client => load.clients.fetch_sub(1, Ordering::Relaxed),

@@ -47,6 +47,8 @@ pub struct Reactor {
     reply: Reply,
     /// When the last turn ended: nothing has been waited for since.
     ended: Moment,
+    /// How long the next poll may sleep; `None` for ever.
+    may_sleep: Option<Duration>,
     /// When the next turn was to begin at the latest, in milliseconds of the server's clock.
     expected_ms: u64,
     /// Turns in which what came in an absence is read at the most, before timers are looked at.
@@ -102,6 +104,7 @@ impl Reactor {
             spin,
             reply: Reply::default(),
             ended,
+            may_sleep: Some(Duration::ZERO),
             expected_ms: u64::MAX,
             catching_up: 0,
             stop: Stop::No,
@@ -127,7 +130,7 @@ impl Reactor {
     }
 
     fn wait(&mut self) -> io::Result<()> {
-        let timeout = self.timeout();
+        let timeout = self.may_sleep;
         if timeout == Some(Duration::ZERO) {
             return self.poll(timeout);
         }
@@ -208,7 +211,7 @@ impl Reactor {
             true => load.backends.fetch_sub(1, Ordering::Relaxed),
             false => load.clients.fetch_sub(1, Ordering::Relaxed),
         };
-        self.core.disconnect(connection.terms.as_deref());
+        self.core.disconnect(connection.extras.as_deref());
         self.gateway.released(&mut self.core, id, connection);
     }
 

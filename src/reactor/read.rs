@@ -4,7 +4,7 @@ use super::Reactor;
 use super::echo::Echo;
 use crate::app::Message;
 use crate::config::BeyondRate;
-use crate::connection::{Connection, Flag, Kind, MAX_HELD, Pause, Phase, Terms, Transport};
+use crate::connection::{Connection, Extras, Flag, Kind, MAX_HELD, Pause, Phase, Transport};
 use crate::core::{Core, HalfReceived, Reply};
 use crate::gateway::Gateway;
 use crate::metrics::{Label, ProtocolErrorKind, Throttled};
@@ -78,7 +78,9 @@ impl Reactor {
                 }
             }
         }
-        self.core.arm(slot);
+        if !self.core.connections.slot(slot).is_some_and(Connection::is_only_put_off) {
+            self.core.arm(slot);
+        }
     }
 
     /// Whether there may be something to read that is to be read now.
@@ -120,12 +122,12 @@ impl Reactor {
 
     /// What is held for a connection that was paused, back in the buffer as far as it fits: how much it is.
     fn take_held(&mut self, slot: u32) -> Option<usize> {
-        let terms = self.core.connection(slot)?.terms.as_mut()?;
-        let count = terms.held.len().min(self.buffer.len());
-        self.buffer[..count].copy_from_slice(&terms.held[..count]);
-        match count == terms.held.len() {
-            true => terms.held = Vec::new(),
-            false => drop(terms.held.drain(..count)),
+        let extras = self.core.connection(slot)?.extras.as_mut()?;
+        let count = extras.held.len().min(self.buffer.len());
+        self.buffer[..count].copy_from_slice(&extras.held[..count]);
+        match count == extras.held.len() {
+            true => extras.held = Vec::new(),
+            false => drop(extras.held.drain(..count)),
         }
         Some(count).filter(|count| *count > 0)
     }
@@ -251,7 +253,7 @@ impl Reactor {
 /// Keeps what came behind a pause; it is parsed when the connection is read again.
 fn hold(connection: &mut Connection, rest: &[u8]) {
     if !rest.is_empty() {
-        let held = &mut connection.terms().held;
+        let held = &mut connection.extras().held;
         // What was held before came later than this.
         held.splice(..0, rest.iter().copied());
     }
@@ -289,7 +291,7 @@ fn charge_inflated(core: &mut Core, reply: &mut Reply, slot: u32) {
 fn note_partial(core: &mut Core, slot: u32, completed: bool) {
     let Some(connection) = core.connections.slot(slot) else { return };
     let partial = connection.websocket.as_ref().map_or(0, |websocket| websocket.partial_bytes());
-    let held = connection.terms.as_ref().map_or(0, |terms| terms.held.len());
+    let held = connection.extras.as_ref().map_or(0, |extras| extras.held.len());
     core.note_incoming(slot, HalfReceived { bytes: partial + held, is_owed: partial > 0, began: completed });
 }
 
@@ -335,14 +337,14 @@ impl Core {
         }
         let network = shared.admission.connect(address);
         if let (Some(connection), Some(network)) = (self.connections.slot_mut(slot), network) {
-            connection.terms().connection_from = Some(network);
+            connection.extras().connection_from = Some(network);
         }
         network.is_some()
     }
 
-    /// The connection with these terms has gone: its place is free.
-    pub fn disconnect(&self, terms: Option<&Terms>) {
-        if let Some(network) = terms.and_then(|terms| terms.connection_from) {
+    /// The connection with these extras has gone: its place is free.
+    pub fn disconnect(&self, extras: Option<&Extras>) {
+        if let Some(network) = extras.and_then(|extras| extras.connection_from) {
             self.shared.admission.disconnect(network);
         }
     }

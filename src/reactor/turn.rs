@@ -26,6 +26,10 @@ impl Reactor {
         let began = self.begin();
         // Input first: what has come must be heard before time is held against anybody, and an answer is written at once.
         self.read_ready();
+        // What earlier turns left of pushes and operations goes before whatever asks for more: they are done in their order,
+        // and who asks gets only what is left of this turn's deliveries.
+        self.core.budget.refill_sockets();
+        self.core.go_on_with_work();
         // Then those that the last turn did not read to the end, with a share of their own: behind those who have just come,
         // so that one who sends without end delays nobody.
         self.read_unread();
@@ -33,8 +37,6 @@ impl Reactor {
         self.read_through_gates();
         // Few handshakes, since each costs as much as a hundred messages.
         self.shake_hands();
-        // What earlier turns left of pushes and operations goes before new ones: they are done in their order.
-        self.core.go_on_with_work();
         // Other reactors' envelopes: after the own input, so that a flood of them does not delay it.
         self.drain();
         self.look_for_the_stop(report);
@@ -159,7 +161,7 @@ impl Reactor {
 
     fn open(&mut self, envelope: Envelope) {
         match envelope {
-            Envelope::Adopt(stream, port, terms) => self.adopt(stream, port, terms),
+            Envelope::Adopt(stream, port, extras) => self.adopt(stream, port, extras),
             Envelope::Push(push) => self.core.deliver(&push),
             Envelope::PushDone(push) => self.gateway.push_done(&mut self.core, &push),
             Envelope::Operation(operation) => self.core.operate(&operation),
@@ -263,10 +265,9 @@ impl Reactor {
         if turned_ms > LATE_MS {
             self.was_absent(turned_ms);
         }
-        self.expected_ms = match self.timeout() {
-            Some(timeout) => self.ended.ms.saturating_add(timeout.as_millis() as u64),
-            None => u64::MAX,
-        };
+        self.may_sleep = self.timeout();
+        let latest = |sleep: Duration| self.ended.ms.saturating_add(sleep.as_millis() as u64);
+        self.expected_ms = self.may_sleep.map_or(u64::MAX, latest);
     }
 
     /// What holds at the end of every turn.
@@ -277,7 +278,7 @@ impl Reactor {
     }
 
     /// How long the poll may sleep: not at all while something has been left over from the last turn.
-    pub(super) fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self) -> Option<Duration> {
         if self.core.has_work() || self.catching_up > 0 {
             return Some(Duration::ZERO);
         }

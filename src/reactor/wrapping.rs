@@ -74,7 +74,7 @@ impl Reactor {
         }
         connection.transport = core.shared.transport_of(Port::Client);
         if let Some(source) = header.source {
-            connection.terms().remote = Some(source);
+            connection.extras().remote = Some(source);
             if !core.charge_connection(slot, source.ip()) {
                 return Headed::Refused(RefusalReason::Connections, RefusalReason::Connections.text().into());
             }

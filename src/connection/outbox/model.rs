@@ -392,7 +392,7 @@ impl Pair {
             let bytes = self.bytes(choices);
             let entry = self.entry(bytes.clone(), Class::Normal);
             self.model.entries.push(Entry { begun: true, ..entry });
-            self.outbox.resume(bytes.into(), &mut self.settlements);
+            self.outbox.begin_with(bytes.into(), &mut self.settlements);
         }
     }
 

@@ -96,7 +96,7 @@ fn urgent_overtakes_what_is_not_on_the_wire() {
 fn nothing_comes_between_the_parts_of_bytes_begun_elsewhere() {
     let mut world = World::new(ROOMY, Socket::default());
     world.socket.taken = b"\x82\x05he".to_vec();
-    world.outbox.resume(b"llo".as_slice().into(), &mut world.settlements);
+    world.outbox.begin_with(b"llo".as_slice().into(), &mut world.settlements);
     assert_eq!(world.offer(message("urgent", Class::Urgent, None)), "queued");
     assert!(world.outbox.offer_control(b"\x89\x00".as_slice().into(), ROOMY, &mut world.settlements).is_ok());
     world.outbox.clear_unsent(Fate::Closed, &mut world.settlements);

@@ -91,7 +91,7 @@ fn find_client(core: &mut Core, slot: u32, request: &Request<'_>) -> Result<(), 
     }
     let client = client_behind(from, fields.into_iter(), |address| proxy.is_forwarder(address));
     if let (Some(client), Some(connection)) = (client, core.connection(slot)) {
-        connection.terms().remote = Some(client);
+        connection.extras().remote = Some(client);
         if !core.charge_connection(slot, client.ip()) {
             return Err(Refused::new(429, RefusalReason::Connections, "too many connections from there"));
         }

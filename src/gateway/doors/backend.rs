@@ -1,8 +1,8 @@
 //! HTTP on the backend port: requests in order, pipelined, answered in order. What a command changes is done before the
 //! next one is looked at. Knows nothing of what the paths mean.
 
+use super::answers::Answers;
 use super::batch::{Batch, Progress};
-use super::lane::Lane;
 use super::observer::{Observer, Page};
 use super::pages::{page, too_many_pages};
 use super::receipts::Receipts;
@@ -32,7 +32,7 @@ pub struct Backend {
     /// The body of that request, as far as it has come.
     body: Vec<u8>,
     /// Answers in the order of their requests.
-    lane: Lane<Waiting, Answer>,
+    queue: Answers<Waiting, Answer>,
     receipts: Receipts,
     /// The request that has to be done before the next one starts.
     barrier: Option<u64>,
@@ -102,7 +102,7 @@ impl Backend {
 
     /// Whether nothing is being done for it.
     fn is_idle(&self) -> bool {
-        self.lane.is_empty() && self.batch.is_none()
+        self.queue.is_empty() && self.batch.is_none()
     }
 
     /// Whether nothing is being done for it, and no part of a request has been read.
@@ -134,7 +134,7 @@ impl Backend {
             self.barrier = None;
         }
         finished.with_outcome(|asked, outcome| {
-            self.lane.fill(sequence, |waiting| {
+            self.queue.fill(sequence, |waiting| {
                 let mut json = String::new();
                 let status = render::http_answer(&mut json, asked, outcome);
                 waiting.render(&Response::json(status, json))
@@ -154,13 +154,13 @@ impl Backend {
         if self.barrier == Some(sequence) {
             self.barrier = None;
         }
-        self.lane.fill(sequence, |waiting| waiting.render(response));
+        self.queue.fill(sequence, |waiting| waiting.render(response));
     }
 
     fn is_awaited(&self, sequence: u64) -> bool {
         match &self.batch {
             Some(batch) => batch.is_waiting(sequence),
-            None => self.lane.is_waiting(sequence),
+            None => self.queue.is_waiting(sequence),
         }
     }
 
@@ -172,12 +172,12 @@ impl Backend {
     }
 
     fn may_go_on(&self, most: usize) -> bool {
-        self.barrier.is_none() && self.batch.is_none() && !self.last && self.lane.len() < most
+        self.barrier.is_none() && self.batch.is_none() && !self.last && self.queue.len() < most
     }
 
     /// Moves the answers that may leave to `answers`.
     fn take_answers(&mut self, core: &Core, answers: &mut Vec<u8>) {
-        while let Some(answer) = self.lane.take_ready() {
+        while let Some(answer) = self.queue.take_ready() {
             // 100 (Continue) has not answered anything yet.
             if answer.status != 100 {
                 core.metrics().http_requests.of(StatusClass::from_status(answer.status)).add(1);
@@ -188,13 +188,13 @@ impl Backend {
 
     /// Tells the client, behind the answers to its earlier requests, to send the body that it holds back.
     fn say_continue(&mut self) {
-        let sequence = self.lane.open(LAST);
-        self.lane.fill(sequence, |_| Answer { status: 100, bytes: http::CONTINUE.to_vec() });
+        let sequence = self.queue.open(LAST);
+        self.queue.fill(sequence, |_| Answer { status: 100, bytes: http::CONTINUE.to_vec() });
     }
 
     fn respond(&mut self, waiting: Waiting, response: &Response) {
-        let sequence = self.lane.open(waiting);
-        self.lane.fill(sequence, |waiting| waiting.render(response));
+        let sequence = self.queue.open(waiting);
+        self.queue.fill(sequence, |waiting| waiting.render(response));
         self.last |= !waiting.keep_alive;
     }
 
@@ -439,7 +439,7 @@ impl Backend {
                 }
                 return Handled::Commanded;
             }
-            Routed::Batch { .. } | Routed::Link { .. } if !self.lane.is_empty() => return Handled::NotYet,
+            Routed::Batch { .. } | Routed::Link { .. } if !self.queue.is_empty() => return Handled::NotYet,
             Routed::Batch { app, cursor } => {
                 let answer = self.open(waiting);
                 // Its lines have sequence numbers of their own; every earlier receipt has been answered.
@@ -449,8 +449,8 @@ impl Backend {
             }
             Routed::Link { app } => match link_upgrade(core.draining, &request) {
                 Ok((form, accept)) => {
-                    let sequence = self.lane.open(waiting);
-                    self.lane.fill(sequence, |_| Answer { status: 101, bytes: accept });
+                    let sequence = self.queue.open(waiting);
+                    self.queue.fill(sequence, |_| Answer { status: 101, bytes: accept });
                     return Handled::Upgraded(app, form);
                 }
                 Err(response) => self.respond(waiting, &response),
@@ -475,7 +475,7 @@ impl Backend {
     /// A place for the answer to a request.
     fn open(&mut self, waiting: Waiting) -> u64 {
         self.last |= !waiting.keep_alive;
-        self.lane.open(waiting)
+        self.queue.open(waiting)
     }
 
     /// Works off the batch, if there is one, as far as it may go in one turn.
@@ -486,7 +486,7 @@ impl Backend {
         if progress == Progress::Done {
             let answer = batch.answer;
             let response = Response::new(200, "application/x-ndjson", batch.into_results());
-            self.lane.fill(answer, |waiting| waiting.render(&response));
+            self.queue.fill(answer, |waiting| waiting.render(&response));
             (self.receipts, self.hurries) = (Receipts::default(), false);
             return Some(progress);
         }

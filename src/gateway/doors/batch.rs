@@ -1,7 +1,7 @@
 //! A batch that is worked off line by line: each line is answered in its place, and what a command changes is done before
 //! the next one is looked at.
 
-use super::lane::Lane;
+use super::answers::Answers;
 use crate::core::{Core, Finished, Started};
 use crate::dispatch::Push;
 use crate::gateway::api::batch::BatchCursor;
@@ -17,7 +17,7 @@ pub struct Batch {
     cursor: BatchCursor,
     app: AppId,
     /// One result for each line.
-    lane: Lane<Option<RequestId>>,
+    queue: Answers<Option<RequestId>>,
     results: Vec<u8>,
     /// Where the answer to the whole batch goes.
     pub answer: u64,
@@ -39,8 +39,8 @@ pub enum Progress {
 impl Batch {
     /// A batch whose answer is the one at `answer`.
     pub fn new(body: Vec<u8>, cursor: BatchCursor, app: AppId, answer: u64) -> Self {
-        let (lane, results) = (Lane::default(), Vec::new());
-        Self { body, cursor, app, lane, results, answer, barrier: None, at_end: false }
+        let (queue, results) = (Answers::default(), Vec::new());
+        Self { body, cursor, app, queue, results, answer, barrier: None, at_end: false }
     }
 
     /// The result of a line is there.
@@ -49,7 +49,7 @@ impl Batch {
             self.barrier = None;
         }
         finished.with_outcome(|asked, outcome| {
-            self.lane.fill(sequence, |id| {
+            self.queue.fill(sequence, |id| {
                 let mut line = String::new();
                 render::reply(&mut line, id.as_ref(), asked, outcome);
                 line.push('\n');
@@ -60,7 +60,7 @@ impl Batch {
 
     /// Whether the result of a line is waited for.
     pub fn is_waiting(&self, sequence: u64) -> bool {
-        self.lane.is_waiting(sequence)
+        self.queue.is_waiting(sequence)
     }
 
     /// The memory of what it is made of.
@@ -78,10 +78,10 @@ impl Batch {
         let most = core.shared.settings.config.limits.max_receipts;
         let mut lines = core.shared.settings.config.limits.turn_envelopes;
         loop {
-            while let Some(result) = self.lane.take_ready() {
+            while let Some(result) = self.queue.take_ready() {
                 self.results.extend_from_slice(&result);
             }
-            if self.at_end || self.barrier.is_some() || self.lane.len() >= most {
+            if self.at_end || self.barrier.is_some() || self.queue.len() >= most {
                 break;
             }
             if lines == 0 || core.is_flooded_with_work() || core.budget.is_spent_on_deliveries() {
@@ -91,12 +91,12 @@ impl Batch {
             match self.cursor.next(&self.body, &core.shared.apps, &core.shared.settings.command_limits) {
                 None => self.at_end = true,
                 Some(Err(refused)) => {
-                    let sequence = self.lane.open(refused.id);
+                    let sequence = self.queue.open(refused.id);
                     self.fill(sequence, &Finished::Refused(refused.error));
                 }
                 Some(Ok(line)) => {
                     let (app, barrier) = (line.app.unwrap_or(self.app), line.command.is_barrier());
-                    let sequence = self.lane.open(line.id);
+                    let sequence = self.queue.open(line.id);
                     match core.execute(id, sequence, app, line.command) {
                         Started::Finished(finished) => self.fill(sequence, &finished),
                         Started::Push(push) => note(sequence, push),
@@ -110,7 +110,7 @@ impl Batch {
                 }
             }
         }
-        match self.at_end && self.lane.is_empty() {
+        match self.at_end && self.queue.is_empty() {
             true => Progress::Done,
             false => Progress::Waits,
         }

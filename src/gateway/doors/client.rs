@@ -107,7 +107,7 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
     let (bounds_input, attended_ms) = (core.shared.settings.inbound.is_some(), core.attended_ms());
     let connection = core.connection(slot)?;
     if bounds_input {
-        connection.terms().inbound = Some(Inbound::default());
+        connection.extras().inbound = Some(Inbound::default());
     }
     connection.websocket = Some(websocket);
     // They count from the upgrade.
@@ -122,8 +122,8 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
             connection.kind = Kind::Player;
             connection.touch(attended_ms);
             if expires_ms.is_some() || entered.network.is_some() {
-                let terms = connection.terms();
-                (terms.expires_ms, terms.session_from) = (expires_ms, entered.network);
+                let extras = connection.extras();
+                (extras.expires_ms, extras.session_from) = (expires_ms, entered.network);
             }
             enter(core, id, &identity);
             displace(core, identity.app, entered.displaced);

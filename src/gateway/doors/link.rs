@@ -153,7 +153,7 @@ impl Link {
         connection.door = door;
         connection.touch(attended_ms);
         if !rest.is_empty() {
-            connection.terms().held = rest;
+            connection.extras().held = rest;
         }
         core.set_door_due(slot, None);
         core.resume(slot, Pause::Barrier);

@@ -7,7 +7,7 @@ pub(super) mod client;
 pub(super) mod link;
 
 mod admit;
-mod lane;
+mod answers;
 pub(super) mod observer;
 mod pages;
 mod receipts;

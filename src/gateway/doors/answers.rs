@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 /// A queue of answers `A`; `W` is what is remembered about a question until its answer is there.
 #[derive(Debug)]
-pub struct Lane<W, A = Vec<u8>> {
+pub struct Answers<W, A = Vec<u8>> {
     /// The sequence number of the first entry.
     first: u64,
     entries: VecDeque<Entry<W, A>>,
@@ -17,13 +17,13 @@ enum Entry<W, A> {
     Ready(A),
 }
 
-impl<W, A> Default for Lane<W, A> {
+impl<W, A> Default for Answers<W, A> {
     fn default() -> Self {
         Self { first: 0, entries: VecDeque::new() }
     }
 }
 
-impl<W, A> Lane<W, A> {
+impl<W, A> Answers<W, A> {
     /// A place for the answer to a question, after all others.
     pub fn open(&mut self, waiting: W) -> u64 {
         self.entries.push_back(Entry::Waiting(waiting));
@@ -78,26 +78,29 @@ mod tests {
 
     #[test]
     fn answers_leave_in_the_order_of_the_questions() {
-        let mut lane = Lane::default();
-        let places: Vec<u64> = (0..5).map(|n| lane.open(n)).collect();
+        let mut answers = Answers::default();
+        let places: Vec<u64> = (0..5).map(|n| answers.open(n)).collect();
         for &place in [3, 1, 0, 4].map(|index| &places[index]) {
-            lane.fill(place, |n| vec![*n]);
+            answers.fill(place, |n| vec![*n]);
         }
-        assert_eq!(std::iter::from_fn(|| lane.take_ready()).collect::<Vec<_>>(), [vec![0], vec![1]]);
-        lane.fill(places[2], |n| vec![*n]);
-        assert_eq!(std::iter::from_fn(|| lane.take_ready()).collect::<Vec<_>>(), [vec![2], vec![3], vec![4]]);
-        assert!(lane.is_empty());
+        assert_eq!(std::iter::from_fn(|| answers.take_ready()).collect::<Vec<_>>(), [vec![0], vec![1]]);
+        answers.fill(places[2], |n| vec![*n]);
+        assert_eq!(
+            std::iter::from_fn(|| answers.take_ready()).collect::<Vec<_>>(),
+            [vec![2], vec![3], vec![4]]
+        );
+        assert!(answers.is_empty());
     }
 
     #[test]
     fn a_place_is_filled_once_and_only_while_it_waits() {
-        let mut lane = Lane::default();
-        let place = lane.open(());
-        lane.fill(place, |()| vec![1]);
-        lane.fill(place, |()| vec![2]);
-        assert_eq!(lane.take_ready(), Some(vec![1]));
-        lane.fill(place, |()| vec![3]);
-        lane.fill(place + 7, |()| vec![4]);
-        assert_eq!(lane.take_ready(), None);
+        let mut answers = Answers::default();
+        let place = answers.open(());
+        answers.fill(place, |()| vec![1]);
+        answers.fill(place, |()| vec![2]);
+        assert_eq!(answers.take_ready(), Some(vec![1]));
+        answers.fill(place, |()| vec![3]);
+        answers.fill(place + 7, |()| vec![4]);
+        assert_eq!(answers.take_ready(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What a connection is held to, where anything is, and what else only some have: most have no terms, and pay one empty
+//! What only some connections have: what they are held to, TLS, input that is held. Most have none of it, and pay one empty
 //! pointer for them.
 
 use crate::admission::{Limiter, Meter};
@@ -13,7 +13,7 @@ pub const MAX_HELD: usize = 16 * 1024;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Terms {
+pub struct Extras {
     /// When the session's token expires, in milliseconds of the server's clock.
     pub expires_ms: Option<u64>,
     /// Where the connection is counted as coming from.
