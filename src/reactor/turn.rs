@@ -141,6 +141,7 @@ impl Reactor {
 
     /// Players that had to wait for a link, as many as its queue has room for.
     fn read_through_gates(&mut self) {
+        self.core.budget.refill_sockets();
         while self.may_read()
             && let Some(slot) = self.core.next_through_gate()
         {
@@ -149,6 +150,8 @@ impl Reactor {
     }
 
     fn drain(&mut self) {
+        // However much input there was: what the other reactors ask has its share of every turn.
+        self.core.budget.refill_sockets();
         for _ in 0..self.core.shared.settings.config.limits.turn_envelopes {
             if self.core.is_behind_with_work() || self.core.budget.is_spent_on_sockets() {
                 break;
