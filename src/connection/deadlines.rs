@@ -82,6 +82,8 @@ impl Connection {
             && self.outbox.is_none()
             && self.extras.is_none()
             && !self.flags.has(Flag::Incoming)
+            // Heard after a ping it is due for the next one, which is sooner than its end would have been.
+            && !self.flags.has(Flag::Pinged)
     }
 
     fn next_due_by_extras(&self, silence: Silence, absent_ms: u64) -> Option<(u64, Due)> {

@@ -45,8 +45,9 @@ pub struct Outbox {
     normal: VecDeque<Item>,
     /// The wire lengths of all items, less what of the first one has been written.
     bytes: usize,
-    /// The wire lengths of those that are the connection's own, whole while any of it waits.
-    own_bytes: usize,
+    /// The events among them, and their wire lengths: they are bounded where they set out, not here.
+    events: usize,
+    event_bytes: usize,
     /// No item's time to live ends before this.
     earliest_deadline_ms: u64,
     /// Droppable messages that wait.
@@ -68,7 +69,8 @@ impl Default for Outbox {
             urgent: VecDeque::new(),
             normal: VecDeque::new(),
             bytes: 0,
-            own_bytes: 0,
+            events: 0,
+            event_bytes: 0,
             earliest_deadline_ms: u64::MAX,
             droppable: 0,
             behind: None,
@@ -88,9 +90,10 @@ impl Outbox {
         self.bytes
     }
 
-    /// Bytes that wait and are the connection's own: answers, control frames.
-    pub fn own_bytes(&self) -> usize {
-        self.own_bytes
+    /// Bytes that wait and that the bounds are about: all but those of events.
+    pub fn bounded_bytes(&self) -> usize {
+        // An event of which a part has been written is in the second sum whole.
+        self.bytes.saturating_sub(self.event_bytes)
     }
 
     /// Whether nothing waits.
@@ -155,7 +158,9 @@ impl Outbox {
         limits: OutboxLimits,
         settlements: &mut Settlements,
     ) -> Result<(), Box<[u8]>> {
-        if self.bytes + bytes.len() > limits.bytes || self.messages() >= limits.messages {
+        if self.bounded_bytes() + bytes.len() > limits.bytes
+            || self.messages() - self.events >= limits.messages
+        {
             return Err(bytes);
         }
         let item = Item::Owned(bytes);
@@ -240,9 +245,11 @@ impl Outbox {
     pub fn clear_unsent(&mut self, fate: Fate, settlements: &mut Settlements) {
         for item in self.urgent.drain(..).chain(self.normal.drain(..)) {
             self.bytes -= item.bytes().len();
-            self.own_bytes -= item.own_bytes();
             settlements.settle(item, fate, 0);
         }
+        let on_wire = self.wire.iter().filter_map(|(item, _)| item.event_bytes());
+        (self.events, self.event_bytes) =
+            on_wire.fold((0, 0), |(events, sum), bytes| (events + 1, sum + bytes));
         self.droppable = 0;
         self.earliest_deadline_ms = u64::MAX;
     }
@@ -253,12 +260,13 @@ impl Outbox {
         if let Some((item, _)) = self.wire.take() {
             settlements.settle(item, fate, 0);
         }
-        (self.bytes, self.own_bytes) = (0, 0);
+        (self.bytes, self.events, self.event_bytes) = (0, 0, 0);
     }
 
     fn has_room_for(&self, item: &Item, limits: OutboxLimits) -> bool {
         self.is_empty()
-            || (self.messages() < limits.messages && self.bytes + item.bytes().len() <= limits.bytes)
+            || (self.messages() - self.events < limits.messages
+                && self.bounded_bytes() + item.bytes().len() <= limits.bytes)
     }
 
     fn push_back(&mut self, item: Item, settlements: &mut Settlements) {
@@ -269,7 +277,10 @@ impl Outbox {
     fn admit(&mut self, item: &Item, settlements: &mut Settlements) {
         settlements.admit(item);
         self.bytes += item.bytes().len();
-        self.own_bytes += item.own_bytes();
+        if let Some(bytes) = item.event_bytes() {
+            self.events += 1;
+            self.event_bytes += bytes;
+        }
         self.droppable += u32::from(item.is_push_of(Class::Droppable));
         self.earliest_deadline_ms = self.earliest_deadline_ms.min(item.deadline_ms());
     }
@@ -369,7 +380,10 @@ impl Outbox {
                 return;
             }
             written -= left;
-            self.own_bytes -= item.own_bytes();
+            if let Some(bytes) = item.event_bytes() {
+                self.events -= 1;
+                self.event_bytes -= bytes;
+            }
             settlements.settle(item, Fate::Written, now_ns);
         }
     }

@@ -20,6 +20,8 @@ pub struct Incoming {
 #[derive(Debug, Clone, Copy)]
 struct Held {
     bytes: usize,
+    /// Of these, what is whole and being worked on: closing the connection would not free it.
+    whole: usize,
     /// When what is coming began, in attended time; `None` where nothing is owed by the peer.
     since_ms: Option<u64>,
 }
@@ -35,9 +37,9 @@ impl Incoming {
         self.held.get(&slot)?.since_ms
     }
 
-    fn set(&mut self, slot: u32, bytes: usize, since_ms: Option<u64>) {
-        let before = self.held.insert(slot, Held { bytes, since_ms });
-        self.bytes = self.bytes - before.map_or(0, |held| held.bytes as u64) + bytes as u64;
+    fn set(&mut self, slot: u32, held: Held) {
+        let before = self.held.insert(slot, held);
+        self.bytes = self.bytes - before.map_or(0, |held| held.bytes as u64) + held.bytes as u64;
     }
 
     fn remove(&mut self, slot: u32) {
@@ -51,7 +53,8 @@ impl Incoming {
 
     /// The slots that hold the most, the largest first.
     fn largest(&self) -> Vec<u32> {
-        let mut all: Vec<(usize, u32)> = self.held.iter().map(|(slot, held)| (held.bytes, *slot)).collect();
+        let freed = self.held.iter().map(|(slot, held)| (held.bytes - held.whole, *slot));
+        let mut all: Vec<(usize, u32)> = freed.filter(|(bytes, _)| *bytes > 0).collect();
         let most = all.len().min(SHED);
         if most < all.len() {
             all.select_nth_unstable_by(most, |one, other| other.cmp(one));
@@ -67,6 +70,8 @@ impl Incoming {
 pub struct HalfReceived {
     /// The memory that it takes.
     pub bytes: usize,
+    /// The memory of what is whole, and is worked on.
+    pub whole: usize,
     /// Whether the peer owes the rest: there is a deadline for that.
     pub is_owed: bool,
     /// Whether something was completed since the last look: what is coming has begun anew.
@@ -78,7 +83,7 @@ impl Core {
     #[inline]
     pub fn note_incoming(&mut self, slot: u32, half: HalfReceived) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
-        if half.bytes > 0 || connection.flags.has(Flag::Incoming) {
+        if half.bytes + half.whole > 0 || connection.flags.has(Flag::Incoming) {
             self.change_incoming(slot, half);
         }
     }
@@ -87,21 +92,22 @@ impl Core {
     fn change_incoming(&mut self, slot: u32, half: HalfReceived) {
         let now_ms = self.attended_ms();
         let Some(connection) = self.connections.slot_mut(slot) else { return };
-        if half.bytes == 0 {
+        if half.bytes + half.whole == 0 {
             connection.flags.clear(Flag::Incoming);
             self.incoming.remove(slot);
             return;
         }
         connection.flags.set(Flag::Incoming);
         let began_ms = self.incoming.since_ms(slot).filter(|_| !half.began);
-        self.incoming.set(slot, half.bytes, half.is_owed.then(|| began_ms.unwrap_or(now_ms)));
+        let since_ms = half.is_owed.then(|| began_ms.unwrap_or(now_ms));
+        self.incoming.set(slot, Held { bytes: half.bytes + half.whole, whole: half.whole, since_ms });
     }
 
     /// The connection in `slot` was paused: the time for what it is sending begins anew.
     pub fn restart_incoming(&mut self, slot: u32) {
         let now_ms = self.attended_ms();
-        if let Some(Held { bytes, since_ms: Some(_) }) = self.incoming.held.get(&slot).copied() {
-            self.incoming.set(slot, bytes, Some(now_ms));
+        if let Some(Held { since_ms: Some(since_ms), .. }) = self.incoming.held.get_mut(&slot) {
+            *since_ms = now_ms;
         }
     }
 
@@ -173,13 +179,13 @@ mod tests {
     fn the_sum_is_that_of_what_is_held_and_the_largest_come_first() {
         let mut incoming = Incoming::default();
         for (slot, bytes) in [(1, 10), (2, 500), (3, 40), (2, 300)] {
-            incoming.set(slot, bytes, None);
+            incoming.set(slot, Held { bytes, whole: bytes / 100, since_ms: None });
         }
         assert_eq!((incoming.bytes(), incoming.largest()), (350, vec![2, 3, 1]));
         incoming.remove(2);
         incoming.remove(7);
         assert_eq!((incoming.bytes(), incoming.largest()), (50, vec![3, 1]));
-        (10..10_000).for_each(|slot| incoming.set(slot, 1, None));
+        (10..10_000).for_each(|slot| incoming.set(slot, Held { bytes: 1, whole: 0, since_ms: None }));
         assert_eq!(incoming.largest().len(), SHED);
         (1..10_000).for_each(|slot| incoming.remove(slot));
         assert_eq!((incoming.bytes(), incoming.held.capacity()), (0, 0));

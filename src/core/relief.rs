@@ -166,6 +166,7 @@ impl Core {
 
     /// Lists the connection in `slot` among those that are behind, if it is.
     pub fn note_behind(&mut self, slot: u32) {
+        let attended_ms = self.attended_ms();
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         if connection.flags.has(Flag::Blocked)
             && let Some(outbox) = &mut connection.outbox
@@ -173,6 +174,9 @@ impl Core {
         {
             outbox.behind = Some(self.behind.len() as u32);
             self.behind.push(slot);
+            if connection.kind == Kind::Link {
+                connection.extras().progress_ms = attended_ms;
+            }
         }
     }
 

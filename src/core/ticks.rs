@@ -113,6 +113,7 @@ impl Core {
         while let Some((tick, slots)) = self.ticks.take_due(self.now) {
             self.metrics().ticks.add(1);
             let before = self.metrics().socket_writes.get();
+            let mut put_off = 0;
             for &slot in &slots {
                 let Some(connection) = self.connections.slot_mut(slot) else { continue };
                 // It may have been written meanwhile, with something that does not wait.
@@ -121,6 +122,12 @@ impl Core {
                     continue;
                 };
                 outbox.wait_for(None);
+                if self.budget.is_spent_on_sockets() {
+                    // It is written in the next turn, in its order.
+                    put_off += 1;
+                    self.mark_dirty(slot);
+                    continue;
+                }
                 if !connection.flags.has(Flag::Blocked) && self.flush(slot, share) == Flushed::Share {
                     self.mark_dirty(slot);
                 }
@@ -128,7 +135,7 @@ impl Core {
                 self.note_behind(slot);
             }
             let written = self.metrics().socket_writes.get() - before;
-            self.metrics().tick_writes.add(written);
+            self.metrics().tick_writes.add(written + put_off);
             self.ticks.give_back(tick, slots);
         }
     }

@@ -266,13 +266,9 @@ impl Core {
 
     /// Queues an event for the link in `slot`: how many may wait is the gate's affair. Returns whether the link takes any.
     pub fn append_event(&mut self, slot: u32, frame: EncodedFrame) -> bool {
-        let now_ms = self.attended_ms();
         let Some(connection) = self.connections.slot_mut(slot) else { return false };
         if connection.phase != Phase::Open || connection.kind != Kind::Link {
             return false;
-        }
-        if connection.outbox.is_none() {
-            connection.extras().progress_ms = now_ms;
         }
         let pool = &mut self.pool;
         let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
@@ -372,8 +368,9 @@ impl Core {
         count_written(connection, progress.written, progress.writes, metrics);
         note_progress(connection, progress.written, attended_ms);
         let waits_for_room = connection.pauses.has(Pause::Answers);
+        let outbox = connection.outbox.as_ref();
         let (is_empty, own_bytes) =
-            connection.outbox.as_ref().map_or((true, 0), |outbox| (outbox.is_empty(), outbox.own_bytes()));
+            outbox.map_or((true, 0), |outbox| (outbox.is_empty(), outbox.bounded_bytes()));
         if is_empty {
             self.free_outbox(slot);
         }

@@ -221,6 +221,8 @@ label! {
         InternalError => "1011",
         /// The server restarts.
         Restart => "1012",
+        /// Too much at once: try again later.
+        TryAgainLater => "1013",
         /// Idle.
         Idle => "4000",
         /// Kicked.
@@ -251,6 +253,7 @@ impl CloseClass {
             1009 => Self::TooBig,
             1011 => Self::InternalError,
             1012 => Self::Restart,
+            1013 => Self::TryAgainLater,
             4000 => Self::Idle,
             4001 => Self::Kicked,
             4002 => Self::Replaced,

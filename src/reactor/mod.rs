@@ -53,6 +53,8 @@ pub struct Reactor {
     expected_ms: u64,
     /// Turns in which what came in an absence is read at the most, before timers are looked at.
     catching_up: usize,
+    /// No further warning about an absence before this.
+    quiet_until_ms: u64,
     stop: Stop,
 }
 
@@ -107,6 +109,7 @@ impl Reactor {
             may_sleep: Some(Duration::ZERO),
             expected_ms: u64::MAX,
             catching_up: 0,
+            quiet_until_ms: 0,
             stop: Stop::No,
         }
     }

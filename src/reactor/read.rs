@@ -37,6 +37,7 @@ impl Reactor {
     /// hung up (`to_the_end`): then the end has to be seen.
     pub(super) fn read(&mut self, slot: u32, to_the_end: bool) {
         let mut budget = self.core.shared.settings.config.limits.turn_read_bytes;
+        let was_put_off = self.is_only_put_off(slot);
         while self.is_read(slot) {
             if let Some(count) = self.take_held(slot) {
                 self.received(slot, count);
@@ -78,9 +79,13 @@ impl Reactor {
                 }
             }
         }
-        if !self.core.connections.slot(slot).is_some_and(Connection::is_only_put_off) {
+        if !(was_put_off && self.is_only_put_off(slot)) {
             self.core.arm(slot);
         }
+    }
+
+    fn is_only_put_off(&self, slot: u32) -> bool {
+        self.core.connections.slot(slot).is_some_and(Connection::is_only_put_off)
     }
 
     /// Whether there may be something to read that is to be read now.
@@ -292,7 +297,10 @@ fn note_partial(core: &mut Core, slot: u32, completed: bool) {
     let Some(connection) = core.connections.slot(slot) else { return };
     let partial = connection.websocket.as_ref().map_or(0, |websocket| websocket.partial_bytes());
     let held = connection.extras.as_ref().map_or(0, |extras| extras.held.len());
-    core.note_incoming(slot, HalfReceived { bytes: partial + held, is_owed: partial > 0, began: completed });
+    core.note_incoming(
+        slot,
+        HalfReceived { bytes: partial + held, whole: 0, is_owed: partial > 0, began: completed },
+    );
 }
 
 impl Core {

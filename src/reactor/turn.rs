@@ -17,6 +17,9 @@ use std::time::Duration;
 /// held the thread. That time is no silence of the peers.
 const LATE_MS: u64 = 200;
 
+/// How long a warning about that stands for all that follow; the counter has them all.
+const QUIET_MS: u64 = 10_000;
+
 /// So many times in a row the timers wait for what had come while the reactor was away.
 const CATCHING_UP: usize = 1 + (1 << 22) / EVENTS;
 
@@ -82,7 +85,14 @@ impl Reactor {
         self.core.absent_ms += ms;
         self.catching_up = CATCHING_UP;
         self.core.metrics().absences.add(1);
-        log::warn!("the reactor could not run for {ms} ms: was the process or the machine stopped?");
+        let now_ms = self.core.shared.clock.now().ms;
+        if now_ms >= self.quiet_until_ms {
+            self.quiet_until_ms = now_ms + QUIET_MS;
+            log::warn!(
+                "reactor {} could not run for {ms} ms: was the process or the machine stopped, or does the app take so long?",
+                self.core.index
+            );
+        }
     }
 
     fn read_ready(&mut self) {

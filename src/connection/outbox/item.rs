@@ -94,11 +94,11 @@ impl Item {
         }
     }
 
-    /// Its length where it is the connection's own, else 0.
-    pub(super) fn own_bytes(&self) -> usize {
+    /// Its length, where it is an event.
+    pub(super) fn event_bytes(&self) -> Option<usize> {
         match self {
-            Self::Owned(bytes) => bytes.len(),
-            _ => 0,
+            Self::Event(frame) => Some(frame.wire_len()),
+            _ => None,
         }
     }
 

@@ -329,12 +329,13 @@ impl Backend {
         core.note_incoming(slot, self.half_received());
     }
 
-    /// What has come of the next request. A batch that is worked off is whole.
+    /// What has come of the next request, and the batch that is worked off.
     fn half_received(&mut self) -> HalfReceived {
         let is_owed = self.reading.is_some() || !self.input.is_empty();
         // Room that has been made and not been touched is no memory yet.
         let bytes = self.input.len() + self.body.len();
-        HalfReceived { bytes, is_owed, began: std::mem::take(&mut self.completed) }
+        let whole = self.batch.as_ref().map_or(0, |batch| batch.bytes());
+        HalfReceived { bytes, whole, is_owed, began: std::mem::take(&mut self.completed) }
     }
 
     /// Handles whole requests in `input` from `start` on, until one has to wait.

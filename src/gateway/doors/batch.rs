@@ -63,6 +63,11 @@ impl Batch {
         self.queue.is_waiting(sequence)
     }
 
+    /// The memory of what it is made of.
+    pub fn bytes(&self) -> usize {
+        self.body.capacity()
+    }
+
     /// All results, once there are all.
     pub fn into_results(self) -> Vec<u8> {
         self.results

@@ -277,7 +277,7 @@ impl Link {
         let room = core.shared.settings.outbox.bytes;
         let outbox = core.connections.get(id).and_then(|connection| connection.outbox.as_ref());
         // Events are bounded elsewhere: what is meant are its own replies, which it does not take.
-        let is_behind = outbox.is_some_and(|outbox| outbox.own_bytes() > room);
+        let is_behind = outbox.is_some_and(|outbox| outbox.bounded_bytes() > room);
         let is_full = self.commands.quick() >= most || self.commands.receipts >= most_receipts;
         core.set_pause(slot, Pause::Barrier, self.barrier.is_some());
         core.set_pause(slot, Pause::Answers, is_full || is_behind || self.has_had_its_turn);
