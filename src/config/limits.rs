@@ -101,9 +101,9 @@ pub struct Limits {
     pub turn_handshakes: usize,
     /// Envelopes drained by one reactor in one turn. Default: 1,024.
     pub turn_envelopes: usize,
-    /// Messages that one reactor offers to sessions in one turn. Default: 8,192.
+    /// Messages that one reactor offers to sessions in one turn. Default: 3,072.
     pub turn_deliveries: usize,
-    /// Writes to sockets that one reactor makes in one phase of a turn. Default: 256.
+    /// Writes to sockets that one reactor makes in one phase of a turn. Default: 128.
     pub turn_writes: usize,
     /// Entries of listings that one reactor looks at in one turn. Default: 256.
     pub turn_listed: usize,
@@ -165,8 +165,8 @@ impl Default for Limits {
             turn_accepts: 64,
             turn_handshakes: 4,
             turn_envelopes: 1_024,
-            turn_deliveries: 8_192,
-            turn_writes: 256,
+            turn_deliveries: 3_072,
+            turn_writes: 128,
             turn_listed: 256,
             turn_bytes: 2 * MIB,
             read_buffer_bytes: 128 * KIB,

@@ -11,6 +11,8 @@ pub enum Flag {
     Unread,
     /// The peer has ended its side.
     ReadClosed,
+    /// An event has said that the peer has ended its side, or is lost: there is an end to be read.
+    HungUp,
     /// Our write side has been shut down.
     WriteClosed,
     /// A ping has been queued since bytes last came.
@@ -63,6 +65,7 @@ mod tests {
             Flag::Dirty,
             Flag::Unread,
             Flag::ReadClosed,
+            Flag::HungUp,
             Flag::WriteClosed,
             Flag::Pinged,
             Flag::PingWaits,

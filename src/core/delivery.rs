@@ -102,20 +102,27 @@ impl Core {
 
     /// Offers the message to the sessions in `slots` as far as the budget goes; to how many.
     fn offer_to_all(&mut self, delivery: &mut Delivery, slots: &[u32]) -> usize {
-        let goes_ahead = std::mem::take(&mut self.goes_ahead);
-        let mut dirty_before = self.dirty.len();
+        let mut ahead = std::mem::take(&mut self.goes_ahead).then(|| self.dirty.len());
         for (offered, &slot) in slots.iter().enumerate() {
             if self.budget.is_spent_on_deliveries() {
                 return offered;
             }
             self.offer_push(delivery, slot);
-            if goes_ahead && self.dirty.len() >= dirty_before + WRITTEN_TOGETHER {
-                // The other reactors can work meanwhile.
-                self.wake_peers();
-                dirty_before = self.flush_dirty_from(dirty_before);
-            }
+            self.write_ahead(&mut ahead);
         }
         slots.len()
+    }
+
+    /// Writes what has been queued since `ahead` entries were listed, where that pays and enough of it has.
+    #[inline]
+    fn write_ahead(&mut self, ahead: &mut Option<usize>) {
+        if let Some(before) = ahead
+            && self.dirty.len() >= *before + WRITTEN_TOGETHER
+        {
+            // The other reactors can work meanwhile.
+            self.wake_peers();
+            *before = self.flush_dirty_from(*before);
+        }
     }
 
     #[inline]
@@ -146,6 +153,8 @@ impl Core {
 
     /// Goes on with a push that an earlier turn began. Sessions that have ended since do not get it.
     pub(super) fn go_on_delivering(&mut self, mut delivery: Delivery) {
+        // With nothing behind it that could share its writes it goes ahead, as it did when it began.
+        let mut ahead = (!self.is_behind_with_work()).then(|| self.dirty.len());
         while let Some(id) = delivery.rest.pop_front() {
             if self.budget.is_spent_on_deliveries() {
                 delivery.rest.push_front(id);
@@ -155,6 +164,7 @@ impl Core {
                 true => self.offer_push(&mut delivery, id.slot()),
                 false => delivery.ended += 1,
             }
+            self.write_ahead(&mut ahead);
         }
         self.end_delivery(&delivery);
     }

@@ -318,8 +318,11 @@ impl Core {
             if !connection.flags.has(Flag::Blocked) && self.flush(slot, share) == Flushed::Share {
                 next_turn.push(slot);
             }
-            self.arm(slot);
-            self.note_behind(slot);
+            // With everything written nothing is due sooner than it was.
+            if !self.connections.slot(slot).is_some_and(Connection::is_only_put_off) {
+                self.arm(slot);
+                self.note_behind(slot);
+            }
         }
         self.dirty.drain(kept..at);
         next_turn.into_iter().for_each(|slot| self.mark_dirty(slot));

@@ -34,8 +34,8 @@ enum Got {
 
 impl Reactor {
     /// Reads what the socket in `slot` has, up to the bound of a turn. A short read means drained, unless the peer has
-    /// hung up (`to_the_end`): then the end has to be seen.
-    pub(super) fn read(&mut self, slot: u32, to_the_end: bool) {
+    /// hung up: then the end has to be seen.
+    pub(super) fn read(&mut self, slot: u32) {
         let mut budget = self.core.shared.settings.config.limits.turn_read_bytes;
         let was_put_off = self.is_only_put_off(slot);
         while self.is_read(slot) {
@@ -52,7 +52,7 @@ impl Reactor {
                     self.received(slot, count);
                     self.tell_ended();
                     budget = budget.saturating_sub(count);
-                    if !full && !to_the_end {
+                    if !full && !self.has_hung_up(slot) {
                         break;
                     }
                     if budget == 0 {
@@ -66,7 +66,7 @@ impl Reactor {
                     break;
                 }
                 Got::Wrapping => {
-                    self.go_on_wrapping(slot, to_the_end);
+                    self.go_on_wrapping(slot);
                     break;
                 }
                 Got::End => {
@@ -82,6 +82,10 @@ impl Reactor {
         if !(was_put_off && self.is_only_put_off(slot)) {
             self.core.arm(slot);
         }
+    }
+
+    pub(super) fn has_hung_up(&self, slot: u32) -> bool {
+        self.core.connections.slot(slot).is_some_and(|connection| connection.flags.has(Flag::HungUp))
     }
 
     fn is_only_put_off(&self, slot: u32) -> bool {

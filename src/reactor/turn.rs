@@ -116,13 +116,17 @@ impl Reactor {
             self.core.writable(slot);
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            let to_the_end = event.is_read_closed() || event.is_error();
+            let hung_up = event.is_read_closed() || event.is_error();
             // What was left over from the last turn is read once, behind those who have just come.
-            let has_its_turn =
-                self.core.connection(slot).is_some_and(|connection| connection.flags.has(Flag::Unread));
+            let has_its_turn = self.core.connection(slot).is_some_and(|connection| {
+                if hung_up {
+                    connection.flags.set(Flag::HungUp);
+                }
+                connection.flags.has(Flag::Unread)
+            });
             match self.may_read() {
                 true if has_its_turn => {}
-                true => self.read(slot, to_the_end),
+                true => self.read(slot),
                 false => self.core.read_later(slot),
             }
         }
@@ -144,7 +148,7 @@ impl Reactor {
             if let Some(connection) = self.core.connection(slot) {
                 connection.flags.clear(Flag::Unread);
                 self.gateway.go_on(&mut self.core, slot);
-                self.read(slot, true);
+                self.read(slot);
             }
         }
     }
@@ -155,7 +159,7 @@ impl Reactor {
         while self.may_read()
             && let Some(slot) = self.core.next_through_gate()
         {
-            self.read(slot, true);
+            self.read(slot);
         }
     }
 

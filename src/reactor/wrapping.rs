@@ -24,13 +24,13 @@ enum Headed {
 
 impl Reactor {
     /// Bytes have come for a connection that is still being wrapped.
-    pub(super) fn go_on_wrapping(&mut self, slot: u32, to_the_end: bool) {
+    pub(super) fn go_on_wrapping(&mut self, slot: u32) {
         let Some(connection) = self.core.connection(slot) else { return };
         if connection.phase != Phase::Open {
             return;
         }
         if connection.transport == Transport::ProxyHeader {
-            match self.read_proxy_header(slot, to_the_end) {
+            match self.read_proxy_header(slot) {
                 Headed::Done => {}
                 Headed::NotYet => return,
                 Headed::Refused(reason, message) => {
@@ -43,13 +43,14 @@ impl Reactor {
         }
         match self.core.connection(slot).map(|connection| connection.transport) {
             Some(Transport::Handshake) => self.core.shake_later(slot),
-            Some(Transport::Plain) => self.read(slot, to_the_end),
+            Some(Transport::Plain) => self.read(slot),
             _ => {}
         }
     }
 
     /// Looks whether the header is there, and takes no byte more than it out of the socket.
-    fn read_proxy_header(&mut self, slot: u32, to_the_end: bool) -> Headed {
+    fn read_proxy_header(&mut self, slot: u32) -> Headed {
+        let hung_up = self.has_hung_up(slot);
         let Self { core, buffer, .. } = self;
         let Some(connection) = core.connections.slot_mut(slot) else { return Headed::Gone };
         let most = MAX_HEADER_BYTES.min(buffer.len());
@@ -63,7 +64,7 @@ impl Reactor {
             |error: InvalidHeader| Headed::Refused(RefusalReason::ProxyHeader, error.to_string().into());
         let header = match ProxyHeader::parse(seen) {
             Ok(Some(header)) => header,
-            Ok(None) if to_the_end => return Headed::Gone,
+            Ok(None) if hung_up => return Headed::Gone,
             Ok(None) => return Headed::NotYet,
             Err(error) => return refused(error),
         };
@@ -103,7 +104,7 @@ impl Reactor {
                     connection.transport = Transport::Tls;
                     self.core.metrics().tls_handshakes.of(outcome).add(1);
                     // What came behind the handshake is in memory already, and no event will tell.
-                    self.read(slot, true);
+                    self.read(slot);
                 }
                 Ok(Shaken::NotYet) => {}
                 Ok(Shaken::Busy) => self.core.shake_later(slot),
