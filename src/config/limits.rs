@@ -105,9 +105,9 @@ pub struct Limits {
     pub turn_deliveries: usize,
     /// Writes to sockets that one reactor makes in one phase of a turn. Default: 128.
     pub turn_writes: usize,
-    /// Entries of listings that one reactor looks at in one turn. Default: 256.
+    /// Entries of listings that one reactor looks at in one turn. Default: 64.
     pub turn_listed: usize,
-    /// Bytes that one reactor reads, answers and writes in one phase of a turn, over all its connections. Default: 2 MiB.
+    /// Bytes that one reactor reads, answers and writes in one phase of a turn, over all its connections. Default: 512 KiB.
     pub turn_bytes: usize,
     /// The read buffer of a reactor, in bytes. Default: 128 KiB.
     pub read_buffer_bytes: usize,
@@ -167,8 +167,8 @@ impl Default for Limits {
             turn_envelopes: 1_024,
             turn_deliveries: 3_072,
             turn_writes: 128,
-            turn_listed: 256,
-            turn_bytes: 2 * MIB,
+            turn_listed: 64,
+            turn_bytes: 512 * KIB,
             read_buffer_bytes: 128 * KIB,
         }
     }

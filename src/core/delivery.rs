@@ -25,6 +25,8 @@ pub(super) struct Delivery {
     queued: u32,
     /// Sessions that have ended before it was offered to them.
     ended: u32,
+    /// Whether its sessions are written in groups while they are offered it.
+    goes_ahead: bool,
     /// Whether those that take compressed messages get it so: decided by the first of them here, for all.
     compressed: Option<bool>,
     /// Those to whom it has not been offered.
@@ -91,6 +93,7 @@ impl Core {
             matched: slots.len() as u32,
             queued: 0,
             ended: 0,
+            goes_ahead: false,
             compressed: None,
             rest: VecDeque::new(),
         };
@@ -102,7 +105,8 @@ impl Core {
 
     /// Offers the message to the sessions in `slots` as far as the budget goes; to how many.
     fn offer_to_all(&mut self, delivery: &mut Delivery, slots: &[u32]) -> usize {
-        let mut ahead = std::mem::take(&mut self.goes_ahead).then(|| self.dirty.len());
+        delivery.goes_ahead = std::mem::take(&mut self.goes_ahead);
+        let mut ahead = delivery.goes_ahead.then(|| self.dirty.len());
         for (offered, &slot) in slots.iter().enumerate() {
             if self.budget.is_spent_on_deliveries() {
                 return offered;
@@ -153,8 +157,8 @@ impl Core {
 
     /// Goes on with a push that an earlier turn began. Sessions that have ended since do not get it.
     pub(super) fn go_on_delivering(&mut self, mut delivery: Delivery) {
-        // With nothing behind it that could share its writes it goes ahead, as it did when it began.
-        let mut ahead = (!self.is_behind_with_work()).then(|| self.dirty.len());
+        // One that went ahead when it began goes on so, unless something has come that can share its writes.
+        let mut ahead = (delivery.goes_ahead && !self.is_behind_with_work()).then(|| self.dirty.len());
         while let Some(id) = delivery.rest.pop_front() {
             if self.budget.is_spent_on_deliveries() {
                 delivery.rest.push_front(id);

@@ -120,6 +120,8 @@ pub struct Core {
     ticks: Ticks,
     /// What earlier turns left over, in its order.
     work: VecDeque<Work>,
+    /// How much of it has been done since the start.
+    work_done: u64,
     gates: Gates,
     incoming: Incoming,
     relief: Relief,
@@ -158,6 +160,7 @@ impl Core {
             selected: Vec::with_capacity(EVENTS),
             ticks: Ticks::new(shared.delivery_rules.ticks_ms()),
             work: VecDeque::new(),
+            work_done: 0,
             gates: Gates::default(),
             incoming: Incoming::default(),
             relief: Relief::new(shared.settings.config.limits.outboxes_bytes, shared.reactors()),

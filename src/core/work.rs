@@ -11,6 +11,9 @@ use crate::protocol::CloseCode;
 use crate::session::SessionId;
 use std::sync::Arc;
 
+/// So many pushes and operations are taken from the mailbox before those that are left over are done.
+const TAKEN_AHEAD: usize = 32;
+
 /// One thing that waits for its turn.
 #[derive(Debug)]
 pub(super) enum Work {
@@ -61,6 +64,22 @@ impl Core {
         !self.work.is_empty()
     }
 
+    /// Stands for all that is left over now; see [`Core::is_work_done`].
+    pub fn work_ticket(&self) -> u64 {
+        self.work_done + self.work.len() as u64
+    }
+
+    /// Whether all that was left over when the ticket was taken is done: who asked for the last of it may ask again.
+    pub fn is_work_done(&self, ticket: u64) -> bool {
+        self.work.is_empty() || self.work_done >= ticket
+    }
+
+    /// Whether so much is left over that no more is taken from the mailbox, whose bounds are those of what waits. What is done
+    /// comes home through it too, and must not wait until nothing is left over.
+    pub fn is_far_behind_with_work(&self) -> bool {
+        self.work.len() >= TAKEN_AHEAD
+    }
+
     /// Whether so much is left over that not even players are read.
     pub fn is_flooded_with_work(&self) -> bool {
         self.work.len() >= self.shared.settings.config.limits.turn_envelopes
@@ -92,6 +111,7 @@ impl Core {
             if is_spent {
                 return self.work.push_front(work);
             }
+            let before = self.work.len();
             match work {
                 Work::Push(push) => self.begin_delivery(&push),
                 Work::Delivery(delivery) => self.go_on_delivering(delivery),
@@ -105,6 +125,8 @@ impl Core {
                 }
                 Work::Send(..) | Work::Close(..) => {}
             }
+            // A part that goes on in the next turn stands in front again.
+            self.work_done += u64::from(self.work.len() <= before);
         }
         // The room of a long queue goes back.
         self.work.shrink_to(super::EVENTS);

@@ -75,7 +75,9 @@ impl Reactor {
         if late_ms > LATE_MS {
             self.was_absent(late_ms);
         }
-        self.core.goes_ahead = self.receiver.len() <= 1;
+        // What is left over, or is read on, may push more that can share the writes.
+        let is_alone = self.core.unread.is_empty() && !self.core.is_behind_with_work();
+        self.core.goes_ahead = is_alone && self.receiver.len() <= 1;
         self.core.budget.refill();
         self.core.now
     }
@@ -167,7 +169,7 @@ impl Reactor {
         // However much input there was: what the other reactors ask has its share of every turn.
         self.core.budget.refill_sockets();
         for _ in 0..self.core.shared.settings.config.limits.turn_envelopes {
-            if self.core.is_behind_with_work() || self.core.budget.is_spent_on_sockets() {
+            if self.core.is_far_behind_with_work() || self.core.budget.is_spent_on_sockets() {
                 break;
             }
             let Some(envelope) = self.receiver.pop() else { break };

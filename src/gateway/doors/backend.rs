@@ -44,6 +44,8 @@ pub struct Backend {
     completed: bool,
     /// The batch goes on in the next turn.
     hurries: bool,
+    /// Its last command waits behind what turns left over: until it is done, others ask.
+    ticket: u64,
 }
 
 /// What a connection is that has become a link.
@@ -390,8 +392,7 @@ impl Backend {
                     self.body.shrink_to(KEPT_BODY);
                     match handled {
                         Handled::Upgraded(app, form) => return Stopped::Upgraded(app, form),
-                        // It waits behind what the turn left over: other connections ask before it asks again.
-                        Handled::Commanded if core.is_behind_with_work() => return Stopped::NextTurn,
+                        Handled::Commanded => self.ticket = core.work_ticket(),
                         _ => {}
                     }
                 }

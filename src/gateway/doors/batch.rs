@@ -23,6 +23,8 @@ pub struct Batch {
     pub answer: u64,
     barrier: Option<u64>,
     at_end: bool,
+    /// The last line waits behind what turns left over: until it is done, others ask.
+    ticket: u64,
 }
 
 /// How far a batch came.
@@ -40,7 +42,7 @@ impl Batch {
     /// A batch whose answer is the one at `answer`.
     pub fn new(body: Vec<u8>, cursor: BatchCursor, app: AppId, answer: u64) -> Self {
         let (queue, results) = (Answers::default(), Vec::new());
-        Self { body, cursor, app, queue, results, answer, barrier: None, at_end: false }
+        Self { body, cursor, app, queue, results, answer, barrier: None, at_end: false, ticket: 0 }
     }
 
     /// The result of a line is there.
@@ -84,7 +86,11 @@ impl Batch {
             if self.at_end || self.barrier.is_some() || self.queue.len() >= most {
                 break;
             }
-            if lines == 0 || core.is_flooded_with_work() || core.budget.is_spent_on_deliveries() {
+            if lines == 0
+                || !core.is_work_done(self.ticket)
+                || core.is_flooded_with_work()
+                || core.budget.is_spent_on_deliveries()
+            {
                 return Progress::NextTurn;
             }
             lines -= 1;
@@ -103,10 +109,7 @@ impl Batch {
                         Started::Operation if barrier => self.barrier = Some(sequence),
                         Started::Operation => {}
                     }
-                    // It waits behind what the turn left over: other connections ask before it asks again.
-                    if core.is_behind_with_work() {
-                        lines = 0;
-                    }
+                    self.ticket = core.work_ticket();
                 }
             }
         }

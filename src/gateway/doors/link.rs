@@ -76,8 +76,8 @@ pub struct Link {
     /// The command that has to be done before the next one starts.
     barrier: Option<u64>,
     listens: bool,
-    /// Its last command waits behind what the turn left over: other connections ask before it asks again.
-    has_had_its_turn: bool,
+    /// Its last command waits behind what turns left over: until it is done, others ask.
+    ticket: u64,
 }
 
 /// The commands that are not done, by their sequence numbers: a place in the table, and above it a count that makes sure
@@ -139,7 +139,7 @@ impl Link {
             scratch: Vec::new(),
             barrier: None,
             listens: false,
-            has_had_its_turn: false,
+            ticket: 0,
         }
     }
 
@@ -220,7 +220,7 @@ impl Link {
         let waits_for_sockets = waits_for_sockets(&parsed.command);
         let sequence = self.commands.open(reply_to(parsed.id), waits_for_sockets);
         let started = core.execute(id, sequence, app, parsed.command);
-        self.has_had_its_turn = core.is_behind_with_work();
+        self.ticket = core.work_ticket();
         match started {
             Started::Finished(finished) => return self.finish(sequence, &finished),
             Started::Push(push) => self.await_receipt(core, sequence, push),
@@ -265,7 +265,6 @@ impl Link {
 
     /// Its outbox has drained, or the next turn has come.
     pub fn go_on(&mut self, core: &mut Core, id: SessionId) {
-        self.has_had_its_turn = false;
         self.settle(core, id);
     }
 
@@ -280,8 +279,9 @@ impl Link {
         let is_behind = outbox.is_some_and(|outbox| outbox.bounded_bytes() > room);
         let is_full = self.commands.quick() >= most || self.commands.receipts >= most_receipts;
         core.set_pause(slot, Pause::Barrier, self.barrier.is_some());
-        core.set_pause(slot, Pause::Answers, is_full || is_behind || self.has_had_its_turn);
-        if self.has_had_its_turn {
+        let has_to_wait = !core.is_work_done(self.ticket);
+        core.set_pause(slot, Pause::Answers, is_full || is_behind || has_to_wait);
+        if has_to_wait {
             core.read_later(slot);
         }
         let Self { receipts, commands, .. } = self;

@@ -10,26 +10,14 @@ pub use event::{event, welcome};
 
 use crate::session::{Name, SessionId};
 use serde::{Serialize, Serializer};
-use std::io;
 
 /// Writes `value` behind what `out` holds.
 fn write(out: &mut String, value: &impl Serialize) {
-    serde_json::to_writer(Appender(out), value)
-        .expect("a String takes all the text there is, and none of these types has an error of its own");
-}
-
-/// What serde_json writes to: it writes whole pieces of text.
-struct Appender<'a>(&'a mut String);
-
-impl io::Write for Appender<'_> {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.push_str(simdutf8::basic::from_utf8(text).map_err(io::Error::other)?);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let mut text = std::mem::take(out).into_bytes();
+    serde_json::to_writer(&mut text, value)
+        .expect("memory takes all the text there is, and none of these types has an error of its own");
+    // Looked at once and not piece by piece: a page of a listing is hundreds of thousands of pieces.
+    *out = String::from_utf8(text).expect("what serde_json writes behind text is text");
 }
 
 /// A session id as the API writes it: 16 lowercase hex digits.
