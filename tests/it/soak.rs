@@ -9,6 +9,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 const QUIET: &str = "[log]\nlevel = 'warn'\n";
+/// Streams of pushes without a key.
+const NORMAL: u8 = 0;
+const URGENT: u8 = 1;
 const LOAD: &str = "-c 20 -r 300 -d 3s --seed 11";
 
 /// The exit code, and what it says on either stream.
@@ -139,32 +142,30 @@ fn forward(mut client: TcpStream, mut server: TcpStream) {
     let _ = client.shutdown(Shutdown::Write);
 }
 
-/// Of the plain pushes of publisher 0 the second is dropped, the fourth doubled, the sixth swapped with the seventh. The
-/// last push of a soak is one of these, so that each of the faults shows.
+/// Of the urgent pushes, which must all come, the first is dropped and the third doubled; a normal one of publisher 0 is
+/// swapped with its next. The last push of a soak is one of these, so that the other is not held for ever.
 fn spoil(server: &mut TcpStream, client: &mut TcpStream) -> io::Result<()> {
     client.write_all(&read_head(server)?)?;
-    let mut plain = 0;
-    let mut held = None;
+    let (mut urgent, mut normal, mut held) = (0, 0, None);
     loop {
         let frame = read_frame(server)?;
-        if !is_plain_of_publisher_0(&frame) {
-            client.write_all(&frame)?;
-            continue;
-        }
-        plain += 1;
-        match plain {
-            2 => {}
-            4 => {
+        let source = source(&frame);
+        urgent += u32::from(matches!(source, Some((_, URGENT))));
+        normal += u32::from(matches!(source, Some((0, NORMAL))));
+        match source {
+            Some((_, URGENT)) if urgent == 1 => {}
+            Some((_, URGENT)) if urgent == 3 => {
                 client.write_all(&frame)?;
                 client.write_all(&frame)?;
             }
-            6 => held = Some(frame),
-            _ => {
+            Some((0, NORMAL)) if normal == 1 => held = Some(frame),
+            Some((0, NORMAL)) => {
                 client.write_all(&frame)?;
                 if let Some(held) = held.take() {
                     client.write_all(&held)?;
                 }
             }
+            _ => client.write_all(&frame)?,
         }
     }
 }
@@ -200,13 +201,16 @@ fn read_frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// Whether a frame has a message of the soak: run, publisher, stream, number and length in hex digits.
-fn is_plain_of_publisher_0(frame: &[u8]) -> bool {
+/// Publisher and stream of a push in a frame. A message of the soak begins with hex digits: eight of the run, two of the
+/// publisher, two of the stream.
+fn source(frame: &[u8]) -> Option<(u8, u8)> {
     let header = match frame[1] {
         126 => 4,
         127 => 10,
         _ => 2,
     };
-    let is_message = matches!(frame[0], 0x81 | 0x82);
-    is_message && frame.get(header + 8..header + 12) == Some(b"0000")
+    let digits = str::from_utf8(frame.get(header..header + 12)?).ok()?;
+    let number = |from: usize, to: usize| u32::from_str_radix(digits.get(from..to)?, 16).ok();
+    number(0, 8).filter(|_| matches!(frame[0], 0x81 | 0x82))?;
+    Some((number(8, 10)? as u8, number(10, 12)? as u8))
 }

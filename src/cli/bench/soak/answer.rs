@@ -165,8 +165,8 @@ impl From<crate::dispatch::Receipt> for Receipt {
             offline: receipt.offline,
             written: receipt.written,
             closed: receipt.closed,
-            pending: 0,
-            unreached: 0,
+            pending: receipt.pending,
+            unreached: receipt.unreached,
         }
     }
 }
@@ -321,12 +321,14 @@ mod tests {
             matched: 3,
             queued: 2,
             dropped: 1,
-            written: Some(2),
+            written: Some(1),
+            pending: 1,
+            unreached: 1,
             ..crate::dispatch::Receipt::default()
         };
         let mut binary = Vec::new();
         Reply::Receipt(receipt).encode(7, &mut binary).unwrap();
-        let fields = r#"{"matched":3,"queued":2,"replaced":0,"dropped":1,"expired":0,"offline":0,"written":2,"closed":0}"#;
+        let fields = r#"{"matched":3,"queued":2,"replaced":0,"dropped":1,"expired":0,"offline":0,"written":1,"closed":0,"pending":1,"unreached":1}"#;
         let reply = format!(r#"{{"id":7,"ok":{fields}}}"#);
         assert_eq!(Answer::from_json(reply.as_bytes()), Answer::from_binary(&binary));
         let (_, answer) = Answer::from_binary(&binary).unwrap();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// So many are told in words.
-const MOST_TOLD: usize = 20;
+/// Of each kind, so many are told in words.
+const MOST_TOLD: usize = 5;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,15 +61,16 @@ impl Fault {
 #[derive(Debug, Default)]
 pub struct Faults {
     counts: BTreeMap<Fault, u64>,
-    told: Vec<String>,
+    told: BTreeMap<Fault, Vec<String>>,
 }
 
 impl Faults {
     /// Adds one.
     pub fn add(&mut self, fault: Fault, detail: impl fmt::Display) {
         *self.counts.entry(fault).or_default() += 1;
-        if self.told.len() < MOST_TOLD {
-            self.told.push(format!("{}: {detail}", fault.name()));
+        let told = self.told.entry(fault).or_default();
+        if told.len() < MOST_TOLD {
+            told.push(detail.to_string());
         }
     }
 
@@ -117,12 +118,14 @@ impl Faults {
     /// The summary, under the first faults in words.
     pub fn report(&self) -> String {
         let mut text = String::new();
-        for detail in &self.told {
-            text.push_str(&format!("  {detail}\n"));
-        }
-        let told = self.told.len() as u64;
-        if self.total() > told {
-            text.push_str(&format!("  and {} more\n", self.total() - told));
+        for (fault, details) in &self.told {
+            for detail in details {
+                text.push_str(&format!("  {}: {detail}\n", fault.name()));
+            }
+            let told = details.len() as u64;
+            if self.count(*fault) > told {
+                text.push_str(&format!("  {}: and {} more\n", fault.name(), self.count(*fault) - told));
+            }
         }
         text.push_str(&self.summary());
         text
@@ -146,12 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_are_told() {
+    fn only_the_first_of_a_kind_are_told() {
         let mut faults = Faults::default();
         (0..MOST_TOLD + 5).for_each(|number| faults.add(Fault::Stray, number));
+        faults.add(Fault::Lost, "one");
         let report = faults.report();
         let lines: Vec<&str> = report.lines().collect();
-        assert_eq!(lines.len(), MOST_TOLD + 2);
-        assert_eq!((lines[0], lines[MOST_TOLD]), ("  stray messages: 0", "  and 5 more"));
+        assert_eq!(lines.len(), 1 + MOST_TOLD + 1 + 1);
+        assert_eq!((lines[0], lines[1]), ("  lost: one", "  stray messages: 0"));
+        assert_eq!(lines[1 + MOST_TOLD], "  stray messages: and 5 more");
     }
 }

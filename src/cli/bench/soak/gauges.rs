@@ -97,6 +97,16 @@ impl Figures {
                 );
             }
         }
+        let overloads = ["gannet_dropped_total{reason=\"mailbox\"}", "gannet_link_events_lost_total"];
+        for name in overloads {
+            let lost = self.growth(start, name);
+            if lost > 0 {
+                faults.add(
+                    Fault::Counter,
+                    format_args!("{name} grew by {lost}: the server did not keep up with --rate"),
+                );
+            }
+        }
         let taken = self.growth(start, "gannet_pushes_total");
         if taken != pushes {
             faults.add(Fault::Counter, format_args!("{pushes} pushes were sent, {taken} were taken"));
@@ -151,6 +161,9 @@ mod tests {
         let losses = Losses { replaced: 2, dropped: 2, either: 1, expired: 1 };
         assert_eq!(wrong(&figures, &losses, 10), 0);
         assert_eq!(wrong(&figures, &losses, 9), 1);
+        let mut overloaded = figures.clone();
+        overloaded.series.insert("gannet_dropped_total{reason=\"mailbox\"}".to_owned(), 1);
+        assert_eq!(wrong(&overloaded, &losses, 10), 1);
         assert_eq!(wrong(&figures, &Losses { replaced: 3, either: 0, ..losses }, 10), 1);
         assert_eq!(wrong(&figures, &Losses { either: 2, ..losses }, 10), 1);
         assert_eq!(wrong(&figures, &Losses { expired: 2, ..losses }, 10), 1);
