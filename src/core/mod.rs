@@ -189,7 +189,8 @@ impl Core {
         let settled = self.settlements.finished.is_empty();
         let flushed = self.dirty.is_empty() && self.doomed.is_empty() && self.handshakes.is_empty();
         let relieved = !self.relief.is_pending() && !self.incoming_relief.is_pending();
-        let flushed = flushed && relieved && self.work.is_empty() && !self.gates.has_work();
+        let flushed =
+            flushed && relieved && self.work.is_empty() && !self.gates.has_work() && !self.ticks.has_work();
         !(self.unread.is_empty() && self.ended.is_empty() && settled && flushed)
     }
 

@@ -5,6 +5,7 @@
 use super::Core;
 use crate::connection::{Flag, Flushed, Tick};
 use crate::timer::Moment;
+use std::collections::VecDeque;
 
 /// The lists of one reactor.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(super) struct Ticks {
     lists: Box<[TickList]>,
     /// No list is due before this, in milliseconds of the server's clock.
     next_ms: u64,
+    /// Connections whose tick has come, and that are to be written.
+    ticked: VecDeque<u32>,
 }
 
 /// The connections in whose outboxes something waits for one tick.
@@ -29,7 +32,12 @@ struct TickList {
 impl Ticks {
     pub fn new(ticks_ms: &[u64]) -> Self {
         let list = |&every_ms| TickList { every_ms, due_ms: 0, slots: Vec::new(), listed: Vec::new() };
-        Self { lists: ticks_ms.iter().map(list).collect(), next_ms: u64::MAX }
+        Self { lists: ticks_ms.iter().map(list).collect(), next_ms: u64::MAX, ticked: VecDeque::new() }
+    }
+
+    /// Whether a tick that has come is not all written.
+    pub(super) fn has_work(&self) -> bool {
+        !self.ticked.is_empty()
     }
 
     /// When the next tick comes that something waits for.
@@ -107,37 +115,44 @@ impl Core {
         }
     }
 
-    /// Writes what has waited for a tick that has come: everything in those outboxes, one write each.
+    /// Writes what has waited for a tick that has come: everything in those outboxes, one write each, as far as the budget
+    /// goes. The rest goes on in the next turn, before what is due then.
     pub fn flush_ticks(&mut self) {
-        let share = self.shared.settings.config.limits.turn_write_bytes;
         while let Some((tick, slots)) = self.ticks.take_due(self.now) {
             self.metrics().ticks.add(1);
-            let before = self.metrics().socket_writes.get();
-            let mut put_off = 0;
             for &slot in &slots {
-                let Some(connection) = self.connections.slot_mut(slot) else { continue };
+                let outbox =
+                    self.connections.slot_mut(slot).and_then(|connection| connection.outbox.as_mut());
                 // It may have been written meanwhile, with something that does not wait.
-                let Some(outbox) = connection.outbox.as_mut().filter(|outbox| outbox.tick() == Some(tick))
-                else {
-                    continue;
-                };
-                outbox.wait_for(None);
-                if self.budget.is_spent_on_sockets() {
-                    // It is written in the next turn, in its order.
-                    put_off += 1;
-                    self.mark_dirty(slot);
-                    continue;
+                if let Some(outbox) = outbox.filter(|outbox| outbox.tick() == Some(tick)) {
+                    outbox.wait_for(None);
+                    self.ticks.ticked.push_back(slot);
                 }
-                if !connection.flags.has(Flag::Blocked) && self.flush(slot, share) == Flushed::Share {
-                    self.mark_dirty(slot);
-                }
-                self.arm(slot);
-                self.note_behind(slot);
             }
-            let written = self.metrics().socket_writes.get() - before;
-            self.metrics().tick_writes.add(written + put_off);
             self.ticks.give_back(tick, slots);
         }
+        if !self.ticks.ticked.is_empty() {
+            self.flush_ticked();
+        }
+    }
+
+    fn flush_ticked(&mut self) {
+        let share = self.shared.settings.config.limits.turn_write_bytes;
+        let before = self.metrics().socket_writes.get();
+        while !self.budget.is_spent_on_sockets()
+            && let Some(slot) = self.ticks.ticked.pop_front()
+        {
+            // Another connection may have the slot by now: to write what waits for that one does no harm.
+            let Some(connection) = self.connections.slot_mut(slot) else { continue };
+            if !connection.flags.has(Flag::Blocked) && self.flush(slot, share) == Flushed::Share {
+                self.mark_dirty(slot);
+            }
+            self.arm(slot);
+            self.note_behind(slot);
+        }
+        let written = self.metrics().socket_writes.get() - before;
+        self.metrics().tick_writes.add(written);
+        self.ticks.ticked.shrink_to(super::EVENTS);
     }
 }
 
