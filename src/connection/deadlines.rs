@@ -89,7 +89,9 @@ impl Connection {
     fn next_due_by_extras(&self, silence: Silence, absent_ms: u64) -> Option<(u64, Due)> {
         let extras = self.extras.as_ref()?;
         let resume_ms = extras.inbound.as_ref().and_then(|inbound| inbound.resume_ms);
-        let stalled = (self.kind == Kind::Link && self.flags.has(Flag::Blocked) && self.outbox.is_some())
+        // Listed as behind: from then on its progress is noted.
+        let is_behind = self.outbox.as_ref().is_some_and(|outbox| outbox.behind.is_some());
+        let stalled = (self.kind == Kind::Link && self.flags.has(Flag::Blocked) && is_behind)
             .then_some(extras.progress_ms + silence.link_stalled_ms + absent_ms);
         let dues = [
             (extras.expires_ms, Due::Token),
@@ -171,6 +173,16 @@ mod tests {
         assert_eq!(due(&connection), Some((75_000, Due::Idle)));
         connection.touch(50_000);
         assert_eq!(due(&connection), Some((75_000, Due::Ping)));
+    }
+
+    #[test]
+    fn one_that_is_heard_after_a_ping_is_due_sooner_than_it_was() {
+        let mut connection = connection(Kind::Player, 1_000);
+        assert!(connection.is_only_put_off());
+        connection.flags.set(Flag::Pinged);
+        assert!(!connection.is_only_put_off(), "its entry is that of its end");
+        connection.touch(8_000);
+        assert_eq!(due(&connection), Some((33_000, Due::Ping)));
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Core {
     /// Offers the message to the sessions in `slots` as far as the budget goes; to how many.
     fn offer_to_all(&mut self, delivery: &mut Delivery, slots: &[u32]) -> usize {
         delivery.goes_ahead = std::mem::take(&mut self.goes_ahead);
-        let mut ahead = delivery.goes_ahead.then(|| self.dirty.len());
+        let mut ahead = delivery.goes_ahead.then_some(self.dirty.len());
         for (offered, &slot) in slots.iter().enumerate() {
             if self.budget.is_spent_on_deliveries() {
                 return offered;
@@ -158,7 +158,7 @@ impl Core {
     /// Goes on with a push that an earlier turn began. Sessions that have ended since do not get it.
     pub(super) fn go_on_delivering(&mut self, mut delivery: Delivery) {
         // One that went ahead when it began goes on so, unless something has come that can share its writes.
-        let mut ahead = (delivery.goes_ahead && !self.is_behind_with_work()).then(|| self.dirty.len());
+        let mut ahead = (delivery.goes_ahead && !self.is_behind_with_work()).then_some(self.dirty.len());
         while let Some(id) = delivery.rest.pop_front() {
             if self.budget.is_spent_on_deliveries() {
                 delivery.rest.push_front(id);

@@ -147,8 +147,8 @@ impl Core {
             if !connection.flags.has(Flag::Blocked) && self.flush(slot, share) == Flushed::Share {
                 self.mark_dirty(slot);
             }
-            self.arm(slot);
             self.note_behind(slot);
+            self.arm(slot);
         }
         let written = self.metrics().socket_writes.get() - before;
         self.metrics().tick_writes.add(written);

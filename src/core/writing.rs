@@ -320,8 +320,8 @@ impl Core {
             }
             // With everything written nothing is due sooner than it was.
             if !self.connections.slot(slot).is_some_and(Connection::is_only_put_off) {
-                self.arm(slot);
                 self.note_behind(slot);
+                self.arm(slot);
             }
         }
         self.dirty.drain(kept..at);

@@ -5,10 +5,13 @@ use super::load::{Clock, Flood};
 use super::raw_link::RawLink;
 use super::settings::{await_until, config, metric};
 use crate::raw::{CLOSE, Frame, Raw, TEXT, masked, upgrade};
+use crate::stalled::stalled;
 use crate::support::*;
 use flate2::{Compress, Compression, FlushCompress};
 use rustix::process::Signal;
+use serde_json::json;
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::thread;
 
 const MIB: usize = 1 << 20;
@@ -261,4 +264,34 @@ fn players_who_flood_a_slow_link_get_a_fair_share_of_it_each() {
     }
     assert_eq!(metric(&mut server.backend(), LOST, ""), Some(0));
     drop(floods);
+}
+
+/// A link is stalled by what its socket does not take, not by the time in which it had nothing to take.
+#[test]
+fn a_link_that_was_quiet_and_is_behind_for_a_moment_is_not_stalled() {
+    const ASKED: usize = 2000;
+    let common = "timeouts.ping_ms = 200\ntimeouts.idle_ms = 60000";
+    let new = "timeouts.link_stalled_ms = 1000\ndelivery.receipt_ms = 600000";
+    let server = ServerProcess::start(&["--reactors", "1"], &config(common, new));
+    let (_slow, _) = stalled(&server, "slow");
+    let mut link = RawLink::open_narrow(&server);
+    // A receipt that it waits for: it has been of use.
+    link.send(1, json!({ "op": "push", "to": { "user": "slow" }, "text": "x", "receipt": "written" }));
+    let session = server.backend().ok("GET", "/v1/sessions?user=slow")["sessions"][0]["session"].take();
+    let mut clock = Clock::start(&server);
+    (0..10).for_each(|_| clock.tick());
+    let ask = json!({ "id": 2, "op": "session", "session": session }).to_string();
+    let mut raw = link.into_raw();
+    let mut sender = raw.sender();
+    let asking = thread::spawn(move || sender.write_all(&masked(TEXT, ask.as_bytes()).repeat(ASKED)));
+    // It begins to read when the server has seen its socket full.
+    let mut backend = server.backend();
+    await_until("the link is behind", || metric(&mut backend, "gannet_outboxes_behind", "") >= Some(2));
+    let mut replies = 0;
+    while replies < ASKED {
+        let frame = raw.frame().expect("a reply");
+        assert_ne!(frame.first, CLOSE, "closed after {replies} replies: {:?}", frame.close());
+        replies += usize::from(frame.first == TEXT);
+    }
+    asking.join().unwrap().unwrap();
 }
