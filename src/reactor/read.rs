@@ -190,7 +190,7 @@ impl Reactor {
             let (open, kind) = (connection.phase == Phase::Open, connection.kind);
             if kind == Kind::Player
                 && open
-                && !input.is_empty()
+                && brings_message(connection, &input)
                 && let Some(link) = gateway.shut_gate(core, slot)
             {
                 core.wait_at_gate(slot, link);
@@ -257,6 +257,14 @@ impl Reactor {
             self.tell_ended();
         }
     }
+}
+
+/// Whether `input` begins, or goes on with, something else than a control frame (RFC 6455 §5.5): a player whose link is behind
+/// still has its pings answered, and answers ours.
+fn brings_message(connection: &Connection, input: &Input<'_>) -> bool {
+    const CONTROL: u8 = 0x8;
+    let is_within = connection.websocket.as_ref().is_some_and(|websocket| websocket.has_partial());
+    input.as_slice().first().is_some_and(|first| is_within || first & CONTROL == 0)
 }
 
 /// Keeps what came behind a pause; it is parsed when the connection is read again.
