@@ -44,8 +44,6 @@ pub struct Backend {
     completed: bool,
     /// The batch goes on in the next turn.
     hurries: bool,
-    /// Its last command waits behind what turns left over: until it is done, others ask.
-    ticket: u64,
 }
 
 /// What a connection is that has become a link.
@@ -265,8 +263,6 @@ enum Stopped {
 enum Handled {
     /// It has been answered, or will be.
     Taken,
-    /// It was a command: the same.
-    Commanded,
     /// It has to wait until every earlier answer has left.
     NotYet,
     /// The connection is a link from here on.
@@ -390,10 +386,8 @@ impl Backend {
                     (self.reading, self.completed) = (None, true);
                     self.body.clear();
                     self.body.shrink_to(KEPT_BODY);
-                    match handled {
-                        Handled::Upgraded(app, form) => return Stopped::Upgraded(app, form),
-                        Handled::Commanded => self.ticket = core.work_ticket(),
-                        _ => {}
+                    if let Handled::Upgraded(app, form) = handled {
+                        return Stopped::Upgraded(app, form);
                     }
                 }
             }
@@ -439,7 +433,6 @@ impl Backend {
                     Started::Operation if barrier => self.barrier = Some(sequence),
                     Started::Operation => {}
                 }
-                return Handled::Commanded;
             }
             Routed::Batch { .. } | Routed::Link { .. } if !self.queue.is_empty() => return Handled::NotYet,
             Routed::Batch { app, cursor } => {
