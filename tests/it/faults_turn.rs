@@ -262,6 +262,45 @@ fn others_are_answered_between_the_pushes_of_a_link() {
     others_are_answered_between_the_pushes(Door::Link);
 }
 
+/// Many pushes of one connection and one of another are ready in one turn: each asks in its turn, so the one is delivered
+/// behind the first few of the many and not behind all that may be pipelined.
+fn a_single_push_waits_for_a_few_of_the_many(door: Door) {
+    const MANY: usize = 100;
+    const FEW: usize = MANY / 4;
+    let world = World::new(PLAYERS, &bounded_turns());
+    let (mut asking, mut single) = (door.open(*world.server), Door::Pipelined.open(*world.server));
+    let commands: Vec<Command> = (0..MANY).map(|number| Command::Push(number.to_string())).collect();
+    let frozen = world.server.freeze();
+    asking.send(door.bytes(&commands));
+    single.send(Door::Pipelined.bytes(&[Command::Push("single".to_owned())]));
+    drop(frozen);
+    let receipt = crate::http_api::receipt(PLAYERS as u32, PLAYERS as u32, 0);
+    assert_eq!(single.answer().json(), receipt);
+    assert_eq!(door.answers(&mut asking, MANY), vec![receipt; MANY], "{door:?}");
+    world.pool.wait("every push", |logs| logs.iter().all(|log| log.messages.len() > MANY));
+    world.pool.look(|logs| {
+        for log in logs {
+            let before = log.messages.iter().position(|message| message == "single").unwrap();
+            assert!(before <= FEW, "{door:?}: {before} of {MANY} pushes were delivered before a single one");
+        }
+    });
+}
+
+#[test]
+fn a_single_push_waits_for_a_few_of_a_batch() {
+    a_single_push_waits_for_a_few_of_the_many(Door::Batch);
+}
+
+#[test]
+fn a_single_push_waits_for_a_few_of_those_pipelined() {
+    a_single_push_waits_for_a_few_of_the_many(Door::Pipelined);
+}
+
+#[test]
+fn a_single_push_waits_for_a_few_of_a_link() {
+    a_single_push_waits_for_a_few_of_the_many(Door::Link);
+}
+
 #[test]
 fn pushes_that_come_from_another_reactor_are_delivered_in_many_turns() {
     let server = ServerProcess::start(&["--reactors", "2"], &bounded_turns());

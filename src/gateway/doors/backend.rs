@@ -44,6 +44,8 @@ pub struct Backend {
     completed: bool,
     /// The batch goes on in the next turn.
     hurries: bool,
+    /// Its last command may wait behind what turns left over: until it is done, others ask.
+    ticket: u64,
 }
 
 /// What a connection is that has become a link.
@@ -355,6 +357,7 @@ impl Backend {
             }
             if core.budget.is_spent_on_sockets()
                 || core.is_flooded_with_work()
+                || !core.is_work_done(self.ticket)
                 || answers.len() > core.budget.bytes
             {
                 return Stopped::NextTurn;
@@ -427,7 +430,9 @@ impl Backend {
             Routed::Command { app, command } => {
                 let barrier = command.is_barrier();
                 let sequence = self.open(waiting);
-                match core.execute(id, sequence, app, command) {
+                let started = core.execute(id, sequence, app, command);
+                self.ticket = core.work_ticket();
+                match started {
                     Started::Finished(finished) => self.fill(sequence, &finished),
                     Started::Push(push) => self.await_receipt(core, sequence, push),
                     Started::Operation if barrier => self.barrier = Some(sequence),
