@@ -1,116 +1,114 @@
 //! Every bound, in one place.
 
-use serde::{Deserialize, Serialize};
-
+use super::table::{COUNT, GIB, KIB, MIB, table, zero_or};
 use crate::http::HeadLimits;
+use crate::session::SessionId;
 
-const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
+/// As many as the most reactors have slots for.
+const CONNECTIONS: u64 = (super::Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
 
-/// `[limits]`: bounds in bytes, messages and counts. Beyond each of them something is refused, dropped or closed, and
-/// counted; nothing grows.
-///
-/// ```
-/// use gannet::config::Limits;
-/// let limits = Limits { max_headers: 32, ..Limits::default() };
-/// assert_eq!(limits.head().max_headers, 32);
-/// ```
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Sessions of the whole server. Default: 1,000,000.
-    pub max_sessions: usize,
-    /// Connections to the backend port, links among them. Default: 1,024.
-    pub max_backend_connections: usize,
-    /// Sessions from one IPv4 address or one IPv6 network of 64 bits; 0 is no bound. Default: 0.
-    pub sessions_per_address: usize,
-    /// Connections to the client port from there, those in their upgrade included; 0 is no bound. Default: 0.
-    pub connections_per_address: usize,
+table! {
+    /// `[limits]`: bounds in bytes, messages and counts. Beyond each of them something is refused, dropped or closed, and
+    /// counted; nothing grows.
+    ///
+    /// ```
+    /// use gannet::config::Limits;
+    /// let limits = Limits { max_headers: 32, ..Limits::default() };
+    /// assert_eq!(limits.head().max_headers, 32);
+    /// ```
+    pub struct Limits in "limits" {
+        /// Sessions of the whole server.
+        pub max_sessions: usize = 1_000_000, in 1..=CONNECTIONS;
+        /// Connections to the backend port, links among them.
+        pub max_backend_connections: usize = 1_024, in 1..=CONNECTIONS;
+        /// Sessions from one IPv4 address or one IPv6 network of 64 bits; 0 is no bound.
+        pub sessions_per_address: usize = 0, in 0..=CONNECTIONS;
+        /// Connections to the client port from there, those in their upgrade included; 0 is no bound.
+        pub connections_per_address: usize = 0, in 0..=CONNECTIONS;
 
-    /// Payload of one frame from a client, in bytes. Default: 1 MiB.
-    pub max_frame_bytes: usize,
-    /// One message from a client, all its fragments, in bytes. Default: 1 MiB.
-    pub max_message_bytes: usize,
-    /// Fragments of one message from a client. Default: 1,024.
-    pub max_fragments: usize,
-    /// All that is half received, of all connections together, in bytes: begun messages, heads, bodies, and input that was
-    /// read before a connection was paused; 0 is no bound. Default: 256 MiB.
-    pub incoming_bytes: usize,
+        /// Payload of one frame from a client, in bytes.
+        pub max_frame_bytes: usize = MIB, in 125..=GIB;
+        /// One message from a client, all its fragments, in bytes.
+        pub max_message_bytes: usize = MIB, in 125..=GIB;
+        /// Fragments of one message from a client.
+        pub max_fragments: usize = 1_024, in 1..=COUNT;
+        /// All that is half received, of all connections together, in bytes: begun messages, heads, bodies, and input that was
+        /// read before a connection was paused; 0 is no bound.
+        pub incoming_bytes: usize = 256 * MIB, in 0..=16 * 1024 * GIB;
 
-    /// Head of a request, in bytes. Default: 16 KiB.
-    pub max_head_bytes: usize,
-    /// Header fields of a request. Default: 64.
-    pub max_headers: usize,
-    /// Target of a request, in bytes. Default: 8 KiB.
-    pub max_target_bytes: usize,
+        /// Head of a request, in bytes.
+        pub max_head_bytes: usize = 16 * KIB, in KIB..=MIB;
+        /// Header fields of a request.
+        pub max_headers: usize = 64, in 8..=HeadLimits::HEADERS_CEILING as u64;
+        /// Target of a request, in bytes.
+        pub max_target_bytes: usize = 8 * KIB, in 64..=MIB;
 
-    /// Body of a backend request, in bytes. Default: 16 MiB.
-    pub max_body_bytes: usize,
-    /// Payload of one push, in bytes. Default: 1 MiB less 16 bytes, so that it fits an outbox with its header.
-    pub max_push_bytes: usize,
-    /// Sessions, users, groups and tags that one push may name. Default: 1,024.
-    pub max_selectors: usize,
-    /// Lines of one batch. Default: 10,000.
-    pub max_batch_lines: usize,
-    /// Requests of one HTTP connection, or commands of one link, that wait for their answers; on a link without those that
-    /// `max_receipts` counts. Default: 256.
-    pub max_pipelined: usize,
-    /// Pushes of one link whose receipt waits for sockets (`receipt=written`); lines of one batch whose results are not
-    /// there. Default: 4,096.
-    pub max_receipts: usize,
-    /// Entries of one page of a listing. Default: 1,000.
-    pub max_page: usize,
+        /// Body of a backend request, in bytes.
+        pub max_body_bytes: usize = 16 * MIB, in 1..=GIB;
+        /// Payload of one push, in bytes. The default fits an outbox with its header.
+        pub max_push_bytes: usize = MIB - 16, in 1..=GIB;
+        /// Sessions, users, groups and tags that one push may name.
+        pub max_selectors: usize = 1_024, in 1..=COUNT;
+        /// Lines of one batch.
+        pub max_batch_lines: usize = 10_000, in 1..=COUNT;
+        /// Requests of one HTTP connection, or commands of one link, that wait for their answers; on a link without those that
+        /// `max_receipts` counts.
+        pub max_pipelined: usize = 256, in 1..=COUNT;
+        /// Pushes of one link whose receipt waits for sockets (`receipt=written`); lines of one batch whose results are not
+        /// there.
+        pub max_receipts: usize = 4_096, in 1..=COUNT;
+        /// Entries of one page of a listing.
+        pub max_page: usize = 1_000, in 1..=COUNT;
 
-    /// Groups one session may be in. Default: 64.
-    pub groups_per_session: usize,
-    /// Tags one session may have. Default: 64.
-    pub tags_per_session: usize,
+        /// Groups one session may be in.
+        pub groups_per_session: usize = 64, in 0..=COUNT;
+        /// Tags one session may have.
+        pub tags_per_session: usize = 64, in 0..=COUNT;
 
-    /// Bytes that wait for one session's socket. Default: 1 MiB.
-    pub outbox_bytes: usize,
-    /// Messages that wait for one session's socket. Default: 1,024.
-    pub outbox_messages: usize,
-    /// Memory of all outboxes together, in bytes; 0 is no bound. Default: 1 GiB.
-    pub outboxes_bytes: usize,
-    /// Bytes of one socket that the kernel may hold and has not sent (`TCP_NOTSENT_LOWAT`, tcp(7)): beyond it what is
-    /// written next waits in the outbox, where it can be replaced, expire and be overtaken; 0 is the kernel's own bound.
-    /// Default: 16 KiB.
-    pub socket_unsent_bytes: usize,
-    /// Bytes on their way to one link; from half of it on, the players whose messages go there are not read. Default:
-    /// 16 MiB.
-    pub link_outbox_bytes: usize,
-    /// Messages on their way to one link; from half of it on, the same. Default: 65,536.
-    pub link_outbox_messages: usize,
+        /// Bytes that wait for one session's socket.
+        pub outbox_bytes: usize = MIB, in 1..=4 * GIB;
+        /// Messages that wait for one session's socket.
+        pub outbox_messages: usize = 1_024, in 1..=COUNT;
+        /// Memory of all outboxes together, in bytes; 0 is no bound.
+        pub outboxes_bytes: usize = GIB, in 0..=16 * 1024 * GIB;
+        /// Bytes of one socket that the kernel may hold and has not sent (`TCP_NOTSENT_LOWAT`, tcp(7)): beyond it what is
+        /// written next waits in the outbox, where it can be replaced, expire and be overtaken; 0 is the kernel's own bound.
+        pub socket_unsent_bytes: usize = 16 * KIB, in zero_or(4 * KIB..=GIB);
+        /// Bytes on their way to one link; from half of it on, the players whose messages go there are not read.
+        pub link_outbox_bytes: usize = 16 * MIB, in 1..=16 * GIB;
+        /// Messages on their way to one link; from half of it on, the same.
+        pub link_outbox_messages: usize = 65_536, in 1..=COUNT;
 
-    /// Envelopes in one reactor's mailbox. Default: 4,096.
-    pub mailbox_messages: usize,
-    /// Payload in one reactor's mailbox, in bytes. Default: 64 MiB.
-    pub mailbox_bytes: usize,
-    /// Envelopes that one reactor keeps back for one full mailbox. Default: 65,536.
-    pub overflow_messages: usize,
-    /// Payload that one reactor keeps back for one full mailbox, in bytes. Default: 64 MiB.
-    pub overflow_bytes: usize,
+        /// Envelopes in one reactor's mailbox.
+        pub mailbox_messages: usize = 4_096, in 1..=COUNT;
+        /// Payload in one reactor's mailbox, in bytes.
+        pub mailbox_bytes: usize = 64 * MIB, in 1..=16 * GIB;
+        /// Envelopes that one reactor keeps back for one full mailbox.
+        pub overflow_messages: usize = 65_536, in 1..=COUNT;
+        /// Payload that one reactor keeps back for one full mailbox, in bytes.
+        pub overflow_bytes: usize = 64 * MIB, in 1..=16 * GIB;
 
-    /// Bytes read from one connection in one turn. Default: 32 KiB.
-    pub turn_read_bytes: usize,
-    /// Bytes of its outbox written to one connection in one turn. Default: 64 KiB.
-    pub turn_write_bytes: usize,
-    /// Connections accepted on one port in one turn. Default: 64.
-    pub turn_accepts: usize,
-    /// Steps of TLS handshakes made by one reactor in one turn; one costs a tenth of a millisecond or more. Default: 4.
-    pub turn_handshakes: usize,
-    /// Envelopes drained by one reactor in one turn. Default: 1,024.
-    pub turn_envelopes: usize,
-    /// Messages that one reactor offers to sessions in one turn. Default: 3,072.
-    pub turn_deliveries: usize,
-    /// Writes to sockets that one reactor makes in one phase of a turn. Default: 128.
-    pub turn_writes: usize,
-    /// Entries of listings that one reactor looks at in one turn. Default: 64.
-    pub turn_listed: usize,
-    /// Bytes that one reactor reads, answers and writes in one phase of a turn, over all its connections. Default: 512 KiB.
-    pub turn_bytes: usize,
-    /// The read buffer of a reactor, in bytes. Default: 128 KiB.
-    pub read_buffer_bytes: usize,
+        /// Bytes read from one connection in one turn.
+        pub turn_read_bytes: usize = 32 * KIB, in KIB..=GIB;
+        /// Bytes of its outbox written to one connection in one turn.
+        pub turn_write_bytes: usize = 64 * KIB, in KIB..=GIB;
+        /// Connections accepted on one port in one turn.
+        pub turn_accepts: usize = 64, in 1..=COUNT;
+        /// Steps of TLS handshakes made by one reactor in one turn; one costs a tenth of a millisecond or more.
+        pub turn_handshakes: usize = 4, in 1..=COUNT;
+        /// Envelopes drained by one reactor in one turn.
+        pub turn_envelopes: usize = 1_024, in 1..=COUNT;
+        /// Messages that one reactor offers to sessions in one turn.
+        pub turn_deliveries: usize = 3_072, in 1..=COUNT;
+        /// Writes to sockets that one reactor makes in one phase of a turn.
+        pub turn_writes: usize = 128, in 1..=COUNT;
+        /// Entries of listings that one reactor looks at in one turn.
+        pub turn_listed: usize = 64, in 1..=COUNT;
+        /// Bytes that one reactor reads, answers and writes in one phase of a turn, over all its connections.
+        pub turn_bytes: usize = 512 * KIB, in KIB..=GIB;
+        /// The read buffer of a reactor, in bytes.
+        pub read_buffer_bytes: usize = 128 * KIB, in 4 * KIB..=GIB;
+    }
 }
 
 impl Limits {
@@ -123,53 +121,6 @@ impl Limits {
             max_bytes: self.max_head_bytes,
             max_headers: self.max_headers,
             max_target_bytes: self.max_target_bytes,
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            max_sessions: 1_000_000,
-            max_backend_connections: 1_024,
-            sessions_per_address: 0,
-            connections_per_address: 0,
-            max_frame_bytes: MIB,
-            max_message_bytes: MIB,
-            max_fragments: 1_024,
-            incoming_bytes: 256 * MIB,
-            max_head_bytes: 16 * KIB,
-            max_headers: 64,
-            max_target_bytes: 8 * KIB,
-            max_body_bytes: 16 * MIB,
-            max_push_bytes: MIB - 16,
-            max_selectors: 1_024,
-            max_batch_lines: 10_000,
-            max_pipelined: 256,
-            max_receipts: 4_096,
-            max_page: 1_000,
-            groups_per_session: 64,
-            tags_per_session: 64,
-            outbox_bytes: MIB,
-            outbox_messages: 1_024,
-            outboxes_bytes: 1024 * MIB,
-            socket_unsent_bytes: 16 * KIB,
-            link_outbox_bytes: 16 * MIB,
-            link_outbox_messages: 65_536,
-            mailbox_messages: 4_096,
-            mailbox_bytes: 64 * MIB,
-            overflow_messages: 65_536,
-            overflow_bytes: 64 * MIB,
-            turn_read_bytes: 32 * KIB,
-            turn_write_bytes: 64 * KIB,
-            turn_accepts: 64,
-            turn_handshakes: 4,
-            turn_envelopes: 1_024,
-            turn_deliveries: 3_072,
-            turn_writes: 128,
-            turn_listed: 64,
-            turn_bytes: 512 * KIB,
-            read_buffer_bytes: 128 * KIB,
         }
     }
 }

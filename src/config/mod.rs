@@ -1,6 +1,9 @@
 //! The settings of a server: one struct, one TOML file, every bound with a name, a unit and a default. Checks what a
 //! file says and how the settings go together, and knows nothing of the rooms that obey them.
 //!
+//! A new number is a line of its `table!`, a line of default.toml, a row of docs/configuration.md, and its use; tests hold
+//! the first three together.
+//!
 //! [`Config::load`] reads a file, flags may change what it said, [`Config::validate`] has the last word.
 
 mod apps;
@@ -12,6 +15,7 @@ mod origin;
 mod rates;
 mod secret;
 mod slow;
+mod table;
 mod tls;
 mod validate;
 
@@ -22,6 +26,8 @@ use std::time::Duration;
 
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
+
+use table::{COUNT, DAY_MS, GIB, KIB, MIB, table};
 
 pub use apps::{AppConfig, PerUser, PerUserPolicy};
 pub use error::ConfigError;
@@ -141,138 +147,96 @@ impl Default for Backend {
     }
 }
 
-/// `[auth]`: how tokens and signed queries are checked.
-///
-/// ```
-/// assert_eq!(gannet::config::Auth::default().timestamp_window.as_secs(), 120);
-/// ```
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    /// `leeway_ms`: how far a backend's clock may be off: a token holds so much longer, and begins so much earlier.
-    #[serde(rename = "leeway_ms", with = "millis")]
-    pub leeway: Duration,
-    /// `timestamp_window_ms`: how far the timestamp of a signed query may be from now, before or after.
-    #[serde(rename = "timestamp_window_ms", with = "millis")]
-    pub timestamp_window: Duration,
-    /// The longest token that is looked at, in bytes.
-    pub max_token_bytes: usize,
-    /// Nonces of signed queries that are remembered, of all apps; when so many are, further signed queries are refused
-    /// with 503.
-    pub max_nonces: usize,
-}
-
-impl Default for Auth {
-    fn default() -> Self {
-        Self {
-            leeway: Duration::from_secs(5),
-            timestamp_window: Duration::from_secs(120),
-            max_token_bytes: 4096,
-            max_nonces: 1_000_000,
-        }
+table! {
+    /// `[auth]`: how tokens and signed queries are checked.
+    ///
+    /// ```
+    /// assert_eq!(gannet::config::Auth::default().timestamp_window.as_secs(), 120);
+    /// ```
+    pub struct Auth in "auth" {
+        /// `leeway_ms`: how far a backend's clock may be off: a token holds so much longer, and begins so much earlier.
+        #[serde(rename = "leeway_ms", with = "millis")]
+        pub leeway: Duration = 5_000, in 0..=10 * 60 * 1000;
+        /// `timestamp_window_ms`: how far the timestamp of a signed query may be from now, before or after.
+        #[serde(rename = "timestamp_window_ms", with = "millis")]
+        pub timestamp_window: Duration = 120_000, in 1..=DAY_MS;
+        /// The longest token that is looked at, in bytes.
+        pub max_token_bytes: usize = 4 * KIB, in 128..=MIB;
+        /// Nonces of signed queries that are remembered, of all apps; when so many are, further signed queries are refused
+        /// with 503.
+        pub max_nonces: usize = 1_000_000, in 1..=COUNT;
     }
 }
 
-/// `[delivery]`: what holds for pushes that do not say otherwise.
-///
-/// ```
-/// assert_eq!(gannet::config::Delivery::default().ttl.as_secs(), 60);
-/// ```
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Delivery {
-    /// `ttl_ms`: what cannot be handed to the socket in this time is dropped.
-    #[serde(rename = "ttl_ms", with = "millis")]
-    pub ttl: Duration,
-    /// `max_ttl_ms`: the longest time a push may ask for.
-    #[serde(rename = "max_ttl_ms", with = "millis")]
-    pub max_ttl: Duration,
-    /// `receipt_ms`: a receipt is answered at the latest after that; what has not settled by then is in it as `pending`.
-    #[serde(rename = "receipt_ms", with = "millis")]
-    pub receipt: Duration,
-}
-
-impl Default for Delivery {
-    fn default() -> Self {
-        Self {
-            ttl: Duration::from_secs(60),
-            max_ttl: Duration::from_secs(24 * 60 * 60),
-            receipt: Duration::from_secs(10),
-        }
+table! {
+    /// `[delivery]`: what holds for pushes that do not say otherwise.
+    ///
+    /// ```
+    /// assert_eq!(gannet::config::Delivery::default().ttl.as_secs(), 60);
+    /// ```
+    pub struct Delivery in "delivery" {
+        /// `ttl_ms`: what cannot be handed to the socket in this time is dropped.
+        #[serde(rename = "ttl_ms", with = "millis")]
+        pub ttl: Duration = 60_000, in 1..=30 * DAY_MS;
+        /// `max_ttl_ms`: the longest time a push may ask for.
+        #[serde(rename = "max_ttl_ms", with = "millis")]
+        pub max_ttl: Duration = DAY_MS, in 1..=30 * DAY_MS;
+        /// `receipt_ms`: a receipt is answered at the latest after that; what has not settled by then is in it as `pending`.
+        #[serde(rename = "receipt_ms", with = "millis")]
+        pub receipt: Duration = 10_000, in 1..=DAY_MS;
     }
 }
 
-/// `[deflate]`: permessage-deflate (RFC 7692), always without context takeover, so that a session holds no window and a
-/// push is compressed once for all who get it.
-///
-/// ```
-/// assert!(!gannet::config::Deflate::default().enabled);
-/// ```
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Deflate {
-    /// Accepts clients' offers. Off by default: a game's small messages gain nothing and pay in latency.
-    pub enabled: bool,
-    /// Shorter messages, in bytes, are sent as they are.
-    pub min_bytes: usize,
-    /// From 1, the fastest, to 9, the smallest.
-    pub level: usize,
-}
-
-impl Default for Deflate {
-    fn default() -> Self {
-        Self { enabled: false, min_bytes: 256, level: 1 }
+table! {
+    /// `[deflate]`: permessage-deflate (RFC 7692), always without context takeover, so that a session holds no window and a
+    /// push is compressed once for all who get it.
+    ///
+    /// ```
+    /// assert!(!gannet::config::Deflate::default().enabled);
+    /// ```
+    pub struct Deflate in "deflate" {
+        /// Accepts clients' offers. Off by default: a game's small messages gain nothing and pay in latency.
+        pub enabled: bool = false;
+        /// Shorter messages, in bytes, are sent as they are.
+        pub min_bytes: usize = 256, in 0..=4 * GIB - 1;
+        /// From 1, the fastest, to 9, the smallest.
+        pub level: usize = 1, in 1..=9;
     }
 }
 
-/// `[timeouts]`: how long things may take; in the file every key ends in `_ms`.
-///
-/// ```
-/// use gannet::config::Config;
-/// let config = Config::from_toml("[timeouts]\nping_ms = 1500").unwrap();
-/// assert_eq!(config.timeouts.ping.as_millis(), 1500);
-/// ```
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Timeouts {
-    /// `upgrade_ms`: from the accepted connection to the whole upgrade request.
-    #[serde(rename = "upgrade_ms", with = "millis")]
-    pub upgrade: Duration,
-    /// `close_ms`: the closing handshake, its flush included.
-    #[serde(rename = "close_ms", with = "millis")]
-    pub close: Duration,
-    /// `ping_ms`: without input for so long, a session is pinged.
-    #[serde(rename = "ping_ms", with = "millis")]
-    pub ping: Duration,
-    /// `idle_ms`: without input for so long, a session is closed with 4000.
-    #[serde(rename = "idle_ms", with = "millis")]
-    pub idle: Duration,
-    /// `message_ms`: from the first byte of a message, or of a request on the backend port, to its last.
-    #[serde(rename = "message_ms", with = "millis")]
-    pub message: Duration,
-    /// `link_stalled_ms`: a link whose socket takes nothing for so long, while something waits for it, is closed with 4003.
-    #[serde(rename = "link_stalled_ms", with = "millis")]
-    pub link_stalled: Duration,
-    /// `shutdown_ms`: from SIGTERM to the end of the process.
-    #[serde(rename = "shutdown_ms", with = "millis")]
-    pub shutdown: Duration,
-    /// `backend_idle_ms`: a backend connection without a request for so long is closed.
-    #[serde(rename = "backend_idle_ms", with = "millis")]
-    pub backend_idle: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            upgrade: Duration::from_secs(10),
-            close: Duration::from_secs(5),
-            ping: Duration::from_secs(25),
-            idle: Duration::from_secs(60),
-            message: Duration::from_secs(60),
-            link_stalled: Duration::from_secs(10),
-            shutdown: Duration::from_secs(10),
-            backend_idle: Duration::from_secs(120),
-        }
+table! {
+    /// `[timeouts]`: how long things may take; in the file every key ends in `_ms`.
+    ///
+    /// ```
+    /// use gannet::config::Config;
+    /// let config = Config::from_toml("[timeouts]\nping_ms = 1500").unwrap();
+    /// assert_eq!(config.timeouts.ping.as_millis(), 1500);
+    /// ```
+    pub struct Timeouts in "timeouts" {
+        /// `upgrade_ms`: from the accepted connection to the whole upgrade request.
+        #[serde(rename = "upgrade_ms", with = "millis")]
+        pub upgrade: Duration = 10_000, in 1..=DAY_MS;
+        /// `close_ms`: the closing handshake, its flush included.
+        #[serde(rename = "close_ms", with = "millis")]
+        pub close: Duration = 5_000, in 1..=DAY_MS;
+        /// `ping_ms`: without input for so long, a session is pinged.
+        #[serde(rename = "ping_ms", with = "millis")]
+        pub ping: Duration = 25_000, in 1..=DAY_MS;
+        /// `idle_ms`: without input for so long, a session is closed with 4000.
+        #[serde(rename = "idle_ms", with = "millis")]
+        pub idle: Duration = 60_000, in 1..=DAY_MS;
+        /// `message_ms`: from the first byte of a message, or of a request on the backend port, to its last.
+        #[serde(rename = "message_ms", with = "millis")]
+        pub message: Duration = 60_000, in 1..=DAY_MS;
+        /// `link_stalled_ms`: a link whose socket takes nothing for so long, while something waits for it, is closed with 4003.
+        #[serde(rename = "link_stalled_ms", with = "millis")]
+        pub link_stalled: Duration = 10_000, in 1..=DAY_MS;
+        /// `shutdown_ms`: from SIGTERM to the end of the process.
+        #[serde(rename = "shutdown_ms", with = "millis")]
+        pub shutdown: Duration = 10_000, in 1..=DAY_MS;
+        /// `backend_idle_ms`: a backend connection without a request for so long is closed.
+        #[serde(rename = "backend_idle_ms", with = "millis")]
+        pub backend_idle: Duration = 120_000, in 1..=DAY_MS;
     }
 }
 
@@ -304,7 +268,7 @@ mod millis {
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(super::validate::as_millis(*duration))
+        serializer.serialize_u64(super::table::as_millis(*duration))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -330,5 +294,7 @@ mod level {
     }
 }
 
+#[cfg(test)]
+mod reference_tests;
 #[cfg(test)]
 mod tests;

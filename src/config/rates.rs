@@ -2,28 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `[rates]`: how often clients may do what costs the server something. All of it is off by default: behind a proxy every
-/// client has the proxy's address.
-///
-/// ```
-/// use gannet::config::Config;
-/// let config = Config::from_toml("[rates]\nupgrades_per_address = { per_second = 5, burst = 20 }").unwrap();
-/// assert_eq!(config.rates.upgrades_per_address.burst(), 20);
-/// assert!(!config.rates.messages.is_on());
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rates {
-    /// Upgrade requests of all clients together; beyond it: 429.
-    pub upgrades: Rate,
-    /// Upgrade requests from one IPv4 address or one IPv6 network of 64 bits; beyond it: 429.
-    pub upgrades_per_address: Rate,
-    /// Messages, pings and pongs from one session.
-    pub messages: Rate,
-    /// Bytes from one session, frame headers and all; a compressed message with what it inflates to.
-    pub bytes: Rate,
-    /// What becomes of a session that sends more messages or bytes.
-    pub beyond: BeyondRate,
+use super::table::{COUNT, GIB, table};
+
+table! {
+    /// `[rates]`: how often clients may do what costs the server something. All of it is off by default: behind a proxy every
+    /// client has the proxy's address.
+    ///
+    /// ```
+    /// use gannet::config::Config;
+    /// let config = Config::from_toml("[rates]\nupgrades_per_address = { per_second = 5, burst = 20 }").unwrap();
+    /// assert_eq!(config.rates.upgrades_per_address.burst(), 20);
+    /// assert!(!config.rates.messages.is_on());
+    /// ```
+    pub struct Rates in "rates" {
+        /// Upgrade requests of all clients together; beyond it: 429.
+        pub upgrades: Rate = 0, in 0..=COUNT;
+        /// Upgrade requests from one IPv4 address or one IPv6 network of 64 bits; beyond it: 429.
+        pub upgrades_per_address: Rate = 0, in 0..=COUNT;
+        /// Messages, pings and pongs from one session.
+        pub messages: Rate = 0, in 0..=COUNT;
+        /// Bytes from one session, frame headers and all; a compressed message with what it inflates to.
+        pub bytes: Rate = 0, in 0..=GIB;
+        /// What becomes of a session that sends more messages or bytes.
+        pub beyond: BeyondRate = BeyondRate::Close;
+    }
 }
 
 /// So many a second on average, and so many at once after a pause.

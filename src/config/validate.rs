@@ -2,17 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use super::{AppConfig, Config, ConfigError, Limits, Rates, Secret};
-use crate::http::HeadLimits;
+use super::table::{KIB, Legal, as_millis};
+use super::{AppConfig, Config, ConfigError, Limits, Secret};
 use crate::session::{Name, SessionId};
-
-const KIB: u64 = 1024;
-const GIB: u64 = 1024 * 1024 * KIB;
-/// The most of anything that is counted and has no bound of its own.
-const COUNT: u64 = 1 << 24;
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Room in a request head beside its target: method, version and the fields that every client sends.
 const HEAD_REST_BYTES: u64 = 512;
@@ -37,11 +30,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with a message that says what to change.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        for (key, value, min, max) in self.ranges() {
-            if !(min..=max).contains(&value) {
-                return Err(ConfigError::OutOfRange { key: key.to_owned(), value, min, max });
-            }
-        }
+        self.check_ranges()?;
         for relation in self.relations() {
             relation.check()?;
         }
@@ -52,46 +41,17 @@ impl Config {
         self.check_addresses()
     }
 
-    /// Every number with its smallest and its largest legal value.
-    fn ranges(&self) -> impl Iterator<Item = (&'static str, u64, u64, u64)> + use<> {
-        let (reactors, node) = (self.reactors.unwrap_or(1) as u64, u64::from(self.node));
-        let limits = self.limits.ranges().map(|(key, value, min, max)| (key, value as u64, min, max));
-        let (delivery, timeouts) = (&self.delivery, &self.timeouts);
-        let times = [
-            ("delivery.ttl_ms", delivery.ttl, 30 * DAY_MS),
-            ("delivery.max_ttl_ms", delivery.max_ttl, 30 * DAY_MS),
-            ("delivery.receipt_ms", delivery.receipt, DAY_MS),
-            ("auth.timestamp_window_ms", self.auth.timestamp_window, DAY_MS),
-            ("timeouts.upgrade_ms", timeouts.upgrade, DAY_MS),
-            ("timeouts.close_ms", timeouts.close, DAY_MS),
-            ("timeouts.ping_ms", timeouts.ping, DAY_MS),
-            ("timeouts.idle_ms", timeouts.idle, DAY_MS),
-            ("timeouts.message_ms", timeouts.message, DAY_MS),
-            ("timeouts.link_stalled_ms", timeouts.link_stalled, DAY_MS),
-            ("timeouts.shutdown_ms", timeouts.shutdown, DAY_MS),
-            ("timeouts.backend_idle_ms", timeouts.backend_idle, DAY_MS),
-        ];
-        [
-            ("reactors", reactors, 1, Self::MAX_REACTORS as u64),
-            ("node", node, 0, (1 << SessionId::NODE_BITS) - 1),
-            ("spin_us", self.spin_us as u64, 0, 1_000_000),
-            ("deflate.min_bytes", self.deflate.min_bytes as u64, 0, u64::from(u32::MAX)),
-            ("deflate.level", self.deflate.level as u64, 1, 9),
-        ]
-        .into_iter()
-        .chain(self.auth_ranges())
-        .chain(limits)
-        .chain(self.rates.ranges())
-        .chain(times.map(|(key, time, max)| (key, as_millis(time), 1, max)))
-    }
-
-    fn auth_ranges(&self) -> [(&'static str, u64, u64, u64); 3] {
-        let auth = &self.auth;
-        [
-            ("auth.leeway_ms", as_millis(auth.leeway), 0, 10 * 60 * 1000),
-            ("auth.max_token_bytes", auth.max_token_bytes as u64, 128, 1024 * KIB),
-            ("auth.max_nonces", auth.max_nonces as u64, 1, COUNT),
-        ]
+    /// Whether every number is within its bounds.
+    fn check_ranges(&self) -> Result<(), ConfigError> {
+        Legal::from(1..=Self::MAX_REACTORS as u64).check("reactors", self.reactors.unwrap_or(1) as u64)?;
+        Legal::from(0..=(1 << SessionId::NODE_BITS) - 1).check("node", u64::from(self.node))?;
+        Legal::from(0..=1_000_000).check("spin_us", self.spin_us as u64)?;
+        self.auth.check_ranges()?;
+        self.limits.check_ranges()?;
+        self.rates.check_ranges()?;
+        self.delivery.check_ranges()?;
+        self.deflate.check_ranges()?;
+        self.timeouts.check_ranges()
     }
 
     fn relations(&self) -> impl Iterator<Item = Relation> {
@@ -258,70 +218,6 @@ impl Limits {
             ),
         ]
     }
-
-    fn ranges(&self) -> [(&'static str, usize, u64, u64); 40] {
-        let connections = (Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
-        let headers = HeadLimits::HEADERS_CEILING as u64;
-        let least_unsent = if self.socket_unsent_bytes == 0 { 0 } else { 4 * KIB };
-        [
-            ("limits.max_sessions", self.max_sessions, 1, connections),
-            ("limits.max_backend_connections", self.max_backend_connections, 1, connections),
-            ("limits.sessions_per_address", self.sessions_per_address, 0, connections),
-            ("limits.connections_per_address", self.connections_per_address, 0, connections),
-            ("limits.max_frame_bytes", self.max_frame_bytes, 125, GIB),
-            ("limits.max_message_bytes", self.max_message_bytes, 125, GIB),
-            ("limits.max_fragments", self.max_fragments, 1, COUNT),
-            ("limits.incoming_bytes", self.incoming_bytes, 0, 16 * 1024 * GIB),
-            ("limits.max_head_bytes", self.max_head_bytes, KIB, 1024 * KIB),
-            ("limits.max_headers", self.max_headers, 8, headers),
-            ("limits.max_target_bytes", self.max_target_bytes, 64, 1024 * KIB),
-            ("limits.max_body_bytes", self.max_body_bytes, 1, GIB),
-            ("limits.max_push_bytes", self.max_push_bytes, 1, GIB),
-            ("limits.max_selectors", self.max_selectors, 1, COUNT),
-            ("limits.max_batch_lines", self.max_batch_lines, 1, COUNT),
-            ("limits.max_pipelined", self.max_pipelined, 1, COUNT),
-            ("limits.max_receipts", self.max_receipts, 1, COUNT),
-            ("limits.max_page", self.max_page, 1, COUNT),
-            ("limits.groups_per_session", self.groups_per_session, 0, COUNT),
-            ("limits.tags_per_session", self.tags_per_session, 0, COUNT),
-            ("limits.outbox_bytes", self.outbox_bytes, 1, 4 * GIB),
-            ("limits.outbox_messages", self.outbox_messages, 1, COUNT),
-            ("limits.outboxes_bytes", self.outboxes_bytes, 0, 16 * 1024 * GIB),
-            ("limits.socket_unsent_bytes", self.socket_unsent_bytes, least_unsent, GIB),
-            ("limits.link_outbox_bytes", self.link_outbox_bytes, 1, 16 * GIB),
-            ("limits.link_outbox_messages", self.link_outbox_messages, 1, COUNT),
-            ("limits.mailbox_messages", self.mailbox_messages, 1, COUNT),
-            ("limits.mailbox_bytes", self.mailbox_bytes, 1, 16 * GIB),
-            ("limits.overflow_messages", self.overflow_messages, 1, COUNT),
-            ("limits.overflow_bytes", self.overflow_bytes, 1, 16 * GIB),
-            ("limits.turn_read_bytes", self.turn_read_bytes, KIB, GIB),
-            ("limits.turn_write_bytes", self.turn_write_bytes, KIB, GIB),
-            ("limits.turn_accepts", self.turn_accepts, 1, COUNT),
-            ("limits.turn_handshakes", self.turn_handshakes, 1, COUNT),
-            ("limits.turn_envelopes", self.turn_envelopes, 1, COUNT),
-            ("limits.turn_deliveries", self.turn_deliveries, 1, COUNT),
-            ("limits.turn_writes", self.turn_writes, 1, COUNT),
-            ("limits.turn_listed", self.turn_listed, 1, COUNT),
-            ("limits.turn_bytes", self.turn_bytes, KIB, GIB),
-            ("limits.read_buffer_bytes", self.read_buffer_bytes, 4 * KIB, GIB),
-        ]
-    }
-}
-
-impl Rates {
-    fn ranges(&self) -> [(&'static str, u64, u64, u64); 8] {
-        let range = |key, value: usize, max| (key, value as u64, 0, max);
-        [
-            range("rates.upgrades.per_second", self.upgrades.per_second, COUNT),
-            range("rates.upgrades.burst", self.upgrades.burst, COUNT),
-            range("rates.upgrades_per_address.per_second", self.upgrades_per_address.per_second, COUNT),
-            range("rates.upgrades_per_address.burst", self.upgrades_per_address.burst, COUNT),
-            range("rates.messages.per_second", self.messages.per_second, COUNT),
-            range("rates.messages.burst", self.messages.burst, COUNT),
-            range("rates.bytes.per_second", self.bytes.per_second, GIB),
-            range("rates.bytes.burst", self.bytes.burst, GIB),
-        ]
-    }
 }
 
 fn check_quotas(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
@@ -385,11 +281,6 @@ impl Relation {
         }
         Ok(())
     }
-}
-
-/// A duration in whole milliseconds; what does not fit into 64 bits is out of every range anyway.
-pub(super) fn as_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn is_bearer(key: &str) -> bool {
