@@ -32,6 +32,7 @@
 //! | [`session`] | ids and names; the slab with generations |
 //! | [`client`] | a blocking WebSocket client |
 //! | [`dispatch`] | the vocabulary of pushes and operations, and inside what travels between reactors |
+//! | `ops` | one row for each operation and page: its fields, opcode, path, what a key must be allowed |
 //! | [`link_bin`] | the bytes of the binary link, both ways |
 //! | [`config`] | settings and every limit |
 //! | `hub` | this core's users, groups and tags → sessions; the shared interest table |
@@ -87,6 +88,8 @@ pub mod link_bin;
 mod mailbox;
 #[cfg(feature = "server")]
 mod metrics;
+#[cfg(feature = "server")]
+mod ops;
 #[cfg(feature = "server")]
 mod proxy;
 #[cfg(feature = "server")]

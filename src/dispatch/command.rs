@@ -1,6 +1,8 @@
 //! What a backend can ask, whichever way it asked: HTTP, a batch line or the link.
 
-use super::{Action, CommandError, EncodedFrame, Listen, OperationOutcome, PushOptions, Receipt, Target};
+use super::{
+    Action, CommandError, EncodedFrame, Listen, OperationOutcome, PushOptions, Receipt, Right, Target,
+};
 
 /// One command of a backend.
 #[derive(Debug)]
@@ -27,6 +29,15 @@ impl Command {
             Self::Push { .. } => false,
             Self::Act(action) => !matches!(action, Action::Describe { .. } | Action::List { .. }),
             Self::Listen(_) => true,
+        }
+    }
+
+    /// What a key must be allowed that sends it.
+    pub fn right(&self) -> Right {
+        match self {
+            Self::Push { .. } => Right::Push,
+            Self::Act(Action::Describe { .. } | Action::List { .. }) => Right::Read,
+            Self::Act(_) | Self::Listen(_) => Right::All,
         }
     }
 }

@@ -11,6 +11,7 @@ mod listen;
 mod operation;
 mod push;
 mod quoted;
+mod right;
 mod target;
 
 pub use apps::InvalidApps;
@@ -19,6 +20,7 @@ pub use frame::EncodedFrame;
 pub use listen::{LinkForm, Listen};
 pub use operation::{Action, OperationOutcome, Page, SessionInfo, SessionRow, Who};
 pub use push::{Class, PushOptions, Receipt, ReceiptMode};
+pub use right::Right;
 pub use target::{Selector, Target};
 
 pub(crate) use apps::Apps;

@@ -5,7 +5,8 @@ mod request;
 mod resource;
 
 use super::batch::BatchCursor;
-use crate::dispatch::Command;
+use crate::dispatch::{Command, Right};
+use crate::ops::Needs;
 use crate::session::AppId;
 
 pub use request::route;
@@ -45,6 +46,19 @@ pub enum Routed {
     Ready,
     /// The page for operators.
     Console,
+}
+
+impl Routed {
+    /// What the key must be allowed that is shown with the request. Each command of a batch and of a link has a right of
+    /// its own ([`Command::right`]).
+    pub fn needs(&self) -> Needs {
+        match self {
+            Self::Command { command, .. } => Needs::Right(command.right()),
+            Self::Batch { .. } | Self::Link { .. } => Needs::Key,
+            Self::Stats | Self::Metrics => Needs::Right(Right::Read),
+            Self::Health | Self::Ready | Self::Console => Needs::Nothing,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -298,3 +298,25 @@ fn the_reference_is_right() {
         }
     }
 }
+
+#[test]
+fn what_a_key_must_be_allowed() {
+    let table = [
+        ("GET /healthz", Needs::Nothing),
+        ("GET /readyz", Needs::Nothing),
+        ("GET /", Needs::Nothing),
+        ("GET /metrics", Needs::Right(Right::Read)),
+        ("GET /v1/stats", Needs::Right(Right::Read)),
+        ("GET /v1/sessions", Needs::Right(Right::Read)),
+        ("GET /v1/groups/g", Needs::Right(Right::Read)),
+        ("GET /v1/sessions/ID", Needs::Right(Right::Read)),
+        ("POST /v1/push?all=1", Needs::Right(Right::Push)),
+        ("POST /v1/groups/g/members?user=ada", Needs::Right(Right::All)),
+        ("DELETE /v1/users/ada", Needs::Right(Right::All)),
+        ("POST /v1/batch", Needs::Key),
+        ("GET /v1/link", Needs::Key),
+    ];
+    for (line, needs) in table {
+        assert_eq!(send(&line.replace("ID", ID), "", b"").unwrap().needs(), needs, "{line}");
+    }
+}
