@@ -13,13 +13,14 @@ pub enum AuthError {
     TooLong,
     /// Not three parts of base64url without padding (RFC 7515 §3.1).
     NotAToken,
-    /// The header is no JSON object, or asks for an extension (RFC 7515 §4.1.11).
+    /// The header is not one JSON object without doubled names, asks for an extension (RFC 7515 §4.1.11), or is of another
+    /// type than a token's.
     Header,
     /// Signed with something else than HS256, or with nothing.
     Algorithm,
     /// No secret of the app made this signature.
     Signature,
-    /// The payload is no JSON object.
+    /// The payload is not one JSON object without doubled names.
     Payload,
     /// A claim is missing or of the wrong type.
     Claim {
@@ -96,10 +97,10 @@ impl fmt::Display for AuthError {
             Self::NotAToken => f.write_str(
                 "it is no token: three parts of base64url without padding, with dots between them",
             ),
-            Self::Header => f.write_str("the token's header is no JSON object, or has \"crit\""),
+            Self::Header => f.write_str("the token's header is not one JSON object without doubled names, or has \"crit\" or another \"typ\" than JWT"),
             Self::Algorithm => f.write_str("the token is not signed with HS256"),
             Self::Signature => f.write_str("no secret of the app made this signature"),
-            Self::Payload => f.write_str("the token's payload is no JSON object"),
+            Self::Payload => f.write_str("the token's payload is not one JSON object without doubled names"),
             Self::Claim { claim, expected } => write!(f, "{claim} must be there and be {expected}"),
             Self::Name { claim, error } => write!(f, "{claim}: {error}"),
             Self::TooMany { claim, most } => write!(f, "{claim} names more than {most}"),

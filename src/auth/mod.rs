@@ -1,14 +1,17 @@
 //! Who a player is, by what its game's backend signed: a token (JWT, HS256) or a signed query, made and checked. Bytes
 //! and a reading of the wall clock in, a user out. Knows nothing of HTTP, of sockets, or of what a session is.
 
+mod algorithm;
 mod error;
 mod keys;
 #[cfg(any(test, feature = "cli"))]
 mod mint;
 mod nonces;
+mod object;
 mod signed_query;
 mod token;
 
+pub use algorithm::Algorithm;
 pub use error::AuthError;
 pub use keys::Keys;
 #[cfg(any(test, feature = "cli"))]

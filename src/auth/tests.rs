@@ -82,7 +82,7 @@ fn a_claim_may_be_missing_repeat_itself_or_have_a_fraction() {
     for (claims, groups, tags, expires_ms) in [
         (json!({ "sub": "ada", "exp": NOW + 1 }), vec![], vec![], NOW_MS + 6_000),
         (
-            json!({ "sub": "ada", "exp": NOW as f64 + 0.25, "iat": "?", "jti": 7 }),
+            json!({ "sub": "ada", "exp": NOW as f64 + 0.25, "iat": NOW + 9, "jti": 7 }),
             vec![],
             vec![],
             NOW_MS + 5_250,
@@ -102,7 +102,11 @@ fn a_claim_may_be_missing_repeat_itself_or_have_a_fraction() {
         assert_eq!((proven.groups, proven.tags), (names(&groups), names(&tags)), "{claims}");
         assert_eq!(proven.expires_unix_ms, Some(expires_ms), "{claims}");
     }
-    for header in [r#"{"alg":"HS256"}"#, r#"{"typ":"at+jwt","alg":"HS256","kid":"1"}"#] {
+    for header in [
+        r#"{"alg":"HS256"}"#,
+        r#" {"typ":"jwt","alg":"HS256","kid":"1","x":{"y":[]}} "#,
+        r#"{"typ":"application/JWT","alg":"HS256"}"#,
+    ] {
         let payload = json!({ "sub": "ada", "exp": NOW + 1 }).to_string();
         assert!(check(&signed(header, payload.as_bytes(), SECRET)).is_ok(), "{header}");
     }
@@ -131,6 +135,8 @@ fn every_claim_is_checked() {
         ("nbf", json!(NOW + 6), AuthFailure::NotYetValid),
         ("nbf", json!(u64::MAX), AuthFailure::NotYetValid),
         ("nbf", json!("0"), AuthFailure::Claims),
+        ("iat", json!("0"), AuthFailure::Claims),
+        ("iat", json!([NOW]), AuthFailure::Claims),
         ("app", json!("go"), AuthFailure::App),
         ("app", json!("Chess"), AuthFailure::App),
         ("app", json!(""), AuthFailure::App),
@@ -174,8 +180,16 @@ fn what_is_not_signed_with_hs256_by_a_secret_of_the_app_is_nothing() {
         (r#"{"alg":"RS256"}"#, AuthFailure::Algorithm),
         (r#"{"typ":"JWT"}"#, AuthFailure::Algorithm),
         (r#"{"alg":"HS256","crit":["exp"]}"#, AuthFailure::Malformed),
+        (r#"{"alg":"HS256","crit":[]}"#, AuthFailure::Malformed),
+        (r#"{"alg":"HS256","crit":null}"#, AuthFailure::Malformed),
+        (r#"{"alg":"HS256","typ":"at+jwt"}"#, AuthFailure::Malformed),
+        (r#"{"alg":"HS256","typ":null}"#, AuthFailure::Malformed),
         (r#"{"alg":"HS256","alg":"HS256"}"#, AuthFailure::Malformed),
+        (r#"{"alg":"HS256","kid":"a","kid":"b"}"#, AuthFailure::Malformed),
+        (r#"{"alg":"HS256","jwk":{"k":"a","k":"b"}}"#, AuthFailure::Malformed),
+        (r#"{"alg":"HS256"}{}"#, AuthFailure::Malformed),
         (r#"["HS256"]"#, AuthFailure::Malformed),
+        (r#"["HS256",null]"#, AuthFailure::Malformed),
         ("HS256", AuthFailure::Malformed),
         ("", AuthFailure::Malformed),
     ] {
@@ -190,6 +204,14 @@ fn what_is_not_signed_with_hs256_by_a_secret_of_the_app_is_nothing() {
     }
     for not_json in [b"{".as_slice(), b"", b"7", b"\"ada\"", b"[]", b"{} {}", b"\xff"] {
         assert_eq!(check(&signed(HEADER, not_json, SECRET)), Err(AuthError::Payload));
+    }
+    for doubled in [
+        r#"{"sub":"ada","exp":1760000060,"sub":"eve"}"#,
+        r#"{"exp":1,"sub":"ada","exp":1760000060}"#,
+        r#"{"sub":"ada","exp":1760000060,"x":{"y":1,"y":2}}"#,
+        r#"{"sub":"ada","exp":1760000060,"\u0073ub":"eve"}"#,
+    ] {
+        assert_eq!(check(&signed(HEADER, doubled.as_bytes(), SECRET)), Err(AuthError::Payload), "{doubled}");
     }
     assert_eq!(auth().token(GO, good.as_bytes(), NOW_MS), Err(AuthError::Signature));
     assert_eq!(auth().token(OPEN, good.as_bytes(), NOW_MS), Err(AuthError::Signature));

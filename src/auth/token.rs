@@ -1,12 +1,15 @@
-//! Tokens: JSON Web Tokens (RFC 7519) in the compact form (RFC 7515 §7.1), signed with HS256 and with nothing else. The
-//! algorithm is ours, never the token's choice.
+//! Tokens: JSON Web Tokens (RFC 7519) in the compact form (RFC 7515 §7.1), signed with an [`Algorithm`] and with nothing
+//! else, and read strictly: what two parsers could read in two ways is no token.
 
-use super::{AuthError, Keys, Proven};
+use super::object::object;
+use super::{Algorithm, AuthError, Keys, Proven};
 use crate::session::Name;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use serde::Deserialize;
 use serde_json::{Map, Value};
+
+/// What a NumericDate must be (RFC 7519 §2).
+const NUMERIC_DATE: &str = "a number of seconds since the Unix epoch";
 
 /// The bounds of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,29 +44,32 @@ pub fn verify(
     else {
         return Err(AuthError::NotAToken);
     };
+    // It takes neither padding nor bits that are left over: each of the parts can be written in one way only.
     let decoded = |part: &[u8]| BASE64URL.decode(part).map_err(|_| AuthError::NotAToken);
     let (header_json, payload_json, signature) = (decoded(header)?, decoded(payload)?, decoded(signature)?);
-    check_header(&header_json)?;
-    if !keys.verify(&token[..header.len() + 1 + payload.len()], &signature) {
+    let algorithm = algorithm_of(&header_json)?;
+    if !keys.verify(algorithm, &token[..header.len() + 1 + payload.len()], &signature) {
         return Err(AuthError::Signature);
     }
-    let claims: Map<String, Value> = serde_json::from_slice(&payload_json).map_err(|_| AuthError::Payload)?;
-    Payload(claims).prove(app, now_unix_ms, limits)
+    Payload(object(&payload_json).ok_or(AuthError::Payload)?).prove(app, now_unix_ms, limits)
 }
 
-fn check_header(json: &[u8]) -> Result<(), AuthError> {
-    /// What else a header says concerns neither the signature nor us (RFC 7515 §4).
-    #[derive(Deserialize)]
-    struct Header {
-        alg: Option<Value>,
-        crit: Option<Value>,
+/// What the header says that the token is signed with. What else it says concerns neither the signature nor us (RFC 7515
+/// §4), but for what it must not be.
+fn algorithm_of(header_json: &[u8]) -> Result<Algorithm, AuthError> {
+    let header = object(header_json).ok_or(AuthError::Header)?;
+    // RFC 7515 §4.1.11: whoever does not understand what is critical must refuse, and nothing is understood here.
+    if header.contains_key("crit") || !header.get("typ").is_none_or(is_jwt) {
+        return Err(AuthError::Header);
     }
-    let header: Header = serde_json::from_slice(json).map_err(|_| AuthError::Header)?;
-    if header.alg.is_none_or(|alg| alg != "HS256") {
-        return Err(AuthError::Algorithm);
-    }
-    // RFC 7515 §4.1.11: whoever does not understand what is critical must refuse.
-    header.crit.map_or(Ok(()), |_| Err(AuthError::Header))
+    header.get("alg").and_then(Value::as_str).and_then(Algorithm::named).ok_or(AuthError::Algorithm)
+}
+
+/// Whether a `typ` says that it is a token (RFC 7519 §5.1), and not a signed text of another kind (RFC 8725 §3.11). It is a
+/// media type, which has no case, and `application/` may be left out (RFC 7515 §4.1.9).
+fn is_jwt(typ: &Value) -> bool {
+    let is = |typ: &str| typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("application/jwt");
+    typ.as_str().is_some_and(is)
 }
 
 /// The claims of a token whose signature is good.
@@ -74,7 +80,7 @@ impl Payload {
         let leeway_ms = limits.leeway_ms;
         let expires_unix_ms = self
             .time("exp")?
-            .ok_or(AuthError::Claim { claim: "exp", expected: "a number of seconds since the Unix epoch" })?
+            .ok_or(AuthError::Claim { claim: "exp", expected: NUMERIC_DATE })?
             .saturating_add(leeway_ms);
         // RFC 7519 §4.1.4: "on or after which" it must not be accepted.
         if now_unix_ms >= expires_unix_ms {
@@ -85,6 +91,8 @@ impl Payload {
         {
             return Err(AuthError::NotYetValid { in_ms: begins_unix_ms - now_unix_ms });
         }
+        // When it was made says nothing about how long it holds, but it must be a time (RFC 7519 §4.1.6).
+        self.time("iat")?;
         match self.0.get("app") {
             None => {}
             Some(Value::String(named)) if named == app => {}
@@ -109,7 +117,7 @@ impl Payload {
                 let whole = seconds.as_u64().map(|seconds| seconds.saturating_mul(1000));
                 Ok(Some(whole.or_else(fraction).unwrap_or(0)))
             }
-            Some(_) => Err(AuthError::Claim { claim, expected: "a number of seconds since the Unix epoch" }),
+            Some(_) => Err(AuthError::Claim { claim, expected: NUMERIC_DATE }),
         }
     }
 

@@ -12,6 +12,7 @@ mod crowd;
 mod delivery;
 mod delivery_classes;
 mod echo;
+mod entry;
 mod faults;
 mod faults_deflate;
 mod faults_growth;

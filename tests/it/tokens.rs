@@ -35,7 +35,8 @@ pub fn signed_query(app: &str, user: &str, timestamp: u64, nonce: &str, secret: 
     format!("app={app}&user={user}&timestamp={timestamp}&nonce={nonce}&signature={signature}")
 }
 
-fn mac(message: &str, secret: &str) -> Vec<u8> {
+/// HMAC-SHA256.
+pub fn mac(message: &str, secret: &str) -> Vec<u8> {
     let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap().chain_update(message);
     mac.finalize().into_bytes().to_vec()
 }
