@@ -1,6 +1,6 @@
 //! `gannet config`: checks a configuration file, and prints the default one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
@@ -13,18 +13,24 @@ use crate::config::Config;
 pub enum ConfigCommand {
     /// Say whether a server would start with this file, and if not, what to change
     Check {
-        /// Configuration file
+        /// Configuration file; - is standard input
         file: PathBuf,
     },
     /// Print the default configuration, every key with its meaning
     Default,
 }
 
+/// The configuration file that a command line names: `-` is standard input.
+pub fn input(path: &Path) -> &Path {
+    if path == Path::new("-") { Path::new("/dev/stdin") } else { path }
+}
+
 /// Runs `gannet config`.
 pub fn run(command: ConfigCommand) -> Result<(), CliError> {
     match command {
         ConfigCommand::Check { file } => {
-            Config::load(&file)?.validate().map_err(|error| error.in_file(&file))?;
+            let file = input(&file);
+            Config::load(file)?.validate().map_err(|error| error.in_file(file))?;
             output::print(&format!("{}: ok", file.display()))
         }
         ConfigCommand::Default => output::print(Config::default_toml()),

@@ -13,7 +13,7 @@ const TUNABLES: &str = "glibc.malloc.mmap_threshold=65536:glibc.malloc.trim_thre
 const VARIABLE: &str = "GLIBC_TUNABLES";
 
 /// Starts the program again with a heap that gives memory back, unless the environment says how the heap is to be already.
-/// Returns where there is nothing to do, or with what the system said.
+/// Nothing may have been read before: a pipe would be empty for the program that starts again. Returns where there is nothing to do, or with what the system said.
 ///
 /// # Errors
 /// The program could not be started again: it can go on with the heap as it is.

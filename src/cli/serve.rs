@@ -15,6 +15,7 @@ use signal_hook::iterator::Signals;
 use simplelog::{ColorChoice, ConfigBuilder, TermLogger, TerminalMode, WriteLogger};
 
 use super::banner::Banner;
+use super::config::input;
 use super::error::CliError;
 use super::heap;
 use super::output;
@@ -51,7 +52,7 @@ pub struct ServeArgs {
     /// What to log [default: info]
     #[arg(long, value_name = "LEVEL", value_parser = level_parser())]
     log: Option<LevelFilter>,
-    /// Configuration file
+    /// Configuration file; - is standard input
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -60,7 +61,7 @@ impl ServeArgs {
     /// The configuration that file and flags make together, checked.
     fn into_config(self) -> Result<Config, CliError> {
         let mut config = match &self.config {
-            Some(path) => Config::load(path)?,
+            Some(path) => Config::load(input(path))?,
             None => Config::default(),
         };
         config.listen = self.listen.unwrap_or(config.listen);
@@ -85,8 +86,9 @@ fn level_parser() -> impl TypedValueParser<Value = LevelFilter> {
 
 /// Runs `gannet serve`.
 pub fn run(args: ServeArgs) -> Result<(), CliError> {
-    let config = args.into_config()?;
+    // First of all: what is read before it is gone after it, if it comes from a pipe.
     let heap = heap::give_memory_back();
+    let config = args.into_config()?;
     start_log(&config.log)?;
     if let Err(error) = heap {
         log::warn!(

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::env;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use serde_json::json;
 use super::error::CliError;
 use super::output;
 use crate::auth::{self, AuthError, Claims, Keys, Proven, SignedQuery, TokenLimits};
-use crate::config::{Config, ConfigError, DEFAULT_APP, Secret, secrets_of};
+use crate::config::{Config, ConfigError, DEFAULT_APP, Secret, read_key_file, secrets_of};
 use crate::http::{Query, percent_encode};
 use crate::session::{InvalidName, Name};
 use crate::timer::Clock;
@@ -173,10 +172,7 @@ impl SecretArgs {
     /// The keys of `app`; secrets that no server would start with are refused.
     fn keys(&self, app: &str) -> Result<Keys, CliError> {
         let text = match &self.secret_file {
-            Some(path) => fs::read_to_string(path).map_err(|error| {
-                let (key, path) = ("the secret file".to_owned(), path.clone());
-                ConfigError::KeyFile { key, path, error }
-            })?,
+            Some(path) => read_key_file("the secret file", path)?,
             None => env::var(SECRET_VARIABLE).map_err(|_| CliError::NoSecret)?,
         };
         let secrets: Vec<Secret> = secrets_of(&text).map(Secret::new).collect();

@@ -27,6 +27,8 @@ pub enum ConfigError {
         /// What the system said.
         error: io::Error,
     },
+    /// The file says nothing at all.
+    Empty(PathBuf),
     /// One of the others, in a file.
     InFile {
         /// The file.
@@ -193,6 +195,12 @@ impl fmt::Display for ConfigError {
             Self::Read { path, error } => {
                 write!(f, "cannot read the configuration file {}: {error}", path.display())
             }
+            Self::Empty(path) => write!(
+                f,
+                "the configuration file {} is empty: it is not written yet, or its pipe was read by somebody else or its \
+                 writer failed; for the defaults leave it out, or write a comment into it",
+                path.display()
+            ),
             Self::InFile { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Syntax { line, message } => write!(f, "not TOML (line {line}): {message}"),
             Self::UnknownKey { key, line, nearest: Some(nearest) } => {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
+use std::str::Utf8Error;
 
 use serde_json::Value;
 use toml::Spanned;
@@ -20,16 +21,26 @@ const NEIGHBOUR: f64 = 0.1;
 const MAX_KEY_FILE_BYTES: u64 = 4096;
 
 impl Config {
-    /// Reads a file and the secrets that it points to. [`Config::validate`] is the caller's, after the flags.
+    /// The largest file that is read.
+    pub const MAX_FILE_BYTES: u64 = 16 << 20;
+
+    /// Reads a file and the secrets that it points to, each once, so that they may be pipes. [`Config::validate`] is the
+    /// caller's, after the flags.
     ///
     /// # Errors
-    /// [`ConfigError::Read`], [`ConfigError::KeyFile`], and [`ConfigError::InFile`] with those of [`Config::from_toml`].
+    /// [`ConfigError::Read`] and [`ConfigError::Empty`]; [`ConfigError::InFile`] with those of [`Config::from_toml`] and
+    /// [`Config::read_secrets`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            fs::read_to_string(path).map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+        let bytes = read_bounded(path, Self::MAX_FILE_BYTES)
+            .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
         let in_file = |error: ConfigError| error.in_file(path);
-        let mut config = Self::from_toml(&text).map_err(in_file)?;
-        let base = path.parent().unwrap_or(Path::new(""));
+        let text = str::from_utf8(&bytes).map_err(|error| in_file(not_utf8(&bytes, error)))?;
+        // A file that is being written, or a pipe whose writer has failed, would be the defaults: a server without keys.
+        if text.trim().is_empty() {
+            return Err(ConfigError::Empty(path.to_owned()));
+        }
+        let mut config = Self::from_toml(text).map_err(in_file)?;
+        let base = base_of(path);
         config.tls.resolve(base);
         config.read_secrets(base).map_err(in_file)?;
         Ok(config)
@@ -97,21 +108,47 @@ impl Config {
     }
 }
 
+/// Where relative paths in the file at `path` start: its folder. A pipe lies nowhere, so there it is the working
+/// directory.
+fn base_of(path: &Path) -> &Path {
+    let lies_nowhere = ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder)) || !path.is_file();
+    if lies_nowhere { Path::new("") } else { path.parent().unwrap_or(Path::new("")) }
+}
+
+fn not_utf8(bytes: &[u8], error: Utf8Error) -> ConfigError {
+    let valid = &bytes[..error.valid_up_to()];
+    let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
+    ConfigError::Syntax { line, message: "a byte that is not UTF-8".to_owned() }
+}
+
+/// All of a file that holds at most `max` bytes; the bound is for what never ends, and for what was named by mistake.
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::FileTooLarge`].
+pub fn read_bounded(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        let message = format!("it is larger than {max} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
+}
+
 /// The secrets in the text of a file: one a line, without the white space around it; blank lines are passed over.
 pub fn secrets_of(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-fn read_key_file(key: &str, path: &Path) -> Result<String, ConfigError> {
-    let read = || {
-        let mut text = String::new();
-        fs::File::open(path)?.take(MAX_KEY_FILE_BYTES + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > MAX_KEY_FILE_BYTES {
-            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
-        }
-        Ok(text)
-    };
-    read().map_err(|error| ConfigError::KeyFile { key: key.to_owned(), path: path.to_owned(), error })
+/// The text of a file of keys or secrets, which `key` names.
+///
+/// # Errors
+/// [`ConfigError::KeyFile`].
+pub fn read_key_file(key: &str, path: &Path) -> Result<String, ConfigError> {
+    let text = read_bounded(path, MAX_KEY_FILE_BYTES).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+    });
+    text.map_err(|error| ConfigError::KeyFile { key: key.to_owned(), path: path.to_owned(), error })
 }
 
 /// The keys that exist: the default configuration as a tree, where what is not set is null.

@@ -31,8 +31,9 @@ use table::{COUNT, DAY_MS, GIB, KIB, MIB, table};
 
 pub use apps::{AppConfig, PerUser, PerUserPolicy};
 pub use error::ConfigError;
+pub(crate) use file::read_bounded;
 #[cfg(feature = "cli")]
-pub(crate) use file::secrets_of;
+pub(crate) use file::{read_key_file, secrets_of};
 pub use limits::Limits;
 pub use network::{InvalidNetwork, Network};
 pub use origin::{InvalidOrigin, OriginPattern};

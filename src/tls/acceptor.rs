@@ -1,7 +1,7 @@
 //! What one port needs to take TLS connections.
 
 use super::certificates::{Certificates, Resolver};
-use super::{Failed, Session, TlsError};
+use super::{Failed, PemFiles, Session, TlsError};
 use crate::config::{Certificate, TlsVersion};
 use crate::metrics::TlsOutcome;
 use rustls::crypto::{CryptoProvider, ring};
@@ -25,9 +25,13 @@ impl Acceptor {
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn load(files: Vec<Certificate>, versions: &[TlsVersion]) -> Result<Self, TlsError> {
+    pub fn load(
+        files: Vec<Certificate>,
+        versions: &[TlsVersion],
+        pem: &mut PemFiles,
+    ) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        let certificates = Certificates::read(&files, &provider, UnixTime::now())?;
+        let certificates = Certificates::read(&files, pem, &provider, UnixTime::now())?;
         let resolver = Arc::new(Resolver::new(certificates));
         let settings = |error: rustls::Error| TlsError::Settings(error.to_string().into());
         let versions: Vec<&'static SupportedProtocolVersion> = versions
@@ -55,8 +59,8 @@ impl Acceptor {
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn read(&self) -> Result<Certificates, TlsError> {
-        Certificates::read(&self.files, &self.provider, UnixTime::now())
+    pub fn read(&self, pem: &mut PemFiles) -> Result<Certificates, TlsError> {
+        Certificates::read(&self.files, pem, &self.provider, UnixTime::now())
     }
 
     /// Handshakes from now on show these.

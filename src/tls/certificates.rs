@@ -1,6 +1,6 @@
 //! Certificates and keys from PEM files, checked, and the choice among them by the name that a client asks for.
 
-use super::TlsError;
+use super::{PemFiles, TlsError};
 use crate::config::Certificate;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -23,10 +23,15 @@ pub struct Certificates {
 
 impl Certificates {
     /// Reads and checks them, at `now`.
-    pub fn read(files: &[Certificate], provider: &CryptoProvider, now: UnixTime) -> Result<Self, TlsError> {
+    pub fn read(
+        files: &[Certificate],
+        pem: &mut PemFiles,
+        provider: &CryptoProvider,
+        now: UnixTime,
+    ) -> Result<Self, TlsError> {
         let mut certificates = Self { keys: Vec::new(), names: HashMap::new() };
         for file in files {
-            let (key, names) = read_one(file, provider, now)?;
+            let (key, names) = read_one(file, pem, provider, now)?;
             for name in names {
                 certificates.names.entry(name).or_insert(certificates.keys.len());
             }
@@ -50,17 +55,17 @@ impl Certificates {
 
 fn read_one(
     file: &Certificate,
+    pem: &mut PemFiles,
     provider: &CryptoProvider,
     now: UnixTime,
 ) -> Result<(CertifiedKey, Vec<Box<str>>), TlsError> {
-    let pem = |path: &Path| std::fs::read(path).map_err(|error| TlsError::read(path, error));
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem(&file.cert)?)
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem.get(&file.cert)?)
         .collect::<Result<_, _>>()
         .map_err(|error| TlsError::read(&file.cert, error))?;
     let Some(first) = chain.first().cloned() else {
         return Err(TlsError::NoCertificate(file.cert.clone()));
     };
-    let key = PrivateKeyDer::from_pem_slice(&pem(&file.key)?)
+    let key = PrivateKeyDer::from_pem_slice(pem.get(&file.key)?)
         .map_err(|error| TlsError::Key { path: file.key.clone(), message: error.to_string().into() })?;
     let names = check(&file.cert, &first, now)?;
     let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {

@@ -9,13 +9,17 @@ mod acceptor;
 mod certificates;
 mod error;
 #[cfg(feature = "tls")]
+mod pem;
+#[cfg(feature = "tls")]
 mod session;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{Acceptor, Session};
+pub use absent::{Acceptor, PemFiles, Session};
 #[cfg(feature = "tls")]
 pub use acceptor::Acceptor;
 pub use error::TlsError;
+#[cfg(feature = "tls")]
+pub use pem::PemFiles;
 #[cfg(feature = "tls")]
 pub use session::Session;
 
@@ -72,9 +76,10 @@ impl Ports {
     /// # Errors
     /// [`TlsError`], which names the file and says what to do.
     pub fn load(config: &Tls) -> Result<Self, TlsError> {
-        let acceptor = |certificates: Vec<_>| match certificates.is_empty() {
+        let mut files = PemFiles::default();
+        let mut acceptor = |certificates: Vec<_>| match certificates.is_empty() {
             true => Ok(None),
-            false => Acceptor::load(certificates, &config.versions).map(Some),
+            false => Acceptor::load(certificates, &config.versions, &mut files).map(Some),
         };
         Ok(Self {
             client: acceptor(config.client_certificates())?,
@@ -87,7 +92,9 @@ impl Ports {
     /// # Errors
     /// [`TlsError`]; then all stay as they were.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let loaded = |acceptor: &Option<Acceptor>| acceptor.as_ref().map(Acceptor::read).transpose();
+        let mut files = PemFiles::again();
+        let mut loaded =
+            |acceptor: &Option<Acceptor>| acceptor.as_ref().map(|one| one.read(&mut files)).transpose();
         let (client, backend) = (loaded(&self.client)?, loaded(&self.backend)?);
         for (acceptor, certificates) in [(&self.client, client), (&self.backend, backend)] {
             if let (Some(acceptor), Some(certificates)) = (acceptor, certificates) {

@@ -8,6 +8,7 @@ mod auth;
 mod bench;
 mod churn;
 mod client_port;
+mod configured;
 mod crowd;
 mod delivery;
 mod delivery_classes;

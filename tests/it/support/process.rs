@@ -5,7 +5,7 @@ use gannet::config::Config;
 use gannet::{App, Server};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -23,7 +23,8 @@ const SERVE: &str = "GANNET_IT_SERVE";
 pub struct ServerProcess {
     child: Child,
     ports: Ports,
-    config: PathBuf,
+    /// Its configuration file, where it has one of its own.
+    config: Option<PathBuf>,
     /// Everything it has said on both streams.
     said: Arc<Mutex<String>>,
     /// Ends when both streams have.
@@ -47,7 +48,7 @@ impl ServerProcess {
             .arg("--config")
             .arg(&path)
             .args(args);
-        Self::spawn(&mut command, path)
+        Self::spawn(command.stdin(Stdio::null()), Some(path))
     }
 
     /// This test binary once more, which runs only `test`; that calls [`serve_if_asked`] first. So a server that is
@@ -56,12 +57,22 @@ impl ServerProcess {
         let path = written(config);
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([test, "--exact", "--nocapture"]).env(SERVE, &path);
-        Self::spawn(&mut command, path)
+        Self::spawn(command.stdin(Stdio::null()), Some(path))
     }
 
-    fn spawn(command: &mut Command, config: PathBuf) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    /// `gannet serve ARGS` on free ports, with a pipe that holds `input` as its standard input.
+    pub fn start_fed(input: &str, args: &[&str]) -> Self {
+        let (reader, mut writer) = io::pipe().unwrap();
+        // All of it fits into the pipe before anybody reads.
+        writer.write_all(input.as_bytes()).unwrap();
+        drop(writer);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--backend", "127.0.0.1:0"]).args(args);
+        Self::spawn(command.stdin(reader), None)
+    }
+
+    fn spawn(command: &mut Command, config: Option<PathBuf>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (ports, addresses) = mpsc::channel();
         let (talking, silence) = mpsc::channel();
@@ -177,7 +188,7 @@ impl Drop for ServerProcess {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_file(&self.config);
+        let _ = self.config.as_ref().map(fs::remove_file);
         if thread::panicking() {
             eprintln!("the server said:\n{}", self.said());
         }
@@ -201,7 +212,8 @@ fn written(config: &str) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("gannet-it-{}-{number}.toml", std::process::id()));
-    fs::write(&path, config).unwrap();
+    // An empty file would be refused.
+    fs::write(&path, format!("{config}\n# All else is the default.\n")).unwrap();
     path
 }
 
