@@ -10,6 +10,7 @@ mod error;
 mod heap;
 mod http_client;
 mod kick;
+mod log;
 mod output;
 mod push;
 mod serve;

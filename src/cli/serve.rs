@@ -1,8 +1,7 @@
 //! `gannet serve`: runs the server until SIGTERM or SIGINT.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{process, thread};
@@ -12,14 +11,14 @@ use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser
 use log::{LevelFilter, info, warn};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use simplelog::{ColorChoice, ConfigBuilder, TermLogger, TerminalMode, WriteLogger};
 
 use super::banner::Banner;
 use super::config::input;
 use super::error::CliError;
 use super::heap;
+use super::log::Running;
 use super::output;
-use crate::config::{self, Config};
+use crate::config::{self, Config, LogFormat};
 use crate::{BindError, Certificates, Relay, RunError, Server, Stopper};
 
 /// Run the server; flags win over the file.
@@ -52,6 +51,9 @@ pub struct ServeArgs {
     /// What to log [default: info]
     #[arg(long, value_name = "LEVEL", value_parser = level_parser())]
     log: Option<LevelFilter>,
+    /// How a line of the log looks [default: text]
+    #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
+    log_format: Option<LogFormat>,
     /// Configuration file; - is standard input
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -74,6 +76,7 @@ impl ServeArgs {
             (config.tls.cert, config.tls.key) = (self.tls_cert, self.tls_key);
         }
         config.log.level = self.log.unwrap_or(config.log.level);
+        config.log.format = self.log_format.unwrap_or(config.log.format);
         config.validate()?;
         Ok(config)
     }
@@ -84,27 +87,38 @@ fn level_parser() -> impl TypedValueParser<Value = LevelFilter> {
         .try_map(|name| name.parse::<LevelFilter>())
 }
 
+fn format_parser() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(["text", "json"]).map(|name| match name.as_str() {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    })
+}
+
 /// Runs `gannet serve`.
 pub fn run(args: ServeArgs) -> Result<(), CliError> {
     // First of all: what is read before it is gone after it, if it comes from a pipe.
     let heap = heap::give_memory_back();
     let config = args.into_config()?;
-    start_log(&config.log)?;
+    let log = log_to(&config.log)?;
     if let Err(error) = heap {
         log::warn!(
             "what a storm of sessions leaves stays in the heap: cannot start again with GLIBC_TUNABLES: {error}"
         );
     }
-    run_server(config)
+    run_server(config, &log)
+}
+
+fn log_to(log: &config::Log) -> Result<Running, ServeError> {
+    Running::start(log).map_err(|error| ServeError::Log { file: log.file.clone(), error })
 }
 
 /// Why the server did not run.
 #[derive(Debug)]
 pub enum ServeError {
-    /// The log file cannot be opened.
-    LogFile {
-        /// The file.
-        path: PathBuf,
+    /// The log cannot be opened.
+    Log {
+        /// The file, if it goes to one.
+        file: Option<PathBuf>,
         /// What the system said.
         error: io::Error,
     },
@@ -119,9 +133,10 @@ pub enum ServeError {
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LogFile { path, error } => {
-                write!(f, "cannot open the log file {}: {error}", path.display())
+            Self::Log { file: Some(file), error } => {
+                write!(f, "cannot open the log file {}: {error}", file.display())
             }
+            Self::Log { file: None, error } => write!(f, "cannot start the thread of the log: {error}"),
             Self::Signals(error) => write!(f, "cannot listen for signals: {error}"),
             Self::Bind(error) => error.fmt(f),
             Self::Run(error) => error.fmt(f),
@@ -132,7 +147,7 @@ impl fmt::Display for ServeError {
 impl std::error::Error for ServeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::LogFile { error, .. } | Self::Signals(error) => Some(error),
+            Self::Log { error, .. } | Self::Signals(error) => Some(error),
             Self::Bind(error) => Some(error),
             Self::Run(error) => Some(error),
         }
@@ -145,30 +160,7 @@ impl From<ServeError> for CliError {
     }
 }
 
-/// Logs to the configured place, in UTC, with the target of every line.
-fn start_log(log: &config::Log) -> Result<(), ServeError> {
-    let format = ConfigBuilder::new()
-        .set_time_format_rfc3339()
-        .set_target_level(LevelFilter::Error)
-        .set_thread_level(LevelFilter::Off)
-        .set_location_level(LevelFilter::Off)
-        .build();
-    let started = match &log.file {
-        Some(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path);
-            let file = file.map_err(|error| ServeError::LogFile { path: path.clone(), error })?;
-            WriteLogger::init(log.level, format, file)
-        }
-        None => {
-            let color = if io::stderr().is_terminal() { ColorChoice::Auto } else { ColorChoice::Never };
-            TermLogger::init(log.level, format, TerminalMode::Stderr, color)
-        }
-    };
-    // A program that embeds this one may have a logger already: then that one is the right one.
-    started.or(Ok(()))
-}
-
-fn run_server(config: Config) -> Result<(), CliError> {
+fn run_server(config: Config, log: &Running) -> Result<(), CliError> {
     let with_key = config.backend.key.is_some();
     let (client_tls, backend_tls) = (config.tls.is_on(), config.tls.backend);
     // Before the ports are open: whoever sees the banner can stop the server.
@@ -184,12 +176,12 @@ fn run_server(config: Config) -> Result<(), CliError> {
     };
     output::print(&format!("{banner}\n"))?;
     let (stopper, certificates, handle) = (server.stopper(), server.certificates(), signals.handle());
-    let watcher = thread::spawn(move || obey_signals(&mut signals, &stopper, &certificates));
-    let report = server.run(|_reactor| Box::new(Relay)).map_err(ServeError::Run);
-    handle.close();
-    // It has nothing left to wait for; a panic in it would have been printed.
-    let _ = watcher.join();
-    let report = report?;
+    let report = thread::scope(|scope| {
+        scope.spawn(|| obey_signals(&mut signals, &stopper, &certificates, log));
+        let report = server.run(|_reactor| Box::new(Relay)).map_err(ServeError::Run);
+        handle.close();
+        report
+    })?;
     info!("stopped: {} of {} sessions closed cleanly", report.closed_cleanly, report.sessions);
     output::print(&format!(
         "stopped: {} of {} sessions closed cleanly\n",
@@ -197,18 +189,23 @@ fn run_server(config: Config) -> Result<(), CliError> {
     ))
 }
 
-/// SIGTERM and SIGINT stop the server in good order, a second one of them at once; SIGHUP reads the certificates again.
-fn obey_signals(signals: &mut Signals, stopper: &Stopper, certificates: &Certificates) {
+/// SIGTERM and SIGINT stop the server in good order, a second one of them at once. SIGHUP opens the log file again and
+/// reads the certificates again: a terminal that is closed does not take the server with it.
+fn obey_signals(signals: &mut Signals, stopper: &Stopper, certificates: &Certificates, log: &Running) {
     let mut stopping = false;
     for signal in signals.forever() {
         match signal {
-            // Without TLS it stops the server: a terminal that is closed takes it with it.
-            SIGHUP if !certificates.is_empty() => match certificates.reload() {
-                Ok(()) => info!("SIGHUP: the certificates have been read again"),
-                Err(error) => warn!("SIGHUP: the certificates stay as they were: {error}"),
-            },
+            SIGHUP => {
+                log.reopen();
+                match certificates.reload() {
+                    Ok(()) if certificates.is_empty() => info!("SIGHUP: the log file has been opened again"),
+                    Ok(()) => info!("SIGHUP: log file and certificates have been opened again"),
+                    Err(error) => warn!("SIGHUP: the certificates stay as they were: {error}"),
+                }
+            }
             signal if stopping => {
                 warn!("signal {signal}: ending at once");
+                log.finish();
                 process::exit(128 + signal);
             }
             signal => {

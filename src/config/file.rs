@@ -42,6 +42,7 @@ impl Config {
         let mut config = Self::from_toml(text).map_err(in_file)?;
         let base = base_of(path);
         config.tls.resolve(base);
+        config.log.resolve(base);
         config.read_secrets(base).map_err(in_file)?;
         Ok(config)
     }

@@ -10,6 +10,7 @@ mod apps;
 mod error;
 mod file;
 mod limits;
+mod log;
 mod network;
 mod origin;
 mod rates;
@@ -24,7 +25,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
 use table::{COUNT, DAY_MS, GIB, KIB, MIB, table};
@@ -35,6 +35,7 @@ pub(crate) use file::read_bounded;
 #[cfg(feature = "cli")]
 pub(crate) use file::{read_key_file, secrets_of};
 pub use limits::Limits;
+pub use log::{Log, LogFormat};
 pub use network::{InvalidNetwork, Network};
 pub use origin::{InvalidOrigin, OriginPattern};
 pub use rates::{BeyondRate, Rate, Rates};
@@ -241,27 +242,6 @@ table! {
     }
 }
 
-/// `[log]`: what is logged, and where to.
-///
-/// ```
-/// assert_eq!(gannet::config::Log::default().level, log::LevelFilter::Info);
-/// ```
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// `off`, `error`, `warn`, `info`, `debug` or `trace`.
-    #[serde(with = "level")]
-    pub level: LevelFilter,
-    /// The file to append to; `None` is standard error.
-    pub file: Option<PathBuf>,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: LevelFilter::Info, file: None }
-    }
-}
-
 /// A duration as a whole number of milliseconds.
 mod millis {
     use std::time::Duration;
@@ -274,24 +254,6 @@ mod millis {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_millis)
-    }
-}
-
-/// A log level by its name.
-mod level {
-    use log::LevelFilter;
-    use serde::de::{Error, Unexpected};
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(level: &LevelFilter, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&level.as_str().to_ascii_lowercase())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelFilter, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        name.parse().map_err(|_| {
-            D::Error::invalid_value(Unexpected::Str(&name), &"off, error, warn, info, debug or trace")
-        })
     }
 }
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{COUNT, GIB, table};
+use super::ConfigError;
+use super::table::{COUNT, GIB, Legal, Number, table};
 
 table! {
     /// `[rates]`: how often clients may do what costs the server something. All of it is off by default: behind a proxy every
@@ -71,4 +72,15 @@ pub enum BeyondRate {
     Close,
     /// It is not read until it is within its rate again: TCP slows the sender down.
     Pause,
+}
+
+impl Number for Rate {
+    fn of(value: u64) -> Self {
+        Self { per_second: Number::of(value), burst: 0 }
+    }
+
+    fn check(&self, key: &str, legal: &Legal) -> Result<(), ConfigError> {
+        self.per_second.check(&format!("{key}.per_second"), legal)?;
+        self.burst.check(&format!("{key}.burst"), legal)
+    }
 }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{ConfigError, Rate};
+use super::ConfigError;
 
 pub(super) const KIB: u64 = 1024;
 pub(super) const MIB: u64 = 1024 * KIB;
@@ -115,17 +115,6 @@ impl Number for Duration {
 
     fn check(&self, key: &str, legal: &Legal) -> Result<(), ConfigError> {
         legal.check(format!("{key}_ms"), as_millis(*self))
-    }
-}
-
-impl Number for Rate {
-    fn of(value: u64) -> Self {
-        Self { per_second: Number::of(value), burst: 0 }
-    }
-
-    fn check(&self, key: &str, legal: &Legal) -> Result<(), ConfigError> {
-        self.per_second.check(&format!("{key}.per_second"), legal)?;
-        self.burst.check(&format!("{key}.burst"), legal)
     }
 }
 

@@ -51,6 +51,7 @@ impl Config {
         self.rates.check_ranges()?;
         self.delivery.check_ranges()?;
         self.deflate.check_ranges()?;
+        self.log.check_ranges()?;
         self.timeouts.check_ranges()
     }
 

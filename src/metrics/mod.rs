@@ -18,6 +18,7 @@ pub use labels::{
 };
 pub use value::Gauge;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
@@ -25,6 +26,10 @@ use serde::Serialize;
 
 use self::process::Process;
 use self::render::Text;
+
+/// Lines that the log of the process has lost, because they came faster than they were written or could not be. A process
+/// has one log, however many servers run in it.
+pub static LOG_LINES_LOST: AtomicU64 = AtomicU64::new(0);
 
 /// All the figures of a server.
 pub struct Metrics {
@@ -71,6 +76,8 @@ impl Metrics {
 
         let Process { open_fds, resident_memory_bytes } = process::read();
         let uptime = self.started.elapsed().as_secs_f64();
+        text.family("gannet_log_lines_lost_total", "Lines of the log that were not written.", "counter");
+        text.sample("gannet_log_lines_lost_total", &[], LOG_LINES_LOST.load(Ordering::Relaxed));
         text.single("gannet_uptime_seconds", "Time since the start.", uptime);
         if let Some(open_fds) = open_fds {
             text.single("gannet_open_fds", "Open file descriptors of the process.", open_fds);

@@ -28,6 +28,7 @@ mod idle;
 mod limits;
 mod link_forms;
 mod links;
+mod logging;
 mod misbehaving;
 mod misbehaving_backends;
 mod pipelining;

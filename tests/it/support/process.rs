@@ -8,8 +8,8 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
@@ -51,6 +51,17 @@ impl ServerProcess {
         Self::spawn(command.stdin(Stdio::null()), Some(path))
     }
 
+    /// The same, with standard error left to the test: what it does not read fills the pipe.
+    pub fn start_unheard(args: &[&str], config: &str) -> (Self, ChildStderr) {
+        let path = written(config);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--backend", "127.0.0.1:0", "--config"]);
+        let mut started =
+            Self::spawn_with(command.arg(&path).args(args).stdin(Stdio::null()), Some(path), false);
+        let stderr = started.child.stderr.take().unwrap();
+        (started, stderr)
+    }
+
     /// This test binary once more, which runs only `test`; that calls [`serve_if_asked`] first. So a server that is
     /// embedded, with an app of the test's, has a process of its own.
     pub fn embedded(test: &str, config: &str) -> Self {
@@ -72,18 +83,29 @@ impl ServerProcess {
     }
 
     fn spawn(command: &mut Command, config: Option<PathBuf>) -> Self {
+        Self::spawn_with(command, config, true)
+    }
+
+    fn spawn_with(command: &mut Command, config: Option<PathBuf>, hears_errors: bool) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (ports, addresses) = mpsc::channel();
         let (talking, silence) = mpsc::channel();
         listen(child.stdout.take().unwrap(), Arc::clone(&said), Some(ports), talking.clone());
-        listen(child.stderr.take().unwrap(), Arc::clone(&said), None, talking);
+        if hears_errors {
+            listen(child.stderr.take().unwrap(), Arc::clone(&said), None, talking);
+        }
         let Ok(ports) = addresses.recv_timeout(DEADLINE) else {
             let _ = child.kill();
             let _ = child.wait();
             panic!("the server did not start:\n{}", said.lock().unwrap());
         };
         Self { child, ports, config, said, silence }
+    }
+
+    /// Its configuration file.
+    pub fn config(&self) -> &Path {
+        self.config.as_deref().expect("it was fed its configuration")
     }
 
     /// Its process.

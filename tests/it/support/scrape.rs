@@ -11,7 +11,9 @@ impl Scrape {
 
     /// The sum of the samples of a family that have all of `labels`, each as `outcome="queued"`.
     pub fn sum(&self, family: &str, labels: &[&str]) -> u64 {
-        let samples = self.0.lines().filter_map(|line| line.strip_prefix(family)?.strip_prefix('{'));
+        let samples = self.0.lines().filter_map(|line| line.strip_prefix(family));
+        // The family itself and no longer name; a figure of the process has no labels.
+        let samples = samples.filter(|rest| rest.starts_with(['{', ' ']));
         let values: Vec<u64> = samples
             .filter(|sample| labels.iter().all(|label| sample.contains(label)))
             .map(|sample| sample.rsplit(' ').next().unwrap().parse().unwrap())
