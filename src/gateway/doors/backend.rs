@@ -12,25 +12,16 @@ use crate::dispatch::{LinkForm, Push};
 use crate::gateway::api::responses::{error_response, link_upgrade, refusal_response, unauthorized};
 use crate::gateway::api::routes::{Routed, route};
 use crate::gateway::api::{backend_key, render};
-use crate::http::{self, BodyReader, HeadScanner, Request, Response};
+use crate::http::{self, Request, RequestProgress, RequestReader, Response};
 use crate::metrics::StatusClass;
 use crate::session::{AppId, SessionId};
 use log::debug;
 use std::sync::Arc;
 
-/// Room that a connection keeps for the next request's body.
-const KEPT_BODY: usize = 64 * 1024;
-
 /// The state of an HTTP connection on the backend port.
 #[derive(Debug, Default)]
 pub struct Backend {
-    /// Read, but not handled. Begins with a request's head.
-    input: Vec<u8>,
-    scanner: HeadScanner,
-    /// The request whose head is whole.
-    reading: Option<Reading>,
-    /// The body of that request, as far as it has come.
-    body: Vec<u8>,
+    reader: RequestReader,
     /// Answers in the order of their requests.
     queue: Answers<Waiting, Answer>,
     receipts: Receipts,
@@ -58,22 +49,12 @@ pub struct Upgraded {
     pub rest: Vec<u8>,
 }
 
-/// A request whose head is whole.
-#[derive(Debug)]
-struct Reading {
-    head_length: usize,
-    body: BodyReader,
-}
-
 /// What an answer needs to know of its request.
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     keep_alive: bool,
     head_only: bool,
 }
-
-/// The answer after which the connection ends.
-const LAST: Waiting = Waiting { keep_alive: false, head_only: false };
 
 /// A whole response.
 #[derive(Debug)]
@@ -82,23 +63,11 @@ struct Answer {
     bytes: Vec<u8>,
 }
 
-/// The next step of reading a request.
-enum Step {
-    /// More bytes are needed; with `true` the client waits to be told so.
-    More(bool),
-    /// Head and body are whole.
-    Whole(usize),
-    /// It cannot be read on.
-    Bad(u16, String),
-    /// A body is to come from somebody who has not shown the key.
-    Unauthorized,
-}
-
 impl Backend {
     /// Bytes have come.
     pub fn take(&mut self, input: &[u8]) {
         if !self.last {
-            self.input.extend_from_slice(input);
+            self.reader.push(input);
         }
     }
 
@@ -109,7 +78,7 @@ impl Backend {
 
     /// Whether nothing is being done for it, and no part of a request has been read.
     pub fn is_between_requests(&self) -> bool {
-        self.is_idle() && self.reading.is_none() && self.input.is_empty()
+        self.is_idle() && self.reader.is_between_requests()
     }
 
     /// No further request is taken.
@@ -123,8 +92,8 @@ impl Backend {
             true => (408, "the request was not complete in time"),
             false => (503, "too much is half received: try again later, or raise limits.incoming_bytes"),
         };
-        self.respond(LAST, &error_response(status, message));
-        (self.input, self.body, self.reading) = (Vec::new(), Vec::new(), None);
+        self.respond(Waiting::last(self.reader.is_head()), &error_response(status, message));
+        self.reader = RequestReader::default();
     }
 
     /// The answer to a command is there.
@@ -190,7 +159,7 @@ impl Backend {
 
     /// Tells the client, behind the answers to its earlier requests, to send the body that it holds back.
     fn say_continue(&mut self) {
-        let sequence = self.queue.open(LAST);
+        let sequence = self.queue.open(Waiting::last(false));
         self.queue.fill(sequence, |_| Answer { status: 100, bytes: http::CONTINUE.to_vec() });
     }
 
@@ -199,47 +168,14 @@ impl Backend {
         self.queue.fill(sequence, |waiting| waiting.render(response));
         self.last |= !waiting.keep_alive;
     }
-
-    /// Reads on in `input`; the bytes of the body are taken out of it.
-    fn step(&mut self, input: &mut Vec<u8>, start: usize, core: &Core) -> Step {
-        let settings = &core.shared.settings;
-        let mut waits = false;
-        if self.reading.is_none() {
-            let head_length = match self.scanner.scan(&input[start..], &settings.head_limits) {
-                Ok(Some(length)) => length,
-                Ok(None) => return Step::More(false),
-                Err(error) => return Step::Bad(error.status(), error.to_string()),
-            };
-            let request = match Request::parse(&input[start..start + head_length], &settings.head_limits) {
-                Ok(request) => request,
-                Err(error) => return Step::Bad(error.status(), error.to_string()),
-            };
-            let key = settings.backend_key.as_deref();
-            let authorized = backend_key::authorized(request.header("authorization"), key);
-            match BodyReader::new(request.body(), settings.config.limits.max_body_bytes) {
-                // Nothing is kept for somebody who may not ask.
-                Ok(body) if !body.is_done() && !authorized => return Step::Unauthorized,
-                Ok(body) => self.reading = Some(Reading { head_length, body }),
-                Err(error) => return Step::Bad(error.status(), error.to_string()),
-            }
-            waits = request.expects_continue();
-        }
-        let Some(reading) = &mut self.reading else { return Step::More(false) };
-        let body_start = start + reading.head_length;
-        match reading.body.read(&input[body_start..], &mut self.body) {
-            Ok((taken, whole)) => {
-                input.drain(body_start..body_start + taken);
-                match whole {
-                    true => Step::Whole(reading.head_length),
-                    false => Step::More(waits && self.body.is_empty()),
-                }
-            }
-            Err(error) => Step::Bad(error.status(), error.to_string()),
-        }
-    }
 }
 
 impl Waiting {
+    /// Of an answer after which the connection ends.
+    fn last(head_only: bool) -> Self {
+        Self { keep_alive: false, head_only }
+    }
+
     fn render(self, response: &Response) -> Answer {
         let mut bytes = Vec::new();
         response.write(self.keep_alive, self.head_only, &mut bytes);
@@ -280,23 +216,22 @@ impl Backend {
             return None;
         }
         let behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > room);
-        let mut input = std::mem::take(&mut self.input);
-        let (mut start, mut answers) = (0, Vec::new());
+        let mut reader = std::mem::take(&mut self.reader);
+        let mut answers = Vec::new();
         let batch = self.run_batch(core, id);
         let stopped = match behind {
             true => Stopped::Blocked,
             false if batch == Some(Progress::NextTurn) => Stopped::NextTurn,
-            false => self.run_requests(core, observer, id, (&mut input, &mut start), &mut answers),
+            false => self.run_requests(core, observer, id, &mut reader, &mut answers),
         };
         self.take_answers(core, &mut answers);
-        input.drain(..start);
-        if !self.last {
-            self.input = input;
-        }
         core.budget.charge_socket(0, answers.len());
         core.append(slot, answers);
         if let Stopped::Upgraded(app, form) = stopped {
-            return Some(Upgraded { app, form, rest: std::mem::take(&mut self.input) });
+            return Some(Upgraded { app, form, rest: reader.into_unread() });
+        }
+        if !self.last {
+            self.reader = reader;
         }
         self.settle(core, id, stopped);
         None
@@ -310,7 +245,7 @@ impl Backend {
         }
         let most = core.shared.settings.config.limits.max_pipelined;
         // With nothing left to handle it is read on all the same: most wait for an answer before they ask again.
-        let has_more = !self.last && !self.input.is_empty();
+        let has_more = !self.last && self.reader.has_more();
         let waits = has_more && (!self.may_go_on(most) || stopped != Stopped::NeedsMore);
         core.set_pause(slot, Pause::Barrier, waits && self.barrier.is_some());
         core.set_pause(slot, Pause::Answers, waits && self.barrier.is_none());
@@ -331,25 +266,25 @@ impl Backend {
 
     /// What has come of the next request, and the batch that is worked off.
     fn half_received(&mut self) -> HalfReceived {
-        let is_owed = self.reading.is_some() || !self.input.is_empty();
+        let is_owed = !self.reader.is_between_requests();
         // Room that has been made and not been touched is no memory yet.
-        let bytes = self.input.len() + self.body.len();
+        let bytes = self.reader.held_bytes();
         let whole = self.batch.as_ref().map_or(0, |batch| batch.bytes());
         HalfReceived { bytes, whole, is_owed, began: std::mem::take(&mut self.completed) }
     }
 
-    /// Handles whole requests in `input` from `start` on, until one has to wait.
+    /// Handles the requests that are whole, until one has to wait.
     fn run_requests(
         &mut self,
         core: &mut Core,
         observer: &Observer,
         id: SessionId,
-        (input, start): (&mut Vec<u8>, &mut usize),
+        reader: &mut RequestReader,
         answers: &mut Vec<u8>,
     ) -> Stopped {
         let most = core.shared.settings.config.limits.max_pipelined;
         let room = core.shared.settings.outbox.bytes;
-        while *start < input.len() {
+        while reader.has_more() {
             // The answers that leave make room for further requests, but not for answers without end.
             self.take_answers(core, answers);
             if answers.len() > room || !self.may_go_on(most) {
@@ -362,36 +297,37 @@ impl Backend {
             {
                 return Stopped::NextTurn;
             }
-            match self.step(input, *start, core) {
-                Step::More(waits) => {
-                    if waits {
-                        self.say_continue();
-                    }
+            match reader.read(&core.shared.settings.message_limits) {
+                Ok(RequestProgress::NeedsMore) => return Stopped::NeedsMore,
+                Ok(RequestProgress::ExpectsContinue) => {
+                    self.say_continue();
                     return Stopped::NeedsMore;
                 }
-                Step::Bad(status, message) => {
-                    debug!("backend connection {id}: {status}, {message}");
-                    self.respond(LAST, &error_response(status, &message));
-                }
-                Step::Unauthorized => {
+                // Nothing is kept for somebody who may not ask.
+                Ok(RequestProgress::Head(request))
+                    if request.has_body() && !is_authorized(core, &request) =>
+                {
                     debug!("backend connection {id}: no key or a wrong one");
-                    self.respond(LAST, &unauthorized());
+                    self.respond(Waiting::last(request.method == "HEAD"), &unauthorized());
                 }
-                Step::Whole(head_length) => {
-                    let mut body = std::mem::take(&mut self.body);
-                    let head = &input[*start..*start + head_length];
-                    let handled = self.handle(core, observer, id, head, &mut body);
-                    self.body = body;
-                    if handled == Handled::NotYet {
-                        return Stopped::Blocked;
+                Ok(RequestProgress::Head(_)) => {}
+                Ok(RequestProgress::Whole(request, body)) => {
+                    match self.handle(core, observer, id, &request, body) {
+                        Handled::NotYet => return Stopped::Blocked,
+                        Handled::Upgraded(app, form) => {
+                            reader.next_request();
+                            return Stopped::Upgraded(app, form);
+                        }
+                        Handled::Taken => reader.next_request(),
                     }
-                    *start += head_length;
-                    (self.reading, self.completed) = (None, true);
-                    self.body.clear();
-                    self.body.shrink_to(KEPT_BODY);
-                    if let Handled::Upgraded(app, form) = handled {
-                        return Stopped::Upgraded(app, form);
-                    }
+                    self.completed = true;
+                }
+                Err(error) => {
+                    debug!("backend connection {id}: {}, {error}", error.status());
+                    self.respond(
+                        Waiting::last(reader.is_head()),
+                        &error_response(error.status(), &error.to_string()),
+                    );
                 }
             }
         }
@@ -403,22 +339,20 @@ impl Backend {
         core: &mut Core,
         observer: &Observer,
         id: SessionId,
-        head: &[u8],
+        request: &Request<'_>,
         body: &mut Vec<u8>,
     ) -> Handled {
         let settings = &core.shared.settings;
-        // It was parsed when its head was whole; a second look cannot differ.
-        let Ok(request) = Request::parse(head, &settings.head_limits) else { return Handled::Taken };
         let waiting = Waiting {
             keep_alive: request.keep_alive() && !core.draining,
             head_only: request.method == "HEAD",
         };
-        if !backend_key::authorized(request.header("authorization"), settings.backend_key.as_deref()) {
+        if !is_authorized(core, request) {
             debug!("backend connection {id}: no key or a wrong one");
             self.respond(waiting, &unauthorized());
             return Handled::Taken;
         }
-        let routed = match route(&request, body, &core.shared.apps, &settings.command_limits) {
+        let routed = match route(request, body, &core.shared.apps, &settings.command_limits) {
             Ok(routed) => routed,
             Err(refusal) => {
                 debug!("backend connection {id}: {} {}: {}", request.method, request.path, refusal.error);
@@ -447,7 +381,7 @@ impl Backend {
                 self.batch = Some(Box::new(Batch::new(std::mem::take(body), cursor, app, answer)));
                 self.run_batch(core, id);
             }
-            Routed::Link { app } => match link_upgrade(core.draining, &request) {
+            Routed::Link { app } => match link_upgrade(core.draining, request) {
                 Ok((form, accept)) => {
                     let sequence = self.queue.open(waiting);
                     self.queue.fill(sequence, |_| Answer { status: 101, bytes: accept });
@@ -496,4 +430,9 @@ impl Backend {
         }
         Some(progress)
     }
+}
+
+/// Whether a request shows the key of the port, if it has one.
+fn is_authorized(core: &Core, request: &Request<'_>) -> bool {
+    backend_key::authorized(request.header("authorization"), core.shared.settings.backend_key.as_deref())
 }
