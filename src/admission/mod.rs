@@ -3,6 +3,7 @@
 //! look at an `Option`. Knows nothing of sockets, nor of what a session does.
 
 mod address;
+mod brake;
 mod rate;
 mod sharded;
 mod users;
@@ -13,6 +14,7 @@ pub use users::Displaced;
 use crate::config::{AppConfig, Limits, Network, Rates};
 use crate::session::{AppId, Name, SessionId};
 use address::{AddressCounts, AddressRates, client_network};
+use brake::Brake;
 use rate::SharedLimiter;
 use std::fmt;
 use std::net::IpAddr;
@@ -28,6 +30,7 @@ pub struct Admission {
     connections: Option<AddressCounts>,
     upgrades: Option<SharedLimiter>,
     upgrades_per_address: Option<AddressRates>,
+    wrong_keys: Brake,
 }
 
 /// The places that an app has.
@@ -74,6 +77,7 @@ impl Admission {
             connections: counts(limits.connections_per_address),
             upgrades: Limiter::new(rates.upgrades).map(SharedLimiter::new),
             upgrades_per_address: Limiter::new(rates.upgrades_per_address).map(AddressRates::new),
+            wrong_keys: Brake::new(rates.wrong_keys_per_address),
         }
     }
 
@@ -103,6 +107,11 @@ impl Admission {
         };
         self.upgrades_per_address.as_ref().is_none_or(within)
             && self.upgrades.as_ref().is_none_or(|upgrades| upgrades.take(now_ns))
+    }
+
+    /// Somebody at `address` has shown no key of the backend port, at `now_ns` of the server's clock.
+    pub fn refuse_key(&self, address: Option<IpAddr>, now_ns: u64) -> brake::Refusal {
+        self.wrong_keys.refuse(address, now_ns)
     }
 
     /// Takes the places of a session.

@@ -1,22 +1,27 @@
-//! Who a player is, by what its game's backend signed: a token (JWT, HS256) or a signed query, made and checked. Bytes
-//! and a reading of the wall clock in, a user out. Knows nothing of HTTP, of sockets, or of what a session is.
+//! Who a player is, by what its game's backend signed: a token (JWT, HS256) or a signed query, made and checked; and who
+//! asks at the backend port, by the key that is shown. Bytes and a reading of the wall clock in, a user or rights out. Knows
+//! nothing of HTTP, of sockets, or of what a session is.
 
 mod algorithm;
+mod backend_keys;
 mod error;
 mod keys;
 #[cfg(any(test, feature = "cli"))]
 mod mint;
 mod nonces;
 mod object;
+mod pages;
 mod signed_query;
 mod token;
 
 pub use algorithm::Algorithm;
+pub use backend_keys::{Access, BackendKeys};
 pub use error::AuthError;
 pub use keys::Keys;
 #[cfg(any(test, feature = "cli"))]
 pub use mint::{Claims, mint};
 pub use nonces::Nonces;
+pub use pages::{Foreign, Pages, Sender};
 pub use signed_query::SignedQuery;
 pub use token::{TokenLimits, verify};
 

@@ -161,7 +161,7 @@ impl From<ServeError> for CliError {
 }
 
 fn run_server(config: Config, log: &Running) -> Result<(), CliError> {
-    let with_key = config.backend.key.is_some();
+    let with_key = config.backend.needs_key();
     let (client_tls, backend_tls) = (config.tls.is_on(), config.tls.backend);
     // Before the ports are open: whoever sees the banner can stop the server.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(ServeError::Signals)?;

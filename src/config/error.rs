@@ -118,10 +118,15 @@ pub enum ConfigError {
     TlsNotBuilt,
     /// The two ports are one.
     SameAddress(SocketAddr),
-    /// Both `backend.key` and `backend.key_file`.
-    KeyTwice,
-    /// `backend.key_file` is set, and nobody has called [`Config::read_secrets`](super::Config::read_secrets).
-    KeyFileNotRead,
+    /// A key of the backend port that cannot be used.
+    BackendKey {
+        /// Which, as messages show it.
+        key: String,
+        /// Why not.
+        fault: KeyFault,
+    },
+    /// An entry of `backend.hosts` that is no name of a host.
+    BadHost(String),
     /// The file of a key or of secrets cannot be read.
     KeyFile {
         /// The key that names the file, with the tables in front of it.
@@ -131,8 +136,6 @@ pub enum ConfigError {
         /// What the system said.
         error: io::Error,
     },
-    /// A key that no `Authorization` field could carry.
-    BadKey,
     /// Both `secrets` and `secrets_file`.
     SecretsTwice {
         /// The app.
@@ -180,6 +183,37 @@ pub enum ConfigError {
     },
     /// More apps than there are ids for.
     TooManyApps,
+}
+
+/// What is wrong with a key of the backend port.
+///
+/// ```
+/// use gannet::config::{Config, ConfigError, KeyFault};
+/// let refused = Config::from_toml("[backend]\nkey = 'hunter2'").unwrap().validate();
+/// assert!(matches!(refused, Err(ConfigError::BackendKey { fault: KeyFault::Short, .. })));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyFault {
+    /// Both the key and its file are there.
+    Twice,
+    /// Neither is.
+    Missing,
+    /// There is a file, and nobody has called [`Config::read_secrets`].
+    FileNotRead,
+    /// No `Authorization` field could carry it.
+    NotVisible,
+    /// It has less than [`Config::MIN_KEY_BYTES`].
+    Short,
+    /// Another key is the same.
+    SameAs(String),
+    /// Its name is none.
+    Name(InvalidName),
+    /// Another key has its name.
+    NameTwice,
+    /// It may do nothing.
+    MayNothing,
+    /// There is no such app.
+    UnknownApp(String),
 }
 
 impl ConfigError {
@@ -239,8 +273,8 @@ impl fmt::Display for ConfigError {
             ),
             Self::BackendWithoutKey(address) => write!(
                 f,
-                "anybody who reaches {address} could push to and kick every player: set backend.key or \
-                 backend.key_file, or let backend.listen be a loopback address such as 127.0.0.1"
+                "anybody who reaches {address} could push to and kick every player: set backend.key, \
+                 backend.key_file or backend.keys, or let backend.listen be a loopback address such as 127.0.0.1"
             ),
             Self::TlsHalf { has, lacks } => write!(f, "{has} is set and {lacks} is not: set both, or neither"),
             Self::NoTlsVersion => f.write_str("tls.versions is empty: name \"1.2\", \"1.3\" or both"),
@@ -251,15 +285,12 @@ impl fmt::Display for ConfigError {
                 f,
                 "listen and backend.listen would share {address}: give the backend a port of its own"
             ),
-            Self::KeyTwice => f.write_str("both backend.key and backend.key_file are set: remove one of them"),
-            Self::KeyFileNotRead => {
-                f.write_str("backend.key_file has not been read: call Config::read_secrets, or set backend.key")
-            }
-            Self::KeyFile { key, path, error } => write!(f, "cannot read {key} {}: {error}", path.display()),
-            Self::BadKey => f.write_str(
-                "the backend key must be one or more visible ASCII characters without spaces: generate one, for \
-                 instance with `openssl rand -hex 32`",
+            Self::BackendKey { key, fault } => write!(f, "{key}: {fault}"),
+            Self::BadHost(host) => write!(
+                f,
+                "\"{host}\" in backend.hosts is no name of a host: write it without scheme and port, as game.internal"
             ),
+            Self::KeyFile { key, path, error } => write!(f, "cannot read {key} {}: {error}", path.display()),
             Self::SecretsTwice { app } => {
                 write!(f, "both secrets and secrets_file are set in [apps.{app}]: remove one of them")
             }
@@ -297,6 +328,34 @@ impl std::error::Error for ConfigError {
             Self::InFile { error, .. } => Some(error),
             Self::BadAppName { error, .. } | Self::BadGroupName { error, .. } => Some(error),
             _ => None,
+        }
+    }
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Twice => f.write_str("both it and its key_file are set: remove one of them"),
+            Self::Missing => f.write_str("it has neither key nor key_file: set one of them"),
+            Self::FileNotRead => {
+                f.write_str("its key_file has not been read: call Config::read_secrets, or set the key itself")
+            }
+            Self::NotVisible => f.write_str(
+                "it must be visible ASCII characters without spaces: generate one, for instance with `openssl rand \
+                 -hex 32`",
+            ),
+            Self::Short => write!(
+                f,
+                "it is too short: a key needs at least {} bytes; generate one, for instance with `openssl rand -hex 32`",
+                Config::MIN_KEY_BYTES
+            ),
+            Self::SameAs(other) => write!(f, "it is the same as {other}: give each its own"),
+            Self::Name(error) => write!(f, "it cannot be called that: {error}"),
+            Self::NameTwice => f.write_str("another key has that name: give each its own"),
+            Self::MayNothing => f.write_str("it may do nothing: let may hold \"read\", \"push\" or \"all\""),
+            Self::UnknownApp(app) => {
+                write!(f, "there is no app \"{app}\": name apps that have a table [apps.NAME], or default")
+            }
         }
     }
 }

@@ -72,21 +72,14 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads the files that `backend.key_file` and each app's `secrets_file` name into `backend.key`, without the line end,
-    /// and `secrets`, one a line. A relative path starts at `base`.
+    /// Reads the files that the `key_file` of each backend key and each app's `secrets_file` name into `key`, without the line
+    /// end, and `secrets`, one a line. A relative path starts at `base`.
     ///
     /// # Errors
-    /// [`ConfigError::KeyFile`] and [`ConfigError::NoSecretInFile`]; [`ConfigError::KeyTwice`] and
+    /// [`ConfigError::KeyFile`] and [`ConfigError::NoSecretInFile`]; [`ConfigError::BackendKey`] and
     /// [`ConfigError::SecretsTwice`] where there is a key or a secret already.
     pub fn read_secrets(&mut self, base: &Path) -> Result<(), ConfigError> {
-        if let Some(path) = &self.backend.key_file {
-            if self.backend.key.is_some() {
-                return Err(ConfigError::KeyTwice);
-            }
-            let text = read_key_file("backend.key_file", &base.join(path))?;
-            self.backend.key = Some(Secret::new(text.trim_end_matches(['\r', '\n'])));
-            self.backend.key_file = None;
-        }
+        self.backend.read_keys(base, read_key_file)?;
         for (name, app) in &mut self.apps {
             let Some(path) = &app.secrets_file else { continue };
             let shown = name.escape_debug();

@@ -7,6 +7,7 @@
 //! [`Config::load`] reads a file, flags may change what it said, [`Config::validate`] has the last word.
 
 mod apps;
+mod backend;
 mod error;
 mod file;
 mod limits;
@@ -22,7 +23,6 @@ mod validate;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,9 @@ use serde::{Deserialize, Serialize};
 use table::{COUNT, DAY_MS, GIB, KIB, MIB, table};
 
 pub use apps::{AppConfig, PerUser, PerUserPolicy};
-pub use error::ConfigError;
+pub(crate) use backend::UNNAMED as UNNAMED_KEY;
+pub use backend::{Backend, BackendKey};
+pub use error::{ConfigError, KeyFault};
 pub(crate) use file::read_bounded;
 #[cfg(feature = "cli")]
 pub(crate) use file::{read_key_file, secrets_of};
@@ -120,32 +122,6 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             log: Log::default(),
         }
-    }
-}
-
-/// `[backend]`: the port of the game's backend and of operators.
-///
-/// ```
-/// assert_eq!(gannet::config::Backend::default().listen.port(), 9001);
-/// ```
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Backend {
-    /// The address; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// What every request must bring as `Authorization: Bearer`; visible ASCII.
-    pub key: Option<Secret>,
-    /// The file to take the key from, relative to the configuration file; [`Config::load`] reads it into `key` and leaves
-    /// `None` here.
-    pub key_file: Option<PathBuf>,
-    /// The networks that may connect at all; empty is any.
-    pub allow: Vec<Network>,
-}
-
-impl Default for Backend {
-    fn default() -> Self {
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 9001));
-        Self { listen, key: None, key_file: None, allow: Vec::new() }
     }
 }
 

@@ -50,6 +50,14 @@ impl OriginPattern {
     }
 }
 
+impl OriginPattern {
+    /// The origin of the pages of `authority`, `host[:port]`, over `scheme`; `None` where that is none.
+    pub(crate) fn exact(scheme: &str, authority: &str) -> Option<Self> {
+        let pattern: Self = format!("{scheme}://{authority}").parse().ok()?;
+        pattern.below.is_none().then_some(pattern)
+    }
+}
+
 impl FromStr for OriginPattern {
     type Err = InvalidOrigin;
 

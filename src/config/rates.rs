@@ -6,8 +6,8 @@ use super::ConfigError;
 use super::table::{COUNT, GIB, Legal, Number, table};
 
 table! {
-    /// `[rates]`: how often clients may do what costs the server something. All of it is off by default: behind a proxy every
-    /// client has the proxy's address.
+    /// `[rates]`: how often clients may do what costs the server something. All that concerns players is off by default:
+    /// behind a proxy every client has the proxy's address.
     ///
     /// ```
     /// use gannet::config::Config;
@@ -20,6 +20,9 @@ table! {
         pub upgrades: Rate = 0, in 0..=COUNT;
         /// Upgrade requests from one IPv4 address or one IPv6 network of 64 bits; beyond it: 429.
         pub upgrades_per_address: Rate = 0, in 0..=COUNT;
+        /// Requests on the backend port without a key or with a wrong one, from one IPv4 address or one IPv6 network of 64
+        /// bits; beyond it: 429, and the connection ends. A right key is never refused for it.
+        pub wrong_keys_per_address: Rate = 10, in 0..=COUNT;
         /// Messages, pings and pongs from one session.
         pub messages: Rate = 0, in 0..=COUNT;
         /// Bytes from one session, frame headers and all; a compressed message with what it inflates to.

@@ -233,12 +233,11 @@ fn nothing_is_open_to_the_world_by_accident() {
         ("[backend]\nlisten = '0.0.0.0:9001'", Some("anybody who reaches 0.0.0.0:9001 could push")),
         ("listen = '0.0.0.0:9000'\n[apps.default]\nsecrets = ['0123456789abcdef0123456789abcdef']", None),
         ("insecure = true\n[backend]\nlisten = '0.0.0.0:9001'", Some("anybody who reaches 0.0.0.0:9001")),
-        ("[backend]\nlisten = '0.0.0.0:9001'\nkey = 'k'", None),
-        ("[backend]\nkey = ''", Some("the backend key must be")),
-        ("[backend]\nkey = 'two words'", Some("the backend key must be")),
-        ("[backend]\nkey = 'schlüssel'", Some("the backend key must be")),
-        ("[backend]\nkey = 'k'\nkey_file = 'f'", Some("both backend.key and backend.key_file are set")),
-        ("[backend]\nkey_file = 'f'", Some("backend.key_file has not been read")),
+        ("[backend]\nlisten = '0.0.0.0:9001'\nkey = '0123456789abcdef'", None),
+        (
+            "[backend]\nlisten = '0.0.0.0:9001'\nkeys = [{ name = 'a', key = '0123456789abcdef', may = ['read'] }]",
+            None,
+        ),
         ("listen = '127.0.0.1:9001'", Some("listen and backend.listen would share 127.0.0.1:9001")),
         ("insecure = true\nlisten = '0.0.0.0:9001'", Some("listen and backend.listen would share")),
         ("listen = '127.0.0.2:9001'", None),
@@ -257,13 +256,83 @@ fn nothing_is_open_to_the_world_by_accident() {
 }
 
 #[test]
+fn keys_of_the_backend_port_are_long_their_own_and_may_do_something() {
+    let key = "0123456789abcdef";
+    let one = |fields: &str| format!("[backend]\nkeys = [{{ name = 'a', {fields} }}]");
+    for (text, says) in [
+        ("[backend]\nkey = ''".to_owned(), "backend.key: it is too short: a key needs at least 16 bytes"),
+        ("[backend]\nkey = '0123456789abcde'".into(), "backend.key: it is too short"),
+        ("[backend]\nkey = 'two words of a key'".into(), "backend.key: it must be visible ASCII"),
+        ("[backend]\nkey = 'ein langer schlüssel'".into(), "backend.key: it must be visible ASCII"),
+        (
+            format!("[backend]\nkey = '{key}'\nkey_file = 'f'"),
+            "backend.key: both it and its key_file are set",
+        ),
+        ("[backend]\nkey_file = 'f'".into(), "backend.key: its key_file has not been read"),
+        (one("may = ['all']"), "the key \"a\" of backend.keys: it has neither key nor key_file"),
+        (one("key = 'k', may = ['all']"), "the key \"a\" of backend.keys: it is too short"),
+        (one(&format!("key = '{key}', may = []")), "the key \"a\" of backend.keys: it may do nothing"),
+        (
+            one(&format!("key = '{key}', may = ['all'], apps = ['go']")),
+            "the key \"a\" of backend.keys: there is no app \"go\"",
+        ),
+        (
+            format!("[backend]\nkeys = [{{ name = '', key = '{key}', may = ['all'] }}]"),
+            "the key \"\" of backend.keys: it cannot be called that",
+        ),
+        (
+            format!(
+                "[[backend.keys]]\nname = 'a'\nkey = '{key}'\nmay = ['all']\n[[backend.keys]]\nname = 'a'\nkey = '{key}2'\nmay = ['all']"
+            ),
+            "the key \"a\" of backend.keys: another key has that name",
+        ),
+        (
+            format!("[backend]\nkey = '{key}'\n[[backend.keys]]\nname = 'a'\nkey = '{key}'\nmay = ['all']"),
+            "the key \"a\" of backend.keys: it is the same as backend.key",
+        ),
+        (
+            "[backend]\nhosts = ['game.internal:9001']".into(),
+            "\"game.internal:9001\" in backend.hosts is no name",
+        ),
+    ] {
+        let message = refusal(&text);
+        assert!(message.starts_with(says), "{text}: {message}");
+        assert!(!message.contains(key), "{message}");
+    }
+    for bad in [
+        "key = 'k', may = ['write']",
+        "key = 'k'",
+        "key = 'k', may = ['all'], scope = 1",
+        "key = 7, may = ['all']",
+        "key = 'k', may = 'all'",
+    ] {
+        let message = refusal(&one(bad));
+        assert!(message.starts_with("bad value for \"backend.keys\" (line 2): "), "{bad}: {message}");
+    }
+    for leaky in ["keys = ['hunter2']", "keys = 'hunter2'", "keys = { name = 'hunter2' }"] {
+        let message = refusal(&format!("[backend]\n{leaky}"));
+        assert!(message.contains("write keys as tables") && !message.contains("hunter2"), "{message}");
+    }
+    let text = format!(
+        "[backend]\nhosts = ['game.internal']\nkeys = [{{ name = 'a', key = '{key}', may = ['read', 'push'], apps = ['default'] }}]"
+    );
+    Config::from_toml(&text).unwrap().validate().unwrap();
+}
+
+#[test]
 fn a_secret_is_never_shown() {
-    let config = Config::from_toml("[backend]\nkey = 'hunter2'").unwrap();
+    let config = Config::from_toml(
+        "[backend]\nkey = 'hunter2'\nkeys = [{ name = 'a', key = 'hunter2 too', may = ['all'] }]",
+    )
+    .unwrap();
     let shown = format!("{config:?} {config:#?} {}", serde_json::to_string(&config).unwrap());
     assert!(!shown.contains("hunter2"));
     assert!(shown.contains("***"));
     assert_eq!(config.backend.key.unwrap().expose(), "hunter2");
     assert!(!refusal("[backend]\nkey = 'two words'").contains("words"));
+    assert!(
+        !refusal("[backend]\nkeys = [{ name = 'a', key = 'two words', may = ['all'] }]").contains("words")
+    );
     assert_eq!(
         refusal("[backend]\nkey = 4711"),
         r#"bad value for "backend.key" (line 2): write it as text, in quotes"#
@@ -335,9 +404,9 @@ fn a_key_file_is_read_beside_the_configuration() {
     );
     assert!(missing.to_string().contains("cannot read backend.key_file"), "{missing}");
 
-    fs::write(dir.join("backend.key"), "hunter2\r\n").unwrap();
+    fs::write(dir.join("backend.key"), "hunter2 hunter2 hunter2\r\n".replace(' ', "-")).unwrap();
     let config = Config::load(&file).unwrap();
-    assert_eq!(config.backend.key, Some(Secret::new("hunter2")));
+    assert_eq!(config.backend.key, Some(Secret::new("hunter2-hunter2-hunter2")));
     config.validate().unwrap();
 
     let text = "[apps.default]\nsecrets_file = 'default.secrets'";

@@ -36,7 +36,7 @@ impl Config {
         }
         self.check_slots()?;
         self.check_apps()?;
-        self.check_key()?;
+        self.backend.check(&self.apps)?;
         self.tls.check()?;
         self.check_addresses()
     }
@@ -127,15 +127,6 @@ impl Config {
         Ok(())
     }
 
-    fn check_key(&self) -> Result<(), ConfigError> {
-        match (&self.backend.key, &self.backend.key_file) {
-            (Some(_), Some(_)) => Err(ConfigError::KeyTwice),
-            (None, Some(_)) => Err(ConfigError::KeyFileNotRead),
-            (Some(key), None) if !is_bearer(key.expose()) => Err(ConfigError::BadKey),
-            _ => Ok(()),
-        }
-    }
-
     fn check_addresses(&self) -> Result<(), ConfigError> {
         if overlap(self.listen, self.backend.listen) {
             return Err(ConfigError::SameAddress(self.backend.listen));
@@ -144,7 +135,7 @@ impl Config {
         if takes_words && !is_loopback(self.listen) && !self.insecure {
             return Err(ConfigError::OpenToAnybody(self.listen));
         }
-        if !is_loopback(self.backend.listen) && self.backend.key.is_none() {
+        if !is_loopback(self.backend.listen) && !self.backend.needs_key() {
             return Err(ConfigError::BackendWithoutKey(self.backend.listen));
         }
         Ok(())
@@ -282,10 +273,6 @@ impl Relation {
         }
         Ok(())
     }
-}
-
-fn is_bearer(key: &str) -> bool {
-    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn is_loopback(address: SocketAddr) -> bool {

@@ -25,6 +25,8 @@ pub enum Flag {
     Backend,
     /// A part of a message, a head or a body has come, and is accounted for.
     Incoming,
+    /// On the backend port: a request on it was let in, with a key where the port has any. Before that, nobody knows who it is.
+    LetIn,
 }
 
 /// A set of [`Flag`]s.
@@ -72,6 +74,7 @@ mod tests {
             Flag::Busy,
             Flag::Backend,
             Flag::Incoming,
+            Flag::LetIn,
         ];
         for flag in all {
             let mut flags = Flags::default();

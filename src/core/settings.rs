@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::connection::{InboundLimits, OutboxLimits, Silence};
 use crate::dispatch::CommandLimits;
-use crate::http::MessageLimits;
+use crate::http::HeadLimits;
 use crate::protocol::{DeflateConfig, Limits};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,16 +31,14 @@ pub struct Settings {
     pub player_limits: Arc<Limits>,
     /// Bounds of a link's frames and messages.
     pub link_limits: Arc<Limits>,
-    /// Bounds of HTTP requests.
-    pub message_limits: MessageLimits,
+    /// Bounds of HTTP heads.
+    pub head_limits: HeadLimits,
     /// Bounds of what commands say.
     pub command_limits: CommandLimits,
     /// What is agreed on with clients that offer permessage-deflate; `None` declines.
     pub deflate: Option<DeflateConfig>,
     /// How fast a session may send; `None` where that is not bounded.
     pub inbound: Option<InboundLimits>,
-    /// The key that backend requests must show.
-    pub backend_key: Option<Box<str>>,
 }
 
 impl Settings {
@@ -78,7 +76,7 @@ impl Settings {
                 max_message_bytes: limits.max_body_bytes,
                 max_fragments: u32::try_from(limits.max_fragments).unwrap_or(u32::MAX),
             }),
-            message_limits: MessageLimits { head: limits.head(), max_body_bytes: limits.max_body_bytes },
+            head_limits: limits.head(),
             command_limits: CommandLimits {
                 max_push_bytes: limits.max_push_bytes,
                 default_ttl: config.delivery.ttl,
@@ -93,7 +91,6 @@ impl Settings {
                 ..DeflateConfig::default()
             }),
             inbound: InboundLimits::new(&config.rates),
-            backend_key: config.backend.key.as_ref().map(|key| key.expose().into()),
             config,
         }
     }

@@ -6,7 +6,7 @@ use super::envelope::{Envelope, Port};
 use super::gate::{EventLimit, Gate};
 use super::settings::Settings;
 use crate::admission::Admission;
-use crate::auth::Auth;
+use crate::auth::{Auth, BackendKeys, Pages};
 use crate::connection::{Extras, Transport};
 use crate::dispatch::{Action, Apps, CommandError, Operation, Push, PushOptions, Selector, Target, Who};
 use crate::hub::{Interest, ReactorSet};
@@ -48,6 +48,10 @@ pub struct Shared {
     pub apps: Apps,
     /// Who a client is, by what its backend signed.
     pub auth: Auth,
+    /// Who asks at the backend port, and what that one may do.
+    pub backend_keys: BackendKeys,
+    /// Which web pages may ask there.
+    pub backend_pages: Pages,
     /// What the ports speak.
     pub tls: Ports,
     /// Who fits in.

@@ -6,7 +6,11 @@ use crate::session::{AppId, InvalidName, Name};
 use hashbrown::HashMap;
 use std::fmt;
 
-/// The apps by name and by id. `default` is always there and always [`Apps::DEFAULT`].
+/// The name of the app that is always there.
+const DEFAULT: &str = "default";
+
+/// The apps by name and by id. `default` is always there and always [`Apps::DEFAULT`], but for [`Apps::only`] a part of the
+/// table.
 #[derive(Debug, Clone)]
 pub struct Apps {
     /// Indexed by [`AppId`].
@@ -45,7 +49,7 @@ impl Apps {
     /// [`InvalidApps`] when a name is out of bounds, or when there are more than [`Apps::MAX`].
     pub fn new<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Result<Self, InvalidApps> {
         let mut apps = Self { names: Vec::new(), ids: HashMap::new() };
-        apps.add("default")?;
+        apps.add(DEFAULT)?;
         for name in names {
             apps.add(name.as_ref())?;
         }
@@ -61,6 +65,20 @@ impl Apps {
             let message = format!("there is no app {}; name one that the configuration has", Quoted(name));
             CommandError::new(ErrorCode::NotFound, message)
         })
+    }
+
+    /// The app of whoever names none.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] when it is not among them: in a part of the table.
+    pub fn default_app(&self) -> Result<AppId, CommandError> {
+        self.find(DEFAULT)
+    }
+
+    /// The part of the table in which only `ids` are found. Every id still has its name.
+    pub fn only(&self, ids: &[AppId]) -> Self {
+        let named = self.ids.iter().filter(|(_, id)| ids.contains(id));
+        Self { names: self.names.clone(), ids: named.map(|(name, id)| (name.clone(), *id)).collect() }
     }
 
     /// The names of all apps in the order of their ids.

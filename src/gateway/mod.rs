@@ -237,10 +237,11 @@ impl Gateway {
     fn run_backend(&mut self, core: &mut Core, id: SessionId) {
         let Some(door) = core.connections.get(id).map(|connection| connection.door) else { return };
         let Some(Door::Backend(backend)) = self.doors.get_mut(door) else { return };
-        if let Some(Upgraded { app, form, rest }) = backend.run(core, &self.observer, id) {
+        if let Some(Upgraded { upgrade, rest }) = backend.run(core, &self.observer, id) {
             let slot = id.slot();
             self.leave_door(core, slot);
-            let link = Link::new(core, form, app);
+            let link = Link::new(core, upgrade);
+            link.note_opened(id);
             let door = self.doors.insert(Door::Link(Box::new(link)));
             Link::begin(core, slot, door, rest);
         }
@@ -254,9 +255,9 @@ impl Gateway {
             Kind::Link => {
                 core.metrics().backend_connections.sub(1);
                 core.metrics().links.sub(1);
-                if let Some(Door::Link(link)) = door
-                    && link.listens()
-                {
+                let Some(Door::Link(link)) = door else { return };
+                link.note_closed(id);
+                if link.listens() {
                     let unlisten = Operation::new(link.app(), Action::Unlisten { link: id }, Origin::Nobody);
                     core.start_operation(unlisten);
                 }

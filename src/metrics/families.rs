@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::histogram::Histogram;
 use super::labels::{
-    AuthFailure, CloseClass, DeliveryOutcome, DropReason, PauseReason, ProtocolErrorKind, RefusalReason,
-    StatusClass, Throttled, TlsOutcome,
+    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, PauseReason, ProtocolErrorKind,
+    RefusalReason, StatusClass, Throttled, TlsOutcome,
 };
 use super::render::Text;
 use super::value::{Counter, CounterBy, Gauge, Metric};
@@ -62,6 +62,8 @@ families! {
     closed: CounterBy<CloseClass, { CloseClass::COUNT }> => "gannet_closed_total",
     /// Connections refused before they became a session, by reason.
     refused: CounterBy<RefusalReason, { RefusalReason::COUNT }> => "gannet_refused_total",
+    /// Requests and commands on the backend port that were refused for who asked, by reason.
+    backend_refused: CounterBy<BackendRefusal, { BackendRefusal::COUNT }> => "gannet_backend_refused_total",
     /// TLS handshakes that are over, by outcome.
     tls_handshakes: CounterBy<TlsOutcome, { TlsOutcome::COUNT }> => "gannet_tls_handshakes_total",
     /// Tokens and signed queries that were not taken, by reason.

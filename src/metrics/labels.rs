@@ -89,6 +89,22 @@ label! {
 }
 
 label! {
+    /// Why a request on the backend port was not let in, or a command not carried out.
+    BackendRefusal, "reason" {
+        /// No key, or a wrong one (401).
+        Key => "key",
+        /// The same, too often from one address (429).
+        KeyRate => "key_rate",
+        /// The key may not do that (403).
+        Right => "right",
+        /// From a web page of another origin (403).
+        Page => "page",
+        /// A name in `Host` that is not known here (421).
+        Host => "host",
+    }
+}
+
+label! {
     /// Why a token or a signed query was not taken.
     AuthFailure, "reason" {
         /// There was none.

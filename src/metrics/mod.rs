@@ -13,8 +13,8 @@ mod value;
 
 pub use families::{ReactorMetrics, Totals};
 pub use labels::{
-    AuthFailure, CloseClass, DeliveryOutcome, DropReason, Label, PauseReason, ProtocolErrorKind,
-    RefusalReason, StatusClass, Throttled, TlsOutcome,
+    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, Label, PauseReason,
+    ProtocolErrorKind, RefusalReason, StatusClass, Throttled, TlsOutcome,
 };
 pub use value::Gauge;
 

@@ -8,7 +8,7 @@ pub use crate::tls::TlsError;
 
 use crate::admission::Admission;
 use crate::app::{App, Pusher};
-use crate::auth::Auth;
+use crate::auth::{Auth, BackendKeys, Pages};
 use crate::config::{Config, ConfigError, DEFAULT_APP};
 use crate::core::{Core, DeliveryRules, Envelope, Outside, Settings, Shared};
 use crate::dispatch::{Apps, InvalidApps};
@@ -253,6 +253,8 @@ impl Server {
             || apps.names().filter_map(|name| Some((name.clone(), config.apps.get(name.as_str())?)));
         let shared = Arc::new(Shared {
             auth: Auth::new(app_configs(), &config.auth, limits, Clock::wall_unix_ms()),
+            backend_keys: BackendKeys::new(&config.backend, &apps),
+            backend_pages: Pages::new(&config.backend),
             delivery_rules: DeliveryRules::new(app_configs().map(|(_, app)| app)),
             admission: Admission::new(app_configs().map(|(_, app)| app), limits, &config.rates),
             apps,

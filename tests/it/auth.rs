@@ -83,7 +83,8 @@ fn every_forgery_is_refused_alike_and_those_inside_notice_nothing() {
         ("no token", "user=eve&group=g".to_owned(), "missing"),
         ("an empty token", "token=".to_owned(), "malformed"),
         ("not base64url", "token=%21.%21.%21".to_owned(), "malformed"),
-        ("a truncated token", format!("token={}", &valid[..valid.len() - 1]), "malformed"),
+        // A character less may be a shorter signature, two are no base64 at all.
+        ("a truncated token", format!("token={}", &valid[..valid.len() - 2]), "malformed"),
         ("two parts", format!("token={header}.{payload}"), "malformed"),
         ("no signature", format!("token={header}.{payload}."), "signature"),
         ("an oversized token", format!("token={}", "a".repeat(5000)), "malformed"),
@@ -310,8 +311,10 @@ fn an_embedding_program_cannot_forget_the_default_app() {
 fn neither_log_nor_metrics_nor_banner_show_a_secret() {
     let secrets = std::env::temp_dir().join(format!("gannet-it-{}.secrets", std::process::id()));
     std::fs::write(&secrets, format!("{ROTATED}\n{CHESS}\n")).unwrap();
-    let config =
-        format!("[backend]\nkey = 'hunter2'\n[apps.default]\nsecrets_file = '{}'", secrets.display());
+    let config = format!(
+        "[backend]\nkey = 'hunter2-hunter2-hunter2'\n[apps.default]\nsecrets_file = '{}'",
+        secrets.display()
+    );
     let server = ServerProcess::start(&["--log", "trace"], &config);
     std::fs::remove_file(&secrets).unwrap();
     let good = token(HS256, &claims("ada"), CHESS);
@@ -333,7 +336,9 @@ fn neither_log_nor_metrics_nor_banner_show_a_secret() {
         assert!(!String::from_utf8_lossy(&answer.body).contains("eyJ"), "{target}");
     }
     let mut backend = Raw::connect(server.backend);
-    backend.send("GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer hunter2\r\n\r\n");
+    backend.send(
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer hunter2-hunter2-hunter2\r\n\r\n",
+    );
     let metrics = String::from_utf8(backend.answer().body).unwrap();
     server.signal(rustix::process::Signal::TERM);
     let (_, said) = server.wait();

@@ -145,7 +145,7 @@ fn resets_in_the_middle_leave_nothing() {
     for (address, bytes) in [
         (client, "GET /w"),
         (backend, "GET /healthz HTT"),
-        (backend, "POST /v1/batch HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n{"),
+        (backend, "POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n{"),
     ] {
         let mut raw = Raw::connect(address);
         raw.send(bytes);
@@ -236,7 +236,8 @@ fn what_is_not_http() {
         ("many fields", many.into(), &[431]),
         (
             "two lengths",
-            b"POST /ws HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_vec(),
+            b"POST /ws HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"
+                .to_vec(),
             &[400],
         ),
         ("no host", b"GET /ws HTTP/1.1\r\n\r\n".to_vec(), &[400]),

@@ -11,9 +11,9 @@ fn half_requests_and_halves_of_connections() {
     let mut world = World::new("[timeouts]\nclose_ms = 300\nbackend_idle_ms = 60000");
     let (client, backend) = (world.server.client, world.server.backend);
     let half_head = "POST /v1/push?user=a HTTP/1.1\r\nHost";
-    let half_body = "POST /v1/push?user=a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf";
+    let half_body = "POST /v1/push?user=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf";
     let half_chunk =
-        "POST /v1/push?user=a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf";
+        "POST /v1/push?user=a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf";
     let half_upgrade = &upgrade("/ws", "")[..40];
     for (address, bytes) in [
         (client, half_upgrade),
@@ -44,7 +44,7 @@ fn half_requests_and_halves_of_connections() {
 fn half_a_body_costs_no_turns() {
     let mut world = World::new("");
     let mut half = Raw::connect(world.server.backend);
-    half.send("POST /v1/push?user=a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
+    half.send("POST /v1/push?user=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nab");
     world.tell();
     let before = world.metric("gannet_turns_total", "");
     for _ in 0..100 {
@@ -62,7 +62,7 @@ fn half_a_body_costs_no_turns() {
 fn bodies_beyond_their_bound() {
     let mut world =
         World::new("[limits]\nmax_body_bytes = 100000\nmax_push_bytes = 50000\n[timeouts]\nclose_ms = 300");
-    let head = "POST /v1/push?user=a HTTP/1.1\r\nHost: a\r\n";
+    let head = "POST /v1/push?user=a HTTP/1.1\r\nHost: localhost\r\n";
     let announced = format!("{head}Content-Length: 100001\r\n\r\n");
     let endless = format!("{head}Content-Length: 18446744073709551615\r\n\r\n");
     let chunks = format!(
@@ -128,7 +128,7 @@ fn nothing_is_kept_behind_the_last_request() {
             break;
         }
     }
-    let last = "POST /v1/push?user=stalled&receipt=written HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlast";
+    let last = "POST /v1/push?user=stalled&receipt=written HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlast";
     let deferred = [
         request_with("POST /v1/push?user=stalled&receipt=written", "then"),
         request_with("POST /v1/batch", ""),

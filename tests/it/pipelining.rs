@@ -147,7 +147,7 @@ fn a_batch_runs_what_it_can() {
 fn a_request_split_at_every_byte() {
     let server = TestServer::start(|_| ());
     let mut ada = server.player("user=ada");
-    let chunked = "POST /v1/push?user=ada HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+    let chunked = "POST /v1/push?user=ada HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n\
                    3;x=y\r\nsco\r\n2\r\nre\r\n0\r\nTrailer: z\r\n\r\n";
     let requests =
         [request_with("POST /v1/push?user=ada", "score"), chunked.to_owned(), request("GET /healthz")]
@@ -171,8 +171,7 @@ fn a_request_split_at_every_byte() {
 fn continue_comes_when_it_is_its_turn() {
     let server = TestServer::start(|_| ());
     let _bob = server.player("user=bob");
-    let expecting =
-        "POST /v1/push?user=bob HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+    let expecting = "POST /v1/push?user=bob HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
     for _ in 0..8 {
         let mut raw = Raw::connect(server.backend);
         // One answer is there at once, the other may come from another reactor.
@@ -199,13 +198,13 @@ fn continue_comes_when_it_is_its_turn() {
 fn when_the_connection_ends() {
     let server = TestServer::start(|_| ());
     let table = [
-        ("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "close"),
-        ("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: TE, Close\r\n\r\n", "close"),
-        ("GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "close"),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "close"),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: TE, Close\r\n\r\n", "close"),
+        ("GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "close"),
         ("GET /healthz HTTP/1.0\r\n\r\n", "close"),
         ("GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "keep-alive"),
-        ("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", "keep-alive"),
-        ("GET http://elsewhere/healthz HTTP/1.1\r\nHost: a\r\n\r\n", "keep-alive"),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", "keep-alive"),
+        ("GET http://elsewhere/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", "keep-alive"),
     ];
     for (bytes, connection) in table {
         let mut raw = Raw::connect(server.backend);

@@ -48,7 +48,7 @@ fn forwarded(server: &TestServer, user: &str, field: &str) -> (TcpStream, String
     let mut stream = connect_from([127, 0, 0, 8], server.client);
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let head = format!(
-        "GET /ws?user={user} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET /ws?user={user} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{field}\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
@@ -102,7 +102,7 @@ fn the_proxy_protocol_says_where_a_player_is() {
 fn a_header_is_asked_of_proxies_and_taken_from_nobody_else() {
     let server = server(|config| config.timeouts.upgrade = Duration::from_millis(300));
     for wrong in [
-        b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n".as_slice(),
+        b"GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n".as_slice(),
         b"PROXY TCP4 1.2.3.4 x 1 2\r\n",
         &[22, 3, 1, 0, 5],
     ] {
@@ -151,7 +151,7 @@ fn the_last_address_that_is_no_proxy_is_the_player_s() {
     assert!(remote_of(&server, "none").as_str().unwrap().starts_with("127.0.0.8:"));
     // A stranger's word is worth nothing.
     let mut stranger = connect_from([127, 0, 0, 7], server.client);
-    let head = "GET /ws?user=stranger HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    let head = "GET /ws?user=stranger HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
                 X-Forwarded-For: 203.0.113.7\r\n\r\n";
     stranger.write_all(head.as_bytes()).unwrap();

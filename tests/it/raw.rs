@@ -251,19 +251,19 @@ impl Raw {
 /// A valid upgrade request for `target` with `more` header lines.
 pub fn upgrade(target: &str, more: &str) -> String {
     format!(
-        "GET {target} HTTP/1.1\r\nHost: gannet\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
     )
 }
 
 /// A request of the backend port without a body.
 pub fn request(line: &str) -> String {
-    format!("{line} HTTP/1.1\r\nHost: gannet\r\n\r\n")
+    format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 }
 
 /// The same with one.
 pub fn request_with(line: &str, body: &str) -> String {
-    format!("{line} HTTP/1.1\r\nHost: gannet\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    format!("{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 /// A frame as a client sends it: masked.

@@ -126,7 +126,7 @@ fn the_backend_port_speaks_tls_on_request() {
     let server = with_tls(&files, |config| config.tls.backend = true);
     let mut ada = player(&server, "user=ada");
     let mut stream = connect(server.backend);
-    let request = "POST /v1/push?user=ada HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+    let request = "POST /v1/push?user=ada HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
     stream.write_all(request.repeat(3).as_bytes()).unwrap();
     for _ in 0..3 {
         assert_eq!(ada.recv_text(), "hello");
@@ -206,7 +206,7 @@ fn close_codes_and_the_end_of_tls_arrive() {
 
     // By hand: behind the Close frame comes a close_notify, so that the end is no cut (RFC 8446 §6.1).
     let mut stream = connect(server.client);
-    let upgrade = "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    let upgrade = "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     stream.write_all(upgrade.as_bytes()).unwrap();
     stream.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).unwrap();

@@ -43,9 +43,11 @@ fn what_is_no_tls_is_told_so_by_an_alert_and_counted() {
     let server = with_tls(&files, |_| ());
     let mut random = Random::new(7);
     let garbage: Vec<u8> = (0..4000).map(|_| random.below(256) as u8 | 0x40).collect();
-    for bytes in
-        [b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n".as_slice(), &garbage, b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n"]
-    {
+    for bytes in [
+        b"GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n".as_slice(),
+        &garbage,
+        b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n",
+    ] {
         let mut stream = tcp(&server);
         stream.write_all(bytes).unwrap();
         let answer = until_end(stream);
@@ -94,7 +96,7 @@ fn handshakes_that_never_end_are_ended_in_time() {
     late.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     let mut stream = connect(server.backend);
-    stream.write_all(b"GET /v1/stats HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    stream.write_all(b"GET /v1/stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut stats = String::new();
     stream.read_to_string(&mut stats).unwrap();
     assert!(stats.contains("\"tls_timeout\":3"), "{stats}");

@@ -1,7 +1,7 @@
 //! What a client shows to prove who it is: a token in the query or in `Authorization`, or a signed query. Knows nothing
 //! of whether it is good.
 
-use super::backend_key::bearer_token;
+use super::bearer::bearer_token;
 use super::fields::bad_request;
 use super::params::{self, Value};
 use crate::dispatch::CommandError;

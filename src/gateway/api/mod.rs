@@ -1,8 +1,8 @@
 //! Bytes and borrowed values in, [`dispatch`](crate::dispatch) values out, and back: requests, commands, answers, events.
 //! Pure: nothing here knows a socket, a reactor or who is connected.
 
-pub mod backend_key;
 pub mod batch;
+pub mod bearer;
 pub mod binary;
 pub mod credentials;
 pub mod fields;

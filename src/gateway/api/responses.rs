@@ -40,6 +40,24 @@ pub fn unauthorized() -> Response {
     refusal_response(&refusal).with_header("WWW-Authenticate", "Bearer")
 }
 
+/// Too many requests from one address without a key of this port.
+pub fn too_many_keys() -> Response {
+    let message = "too many requests without a key of this port: try again later, with the key";
+    let refusal = Refusal::from(CommandError::new(ErrorCode::RateLimited, message));
+    refusal_response(&refusal).with_header("Retry-After", "1")
+}
+
+/// A page asks that is none of this port's and not listed.
+pub fn forbidden_page() -> Response {
+    let message = "pages of this origin may not use this port: list it in backend.origins";
+    refusal_response(&CommandError::new(ErrorCode::Forbidden, message).into())
+}
+
+/// 421: a name that need not mean this server (RFC 9110 §15.5.20).
+pub fn unknown_host() -> Response {
+    error_response(421, "without a key Host must be an address, localhost or a name in backend.hosts")
+}
+
 /// The form and the 101 of a link, or why there is none.
 pub fn link_upgrade(draining: bool, request: &Request<'_>) -> Result<(LinkForm, Vec<u8>), Response> {
     let upgrade =

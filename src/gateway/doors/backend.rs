@@ -2,26 +2,37 @@
 //! next one is looked at. Knows nothing of what the paths mean.
 
 use super::answers::Answers;
+use super::asker::Asker;
 use super::batch::{Batch, Progress};
+use super::entry::{TurnedAway, enter};
 use super::observer::{Observer, Page};
 use super::pages::{page, too_many_pages};
 use super::receipts::Receipts;
 use crate::connection::{Flag, Pause, Phase};
 use crate::core::{Core, Finished, HalfReceived, Started};
 use crate::dispatch::{LinkForm, Push};
-use crate::gateway::api::responses::{error_response, link_upgrade, refusal_response, unauthorized};
+use crate::gateway::api::render;
+use crate::gateway::api::responses::{error_response, link_upgrade, refusal_response};
 use crate::gateway::api::routes::{Routed, route};
-use crate::gateway::api::{backend_key, render};
-use crate::http::{self, Request, RequestProgress, RequestReader, Response};
+use crate::http::{self, BodyReader, HeadScanner, Request, Response};
 use crate::metrics::StatusClass;
 use crate::session::{AppId, SessionId};
 use log::debug;
 use std::sync::Arc;
 
+/// Room that a connection keeps for the next request's body.
+const KEPT_BODY: usize = 64 * 1024;
+
 /// The state of an HTTP connection on the backend port.
 #[derive(Debug, Default)]
 pub struct Backend {
-    reader: RequestReader,
+    /// Read, but not handled. Begins with a request's head.
+    input: Vec<u8>,
+    scanner: HeadScanner,
+    /// The request whose head is whole.
+    reading: Option<Reading>,
+    /// The body of that request, as far as it has come.
+    body: Vec<u8>,
     /// Answers in the order of their requests.
     queue: Answers<Waiting, Answer>,
     receipts: Receipts,
@@ -29,6 +40,10 @@ pub struct Backend {
     barrier: Option<u64>,
     /// The batch that is being worked off: nothing else is, meanwhile.
     batch: Option<Box<Batch>>,
+    /// Who sent the request that was looked at last: what changes something is done before the next one is.
+    asker: Option<Asker>,
+    /// The answer to the request that is being read, which is not let in.
+    turned_away: Option<Response>,
     /// No more requests: the connection ends with the last answer, and what comes meanwhile is thrown away.
     last: bool,
     /// A request was whole since this was last looked at.
@@ -41,12 +56,28 @@ pub struct Backend {
 
 /// What a connection is that has become a link.
 pub struct Upgraded {
+    /// The link.
+    pub upgrade: Upgrade,
+    /// What came behind the request.
+    pub rest: Vec<u8>,
+}
+
+/// What is to become a link.
+#[derive(Debug)]
+pub struct Upgrade {
     /// The app of commands that name none.
     pub app: AppId,
     /// How it speaks.
     pub form: LinkForm,
-    /// What came behind the request.
-    pub rest: Vec<u8>,
+    /// Who asked for it.
+    pub asker: Asker,
+}
+
+/// A request whose head is whole.
+#[derive(Debug)]
+struct Reading {
+    head_length: usize,
+    body: BodyReader,
 }
 
 /// What an answer needs to know of its request.
@@ -56,6 +87,9 @@ struct Waiting {
     head_only: bool,
 }
 
+/// The answer after which the connection ends.
+const LAST: Waiting = Waiting { keep_alive: false, head_only: false };
+
 /// A whole response.
 #[derive(Debug)]
 struct Answer {
@@ -63,11 +97,23 @@ struct Answer {
     bytes: Vec<u8>,
 }
 
+/// The next step of reading a request.
+enum Step {
+    /// More bytes are needed; with `true` the client waits to be told so.
+    More(bool),
+    /// Head and body are whole.
+    Whole(usize),
+    /// It cannot be read on.
+    Bad(u16, String),
+    /// A body is to come, or the connection to end, and the request is not let in.
+    TurnedAway(Response),
+}
+
 impl Backend {
     /// Bytes have come.
     pub fn take(&mut self, input: &[u8]) {
         if !self.last {
-            self.reader.push(input);
+            self.input.extend_from_slice(input);
         }
     }
 
@@ -78,7 +124,7 @@ impl Backend {
 
     /// Whether nothing is being done for it, and no part of a request has been read.
     pub fn is_between_requests(&self) -> bool {
-        self.is_idle() && self.reader.is_between_requests()
+        self.is_idle() && self.reading.is_none() && self.input.is_empty()
     }
 
     /// No further request is taken.
@@ -92,8 +138,8 @@ impl Backend {
             true => (408, "the request was not complete in time"),
             false => (503, "too much is half received: try again later, or raise limits.incoming_bytes"),
         };
-        self.respond(Waiting::last(self.reader.is_head()), &error_response(status, message));
-        self.reader = RequestReader::default();
+        self.respond(LAST, &error_response(status, message));
+        (self.input, self.body, self.reading) = (Vec::new(), Vec::new(), None);
     }
 
     /// The answer to a command is there.
@@ -103,6 +149,9 @@ impl Backend {
         }
         if self.barrier == Some(sequence) {
             self.barrier = None;
+        }
+        if let Some(asker) = &self.asker {
+            asker.note(finished);
         }
         finished.with_outcome(|asked, outcome| {
             self.queue.fill(sequence, |waiting| {
@@ -159,7 +208,7 @@ impl Backend {
 
     /// Tells the client, behind the answers to its earlier requests, to send the body that it holds back.
     fn say_continue(&mut self) {
-        let sequence = self.queue.open(Waiting::last(false));
+        let sequence = self.queue.open(LAST);
         self.queue.fill(sequence, |_| Answer { status: 100, bytes: http::CONTINUE.to_vec() });
     }
 
@@ -168,14 +217,54 @@ impl Backend {
         self.queue.fill(sequence, |waiting| waiting.render(response));
         self.last |= !waiting.keep_alive;
     }
+
+    /// Reads on in `input`; the bytes of the body are taken out of it.
+    fn step(&mut self, input: &mut Vec<u8>, start: usize, core: &mut Core, id: SessionId) -> Step {
+        let shared = Arc::clone(&core.shared);
+        let settings = &shared.settings;
+        let mut waits = false;
+        if self.reading.is_none() {
+            let head_length = match self.scanner.scan(&input[start..], &settings.head_limits) {
+                Ok(Some(length)) => length,
+                Ok(None) => return Step::More(false),
+                Err(error) => return Step::Bad(error.status(), error.to_string()),
+            };
+            let request = match Request::parse(&input[start..start + head_length], &settings.head_limits) {
+                Ok(request) => request,
+                Err(error) => return Step::Bad(error.status(), error.to_string()),
+            };
+            let entered = enter(core, id, &request);
+            let body = match BodyReader::new(request.body(), settings.config.limits.max_body_bytes) {
+                Ok(body) => body,
+                Err(error) => return Step::Bad(error.status(), error.to_string()),
+            };
+            (self.asker, self.turned_away) = match entered {
+                Ok(asker) => (Some(asker), None),
+                // Nothing is kept for somebody who may not ask.
+                Err(TurnedAway { response, ends }) if ends || !body.is_done() => {
+                    return Step::TurnedAway(response);
+                }
+                Err(TurnedAway { response, .. }) => (None, Some(response)),
+            };
+            self.reading = Some(Reading { head_length, body });
+            waits = request.expects_continue();
+        }
+        let Some(reading) = &mut self.reading else { return Step::More(false) };
+        let body_start = start + reading.head_length;
+        match reading.body.read(&input[body_start..], &mut self.body) {
+            Ok((taken, whole)) => {
+                input.drain(body_start..body_start + taken);
+                match whole {
+                    true => Step::Whole(reading.head_length),
+                    false => Step::More(waits && self.body.is_empty()),
+                }
+            }
+            Err(error) => Step::Bad(error.status(), error.to_string()),
+        }
+    }
 }
 
 impl Waiting {
-    /// Of an answer after which the connection ends.
-    fn last(head_only: bool) -> Self {
-        Self { keep_alive: false, head_only }
-    }
-
     fn render(self, response: &Response) -> Answer {
         let mut bytes = Vec::new();
         response.write(self.keep_alive, self.head_only, &mut bytes);
@@ -184,7 +273,7 @@ impl Waiting {
 }
 
 /// Why no further request is handled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Stopped {
     /// All that is whole has been handled.
     NeedsMore,
@@ -193,18 +282,18 @@ enum Stopped {
     /// The turn has no more time for it.
     NextTurn,
     /// The connection is a link from here on.
-    Upgraded(AppId, LinkForm),
+    Upgraded(Upgrade),
 }
 
 /// What handling a request came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Handled {
     /// It has been answered, or will be.
     Taken,
     /// It has to wait until every earlier answer has left.
     NotYet,
     /// The connection is a link from here on.
-    Upgraded(AppId, LinkForm),
+    Upgraded(Upgrade),
 }
 
 impl Backend {
@@ -216,22 +305,23 @@ impl Backend {
             return None;
         }
         let behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > room);
-        let mut reader = std::mem::take(&mut self.reader);
-        let mut answers = Vec::new();
+        let mut input = std::mem::take(&mut self.input);
+        let (mut start, mut answers) = (0, Vec::new());
         let batch = self.run_batch(core, id);
         let stopped = match behind {
             true => Stopped::Blocked,
             false if batch == Some(Progress::NextTurn) => Stopped::NextTurn,
-            false => self.run_requests(core, observer, id, &mut reader, &mut answers),
+            false => self.run_requests(core, observer, id, (&mut input, &mut start), &mut answers),
         };
         self.take_answers(core, &mut answers);
+        input.drain(..start);
+        if !self.last {
+            self.input = input;
+        }
         core.budget.charge_socket(0, answers.len());
         core.append(slot, answers);
-        if let Stopped::Upgraded(app, form) = stopped {
-            return Some(Upgraded { app, form, rest: reader.into_unread() });
-        }
-        if !self.last {
-            self.reader = reader;
+        if let Stopped::Upgraded(upgrade) = stopped {
+            return Some(Upgraded { upgrade, rest: std::mem::take(&mut self.input) });
         }
         self.settle(core, id, stopped);
         None
@@ -245,11 +335,11 @@ impl Backend {
         }
         let most = core.shared.settings.config.limits.max_pipelined;
         // With nothing left to handle it is read on all the same: most wait for an answer before they ask again.
-        let has_more = !self.last && self.reader.has_more();
-        let waits = has_more && (!self.may_go_on(most) || stopped != Stopped::NeedsMore);
+        let has_more = !self.last && !self.input.is_empty();
+        let waits = has_more && (!self.may_go_on(most) || !matches!(stopped, Stopped::NeedsMore));
         core.set_pause(slot, Pause::Barrier, waits && self.barrier.is_some());
         core.set_pause(slot, Pause::Answers, waits && self.barrier.is_none());
-        if stopped == Stopped::NextTurn || self.hurries {
+        if matches!(stopped, Stopped::NextTurn) || self.hurries {
             core.read_later(slot);
         }
         if let Some(connection) = core.connection(slot) {
@@ -266,25 +356,25 @@ impl Backend {
 
     /// What has come of the next request, and the batch that is worked off.
     fn half_received(&mut self) -> HalfReceived {
-        let is_owed = !self.reader.is_between_requests();
+        let is_owed = self.reading.is_some() || !self.input.is_empty();
         // Room that has been made and not been touched is no memory yet.
-        let bytes = self.reader.held_bytes();
+        let bytes = self.input.len() + self.body.len();
         let whole = self.batch.as_ref().map_or(0, |batch| batch.bytes());
         HalfReceived { bytes, whole, is_owed, began: std::mem::take(&mut self.completed) }
     }
 
-    /// Handles the requests that are whole, until one has to wait.
+    /// Handles whole requests in `input` from `start` on, until one has to wait.
     fn run_requests(
         &mut self,
         core: &mut Core,
         observer: &Observer,
         id: SessionId,
-        reader: &mut RequestReader,
+        (input, start): (&mut Vec<u8>, &mut usize),
         answers: &mut Vec<u8>,
     ) -> Stopped {
         let most = core.shared.settings.config.limits.max_pipelined;
         let room = core.shared.settings.outbox.bytes;
-        while reader.has_more() {
+        while *start < input.len() {
             // The answers that leave make room for further requests, but not for answers without end.
             self.take_answers(core, answers);
             if answers.len() > room || !self.may_go_on(most) {
@@ -297,37 +387,33 @@ impl Backend {
             {
                 return Stopped::NextTurn;
             }
-            match reader.read(&core.shared.settings.message_limits) {
-                Ok(RequestProgress::NeedsMore) => return Stopped::NeedsMore,
-                Ok(RequestProgress::ExpectsContinue) => {
-                    self.say_continue();
+            match self.step(input, *start, core, id) {
+                Step::More(waits) => {
+                    if waits {
+                        self.say_continue();
+                    }
                     return Stopped::NeedsMore;
                 }
-                // Nothing is kept for somebody who may not ask.
-                Ok(RequestProgress::Head(request))
-                    if request.has_body() && !is_authorized(core, &request) =>
-                {
-                    debug!("backend connection {id}: no key or a wrong one");
-                    self.respond(Waiting::last(request.method == "HEAD"), &unauthorized());
+                Step::Bad(status, message) => {
+                    debug!("backend connection {id}: {status}, {message}");
+                    self.respond(LAST, &error_response(status, &message));
                 }
-                Ok(RequestProgress::Head(_)) => {}
-                Ok(RequestProgress::Whole(request, body)) => {
-                    match self.handle(core, observer, id, &request, body) {
-                        Handled::NotYet => return Stopped::Blocked,
-                        Handled::Upgraded(app, form) => {
-                            reader.next_request();
-                            return Stopped::Upgraded(app, form);
-                        }
-                        Handled::Taken => reader.next_request(),
+                Step::TurnedAway(response) => self.respond(LAST, &response),
+                Step::Whole(head_length) => {
+                    let mut body = std::mem::take(&mut self.body);
+                    let head = &input[*start..*start + head_length];
+                    let handled = self.handle(core, observer, id, head, &mut body);
+                    self.body = body;
+                    if matches!(handled, Handled::NotYet) {
+                        return Stopped::Blocked;
                     }
-                    self.completed = true;
-                }
-                Err(error) => {
-                    debug!("backend connection {id}: {}, {error}", error.status());
-                    self.respond(
-                        Waiting::last(reader.is_head()),
-                        &error_response(error.status(), &error.to_string()),
-                    );
+                    *start += head_length;
+                    (self.reading, self.completed) = (None, true);
+                    self.body.clear();
+                    self.body.shrink_to(KEPT_BODY);
+                    if let Handled::Upgraded(upgrade) = handled {
+                        return Stopped::Upgraded(upgrade);
+                    }
                 }
             }
         }
@@ -339,20 +425,23 @@ impl Backend {
         core: &mut Core,
         observer: &Observer,
         id: SessionId,
-        request: &Request<'_>,
+        head: &[u8],
         body: &mut Vec<u8>,
     ) -> Handled {
         let settings = &core.shared.settings;
+        // It was parsed when its head was whole; a second look cannot differ.
+        let Ok(request) = Request::parse(head, &settings.head_limits) else { return Handled::Taken };
         let waiting = Waiting {
             keep_alive: request.keep_alive() && !core.draining,
             head_only: request.method == "HEAD",
         };
-        if !is_authorized(core, request) {
-            debug!("backend connection {id}: no key or a wrong one");
-            self.respond(waiting, &unauthorized());
+        let Some(asker) = self.asker.clone() else {
+            if let Some(response) = self.turned_away.take() {
+                self.respond(waiting, &response);
+            }
             return Handled::Taken;
-        }
-        let routed = match route(request, body, &core.shared.apps, &settings.command_limits) {
+        };
+        let routed = match route(&request, body, asker.apps(), &settings.command_limits) {
             Ok(routed) => routed,
             Err(refusal) => {
                 debug!("backend connection {id}: {} {}: {}", request.method, request.path, refusal.error);
@@ -360,6 +449,11 @@ impl Backend {
                 return Handled::Taken;
             }
         };
+        if let Err(error) = asker.permit_request(core, routed.needs()) {
+            debug!("backend connection {id}: {} {}: {error}", request.method, request.path);
+            self.respond(waiting, &refusal_response(&error.into()));
+            return Handled::Taken;
+        }
         match routed {
             Routed::Command { app, command } => {
                 let barrier = command.is_barrier();
@@ -378,14 +472,14 @@ impl Backend {
                 let answer = self.open(waiting);
                 // Its lines have sequence numbers of their own; every earlier receipt has been answered.
                 self.receipts = Receipts::default();
-                self.batch = Some(Box::new(Batch::new(std::mem::take(body), cursor, app, answer)));
+                self.batch = Some(Box::new(Batch::new(std::mem::take(body), cursor, app, asker, answer)));
                 self.run_batch(core, id);
             }
-            Routed::Link { app } => match link_upgrade(core.draining, request) {
+            Routed::Link { app } => match link_upgrade(core.draining, &request) {
                 Ok((form, accept)) => {
                     let sequence = self.queue.open(waiting);
                     self.queue.fill(sequence, |_| Answer { status: 101, bytes: accept });
-                    return Handled::Upgraded(app, form);
+                    return Handled::Upgraded(Upgrade { app, form, asker });
                 }
                 Err(response) => self.respond(waiting, &response),
             },
@@ -430,9 +524,4 @@ impl Backend {
         }
         Some(progress)
     }
-}
-
-/// Whether a request shows the key of the port, if it has one.
-fn is_authorized(core: &Core, request: &Request<'_>) -> bool {
-    backend_key::authorized(request.header("authorization"), core.shared.settings.backend_key.as_deref())
 }

@@ -2,6 +2,7 @@
 //! the next one is looked at.
 
 use super::answers::Answers;
+use super::asker::Asker;
 use crate::core::{Core, Finished, Started};
 use crate::dispatch::Push;
 use crate::gateway::api::batch::BatchCursor;
@@ -16,6 +17,8 @@ pub struct Batch {
     body: Vec<u8>,
     cursor: BatchCursor,
     app: AppId,
+    /// Who sent it, and may do what each line asks for.
+    asker: Asker,
     /// One result for each line.
     queue: Answers<Option<RequestId>>,
     results: Vec<u8>,
@@ -40,9 +43,9 @@ pub enum Progress {
 
 impl Batch {
     /// A batch whose answer is the one at `answer`.
-    pub fn new(body: Vec<u8>, cursor: BatchCursor, app: AppId, answer: u64) -> Self {
+    pub fn new(body: Vec<u8>, cursor: BatchCursor, app: AppId, asker: Asker, answer: u64) -> Self {
         let (queue, results) = (Answers::default(), Vec::new());
-        Self { body, cursor, app, queue, results, answer, barrier: None, at_end: false, ticket: 0 }
+        Self { body, cursor, app, asker, queue, results, answer, barrier: None, at_end: false, ticket: 0 }
     }
 
     /// The result of a line is there.
@@ -50,6 +53,7 @@ impl Batch {
         if self.barrier == Some(sequence) {
             self.barrier = None;
         }
+        self.asker.note(finished);
         finished.with_outcome(|asked, outcome| {
             self.queue.fill(sequence, |id| {
                 let mut line = String::new();
@@ -94,7 +98,7 @@ impl Batch {
                 return Progress::NextTurn;
             }
             lines -= 1;
-            match self.cursor.next(&self.body, &core.shared.apps, &core.shared.settings.command_limits) {
+            match self.cursor.next(&self.body, self.asker.apps(), &core.shared.settings.command_limits) {
                 None => self.at_end = true,
                 Some(Err(refused)) => {
                     let sequence = self.queue.open(refused.id);
@@ -103,6 +107,10 @@ impl Batch {
                 Some(Ok(line)) => {
                     let (app, barrier) = (line.app.unwrap_or(self.app), line.command.is_barrier());
                     let sequence = self.queue.open(line.id);
+                    if let Err(error) = self.asker.permit(core, line.command.right()) {
+                        self.fill(sequence, &Finished::Refused(error));
+                        continue;
+                    }
                     match core.execute(id, sequence, app, line.command) {
                         Started::Finished(finished) => self.fill(sequence, &finished),
                         Started::Push(push) => note(sequence, push),

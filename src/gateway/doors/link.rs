@@ -1,6 +1,8 @@
 //! A link: a backend's WebSocket, commands in, replies and events out. Replies come as soon as their commands are done;
 //! only what changes something is done before the next command is looked at. Knows nothing of HTTP after the upgrade.
 
+use super::asker::Asker;
+use super::backend::Upgrade;
 use super::receipts::Receipts;
 use crate::app::Message;
 use crate::connection::{Kind, Pause, Phase};
@@ -69,6 +71,8 @@ pub struct Link {
     /// The app of commands that name none.
     app: AppId,
     form: LinkForm,
+    /// Who opened it, and may do what each command asks for.
+    asker: Asker,
     commands: Commands,
     receipts: Receipts,
     /// Where replies are encoded.
@@ -129,11 +133,13 @@ impl Commands {
 
 impl Link {
     /// A link right after its upgrade.
-    pub fn new(core: &Core, form: LinkForm, app: AppId) -> Self {
+    pub fn new(core: &Core, upgrade: Upgrade) -> Self {
         core.metrics().links.add(1);
+        let Upgrade { app, form, asker } = upgrade;
         Self {
             app,
             form,
+            asker,
             commands: Commands::default(),
             receipts: Receipts::default(),
             scratch: Vec::new(),
@@ -161,6 +167,16 @@ impl Link {
         core.read_later(slot);
     }
 
+    /// Its connection `id` has become a link.
+    pub fn note_opened(&self, id: SessionId) {
+        self.asker.note_link_opened(id, self.app);
+    }
+
+    /// Its connection `id` has gone.
+    pub fn note_closed(&self, id: SessionId) {
+        self.asker.note_link_closed(id, self.app);
+    }
+
     /// Whether it asked for events, so that the reactors have to be told of its end.
     pub fn listens(&self) -> bool {
         self.listens
@@ -182,7 +198,7 @@ impl Link {
         id: SessionId,
         message: Message<'_>,
     ) -> Result<(), Refused> {
-        let (apps, limits) = (&core.shared.apps, &core.shared.settings.command_limits);
+        let (apps, limits) = (self.asker.apps(), &core.shared.settings.command_limits);
         let out = match (message, self.form) {
             (Message::Text(text), LinkForm::Json) => {
                 let parsed = json::parse(text, apps, limits);
@@ -215,6 +231,9 @@ impl Link {
             Ok(parsed) => parsed,
             Err(refused) => return reply_to(refused.id).not_understood(&mut self.scratch, &refused.error),
         };
+        if let Err(error) = self.asker.permit(core, parsed.command.right()) {
+            return reply_to(parsed.id).not_understood(&mut self.scratch, &error);
+        }
         let (app, is_barrier) = (parsed.app.unwrap_or(self.app), parsed.command.is_barrier());
         self.listens |= matches!(parsed.command, Command::Listen(_));
         let waits_for_sockets = waits_for_sockets(&parsed.command);
@@ -241,6 +260,7 @@ impl Link {
         if self.barrier == Some(sequence) {
             self.barrier = None;
         }
+        self.asker.note(finished);
         let Some(reply_to) = self.commands.take(sequence) else { return ReplyBytes::new() };
         let mut out = ReplyBytes::new();
         finished.with_outcome(|asked, outcome| out = reply_to.done(&mut self.scratch, asked, outcome));

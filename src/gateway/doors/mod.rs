@@ -8,6 +8,8 @@ pub(super) mod link;
 
 mod admit;
 mod answers;
+mod asker;
+mod entry;
 pub(super) mod observer;
 mod pages;
 mod receipts;

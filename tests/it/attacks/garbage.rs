@@ -82,7 +82,7 @@ fn nonsense(random: &mut Random) -> Vec<Vec<u8>> {
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
         b"SSH-2.0-OpenSSH_9.9\r\n".to_vec(),
         b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n".to_vec(),
-        b"POST /v1/push HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n"
+        b"POST /v1/push HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n"
             .to_vec(),
         vec![b'\n'; 100_000],
         vec![0; 100_000],

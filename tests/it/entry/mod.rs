@@ -1,3 +1,7 @@
 //! Who is let in, at either port, and what it may do there.
 
+mod brakes;
+mod keys;
+mod pages;
+mod support;
 mod tokens;

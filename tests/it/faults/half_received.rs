@@ -21,7 +21,7 @@ fn half_message(first: u8, length: usize) -> Vec<u8> {
 fn half_body(length: usize) -> Vec<u8> {
     let command = r#"{"op":"push","to":{"user":"nobody"},"text":""#;
     let text = "x".repeat(length - command.len() - 1);
-    format!("POST /v1/batch HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{command}{text}")
+    format!("POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{command}{text}")
         .into_bytes()
 }
 
@@ -50,10 +50,11 @@ fn a_gauge_shows_all_that_is_half_received() {
     let (client, backend_port) = (server.client, server.backend);
     let player = || Raw::player(client, "/ws");
     let fragment = [masked(0x01, &vec![b'x'; MIB / 2]), masked(0x00, &vec![b'x'; MIB / 4])].concat();
-    let head =
-        |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(10_000)).into_bytes();
+    let head = |target: &str| {
+        format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(10_000)).into_bytes()
+    };
     let chunk = format!(
-        "POST /v1/batch HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n80000\r\n{}",
+        "POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n80000\r\n{}",
         "x".repeat(MIB / 2 - 1)
     );
     type Connect<'a> = &'a dyn Fn() -> Raw;
@@ -231,8 +232,8 @@ fn a_body_that_has_begun_has_to_end_in_its_time() {
     let server = ServerProcess::start(&["--reactors", "2"], &config(SILENT, SHORT));
     let body = half_body(TRICKLE);
     let (head, rest) = body.split_at(1000);
-    let chunk =
-        b"POST /v1/batch HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n80\r\nhalf".as_slice();
+    let chunk = b"POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n80\r\nhalf"
+        .as_slice();
     let mut late = [head, head, chunk].map(|bytes| {
         let mut raw = Raw::connect(server.backend);
         raw.send(bytes);

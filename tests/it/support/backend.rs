@@ -90,7 +90,7 @@ impl Backend {
     pub fn send(&mut self, method: &str, target: &str, content_type: &str, body: &[u8]) {
         let length = body.len();
         let mut request = format!(
-            "{method} {target} HTTP/1.1\r\nHost: gannet\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
         )
         .into_bytes();
         request.extend_from_slice(body);

@@ -18,6 +18,7 @@ pub mod tls;
 
 pub use backend::{Backend, Receipt};
 pub use link::Link;
+pub use link_bin::{decode as decode_binary, encode as encode_binary};
 pub use player::{End, Player, Refusal, prepared};
 pub use pool::{Log, OverTcp, Pool};
 pub use ports::{Ports, encoded};

@@ -82,6 +82,22 @@ impl ServerProcess {
         Self::spawn(command.stdin(reader), None)
     }
 
+    /// `gannet serve` with a configuration with which it does not start: what it says.
+    pub fn refuses_to_start(config: &str) -> String {
+        let path = written(config);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&path).stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // One that starts says so on standard output and stays.
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        let _ = child.kill();
+        let output = child.wait_with_output().unwrap();
+        let _ = fs::remove_file(&path);
+        assert_eq!(first, "", "it started");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     fn spawn(command: &mut Command, config: Option<PathBuf>) -> Self {
         Self::spawn_with(command, config, true)
     }

@@ -54,9 +54,9 @@ impl Routed {
     pub fn needs(&self) -> Needs {
         match self {
             Self::Command { command, .. } => Needs::Right(command.right()),
-            Self::Batch { .. } | Self::Link { .. } => Needs::Key,
+            Self::Batch { .. } | Self::Link { .. } | Self::Console => Needs::Key,
             Self::Stats | Self::Metrics => Needs::Right(Right::Read),
-            Self::Health | Self::Ready | Self::Console => Needs::Nothing,
+            Self::Health | Self::Ready => Needs::Nothing,
         }
     }
 }

@@ -230,7 +230,7 @@ impl<'a> Router<'a> {
     }
 
     fn app(&self, name: Option<Value<'_>>) -> Result<AppId, CommandError> {
-        name.map_or(Ok(Apps::DEFAULT), |name| self.apps.find(&name))
+        name.map_or_else(|| self.apps.default_app(), |name| self.apps.find(&name))
     }
 }
 

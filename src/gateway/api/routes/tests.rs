@@ -304,7 +304,7 @@ fn what_a_key_must_be_allowed() {
     let table = [
         ("GET /healthz", Needs::Nothing),
         ("GET /readyz", Needs::Nothing),
-        ("GET /", Needs::Nothing),
+        ("GET /", Needs::Key),
         ("GET /metrics", Needs::Right(Right::Read)),
         ("GET /v1/stats", Needs::Right(Right::Read)),
         ("GET /v1/sessions", Needs::Right(Right::Read)),

@@ -1,0 +1,172 @@
+//! The keys of the backend port: who asks, and what that one may do. Knows nothing of what the rights are asked for.
+
+use crate::config::{Backend, Secret, UNNAMED_KEY};
+use crate::dispatch::{Apps, CommandError, ErrorCode, Right};
+use crate::session::AppId;
+use std::sync::Arc;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+/// Every key of the port.
+#[derive(Debug)]
+pub struct BackendKeys {
+    keys: Box<[(Secret, Arc<Access>)]>,
+    /// Whoever asks has this one where there are no keys.
+    open: Arc<Access>,
+    nobody: Arc<Access>,
+}
+
+/// What the one who has shown a key may do. A link keeps it from its upgrade on.
+#[derive(Debug)]
+pub struct Access {
+    /// `None` where the port has no keys.
+    key: Option<Box<str>>,
+    may: Box<[Right]>,
+    /// Only those that it may name.
+    apps: Apps,
+}
+
+impl BackendKeys {
+    /// The keys of a configuration that has been validated.
+    pub fn new(config: &Backend, apps: &Apps) -> Self {
+        let access = |key: Option<&str>, may: &[Right], apps: Apps| {
+            Arc::new(Access { key: key.map(Into::into), may: may.into(), apps })
+        };
+        let unnamed = config
+            .key
+            .iter()
+            .map(|key| (key.clone(), access(Some(UNNAMED_KEY), &[Right::All], apps.clone())));
+        let named = config.keys.iter().filter_map(|each| {
+            let ids: Vec<AppId> = each.apps.iter().filter_map(|app| apps.find(app).ok()).collect();
+            let apps = if each.apps.is_empty() { apps.clone() } else { apps.only(&ids) };
+            Some((each.key.clone()?, access(Some(&each.name), &each.may, apps)))
+        });
+        Self {
+            keys: unnamed.chain(named).collect(),
+            open: access(None, &[Right::All], apps.clone()),
+            nobody: access(None, &[], apps.only(&[])),
+        }
+    }
+
+    /// What somebody may do whose key is not looked at: nothing, in no app.
+    pub fn nobody(&self) -> &Arc<Access> {
+        &self.nobody
+    }
+
+    /// What the one who presents `key` may do; `None` where that is no key of the port.
+    ///
+    /// The time it takes depends on what was presented and on the lengths of all keys, not on which of them it was, on how much
+    /// of it was right, nor on whether the lengths agree.
+    pub fn access(&self, key: Option<&[u8]>) -> Option<&Arc<Access>> {
+        if self.keys.is_empty() {
+            return Some(&self.open);
+        }
+        let presented = key?;
+        let mut found = u32::MAX;
+        for (index, (key, _)) in (0_u32..).zip(&self.keys) {
+            found.conditional_assign(&index, equal(presented, key.expose().as_bytes()));
+        }
+        self.keys.get(found as usize).map(|(_, access)| access)
+    }
+}
+
+impl Access {
+    /// The name of the key; `None` where the port has no keys.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// The apps that it may name. To it there are no others.
+    pub fn apps(&self) -> &Apps {
+        &self.apps
+    }
+
+    /// Whether it may do what asks for `needed`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Forbidden`].
+    pub fn permit(&self, needed: Right) -> Result<(), CommandError> {
+        if self.may.iter().any(|right| right.covers(needed)) {
+            return Ok(());
+        }
+        let message = format!("this key may not do that: it needs \"{}\" in may", needed.as_str());
+        Err(CommandError::new(ErrorCode::Forbidden, message))
+    }
+}
+
+/// Looks at every byte of `key`, however long `presented` is: subtle's slices give up early where lengths differ.
+fn equal(presented: &[u8], key: &[u8]) -> Choice {
+    let mut same: Choice = presented.len().ct_eq(&key.len());
+    for (index, expected) in key.iter().enumerate() {
+        let byte = presented.get(index).copied().unwrap_or(0);
+        same &= byte.ct_eq(expected);
+    }
+    same
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BackendKey;
+
+    fn keys(key: Option<&str>, named: &[(&str, &str, &[Right], &[&str])]) -> BackendKeys {
+        let named = named.iter().map(|(name, key, may, apps)| BackendKey {
+            name: (*name).into(),
+            key: Some(Secret::new(*key)),
+            key_file: None,
+            may: may.to_vec(),
+            apps: apps.iter().map(|app| (*app).to_owned()).collect(),
+        });
+        let config = Backend { key: key.map(Secret::new), keys: named.collect(), ..Backend::default() };
+        BackendKeys::new(&config, &Apps::new(["chess", "go"]).unwrap())
+    }
+
+    #[test]
+    fn only_a_key_opens_and_says_whose_it_is() {
+        let one = "0123456789abcdef";
+        let two = "0123456789abcdeF0";
+        let keys = keys(Some(one), &[("two", two, &[Right::Read], &[])]);
+        let whose = |presented: &[u8]| keys.access(Some(presented)).map(|access| access.key().unwrap());
+        assert_eq!(whose(one.as_bytes()), Some("backend.key"));
+        assert_eq!(whose(two.as_bytes()), Some("two"));
+        for other in [
+            "",
+            "0",
+            "0123456789abcde",
+            "0123456789abcdeF",
+            "0123456789abcdef0",
+            "0123456789abcdef\0",
+            &"\0".repeat(16),
+        ] {
+            assert_eq!(whose(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(whose(b"\xff\xfe"), None);
+        assert!(keys.access(None).is_none() && keys.nobody().permit(Right::Read).is_err());
+    }
+
+    #[test]
+    fn without_keys_anybody_may_do_anything() {
+        let keys = keys(None, &[]);
+        for presented in [None, Some(b"whatever".as_slice())] {
+            let access = keys.access(presented).unwrap();
+            assert!(access.key().is_none() && access.permit(Right::All).is_ok());
+        }
+        assert!(keys.nobody().apps().default_app().is_err());
+    }
+
+    #[test]
+    fn a_key_may_do_what_it_says_in_the_apps_that_it_says() {
+        let key = "0123456789abcdef";
+        let keys = keys(None, &[("push", key, &[Right::Read, Right::Push], &["chess"])]);
+        let access = keys.access(Some(key.as_bytes())).unwrap();
+        let may = [Right::Read, Right::Push, Right::All].map(|right| access.permit(right));
+        assert!(may[0].is_ok() && may[1].is_ok());
+        let refused = may[2].clone().unwrap_err();
+        assert_eq!(refused.code, ErrorCode::Forbidden);
+        assert!(refused.message.contains("\"all\""), "{refused}");
+        assert_eq!(access.apps().find("chess"), Ok(AppId(1)));
+        assert_eq!(access.apps().name_of(AppId(1)).as_str(), "chess");
+        let none = |name: &str| Apps::new([""; 0]).unwrap().find(name).unwrap_err();
+        assert_eq!(access.apps().find("go"), Err(none("go")), "as if there were none");
+        assert_eq!(access.apps().default_app().unwrap_err().code, ErrorCode::NotFound);
+    }
+}

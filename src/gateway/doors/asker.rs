@@ -1,0 +1,132 @@
+//! Who asks at the backend port: what its key may do, and the audit trail of what it did. A line of the trail is at `info`
+//! under the target `gannet::audit`; no key and no message stands in it, and names are escaped.
+
+use crate::auth::Access;
+use crate::core::{Core, Finished};
+use crate::dispatch::{Action, Apps, CommandError, OperationOutcome, Right, Who};
+use crate::metrics::BackendRefusal;
+use crate::ops::Needs;
+use crate::session::{AppId, SessionId};
+use log::info;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The target of the audit trail in the log.
+const AUDIT: &str = "gannet::audit";
+
+/// See the module. A link keeps it from its upgrade on.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    access: Arc<Access>,
+    remote: Option<SocketAddr>,
+}
+
+impl Asker {
+    /// The one on the connection `id`, who may do so much.
+    pub fn new(core: &Core, id: SessionId, access: Arc<Access>) -> Self {
+        let remote = core.connections.get(id).and_then(|connection| connection.remote());
+        Self { access, remote }
+    }
+
+    /// The apps that it may name.
+    pub fn apps(&self) -> &Apps {
+        self.access.apps()
+    }
+
+    /// Whether its key may do what a command asks for.
+    ///
+    /// # Errors
+    /// 403, counted.
+    pub fn permit(&self, core: &Core, needed: Right) -> Result<(), CommandError> {
+        let permitted = self.access.permit(needed);
+        if permitted.is_err() {
+            core.metrics().backend_refused.of(BackendRefusal::Right).add(1);
+        }
+        permitted
+    }
+
+    /// The same of a request.
+    ///
+    /// # Errors
+    /// 403, counted.
+    pub fn permit_request(&self, core: &Core, needs: Needs) -> Result<(), CommandError> {
+        match needs {
+            Needs::Right(right) => self.permit(core, right),
+            // What is asked then is looked at one by one.
+            Needs::Key | Needs::Nothing => Ok(()),
+        }
+    }
+
+    /// A command of its own has come to its end.
+    pub fn note(&self, finished: &Finished) {
+        let Finished::Operation(operation) = finished else { return };
+        let (op, target) = match &operation.action {
+            Action::Kick { who, .. } => ("kick", Target::Who(who)),
+            Action::Destroy { group } => ("destroy", Target::Group(group.as_str())),
+            _ => return,
+        };
+        if let Ok(OperationOutcome::Sessions(sessions)) = operation.outcome() {
+            let app = self.app_name(operation.app);
+            info!(target: AUDIT, "{self} op={op} app={app:?} {target} sessions={sessions}");
+        }
+    }
+
+    /// It has opened a link.
+    pub fn note_link_opened(&self, id: SessionId, app: AppId) {
+        info!(target: AUDIT, "{self} op=link_opened app={:?} link={id}", self.app_name(app));
+    }
+
+    /// Its link has gone.
+    pub fn note_link_closed(&self, id: SessionId, app: AppId) {
+        info!(target: AUDIT, "{self} op=link_closed app={:?} link={id}", self.app_name(app));
+    }
+
+    fn app_name(&self, app: AppId) -> &str {
+        self.access.apps().name_of(app).as_str()
+    }
+}
+
+/// Somebody has shown no key of the port.
+pub fn note_refused_key(remote: Option<SocketAddr>, shown: bool) {
+    let what = if shown { "wrong" } else { "none" };
+    info!(target: AUDIT, "key=- remote={} op=refused why={what}", Remote(remote));
+}
+
+impl fmt::Display for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.access.key() {
+            Some(key) => write!(f, "key={key:?} ")?,
+            None => f.write_str("key=- ")?,
+        }
+        write!(f, "remote={}", Remote(self.remote))
+    }
+}
+
+/// Where somebody is, as far as that is known.
+struct Remote(Option<SocketAddr>);
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// What was done something to.
+enum Target<'a> {
+    Who(&'a Who),
+    Group(&'a str),
+}
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Who(Who::Session(id)) => write!(f, "session={id}"),
+            Self::Who(Who::User(user)) => write!(f, "user={:?}", user.as_str()),
+            Self::Group(group) => write!(f, "group={group:?}"),
+        }
+    }
+}

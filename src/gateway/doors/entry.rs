@@ -1,0 +1,86 @@
+//! Whether a request on the backend port is let in, and as whom: looked at when its head is whole, before any of its body is
+//! kept. Knows nothing of what is asked for, but that health is for everybody.
+
+use super::asker::{Asker, note_refused_key};
+use crate::auth::{Foreign, Sender};
+use crate::connection::Flag;
+use crate::core::Core;
+use crate::gateway::api::bearer::bearer_token;
+use crate::gateway::api::responses::{forbidden_page, too_many_keys, unauthorized, unknown_host};
+use crate::http::{Request, Response};
+use crate::metrics::BackendRefusal;
+use crate::session::SessionId;
+use log::{debug, warn};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A request that is not let in.
+pub struct TurnedAway {
+    /// Its answer.
+    pub response: Response,
+    /// Whether the connection ends with it.
+    pub ends: bool,
+}
+
+/// Who asks, if that one may ask at all.
+///
+/// # Errors
+/// The answer: 401, 403, 421 or 429. It is counted.
+pub fn enter(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<Asker, TurnedAway> {
+    let shared = &core.shared;
+    if matches!(request.path, "/healthz" | "/readyz") {
+        // A load balancer has no key, and says what it likes.
+        return Ok(Asker::new(core, id, Arc::clone(shared.backend_keys.nobody())));
+    }
+    let (origins, sites): (Fields<'_>, Fields<'_>) =
+        (request.header_all("origin").collect(), request.header_all("sec-fetch-site").collect());
+    let sender = Sender {
+        origins: &origins,
+        sites: &sites,
+        host: request.header("host"),
+        is_tls: shared.tls.backend.is_some(),
+    };
+    if let Err(foreign) = shared.backend_pages.admit(&sender) {
+        let (reason, response) = match foreign {
+            Foreign::Page => (BackendRefusal::Page, forbidden_page()),
+            Foreign::Host => (BackendRefusal::Host, unknown_host()),
+        };
+        core.metrics().backend_refused.of(reason).add(1);
+        debug!("backend connection {id}: a page of another origin, or another name than this port's");
+        return Err(TurnedAway { response, ends: false });
+    }
+    let key = request.header("authorization").and_then(bearer_token);
+    let Some(access) = shared.backend_keys.access(key) else {
+        return Err(refuse_key(core, id, key.is_some()));
+    };
+    let asker = Asker::new(core, id, Arc::clone(access));
+    if let Some(connection) = core.connection(id.slot()) {
+        connection.flags.set(Flag::LetIn);
+    }
+    Ok(asker)
+}
+
+/// The values of a field that a request has once, if at all.
+type Fields<'a> = SmallVec<[&'a [u8]; 1]>;
+
+/// No key, or a wrong one. A right one is never asked how many wrong ones came from its address.
+fn refuse_key(core: &Core, id: SessionId, shown: bool) -> TurnedAway {
+    let remote = core.connections.get(id).and_then(|connection| connection.remote());
+    let refusal = core.shared.admission.refuse_key(remote.map(|address| address.ip()), core.now.ns);
+    let reason = if refusal.is_within { BackendRefusal::Key } else { BackendRefusal::KeyRate };
+    core.metrics().backend_refused.of(reason).add(1);
+    if let (Some(count), Some(remote)) = (refusal.summary, remote) {
+        warn!(
+            "{count} requests on the backend port without a key or with a wrong one since the last such line, the last \
+             from {}",
+            remote.ip()
+        );
+    }
+    if refusal.is_within {
+        note_refused_key(remote, shown);
+    }
+    match refusal.is_within {
+        true => TurnedAway { response: unauthorized(), ends: false },
+        false => TurnedAway { response: too_many_keys(), ends: true },
+    }
+}
