@@ -11,6 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
+use gannet::http::{MessageLimits, RequestProgress, RequestReader, Response};
 use gannet::protocol::handshake::{ClientHandshake, Request, check_upgrade, write_accept};
 use gannet::protocol::{CloseCode, Event, Input, Limits, WebSocket};
 
@@ -29,32 +30,30 @@ fn serve(mut stream: TcpStream) -> Outcome {
     let mut buffer = vec![0; 64 * 1024];
     let mut out = Vec::new();
 
-    // The head may come in pieces; this server allows it 64 KiB.
-    let mut filled = 0;
-    let head_length = loop {
-        filled += read(&mut stream, &mut buffer[filled..])?;
-        let mut headers = [httparse::EMPTY_HEADER; 32];
-        let mut request = httparse::Request::new(&mut headers);
-        let httparse::Status::Complete(length) = request.parse(&buffer[..filled])? else { continue };
-        let headers = request.headers.iter().map(|header| (header.name, header.value));
-        let method = request.method.unwrap_or_default();
-        let version = request.version.unwrap_or_default();
-        match check_upgrade(method, version, headers) {
+    // The head may come in pieces.
+    let limits = MessageLimits::default();
+    let mut reader = RequestReader::default();
+    loop {
+        let filled = read(&mut stream, &mut buffer)?;
+        reader.push(&buffer[..filled]);
+        let RequestProgress::Head(request) = reader.read(&limits)? else { continue };
+        match check_upgrade(request.method, request.version_minor, request.headers()) {
             Ok(upgrade) => write_accept(upgrade.key, None, None, &mut out),
             Err(error) => {
-                write!(stream, "HTTP/1.1 {} Refused\r\n\r\n{error}\n", error.status())?;
+                Response::text(error.status(), error.to_string()).write(false, false, &mut out);
+                stream.write_all(&out)?;
                 return Ok(());
             }
         }
-        break length;
-    };
+        break;
+    }
     stream.write_all(&out)?;
     out.clear();
 
     // From here on there are frames; some may have come along with the head.
     let mut socket = WebSocket::server(Arc::new(Limits::default()));
-    buffer.copy_within(head_length..filled, 0);
-    filled -= head_length;
+    let mut filled = reader.unread().len();
+    buffer[..filled].copy_from_slice(reader.unread());
     while !socket.is_closed() {
         let mut input = Input::new(&mut buffer[..filled]);
         while let Some(event) = socket.receive(&mut input, &mut out)? {
@@ -122,7 +121,6 @@ fn talk(mut stream: TcpStream, host: &str) -> Outcome {
 /// Reads at least a byte.
 fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<usize, Box<dyn Error + Send + Sync>> {
     match stream.read(buffer)? {
-        0 if buffer.is_empty() => Err("the head is too long".into()),
         0 => Err("the stream ended".into()),
         length => Ok(length),
     }

@@ -6,12 +6,13 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use crate::config::Secret;
-use crate::http::{BodyFraming, BodyReader, HeadLimits, HeadScanner, list_tokens};
+use crate::http::{HeadLimits, MessageLimits, ResponseError, ResponseProgress, ResponseReader};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the server may let one read or write wait.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
+/// Bounds of an answer.
+const LIMITS: MessageLimits = MessageLimits { head: HeadLimits::DEFAULT, max_body_bytes: 64 * 1024 * 1024 };
 const READ_BYTES: usize = 16 * 1024;
 
 /// Where requests go.
@@ -51,15 +52,16 @@ impl<'a> HttpClient<'a> {
         // A server that refuses a large body answers and closes before it has read it all: the answer counts more than
         // the failed write.
         let sent = stream.write_all(&request);
-        let reply = ReplyReader::new(&mut stream).read();
-        match (reply, sent) {
-            (Err(ReplyError::Lost(_) | ReplyError::Truncated), Err(error))
+        match (read_reply(&mut stream, method), sent) {
+            (Ok(reply), _) => Ok(reply),
+            (Err(ReplyError::Lost(_) | ReplyError::Response(ResponseError::Truncated)), Err(error))
             | (Err(ReplyError::Lost(error)), _) => Err(self.lost(error)),
-            (Err(ReplyError::Truncated), Ok(())) => {
+            (Err(ReplyError::Response(ResponseError::Truncated)), Ok(())) => {
                 Err(self.lost(io::Error::from(io::ErrorKind::UnexpectedEof)))
             }
-            (Err(ReplyError::NotHttp), _) => Err(ClientError::NotHttp { address: self.address.to_owned() }),
-            (Ok(reply), _) => Ok(reply),
+            (Err(ReplyError::Response(_)), _) => {
+                Err(ClientError::NotHttp { address: self.address.to_owned() })
+            }
         }
     }
 
@@ -114,16 +116,16 @@ pub fn checked_key(key: &Secret) -> Result<&str, ClientError> {
     if is_fit { Ok(key) } else { Err(ClientError::BadKey) }
 }
 
-/// Sends a request on a connection that stays open, and waits for the answer.
+/// Sends a GET request on a connection that stays open, and waits for the answer.
 ///
 /// # Errors
 /// What the system says; for an answer that is none, `InvalidData`.
 pub fn exchange(stream: &mut TcpStream, request: &[u8]) -> io::Result<Reply> {
     stream.write_all(request)?;
-    ReplyReader::new(stream).read().map_err(|error| match error {
+    read_reply(stream, "GET").map_err(|error| match error {
         ReplyError::Lost(error) => error,
-        ReplyError::Truncated => io::ErrorKind::UnexpectedEof.into(),
-        ReplyError::NotHttp => io::ErrorKind::InvalidData.into(),
+        ReplyError::Response(ResponseError::Truncated) => io::ErrorKind::UnexpectedEof.into(),
+        ReplyError::Response(error) => io::Error::new(io::ErrorKind::InvalidData, error),
     })
 }
 
@@ -209,137 +211,29 @@ impl std::error::Error for ClientError {
     }
 }
 
+/// Why there is no answer to a request that was sent.
 enum ReplyError {
     Lost(io::Error),
-    Truncated,
-    NotHttp,
+    /// What came is no answer, or not all of one.
+    Response(ResponseError),
 }
 
-impl From<io::Error> for ReplyError {
-    fn from(error: io::Error) -> Self {
-        Self::Lost(error)
-    }
-}
-
-/// Reads one answer from a stream.
-struct ReplyReader<R> {
-    stream: R,
-    /// Read and not yet used.
-    buf: Vec<u8>,
-}
-
-impl<R: Read> ReplyReader<R> {
-    fn new(stream: R) -> Self {
-        Self { stream, buf: Vec::new() }
-    }
-
-    fn read(&mut self) -> Result<Reply, ReplyError> {
-        loop {
-            let (status, framing) = self.read_head()?;
-            match framing {
-                // An interim answer such as 100 Continue (RFC 9110 §15.2).
-                _ if (100..200).contains(&status) => {}
-                Some(framing) => return Ok(Reply { status, body: self.read_body(framing)? }),
-                None => return Ok(Reply { status, body: self.read_to_end()? }),
+/// Waits for one answer. The `method` is that of the request.
+fn read_reply(stream: &mut impl Read, method: &str) -> Result<Reply, ReplyError> {
+    let mut reader = ResponseReader::default();
+    let mut buffer = [0; READ_BYTES];
+    loop {
+        match reader.read(method, &LIMITS).map_err(ReplyError::Response)? {
+            ResponseProgress::Whole(head, body) => {
+                return Ok(Reply { status: head.status, body: std::mem::take(body) });
             }
-        }
-    }
-
-    fn read_head(&mut self) -> Result<(u16, Option<BodyFraming>), ReplyError> {
-        let mut scanner = HeadScanner::default();
-        let limits = HeadLimits::default();
-        loop {
-            match scanner.scan(&self.buf, &limits) {
-                Ok(Some(length)) => {
-                    let parsed = parse_head(&self.buf[..length]).ok_or(ReplyError::NotHttp)?;
-                    self.buf.drain(..length);
-                    return Ok(parsed);
-                }
-                Ok(None) if self.fill()? == 0 => {
-                    // A whole line that is no status line is another protocol; a part of a head is a loss.
-                    return Err(if is_http_so_far(&self.buf) {
-                        ReplyError::Truncated
-                    } else {
-                        ReplyError::NotHttp
-                    });
-                }
-                Ok(None) => {}
-                Err(_) => return Err(ReplyError::NotHttp),
-            }
-        }
-    }
-
-    fn read_body(&mut self, framing: BodyFraming) -> Result<Vec<u8>, ReplyError> {
-        let not_http = |_| ReplyError::NotHttp;
-        let mut reader = BodyReader::new(framing, MAX_REPLY_BYTES).map_err(not_http)?;
-        let mut body = Vec::new();
-        loop {
-            let (_, done) = reader.read(&self.buf, &mut body).map_err(not_http)?;
-            if done {
-                return Ok(body);
-            }
-            self.buf.clear();
-            if self.fill()? == 0 {
-                return Err(ReplyError::Truncated);
-            }
-        }
-    }
-
-    /// A body without a length ends with the connection (RFC 9112 §6.3).
-    fn read_to_end(&mut self) -> Result<Vec<u8>, ReplyError> {
-        while self.fill()? > 0 {
-            if self.buf.len() > MAX_REPLY_BYTES {
-                return Err(ReplyError::NotHttp);
-            }
-        }
-        Ok(std::mem::take(&mut self.buf))
-    }
-
-    fn fill(&mut self) -> io::Result<usize> {
-        let old = self.buf.len();
-        self.buf.resize(old + READ_BYTES, 0);
-        let outcome = loop {
-            match self.stream.read(&mut self.buf[old..]) {
+            ResponseProgress::Head(_) => {}
+            ResponseProgress::NeedsMore => match stream.read(&mut buffer) {
+                Ok(0) => reader.end(),
+                Ok(count) => reader.push(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => break outcome,
-            }
-        };
-        self.buf.truncate(old + outcome.as_ref().map_or(0, |&count| count));
-        outcome
-    }
-}
-
-fn is_http_so_far(bytes: &[u8]) -> bool {
-    let prefix = b"HTTP/1.";
-    bytes.iter().zip(prefix).all(|(byte, expected)| byte == expected)
-}
-
-/// Status and framing of an answer's head (RFC 9112 §6.3); no framing: to the end of the connection.
-pub fn parse_head(head: &[u8]) -> Option<(u16, Option<BodyFraming>)> {
-    let mut slots = [httparse::EMPTY_HEADER; 64];
-    let mut parsed = httparse::Response::new(&mut slots);
-    parsed.parse(head).ok().filter(httparse::Status::is_complete)?;
-    let status = parsed.code?;
-    let values = |name: &'static str| {
-        parsed
-            .headers
-            .iter()
-            .filter(move |header| header.name.eq_ignore_ascii_case(name))
-            .map(|header| header.value)
-    };
-    if status < 200 || status == 204 || status == 304 {
-        return Some((status, Some(BodyFraming::None)));
-    }
-    let mut codings = values("transfer-encoding").flat_map(list_tokens);
-    if let Some(coding) = codings.next() {
-        let chunked = coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
-        return chunked.then_some((status, Some(BodyFraming::Chunked)));
-    }
-    match values("content-length").next() {
-        None => Some((status, None)),
-        Some(length) => {
-            let length = str::from_utf8(length).ok()?.parse().ok()?;
-            Some((status, Some(BodyFraming::Length(length))))
+                Err(error) => return Err(ReplyError::Lost(error)),
+            },
         }
     }
 }

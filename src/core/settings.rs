@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::connection::{InboundLimits, OutboxLimits, Silence};
 use crate::dispatch::CommandLimits;
-use crate::http::HeadLimits;
+use crate::http::MessageLimits;
 use crate::protocol::{DeflateConfig, Limits};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +31,8 @@ pub struct Settings {
     pub player_limits: Arc<Limits>,
     /// Bounds of a link's frames and messages.
     pub link_limits: Arc<Limits>,
-    /// Bounds of HTTP heads.
-    pub head_limits: HeadLimits,
+    /// Bounds of HTTP requests.
+    pub message_limits: MessageLimits,
     /// Bounds of what commands say.
     pub command_limits: CommandLimits,
     /// What is agreed on with clients that offer permessage-deflate; `None` declines.
@@ -76,7 +76,7 @@ impl Settings {
                 max_message_bytes: limits.max_body_bytes,
                 max_fragments: u32::try_from(limits.max_fragments).unwrap_or(u32::MAX),
             }),
-            head_limits: limits.head(),
+            message_limits: MessageLimits { head: limits.head(), max_body_bytes: limits.max_body_bytes },
             command_limits: CommandLimits {
                 max_push_bytes: limits.max_push_bytes,
                 default_ttl: config.delivery.ttl,

@@ -9,6 +9,8 @@ mod config;
 mod link_bin;
 mod link_json;
 mod proxy;
+mod request_reader;
+mod response_reader;
 
 use crate::choices::Choices;
 use crate::dispatch::{Apps, CommandLimits};
@@ -20,6 +22,8 @@ pub use config::run as config;
 pub use link_bin::run as link_bin;
 pub use link_json::run as link_json;
 pub use proxy::run as proxy;
+pub use request_reader::run as request_reader;
+pub use response_reader::run as response_reader;
 
 /// The hub beside a map of sessions that is searched from end to end: a byte for the number of slots and
 /// whether hashes collide, then operations.
@@ -83,6 +87,8 @@ mod tests {
         ("link_json", super::link_json),
         ("outbox", super::outbox),
         ("proxy", super::proxy),
+        ("request_reader", super::request_reader),
+        ("response_reader", super::response_reader),
         ("slab", super::slab),
         ("wheel", super::wheel),
     ];

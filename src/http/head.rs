@@ -25,11 +25,33 @@ pub struct HeadLimits {
 impl HeadLimits {
     /// The most that `max_headers` can be; more counts as this many.
     pub const HEADERS_CEILING: usize = 256;
+    /// The defaults.
+    pub const DEFAULT: Self = Self { max_bytes: 16 * 1024, max_headers: 64, max_target_bytes: 8 * 1024 };
 }
 
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self { max_bytes: 16 * 1024, max_headers: 64, max_target_bytes: 8 * 1024 }
+        Self::DEFAULT
+    }
+}
+
+/// The bounds of a message: its head, and its body once decoded.
+///
+/// ```
+/// use gannet::http::MessageLimits;
+/// assert_eq!(MessageLimits::default().max_body_bytes, 16 * 1024 * 1024);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageLimits {
+    /// The head. Of a response, `max_target_bytes` bounds the reason phrase.
+    pub head: HeadLimits,
+    /// The decoded body, in bytes. Default: 16 MiB.
+    pub max_body_bytes: usize,
+}
+
+impl Default for MessageLimits {
+    fn default() -> Self {
+        Self { head: HeadLimits::default(), max_body_bytes: 16 * 1024 * 1024 }
     }
 }
 

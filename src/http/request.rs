@@ -2,6 +2,8 @@
 
 use std::mem::MaybeUninit;
 
+use super::fields::{Headers, field_lines, list_tokens};
+use super::framing::FramingFields;
 use super::{BodyFraming, HeadError, HeadLimits, HeadScanner};
 
 /// A request's head, borrowed from the buffer it was read into. What makes requests ambiguous is refused while parsing,
@@ -15,7 +17,7 @@ use super::{BodyFraming, HeadError, HeadLimits, HeadScanner};
 /// assert_eq!(request.header("content-length"), Some(b"2".as_slice()));
 /// assert_eq!(request.body(), BodyFraming::Length(2));
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'b> {
     /// The method, case-sensitive.
     pub method: &'b str,
@@ -44,6 +46,11 @@ impl<'b> Request<'b> {
         if HeadScanner::default().scan(head, limits)? != Some(head.len()) {
             return Err(HeadError::Malformed);
         }
+        Self::parse_delimited(head, limits)
+    }
+
+    /// As [`Request::parse`], for a head that a [`HeadScanner`] has just delimited.
+    pub(super) fn parse_delimited(head: &'b [u8], limits: &HeadLimits) -> Result<Self, HeadError> {
         let head = head.strip_prefix(b"\r\n").unwrap_or(head);
         let mut slots = [const { MaybeUninit::uninit() }; HeadLimits::HEADERS_CEILING];
         let slots = &mut slots[..limits.max_headers.min(HeadLimits::HEADERS_CEILING)];
@@ -68,7 +75,7 @@ impl<'b> Request<'b> {
             query,
             version_minor,
             fields,
-            framing: meaning.framing(version_minor)?,
+            framing: meaning.framing.framing(version_minor)?,
             keep_alive: !meaning.close && (version_minor == 1 || meaning.keep_alive),
             expects_continue: meaning.expects_continue && version_minor == 1,
         })
@@ -86,7 +93,7 @@ impl<'b> Request<'b> {
 
     /// All header fields, in order.
     pub fn headers(&self) -> Headers<'b> {
-        Headers { rest: self.fields }
+        Headers::of_lines(self.fields)
     }
 
     /// Whether the connection outlives the answer (RFC 9112 §9.3): in HTTP/1.1 unless `Connection: close`, in HTTP/1.0
@@ -100,47 +107,15 @@ impl<'b> Request<'b> {
         self.framing
     }
 
+    /// Whether there is a body that is not known to be empty.
+    pub fn has_body(&self) -> bool {
+        !matches!(self.framing, BodyFraming::None | BodyFraming::Length(0))
+    }
+
     /// Whether the client waits for [`CONTINUE`](super::CONTINUE) before it sends the body (RFC 9110 §10.1.1).
     pub fn expects_continue(&self) -> bool {
         self.expects_continue
     }
-}
-
-/// The header fields of a [`Request`] as `(name, value)`; the name as it was sent.
-///
-/// ```
-/// use gannet::http::{HeadLimits, Request};
-/// let head = b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n";
-/// let request = Request::parse(head, &HeadLimits::default()).unwrap();
-/// let names: Vec<&str> = request.headers().map(|(name, _)| name).collect();
-/// assert_eq!(names, ["Host", "X"]);
-/// ```
-#[derive(Debug, Clone)]
-pub struct Headers<'b> {
-    rest: &'b [u8],
-}
-
-impl<'b> Iterator for Headers<'b> {
-    type Item = (&'b str, &'b [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let line_end = memchr::memchr(b'\n', self.rest)?;
-        let (line, rest) = self.rest.split_at(line_end + 1);
-        self.rest = rest;
-        let colon = memchr::memchr(b':', line)?;
-        let name = str::from_utf8(&line[..colon]).ok()?;
-        Some((name, line[colon + 1..].trim_ascii()))
-    }
-}
-
-/// The members of a comma-separated list such as `Connection`, without empty ones (RFC 9110 §5.6.1).
-///
-/// ```
-/// let tokens: Vec<&[u8]> = gannet::http::list_tokens(b"keep-alive, ,Upgrade").collect();
-/// assert_eq!(tokens, [b"keep-alive".as_slice(), b"Upgrade"]);
-/// ```
-pub fn list_tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
 
 fn head_error(error: httparse::Error, head: &[u8]) -> HeadError {
@@ -185,20 +160,11 @@ fn after_authority(target: &str) -> Result<&str, HeadError> {
     Ok(local)
 }
 
-fn field_lines(head: &[u8]) -> &[u8] {
-    let after_request_line = memchr::memchr(b'\n', head).map_or(head.len(), |line_end| line_end + 1);
-    head[after_request_line..].strip_suffix(b"\r\n").unwrap_or_default()
-}
-
 /// What the fields say about the message itself, gathered in one pass.
 #[derive(Default)]
 struct Meaning {
     has_host: bool,
-    length: Option<u64>,
-    /// The members of all `Transfer-Encoding` fields: how many, and how many of them are `chunked`.
-    codings: usize,
-    chunked: usize,
-    ends_chunked: bool,
+    framing: FramingFields,
     close: bool,
     keep_alive: bool,
     expects_continue: bool,
@@ -207,7 +173,7 @@ struct Meaning {
 impl Meaning {
     fn read(fields: &[u8], version_minor: u8) -> Result<Self, HeadError> {
         let mut meaning = Self::default();
-        for (name, value) in (Headers { rest: fields }) {
+        for (name, value) in Headers::of_lines(fields) {
             meaning.take(name, value)?;
         }
         // RFC 9112 §3.2: HTTP/1.1 without Host is refused; HTTP/1.0 did not have it.
@@ -223,19 +189,6 @@ impl Meaning {
                 return Err(HeadError::BadHost);
             }
             self.has_host = true;
-        } else if name.eq_ignore_ascii_case("content-length") {
-            let length = parse_length(value).ok_or(HeadError::BadFraming)?;
-            if self.length.replace(length).is_some_and(|earlier| earlier != length) {
-                return Err(HeadError::BadFraming);
-            }
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
-            // An empty list names no coding, yet the field is there: it must not pass for "no body".
-            self.codings += usize::from(list_tokens(value).next().is_none());
-            for coding in list_tokens(value) {
-                self.codings += 1;
-                self.ends_chunked = coding.eq_ignore_ascii_case(b"chunked");
-                self.chunked += usize::from(self.ends_chunked);
-            }
         } else if name.eq_ignore_ascii_case("connection") {
             for option in list_tokens(value) {
                 self.close |= option.eq_ignore_ascii_case(b"close");
@@ -243,34 +196,11 @@ impl Meaning {
             }
         } else if name.eq_ignore_ascii_case("expect") {
             self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+        } else {
+            self.framing.take(name, value)?;
         }
         Ok(())
     }
-
-    fn framing(&self, version_minor: u8) -> Result<BodyFraming, HeadError> {
-        match (self.length, self.codings) {
-            (None, 0) => Ok(BodyFraming::None),
-            (Some(length), 0) => Ok(BodyFraming::Length(length)),
-            // RFC 9112 §6.3: both is an attempt at smuggling; §6.1: HTTP/1.0 knows no transfer codings.
-            (Some(_), _) => Err(HeadError::BadFraming),
-            (None, _) if version_minor == 0 => Err(HeadError::BadFraming),
-            (None, 1) if self.chunked == 1 => Ok(BodyFraming::Chunked),
-            // RFC 9112 §6.1: `chunked` comes once, and last.
-            (None, _) if self.chunked > 1 || (self.chunked == 1 && !self.ends_chunked) => {
-                Err(HeadError::BadFraming)
-            }
-            (None, _) => Err(HeadError::UnsupportedCoding),
-        }
-    }
-}
-
-/// 1*DIGIT (RFC 9110 §8.6). A number beyond 64 bits is as good as the largest one: it is too large anyway.
-fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let digits = value.iter().map(|digit| u64::from(digit - b'0'));
-    Some(digits.fold(0u64, |length, digit| length.saturating_mul(10).saturating_add(digit)))
 }
 
 /// No byte that cannot stand in `uri-host [ ":" port ]` (RFC 9110 §7.2); an empty host is legal.

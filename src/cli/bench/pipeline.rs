@@ -5,10 +5,13 @@ use std::io::{self, Read, Write};
 use mio::net::TcpStream;
 
 use super::error::BenchError;
-use crate::cli::http_client::parse_head;
-use crate::http::{BodyReader, HeadLimits, HeadScanner};
+use crate::http::{HeadLimits, MessageLimits, ResponseProgress, ResponseReader};
 
-const MAX_ANSWER_BYTES: usize = 1 << 20;
+/// What a publish asks with. A template may have another method, but not HEAD.
+const METHOD: &str = "POST";
+
+/// Bounds of an answer.
+const LIMITS: MessageLimits = MessageLimits { head: HeadLimits::DEFAULT, max_body_bytes: 1 << 20 };
 
 /// See the module.
 pub struct Pipeline {
@@ -16,24 +19,13 @@ pub struct Pipeline {
     out: Vec<u8>,
     /// Bytes of `out` that are written; 0 when `out` is empty.
     written: usize,
-    /// Read and not yet understood.
-    input: Vec<u8>,
-    scanner: HeadScanner,
-    /// The answer whose body is being read.
-    answer: Option<(u16, BodyReader, Vec<u8>)>,
+    answers: ResponseReader,
 }
 
 impl Pipeline {
     /// A connection that is open, or opens.
     pub fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            out: Vec::new(),
-            written: 0,
-            input: Vec::new(),
-            scanner: HeadScanner::default(),
-            answer: None,
-        }
+        Self { stream, out: Vec::new(), written: 0, answers: ResponseReader::default() }
     }
 
     /// The socket, for its registration.
@@ -67,7 +59,7 @@ impl Pipeline {
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => return Ok(true),
-                Ok(count) => self.input.extend_from_slice(&buffer[..count]),
+                Ok(count) => self.answers.push(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -80,30 +72,19 @@ impl Pipeline {
     /// # Errors
     /// [`BenchError::PublisherAnswer`] for what is no answer with a length.
     pub fn next_answer(&mut self) -> Result<Option<(u16, Vec<u8>)>, BenchError> {
-        self.parse().ok_or(BenchError::PublisherAnswer)
-    }
-
-    fn parse(&mut self) -> Option<Option<(u16, Vec<u8>)>> {
         loop {
-            if let Some((status, reader, body)) = &mut self.answer {
-                let (taken, done) = reader.read(&self.input, body).ok()?;
-                self.input.drain(..taken);
-                if !done {
-                    return Some(None);
+            match self.answers.read(METHOD, &LIMITS).map_err(|_| BenchError::PublisherAnswer)? {
+                ResponseProgress::NeedsMore => return Ok(None),
+                ResponseProgress::Head(head) if !head.has_length(METHOD) => {
+                    return Err(BenchError::PublisherAnswer);
                 }
-                let answer = (*status, std::mem::take(body));
-                self.answer = None;
-                // An interim answer, such as 100 Continue, is none yet (RFC 9110 §15.2).
-                if answer.0 >= 200 {
-                    return Some(Some(answer));
+                ResponseProgress::Head(_) => {}
+                ResponseProgress::Whole(head, body) => {
+                    let answer = (head.status, std::mem::take(body));
+                    self.answers.next_response();
+                    return Ok(Some(answer));
                 }
             }
-            let Some(length) = self.scanner.scan(&self.input, &HeadLimits::default()).ok()? else {
-                return Some(None);
-            };
-            let (status, framing) = parse_head(&self.input[..length])?;
-            self.input.drain(..length);
-            self.answer = Some((status, BodyReader::new(framing?, MAX_ANSWER_BYTES).ok()?, Vec::new()));
         }
     }
 }

@@ -47,18 +47,21 @@ pub enum What {
     Echo,
 }
 
-/// Checks a whole head. The 101 is in `reply` then.
-pub fn admit(core: &mut Core, reply: &mut Reply, id: SessionId, head: &[u8]) -> Result<Admitted, Refused> {
-    let request = Request::parse(head, &core.shared.settings.head_limits)
-        .map_err(|error| Refused::status(error.status(), error))?;
+/// Checks an upgrade request. The 101 is in `reply` then.
+pub fn admit(
+    core: &mut Core,
+    reply: &mut Reply,
+    id: SessionId,
+    request: &Request<'_>,
+) -> Result<Admitted, Refused> {
     if !core.shared.settings.config.proxy.forwarded_from.is_empty() {
-        find_client(core, id.slot(), &request)?;
+        find_client(core, id.slot(), request)?;
     }
     let (settings, shared) = (&core.shared.settings, &core.shared);
     if !shared.admission.may_upgrade(|| core.address_of(id.slot()), core.now.ns) {
         return Err(Refused::new(429, RefusalReason::Rate, "too many connect: try again later"));
     }
-    let route = client_route(&request, &shared.apps, settings.config.echo)?;
+    let route = client_route(request, &shared.apps, settings.config.echo)?;
     let upgrade: Upgrade<'_> = check_upgrade(request.method, request.version_minor, request.headers())?;
     if core.draining || shared.draining.load(Ordering::Relaxed) {
         return Err(Refused::draining());
@@ -72,7 +75,7 @@ pub fn admit(core: &mut Core, reply: &mut Reply, id: SessionId, head: &[u8]) -> 
     }
     let what = match route {
         ClientRoute::Echo => What::Echo,
-        ClientRoute::Session(app) => session(core, id, &request, app)?,
+        ClientRoute::Session(app) => session(core, id, request, app)?,
     };
     let raw = upgrade.subprotocols.contains(&RAW);
     let deflate = settings.deflate.as_ref().and_then(|config| config.accept(&upgrade.extensions));

@@ -14,25 +14,16 @@ use crate::dispatch::{LinkForm, Push};
 use crate::gateway::api::render;
 use crate::gateway::api::responses::{error_response, link_upgrade, refusal_response};
 use crate::gateway::api::routes::{Routed, route};
-use crate::http::{self, BodyReader, HeadScanner, Request, Response};
+use crate::http::{self, Request, RequestProgress, RequestReader, Response};
 use crate::metrics::StatusClass;
 use crate::session::{AppId, SessionId};
 use log::debug;
 use std::sync::Arc;
 
-/// Room that a connection keeps for the next request's body.
-const KEPT_BODY: usize = 64 * 1024;
-
 /// The state of an HTTP connection on the backend port.
 #[derive(Debug, Default)]
 pub struct Backend {
-    /// Read, but not handled. Begins with a request's head.
-    input: Vec<u8>,
-    scanner: HeadScanner,
-    /// The request whose head is whole.
-    reading: Option<Reading>,
-    /// The body of that request, as far as it has come.
-    body: Vec<u8>,
+    reader: RequestReader,
     /// Answers in the order of their requests.
     queue: Answers<Waiting, Answer>,
     receipts: Receipts,
@@ -73,22 +64,12 @@ pub struct Upgrade {
     pub asker: Asker,
 }
 
-/// A request whose head is whole.
-#[derive(Debug)]
-struct Reading {
-    head_length: usize,
-    body: BodyReader,
-}
-
 /// What an answer needs to know of its request.
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     keep_alive: bool,
     head_only: bool,
 }
-
-/// The answer after which the connection ends.
-const LAST: Waiting = Waiting { keep_alive: false, head_only: false };
 
 /// A whole response.
 #[derive(Debug)]
@@ -97,23 +78,11 @@ struct Answer {
     bytes: Vec<u8>,
 }
 
-/// The next step of reading a request.
-enum Step {
-    /// More bytes are needed; with `true` the client waits to be told so.
-    More(bool),
-    /// Head and body are whole.
-    Whole(usize),
-    /// It cannot be read on.
-    Bad(u16, String),
-    /// A body is to come, or the connection to end, and the request is not let in.
-    TurnedAway(Response),
-}
-
 impl Backend {
     /// Bytes have come.
     pub fn take(&mut self, input: &[u8]) {
         if !self.last {
-            self.input.extend_from_slice(input);
+            self.reader.push(input);
         }
     }
 
@@ -124,7 +93,7 @@ impl Backend {
 
     /// Whether nothing is being done for it, and no part of a request has been read.
     pub fn is_between_requests(&self) -> bool {
-        self.is_idle() && self.reading.is_none() && self.input.is_empty()
+        self.is_idle() && self.reader.is_between_requests()
     }
 
     /// No further request is taken.
@@ -138,8 +107,8 @@ impl Backend {
             true => (408, "the request was not complete in time"),
             false => (503, "too much is half received: try again later, or raise limits.incoming_bytes"),
         };
-        self.respond(LAST, &error_response(status, message));
-        (self.input, self.body, self.reading) = (Vec::new(), Vec::new(), None);
+        self.respond(Waiting::last(self.reader.is_head()), &error_response(status, message));
+        self.reader = RequestReader::default();
     }
 
     /// The answer to a command is there.
@@ -208,7 +177,7 @@ impl Backend {
 
     /// Tells the client, behind the answers to its earlier requests, to send the body that it holds back.
     fn say_continue(&mut self) {
-        let sequence = self.queue.open(LAST);
+        let sequence = self.queue.open(Waiting::last(false));
         self.queue.fill(sequence, |_| Answer { status: 100, bytes: http::CONTINUE.to_vec() });
     }
 
@@ -217,54 +186,14 @@ impl Backend {
         self.queue.fill(sequence, |waiting| waiting.render(response));
         self.last |= !waiting.keep_alive;
     }
-
-    /// Reads on in `input`; the bytes of the body are taken out of it.
-    fn step(&mut self, input: &mut Vec<u8>, start: usize, core: &mut Core, id: SessionId) -> Step {
-        let shared = Arc::clone(&core.shared);
-        let settings = &shared.settings;
-        let mut waits = false;
-        if self.reading.is_none() {
-            let head_length = match self.scanner.scan(&input[start..], &settings.head_limits) {
-                Ok(Some(length)) => length,
-                Ok(None) => return Step::More(false),
-                Err(error) => return Step::Bad(error.status(), error.to_string()),
-            };
-            let request = match Request::parse(&input[start..start + head_length], &settings.head_limits) {
-                Ok(request) => request,
-                Err(error) => return Step::Bad(error.status(), error.to_string()),
-            };
-            let entered = enter(core, id, &request);
-            let body = match BodyReader::new(request.body(), settings.config.limits.max_body_bytes) {
-                Ok(body) => body,
-                Err(error) => return Step::Bad(error.status(), error.to_string()),
-            };
-            (self.asker, self.turned_away) = match entered {
-                Ok(asker) => (Some(asker), None),
-                // Nothing is kept for somebody who may not ask.
-                Err(TurnedAway { response, ends }) if ends || !body.is_done() => {
-                    return Step::TurnedAway(response);
-                }
-                Err(TurnedAway { response, .. }) => (None, Some(response)),
-            };
-            self.reading = Some(Reading { head_length, body });
-            waits = request.expects_continue();
-        }
-        let Some(reading) = &mut self.reading else { return Step::More(false) };
-        let body_start = start + reading.head_length;
-        match reading.body.read(&input[body_start..], &mut self.body) {
-            Ok((taken, whole)) => {
-                input.drain(body_start..body_start + taken);
-                match whole {
-                    true => Step::Whole(reading.head_length),
-                    false => Step::More(waits && self.body.is_empty()),
-                }
-            }
-            Err(error) => Step::Bad(error.status(), error.to_string()),
-        }
-    }
 }
 
 impl Waiting {
+    /// Of an answer after which the connection ends.
+    fn last(head_only: bool) -> Self {
+        Self { keep_alive: false, head_only }
+    }
+
     fn render(self, response: &Response) -> Answer {
         let mut bytes = Vec::new();
         response.write(self.keep_alive, self.head_only, &mut bytes);
@@ -305,23 +234,22 @@ impl Backend {
             return None;
         }
         let behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > room);
-        let mut input = std::mem::take(&mut self.input);
-        let (mut start, mut answers) = (0, Vec::new());
+        let mut reader = std::mem::take(&mut self.reader);
+        let mut answers = Vec::new();
         let batch = self.run_batch(core, id);
         let stopped = match behind {
             true => Stopped::Blocked,
             false if batch == Some(Progress::NextTurn) => Stopped::NextTurn,
-            false => self.run_requests(core, observer, id, (&mut input, &mut start), &mut answers),
+            false => self.run_requests(core, observer, id, &mut reader, &mut answers),
         };
         self.take_answers(core, &mut answers);
-        input.drain(..start);
-        if !self.last {
-            self.input = input;
-        }
         core.budget.charge_socket(0, answers.len());
         core.append(slot, answers);
         if let Stopped::Upgraded(upgrade) = stopped {
-            return Some(Upgraded { upgrade, rest: std::mem::take(&mut self.input) });
+            return Some(Upgraded { upgrade, rest: reader.into_unread() });
+        }
+        if !self.last {
+            self.reader = reader;
         }
         self.settle(core, id, stopped);
         None
@@ -335,7 +263,7 @@ impl Backend {
         }
         let most = core.shared.settings.config.limits.max_pipelined;
         // With nothing left to handle it is read on all the same: most wait for an answer before they ask again.
-        let has_more = !self.last && !self.input.is_empty();
+        let has_more = !self.last && self.reader.has_more();
         let waits = has_more && (!self.may_go_on(most) || !matches!(stopped, Stopped::NeedsMore));
         core.set_pause(slot, Pause::Barrier, waits && self.barrier.is_some());
         core.set_pause(slot, Pause::Answers, waits && self.barrier.is_none());
@@ -356,25 +284,25 @@ impl Backend {
 
     /// What has come of the next request, and the batch that is worked off.
     fn half_received(&mut self) -> HalfReceived {
-        let is_owed = self.reading.is_some() || !self.input.is_empty();
+        let is_owed = !self.reader.is_between_requests();
         // Room that has been made and not been touched is no memory yet.
-        let bytes = self.input.len() + self.body.len();
+        let bytes = self.reader.held_bytes();
         let whole = self.batch.as_ref().map_or(0, |batch| batch.bytes());
         HalfReceived { bytes, whole, is_owed, began: std::mem::take(&mut self.completed) }
     }
 
-    /// Handles whole requests in `input` from `start` on, until one has to wait.
+    /// Handles the requests that are whole, until one has to wait.
     fn run_requests(
         &mut self,
         core: &mut Core,
         observer: &Observer,
         id: SessionId,
-        (input, start): (&mut Vec<u8>, &mut usize),
+        reader: &mut RequestReader,
         answers: &mut Vec<u8>,
     ) -> Stopped {
         let most = core.shared.settings.config.limits.max_pipelined;
         let room = core.shared.settings.outbox.bytes;
-        while *start < input.len() {
+        while reader.has_more() {
             // The answers that leave make room for further requests, but not for answers without end.
             self.take_answers(core, answers);
             if answers.len() > room || !self.may_go_on(most) {
@@ -387,37 +315,45 @@ impl Backend {
             {
                 return Stopped::NextTurn;
             }
-            match self.step(input, *start, core, id) {
-                Step::More(waits) => {
-                    if waits {
-                        self.say_continue();
-                    }
+            match reader.read(&core.shared.settings.message_limits) {
+                Ok(RequestProgress::NeedsMore) => return Stopped::NeedsMore,
+                Ok(RequestProgress::ExpectsContinue) => {
+                    self.say_continue();
                     return Stopped::NeedsMore;
                 }
-                Step::Bad(status, message) => {
-                    debug!("backend connection {id}: {status}, {message}");
-                    self.respond(LAST, &error_response(status, &message));
+                Ok(RequestProgress::Head(request)) => self.look_at_head(core, id, &request),
+                Ok(RequestProgress::Whole(request, body)) => {
+                    match self.handle(core, observer, id, &request, body) {
+                        Handled::NotYet => return Stopped::Blocked,
+                        Handled::Upgraded(upgrade) => {
+                            reader.next_request();
+                            return Stopped::Upgraded(upgrade);
+                        }
+                        Handled::Taken => reader.next_request(),
+                    }
+                    self.completed = true;
                 }
-                Step::TurnedAway(response) => self.respond(LAST, &response),
-                Step::Whole(head_length) => {
-                    let mut body = std::mem::take(&mut self.body);
-                    let head = &input[*start..*start + head_length];
-                    let handled = self.handle(core, observer, id, head, &mut body);
-                    self.body = body;
-                    if matches!(handled, Handled::NotYet) {
-                        return Stopped::Blocked;
-                    }
-                    *start += head_length;
-                    (self.reading, self.completed) = (None, true);
-                    self.body.clear();
-                    self.body.shrink_to(KEPT_BODY);
-                    if let Handled::Upgraded(upgrade) = handled {
-                        return Stopped::Upgraded(upgrade);
-                    }
+                Err(error) => {
+                    debug!("backend connection {id}: {}, {error}", error.status());
+                    self.respond(
+                        Waiting::last(reader.is_head()),
+                        &error_response(error.status(), &error.to_string()),
+                    );
                 }
             }
         }
         Stopped::NeedsMore
+    }
+
+    /// Looks who sends a request. Nothing is kept for somebody who may not ask: where a body is to come, the connection ends.
+    fn look_at_head(&mut self, core: &mut Core, id: SessionId, request: &Request<'_>) {
+        match enter(core, id, request) {
+            Ok(asker) => (self.asker, self.turned_away) = (Some(asker), None),
+            Err(TurnedAway { response, ends }) if ends || request.has_body() => {
+                self.respond(Waiting::last(request.method == "HEAD"), &response);
+            }
+            Err(TurnedAway { response, .. }) => (self.asker, self.turned_away) = (None, Some(response)),
+        }
     }
 
     fn handle(
@@ -425,12 +361,10 @@ impl Backend {
         core: &mut Core,
         observer: &Observer,
         id: SessionId,
-        head: &[u8],
+        request: &Request<'_>,
         body: &mut Vec<u8>,
     ) -> Handled {
         let settings = &core.shared.settings;
-        // It was parsed when its head was whole; a second look cannot differ.
-        let Ok(request) = Request::parse(head, &settings.head_limits) else { return Handled::Taken };
         let waiting = Waiting {
             keep_alive: request.keep_alive() && !core.draining,
             head_only: request.method == "HEAD",
@@ -441,7 +375,7 @@ impl Backend {
             }
             return Handled::Taken;
         };
-        let routed = match route(&request, body, asker.apps(), &settings.command_limits) {
+        let routed = match route(request, body, asker.apps(), &settings.command_limits) {
             Ok(routed) => routed,
             Err(refusal) => {
                 debug!("backend connection {id}: {} {}: {}", request.method, request.path, refusal.error);
@@ -475,7 +409,7 @@ impl Backend {
                 self.batch = Some(Box::new(Batch::new(std::mem::take(body), cursor, app, asker, answer)));
                 self.run_batch(core, id);
             }
-            Routed::Link { app } => match link_upgrade(core.draining, &request) {
+            Routed::Link { app } => match link_upgrade(core.draining, request) {
                 Ok((form, accept)) => {
                     let sequence = self.queue.open(waiting);
                     self.queue.fill(sequence, |_| Answer { status: 101, bytes: accept });

@@ -8,7 +8,7 @@ use crate::dispatch::CommandError;
 use crate::gateway::api::identity::Identity;
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::render;
-use crate::http::{HeadScanner, Response};
+use crate::http::{RequestProgress, RequestReader, Response};
 use crate::metrics::RefusalReason;
 use crate::protocol::{OpCode, WebSocket, encode_frame};
 use crate::proxy::begins_header;
@@ -22,8 +22,7 @@ const RETRY_AFTER: &str = "5";
 /// An upgrade request that is being read.
 #[derive(Debug, Default)]
 pub struct Head {
-    bytes: Vec<u8>,
-    scanner: HeadScanner,
+    reader: RequestReader,
 }
 
 /// What an upgrade opened.
@@ -45,29 +44,25 @@ impl Head {
         id: SessionId,
         input: &[u8],
     ) -> Option<(usize, Opened)> {
-        let (slot, limits) = (id.slot(), core.shared.settings.head_limits);
-        let before = self.bytes.len();
-        self.bytes.extend_from_slice(input);
-        if let Some(refused) = no_http(&self.bytes) {
+        let slot = id.slot();
+        self.reader.push(input);
+        if let Some(refused) = no_http(self.reader.unread()) {
             refuse(core, slot, &refused);
             return None;
         }
-        let length = match self.scanner.scan(&self.bytes, &limits) {
-            Ok(Some(length)) => length,
-            Ok(None) => {
+        let limits = core.shared.settings.message_limits;
+        let admitted = match self.reader.read(&limits) {
+            Ok(RequestProgress::Head(request)) => admit(core, reply, id, &request),
+            Ok(_) => {
                 // There is a deadline for the whole head already.
-                let half = HalfReceived { bytes: self.bytes.capacity(), ..HalfReceived::default() };
+                let half = HalfReceived { bytes: self.reader.held_bytes(), ..HalfReceived::default() };
                 core.note_incoming(slot, half);
                 return None;
             }
-            Err(error) => {
-                refuse(core, slot, &Refused::status(error.status(), error));
-                return None;
-            }
+            Err(error) => Err(Refused::status(error.status(), error)),
         };
         core.note_incoming(slot, HalfReceived::default());
-        let bytes = std::mem::take(&mut self.bytes);
-        let opened = match admit(core, reply, id, &bytes[..length]) {
+        let opened = match admitted {
             Ok(admitted) => open(core, reply, id, admitted)?,
             Err(refused) => {
                 reply.clear();
@@ -76,7 +71,7 @@ impl Head {
             }
         };
         // All that was read before belongs to the head: it was not whole then.
-        Some((length - before, opened))
+        Some((input.len() - self.reader.unread().len(), opened))
     }
 }
 

@@ -103,7 +103,7 @@ fn done(reply: &Value) -> bool {
 fn an_app_that_a_key_may_not_touch_is_not_there() {
     let server = with_keys();
     let mut ada = server.player("user=ada");
-    let id = ada.id.clone();
+    let id = ada.id;
     for line in [
         "GET /v1/sessions?app=APP".to_owned(),
         "POST /v1/push?all=1&app=APP".to_owned(),
