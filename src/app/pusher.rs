@@ -177,9 +177,9 @@ impl Pusher {
         }
     }
 
-    /// The app called so, of a server that has not been told to stop.
+    /// The app called so, of a server that still has players.
     fn app(&self, app: &str) -> Result<AppId, PushError> {
-        if self.shared.draining.load(Ordering::Acquire) {
+        if self.shared.ending.load(Ordering::Acquire) {
             return Err(PushError::Stopped);
         }
         self.shared.apps.find(app).map_err(|_| PushError::UnknownApp)

@@ -209,7 +209,9 @@ fn obey_signals(signals: &mut Signals, stopper: &Stopper, certificates: &Certifi
                 process::exit(128 + signal);
             }
             signal => {
-                info!("signal {signal}: closing every session; a second signal ends the process at once");
+                info!(
+                    "signal {signal}: no new players, and every session will be closed; a second signal ends the process at once"
+                );
                 stopper.stop();
                 stopping = true;
             }

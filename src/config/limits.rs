@@ -74,6 +74,8 @@ table! {
         /// Bytes of one socket that the kernel may hold and has not sent (`TCP_NOTSENT_LOWAT`, tcp(7)): beyond it what is
         /// written next waits in the outbox, where it can be replaced, expire and be overtaken; 0 is the kernel's own bound.
         pub socket_unsent_bytes: usize = 16 * KIB, in zero_or(4 * KIB..=GIB);
+        /// Sessions closed a second at least when the server stops.
+        pub drain_per_second: usize = 20, in 1..=COUNT;
         /// Bytes on their way to one link; from half of it on, the players whose messages go there are not read.
         pub link_outbox_bytes: usize = 16 * MIB, in 1..=16 * GIB;
         /// Messages on their way to one link; from half of it on, the same.

@@ -209,7 +209,11 @@ table! {
         /// `link_stalled_ms`: a link whose socket takes nothing for so long, while something waits for it, is closed with 4003.
         #[serde(rename = "link_stalled_ms", with = "millis")]
         pub link_stalled: Duration = 10_000, in 1..=DAY_MS;
-        /// `shutdown_ms`: from SIGTERM to the end of the process.
+        /// `drain_ms`: from SIGTERM to the first session that is closed; meanwhile `/readyz` says `draining` and new players get
+        /// 503.
+        #[serde(rename = "drain_ms", with = "millis")]
+        pub drain: Duration = 0, in 0..=DAY_MS;
+        /// `shutdown_ms`: then all sessions are closed, evenly over this time.
         #[serde(rename = "shutdown_ms", with = "millis")]
         pub shutdown: Duration = 10_000, in 1..=DAY_MS;
         /// `backend_idle_ms`: a backend connection without a request for so long is closed.

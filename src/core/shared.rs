@@ -72,8 +72,12 @@ pub struct Shared {
     pub handle: Handle<Envelope>,
     /// What other threads have to count; the next reactor that turns does it for them.
     pub outside: Outside,
-    /// Set when the server stops: no new sessions. Every reactor looks at it once a turn.
+    /// Set when the server is to stop: no new sessions from then on. Every reactor looks at it once a turn.
     pub draining: AtomicBool,
+    /// Set when a reactor has failed: the others end without the lame duck.
+    pub ends_at_once: AtomicBool,
+    /// Set when the first reactor ends what is left: nothing is taken from outside any more.
+    pub ending: AtomicBool,
     /// Reactors that have not closed their players' sessions yet; the last one to do so tells all.
     pub reactors_with_sessions: AtomicUsize,
 }

@@ -2,18 +2,19 @@
 
 mod accept;
 mod echo;
+mod leaving;
 mod read;
 mod spin;
+mod stopping;
 mod turn;
 mod wrapping;
 
 pub use accept::Acceptor;
 
-use crate::connection::{Connection, Due, Flag, Kind, Phase};
+use crate::connection::{Connection, Due, Flag};
 use crate::core::{Core, EVENTS, Envelope, Reply};
 use crate::gateway::Gateway;
 use crate::mailbox::Receiver;
-use crate::protocol::CloseCode;
 use crate::session::SessionId;
 use crate::timer::Moment;
 use mio::{Events, Poll, Token};
@@ -21,6 +22,7 @@ use spin::Spin;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use stopping::Stop;
 
 /// Tokens below are slots; the slab holds fewer than 2^22.
 const WAKE: Token = Token(usize::MAX);
@@ -56,16 +58,6 @@ pub struct Reactor {
     /// No further warning about an absence before this.
     quiet_until_ms: u64,
     stop: Stop,
-}
-
-/// How far the stop has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    No,
-    /// Until `by_ms` connections may end by themselves.
-    Draining {
-        by_ms: u64,
-    },
 }
 
 /// What a reactor says at its end.
@@ -216,43 +208,6 @@ impl Reactor {
         };
         self.core.disconnect(connection.extras.as_deref());
         self.gateway.released(&mut self.core, id, connection);
-    }
-
-    /// Closes what is open on the client port; how many sessions that were.
-    fn stop_clients(&mut self, code: CloseCode, reason: &str) -> u64 {
-        let mut sessions = 0;
-        let slots: Vec<u32> = self.core.connections.slots().collect();
-        for slot in slots {
-            let Some(connection) = self.core.connection(slot) else { continue };
-            match connection.kind {
-                Kind::Player if connection.phase == Phase::Open => {
-                    sessions += 1;
-                    self.core.close(slot, code, reason);
-                }
-                Kind::Echo => self.core.close(slot, code, reason),
-                Kind::Upgrade if connection.is_wrapping() => self.core.doom(slot),
-                Kind::Upgrade => self.gateway.head_late(&mut self.core, slot),
-                _ => {}
-            }
-        }
-        sessions
-    }
-
-    fn stop_backends(&mut self) {
-        let slots: Vec<u32> = self.core.connections.slots().collect();
-        for slot in slots {
-            match self.core.connection(slot).is_some_and(|connection| connection.is_wrapping()) {
-                true => self.core.doom(slot),
-                false => self.gateway.stop_backend(&mut self.core, slot),
-            }
-        }
-    }
-
-    fn is_stopped(&self) -> bool {
-        match self.stop {
-            Stop::No => false,
-            Stop::Draining { by_ms } => self.core.connections.is_empty() || self.core.now.ms >= by_ms,
-        }
     }
 
     fn measure(&mut self, began: Moment) {

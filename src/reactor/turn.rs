@@ -1,16 +1,14 @@
 //! One turn: a short list of phases, each with the reason for its place.
 
-use super::{BACKEND_LISTENER, CLIENT_LISTENER, Reactor, Stop, StopReport, WAKE};
+use super::{BACKEND_LISTENER, CLIENT_LISTENER, Reactor, StopReport, WAKE};
 use crate::connection::{Due, Flag, Pause};
 use crate::core::{EVENTS, Envelope, Port};
 use crate::gateway::events;
-use crate::protocol::CloseCode;
 use crate::session::close_codes;
 use crate::timer::Moment;
 use mio::event::Event;
 use mio::{Events, Token};
 use std::io;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A turn that begins or ends so much later than it was to is late: the process was stopped, or the machine, or something
@@ -193,14 +191,8 @@ impl Reactor {
             Envelope::GateOpen(link) => self.core.called_to_gate(link),
             // It was sent to end the sleep: the turn itself looks at what has been asked for.
             Envelope::Stop => {}
-            Envelope::StopBackends => self.stop_backends(),
+            Envelope::StopBackends => self.end_all(),
             Envelope::Relieve => self.core.asked_for_relief(),
-        }
-    }
-
-    fn look_for_the_stop(&mut self, report: &mut StopReport) {
-        if self.stop == Stop::No && self.core.shared.draining.load(Ordering::Acquire) {
-            self.stop_sessions(report);
         }
     }
 
@@ -260,23 +252,6 @@ impl Reactor {
         }
     }
 
-    fn stop_sessions(&mut self, report: &mut StopReport) {
-        let shutdown_ms = self.core.shared.settings.config.timeouts.shutdown.as_millis() as u64;
-        self.stop = Stop::Draining { by_ms: self.core.now.ms + shutdown_ms };
-        self.core.draining = true;
-        self.core.closed_cleanly = 0;
-        if let Some(mut acceptor) = self.acceptor.take() {
-            acceptor.deregister(self.poll.registry());
-        }
-        report.sessions += self.stop_clients(CloseCode::GOING_AWAY, "server going away");
-        self.tell_ended();
-        if self.core.shared.reactors_with_sessions.fetch_sub(1, Ordering::AcqRel) == 1 {
-            for reactor in 0..self.core.shared.reactors() {
-                self.core.peers.post_always(reactor, Envelope::StopBackends);
-            }
-        }
-    }
-
     fn end(&mut self, began: Moment) {
         self.check();
         self.measure(began);
@@ -302,11 +277,8 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let accept = self.acceptor.as_ref().and_then(super::Acceptor::resume_at_ms);
-        let stop = match self.stop {
-            Stop::No => None,
-            Stop::Draining { by_ms } => Some(by_ms),
-        };
-        let next_ms = [self.core.next_deadline_ms(), accept, stop].into_iter().flatten().min()?;
+        let next_ms =
+            [self.core.next_deadline_ms(), accept, self.stop.next_ms()].into_iter().flatten().min()?;
         Some(Duration::from_millis(next_ms.saturating_sub(self.ended.ms)))
     }
 }

@@ -162,12 +162,23 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Stops accepting, closes every session with 1001 and every link, and lets the reactors end: at the latest after
-    /// `timeouts.shutdown_ms`. A second call does nothing.
+    /// From now on new players are refused with 503. After `timeouts.drain_ms` every session is closed with 1001, evenly over
+    /// `timeouts.shutdown_ms`; then every link, and the reactors end. A second call does nothing.
     pub fn stop(&self) {
         if self.shared.draining.swap(true, Ordering::SeqCst) {
             return;
         }
+        self.wake_all();
+    }
+
+    /// Half a server would look alive and serve nobody: better gone than half dead.
+    fn end_at_once(&self) {
+        self.shared.ends_at_once.store(true, Ordering::SeqCst);
+        self.shared.draining.store(true, Ordering::SeqCst);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
         for reactor in 0..self.shared.reactors() {
             // A reactor whose mailbox is full is awake, and looks for itself.
             let _ = self.shared.handle.post(reactor, Envelope::Stop);
@@ -267,6 +278,8 @@ impl Server {
             handle: senders.handle(),
             outside: Outside::default(),
             draining: false.into(),
+            ends_at_once: false.into(),
+            ending: false.into(),
             reactors_with_sessions: reactors.into(),
             settings: Settings::new(config),
         });
@@ -339,7 +352,7 @@ impl Server {
                     Ok(thread) => threads.push(thread),
                     Err(error) => {
                         failure = Some(RunError::Thread(error));
-                        stopper.stop();
+                        stopper.end_at_once();
                         break;
                     }
                 }
@@ -352,10 +365,9 @@ impl Server {
                         report.closed_cleanly += part.closed_cleanly;
                     }
                     Err(error) => {
-                        // Half a server would look alive and serve nobody: better gone than half dead.
                         error!("{error}; the other {} reactors stop", reactors - 1);
                         failure.get_or_insert(error);
-                        stopper.stop();
+                        stopper.end_at_once();
                     }
                 }
             }

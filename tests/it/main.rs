@@ -25,6 +25,7 @@ mod faults_unsent;
 mod group_move;
 mod http_api;
 mod idle;
+mod lame_duck;
 mod limits;
 mod link_forms;
 mod links;
