@@ -60,6 +60,17 @@ impl Rate {
     }
 }
 
+impl Number for Rate {
+    fn of(value: u64) -> Self {
+        Self { per_second: Number::of(value), burst: 0 }
+    }
+
+    fn check(&self, key: &str, legal: &Legal) -> Result<(), ConfigError> {
+        self.per_second.check(&format!("{key}.per_second"), legal)?;
+        self.burst.check(&format!("{key}.burst"), legal)
+    }
+}
+
 /// What becomes of a session that sends more than its rate.
 ///
 /// ```
