@@ -74,5 +74,8 @@ pub enum PerUserPolicy {
 
 /// The error of another type would show the value, as a single secret without its brackets.
 fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
-    Vec::deserialize(deserializer).map_err(|_| D::Error::custom("write it as texts in quotes, in brackets"))
+    Vec::deserialize(deserializer).map_err(|error| {
+        let shown = error.to_string().contains(Secret::NOT_SHOWN);
+        D::Error::custom(if shown { Secret::NOT_SHOWN } else { "write it as texts in quotes, in brackets" })
+    })
 }

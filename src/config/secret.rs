@@ -21,6 +21,9 @@ pub struct Secret(String);
 impl Secret {
     const SHOWN: &str = "***";
 
+    /// Why [`Self::SHOWN`] is not taken for a secret.
+    pub(super) const NOT_SHOWN: &str = "*** stands for a secret where one is shown: write the secret itself";
+
     /// Keeps `text` from being shown.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -67,6 +70,10 @@ impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // The error of another type would show the value: a key of digits without its quotes is still a key.
         let text = String::deserialize(deserializer);
-        text.map(Self).map_err(|_| D::Error::custom("write it as text, in quotes"))
+        match text.map_err(|_| D::Error::custom("write it as text, in quotes"))? {
+            // A configuration that was printed has it in place of every secret: all would have the same one.
+            shown if shown == Self::SHOWN => Err(D::Error::custom(Self::NOT_SHOWN)),
+            text => Ok(Self(text)),
+        }
     }
 }

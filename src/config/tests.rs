@@ -340,6 +340,18 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
+fn what_stands_for_a_secret_is_none() {
+    let message = "*** stands for a secret where one is shown: write the secret itself";
+    let key = format!(r#"bad value for "backend.key" (line 2): {message}"#);
+    assert_eq!(refusal("[backend]\nkey = '***'"), key);
+    let secrets = refusal("[apps.default]\nsecrets = ['0123456789abcdef0123456789abcdef', '***']");
+    assert_eq!(
+        secrets,
+        format!(r#"bad value for "apps.default.secrets" (line 2): {message}; the default is []"#)
+    );
+}
+
+#[test]
 fn the_secrets_of_apps_are_long_their_own_and_everywhere_or_nowhere() {
     let (one, two) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
     let app = |name: &str, secrets: &[&str]| format!("[apps.{name}]\nsecrets = {secrets:?}\n");

@@ -1,6 +1,8 @@
-//! Configuration files: whatever the text, a configuration or a fault with its line; and what was read is read again.
+//! Configuration files: whatever the text, a configuration or a fault with its line; what was read shows no secret, what
+//! it shows is not taken for one, and with the secrets in their places it is read again as it was.
 
 use crate::config::{Config, ConfigError, Secret};
+use toml::{Table, Value};
 
 /// A file.
 pub fn run(data: &[u8]) {
@@ -10,7 +12,9 @@ pub fn run(data: &[u8]) {
             if let Err(error) = config.validate() {
                 assert!(!error.to_string().is_empty());
             }
-            read_again(config);
+            let document = text.parse::<Table>().expect("a configuration was read from it");
+            read_again(&config, &document);
+            shows_no_secret(config);
         }
         Err(error) => {
             assert!(!error.to_string().is_empty());
@@ -25,11 +29,40 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A configuration written as a file is the same configuration, but for its key, which is not shown.
-fn read_again(mut config: Config) {
-    let (written, shown) = (toml::to_string(&config), format!("{config:?}"));
-    config.backend.key = config.backend.key.map(|_| Secret::new("***"));
+/// A configuration written as a file is the same configuration, once the secrets of `document`, which it was read from, are
+/// in it; without them it is refused.
+fn read_again(config: &Config, document: &Table) {
+    let mut written = Table::try_from(config).expect("every configuration can be shown");
+    let hidden = put_back(&mut written, document);
+    let again = Config::from_toml(&written.to_string()).expect("what was read can be read again");
+    assert_eq!(&again, config);
+    let shown = Config::from_toml(&toml::to_string(config).expect("every configuration can be shown"));
+    assert_eq!(shown.is_err(), hidden > 0, "what stands for a secret was taken for one");
+}
+
+/// Puts what `document` says wherever `written` has what stands for a secret; how often it has.
+fn put_back(written: &mut Table, document: &Table) -> usize {
+    written.iter_mut().filter_map(|(key, value)| Some(put_back_value(value, document.get(key)?))).sum()
+}
+
+fn put_back_value(written: &mut Value, said: &Value) -> usize {
+    match (written, said) {
+        (Value::Table(written), Value::Table(said)) => put_back(written, said),
+        (Value::Array(written), Value::Array(said)) => {
+            written.iter_mut().zip(said).map(|(written, said)| put_back_value(written, said)).sum()
+        }
+        (Value::String(written), Value::String(said)) if written == "***" && said != "***" => {
+            written.clone_from(said);
+            1
+        }
+        _ => 0,
+    }
+}
+
+/// Whatever the secrets are, it looks the same.
+fn shows_no_secret(mut config: Config) {
+    let shown = format!("{config:?}");
+    let secrets = config.apps.values_mut().flat_map(|app| &mut app.secrets).chain(&mut config.backend.key);
+    secrets.for_each(|secret| *secret = Secret::new("another"));
     assert_eq!(shown, format!("{config:?}"));
-    let again = Config::from_toml(&written.expect("every configuration can be shown"));
-    assert_eq!(again.expect("what is shown can be read"), config);
 }

@@ -42,7 +42,8 @@
 //!    of it.
 //!
 //! So no overflow is polled for and no timer is needed. The first and the third handshake are in `doorbell`, the second
-//! in `doorbell` and `room`; `RUSTFLAGS="--cfg loom" cargo test --lib mailbox::doorbell` tries every interleaving.
+//! in `doorbell` and `room`; `RUSTFLAGS="--cfg loom" cargo test --lib mailbox::doorbell` tries every interleaving, as
+//! tests/run does.
 
 mod doorbell;
 mod producer;
