@@ -60,50 +60,6 @@ impl Rate {
     }
 }
 
-/// What becomes of a session that sends more messages or bytes.
-        pub beyond: BeyondRate = BeyondRate::Close;
-    }
-}
-
-/// So many a second on average, and so many at once after a pause.
-///
-/// ```
-/// use gannet::config::Rate;
-/// assert!(!Rate::default().is_on());
-/// assert_eq!(Rate { per_second: 10, burst: 0 }.burst(), 10);
-/// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rate {
-    /// On average; 0 is off.
-    pub per_second: usize,
-    /// At once; 0 is as many as in a second.
-    pub burst: usize,
-}
-
-impl Rate {
-    /// Whether there is a bound at all.
-    pub fn is_on(self) -> bool {
-        self.per_second > 0
-    }
-
-    /// How many at once.
-    pub fn burst(self) -> usize {
-        if self.burst == 0 { self.per_second } else { self.burst }
-    }
-}
-
-impl Number for Rate {
-    fn of(value: u64) -> Self {
-        Self { per_second: Number::of(value), burst: 0 }
-    }
-
-    fn check(&self, key: &str, legal: &Legal) -> Result<(), ConfigError> {
-        self.per_second.check(&format!("{key}.per_second"), legal)?;
-        self.burst.check(&format!("{key}.burst"), legal)
-    }
-}
-
 /// What becomes of a session that sends more than its rate.
 ///
 /// ```

@@ -62,7 +62,8 @@ fn put_back_value(written: &mut Value, said: &Value) -> usize {
 /// Whatever the secrets are, it looks the same.
 fn shows_no_secret(mut config: Config) {
     let shown = format!("{config:?}");
-    let secrets = config.apps.values_mut().flat_map(|app| &mut app.secrets).chain(&mut config.backend.key);
-    secrets.for_each(|secret| *secret = Secret::new("another"));
+    let keys = config.backend.keys.iter_mut().flat_map(|each| &mut each.key).chain(&mut config.backend.key);
+    let secrets = config.apps.values_mut().flat_map(|app| &mut app.secrets);
+    secrets.chain(keys).for_each(|secret| *secret = Secret::new("another"));
     assert_eq!(shown, format!("{config:?}"));
 }
