@@ -23,6 +23,8 @@ pub enum HeadError {
     BadFraming,
     /// A transfer coding other than `chunked` (RFC 9112 §6.1): 501.
     UnsupportedCoding,
+    /// `Expect` asks for something other than `100-continue` (RFC 9110 §10.1.1): 417.
+    UnknownExpectation,
     /// The target is longer than its limit: 414.
     TargetTooLong,
     /// The head is longer than its limit: 431.
@@ -39,6 +41,7 @@ impl HeadError {
         match self {
             Self::Malformed | Self::BareLineFeed | Self::BadTarget | Self::BadHost | Self::BadFraming => 400,
             Self::TargetTooLong => 414,
+            Self::UnknownExpectation => 417,
             Self::TooLarge | Self::TooManyHeaders => 431,
             Self::UnsupportedCoding => 501,
             Self::UnsupportedVersion => 505,
@@ -59,6 +62,7 @@ impl fmt::Display for HeadError {
                 "the length of the body is ambiguous: send one Content-Length or Transfer-Encoding: chunked"
             }
             Self::UnsupportedCoding => "the only transfer coding understood here is chunked",
+            Self::UnknownExpectation => "the only expectation met here is 100-continue: leave Expect out",
             Self::TargetTooLong => "the request target is too long: shorten the query",
             Self::TooLarge => "the request head is too large: send fewer or shorter fields",
             Self::TooManyHeaders => "the request has too many header fields: send fewer",

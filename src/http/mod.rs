@@ -14,6 +14,7 @@ mod framing;
 mod head;
 mod request;
 mod request_reader;
+mod request_target;
 mod response;
 mod response_reader;
 mod target;

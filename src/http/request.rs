@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use super::fields::{Headers, field_lines, list_tokens};
 use super::framing::FramingFields;
+use super::request_target::{Target, is_host};
 use super::{BodyFraming, HeadError, HeadLimits, HeadScanner};
 
 /// A request's head, borrowed from the buffer it was read into. What makes requests ambiguous is refused while parsing,
@@ -27,6 +28,9 @@ pub struct Request<'b> {
     pub path: &'b str,
     /// The target's query, not decoded, without its `?`.
     pub query: Option<&'b str>,
+    /// The host, with a port where there is one, that the client means to speak to: `Host`, or that of a target in absolute
+    /// form, which overrules it (RFC 9112 §3.2.2). HTTP/1.0 may name none.
+    pub host: Option<&'b str>,
     /// 1 for HTTP/1.1, 0 for HTTP/1.0.
     pub version_minor: u8,
     /// The field lines, each with its CR LF; all of them have passed httparse.
@@ -65,7 +69,7 @@ impl<'b> Request<'b> {
         if target.len() > limits.max_target_bytes {
             return Err(HeadError::TargetTooLong);
         }
-        let (path, query) = split_target(method, target)?;
+        let Target { authority, path, query } = Target::split(method, target)?;
         let fields = field_lines(head);
         let meaning = Meaning::read(fields, version_minor)?;
         Ok(Self {
@@ -73,6 +77,7 @@ impl<'b> Request<'b> {
             target,
             path,
             query,
+            host: authority.or(meaning.host),
             version_minor,
             fields,
             framing: meaning.framing.framing(version_minor)?,
@@ -133,80 +138,58 @@ fn names_http(head: &[u8]) -> bool {
     matches!(version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
 }
 
-/// Path and query of a target (RFC 9112 §3.2): origin form, `*` for OPTIONS, or absolute form, which a server must accept.
-fn split_target<'b>(method: &str, target: &'b str) -> Result<(&'b str, Option<&'b str>), HeadError> {
-    if target.contains('#') {
-        return Err(HeadError::BadTarget);
-    }
-    if target == "*" && method == "OPTIONS" {
-        return Ok((target, None));
-    }
-    let local = if target.starts_with('/') { target } else { after_authority(target)? };
-    let (path, query) = match local.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (local, None),
-    };
-    Ok((if path.is_empty() { "/" } else { path }, query))
-}
-
-fn after_authority(target: &str) -> Result<&str, HeadError> {
-    let (scheme, rest) = target.split_once("://").ok_or(HeadError::BadTarget)?;
-    let authority_len = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, local) = rest.split_at(authority_len);
-    let web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    if !web || authority.is_empty() || !is_host(authority.as_bytes()) {
-        return Err(HeadError::BadTarget);
-    }
-    Ok(local)
-}
-
 /// What the fields say about the message itself, gathered in one pass.
 #[derive(Default)]
-struct Meaning {
-    has_host: bool,
+struct Meaning<'b> {
+    host: Option<&'b str>,
     framing: FramingFields,
     close: bool,
     keep_alive: bool,
     expects_continue: bool,
+    /// Something else than that.
+    expects_more: bool,
 }
 
-impl Meaning {
-    fn read(fields: &[u8], version_minor: u8) -> Result<Self, HeadError> {
+impl<'b> Meaning<'b> {
+    fn read(fields: &'b [u8], version_minor: u8) -> Result<Self, HeadError> {
         let mut meaning = Self::default();
         for (name, value) in Headers::of_lines(fields) {
             meaning.take(name, value)?;
         }
         // RFC 9112 §3.2: HTTP/1.1 without Host is refused; HTTP/1.0 did not have it.
-        if !meaning.has_host && version_minor == 1 {
+        if meaning.host.is_none() && version_minor == 1 {
             return Err(HeadError::BadHost);
+        }
+        // RFC 9110 §10.1.1: HTTP/1.0 has no expectations.
+        if meaning.expects_more && version_minor == 1 {
+            return Err(HeadError::UnknownExpectation);
         }
         Ok(meaning)
     }
 
-    fn take(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
+    fn take(&mut self, name: &str, value: &'b [u8]) -> Result<(), HeadError> {
         if name.eq_ignore_ascii_case("host") {
-            if self.has_host || !is_host(value) {
+            if self.host.is_some() || !is_host(value) {
                 return Err(HeadError::BadHost);
             }
-            self.has_host = true;
+            // A host is ASCII.
+            self.host = Some(str::from_utf8(value).unwrap_or_default());
         } else if name.eq_ignore_ascii_case("connection") {
             for option in list_tokens(value) {
                 self.close |= option.eq_ignore_ascii_case(b"close");
                 self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
         } else if name.eq_ignore_ascii_case("expect") {
-            self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+            for expectation in list_tokens(value) {
+                let is_continue = expectation.eq_ignore_ascii_case(b"100-continue");
+                self.expects_continue |= is_continue;
+                self.expects_more |= !is_continue;
+            }
         } else {
             self.framing.take(name, value)?;
         }
         Ok(())
     }
-}
-
-/// No byte that cannot stand in `uri-host [ ":" port ]` (RFC 9110 §7.2); an empty host is legal.
-fn is_host(value: &[u8]) -> bool {
-    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(byte);
-    value.iter().all(legal)
 }
 
 #[cfg(test)]
@@ -236,33 +219,6 @@ mod tests {
         assert_eq!(request.header("b"), Some(b"".as_slice()));
         assert_eq!(request.header("c"), None);
         assert_eq!(request.headers().count(), 4);
-    }
-
-    #[test]
-    fn targets() {
-        type Parts = Result<(&'static str, Option<&'static str>), HeadError>;
-        let table: &[(&str, &str, Parts)] = &[
-            ("GET", "/", Ok(("/", None))),
-            ("GET", "/?", Ok(("/", Some("")))),
-            ("GET", "/a?b?c", Ok(("/a", Some("b?c")))),
-            ("GET", "//a", Ok(("//a", None))),
-            ("GET", "/größe", Ok(("/größe", None))),
-            ("OPTIONS", "*", Ok(("*", None))),
-            ("GET", "*", Err(HeadError::BadTarget)),
-            ("GET", "http://host:1/a?b", Ok(("/a", Some("b")))),
-            ("GET", "HTTP://host", Ok(("/", None))),
-            ("GET", "http://host?b", Ok(("/", Some("b")))),
-            ("GET", "http:///a", Err(HeadError::BadTarget)),
-            ("GET", "http://u@host/a", Err(HeadError::BadTarget)),
-            ("GET", "ftp://host/a", Err(HeadError::BadTarget)),
-            ("CONNECT", "host:443", Err(HeadError::BadTarget)),
-            ("GET", "a", Err(HeadError::BadTarget)),
-            ("GET", "/a#b", Err(HeadError::BadTarget)),
-        ];
-        for (method, target, expected) in table {
-            let head = format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n");
-            assert_eq!(&parse(&head).map(|request| (request.path, request.query)), expected, "{target}");
-        }
     }
 
     #[test]
@@ -369,6 +325,16 @@ mod tests {
         assert!(parse(&with_fields("Expect: 100-Continue\r\n")).unwrap().expects_continue());
         assert!(!parse(&with_fields("")).unwrap().expects_continue());
         assert!(!parse("POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").unwrap().expects_continue());
+        for (expectation, version_minor, error) in [
+            ("100-continue, 100-Continue", 1, None),
+            ("", 1, None),
+            ("202-accepted", 1, Some(HeadError::UnknownExpectation)),
+            ("100-continue, x", 1, Some(HeadError::UnknownExpectation)),
+            ("x", 0, None),
+        ] {
+            let head = format!("POST / HTTP/1.{version_minor}\r\nHost: a\r\nExpect: {expectation}\r\n\r\n");
+            assert_eq!(parse(&head).err(), error, "{expectation}");
+        }
     }
 
     #[test]

@@ -350,6 +350,7 @@ impl From<HeadError> for ResponseError {
             | HeadError::BareLineFeed
             | HeadError::BadTarget
             | HeadError::BadHost
+            | HeadError::UnknownExpectation
             | HeadError::UnsupportedVersion => Self::Malformed,
         }
     }

@@ -39,6 +39,7 @@ mod raw;
 mod smoke;
 mod soak;
 mod stalled;
+mod standards;
 mod stop;
 mod support;
 mod tls;

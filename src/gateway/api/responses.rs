@@ -11,6 +11,11 @@ use crate::protocol::handshake::{check_upgrade, write_accept};
 /// The subprotocol of a link whose messages are JSON.
 const LINK_JSON: &str = "gannet.link.json";
 
+/// What follows the head of an upgrade request is the other protocol's (RFC 9110 §7.8): a body there would be read as
+/// frames.
+pub const UPGRADE_WITH_BODY: &str =
+    "an upgrade request has no body: leave out Content-Length and Transfer-Encoding";
+
 /// A request that HTTP itself does not allow.
 pub fn error_response(status: u16, message: &str) -> Response {
     let code = match status {
@@ -70,6 +75,9 @@ pub fn link_upgrade(draining: bool, request: &Request<'_>) -> Result<(LinkForm, 
                 _ => response,
             }
         })?;
+    if request.has_body() {
+        return Err(error_response(400, UPGRADE_WITH_BODY));
+    }
     // The first that is spoken here: the client offers them in its order of preference (RFC 6455 §4.2.2).
     let form_of = |offered: &&str| match *offered {
         LINK_JSON => Some((LinkForm::Json, LINK_JSON)),

@@ -9,6 +9,7 @@ use crate::dispatch::Apps;
 use crate::gateway::api::credentials::{Credentials, credentials};
 use crate::gateway::api::identity::{ClientRoute, Identity, IdentityLimits, claimed, client_route};
 use crate::gateway::api::refusal::Refused;
+use crate::gateway::api::responses::UPGRADE_WITH_BODY;
 use crate::http::Request;
 use crate::metrics::RefusalReason;
 use crate::protocol::DeflateParameters;
@@ -63,6 +64,9 @@ pub fn admit(
     }
     let route = client_route(request, &shared.apps, settings.config.echo)?;
     let upgrade: Upgrade<'_> = check_upgrade(request.method, request.version_minor, request.headers())?;
+    if request.has_body() {
+        return Err(Refused::status(400, UPGRADE_WITH_BODY));
+    }
     if core.draining || shared.draining.load(Ordering::Relaxed) {
         return Err(Refused::draining());
     }

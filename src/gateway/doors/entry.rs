@@ -37,7 +37,7 @@ pub fn enter(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<As
     let sender = Sender {
         origins: &origins,
         sites: &sites,
-        host: request.header("host"),
+        host: request.host.map(str::as_bytes),
         is_tls: shared.tls.backend.is_some(),
     };
     if let Err(foreign) = shared.backend_pages.admit(&sender) {
