@@ -14,7 +14,9 @@ pub const MAX_HELD: usize = 16 * 1024;
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Extras {
-    /// When the session's token expires, in milliseconds of the server's clock.
+    /// When the session's token expires, in milliseconds of the wall clock since the Unix epoch.
+    pub expires_unix_ms: Option<u64>,
+    /// The same in milliseconds of the server's clock, as the wall clock was set when it was last looked at.
     pub expires_ms: Option<u64>,
     /// Where the connection is counted as coming from.
     pub connection_from: Option<Network>,

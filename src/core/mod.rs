@@ -17,6 +17,7 @@ mod reply;
 mod settings;
 mod shared;
 mod ticks;
+mod wall;
 mod work;
 mod writing;
 
@@ -48,6 +49,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use ticks::Ticks;
+use wall::Wall;
 use work::Work;
 use writing::POOLED_OUTBOXES;
 
@@ -124,6 +126,7 @@ pub struct Core {
     work_done: u64,
     gates: Gates,
     incoming: Incoming,
+    wall: Wall,
     relief: Relief,
     incoming_relief: Relief,
     /// Slots whose sockets are blocked with something left in the outbox; each outbox knows its place here.
@@ -163,6 +166,7 @@ impl Core {
             work_done: 0,
             gates: Gates::default(),
             incoming: Incoming::default(),
+            wall: Wall::default(),
             relief: Relief::new(shared.settings.config.limits.outboxes_bytes, shared.reactors()),
             incoming_relief: Relief::with_slack(
                 shared.settings.config.limits.incoming_bytes,

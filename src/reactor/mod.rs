@@ -207,6 +207,9 @@ impl Reactor {
             false => load.clients.fetch_sub(1, Ordering::Relaxed),
         };
         self.core.disconnect(connection.extras.as_deref());
+        if connection.extras.as_ref().is_some_and(|extras| extras.expires_unix_ms.is_some()) {
+            self.core.expires_no_more();
+        }
         self.gateway.released(&mut self.core, id, connection);
     }
 

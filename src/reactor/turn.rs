@@ -5,7 +5,7 @@ use crate::connection::{Due, Flag, Pause};
 use crate::core::{EVENTS, Envelope, Port};
 use crate::gateway::events;
 use crate::session::close_codes;
-use crate::timer::Moment;
+use crate::timer::{Clock, Moment};
 use mio::event::Event;
 use mio::{Events, Token};
 use std::io;
@@ -197,6 +197,7 @@ impl Reactor {
     }
 
     fn time(&mut self) {
+        self.core.look_at_wall_clock(Clock::wall_unix_ms);
         // While what came in an absence is not all read, nobody is judged by the clock.
         if self.catching_up == 0 {
             let mut due = std::mem::take(&mut self.due);
@@ -277,8 +278,9 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let accept = self.acceptor.as_ref().and_then(super::Acceptor::resume_at_ms);
+        let wall = self.core.next_look_ms();
         let next_ms =
-            [self.core.next_deadline_ms(), accept, self.stop.next_ms()].into_iter().flatten().min()?;
+            [self.core.next_deadline_ms(), accept, wall, self.stop.next_ms()].into_iter().flatten().min()?;
         Some(Duration::from_millis(next_ms.saturating_sub(self.ended.ms)))
     }
 }

@@ -3,17 +3,16 @@
 use super::Moment;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// The server's clock: time since it started, and the wall clock at that moment.
+/// The server's clock: time since it started.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     start: Instant,
-    start_unix_ms: u64,
 }
 
 impl Clock {
     /// Starts now.
     pub fn start() -> Self {
-        Self { start: Instant::now(), start_unix_ms: Self::wall_unix_ms() }
+        Self { start: Instant::now() }
     }
 
     /// The wall clock as it is set now, in milliseconds since the Unix epoch: what others sign has its readings.
@@ -24,10 +23,5 @@ impl Clock {
     /// Time since the start.
     pub fn now(&self) -> Moment {
         self.start.elapsed().into()
-    }
-
-    /// The wall clock at `moment`, in milliseconds since the Unix epoch, as it was set at the start.
-    pub fn unix_ms(&self, moment: Moment) -> u64 {
-        self.start_unix_ms + moment.ms
     }
 }

@@ -45,3 +45,4 @@ mod support;
 mod tls;
 mod tls_abuse;
 mod tokens;
+mod wall_clock;

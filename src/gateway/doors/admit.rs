@@ -40,7 +40,7 @@ pub enum What {
         /// Who it is.
         identity: Identity,
         /// When its token expires, in milliseconds of the server's clock.
-        expires_ms: Option<u64>,
+        expires_unix_ms: Option<u64>,
         /// Its places.
         entered: Entered,
     },
@@ -110,7 +110,7 @@ fn find_client(core: &mut Core, slot: u32, request: &Request<'_>) -> Result<(), 
 fn session(core: &Core, id: SessionId, request: &Request<'_>, app: Option<AppId>) -> Result<What, Refused> {
     let shared = &core.shared;
     let limits = &shared.settings.config.limits;
-    let (identity, expires_ms) = if shared.auth.takes_words() {
+    let (identity, expires_unix_ms) = if shared.auth.takes_words() {
         let app = app.unwrap_or(Apps::DEFAULT);
         check_origin(&shared.auth, app, request)?;
         let limits =
@@ -121,7 +121,7 @@ fn session(core: &Core, id: SessionId, request: &Request<'_>, app: Option<AppId>
     };
     let address = || core.address_of(id.slot());
     let entered = shared.admission.enter(identity.app, identity.user.as_ref(), id, address)?;
-    Ok(What::Session { identity, expires_ms, entered })
+    Ok(What::Session { identity, expires_unix_ms, entered })
 }
 
 /// Who asks for a session, as the backend of the app has signed; and until when that holds.
@@ -158,8 +158,7 @@ fn prove(
         debug!("connection {id} is not believed: {error}");
         Refused::from(error)
     })?;
-    let expires_ms = expires_unix_ms.map(|at| core.now.ms.saturating_add(at.saturating_sub(now_unix_ms)));
-    Ok((Identity { app, user: Some(user), groups, tags }, expires_ms))
+    Ok((Identity { app, user: Some(user), groups, tags }, expires_unix_ms))
 }
 
 fn check_origin(auth: &Auth, app: AppId, request: &Request<'_>) -> Result<(), Refused> {

@@ -13,6 +13,7 @@ use crate::metrics::RefusalReason;
 use crate::protocol::{OpCode, WebSocket, encode_frame};
 use crate::proxy::begins_header;
 use crate::session::{AppId, SessionId};
+use crate::timer::Clock;
 use log::debug;
 use std::sync::Arc;
 
@@ -98,7 +99,7 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
     if let (Some(agreed), Some(engine)) = (admitted.deflate, &core.deflate) {
         websocket = websocket.with_deflate(agreed, Arc::clone(engine));
     }
-    let since_unix_ms = core.shared.clock.unix_ms(core.now);
+    let since_unix_ms = Clock::wall_unix_ms();
     let (bounds_input, attended_ms) = (core.shared.settings.inbound.is_some(), core.attended_ms());
     let connection = core.connection(slot)?;
     if bounds_input {
@@ -113,12 +114,14 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
             connection.touch(attended_ms);
             Opened::Echo
         }
-        What::Session { identity, expires_ms, entered } => {
+        What::Session { identity, expires_unix_ms, entered } => {
             connection.kind = Kind::Player;
             connection.touch(attended_ms);
-            if expires_ms.is_some() || entered.network.is_some() {
-                let extras = connection.extras();
-                (extras.expires_ms, extras.session_from) = (expires_ms, entered.network);
+            if entered.network.is_some() {
+                connection.extras().session_from = entered.network;
+            }
+            if let Some(expires_unix_ms) = expires_unix_ms {
+                core.expire_at(slot, expires_unix_ms, since_unix_ms);
             }
             enter(core, id, &identity);
             displace(core, identity.app, entered.displaced);

@@ -2,6 +2,7 @@
 //! waiting has one deadline; nothing sleeps.
 
 mod backend;
+mod clock;
 mod frozen;
 mod link;
 mod link_bin;
@@ -17,6 +18,7 @@ mod target;
 pub mod tls;
 
 pub use backend::{Backend, Receipt};
+pub use clock::WallClock;
 pub use link::Link;
 pub use link_bin::{decode as decode_binary, encode as encode_binary};
 pub use player::{End, Player, Refusal, prepared};

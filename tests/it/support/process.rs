@@ -1,6 +1,6 @@
 //! The real program in a process of its own.
 
-use super::{DEADLINE, Ports};
+use super::{DEADLINE, Ports, WallClock};
 use gannet::config::Config;
 use gannet::{App, Server};
 use rustix::process::{Pid, Signal, kill_process};
@@ -49,6 +49,14 @@ impl ServerProcess {
             .arg(&path)
             .args(args);
         Self::spawn(command.stdin(Stdio::null()), Some(path))
+    }
+
+    /// The same with a wall clock that the test sets through [`WallClock`].
+    pub fn start_with_clock(clock: &WallClock, args: &[&str], config: &str) -> Self {
+        let path = written(config);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--backend", "127.0.0.1:0", "--config"]);
+        Self::spawn(clock.preloaded(command.arg(&path).args(args)).stdin(Stdio::null()), Some(path))
     }
 
     /// The same, with standard error left to the test: what it does not read fills the pipe.
