@@ -114,9 +114,11 @@ fn a_bad_configuration_says_what_to_change() {
         ),
         ("reactors = 0", "reactors = 0 is out of range: choose 1 to 128"),
         ("listen = '0.0.0.0:9000'", "could claim to be any user"),
-        ("[backend]\nlisten = '0.0.0.0:9001'", "set backend.key or backend.key_file"),
+        ("[backend]\nlisten = '0.0.0.0:9001'", "set backend.key, backend.key_file or backend.keys"),
         ("[backend]\nkey_file = '/nonexistent/key'", "cannot read backend.key_file /nonexistent/key"),
         ("reactors =", "not TOML (line 1)"),
+        ("[tls]\ncert = '/nonexistent/cert.pem'\nkey = '/nonexistent/key.pem'", "/nonexistent/cert.pem"),
+        ("[log]\nfile = '/nonexistent/gannet.log'", "cannot open the log file /nonexistent/gannet.log"),
     ];
     for (number, (content, message)) in table.iter().enumerate() {
         let file = TempFile::new(&format!("bad-{number}.toml"), content);

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::error::CliError;
+use super::log::Running;
 use super::output;
+use super::serve::ServeError;
+use crate::Server;
 use crate::config::Config;
 
 /// Check a configuration file, or print the default one.
@@ -30,7 +33,11 @@ pub fn run(command: ConfigCommand) -> Result<(), CliError> {
     match command {
         ConfigCommand::Check { file } => {
             let file = input(&file);
-            Config::load(file)?.validate().map_err(|error| error.in_file(file))?;
+            let config = Config::load(file)?;
+            config.validate().map_err(|error| error.in_file(file))?;
+            // What a start would find besides.
+            Server::check(&config).map_err(ServeError::Bind)?;
+            Running::check(&config.log).map_err(|error| ServeError::log(&config.log, error))?;
             output::print(&format!("{}: ok", file.display()))
         }
         ConfigCommand::Default => output::print(Config::default_toml()),

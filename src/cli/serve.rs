@@ -109,7 +109,7 @@ pub fn run(args: ServeArgs) -> Result<(), CliError> {
 }
 
 fn log_to(log: &config::Log) -> Result<Running, ServeError> {
-    Running::start(log).map_err(|error| ServeError::Log { file: log.file.clone(), error })
+    Running::start(log).map_err(|error| ServeError::log(log, error))
 }
 
 /// Why the server did not run.
@@ -128,6 +128,13 @@ pub enum ServeError {
     Bind(BindError),
     /// The server ended without having been told to.
     Run(RunError),
+}
+
+impl ServeError {
+    /// The log of this configuration cannot be opened.
+    pub fn log(log: &config::Log, error: io::Error) -> Self {
+        Self::Log { file: log.file.clone(), error }
+    }
 }
 
 impl fmt::Display for ServeError {

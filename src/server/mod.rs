@@ -229,6 +229,17 @@ impl fmt::Debug for Certificates {
 }
 
 impl Server {
+    /// Whether a server would start with `config`, as far as can be said without taking its ports: the configuration, the
+    /// apps, the certificates.
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    pub fn check(config: &Config) -> Result<(), BindError> {
+        config.validate().map_err(BindError::Config)?;
+        Apps::new(config.apps.keys()).map_err(BindError::Apps)?;
+        Ports::load(&config.tls).map(drop).map_err(BindError::Tls)
+    }
+
     /// Checks the configuration, binds both ports and makes the reactors' parts.
     ///
     /// # Errors

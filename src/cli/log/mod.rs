@@ -4,7 +4,7 @@
 mod format;
 mod queue;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,6 +36,19 @@ impl Running {
         let _ = log::set_boxed_logger(format::logger(log.format, lines.clone()));
         log::set_max_level(log.level);
         Ok(Self { lines })
+    }
+
+    /// Whether the log could be opened; leaves no new file.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn check(log: &config::Log) -> io::Result<()> {
+        let Some(path) = &log.file else { return Ok(()) };
+        match OpenOptions::new().create_new(true).append(true).open(path) {
+            Ok(_) => fs::remove_file(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open(path).map(drop),
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens the file again, which may have been moved away.
