@@ -1,8 +1,6 @@
 //! What a backend can ask, whichever way it asked: HTTP, a batch line or the link.
 
-use super::{
-    Action, CommandError, EncodedFrame, Listen, OperationOutcome, PushOptions, Receipt, Right, Target,
-};
+use super::{Action, CommandError, EncodedFrame, Listen, OperationOutcome, PushOptions, Receipt, Target};
 
 /// One command of a backend.
 #[derive(Debug)]
@@ -20,26 +18,6 @@ pub enum Command {
     Act(Action),
     /// Events to this link from now on. Only a link can ask for it.
     Listen(Listen),
-}
-
-impl Command {
-    /// Whether later commands of the same connection must wait for this one: what it changes, they may be about.
-    pub fn is_barrier(&self) -> bool {
-        match self {
-            Self::Push { .. } => false,
-            Self::Act(action) => !matches!(action, Action::Describe { .. } | Action::List { .. }),
-            Self::Listen(_) => true,
-        }
-    }
-
-    /// What a key must be allowed that sends it.
-    pub fn right(&self) -> Right {
-        match self {
-            Self::Push { .. } => Right::Push,
-            Self::Act(Action::Describe { .. } | Action::List { .. }) => Right::Read,
-            Self::Act(_) | Self::Listen(_) => Right::All,
-        }
-    }
 }
 
 /// What a command came to.

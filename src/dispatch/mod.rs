@@ -25,6 +25,7 @@ pub use target::{Selector, Target};
 
 pub(crate) use apps::Apps;
 pub(crate) use command::{Command, Outcome};
+pub(crate) use error::{ERRORS, ErrorRow};
 pub(crate) use kick::{bad_code, check_close_code, check_close_reason};
 pub(crate) use limits::CommandLimits;
 pub(crate) use operation::Operation;

@@ -38,7 +38,7 @@ impl Routes {
     fn ask(&self, request: &Request<'_>, body: &mut Vec<u8>) -> String {
         let sent = body.clone();
         let routed = match route(request, body, &self.apps, &self.limits) {
-            Ok(Routed::Batch { app, cursor }) => format!("{app:?} {}", self.batch(cursor, &sent)),
+            Ok(Routed::Batch { app, cursor, .. }) => format!("{app:?} {}", self.batch(cursor, &sent)),
             Ok(routed) => format!("{routed:?}"),
             Err(refusal) => {
                 assert!(

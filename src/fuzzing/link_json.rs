@@ -27,7 +27,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn accepted(text: &str, value: Option<&Value>, LinkCommand { id, app, command }: &LinkCommand) {
+fn accepted(text: &str, value: Option<&Value>, LinkCommand { id, app, command, .. }: &LinkCommand) {
     match value {
         Some(value) => {
             check_id(id.as_ref(), value);

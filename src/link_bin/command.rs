@@ -6,24 +6,9 @@ pub use push::{Push, Selector, Targets};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_session, put_text, put_whole};
+use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
-
-const PUSH: u8 = 0x01;
-const JOIN: u8 = 0x02;
-const LEAVE: u8 = 0x03;
-const DESTROY: u8 = 0x04;
-const MOVE: u8 = 0x05;
-const KICK: u8 = 0x06;
-const BIND: u8 = 0x07;
-const TAG: u8 = 0x08;
-const UNTAG: u8 = 0x09;
-const SESSION: u8 = 0x0a;
-const LISTEN: u8 = 0x0b;
-
-/// Of join, leave and kick: it is about a user; without it, about a session.
-const USER: u8 = 0x01;
-/// Of kick: a close code follows.
-const CODE: u8 = 0x02;
+use std::sync::LazyLock;
 
 const OPEN_EVENTS: u8 = 0x01;
 const MESSAGE_EVENTS: u8 = 0x02;
@@ -198,24 +183,18 @@ impl<'a> Request<'a> {
     }
 
     fn header(&self) -> Header {
-        let (opcode, flags, arguments) = match &self.command {
-            Command::Push(push) => (PUSH, push.flags(), push.arguments()),
-            Command::Join { who, .. } => (JOIN, who.flags(), [0, 0]),
-            Command::Leave { who, .. } => (LEAVE, who.flags(), [0, 0]),
-            Command::Destroy { .. } => (DESTROY, 0, [0, 0]),
-            Command::Move { .. } => (MOVE, 0, [0, 0]),
-            Command::Kick { who, code, .. } => (KICK, who.flags() | flag(code.is_some(), CODE), [0, 0]),
-            Command::Bind { .. } => (BIND, 0, [0, 0]),
-            Command::Tag { .. } => (TAG, 0, [0, 0]),
-            Command::Untag { .. } => (UNTAG, 0, [0, 0]),
-            Command::Session { .. } => (SESSION, 0, [0, 0]),
-            Command::Listen { open, message, close, .. } => {
-                let events =
-                    flag(*open, OPEN_EVENTS) | flag(*message, MESSAGE_EVENTS) | flag(*close, CLOSE_EVENTS);
-                (LISTEN, 0, [events, 0])
+        let (flags, arguments) = match &self.command {
+            Command::Push(push) => (push.flags(), push.arguments()),
+            command => {
+                let (verb, parts) = command.parts();
+                let layout = verb.op().layout;
+                let has = |part| layout.contains(&part);
+                let user = flag(has(Part::Who) && matches!(parts.who, Who::User(_)), Part::USER);
+                let code = flag(has(Part::Code) && parts.code.is_some(), Part::CODE);
+                (user | code, [parts.events, 0])
             }
         };
-        Header { opcode, flags, arguments, id: self.id }
+        Header { opcode: self.command.verb().op().opcode, flags, arguments, id: self.id }
     }
 }
 
@@ -252,109 +231,186 @@ impl Header {
         Ok(())
     }
 
+    /// The events in the first argument.
+    fn events(&self) -> Result<u8, Malformed> {
+        const ALL: u8 = OPEN_EVENTS | MESSAGE_EVENTS | CLOSE_EVENTS;
+        let events = self.arguments[0];
+        if events == 0 || events & !ALL != 0 {
+            return Err(self.bad_argument(0, "0x01 (open), 0x02 (message), 0x04 (close) or several"));
+        }
+        self.check_arguments([ALL, 0]).map(|()| events)
+    }
+
     fn bad_argument(&self, index: usize, known: &'static str) -> Malformed {
         let value = self.arguments[index].into();
         Malformed { offset: 2 + index, wrong: Wrong::Unknown { what: "an argument", value, known } }
     }
 }
 
-impl<'a> Command<'a> {
-    fn read(header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        if header.opcode == PUSH {
-            return Push::read(header, reader).map(Self::Push);
+/// The parts of any command but a push; what its layout does not have is empty.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) who: Who<'a>,
+    pub(crate) session: SessionId,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) group: &'a str,
+    pub(crate) to: &'a str,
+    pub(crate) tag: &'a str,
+    pub(crate) code: Option<u16>,
+    pub(crate) reason: &'a str,
+    /// [`OPEN_EVENTS`] and the like.
+    events: u8,
+    pub(crate) share: Option<&'a str>,
+}
+
+impl Default for Parts<'_> {
+    fn default() -> Self {
+        let session = SessionId::from_u64(0);
+        Self {
+            who: Who::Session(session),
+            session,
+            user: None,
+            group: "",
+            to: "",
+            tag: "",
+            code: None,
+            reason: "",
+            events: 0,
+            share: None,
         }
-        let (flags, names) = match header.opcode {
-            JOIN | LEAVE => (USER, "0x01 (user)"),
-            KICK => (USER | CODE, "0x01 (user), 0x02 (code)"),
-            _ => (0, "none"),
-        };
-        if header.opcode != LISTEN {
-            header.check_arguments([0, 0])?;
-        }
-        let known = (PUSH..=LISTEN).contains(&header.opcode);
-        if known {
-            reader.check_flags(header.flags, flags, names)?;
-        }
-        Ok(match header.opcode {
-            JOIN => Self::Join { who: Who::read(header.flags, reader)?, group: reader.text("group")? },
-            LEAVE => Self::Leave { who: Who::read(header.flags, reader)?, group: reader.text("group")? },
-            DESTROY => Self::Destroy { group: reader.text("group")? },
-            MOVE => Self::Move { from: reader.text("group")?, to: reader.text("to")? },
-            KICK => Self::Kick {
-                who: Who::read(header.flags, reader)?,
-                code: (header.flags & CODE != 0).then(|| reader.u16("code")).transpose()?,
-                reason: reader.rest_as_text("reason")?,
-            },
-            BIND => Self::Bind { session: reader.session("session")?, user: reader.optional("user")? },
-            TAG => Self::Tag { session: reader.session("session")?, tag: reader.text("tag")? },
-            UNTAG => Self::Untag { session: reader.session("session")?, tag: reader.text("tag")? },
-            SESSION => Self::Session { session: reader.session("session")? },
-            LISTEN => Self::read_listen(header, reader)?,
-            opcode => {
-                let (what, known) = ("an opcode", "0x01 to 0x0b");
-                let wrong = Wrong::Unknown { what, value: opcode.into(), known };
-                return Err(Malformed { offset: 0, wrong });
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn read(op: &Op, header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let mut parts = Self::default();
+        for part in op.layout {
+            match part {
+                Part::Session => parts.session = reader.session("session")?,
+                Part::Who => parts.who = Who::read(header.flags, reader)?,
+                Part::User(_) => parts.user = reader.optional("user")?,
+                Part::Group => parts.group = reader.text("group")?,
+                Part::OtherGroup => parts.to = reader.text("to")?,
+                Part::Tag => parts.tag = reader.text("tag")?,
+                Part::Code if header.flags & Part::CODE != 0 => parts.code = Some(reader.u16("code")?),
+                Part::Reason => parts.reason = reader.rest_as_text("reason")?,
+                Part::Events => {
+                    parts.events = header.events()?;
+                    parts.share = reader.optional("share")?;
+                }
+                Part::Code | Part::OfPush(_) => {}
             }
-        })
+        }
+        Ok(parts)
     }
 
-    fn read_listen(header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        const ALL: u8 = OPEN_EVENTS | MESSAGE_EVENTS | CLOSE_EVENTS;
-        let events = header.arguments[0];
-        if events == 0 || events & !ALL != 0 {
-            return Err(header.bad_argument(0, "0x01 (open), 0x02 (message), 0x04 (close) or several"));
+    fn put(&self, op: &Op, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        for part in op.layout {
+            match part {
+                Part::Session => put_session(self.session, out),
+                Part::Who => self.who.put(out)?,
+                Part::User(_) => put_text(self.user.unwrap_or_default(), "user", out)?,
+                Part::Group => put_text(self.group, "group", out)?,
+                Part::OtherGroup => put_text(self.to, "to", out)?,
+                Part::Tag => put_text(self.tag, "tag", out)?,
+                Part::Code => self.code.iter().for_each(|code| out.extend_from_slice(&code.to_le_bytes())),
+                Part::Reason => out.extend_from_slice(self.reason.as_bytes()),
+                Part::Events => put_text(self.share.unwrap_or_default(), "share", out)?,
+                Part::OfPush(_) => {}
+            }
         }
-        header.check_arguments([ALL, 0])?;
+        Ok(())
+    }
+
+    /// The names of the events that a link is to get.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &'static str> {
+        let names = [(OPEN_EVENTS, "open"), (MESSAGE_EVENTS, "message"), (CLOSE_EVENTS, "close")];
+        let events = self.events;
+        names.into_iter().filter(move |(event, _)| events & event != 0).map(|(_, name)| name)
+    }
+}
+
+impl<'a> Command<'a> {
+    fn read(header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        static OPCODES: LazyLock<String> = LazyLock::new(|| {
+            let (first, last) = (crate::ops::OPS.first(), crate::ops::OPS.last());
+            let opcode = |op: Option<&Op>| op.map_or(0, |op| op.opcode);
+            format!("{:#04x} to {:#04x}", opcode(first), opcode(last))
+        });
+        let Some(op) = Op::with_opcode(header.opcode) else {
+            header.check_arguments([0, 0])?;
+            let wrong = Wrong::Unknown { what: "an opcode", value: header.opcode.into(), known: &OPCODES };
+            return Err(Malformed { offset: 0, wrong });
+        };
+        if op.verb != Verb::Push && !op.layout.contains(&Part::Events) {
+            header.check_arguments([0, 0])?;
+        }
+        reader.check_flags(header.flags, op.flags.known, op.flags.names)?;
+        // Nothing of a push: it has a reader of its own.
+        let parts = Parts::read(op, header, reader)?;
+        let Parts { who, session, user, group, to, tag, code, reason, events, share } = parts;
         let has = |event| events & event != 0;
-        let (open, message, close) = (has(OPEN_EVENTS), has(MESSAGE_EVENTS), has(CLOSE_EVENTS));
-        Ok(Self::Listen { open, message, close, share: reader.optional("share")? })
+        Ok(match op.verb {
+            Verb::Push => Self::Push(Push::read(header, reader)?),
+            Verb::Join => Self::Join { who, group },
+            Verb::Leave => Self::Leave { who, group },
+            Verb::Destroy => Self::Destroy { group },
+            Verb::Move => Self::Move { from: group, to },
+            Verb::Kick => Self::Kick { who, code, reason },
+            Verb::Bind => Self::Bind { session, user },
+            Verb::Tag => Self::Tag { session, tag },
+            Verb::Untag => Self::Untag { session, tag },
+            Verb::Session => Self::Session { session },
+            Verb::Listen => {
+                let (open, message, close) = (has(OPEN_EVENTS), has(MESSAGE_EVENTS), has(CLOSE_EVENTS));
+                Self::Listen { open, message, close, share }
+            }
+        })
     }
 
     fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
         match self {
             Self::Push(push) => push.put(out),
-            Self::Join { who, group } | Self::Leave { who, group } => {
-                who.put(out)?;
-                put_text(group, "group", out)
+            command => {
+                let (verb, parts) = command.parts();
+                parts.put(verb.op(), out)
             }
-            Self::Destroy { group } => put_text(group, "group", out),
-            Self::Move { from, to } => {
-                put_text(from, "group", out)?;
-                put_text(to, "to", out)
+        }
+    }
+
+    fn verb(&self) -> Verb {
+        self.parts().0
+    }
+
+    /// Which command it is, and its parts; a push keeps its own.
+    pub(crate) fn parts(&self) -> (Verb, Parts<'a>) {
+        let none = Parts::default();
+        match *self {
+            Self::Push(_) => (Verb::Push, none),
+            Self::Join { who, group } => (Verb::Join, Parts { who, group, ..none }),
+            Self::Leave { who, group } => (Verb::Leave, Parts { who, group, ..none }),
+            Self::Destroy { group } => (Verb::Destroy, Parts { group, ..none }),
+            Self::Move { from, to } => (Verb::Move, Parts { group: from, to, ..none }),
+            Self::Kick { who, code, reason } => (Verb::Kick, Parts { who, code, reason, ..none }),
+            Self::Bind { session, user } => (Verb::Bind, Parts { session, user, ..none }),
+            Self::Tag { session, tag } => (Verb::Tag, Parts { session, tag, ..none }),
+            Self::Untag { session, tag } => (Verb::Untag, Parts { session, tag, ..none }),
+            Self::Session { session } => (Verb::Session, Parts { session, ..none }),
+            Self::Listen { open, message, close, share } => {
+                let events =
+                    flag(open, OPEN_EVENTS) | flag(message, MESSAGE_EVENTS) | flag(close, CLOSE_EVENTS);
+                (Verb::Listen, Parts { events, share, ..none })
             }
-            Self::Kick { who, code, reason } => {
-                who.put(out)?;
-                code.iter().for_each(|code| out.extend_from_slice(&code.to_le_bytes()));
-                out.extend_from_slice(reason.as_bytes());
-                Ok(())
-            }
-            Self::Bind { session, user } => {
-                put_session(*session, out);
-                put_text(user.unwrap_or_default(), "user", out)
-            }
-            Self::Tag { session, tag } | Self::Untag { session, tag } => {
-                put_session(*session, out);
-                put_text(tag, "tag", out)
-            }
-            Self::Session { session } => {
-                put_session(*session, out);
-                Ok(())
-            }
-            Self::Listen { share, .. } => put_text(share.unwrap_or_default(), "share", out),
         }
     }
 }
 
 impl<'a> Who<'a> {
     fn read(flags: u8, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        match flags & USER {
+        match flags & Part::USER {
             0 => reader.session("session").map(Self::Session),
             _ => reader.text("user").map(Self::User),
         }
-    }
-
-    fn flags(&self) -> u8 {
-        flag(matches!(self, Self::User(_)), USER)
     }
 
     fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {

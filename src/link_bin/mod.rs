@@ -22,6 +22,7 @@ mod event;
 mod reply;
 mod wire;
 
+pub(crate) use command::Parts;
 pub use command::{Command, Push, Refused, Request, Selector, Targets, Who};
 pub use error::{Malformed, TooLong, Wrong};
 pub use event::Event;

@@ -17,20 +17,6 @@ const WRITTEN: u8 = 0x01;
 /// Of a receipt: the counts of what has not settled and of what was not reached follow. Set where one of them is not 0.
 const INCOMPLETE: u8 = 0x02;
 
-/// Error codes by their number, from 1.
-const CODES: [ErrorCode; 10] = [
-    ErrorCode::BadRequest,
-    ErrorCode::Unauthorized,
-    ErrorCode::Forbidden,
-    ErrorCode::NotFound,
-    ErrorCode::UnknownSession,
-    ErrorCode::MethodNotAllowed,
-    ErrorCode::PayloadTooLarge,
-    ErrorCode::RateLimited,
-    ErrorCode::Overloaded,
-    ErrorCode::Draining,
-];
-
 /// What a command came to.
 ///
 /// ```
@@ -78,12 +64,10 @@ impl<'a> Reply<'a> {
             SESSIONS => Self::Sessions(reader.u32("sessions")?),
             SESSION => Self::Session(Cow::Owned(read_session(&mut reader)?)),
             ERROR => Self::Error {
-                code: usize::from(code).checked_sub(1).and_then(|index| CODES.get(index).copied()).ok_or(
-                    {
-                        let (what, known) = ("an error code", "1 to 10");
-                        Malformed { offset: 2, wrong: Wrong::Unknown { what, value: code as u64, known } }
-                    },
-                )?,
+                code: ErrorCode::numbered(code).ok_or({
+                    let (what, known) = ("an error code", "1 to 10");
+                    Malformed { offset: 2, wrong: Wrong::Unknown { what, value: code.into(), known } }
+                })?,
                 message: reader.rest_as_text("the message")?,
             },
             _ => {
@@ -105,7 +89,7 @@ impl<'a> Reply<'a> {
             Self::Receipt(receipt) => (RECEIPT, flags_of(receipt), 0),
             Self::Sessions(_) => (SESSIONS, 0, 0),
             Self::Session(_) => (SESSION, 0, 0),
-            Self::Error { code, .. } => (ERROR, 0, number_of(*code)),
+            Self::Error { code, .. } => (ERROR, 0, code.row().number),
         };
         put_whole(out, |out| {
             out.extend_from_slice(&[opcode, flags, code, 0]);
@@ -119,21 +103,6 @@ impl<'a> Reply<'a> {
             }
             Ok(())
         })
-    }
-}
-
-fn number_of(code: ErrorCode) -> u8 {
-    match code {
-        ErrorCode::BadRequest => 1,
-        ErrorCode::Unauthorized => 2,
-        ErrorCode::Forbidden => 3,
-        ErrorCode::NotFound => 4,
-        ErrorCode::UnknownSession => 5,
-        ErrorCode::MethodNotAllowed => 6,
-        ErrorCode::PayloadTooLarge => 7,
-        ErrorCode::RateLimited => 8,
-        ErrorCode::Overloaded => 9,
-        ErrorCode::Draining => 10,
     }
 }
 

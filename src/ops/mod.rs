@@ -1,6 +1,29 @@
-//! What backends can ask for. Knows nothing of how it is carried out.
+//! What backends can ask for: one row for each operation and each other request. Everything that has to know the
+//! operations reads the rows: the fields of a JSON command, the opcode and layout of a binary one, paths, methods and
+//! parameters, what a key must be allowed, the reference in docs/ and the OpenAPI document. Knows nothing of how an
+//! operation is carried out.
 
-use crate::dispatch::Right;
+pub mod bounds;
+pub mod field;
+pub mod fields;
+mod layout;
+pub mod openapi;
+#[cfg(test)]
+mod reference;
+mod route;
+mod schema;
+mod shapes;
+mod table;
+
+pub use layout::{Flags, Part};
+pub use route::{Found, Method, Route, Segment, find, paths};
+pub use schema::Answer;
+pub use table::{OPS, Page, REQUESTS, Verb};
+
+use crate::dispatch::{Action, CommandError, CommandLimits, Listen, Right};
+use field::Field;
+use fields::Fields;
+use std::fmt;
 
 /// What a request or a command asks of the key that is shown with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,3 +35,107 @@ pub enum Needs {
     /// A key that may do this.
     Right(Right),
 }
+
+/// How an [`Action`] is made of what was given.
+pub type Make = fn(&mut Fields<'_>, &CommandLimits) -> Result<Action, CommandError>;
+
+/// What a row leads to.
+#[derive(Debug, Clone, Copy)]
+pub enum Call {
+    /// A push. It has a reader for each of its three forms: it is most of what comes.
+    Push,
+    /// An action about sessions.
+    Act(Make),
+    /// Events for the link from now on.
+    Listen(fn(&mut Fields<'_>) -> Result<Listen, CommandError>),
+    /// The commands in the body.
+    Batch,
+    /// An upgrade to a link.
+    Link,
+    /// A page that is about no session.
+    Page(Page),
+}
+
+/// A row: what an operation is, whichever way it was asked for.
+pub struct Row {
+    /// Its name: `op` in JSON, `operationId` in OpenAPI.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub about: &'static str,
+    /// What a key must be allowed.
+    pub needs: Needs,
+    /// Whether later commands of the same connection wait until it is done on every reactor: they may be about what it
+    /// changes.
+    pub is_barrier: bool,
+    /// What it leads to.
+    pub call: Call,
+    /// The requests that ask for it.
+    pub routes: &'static [Route],
+    /// Its answer.
+    pub answer: Answer,
+}
+
+/// A row that commands of links ask for too.
+pub struct Op {
+    /// What it is.
+    pub row: Row,
+    /// Which command of the binary link it is.
+    pub verb: Verb,
+    /// The first byte of that command.
+    pub opcode: u8,
+    /// The flags of that command.
+    pub flags: Flags,
+    /// What follows the app in that command, in this order.
+    pub layout: &'static [Part],
+    /// Its fields in JSON, beside [`COMMON`].
+    pub fields: &'static [Field],
+    /// Whether a batch may have it.
+    pub is_in_batches: bool,
+}
+
+/// The fields that every command in JSON takes.
+pub const COMMON: [&str; 3] = ["id", "op", "app"];
+
+impl Op {
+    /// The operation with this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        OPS.iter().find(|op| op.row.name == name)
+    }
+
+    /// The operation whose commands begin with this byte.
+    pub fn with_opcode(opcode: u8) -> Option<&'static Self> {
+        OPS.iter().find(|op| op.opcode == opcode)
+    }
+
+    /// The names, for a person to read.
+    pub fn names() -> String {
+        OPS.iter().map(|op| op.row.name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Verb {
+    /// Its row.
+    pub fn op(self) -> &'static Op {
+        &OPS[self as usize]
+    }
+}
+
+/// Every row.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    OPS.iter().map(|op| &op.row).chain(&REQUESTS)
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.row.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests;

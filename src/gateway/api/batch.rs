@@ -1,10 +1,9 @@
 //! A batch: NDJSON, one command a line, each answered in its place. A cursor walks the body, so that whoever runs the
 //! commands can stop before one, wait, and go on later. Knows nothing of what the commands come to.
 
-use super::fields::{CommandLimits, bad_request};
 use super::json::{self, LinkCommand, LinkError};
-use crate::dispatch::Apps;
-use crate::dispatch::{Command, CommandError, ErrorCode};
+use crate::dispatch::{Apps, CommandError, CommandLimits, ErrorCode};
+use crate::ops::bounds::bad_request;
 
 /// A place in the body of a batch. The body is handed in at every step: it stays where it was received.
 ///
@@ -74,19 +73,19 @@ fn parse_line(line: &[u8], apps: &Apps, limits: &CommandLimits) -> Result<LinkCo
     let refused = |message: &str| LinkError { id: None, error: bad_request(message) };
     let text = simdutf8::basic::from_utf8(line).map_err(|_| refused("the command is not UTF-8"))?;
     let parsed = json::parse(text, apps, limits)?;
-    match parsed.command {
-        Command::Listen(_) => {
-            let message = "op listen is for the link; a batch has no events";
+    match parsed.op.is_in_batches {
+        true => Ok(parsed),
+        false => {
+            let message = format!("op {} is for the link; a batch has no events", parsed.op.row.name);
             Err(LinkError { id: parsed.id, error: bad_request(message) })
         }
-        _ => Ok(parsed),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::api::fields::tests::limits;
+    use crate::ops::bounds::tests::limits;
 
     /// What each line came to: the group it destroys, or what its error says.
     fn run(body: &[u8]) -> Vec<Result<String, String>> {
@@ -96,7 +95,7 @@ mod tests {
             .map(|parsed| match parsed {
                 Ok(LinkCommand {
                     id,
-                    command: Command::Act(crate::dispatch::Action::Destroy { group }),
+                    command: crate::dispatch::Command::Act(crate::dispatch::Action::Destroy { group }),
                     ..
                 }) => Ok(format!("{} {group}", id.map_or_else(String::new, |id| id.to_string()))),
                 Ok(other) => panic!("{other:?}"),

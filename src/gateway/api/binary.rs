@@ -1,14 +1,15 @@
 //! One command of a backend in the layout of [`crate::link_bin`], made into what the rest of the server works with: a
 //! message of the binary link. The bounds, defaults and sentences are those of the JSON link. Knows nothing of who sent it.
 
-use super::fields::{self, CommandLimits, bad_request};
 use super::json::{LinkCommand, LinkError};
-use crate::dispatch::Apps;
 use crate::dispatch::{
-    Action, Command, CommandError, ErrorCode, LinkForm, Listen, OperationOutcome, Outcome, PushOptions,
-    Selector as Chosen, Who as Whose,
+    Apps, Command, CommandError, CommandLimits, ErrorCode, LinkForm, Listen, OperationOutcome, Outcome,
+    PushOptions, Selector as Chosen,
 };
-use crate::link_bin::{self, Payload, Push, Reply, Request, Selector, Who};
+use crate::link_bin::{self, Parts, Payload, Push, Reply, Request, Selector, Who};
+use crate::ops::bounds::{self, bad_request};
+use crate::ops::fields::{Fields, Session, Text, To};
+use crate::ops::{Call, Op, Part, Verb};
 use std::borrow::Cow;
 
 /// Parses one command. What it allocates is what outlives the message: the frame, and names that are not the app's.
@@ -25,8 +26,8 @@ pub fn parse(
         LinkError { id: refused.id, error }
     })?;
     let app = app.map(|name| apps.find(name)).transpose().map_err(|error| LinkError { id, error })?;
-    let command = build(&command, limits).map_err(|error| LinkError { id, error })?;
-    Ok(LinkCommand { id, app, command })
+    let (op, command) = build(&command, limits).map_err(|error| LinkError { id, error })?;
+    Ok(LinkCommand { id, app, command, op })
 }
 
 /// Appends the reply to a command.
@@ -50,47 +51,63 @@ pub fn reply_error(id: u32, error: &CommandError, out: &mut Vec<u8>) {
     let _ = Reply::Error { code: error.code, message: &error.message }.encode(id, out);
 }
 
-fn build(command: &link_bin::Command<'_>, limits: &CommandLimits) -> Result<Command, CommandError> {
-    use link_bin::Command as Asked;
-    let action = match *command {
-        Asked::Push(ref push) => return build_push(push, limits),
-        Asked::Listen { open, message, close, share } => {
-            let share = share.map(|share| fields::name("share", share)).transpose()?;
-            return Ok(Command::Listen(Listen { open, message, close, share, form: LinkForm::Binary }));
+fn build(
+    command: &link_bin::Command<'_>,
+    limits: &CommandLimits,
+) -> Result<(&'static Op, Command), CommandError> {
+    if let link_bin::Command::Push(push) = command {
+        return Ok((Verb::Push.op(), build_push(push, limits)?));
+    }
+    let (verb, parts) = command.parts();
+    let op = verb.op();
+    let mut fields = fields_of(op, &parts);
+    let command = match op.row.call {
+        Call::Act(make) => Command::Act(make(&mut fields, limits)?),
+        Call::Listen(make) => Command::Listen(Listen { form: LinkForm::Binary, ..make(&mut fields)? }),
+        Call::Push | Call::Batch | Call::Link | Call::Page(_) => {
+            return Err(bad_request("this is no command"));
         }
-        Asked::Join { who, group } => Action::Join { group: fields::name("group", group)?, who: whose(who)? },
-        Asked::Leave { who, group } => {
-            Action::Leave { group: fields::name("group", group)?, who: whose(who)? }
-        }
-        Asked::Destroy { group } => Action::Destroy { group: fields::name("group", group)? },
-        Asked::Move { from, to } => {
-            Action::Move { from: fields::name("group", from)?, to: fields::name("to", to)? }
-        }
-        Asked::Kick { who, code, reason } => Action::Kick {
-            who: whose(who)?,
-            code: fields::close_code(code.map(u64::from))?,
-            reason: fields::close_reason(Some(reason))?,
-        },
-        Asked::Bind { session, user } => {
-            Action::Bind { session, user: user.map(|user| fields::name("user", user)).transpose()? }
-        }
-        Asked::Tag { session, tag } => Action::Tag { session, tag: fields::name("tag", tag)? },
-        Asked::Untag { session, tag } => Action::Untag { session, tag: fields::name("tag", tag)? },
-        Asked::Session { session } => Action::Describe { session },
     };
-    Ok(Command::Act(action))
+    Ok((op, command))
+}
+
+/// The parts that the layout of `op` has, as fields.
+fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
+    let text = |text: &'a str| Text(Cow::Borrowed(text));
+    let mut fields = Fields::default();
+    for part in op.layout {
+        match part {
+            Part::Session => fields.session = Some(Session::Id(parts.session)),
+            Part::Who => match parts.who {
+                Who::Session(session) => fields.session = Some(Session::Id(session)),
+                Who::User(user) => fields.user = Some(Some(text(user))),
+            },
+            Part::User(_) => fields.user = Some(parts.user.map(text)),
+            Part::Group => fields.group = Some(text(parts.group)),
+            Part::OtherGroup => fields.to = Some(To::Group(text(parts.to))),
+            Part::Tag => fields.tag = Some(text(parts.tag)),
+            Part::Code => fields.code = parts.code.map(u64::from),
+            Part::Reason => fields.reason = Some(text(parts.reason)),
+            Part::Events => {
+                fields.events = Some(parts.events().map(|event| Text(event.into())).collect());
+                fields.share = parts.share.map(text);
+            }
+            Part::OfPush(_) => {}
+        }
+    }
+    fields
 }
 
 fn build_push(push: &Push<'_>, limits: &CommandLimits) -> Result<Command, CommandError> {
     let chosen = push.target.iter().map(chosen).collect::<Result<_, _>>()?;
-    let target = fields::target(chosen, limits)?;
+    let target = bounds::target(chosen, limits)?;
     let frame = match push.payload {
-        Payload::Text(text) => fields::text_frame(text, limits)?,
-        Payload::Binary(bytes) => fields::binary_frame(bytes, limits)?,
+        Payload::Text(text) => bounds::text_frame(text, limits)?,
+        Payload::Binary(bytes) => bounds::binary_frame(bytes, limits)?,
     };
     let options = PushOptions {
-        ttl: Some(fields::ttl(push.ttl_ms.map(u64::from), limits)?),
-        key: push.key.map(fields::conflation_key).transpose()?,
+        ttl: Some(bounds::ttl(push.ttl_ms.map(u64::from), limits)?),
+        key: push.key.map(bounds::conflation_key).transpose()?,
         class: push.class,
         except: push.except,
         receipt: push.receipt,
@@ -101,18 +118,11 @@ fn build_push(push: &Push<'_>, limits: &CommandLimits) -> Result<Command, Comman
 fn chosen(selector: &Selector<'_>) -> Result<Chosen, CommandError> {
     Ok(match *selector {
         Selector::Session(session) => Chosen::Session(session),
-        Selector::User(name) => Chosen::User(fields::name("user", name)?),
-        Selector::Group(name) => Chosen::Group(fields::name("group", name)?),
-        Selector::Tag(name) => Chosen::Tag(fields::name("tag", name)?),
+        Selector::User(name) => Chosen::User(bounds::name("user", name)?),
+        Selector::Group(name) => Chosen::Group(bounds::name("group", name)?),
+        Selector::Tag(name) => Chosen::Tag(bounds::name("tag", name)?),
         Selector::All => Chosen::All,
     })
-}
-
-fn whose(who: Who<'_>) -> Result<Whose, CommandError> {
-    match who {
-        Who::Session(session) => Ok(Whose::Session(session)),
-        Who::User(user) => fields::name("user", user).map(Whose::User),
-    }
 }
 
 #[cfg(any(test, feature = "fuzzing"))]

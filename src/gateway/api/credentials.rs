@@ -2,10 +2,11 @@
 //! of whether it is good.
 
 use super::bearer::bearer_token;
-use super::fields::bad_request;
 use super::params::{self, Value};
 use crate::dispatch::CommandError;
 use crate::http::Request;
+use crate::ops::bounds::bad_request;
+use crate::ops::field::once;
 use std::borrow::Cow;
 
 /// What a request shows. As it was sent: nothing of it has been checked.
@@ -46,8 +47,8 @@ pub fn credentials<'a>(request: &Request<'a>) -> Result<Credentials<'a>, Command
     for pair in params::pairs(request.query) {
         let (name, value) = pair?;
         match SIGNED.iter().position(|known| *known == name) {
-            Some(index) => params::once(&mut signed[index], &name, value)?,
-            None if name == "token" => params::once(&mut token, "token", value)?,
+            Some(index) => once(&mut signed[index], &name, value)?,
+            None if name == "token" => once(&mut token, "token", value)?,
             None => drop(other.get_or_insert(name)),
         }
     }

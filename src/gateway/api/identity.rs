@@ -1,12 +1,13 @@
 //! The client port's paths, and who a client says it is where its word is taken: no app has secrets. Knows nothing of
 //! how a token is checked, nor of the upgrade itself.
 
-use super::fields;
 use super::params;
 use super::refusal::Refusal;
 use crate::dispatch::Apps;
 use crate::dispatch::CommandError;
 use crate::http::Request;
+use crate::ops::bounds;
+use crate::ops::field::once;
 use crate::session::{AppId, Name};
 
 /// How much a client may say about itself.
@@ -74,24 +75,24 @@ pub fn claimed(app: AppId, query: Option<&str>, limits: &IdentityLimits) -> Resu
     for pair in params::pairs(query) {
         let (name, value) = pair?;
         match &*name {
-            "user" => params::once(&mut user, "user", value)?,
+            "user" => once(&mut user, "user", value)?,
             "group" => add(&mut groups, "group", &value, limits.max_groups)?,
             "tag" => add(&mut tags, "tag", &value, limits.max_tags)?,
             _ => return Err(params::unknown(&name, &["user", "group", "tag"])),
         }
     }
-    let user = user.map(|user| fields::name("user", &user)).transpose()?;
+    let user = user.map(|user| bounds::name("user", &user)).transpose()?;
     Ok(Identity { app, user, groups, tags })
 }
 
 /// Adds a name unless it is there; few enough are allowed for a look at each.
 fn add(names: &mut Vec<Name>, field: &str, text: &str, most: usize) -> Result<(), CommandError> {
-    let name = fields::name(field, text)?;
+    let name = bounds::name(field, text)?;
     if names.contains(&name) {
         return Ok(());
     }
     if names.len() == most {
-        return Err(fields::bad_request(format!("{field} can be given at most {most} times")));
+        return Err(bounds::bad_request(format!("{field} can be given at most {most} times")));
     }
     names.push(name);
     Ok(())
@@ -176,7 +177,7 @@ mod tests {
             let refusal = ask(line, true).expect_err(line);
             assert_eq!(refusal.error.code, code, "{line}: {}", refusal.error);
             assert!(refusal.error.message.contains(says), "{line}: {}", refusal.error);
-            assert_eq!(refusal.allow, (code == ErrorCode::MethodNotAllowed).then_some("GET"));
+            assert_eq!(refusal.allow.as_deref(), (code == ErrorCode::MethodNotAllowed).then_some("GET"));
         }
     }
 }

@@ -5,7 +5,6 @@ pub mod batch;
 pub mod bearer;
 pub mod binary;
 pub mod credentials;
-pub mod fields;
 pub mod identity;
 pub mod json;
 pub mod params;

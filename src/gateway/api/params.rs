@@ -1,9 +1,10 @@
 //! The parts of a request target. Of query parameters, each is known to its path and given once, unless it may be given
 //! several times; anything else is refused by name. Knows nothing of what the parameters mean.
 
-use super::fields::{Quoted, bad_request};
-use crate::dispatch::CommandError;
+use crate::dispatch::{CommandError, Quoted};
 use crate::http::{Query, path_segments};
+use crate::ops::bounds::{self, bad_request};
+use crate::ops::field::once;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
@@ -47,17 +48,6 @@ pub fn single<'q, const N: usize>(
     Ok(values)
 }
 
-/// Puts `value` into `slot`.
-///
-/// # Errors
-/// [`ErrorCode::BadRequest`](crate::dispatch::ErrorCode::BadRequest) when it has one already.
-pub fn once<'q>(slot: &mut Option<Value<'q>>, name: &str, value: Value<'q>) -> Result<(), CommandError> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(bad_request(format!("the parameter {name} is given twice; give it once"))),
-    }
-}
-
 /// The parameter `name` is none of `known`.
 pub fn unknown(name: &str, known: &[&str]) -> CommandError {
     let name = Quoted(name);
@@ -74,12 +64,7 @@ pub fn needed<'q>(name: &str, value: Option<Value<'q>>) -> Result<Value<'q>, Com
 
 /// A number: decimal digits.
 pub fn number(name: &str, value: Option<Value<'_>>) -> Result<Option<u64>, CommandError> {
-    let Some(value) = value else { return Ok(None) };
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    match value.parse() {
-        Ok(number) if digits => Ok(Some(number)),
-        _ => Err(bad_request(format!("{name} cannot be {}; it is a number", Quoted(&value)))),
-    }
+    value.map(|value| bounds::number(name, &value)).transpose()
 }
 
 /// A switch: `1` or `true`, `0` or `false`; off when it is not given.

@@ -3,7 +3,7 @@
 
 use super::refusal::Refusal;
 use super::render;
-use crate::dispatch::{CommandError, ErrorCode, LinkForm};
+use crate::dispatch::{Action, CommandError, ErrorCode, LinkForm, Outcome};
 use crate::http::{Request, Response};
 use crate::link_bin::SUBPROTOCOL;
 use crate::protocol::handshake::{check_upgrade, write_accept};
@@ -16,40 +16,62 @@ const LINK_JSON: &str = "gannet.link.json";
 pub const UPGRADE_WITH_BODY: &str =
     "an upgrade request has no body: leave out Content-Length and Transfer-Encoding";
 
+/// The answer to what is refused, on either port, with the fields that its status asks for.
+pub fn refusal(status: u16, error: &CommandError, allow: Option<String>) -> Response {
+    let mut body = String::new();
+    render::http_error(&mut body, error);
+    with_fields(Response::json(status, body), error.code, allow)
+}
+
+/// The fields that go with an error, beside its body.
+fn with_fields(mut response: Response, code: ErrorCode, allow: Option<String>) -> Response {
+    if let Some(allow) = allow {
+        response = response.with_header("Allow", allow);
+    }
+    if let Some(seconds) = code.row().retry_after_s {
+        response = response.with_header("Retry-After", seconds.to_string());
+    }
+    if code == ErrorCode::Unauthorized {
+        // RFC 9110 §11.6.1: a 401 names the scheme.
+        response = response.with_header("WWW-Authenticate", "Bearer");
+    }
+    if response.status() == 426 {
+        // RFC 6455 §4.2.2: the versions that are spoken here.
+        response = response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket");
+    }
+    response
+}
+
+/// The answer to a command.
+pub fn answer(asked: Option<&Action>, outcome: &Outcome) -> Response {
+    let mut json = String::new();
+    let status = render::http_answer(&mut json, asked, outcome);
+    let response = Response::json(status, json);
+    match outcome {
+        Outcome::Refused(error) => with_fields(response, error.code, None),
+        Outcome::Receipt(_) | Outcome::Accepted | Outcome::Done(_) | Outcome::Listening => response,
+    }
+}
+
 /// A request that HTTP itself does not allow.
 pub fn error_response(status: u16, message: &str) -> Response {
-    let code = match status {
-        413 | 414 | 431 => ErrorCode::PayloadTooLarge,
-        503 => ErrorCode::Overloaded,
-        _ => ErrorCode::BadRequest,
-    };
-    let mut body = String::new();
-    render::http_error(&mut body, &CommandError::new(code, message));
-    Response::json(status, body)
+    let (code, _) = ErrorCode::of_status(status);
+    refusal(status, &CommandError::new(code, message), None)
 }
 
 pub fn refusal_response(refusal: &Refusal) -> Response {
-    let mut body = String::new();
-    let status = render::http_error(&mut body, &refusal.error);
-    let response = Response::json(status, body);
-    match refusal.allow {
-        Some(allow) => response.with_header("Allow", allow),
-        None => response,
-    }
+    self::refusal(refusal.error.code.status(), &refusal.error, refusal.allow.clone())
 }
 
 pub fn unauthorized() -> Response {
     let message = "show the key of this port: Authorization: Bearer <key>";
-    let refusal = Refusal::from(CommandError::new(ErrorCode::Unauthorized, message));
-    // RFC 9110 §11.6.1: a 401 names the scheme.
-    refusal_response(&refusal).with_header("WWW-Authenticate", "Bearer")
+    refusal_response(&CommandError::new(ErrorCode::Unauthorized, message).into())
 }
 
 /// Too many requests from one address without a key of this port.
 pub fn too_many_keys() -> Response {
     let message = "too many requests without a key of this port: try again later, with the key";
-    let refusal = Refusal::from(CommandError::new(ErrorCode::RateLimited, message));
-    refusal_response(&refusal).with_header("Retry-After", "1")
+    refusal_response(&CommandError::new(ErrorCode::RateLimited, message).into())
 }
 
 /// A page asks that is none of this port's and not listed.
@@ -65,16 +87,8 @@ pub fn unknown_host() -> Response {
 
 /// The form and the 101 of a link, or why there is none.
 pub fn link_upgrade(draining: bool, request: &Request<'_>) -> Result<(LinkForm, Vec<u8>), Response> {
-    let upgrade =
-        check_upgrade(request.method, request.version_minor, request.headers()).map_err(|error| {
-            let response = error_response(error.status(), &error.to_string());
-            match error.status() {
-                426 => {
-                    response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket")
-                }
-                _ => response,
-            }
-        })?;
+    let upgrade = check_upgrade(request.method, request.version_minor, request.headers())
+        .map_err(|error| error_response(error.status(), &error.to_string()))?;
     if request.has_body() {
         return Err(error_response(400, UPGRADE_WITH_BODY));
     }

@@ -5,7 +5,7 @@
 use crate::admission::{Entered, NoRoom};
 use crate::auth::{Auth, AuthError, Proven, SignedQuery};
 use crate::core::{Core, Reply};
-use crate::dispatch::Apps;
+use crate::dispatch::{Apps, ErrorCode};
 use crate::gateway::api::credentials::{Credentials, credentials};
 use crate::gateway::api::identity::{ClientRoute, Identity, IdentityLimits, claimed, client_route};
 use crate::gateway::api::refusal::Refused;
@@ -60,7 +60,7 @@ pub fn admit(
     }
     let (settings, shared) = (&core.shared.settings, &core.shared);
     if !shared.admission.may_upgrade(|| core.address_of(id.slot()), core.now.ns) {
-        return Err(Refused::new(429, RefusalReason::Rate, "too many connect: try again later"));
+        return Err(Refused::because(ErrorCode::RateLimited, "too many connect: try again later"));
     }
     let route = client_route(request, &shared.apps, settings.config.echo)?;
     let upgrade: Upgrade<'_> = check_upgrade(request.method, request.version_minor, request.headers())?;
@@ -75,7 +75,7 @@ pub fn admit(
     if shared.clients() > most {
         let message =
             format!("{most} sessions are open, as many as limits.max_sessions allows: try again later");
-        return Err(Refused::new(503, RefusalReason::Full, message));
+        return Err(Refused::because(ErrorCode::Overloaded, message));
     }
     let what = match route {
         ClientRoute::Echo => What::Echo,
@@ -100,7 +100,11 @@ fn find_client(core: &mut Core, slot: u32, request: &Request<'_>) -> Result<(), 
     if let (Some(client), Some(connection)) = (client, core.connection(slot)) {
         connection.extras().remote = Some(client);
         if !core.charge_connection(slot, client.ip()) {
-            return Err(Refused::new(429, RefusalReason::Connections, "too many connections from there"));
+            return Err(Refused::new(
+                ErrorCode::RateLimited,
+                RefusalReason::Connections,
+                "too many connections from there",
+            ));
         }
     }
     Ok(())
@@ -166,7 +170,9 @@ fn check_origin(auth: &Auth, app: AppId, request: &Request<'_>) -> Result<(), Re
     let mut origins = request.header_all("origin");
     match origins.all(|origin| auth.allows_origin(app, Some(origin))) {
         true => Ok(()),
-        false => Err(Refused::status(403, "pages of this origin may not connect to this app")),
+        false => {
+            Err(Refused::because(ErrorCode::Forbidden, "pages of this origin may not connect to this app"))
+        }
     }
 }
 
@@ -174,23 +180,25 @@ impl From<AuthError> for Refused {
     /// Why somebody is not believed is for the log: an answer that says it helps only to try again.
     fn from(error: AuthError) -> Self {
         match error {
-            AuthError::NoncesFull => Self::new(
-                503,
-                RefusalReason::Full,
+            AuthError::NoncesFull => Self::because(
+                ErrorCode::Overloaded,
                 "too many signed queries: try again later, or with a token",
             ),
-            _ => Self::status(401, "show a valid token: ?token=… or Authorization: Bearer …"),
+            _ => Self::because(
+                ErrorCode::Unauthorized,
+                "show a valid token: ?token=… or Authorization: Bearer …",
+            ),
         }
     }
 }
 
 impl From<NoRoom> for Refused {
     fn from(no_room: NoRoom) -> Self {
-        let (status, reason) = match no_room {
-            NoRoom::App(_) => (503, RefusalReason::AppFull),
-            NoRoom::User(_) => (429, RefusalReason::User),
-            NoRoom::Address(_) => (429, RefusalReason::Address),
+        let (code, reason) = match no_room {
+            NoRoom::App(_) => (ErrorCode::Overloaded, RefusalReason::AppFull),
+            NoRoom::User(_) => (ErrorCode::RateLimited, RefusalReason::User),
+            NoRoom::Address(_) => (ErrorCode::RateLimited, RefusalReason::Address),
         };
-        Self::new(status, reason, no_room)
+        Self::new(code, reason, no_room)
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::auth::Access;
 use crate::core::{Core, Finished};
-use crate::dispatch::{Action, Apps, CommandError, OperationOutcome, Right, Who};
+use crate::dispatch::{Action, Apps, CommandError, OperationOutcome, Who};
 use crate::metrics::BackendRefusal;
 use crate::ops::Needs;
 use crate::session::{AppId, SessionId};
@@ -34,28 +34,20 @@ impl Asker {
         self.access.apps()
     }
 
-    /// Whether its key may do what a command asks for.
+    /// Whether its key may do what a request or a command asks for.
     ///
     /// # Errors
     /// 403, counted.
-    pub fn permit(&self, core: &Core, needed: Right) -> Result<(), CommandError> {
-        let permitted = self.access.permit(needed);
+    pub fn permit(&self, core: &Core, needs: Needs) -> Result<(), CommandError> {
+        let permitted = match needs {
+            Needs::Right(right) => self.access.permit(right),
+            // What is asked then is looked at one by one.
+            Needs::Key | Needs::Nothing => Ok(()),
+        };
         if permitted.is_err() {
             core.metrics().backend_refused.of(BackendRefusal::Right).add(1);
         }
         permitted
-    }
-
-    /// The same of a request.
-    ///
-    /// # Errors
-    /// 403, counted.
-    pub fn permit_request(&self, core: &Core, needs: Needs) -> Result<(), CommandError> {
-        match needs {
-            Needs::Right(right) => self.permit(core, right),
-            // What is asked then is looked at one by one.
-            Needs::Key | Needs::Nothing => Ok(()),
-        }
     }
 
     /// A command of its own has come to its end.

@@ -6,13 +6,12 @@ use super::asker::Asker;
 use super::batch::{Batch, Progress};
 use super::entry::{TurnedAway, enter};
 use super::observer::{Observer, Page};
-use super::pages::{page, too_many_pages};
+use super::pages::{Paged, page, too_many_pages};
 use super::receipts::Receipts;
 use crate::connection::{Flag, Pause, Phase};
 use crate::core::{Core, Finished, HalfReceived, Started};
 use crate::dispatch::{LinkForm, Push};
-use crate::gateway::api::render;
-use crate::gateway::api::responses::{error_response, link_upgrade, refusal_response};
+use crate::gateway::api::responses::{answer, error_response, link_upgrade, refusal_response};
 use crate::gateway::api::routes::{Routed, route};
 use crate::http::{self, Request, RequestProgress, RequestReader, Response};
 use crate::metrics::StatusClass;
@@ -123,11 +122,7 @@ impl Backend {
             asker.note(finished);
         }
         finished.with_outcome(|asked, outcome| {
-            self.queue.fill(sequence, |waiting| {
-                let mut json = String::new();
-                let status = render::http_answer(&mut json, asked, outcome);
-                waiting.render(&Response::json(status, json))
-            });
+            self.queue.fill(sequence, |waiting| waiting.render(&answer(asked, outcome)));
         });
     }
 
@@ -383,14 +378,14 @@ impl Backend {
                 return Handled::Taken;
             }
         };
-        if let Err(error) = asker.permit_request(core, routed.needs()) {
+        if let Err(error) = asker.permit(core, routed.needs()) {
             debug!("backend connection {id}: {} {}: {error}", request.method, request.path);
             self.respond(waiting, &refusal_response(&error.into()));
             return Handled::Taken;
         }
         match routed {
-            Routed::Command { app, command } => {
-                let barrier = command.is_barrier();
+            Routed::Command { app, command, row } => {
+                let barrier = row.is_barrier;
                 let sequence = self.open(waiting);
                 let started = core.execute(id, sequence, app, command);
                 self.ticket = core.work_ticket();
@@ -402,14 +397,14 @@ impl Backend {
                 }
             }
             Routed::Batch { .. } | Routed::Link { .. } if !self.queue.is_empty() => return Handled::NotYet,
-            Routed::Batch { app, cursor } => {
+            Routed::Batch { app, cursor, .. } => {
                 let answer = self.open(waiting);
                 // Its lines have sequence numbers of their own; every earlier receipt has been answered.
                 self.receipts = Receipts::default();
                 self.batch = Some(Box::new(Batch::new(std::mem::take(body), cursor, app, asker, answer)));
                 self.run_batch(core, id);
             }
-            Routed::Link { app } => match link_upgrade(core.draining, request) {
+            Routed::Link { app, .. } => match link_upgrade(core.draining, request) {
                 Ok((form, accept)) => {
                     let sequence = self.queue.open(waiting);
                     self.queue.fill(sequence, |_| Answer { status: 101, bytes: accept });
@@ -417,9 +412,10 @@ impl Backend {
                 }
                 Err(response) => self.respond(waiting, &response),
             },
-            Routed::Stats => self.observe(observer, id, waiting, Page::Stats),
-            Routed::Metrics => self.observe(observer, id, waiting, Page::Metrics),
-            _ => self.respond(waiting, &page(core, &routed)),
+            Routed::Page { page: asked, .. } => match page(core, asked) {
+                Paged::Here(response) => self.respond(waiting, &response),
+                Paged::Elsewhere(page) => self.observe(observer, id, waiting, page),
+            },
         }
         Handled::Taken
     }

@@ -105,9 +105,9 @@ impl Batch {
                     self.fill(sequence, &Finished::Refused(refused.error));
                 }
                 Some(Ok(line)) => {
-                    let (app, barrier) = (line.app.unwrap_or(self.app), line.command.is_barrier());
+                    let (app, barrier) = (line.app.unwrap_or(self.app), line.op.row.is_barrier);
                     let sequence = self.queue.open(line.id);
-                    if let Err(error) = self.asker.permit(core, line.command.right()) {
+                    if let Err(error) = self.asker.permit(core, line.op.row.needs) {
                         self.fill(sequence, &Finished::Refused(error));
                         continue;
                     }

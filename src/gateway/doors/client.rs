@@ -4,11 +4,12 @@
 use super::admit::{Admitted, What, admit};
 use crate::connection::{Figures, Inbound, Kind};
 use crate::core::{Core, HalfReceived, Reply, displace};
-use crate::dispatch::CommandError;
+use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::identity::Identity;
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::render;
-use crate::http::{RequestProgress, RequestReader, Response};
+use crate::gateway::api::responses::refusal;
+use crate::http::{RequestProgress, RequestReader};
 use crate::metrics::RefusalReason;
 use crate::protocol::{OpCode, WebSocket, encode_frame};
 use crate::proxy::begins_header;
@@ -16,9 +17,6 @@ use crate::session::{AppId, SessionId};
 use crate::timer::Clock;
 use log::debug;
 use std::sync::Arc;
-
-/// What a refusal with 503 tells a client to wait, in seconds.
-const RETRY_AFTER: &str = "5";
 
 /// An upgrade request that is being read.
 #[derive(Debug, Default)]
@@ -88,7 +86,7 @@ pub fn refuse_late(core: &mut Core, slot: u32) {
 /// All that is half received is beyond its bound.
 pub fn refuse_full(core: &mut Core, slot: u32) {
     let message = "too much is half received: try again later";
-    refuse(core, slot, &Refused::new(503, RefusalReason::Full, message));
+    refuse(core, slot, &Refused::because(ErrorCode::Overloaded, message));
 }
 
 /// Opens what was asked for. The 101 and the welcome are written before anything that the app does: whatever it pushes
@@ -140,11 +138,11 @@ fn no_http(bytes: &[u8]) -> Option<Refused> {
     // A TLS record of the type handshake (RFC 8446 §5.1).
     if bytes.starts_with(&[22, 3]) {
         let message = "this port speaks no TLS: connect with ws://, or set tls.cert and tls.key";
-        return Some(Refused::new(400, RefusalReason::TlsOnPlain, message));
+        return Some(Refused::new(ErrorCode::BadRequest, RefusalReason::TlsOnPlain, message));
     }
     begins_header(bytes).then(|| {
         let message = "a PROXY header from an address that is not in proxy.protocol_from";
-        Refused::new(400, RefusalReason::ProxyHeader, message)
+        Refused::new(ErrorCode::BadRequest, RefusalReason::ProxyHeader, message)
     })
 }
 
@@ -174,23 +172,8 @@ fn refuse(core: &mut Core, slot: u32, refused: &Refused) {
     if let Some(id) = core.connections.id_of(slot) {
         debug!("connection {id} refused with {}: {}", refused.status, refused.message);
     }
-    let error = CommandError::new(refused.code(), refused.message.clone());
-    let mut body = String::new();
-    render::http_error(&mut body, &error);
-    let mut response = Response::json(refused.status, body);
-    if let Some(allow) = refused.allow {
-        response = response.with_header("Allow", allow);
-    }
-    match refused.status {
-        // RFC 9110 §11.6.1: a 401 names the scheme.
-        401 => response = response.with_header("WWW-Authenticate", "Bearer"),
-        // RFC 6455 §4.2.2: the versions that are spoken here.
-        426 => {
-            response = response.with_header("Sec-WebSocket-Version", "13").with_header("Upgrade", "websocket")
-        }
-        503 => response = response.with_header("Retry-After", RETRY_AFTER),
-        _ => {}
-    }
+    let error = CommandError::new(refused.code, refused.message.clone());
+    let response = refusal(refused.status, &error, refused.allow.clone());
     let mut bytes = Vec::new();
     response.write(false, false, &mut bytes);
     if let Some(connection) = core.connection(slot) {

@@ -231,10 +231,10 @@ impl Link {
             Ok(parsed) => parsed,
             Err(refused) => return reply_to(refused.id).not_understood(&mut self.scratch, &refused.error),
         };
-        if let Err(error) = self.asker.permit(core, parsed.command.right()) {
+        if let Err(error) = self.asker.permit(core, parsed.op.row.needs) {
             return reply_to(parsed.id).not_understood(&mut self.scratch, &error);
         }
-        let (app, is_barrier) = (parsed.app.unwrap_or(self.app), parsed.command.is_barrier());
+        let (app, is_barrier) = (parsed.app.unwrap_or(self.app), parsed.op.row.is_barrier);
         self.listens |= matches!(parsed.command, Command::Listen(_));
         let waits_for_sockets = waits_for_sockets(&parsed.command);
         let sequence = self.commands.open(reply_to(parsed.id), waits_for_sockets);

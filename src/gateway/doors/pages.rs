@@ -1,25 +1,37 @@
 //! The answers of the backend port that concern no session: health, counters, the page for operators.
 
+use super::observer;
 use crate::core::{Core, Shared};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::responses::refusal_response;
-use crate::gateway::api::routes::{self, Routed};
 use crate::http::Response;
 use crate::metrics::Snapshot;
+use crate::ops::{self, Page};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
 
-/// The answers that concern no session, but for those of the observer.
-pub fn page(core: &Core, routed: &Routed) -> Response {
-    match routed {
-        Routed::Ready if core.shared.draining.load(Ordering::Relaxed) => {
+/// Where a page comes from.
+pub enum Paged {
+    /// It is this.
+    Here(Response),
+    /// The observer has it.
+    Elsewhere(observer::Page),
+}
+
+/// The page that is asked for.
+pub fn page(core: &Core, page: Page) -> Paged {
+    Paged::Here(match page {
+        Page::Stats => return Paged::Elsewhere(observer::Page::Stats),
+        Page::Metrics => return Paged::Elsewhere(observer::Page::Metrics),
+        Page::Ready if core.shared.draining.load(Ordering::Relaxed) => {
             let error = CommandError::new(ErrorCode::Draining, "the server is going away");
             refusal_response(&error.into())
         }
-        Routed::Ready => Response::json(200, "{\"ready\":true}"),
-        Routed::Health => Response::json(200, "{\"alive\":true}"),
-        _ => Response::text(200, index()),
-    }
+        Page::Ready => Response::json(200, "{\"ready\":true}"),
+        Page::Health => Response::json(200, "{\"alive\":true}"),
+        Page::OpenApi => Response::json(200, ops::openapi::document()),
+        Page::Console => Response::text(200, index()),
+    })
 }
 
 /// The counters as Prometheus text.
@@ -61,5 +73,5 @@ pub fn too_many_pages() -> Response {
 }
 
 fn index() -> String {
-    format!("gannet {}: {}\n", env!("CARGO_PKG_VERSION"), routes::PATHS)
+    format!("gannet {}: {}\n", env!("CARGO_PKG_VERSION"), ops::paths())
 }

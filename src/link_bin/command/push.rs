@@ -98,7 +98,6 @@ pub enum Selector<'a> {
 impl<'a> Push<'a> {
     pub(super) fn read(header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let flags = header.flags;
-        reader.check_flags(flags, BINARY | TTL | EXCEPT, "0x01 (binary), 0x02 (ttl), 0x04 (except)")?;
         let class = match header.arguments[0] {
             0 => Class::Normal,
             1 => Class::Urgent,

@@ -2,7 +2,8 @@
 
 use crate::dispatch::{Apps, Class, Command as Built, CommandLimits, LinkForm, Listen, ReceiptMode};
 use crate::gateway::api::json::{self, LinkCommand, LinkError};
-use crate::link_bin::{Command, Payload, Push, Request, Selector, Who};
+use crate::link_bin::{Command, Parts, Payload, Push, Request, Selector, Who};
+use crate::ops::{Op, Part};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -46,26 +47,9 @@ fn comparable(command: &Built) -> (String, Vec<String>, Vec<u8>) {
 pub(crate) fn equivalent(request: &Request<'_>) -> Value {
     let mut fields = match &request.command {
         Command::Push(push) => push_fields(push),
-        Command::Join { who, group } => with_who(json!({"op": "join", "group": group}), who),
-        Command::Leave { who, group } => with_who(json!({"op": "leave", "group": group}), who),
-        Command::Destroy { group } => json!({"op": "destroy", "group": group}),
-        Command::Move { from, to } => json!({"op": "move", "group": from, "to": to}),
-        Command::Kick { who, code, reason } => {
-            with_who(json!({"op": "kick", "code": code, "reason": reason}), who)
-        }
-        Command::Bind { session, user } => {
-            json!({"op": "bind", "session": session.to_string(), "user": user})
-        }
-        Command::Tag { session, tag } => json!({"op": "tag", "session": session.to_string(), "tag": tag}),
-        Command::Untag { session, tag } => {
-            json!({"op": "untag", "session": session.to_string(), "tag": tag})
-        }
-        Command::Session { session } => json!({"op": "session", "session": session.to_string()}),
-        Command::Listen { open, message, close, share } => {
-            let events = [(open, "open"), (message, "message"), (close, "close")];
-            let events: Vec<&str> =
-                events.iter().filter(|(wanted, _)| **wanted).map(|(_, name)| *name).collect();
-            json!({"op": "listen", "events": events, "share": share})
+        command => {
+            let (verb, parts) = command.parts();
+            fields_of(verb.op(), &parts)
         }
     };
     if request.id != 0 {
@@ -77,10 +61,27 @@ pub(crate) fn equivalent(request: &Request<'_>) -> Value {
     fields
 }
 
-fn with_who(mut fields: Value, who: &Who<'_>) -> Value {
-    match who {
-        Who::Session(session) => fields["session"] = session.to_string().into(),
-        Who::User(user) => fields["user"] = (*user).into(),
+fn fields_of(op: &Op, parts: &Parts<'_>) -> Value {
+    let mut fields = json!({"op": op.row.name});
+    for part in op.layout {
+        match part {
+            Part::Session => fields["session"] = parts.session.to_string().into(),
+            Part::Who => match parts.who {
+                Who::Session(session) => fields["session"] = session.to_string().into(),
+                Who::User(user) => fields["user"] = user.into(),
+            },
+            Part::User(_) => fields["user"] = parts.user.into(),
+            Part::Group => fields["group"] = parts.group.into(),
+            Part::OtherGroup => fields["to"] = parts.to.into(),
+            Part::Tag => fields["tag"] = parts.tag.into(),
+            Part::Code => fields["code"] = parts.code.into(),
+            Part::Reason => fields["reason"] = parts.reason.into(),
+            Part::Events => {
+                fields["events"] = parts.events().collect();
+                fields["share"] = parts.share.into();
+            }
+            Part::OfPush(_) => {}
+        }
     }
     fields
 }

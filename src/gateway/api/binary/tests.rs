@@ -1,8 +1,8 @@
 use super::in_json::{equivalent, same};
 use super::*;
-use crate::gateway::api::fields::tests::limits;
 use crate::gateway::api::render;
 use crate::link_bin::Event;
+use crate::ops::bounds::tests::limits;
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -1,15 +1,15 @@
 //! One command of a backend as a JSON object: a text frame of the link (`gannet.link.json`), or a line of a batch.
 //! Parsed straight into typed fields that borrow from the text. Knows nothing of who sent it.
 
-mod fields;
-mod op;
+mod probe;
+mod push;
 
-use crate::dispatch::Apps;
-use crate::dispatch::{Command, CommandError};
-use crate::gateway::api::fields::{self as bounds, CommandLimits, Quoted, bad_request};
+use crate::dispatch::{Apps, Command, CommandError, CommandLimits, Quoted};
+use crate::ops::bounds::{self, bad_request};
+use crate::ops::fields::Fields;
+use crate::ops::{COMMON, Call, Op};
 use crate::session::AppId;
-use fields::{Fields, Probe};
-use op::Op;
+use probe::Probe;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -23,6 +23,8 @@ pub struct LinkCommand<I = Option<RequestId>> {
     pub app: Option<AppId>,
     /// What it asks.
     pub command: Command,
+    /// What is known of that.
+    pub op: &'static Op,
 }
 
 /// Why a command was not understood.
@@ -113,7 +115,7 @@ pub fn parse(text: &str, apps: &Apps, limits: &CommandLimits) -> Result<LinkComm
         Err(error) => return Err(LinkError { id: None, error }),
     };
     match build(&mut fields, apps, limits) {
-        Ok((app, command)) if fields.is_empty() => Ok(LinkCommand { id, app, command }),
+        Ok((app, command, op)) if fields.is_empty() => Ok(LinkCommand { id, app, command, op }),
         // A field that the op does not take explains more than what it then lacks.
         Ok(_) => Err(LinkError { id, error: unknown_field(text).unwrap_or_else(not_taken) }),
         Err(error) => Err(LinkError { id, error: unknown_field(text).unwrap_or(error) }),
@@ -125,12 +127,20 @@ fn build(
     fields: &mut Fields<'_>,
     apps: &Apps,
     limits: &CommandLimits,
-) -> Result<(Option<AppId>, Command), CommandError> {
-    let name =
-        fields.op.take().ok_or_else(|| bad_request(format!("op is missing; it is one of {}", Op::NAMES)))?;
-    let op = Op::find(&name).ok_or_else(|| bounds::not_one_of("op", &name, Op::NAMES))?;
+) -> Result<(Option<AppId>, Command, &'static Op), CommandError> {
+    let name = fields
+        .op
+        .take()
+        .ok_or_else(|| bad_request(format!("op is missing; it is one of {}", Op::names())))?;
+    let op = Op::named(&name).ok_or_else(|| bounds::not_one_of("op", &name, &Op::names()))?;
     let app = fields.app.take().map(|name| apps.find(&name)).transpose()?;
-    Ok((app, op.command(fields, limits)?))
+    let command = match op.row.call {
+        Call::Push => push::push(fields, limits)?,
+        Call::Act(make) => Command::Act(make(fields, limits)?),
+        Call::Listen(make) => Command::Listen(make(fields)?),
+        Call::Batch | Call::Link | Call::Page(_) => return Err(bad_request("this is no command")),
+    };
+    Ok((app, command, op))
 }
 
 /// The slow way over a text whose fields could not be read: finds the id if there is one, and the best explanation.
@@ -162,11 +172,11 @@ fn not_taken() -> CommandError {
 impl Probe<'_> {
     /// The first field that the op does not know.
     fn unknown_field(&self) -> Option<CommandError> {
-        let op = Op::find(self.op.as_deref()?)?;
-        let known = || Op::COMMON_FIELDS.iter().chain(op.fields());
-        let unknown = self.names.iter().find(|name| !known().any(|known| **known == ***name))?;
-        let known = known().copied().collect::<Vec<_>>().join(", ");
-        let (op, unknown) = (op.name(), Quoted(unknown));
+        let op = Op::named(self.op.as_deref()?)?;
+        let known = || COMMON.into_iter().chain(op.fields.iter().map(|field| field.name));
+        let unknown = self.names.iter().find(|name| !known().any(|known| *known == ***name))?;
+        let known = known().collect::<Vec<_>>().join(", ");
+        let (op, unknown) = (op.row.name, Quoted(unknown));
         Some(bad_request(format!("op {op} has no field {unknown}; its fields are {known}")))
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::dispatch::{Action, Class, ErrorCode, LinkForm, Listen, PushOptions, ReceiptMode, Selector, Who};
-use crate::gateway::api::fields::tests::limits;
+use crate::ops::OPS;
+use crate::ops::bounds::tests::limits;
 use crate::session::{Name, SessionId};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -235,7 +236,7 @@ fn a_refusal_has_the_id_and_says_what_is_wrong() {
         (json!({"op":"join","group":"g"}), "name a session or a user"),
         (json!({"op":"join","group":"g","user":null}), "name a session or a user"),
         (json!({"op":"leave","group":"g","session":ID,"user":"ada"}), "not both"),
-        (json!({"op":"move","group":"g"}), "to is the name of a group in a move"),
+        (json!({"op":"move","group":"g"}), "to is missing"),
         (json!({"op":"move","group":"g","to":{"group":"h"}}), "to is the name of a group in a move"),
         (json!({"op":"move","group":"g","to":""}), "to: a name needs"),
         (json!({"op":"kick","session":"00A0000000000001"}), "lowercase"),
@@ -285,10 +286,10 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
     }
 }
 
-/// What [`Op::fields`] tells people is what [`Op::command`] takes.
+/// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 17] = [
+    const ALL: [(&str, &str); 19] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -305,18 +306,20 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("tag", r#""t""#),
         ("events", r#"["open"]"#),
         ("share", r#""s""#),
+        ("limit", "1"),
+        ("after", r#""00a0000000000001""#),
         ("nonsense", "[]"),
     ];
-    for op in Op::NAMES.split(", ") {
-        let listed = Op::find(op).unwrap();
-        assert_eq!(listed.name(), op);
+    for listed in &OPS {
+        let op = listed.row.name;
+        let names: Vec<&str> = listed.fields.iter().map(|field| field.name).collect();
         for (field, value) in ALL {
             let outcome = parse(&format!(r#"{{"op":"{op}","{field}":{value}}}"#), &apps(), &limits());
             let unknown = outcome.is_err_and(|error| error.error.message.contains("has no field"));
-            assert_eq!(unknown, !listed.fields().contains(&field), "{field} of {op}");
+            assert_eq!(unknown, !names.contains(&field), "{field} of {op}");
         }
-        for field in listed.fields() {
-            assert!(ALL.iter().any(|(name, _)| name == field), "{field} of {op} is not in the table");
+        for field in names {
+            assert!(ALL.iter().any(|(name, _)| *name == field), "{field} of {op} is not in the table");
         }
     }
 }
@@ -349,7 +352,7 @@ fn damaged_commands_are_refused_as_json_says() {
 fn the_reference_is_right() {
     let reference = include_str!("../../../../docs/link.md");
     let commands: Vec<&str> = reference.lines().filter(|line| line.starts_with(r#"{"id":7,"op":"#)).collect();
-    for op in Op::NAMES.split(", ") {
+    for op in OPS.iter().map(|op| op.row.name) {
         assert!(commands.iter().any(|command| command.contains(&format!(r#""op":"{op}""#))), "{op}");
     }
     for command in commands {

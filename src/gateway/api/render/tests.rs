@@ -4,9 +4,9 @@ use crate::dispatch::{
     Action, CommandError, ErrorCode, OperationOutcome, Outcome, Page, Receipt, Selector, SessionInfo,
     SessionRow,
 };
-use crate::gateway::api::fields::tests::limits;
 use crate::gateway::api::json::{self, RequestId};
 use crate::link_bin::{Event, Payload};
+use crate::ops::bounds::tests::limits;
 use serde_json::{Value, json};
 
 const ID: &str = "00a0000000000001";

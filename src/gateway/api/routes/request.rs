@@ -2,14 +2,15 @@
 //! wrong is what the answer says.
 
 use super::Routed;
-use super::resource::Resource;
-use crate::dispatch::Apps;
-use crate::dispatch::{Action, Command, CommandError, EncodedFrame, PushOptions, Selector};
+use crate::dispatch::{Apps, Command, CommandError, CommandLimits, EncodedFrame, PushOptions, Selector};
 use crate::gateway::api::batch::BatchCursor;
-use crate::gateway::api::fields::{self, CommandLimits, bad_request};
 use crate::gateway::api::params::{self, Value};
 use crate::gateway::api::refusal::Refusal;
 use crate::http::Request;
+use crate::ops::bounds::{self, bad_request};
+use crate::ops::field::once;
+use crate::ops::fields::{Fields, Text};
+use crate::ops::{self, Call, Found, Make, Route, Row, Segment};
 use crate::protocol::OpCode;
 use crate::session::AppId;
 use smallvec::SmallVec;
@@ -26,58 +27,68 @@ pub fn route(
     limits: &CommandLimits,
 ) -> Result<Routed, Refusal> {
     let segments = params::segments(request.path)?;
-    let segments: SmallVec<[&str; 5]> = segments.iter().map(AsRef::as_ref).collect();
-    let resource =
-        Resource::find(&segments).ok_or_else(|| Refusal::unknown_path(request.path, Resource::PATHS))?;
-    if !resource.allows(request.method) {
-        return Err(Refusal::method_not_allowed(request.method, resource.allow()));
+    let names: SmallVec<[&str; 5]> = segments.iter().map(AsRef::as_ref).collect();
+    match ops::find(request.method, &names) {
+        Found::Route(row, route) => {
+            Ok(Router { request, segments: &names, route, row, body, apps, limits }.route()?)
+        }
+        Found::OtherMethods(allow) => Err(Refusal::method_not_allowed(request.method, allow)),
+        Found::Nothing => Err(Refusal::unknown_path(request.path, &ops::paths())),
     }
-    Ok(Router { request, body, apps, limits }.route(resource)?)
 }
 
 struct Router<'a> {
     request: &'a Request<'a>,
+    segments: &'a [&'a str],
+    route: &'static Route,
+    row: &'static Row,
     body: &'a mut Vec<u8>,
     apps: &'a Apps,
     limits: &'a CommandLimits,
 }
 
 impl<'a> Router<'a> {
-    /// `resource` has the request's method.
-    fn route(self, resource: Resource<'_>) -> Result<Routed, CommandError> {
-        let deletes = self.request.method == "DELETE";
-        match resource {
-            Resource::Push => self.push(),
-            Resource::Batch => {
-                let [app] = self.params(["app"])?;
+    fn route(self) -> Result<Routed, CommandError> {
+        match self.row.call {
+            Call::Push => self.push(),
+            Call::Act(make) => self.act(make),
+            Call::Batch => {
+                let app = self.fields()?.1;
                 let cursor = BatchCursor::new(self.body, self.limits)?;
-                Ok(Routed::Batch { app: self.app(app)?, cursor })
+                Ok(Routed::Batch { app, cursor, row: self.row })
             }
-            Resource::Group(group) if deletes => self.destroy(group),
-            Resource::Group(group) => self.members(group),
-            Resource::GroupMembers(group) => self.join_or_leave(group),
-            Resource::GroupMove(group) => self.move_group(group),
-            Resource::Sessions => self.sessions(),
-            Resource::Session(id) if deletes => self.kick(Some(id), None),
-            Resource::Session(id) => self.describe(id),
-            Resource::SessionUser(id) => self.bind(id),
-            Resource::SessionTags(id) => self.tag_or_untag(id),
-            Resource::User(user) => self.kick(None, Some(user)),
-            Resource::Link => {
-                let [app] = self.params(["app"])?;
-                Ok(Routed::Link { app: self.app(app)? })
-            }
-            Resource::Stats => self.plain(Routed::Stats),
-            Resource::Metrics => self.plain(Routed::Metrics),
-            Resource::Health => self.plain(Routed::Health),
-            Resource::Ready => self.plain(Routed::Ready),
-            Resource::Console => self.plain(Routed::Console),
+            Call::Link => Ok(Routed::Link { app: self.fields()?.1, row: self.row }),
+            Call::Page(page) => self.fields().map(|_| Routed::Page { page, row: self.row }),
+            Call::Listen(_) => Err(bad_request("op listen is for the link")),
         }
     }
 
+    /// The fields that stand in the path and in the query, and the app whose names they are.
+    fn fields(&self) -> Result<(Fields<'a>, AppId), CommandError> {
+        let mut fields = Fields::default();
+        for (segment, value) in self.route.path.iter().zip(self.segments) {
+            if let Segment::Of(field) = segment {
+                field.put(&mut fields, Text((*value).into()))?;
+            }
+        }
+        for pair in params::pairs(self.request.query) {
+            let (name, value) = pair?;
+            match self.route.query.iter().find(|field| field.name == name) {
+                Some(field) => field.put(&mut fields, Text(value))?,
+                None => return Err(self.unknown(&name)),
+            }
+        }
+        let app = self.app(fields.app.take().map(|name| name.0))?;
+        Ok((fields, app))
+    }
+
+    fn act(&self, make: Make) -> Result<Routed, CommandError> {
+        let (mut fields, app) = self.fields()?;
+        let action = make(&mut fields, self.limits)?;
+        Ok(Routed::Command { app, command: Command::Act(action), row: self.row })
+    }
+
     fn push(self) -> Result<Routed, CommandError> {
-        const KNOWN: [&str; 11] =
-            ["app", "session", "user", "group", "tag", "all", "ttl_ms", "key", "class", "except", "receipt"];
         let mut selectors = SmallVec::new();
         let [mut app, mut all, mut ttl_ms, mut key, mut class, mut except, mut receipt] = [const { None }; 7];
         for pair in params::pairs(self.request.query) {
@@ -94,24 +105,25 @@ impl<'a> Router<'a> {
                 "class" => &mut class,
                 "except" => &mut except,
                 "receipt" => &mut receipt,
-                _ => return Err(params::unknown(&name, &KNOWN)),
+                _ => return Err(self.unknown(&name)),
             };
-            params::once(slot, &name, value)?;
+            once(slot, &name, value)?;
         }
         let app = self.app(app)?;
         if params::switch("all", all)? {
             selectors.push(Selector::All);
         }
-        let target = fields::target(selectors, self.limits)?;
+        let target = bounds::target(selectors, self.limits)?;
         let options = PushOptions {
-            ttl: Some(fields::ttl(params::number("ttl_ms", ttl_ms)?, self.limits)?),
-            key: key.map(|key| fields::conflation_key(&key)).transpose()?,
-            class: class.map(|class| fields::class(&class)).transpose()?.unwrap_or_default(),
-            except: except.map(|except| fields::session("except", &except)).transpose()?,
-            receipt: receipt.map(|receipt| fields::receipt(&receipt)).transpose()?.unwrap_or_default(),
+            ttl: Some(bounds::ttl(params::number("ttl_ms", ttl_ms)?, self.limits)?),
+            key: key.map(|key| bounds::conflation_key(&key)).transpose()?,
+            class: class.map(|class| bounds::class(&class)).transpose()?.unwrap_or_default(),
+            except: except.map(|except| bounds::session("except", &except)).transpose()?,
+            receipt: receipt.map(|receipt| bounds::receipt(&receipt)).transpose()?.unwrap_or_default(),
         };
+        let row = self.row;
         let frame = self.frame()?;
-        Ok(Routed::Command { app, command: Command::Push { target, frame, options } })
+        Ok(Routed::Command { app, command: Command::Push { target, frame, options }, row })
     }
 
     /// The body as a message.
@@ -126,107 +138,13 @@ impl<'a> Router<'a> {
             })?;
             OpCode::Text
         };
-        fields::check_payload(self.body.len(), self.limits)?;
+        bounds::check_payload(self.body.len(), self.limits)?;
         Ok(EncodedFrame::of_body(opcode, self.body))
     }
 
-    fn join_or_leave(&self, group: &str) -> Result<Routed, CommandError> {
-        let [app, session, user] = self.params(["app", "session", "user"])?;
-        let who = fields::who(session.as_deref(), user.as_deref())?;
-        let group = fields::name("group", group)?;
-        match self.request.method {
-            "DELETE" => self.act(app, Action::Leave { who, group }),
-            _ => self.act(app, Action::Join { who, group }),
-        }
-    }
-
-    fn members(&self, group: &str) -> Result<Routed, CommandError> {
-        let [app, limit, after] = self.params(["app", "limit", "after"])?;
-        let by = Selector::Group(fields::name("group", group)?);
-        self.list(app, by, limit, after, false)
-    }
-
-    fn destroy(&self, group: &str) -> Result<Routed, CommandError> {
-        let [app] = self.params(["app"])?;
-        self.act(app, Action::Destroy { group: fields::name("group", group)? })
-    }
-
-    fn move_group(&self, group: &str) -> Result<Routed, CommandError> {
-        let [app, to] = self.params(["app", "to"])?;
-        let from = fields::name("group", group)?;
-        let to = fields::name("to", &params::needed("to", to)?)?;
-        self.act(app, Action::Move { from, to })
-    }
-
-    fn sessions(&self) -> Result<Routed, CommandError> {
-        let [app, user, group, tag, limit, after] =
-            self.params(["app", "user", "group", "tag", "limit", "after"])?;
-        let named = [("user", user), ("group", group), ("tag", tag)];
-        let mut named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let by = match (named.next(), named.next()) {
-            (None, _) => Selector::All,
-            (Some((name, value)), None) => selector(name, &value)?,
-            (Some(_), Some(_)) => return Err(bad_request("list by one of user, group and tag, or by none")),
-        };
-        self.list(app, by, limit, after, true)
-    }
-
-    fn describe(&self, id: &str) -> Result<Routed, CommandError> {
-        let [app] = self.params(["app"])?;
-        self.act(app, Action::Describe { session: fields::session("session", id)? })
-    }
-
-    fn kick(&self, session: Option<&str>, user: Option<&str>) -> Result<Routed, CommandError> {
-        let [app, code, reason] = self.params(["app", "code", "reason"])?;
-        let who = fields::who(session, user)?;
-        let code = fields::close_code(params::number("code", code)?)?;
-        self.act(app, Action::Kick { who, code, reason: fields::close_reason(reason.as_deref())? })
-    }
-
-    fn bind(&self, id: &str) -> Result<Routed, CommandError> {
-        let [app, user] = self.params(["app", "user"])?;
-        let session = fields::session("session", id)?;
-        let user = match &*params::needed("user", user)? {
-            "" => None,
-            user => Some(fields::name("user", user)?),
-        };
-        self.act(app, Action::Bind { session, user })
-    }
-
-    fn tag_or_untag(&self, id: &str) -> Result<Routed, CommandError> {
-        let [app, tag] = self.params(["app", "tag"])?;
-        let session = fields::session("session", id)?;
-        let tag = fields::name("tag", &params::needed("tag", tag)?)?;
-        match self.request.method {
-            "DELETE" => self.act(app, Action::Untag { session, tag }),
-            _ => self.act(app, Action::Tag { session, tag }),
-        }
-    }
-
-    fn list(
-        &self,
-        app: Option<Value<'_>>,
-        by: Selector,
-        limit: Option<Value<'_>>,
-        after: Option<Value<'_>>,
-        detailed: bool,
-    ) -> Result<Routed, CommandError> {
-        let limit = fields::page_limit(params::number("limit", limit)?, self.limits)?;
-        let after = after.map(|after| fields::session("after", &after)).transpose()?;
-        self.act(app, Action::List { by, limit, after, detailed })
-    }
-
-    fn act(&self, app: Option<Value<'_>>, action: Action) -> Result<Routed, CommandError> {
-        Ok(Routed::Command { app: self.app(app)?, command: Command::Act(action) })
-    }
-
-    /// A resource without parameters.
-    fn plain(&self, routed: Routed) -> Result<Routed, CommandError> {
-        self.params([]).map(|[]| routed)
-    }
-
-    fn params<const N: usize>(&self, known: [&str; N]) -> Result<[Option<Value<'a>>; N], CommandError> {
-        params::single(self.request.query, known)
+    fn unknown(&self, name: &str) -> CommandError {
+        let known: SmallVec<[&str; 12]> = self.route.query.iter().map(|field| field.name).collect();
+        params::unknown(name, &known)
     }
 
     fn app(&self, name: Option<Value<'_>>) -> Result<AppId, CommandError> {
@@ -237,10 +155,10 @@ impl<'a> Router<'a> {
 /// The selector that the parameter `name` stands for.
 fn selector(name: &str, value: &str) -> Result<Selector, CommandError> {
     match name {
-        "session" => fields::session(name, value).map(Selector::Session),
-        "user" => fields::name(name, value).map(Selector::User),
-        "group" => fields::name(name, value).map(Selector::Group),
-        _ => fields::name(name, value).map(Selector::Tag),
+        "session" => bounds::session(name, value).map(Selector::Session),
+        "user" => bounds::name(name, value).map(Selector::User),
+        "group" => bounds::name(name, value).map(Selector::Group),
+        _ => bounds::name(name, value).map(Selector::Tag),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the fields of a command may hold. A query parameter and a JSON field of the same name have the same bounds, the
-//! same defaults and the same sentences when they are refused. Knows neither queries nor JSON.
+//! same defaults and the same sentences when they are refused.
 
-use crate::dispatch::{Class, CommandError, EncodedFrame, ErrorCode, ReceiptMode, Selector, Target, Who};
+use crate::dispatch::{Class, CommandError, EncodedFrame, ErrorCode, ReceiptMode, Selector, Target};
 pub(crate) use crate::dispatch::{CommandLimits, Quoted};
 use crate::dispatch::{bad_code, check_close_code, check_close_reason};
 use crate::session::{Name, SessionId};
@@ -30,16 +30,6 @@ pub fn name(field: &str, text: &str) -> Result<Name, CommandError> {
 /// A session id.
 pub fn session(field: &str, text: &str) -> Result<SessionId, CommandError> {
     text.parse().map_err(|invalid| bad_request(format!("{field}: {invalid}")))
-}
-
-/// The sessions a command is about: one `session`, or all of one `user`.
-pub fn who(session_id: Option<&str>, user: Option<&str>) -> Result<Who, CommandError> {
-    match (session_id, user) {
-        (Some(text), None) => Ok(Who::Session(session("session", text)?)),
-        (None, Some(text)) => Ok(Who::User(name("user", text)?)),
-        (None, None) => Err(bad_request("say whose it is: name a session or a user")),
-        (Some(_), Some(_)) => Err(bad_request("name either a session or a user, not both")),
-    }
 }
 
 /// A target of at least one selector and at most `limits.max_selectors`; what is named twice is in it once, so that
@@ -98,6 +88,15 @@ pub fn receipt(text: &str) -> Result<ReceiptMode, CommandError> {
         "queued" => Ok(ReceiptMode::Queued),
         "written" => Ok(ReceiptMode::Written),
         _ => Err(not_one_of("receipt", text, "none, queued, written")),
+    }
+}
+
+/// A number in a parameter: decimal digits.
+pub fn number(field: &str, text: &str) -> Result<u64, CommandError> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if digits => Ok(number),
+        _ => Err(bad_request(format!("{field} cannot be {}; it is a number", Quoted(text)))),
     }
 }
 
@@ -160,7 +159,7 @@ pub fn check_payload(bytes: usize, limits: &CommandLimits) -> Result<(), Command
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub mod tests {
     use super::*;
     use smallvec::smallvec;
 

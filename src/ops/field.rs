@@ -1,0 +1,159 @@
+//! What is known of a field whichever way it is given: as a field of a JSON command, in the query or in the path.
+
+use super::bounds::{bad_request, number};
+use super::fields::{Fields, Session, Text, To};
+use crate::dispatch::CommandError;
+
+/// A field of a command, and the parameter of the same name.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// Whether it has to be there.
+    pub need: Need,
+    /// What it means, in one sentence.
+    pub about: &'static str,
+    /// A value, as a parameter has it.
+    pub example: &'static str,
+    /// Puts the value of a parameter into its place.
+    put: Put,
+}
+
+/// Puts text where a field has its value; the name is for the error.
+type Put = for<'a> fn(&mut Fields<'a>, &'static str, Text<'a>) -> Result<(), CommandError>;
+
+/// What a field may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A user, group, tag or app, or a conflation key.
+    Name,
+    /// A user, or nobody: `null`, as a parameter empty.
+    NameOrNobody,
+    /// A session id.
+    Session,
+    /// A number from this one on; [`Field::about`] says which configuration bounds it.
+    Number(u64),
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// At least one of these.
+    Some(&'static [&'static str]),
+    /// `1` or `true`, `0` or `false`.
+    Switch,
+    /// A close code that a backend may choose.
+    CloseCode,
+    /// At most 123 bytes.
+    Reason,
+    /// A text message.
+    Text,
+    /// A binary message, in base64 with padding (RFC 4648 §4).
+    Base64,
+    /// The target of a push.
+    Target,
+}
+
+/// Whether a field has to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// It has.
+    Required,
+    /// It need not be.
+    Optional,
+    /// Exactly one of those that are marked so.
+    ExactlyOne,
+    /// At least one of those that are marked so, each any number of times but for a switch.
+    AtLeastOne,
+    /// At most one of those that are marked so.
+    AtMostOne,
+}
+
+impl Field {
+    /// The same field where it is needed like this.
+    pub const fn being(mut self, need: Need) -> Self {
+        self.need = need;
+        self
+    }
+
+    /// Puts the value of a parameter, percent-decoded, into its place.
+    ///
+    /// # Errors
+    /// [`ErrorCode::BadRequest`](crate::dispatch::ErrorCode::BadRequest) when there is a value already, or it is not of
+    /// the field's kind.
+    pub fn put<'a>(&self, fields: &mut Fields<'a>, value: Text<'a>) -> Result<(), CommandError> {
+        (self.put)(fields, self.name, value)
+    }
+}
+
+/// Puts `value` into `slot`.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`](crate::dispatch::ErrorCode::BadRequest) when it has one already.
+pub fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), CommandError> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(bad_request(format!("the parameter {name} is given twice; give it once"))),
+    }
+}
+
+/// For fields of commands in JSON, and for the parameters of a push, which have a reader of their own.
+fn unput<'a>(_: &mut Fields<'a>, name: &'static str, _: Text<'a>) -> Result<(), CommandError> {
+    Err(bad_request(format!("{name} is no parameter here")))
+}
+
+macro_rules! fields {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal, $kind:expr, $example:literal, $about:literal, $put:expr;)+) => {
+        $(
+            #[doc = $about]
+            pub const $constant: Field = Field {
+                name: $name,
+                kind: $kind,
+                need: Need::Required,
+                about: $about,
+                example: $example,
+                put: $put,
+            };
+        )+
+    };
+}
+
+/// The events of a link.
+pub const EVENTS_OF_LINKS: &[&str] = &["open", "message", "close"];
+
+fields! {
+    APP = "app", Kind::Name, "default", "The app whose names are used; without it, `default`.",
+        |fields, name, value| once(&mut fields.app, name, value);
+    SESSION = "session", Kind::Session, "00a0000000000001", "A session.",
+        |fields, name, value| once(&mut fields.session, name, Session::Text(value));
+    USER = "user", Kind::Name, "ada", "All sessions of a user.",
+        |fields, name, value| once(&mut fields.user, name, Some(value));
+    BOUND_USER = "user", Kind::NameOrNobody, "ada", "The user; null, as a parameter empty, unbinds the session.",
+        |fields, name, value| once(&mut fields.user, name, Some(value).filter(|user| !user.is_empty()));
+    GROUP = "group", Kind::Name, "g", "A group.", |fields, name, value| once(&mut fields.group, name, value);
+    OTHER_GROUP = "to", Kind::Name, "h", "The group that the members are in afterwards.",
+        |fields, name, value| once(&mut fields.to, name, To::Group(value));
+    TAG = "tag", Kind::Name, "ios", "A tag.", |fields, name, value| once(&mut fields.tag, name, value);
+    CODE = "code", Kind::CloseCode, "4001", "The close code: 1000, 1001, 1008, 1011, 1012, 1013 or 3000 to 4999; \
+        without it, 4001.", |fields, name, value| once(&mut fields.code, name, number(name, &value)?);
+    REASON = "reason", Kind::Reason, "cheating", "The close reason: at most 123 bytes.",
+        |fields, name, value| once(&mut fields.reason, name, value);
+    LIMIT = "limit", Kind::Number(1), "100", "Sessions on a page: 1 to `max_page`; without it, 100.",
+        |fields, name, value| once(&mut fields.limit, name, number(name, &value)?);
+    AFTER = "after", Kind::Session, "00a0000000000001", "What the last page gave as `next`.",
+        |fields, name, value| once(&mut fields.after, name, value);
+    EVENTS = "events", Kind::Some(EVENTS_OF_LINKS), "open", "Which events.", unput;
+    SHARE = "share", Kind::Name, "game", "Links with the same name here split the sessions among them.", unput;
+    TARGET = "to", Kind::Target, "", "Whom the message is for: the union of all that is named.", unput;
+    ALL = "all", Kind::Switch, "1", "Every session of the app.", unput;
+    TEXT = "text", Kind::Text, "hi", "A text message.", unput;
+    DATA = "data", Kind::Base64, "AAEC", "A binary message, in base64 with padding.", unput;
+    TTL_MS = "ttl_ms", Kind::Number(0), "5000", "How long the message may wait for a socket, in milliseconds: 0 to \
+        `max_ttl_ms`; without it, 60000.", unput;
+    KEY = "key", Kind::Name, "score", "Conflation: an unsent older message with this key to the same session is \
+        replaced.", unput;
+    CLASS = "class", Kind::OneOf(&["normal", "urgent", "droppable"]), "urgent", "What goes first before a slow client, \
+        and what is dropped; without it, `normal`.", unput;
+    EXCEPT = "except", Kind::Session, "00a0000000000001", "A session that does not get the message.", unput;
+    RECEIPT = "receipt", Kind::OneOf(&["none", "queued", "written"]), "written", "When the push is answered; without \
+        it, `queued`.", unput;
+}

@@ -1,0 +1,151 @@
+//! The fields of a command as they were given: read by serde from JSON, put in from a path and a query, or read from the
+//! binary layout. Which operation takes which, its row says.
+
+use super::bounds::{self, bad_request};
+pub use super::shapes::{Text, To};
+use crate::dispatch::{CommandError, Who};
+use crate::session::{Name, SessionId};
+use serde::Deserialize;
+use serde::de::Deserializer;
+use serde_json::value::RawValue;
+
+/// Every field of every op. What an op knows it takes out; what is left then is not its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fields<'a> {
+    #[serde(borrow)]
+    pub id: Option<&'a RawValue>,
+    pub op: Option<Text<'a>>,
+    pub app: Option<Text<'a>>,
+    pub to: Option<To<'a>>,
+    pub text: Option<Text<'a>>,
+    pub data: Option<Text<'a>>,
+    pub ttl_ms: Option<u64>,
+    pub key: Option<Text<'a>>,
+    pub class: Option<Text<'a>>,
+    pub except: Option<Text<'a>>,
+    pub receipt: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub session: Option<Session<'a>>,
+    /// `Some(None)` is a `null`.
+    #[serde(default, deserialize_with = "present")]
+    pub user: Option<Option<Text<'a>>>,
+    pub group: Option<Text<'a>>,
+    pub tag: Option<Text<'a>>,
+    pub code: Option<u64>,
+    pub reason: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub events: Option<Vec<Text<'a>>>,
+    pub share: Option<Text<'a>>,
+    pub limit: Option<u64>,
+    pub after: Option<Text<'a>>,
+}
+
+/// A session as it is named: in text, or by the number that the binary layout has.
+#[derive(Debug)]
+pub enum Session<'a> {
+    Text(Text<'a>),
+    Id(SessionId),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Session<'a> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        Text::deserialize(input).map(Self::Text)
+    }
+}
+
+impl Session<'_> {
+    fn id(&self) -> Result<SessionId, CommandError> {
+        match self {
+            Self::Text(text) => bounds::session("session", text),
+            Self::Id(id) => Ok(*id),
+        }
+    }
+}
+
+impl Fields<'_> {
+    /// Whether every field was taken; a `null` needs no taker.
+    pub fn is_empty(&self) -> bool {
+        // Without `..`: a new field must be asked for as well.
+        let Self {
+            id,
+            op,
+            app,
+            to,
+            text,
+            data,
+            ttl_ms,
+            key,
+            class,
+            except,
+            receipt,
+            session,
+            user,
+            group,
+            tag,
+            code,
+            reason,
+            events,
+            share,
+            limit,
+            after,
+        } = self;
+        let texts = [op, app, text, data, key, class, except, receipt, group, tag, reason, share, after];
+        let numbers = [ttl_ms, code, limit];
+        texts.iter().all(|text| text.is_none())
+            && numbers.iter().all(|number| number.is_none())
+            && id.is_none()
+            && session.is_none()
+            && to.is_none()
+            && user.as_ref().is_none_or(Option::is_none)
+            && events.is_none()
+    }
+}
+
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<Option<Text<'a>>>, D::Error> {
+    Option::<Text<'a>>::deserialize(input).map(Some)
+}
+
+/// What operations take, each checked.
+impl Fields<'_> {
+    /// The sessions that a command is about: one `session`, or all of one `user`.
+    pub fn take_who(&mut self) -> Result<Who, CommandError> {
+        match (self.session.take(), self.user.take().flatten()) {
+            (Some(session), None) => Ok(Who::Session(session.id()?)),
+            (None, Some(user)) => Ok(Who::User(bounds::name("user", &user)?)),
+            (None, None) => Err(bad_request("say whose it is: name a session or a user")),
+            (Some(_), Some(_)) => Err(bad_request("name either a session or a user, not both")),
+        }
+    }
+
+    pub fn take_session(&mut self) -> Result<SessionId, CommandError> {
+        needed("session", self.session.take())?.id()
+    }
+
+    pub fn take_group(&mut self) -> Result<Name, CommandError> {
+        bounds::name("group", &needed("group", self.group.take())?)
+    }
+
+    pub fn take_tag(&mut self) -> Result<Name, CommandError> {
+        bounds::name("tag", &needed("tag", self.tag.take())?)
+    }
+
+    /// `to` of a move.
+    pub fn take_other_group(&mut self) -> Result<Name, CommandError> {
+        match needed("to", self.to.take())? {
+            To::Group(name) => bounds::name("to", &name),
+            To::Target(_) => Err(bad_request("to is the name of a group in a move")),
+        }
+    }
+
+    /// `user` of a bind.
+    pub fn take_bound_user(&mut self) -> Result<Option<Name>, CommandError> {
+        let missing = "user is missing; null unbinds the session, and so does an empty parameter";
+        let user = self.user.take().ok_or_else(|| bad_request(missing))?;
+        user.map(|user| bounds::name("user", &user)).transpose()
+    }
+}
+
+fn needed<T>(field: &str, value: Option<T>) -> Result<T, CommandError> {
+    value.ok_or_else(|| bad_request(format!("{field} is missing")))
+}

@@ -1,0 +1,65 @@
+//! The words in which rows tell the layout of a command of the binary link. docs/link.md has the whole message.
+
+/// What follows the app in a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// A session: u64.
+    Session,
+    /// With the flag [`Part::USER`] the name of a user, else a session.
+    Who,
+    /// The name of a user, or none; what none means.
+    User(&'static str),
+    /// The name of a group.
+    Group,
+    /// The name of another group.
+    OtherGroup,
+    /// The name of a tag.
+    Tag,
+    /// With the flag [`Part::CODE`] a close code: u16.
+    Code,
+    /// A close reason: all that is left.
+    Reason,
+    /// Events in the first argument, and the name of a share or none.
+    Events,
+    /// A part of a push, in words: `link_bin` has a reader for the whole of it.
+    OfPush(&'static str),
+}
+
+impl Part {
+    /// It is about a user; without it, about a session.
+    pub const USER: u8 = 0x01;
+    /// A close code follows.
+    pub const CODE: u8 = 0x02;
+
+    /// In words, for the reference.
+    #[cfg(test)]
+    pub fn words(self) -> String {
+        match self {
+            Self::Session => "session u64".to_owned(),
+            Self::Who => "session u64 or user name".to_owned(),
+            Self::User(absent) => format!("user name; absent {absent}"),
+            Self::Group => "group name".to_owned(),
+            Self::OtherGroup => "`to` name".to_owned(),
+            Self::Tag => "tag name".to_owned(),
+            Self::Code => "code u16, if flagged".to_owned(),
+            Self::Reason => "reason: all that is left".to_owned(),
+            Self::Events => {
+                "share name or absent; `a` has the events: 0x01 open, 0x02 message, 0x04 close, or several"
+                    .to_owned()
+            }
+            Self::OfPush(words) => words.to_owned(),
+        }
+    }
+}
+
+/// The flags that a command may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flags {
+    /// All of them.
+    pub known: u8,
+    /// Their names, as a refusal lists them.
+    pub names: &'static str,
+    /// What they say, for the reference.
+    #[cfg(test)]
+    pub words: &'static str,
+}

@@ -1,0 +1,195 @@
+//! What operations are answered, as JSON Schema (2020-12, the dialect of OpenAPI 3.1).
+
+use super::field::{Field, Kind};
+use serde_json::{Value, json};
+
+/// The answer of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// What became of a push; an empty object where no receipt was wanted.
+    Receipt,
+    /// An empty object.
+    Nothing,
+    /// How many sessions were changed or closed.
+    Sessions,
+    /// A session.
+    Session,
+    /// A page of the members of a group.
+    Members,
+    /// A page of sessions.
+    SessionsPage,
+    /// A line for each command.
+    Batch,
+    /// 101: the connection is a link from here on.
+    Upgrade,
+    /// The counters.
+    Stats,
+    /// The counters as Prometheus text.
+    Prometheus,
+    /// Alive.
+    Alive,
+    /// Ready.
+    Ready,
+    /// The OpenAPI document.
+    OpenApi,
+    /// A page for people.
+    Text,
+}
+
+impl Answer {
+    /// The statuses that are no refusal, with their media type and schema, where they have a body.
+    pub fn statuses(self) -> Vec<(u16, &'static str, Option<(&'static str, Value)>)> {
+        const JSON: &str = "application/json";
+        let one = |about, media, schema| vec![(200, about, Some((media, schema)))];
+        match self {
+            Self::Receipt => vec![
+                (200, "What became of it.", Some((JSON, component("Receipt")))),
+                (202, "Accepted; no receipt was wanted.", Some((JSON, component("Nothing")))),
+            ],
+            Self::Nothing => one("Done.", JSON, component("Nothing")),
+            Self::Sessions => one("How many sessions were changed or closed.", JSON, component("Sessions")),
+            Self::Session => one("The session.", JSON, component("Session")),
+            Self::Members => one("A page of members.", JSON, component("MembersPage")),
+            Self::SessionsPage => one("A page of sessions.", JSON, component("SessionsPage")),
+            Self::Batch => one(
+                "A reply a line, in the order of the lines.",
+                "application/x-ndjson",
+                json!({"type": "string"}),
+            ),
+            Self::Upgrade => vec![(101, "The connection is a link from here on.", None)],
+            Self::Stats => one("The counters.", JSON, component("Stats")),
+            Self::Prometheus => one("The counters.", "text/plain", json!({"type": "string"})),
+            Self::Alive => one("Alive.", JSON, object(json!({"alive": {"const": true}}))),
+            Self::Ready => one("It takes sessions.", JSON, object(json!({"ready": {"const": true}}))),
+            Self::OpenApi => one("The document.", JSON, json!({"type": "object", "required": ["openapi"]})),
+            Self::Text => one("Text.", "text/plain", json!({"type": "string"})),
+        }
+    }
+
+    /// What the link has in `ok`.
+    pub fn in_reply(self) -> Value {
+        match self {
+            Self::Receipt => json!({"oneOf": [component("Receipt"), component("Nothing")]}),
+            Self::Sessions => component("Sessions"),
+            Self::Session => component("Session"),
+            Self::Nothing
+            | Self::Members
+            | Self::SessionsPage
+            | Self::Batch
+            | Self::Upgrade
+            | Self::Stats
+            | Self::Prometheus
+            | Self::Alive
+            | Self::Ready
+            | Self::OpenApi
+            | Self::Text => component("Nothing"),
+        }
+    }
+}
+
+/// A reference to a schema of the document.
+pub fn component(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// An object of exactly these properties.
+pub fn object(properties: Value) -> Value {
+    let required: Vec<&String> = properties.as_object().into_iter().flat_map(|map| map.keys()).collect();
+    json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
+}
+
+/// The same, of which some need not be there.
+fn object_with(properties: Value, optional: Value) -> Value {
+    let mut object = object(properties);
+    let all = object["properties"].as_object_mut();
+    if let (Some(all), Value::Object(optional)) = (all, optional) {
+        all.extend(optional);
+    }
+    object
+}
+
+/// What a field may hold. A query has no types: there a switch is text, and a number digits.
+pub fn field(field: &Field) -> Value {
+    match field.kind {
+        Kind::Name => component("Name"),
+        Kind::NameOrNobody => json!({"oneOf": [component("Name"), {"enum": ["", null]}]}),
+        Kind::Session => component("SessionId"),
+        Kind::Number(least) => json!({"type": "integer", "minimum": least}),
+        Kind::OneOf(values) => json!({"enum": values}),
+        Kind::Some(values) => json!({"type": "array", "minItems": 1, "items": {"enum": values}}),
+        Kind::Switch => json!({"enum": ["1", "true", "0", "false"]}),
+        Kind::CloseCode => component("CloseCode"),
+        Kind::Reason => json!({"type": "string", "maxLength": 123}),
+        Kind::Text => json!({"type": "string"}),
+        Kind::Base64 => json!({"type": "string", "contentEncoding": "base64"}),
+        Kind::Target => component("Target"),
+    }
+}
+
+/// The schemas that others refer to.
+pub fn components(codes: &[&str]) -> Value {
+    let count = || json!({"type": "integer", "minimum": 0});
+    let nullable = |schema: Value| json!({"oneOf": [schema, {"type": "null"}]});
+    let (names, name) = (json!({"type": "array", "items": component("Name")}), component("Name"));
+    let one_or_more = |schema: Value| json!({"oneOf": [schema, {"type": "array", "items": schema}]});
+    let page = |key: &str, extra: Value, item: Value| {
+        let mut page = object(json!({"count": count(), "next": nullable(component("SessionId"))}));
+        let mut put = |name: &str, schema: Value| {
+            page["properties"][name] = schema;
+            if let Some(required) = page["required"].as_array_mut() {
+                required.push(name.into());
+            }
+        };
+        put(key, json!({"type": "array", "items": item}));
+        if let Value::Object(extra) = extra {
+            extra.into_iter().for_each(|(name, schema)| put(&name, schema));
+        }
+        page
+    };
+    let row = object(json!({"session": component("SessionId"), "user": nullable(name.clone())}));
+    json!({
+        "Name": {
+            "type": "string", "minLength": 1, "maxLength": 128,
+            "description": "1 to 128 bytes of UTF-8 without control characters.",
+        },
+        "SessionId": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+        "CloseCode": {
+            "type": "integer",
+            "oneOf": [{"enum": [1000, 1001, 1008, 1011, 1012, 1013]}, {"minimum": 3000, "maximum": 4999}],
+        },
+        "Target": {
+            "type": "object", "minProperties": 1, "additionalProperties": false,
+            "properties": {
+                "session": one_or_more(component("SessionId")), "user": one_or_more(name.clone()),
+                "group": one_or_more(name.clone()), "tag": one_or_more(name), "all": {"type": "boolean"},
+            },
+        },
+        "Nothing": object(json!({})),
+        "Receipt": object_with(
+            json!({
+                "matched": count(), "queued": count(), "replaced": count(), "dropped": count(), "expired": count(),
+                "offline": count(),
+            }),
+            json!({"written": count(), "closed": count(), "pending": count(), "unreached": count()}),
+        ),
+        "Sessions": object(json!({"sessions": count()})),
+        "Session": object(json!({
+            "session": component("SessionId"), "app": component("Name"), "user": nullable(component("Name")),
+            "groups": names, "tags": names, "remote": {"type": "string"}, "since_unix_ms": count(),
+            "queued_messages": count(), "queued_bytes": count(), "bytes_in": count(), "bytes_out": count(),
+            "round_trip_us": nullable(count()),
+        })),
+        "MembersPage": page("members", json!({"group": component("Name")}), row),
+        "SessionsPage": page("sessions", Value::Null, component("Session")),
+        "Stats": {
+            "type": "object",
+            "required": ["reactor", "distinct_users", "distinct_groups", "distinct_tags"],
+            "properties": {
+                "reactor": count(), "distinct_users": count(), "distinct_groups": count(), "distinct_tags": count(),
+            },
+        },
+        "Error": object(json!({
+            "error": object(json!({"code": {"enum": codes}, "message": {"type": "string", "minLength": 1}})),
+        })),
+    })
+}

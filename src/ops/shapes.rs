@@ -1,0 +1,138 @@
+//! The shapes of fields that are no plain number, as serde reads them from JSON.
+
+use super::bounds;
+use crate::dispatch::{CommandError, Selector};
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use smallvec::SmallVec;
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+/// A string that borrows from the command, unless it has escapes.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `to`: the target of a push, or the group of a move.
+#[derive(Debug)]
+pub enum To<'a> {
+    Group(Text<'a>),
+    Target(Target<'a>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for To<'a> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct ToVisitor;
+        impl<'de> Visitor<'de> for ToVisitor {
+            type Value = To<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a group, or an object of session, user, group, tag or all")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<To<'de>, E> {
+                Ok(To::Group(Text(text.into())))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<To<'de>, E> {
+                Ok(To::Group(Text(text.to_owned().into())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<To<'de>, A::Error> {
+                Target::deserialize(MapAccessDeserializer::new(map)).map(To::Target)
+            }
+        }
+        input.deserialize_any(ToVisitor)
+    }
+}
+
+/// The target of a push.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target<'a> {
+    #[serde(borrow, default)]
+    session: OneOrMore<'a>,
+    #[serde(borrow, default)]
+    user: OneOrMore<'a>,
+    #[serde(borrow, default)]
+    group: OneOrMore<'a>,
+    #[serde(borrow, default)]
+    tag: OneOrMore<'a>,
+    all: Option<bool>,
+}
+
+impl Target<'_> {
+    /// Its selectors, each checked.
+    pub fn selectors(&self) -> Result<SmallVec<[Selector; 1]>, CommandError> {
+        let sessions =
+            self.session.texts().map(|text| bounds::session("session", text).map(Selector::Session));
+        let users = self.user.texts().map(|text| bounds::name("user", text).map(Selector::User));
+        let groups = self.group.texts().map(|text| bounds::name("group", text).map(Selector::Group));
+        let tags = self.tag.texts().map(|text| bounds::name("tag", text).map(Selector::Tag));
+        let all = self.all.unwrap_or(false).then_some(Ok(Selector::All));
+        sessions.chain(users).chain(groups).chain(tags).chain(all).collect()
+    }
+}
+
+/// A string, an array of strings, or nothing.
+#[derive(Debug, Default)]
+enum OneOrMore<'a> {
+    #[default]
+    None,
+    One(Text<'a>),
+    More(Vec<Text<'a>>),
+}
+
+impl<'a> OneOrMore<'a> {
+    fn texts(&self) -> impl Iterator<Item = &Text<'a>> {
+        match self {
+            Self::None => [].iter(),
+            Self::One(text) => std::slice::from_ref(text).iter(),
+            Self::More(texts) => texts.iter(),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for OneOrMore<'a> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct OneOrMoreVisitor;
+        impl<'de> Visitor<'de> for OneOrMoreVisitor {
+            type Value = OneOrMore<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or an array of strings")
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<OneOrMore<'de>, E> {
+                Ok(OneOrMore::None)
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<OneOrMore<'de>, E> {
+                Ok(OneOrMore::One(Text(text.into())))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<OneOrMore<'de>, E> {
+                Ok(OneOrMore::One(Text(text.to_owned().into())))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<OneOrMore<'de>, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = seq.next_element()? {
+                    texts.push(text);
+                }
+                Ok(OneOrMore::More(texts))
+            }
+        }
+        input.deserialize_any(OneOrMoreVisitor)
+    }
+}

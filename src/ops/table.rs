@@ -1,0 +1,515 @@
+//! The rows. An operation that is new has its row here, its [`Action`] in `dispatch`, what it does in `core::execute`, and
+//! where the binary link has it a command in `link_bin`; nothing else knows it by name.
+
+use super::Segment::{Is, Of};
+use super::bounds::{bad_request, close_code, close_reason, name, page_limit, session};
+use super::field::Need::{AtLeastOne, AtMostOne, ExactlyOne, Optional};
+use super::field::*;
+use super::fields::Fields;
+use super::{Answer, Call, Flags, Method, Needs, Op, Part, Route, Row};
+use crate::dispatch::{Action, CommandError, CommandLimits, LinkForm, Listen, Quoted, Right, Selector};
+
+/// The commands of the binary link: the places of their rows in [`OPS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    Push,
+    Join,
+    Leave,
+    Destroy,
+    Move,
+    Kick,
+    Bind,
+    Tag,
+    Untag,
+    Session,
+    Listen,
+}
+
+/// A page that is about no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// The counters as JSON.
+    Stats,
+    /// The counters as Prometheus text.
+    Metrics,
+    /// Whether the process is alive.
+    Health,
+    /// Whether it takes sessions.
+    Ready,
+    /// The page for operators.
+    Console,
+    /// The OpenAPI document of this port.
+    OpenApi,
+}
+
+const CHANGES: Needs = Needs::Right(Right::All);
+const READS: Needs = Needs::Right(Right::Read);
+
+const fn flags(known: u8, names: &'static str, _words: &'static str) -> Flags {
+    Flags {
+        known,
+        names,
+        #[cfg(test)]
+        words: _words,
+    }
+}
+
+const NO_FLAGS: Flags = flags(0, "none", "");
+const WHO: Flags = flags(Part::USER, "0x01 (user)", "0x01 it is about a user, else about a session");
+
+const EITHER_SESSION: Field = SESSION.being(ExactlyOne);
+const EITHER_USER: Field = USER.being(ExactlyOne);
+const IN_APP: Field = APP.being(Optional);
+
+/// The operations, in the order of [`Verb`].
+pub static OPS: [Op; 11] = [
+    Op {
+        row: Row {
+            name: "push",
+            about: "Sends a message to sessions.",
+            needs: Needs::Right(Right::Push),
+            is_barrier: false,
+            call: Call::Push,
+            routes: &[Route {
+                method: Method::Post,
+                path: &[Is("v1"), Is("push")],
+                query: &[
+                    IN_APP,
+                    SESSION.being(AtLeastOne),
+                    USER.being(AtLeastOne),
+                    GROUP.being(AtLeastOne),
+                    TAG.being(AtLeastOne),
+                    ALL.being(AtLeastOne),
+                    TTL_MS.being(Optional),
+                    KEY.being(Optional),
+                    CLASS.being(Optional),
+                    EXCEPT.being(Optional),
+                    RECEIPT.being(Optional),
+                ],
+            }],
+            answer: Answer::Receipt,
+        },
+        verb: Verb::Push,
+        opcode: 0x01,
+        flags: flags(
+            0x07,
+            "0x01 (binary), 0x02 (ttl), 0x04 (except)",
+            "0x01 the message is binary, else text · 0x02 `ttl_ms` is there · 0x04 `except` is there",
+        ),
+        layout: &[
+            Part::OfPush("key (a name or absent)"),
+            Part::OfPush("ttl_ms u32, if flagged"),
+            Part::OfPush("except u64, if flagged"),
+            Part::OfPush("number of selectors u16"),
+            Part::OfPush("selectors"),
+            Part::OfPush("the message: all that is left"),
+        ],
+        fields: &[
+            TARGET,
+            TEXT.being(ExactlyOne),
+            DATA.being(ExactlyOne),
+            TTL_MS.being(Optional),
+            KEY.being(Optional),
+            CLASS.being(Optional),
+            EXCEPT.being(Optional),
+            RECEIPT.being(Optional),
+        ],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "join",
+            about: "Sessions join a group.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::Act(|fields, _| {
+                Ok(Action::Join { group: fields.take_group()?, who: fields.take_who()? })
+            }),
+            routes: &[Route {
+                method: Method::Post,
+                path: &[Is("v1"), Is("groups"), Of(GROUP), Is("members")],
+                query: &[IN_APP, EITHER_SESSION, EITHER_USER],
+            }],
+            answer: Answer::Sessions,
+        },
+        verb: Verb::Join,
+        opcode: 0x02,
+        flags: WHO,
+        layout: &[Part::Who, Part::Group],
+        fields: &[GROUP, EITHER_SESSION, EITHER_USER],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "leave",
+            about: "Sessions leave a group.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::Act(|fields, _| {
+                Ok(Action::Leave { group: fields.take_group()?, who: fields.take_who()? })
+            }),
+            routes: &[Route {
+                method: Method::Delete,
+                path: &[Is("v1"), Is("groups"), Of(GROUP), Is("members")],
+                query: &[IN_APP, EITHER_SESSION, EITHER_USER],
+            }],
+            answer: Answer::Sessions,
+        },
+        verb: Verb::Leave,
+        opcode: 0x03,
+        flags: WHO,
+        layout: &[Part::Who, Part::Group],
+        fields: &[GROUP, EITHER_SESSION, EITHER_USER],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "destroy",
+            about: "Every member leaves a group.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::Act(|fields, _| Ok(Action::Destroy { group: fields.take_group()? })),
+            routes: &[Route {
+                method: Method::Delete,
+                path: &[Is("v1"), Is("groups"), Of(GROUP)],
+                query: &[IN_APP],
+            }],
+            answer: Answer::Sessions,
+        },
+        verb: Verb::Destroy,
+        opcode: 0x04,
+        flags: NO_FLAGS,
+        layout: &[Part::Group],
+        fields: &[GROUP],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "move",
+            about: "Every member leaves one group and is in another.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::Act(|fields, _| {
+                Ok(Action::Move { from: fields.take_group()?, to: fields.take_other_group()? })
+            }),
+            routes: &[Route {
+                method: Method::Post,
+                path: &[Is("v1"), Is("groups"), Of(GROUP), Is("move")],
+                query: &[IN_APP, OTHER_GROUP],
+            }],
+            answer: Answer::Sessions,
+        },
+        verb: Verb::Move,
+        opcode: 0x05,
+        flags: NO_FLAGS,
+        layout: &[Part::Group, Part::OtherGroup],
+        fields: &[GROUP, OTHER_GROUP],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "kick",
+            about: "Closes sessions.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::Act(|fields, _| {
+                Ok(Action::Kick {
+                    who: fields.take_who()?,
+                    code: close_code(fields.code.take())?,
+                    reason: close_reason(fields.reason.take().as_deref())?,
+                })
+            }),
+            routes: &[
+                Route {
+                    method: Method::Delete,
+                    path: &[Is("v1"), Is("sessions"), Of(SESSION)],
+                    query: &[IN_APP, CODE.being(Optional), REASON.being(Optional)],
+                },
+                Route {
+                    method: Method::Delete,
+                    path: &[Is("v1"), Is("users"), Of(USER)],
+                    query: &[IN_APP, CODE.being(Optional), REASON.being(Optional)],
+                },
+            ],
+            answer: Answer::Sessions,
+        },
+        verb: Verb::Kick,
+        opcode: 0x06,
+        flags: flags(
+            Part::USER | Part::CODE,
+            "0x01 (user), 0x02 (code)",
+            "0x01 as for join · 0x02 `code` is there",
+        ),
+        layout: &[Part::Who, Part::Code, Part::Reason],
+        fields: &[EITHER_SESSION, EITHER_USER, CODE.being(Optional), REASON.being(Optional)],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "bind",
+            about: "A session is a user's from now on, or nobody's.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::Act(|fields, _| {
+                Ok(Action::Bind { session: fields.take_session()?, user: fields.take_bound_user()? })
+            }),
+            routes: &[Route {
+                method: Method::Put,
+                path: &[Is("v1"), Is("sessions"), Of(SESSION), Is("user")],
+                query: &[IN_APP, BOUND_USER],
+            }],
+            answer: Answer::Sessions,
+        },
+        verb: Verb::Bind,
+        opcode: 0x07,
+        flags: NO_FLAGS,
+        layout: &[Part::Session, Part::User("unbinds")],
+        fields: &[SESSION, BOUND_USER],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "tag",
+            about: "A session gets a tag.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::Act(|fields, _| {
+                Ok(Action::Tag { session: fields.take_session()?, tag: fields.take_tag()? })
+            }),
+            routes: &[Route {
+                method: Method::Post,
+                path: &[Is("v1"), Is("sessions"), Of(SESSION), Is("tags")],
+                query: &[IN_APP, TAG],
+            }],
+            answer: Answer::Sessions,
+        },
+        verb: Verb::Tag,
+        opcode: 0x08,
+        flags: NO_FLAGS,
+        layout: &[Part::Session, Part::Tag],
+        fields: &[SESSION, TAG],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "untag",
+            about: "A session loses a tag.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::Act(|fields, _| {
+                Ok(Action::Untag { session: fields.take_session()?, tag: fields.take_tag()? })
+            }),
+            routes: &[Route {
+                method: Method::Delete,
+                path: &[Is("v1"), Is("sessions"), Of(SESSION), Is("tags")],
+                query: &[IN_APP, TAG],
+            }],
+            answer: Answer::Sessions,
+        },
+        verb: Verb::Untag,
+        opcode: 0x09,
+        flags: NO_FLAGS,
+        layout: &[Part::Session, Part::Tag],
+        fields: &[SESSION, TAG],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "session",
+            about: "Describes a session.",
+            needs: READS,
+            is_barrier: false,
+            call: Call::Act(|fields, _| Ok(Action::Describe { session: fields.take_session()? })),
+            routes: &[Route {
+                method: Method::Get,
+                path: &[Is("v1"), Is("sessions"), Of(SESSION)],
+                query: &[IN_APP],
+            }],
+            answer: Answer::Session,
+        },
+        verb: Verb::Session,
+        opcode: 0x0a,
+        flags: NO_FLAGS,
+        layout: &[Part::Session],
+        fields: &[SESSION],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "listen",
+            about: "The link gets events from now on.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::Listen(listen),
+            routes: &[],
+            answer: Answer::Nothing,
+        },
+        verb: Verb::Listen,
+        opcode: 0x0b,
+        flags: NO_FLAGS,
+        layout: &[Part::Events],
+        fields: &[EVENTS, SHARE.being(Optional)],
+        is_in_batches: false,
+    },
+];
+
+/// What HTTP alone has.
+pub static REQUESTS: [Row; 10] = [
+    Row {
+        name: "batch",
+        about: "Runs the commands in the body, one a line, and answers each with a line.",
+        needs: Needs::Key,
+        is_barrier: false,
+        call: Call::Batch,
+        routes: &[Route { method: Method::Post, path: &[Is("v1"), Is("batch")], query: &[IN_APP] }],
+        answer: Answer::Batch,
+    },
+    Row {
+        name: "sessions",
+        about: "Describes the sessions of a user, a group or a tag, or of the app, page by page.",
+        needs: READS,
+        is_barrier: false,
+        call: Call::Act(|fields, limits| {
+            let by = listed_by(fields)?;
+            list(fields, limits, by, true)
+        }),
+        routes: &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("sessions")],
+            query: &[
+                IN_APP,
+                USER.being(AtMostOne),
+                GROUP.being(AtMostOne),
+                TAG.being(AtMostOne),
+                LIMIT.being(Optional),
+                AFTER.being(Optional),
+            ],
+        }],
+        answer: Answer::SessionsPage,
+    },
+    Row {
+        name: "members",
+        about: "Lists the members of a group, page by page.",
+        needs: READS,
+        is_barrier: false,
+        call: Call::Act(|fields, limits| {
+            let by = Selector::Group(fields.take_group()?);
+            list(fields, limits, by, false)
+        }),
+        routes: &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("groups"), Of(GROUP)],
+            query: &[IN_APP, LIMIT.being(Optional), AFTER.being(Optional)],
+        }],
+        answer: Answer::Members,
+    },
+    Row {
+        name: "link",
+        about: "Opens a link: an upgrade to WebSocket.",
+        needs: Needs::Key,
+        is_barrier: false,
+        call: Call::Link,
+        routes: &[Route { method: Method::Get, path: &[Is("v1"), Is("link")], query: &[IN_APP] }],
+        answer: Answer::Upgrade,
+    },
+    page(
+        "stats",
+        "The counters as JSON.",
+        READS,
+        Page::Stats,
+        &[get(&[Is("v1"), Is("stats")])],
+        Answer::Stats,
+    ),
+    page(
+        "metrics",
+        "The counters as Prometheus text.",
+        READS,
+        Page::Metrics,
+        &[get(&[Is("metrics")])],
+        Answer::Prometheus,
+    ),
+    page(
+        "openapi",
+        "This document.",
+        READS,
+        Page::OpenApi,
+        &[get(&[Is("v1"), Is("openapi.json")])],
+        Answer::OpenApi,
+    ),
+    page(
+        "health",
+        "Whether the process is alive.",
+        Needs::Nothing,
+        Page::Health,
+        &[get(&[Is("healthz")])],
+        Answer::Alive,
+    ),
+    page(
+        "ready",
+        "Whether the server takes sessions; 503 when it stops.",
+        Needs::Nothing,
+        Page::Ready,
+        &[get(&[Is("readyz")])],
+        Answer::Ready,
+    ),
+    page("console", "The page for operators.", Needs::Key, Page::Console, &[get(&[Is("")])], Answer::Text),
+];
+
+const fn page(
+    name: &'static str,
+    about: &'static str,
+    needs: Needs,
+    page: Page,
+    routes: &'static [Route],
+    answer: Answer,
+) -> Row {
+    Row { name, about, needs, is_barrier: false, call: Call::Page(page), routes, answer }
+}
+
+const fn get(path: &'static [super::Segment]) -> Route {
+    Route { method: Method::Get, path, query: &[] }
+}
+
+fn listed_by(fields: &mut Fields<'_>) -> Result<Selector, CommandError> {
+    let user = fields.user.take().flatten().map(|user| name("user", &user).map(Selector::User));
+    let group = fields.group.take().map(|group| name("group", &group).map(Selector::Group));
+    let tag = fields.tag.take().map(|tag| name("tag", &tag).map(Selector::Tag));
+    let mut named = [user, group, tag].into_iter().flatten();
+    match (named.next(), named.next()) {
+        (None, _) => Ok(Selector::All),
+        (Some(selector), None) => selector,
+        (Some(_), Some(_)) => Err(bad_request("list by one of user, group and tag, or by none")),
+    }
+}
+
+fn list(
+    fields: &mut Fields<'_>,
+    limits: &CommandLimits,
+    by: Selector,
+    detailed: bool,
+) -> Result<Action, CommandError> {
+    let limit = page_limit(fields.limit.take(), limits)?;
+    let after = fields.after.take().map(|after| session("after", &after)).transpose()?;
+    Ok(Action::List { by, limit, after, detailed })
+}
+
+fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
+    let known = EVENTS_OF_LINKS.join(", ");
+    let events = fields.events.take().unwrap_or_default();
+    if events.is_empty() {
+        return Err(bad_request(format!("events is an array of at least one of {known}")));
+    }
+    let share = fields.share.take().map(|share| name("share", &share)).transpose()?;
+    let mut listen = Listen { open: false, message: false, close: false, share, form: LinkForm::Json };
+    for event in events {
+        match &*event {
+            "open" => listen.open = true,
+            "message" => listen.message = true,
+            "close" => listen.close = true,
+            other => {
+                return Err(bad_request(format!("there is no event {}; there are {known}", Quoted(other))));
+            }
+        }
+    }
+    Ok(listen)
+}

@@ -1,0 +1,101 @@
+use super::*;
+use crate::ops::field::{Kind, Need};
+use crate::ops::fields::Text;
+use std::collections::BTreeSet;
+
+#[test]
+fn the_rows_of_the_links_stand_in_the_order_of_their_verbs_and_no_name_or_opcode_is_taken_twice() {
+    for (index, op) in OPS.iter().enumerate() {
+        assert_eq!((op.verb as usize, op.verb.op().opcode), (index, op.opcode), "{op:?}");
+        assert_eq!(usize::from(op.opcode), index + 1, "the refusal of an unknown opcode tells a range");
+        assert_eq!(Op::named(op.row.name).map(|op| op.verb), Some(op.verb));
+        assert!(matches!(op.row.call, Call::Push | Call::Act(_) | Call::Listen(_)), "{op:?}");
+    }
+    let names: BTreeSet<&str> = rows().map(|row| row.name).collect();
+    assert_eq!(names.len(), rows().count());
+}
+
+#[test]
+fn flags_are_those_of_the_layout() {
+    for op in OPS.iter().filter(|op| op.verb != Verb::Push) {
+        let flag = |part, flag| if op.layout.contains(&part) { flag } else { 0 };
+        let known = flag(Part::Who, Part::USER) | flag(Part::Code, Part::CODE);
+        assert_eq!(op.flags.known, known, "{op:?}");
+        let named = [(Part::USER, "0x01 (user)"), (Part::CODE, "0x02 (code)")];
+        let names: Vec<&str> =
+            named.iter().filter(|(flag, _)| known & flag != 0).map(|(_, name)| *name).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        assert_eq!(op.flags.names, names, "{op:?}");
+    }
+}
+
+/// A parameter whose value has no place would be taken and forgotten.
+#[test]
+fn every_parameter_of_an_action_has_a_place_for_its_value() {
+    for row in rows().filter(|row| !matches!(row.call, Call::Push)) {
+        for route in row.routes {
+            for field in route.query.iter().chain(route.fields_of_path()) {
+                let mut fields = Fields::default();
+                field
+                    .put(&mut fields, Text(field.example.into()))
+                    .unwrap_or_else(|error| panic!("{route}: {error}"));
+                assert!(!fields.is_empty(), "{route}: {}", field.name);
+                let again = field.put(&mut fields, Text(field.example.into())).unwrap_err();
+                assert!(again.message.contains("is given twice"), "{route}: {again}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_what_leaves_everything_as_it_is_can_be_asked_with_get() {
+    for row in rows() {
+        for route in row.routes {
+            assert!(!(route.method == Method::Get && row.is_barrier), "{route}");
+            assert!(!(row.needs == Needs::Right(Right::Read) && route.method != Method::Get), "{route}");
+        }
+    }
+}
+
+#[test]
+fn no_two_rows_are_asked_for_with_the_same_request() {
+    let routes: Vec<String> = rows().flat_map(|row| row.routes).map(ToString::to_string).collect();
+    let distinct: BTreeSet<&String> = routes.iter().collect();
+    assert_eq!(distinct.len(), routes.len(), "{routes:?}");
+}
+
+#[test]
+fn the_paths_that_a_404_lists_are_there() {
+    let sentence = paths();
+    let listed = sentence.split([' ', ',']).filter(|word| word.starts_with('/'));
+    let count = listed
+        .map(|path| {
+            let segments: Vec<&str> = path[1..].split('/').collect();
+            assert!(matches!(find("BREW", &segments), Found::OtherMethods(_)), "{path}");
+        })
+        .count();
+    assert!(count >= 15, "{sentence}");
+}
+
+#[test]
+fn an_example_is_of_its_kind() {
+    for field in OPS
+        .iter()
+        .flat_map(|op| op.fields)
+        .chain(rows().flat_map(|row| row.routes).flat_map(|route| route.query))
+    {
+        let example = field.example;
+        let holds = match field.kind {
+            Kind::Name | Kind::NameOrNobody => bounds::name(field.name, example).is_ok(),
+            Kind::Session => bounds::session(field.name, example).is_ok(),
+            Kind::Number(least) => example.parse::<u64>().is_ok_and(|number| number >= least),
+            Kind::OneOf(values) | Kind::Some(values) => values.contains(&example),
+            Kind::Switch => example == "1",
+            Kind::CloseCode => bounds::close_code(example.parse().ok()).is_ok(),
+            Kind::Reason => bounds::close_reason(Some(example)).is_ok(),
+            Kind::Text | Kind::Base64 | Kind::Target => true,
+        };
+        assert!(holds, "{}: {example}", field.name);
+        assert!(field.need != Need::Required || field.about.ends_with('.'), "{}", field.name);
+    }
+}
