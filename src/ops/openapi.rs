@@ -3,7 +3,7 @@
 use super::field::{Field, Need};
 use super::schema::{component, components, field as schema_of, object};
 use super::{Call, Needs, OPS, Op, Route, Row, rows};
-use crate::dispatch::{ERRORS, ErrorRow};
+use crate::dispatch::{ERRORS, ErrorCode, ErrorRow};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 
@@ -163,11 +163,9 @@ fn responses(row: &Row) -> Value {
     for row in &ERRORS {
         let reference = json!({"$ref": format!("#/components/responses/{}", row.status)});
         responses.insert(row.status.to_string(), reference);
-        for (status, _) in row.further {
-            let reference = json!({"$ref": format!("#/components/responses/{status}")});
-            responses.insert(status.to_string(), reference);
-        }
     }
+    // What HTTP itself refuses has further statuses, whatever is asked for.
+    responses.insert("default".to_owned(), json!({"$ref": "#/components/responses/default"}));
     responses.into()
 }
 
@@ -175,29 +173,31 @@ fn responses(row: &Row) -> Value {
 fn refusals() -> Value {
     let mut refusals = Map::new();
     for row in &ERRORS {
-        for status in std::iter::once(row.status).chain(row.further.iter().map(|(status, _)| *status)) {
-            let others = refusals.get(&status.to_string()).and_then(|other| other["description"].as_str());
-            let description =
-                others.map_or(row.name.to_owned(), |others| format!("{others} or {}", row.name));
-            refusals.insert(status.to_string(), refusal(row, status, &description));
-        }
+        let status = row.status.to_string();
+        let others = refusals.get(&status).and_then(|other: &Value| other["description"].as_str());
+        let description = others.map_or(row.name.to_owned(), |others| format!("{others} or {}", row.name));
+        refusals.insert(status, refusal(row, &description));
     }
+    let http = json!({
+        "description": "HTTP itself, or an upgrade, does not allow it.",
+        "content": {"application/json": {"schema": component("Error")}},
+    });
+    refusals.insert("default".to_owned(), http);
     refusals.into()
 }
 
-fn refusal(row: &ErrorRow, status: u16, description: &str) -> Value {
+fn refusal(row: &ErrorRow, description: &str) -> Value {
     let text = json!({"schema": {"type": "string"}});
     let mut headers = Map::new();
     if row.retry_after_s.is_some() {
         headers.insert("Retry-After".to_owned(), json!({"schema": {"type": "integer"}}));
     }
-    let names: &[&str] = match status {
-        401 => &["WWW-Authenticate"],
-        405 => &["Allow"],
-        426 => &["Upgrade", "Sec-WebSocket-Version"],
-        _ => &[],
-    };
-    headers.extend(names.iter().map(|name| ((*name).to_owned(), text.clone())));
+    if row.code == ErrorCode::Unauthorized {
+        headers.insert("WWW-Authenticate".to_owned(), text.clone());
+    }
+    if row.code == ErrorCode::MethodNotAllowed {
+        headers.insert("Allow".to_owned(), text);
+    }
     let mut refusal = json!({
         "description": description,
         "content": {"application/json": {"schema": component("Error")}},

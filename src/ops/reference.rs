@@ -74,7 +74,7 @@ fn listed(fields: &[Field]) -> String {
         (Need::Required, ", ", ""),
         (Need::ExactlyOne, " or ", ""),
         (Need::AtLeastOne, ", ", "any of "),
-        (Need::AtMostOne, ", ", "one of "),
+        (Need::AtMostOne, ", ", "at most one of "),
         (Need::Optional, ", ", "optional: "),
     ] {
         let names = fields.iter().filter(|field| field.need == need).map(|field| format!("`{}`", field.name));

@@ -5,8 +5,8 @@ use super::answers::Answers;
 use super::asker::Asker;
 use super::batch::{Batch, Progress};
 use super::entry::{TurnedAway, enter};
-use super::observer::{Observer, Page};
-use super::pages::{Paged, page, too_many_pages};
+use super::observer::Observer;
+use super::pages::{Paged, ProcessPage, page, too_many_pages};
 use super::receipts::Receipts;
 use crate::connection::{Flag, Pause, Phase};
 use crate::core::{Core, Finished, HalfReceived, Started};
@@ -414,7 +414,7 @@ impl Backend {
             },
             Routed::Page { page: asked, .. } => match page(core, asked) {
                 Paged::Here(response) => self.respond(waiting, &response),
-                Paged::Elsewhere(page) => self.observe(observer, id, waiting, page),
+                Paged::OfProcess(page) => self.observe(observer, id, waiting, page),
             },
         }
         Handled::Taken
@@ -422,7 +422,7 @@ impl Backend {
 
     /// Has a page about the whole process rendered elsewhere. What comes behind waits for it: so the page knows of no later
     /// command, and one connection waits for one page at a time, however many it asks for.
-    fn observe(&mut self, observer: &Observer, id: SessionId, waiting: Waiting, page: Page) {
+    fn observe(&mut self, observer: &Observer, id: SessionId, waiting: Waiting, page: ProcessPage) {
         let sequence = self.open(waiting);
         match observer.ask(page, id, sequence) {
             true => self.barrier = Some(sequence),

@@ -1,7 +1,7 @@
 //! The pages about the whole process, `/metrics` and `/v1/stats`: rendered on a thread of their own. What the kernel is asked
 //! for them may take it milliseconds, and on a reactor every session would wait. Knows nothing of connections.
 
-use super::pages::{metrics, stats};
+use super::pages::{ProcessPage, metrics, stats};
 use crate::core::{Envelope, Shared};
 use crate::http::Response;
 use crate::mailbox::Full;
@@ -18,19 +18,10 @@ const QUEUE: usize = 64;
 /// After so long a mailbox that was full is tried again: its reactor tells only the other reactors that there is room.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// A page about the whole process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Page {
-    /// `/metrics`.
-    Metrics,
-    /// `/v1/stats`.
-    Stats,
-}
-
 /// A request for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ask {
-    page: Page,
+    page: ProcessPage,
     connection: SessionId,
     sequence: u64,
 }
@@ -59,7 +50,7 @@ impl Observer {
 
     /// Asks for the answer of a connection that has the place `sequence` among its answers: it comes as an
     /// [`Envelope::Page`]. Returns whether it will; if not, too many are asked for, or the thread has ended.
-    pub fn ask(&self, page: Page, connection: SessionId, sequence: u64) -> bool {
+    pub fn ask(&self, page: ProcessPage, connection: SessionId, sequence: u64) -> bool {
         self.0.try_send(Ask { page, connection, sequence }).is_ok()
     }
 }
@@ -68,8 +59,8 @@ impl Asks {
     /// Answers until no [`Observer`] is left.
     pub fn answer(self, shared: &Shared) {
         let render = |ask: &Ask| match ask.page {
-            Page::Metrics => metrics(shared),
-            Page::Stats => stats(shared, ask.reactor()),
+            ProcessPage::Metrics => metrics(shared),
+            ProcessPage::Stats => stats(shared, ask.reactor()),
         };
         self.answer_with(render, |reactor, envelope| match shared.handle.post(reactor, envelope) {
             Err(Full(envelope)) if !shared.handle.is_closed(reactor) => Some(envelope),
@@ -132,18 +123,18 @@ mod tests {
     fn beyond_the_bound_and_after_the_threads_end_nothing_is_promised() {
         let (observer, asks) = Observer::new();
         for sequence in 0..QUEUE as u64 {
-            assert!(observer.ask(Page::Stats, connection(0), sequence));
+            assert!(observer.ask(ProcessPage::Stats, connection(0), sequence));
         }
-        assert!(!observer.ask(Page::Stats, connection(0), 64));
+        assert!(!observer.ask(ProcessPage::Stats, connection(0), 64));
         drop(asks);
-        assert!(!observer.ask(Page::Stats, connection(0), 65));
+        assert!(!observer.ask(ProcessPage::Stats, connection(0), 65));
     }
 
     #[test]
     fn each_page_goes_to_the_reactor_of_its_connection_and_all_that_were_asked_for_are_answered() {
         let (observer, asks) = Observer::new();
         for (sequence, reactor) in [2, 0, 1, 2].into_iter().enumerate() {
-            let page = if sequence % 2 == 0 { Page::Metrics } else { Page::Stats };
+            let page = if sequence % 2 == 0 { ProcessPage::Metrics } else { ProcessPage::Stats };
             assert!(observer.ask(page, connection(reactor), sequence as u64));
         }
         // What has been asked for is answered before the end is seen.
@@ -173,7 +164,7 @@ mod tests {
         let observer = Cell::new(Some(observer));
         let ask = |reactor, sequence| {
             let taken = observer.take().unwrap();
-            assert!(taken.ask(Page::Stats, connection(reactor), sequence));
+            assert!(taken.ask(ProcessPage::Stats, connection(reactor), sequence));
             observer.set(Some(taken));
         };
         ask(0, 7);

@@ -1,6 +1,5 @@
 //! The answers of the backend port that concern no session: health, counters, the page for operators.
 
-use super::observer;
 use crate::core::{Core, Shared};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::responses::refusal_response;
@@ -15,14 +14,23 @@ pub enum Paged {
     /// It is this.
     Here(Response),
     /// The observer has it.
-    Elsewhere(observer::Page),
+    OfProcess(ProcessPage),
+}
+
+/// A page about the whole process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessPage {
+    /// `/metrics`.
+    Metrics,
+    /// `/v1/stats`.
+    Stats,
 }
 
 /// The page that is asked for.
 pub fn page(core: &Core, page: Page) -> Paged {
     Paged::Here(match page {
-        Page::Stats => return Paged::Elsewhere(observer::Page::Stats),
-        Page::Metrics => return Paged::Elsewhere(observer::Page::Metrics),
+        Page::Stats => return Paged::OfProcess(ProcessPage::Stats),
+        Page::Metrics => return Paged::OfProcess(ProcessPage::Metrics),
         Page::Ready if core.shared.draining.load(Ordering::Relaxed) => {
             let error = CommandError::new(ErrorCode::Draining, "the server is going away");
             refusal_response(&error.into())
