@@ -36,9 +36,12 @@ pub enum Answer {
     Text,
 }
 
+/// A status, what it says, and its media type and schema, where it has a body.
+type Status = (u16, &'static str, Option<(&'static str, Value)>);
+
 impl Answer {
-    /// The statuses that are no refusal, with their media type and schema, where they have a body.
-    pub fn statuses(self) -> Vec<(u16, &'static str, Option<(&'static str, Value)>)> {
+    /// The statuses that are no refusal.
+    pub fn statuses(self) -> Vec<Status> {
         const JSON: &str = "application/json";
         let one = |about, media, schema| vec![(200, about, Some((media, schema)))];
         match self {

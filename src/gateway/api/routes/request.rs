@@ -53,18 +53,18 @@ impl<'a> Router<'a> {
             Call::Push => self.push(),
             Call::Act(make) => self.act(make),
             Call::Batch => {
-                let app = self.fields()?.1;
+                let app = self.app_of(&mut self.fields()?)?;
                 let cursor = BatchCursor::new(self.body, self.limits)?;
                 Ok(Routed::Batch { app, cursor, row: self.row })
             }
-            Call::Link => Ok(Routed::Link { app: self.fields()?.1, row: self.row }),
+            Call::Link => Ok(Routed::Link { app: self.app_of(&mut self.fields()?)?, row: self.row }),
             Call::Page(page) => self.fields().map(|_| Routed::Page { page, row: self.row }),
             Call::Listen(_) => Err(bad_request("op listen is for the link")),
         }
     }
 
-    /// The fields that stand in the path and in the query, and the app whose names they are.
-    fn fields(&self) -> Result<(Fields<'a>, AppId), CommandError> {
+    /// The fields that stand in the path and in the query.
+    fn fields(&self) -> Result<Fields<'a>, CommandError> {
         let mut fields = Fields::default();
         for (segment, value) in self.route.path.iter().zip(self.segments) {
             if let Segment::Of(field) = segment {
@@ -78,12 +78,12 @@ impl<'a> Router<'a> {
                 None => return Err(self.unknown(&name)),
             }
         }
-        let app = self.app(fields.app.take().map(|name| name.0))?;
-        Ok((fields, app))
+        Ok(fields)
     }
 
     fn act(&self, make: Make) -> Result<Routed, CommandError> {
-        let (mut fields, app) = self.fields()?;
+        let mut fields = self.fields()?;
+        let app = self.app_of(&mut fields)?;
         let action = make(&mut fields, self.limits)?;
         Ok(Routed::Command { app, command: Command::Act(action), row: self.row })
     }
@@ -145,6 +145,10 @@ impl<'a> Router<'a> {
     fn unknown(&self, name: &str) -> CommandError {
         let known: SmallVec<[&str; 12]> = self.route.query.iter().map(|field| field.name).collect();
         params::unknown(name, &known)
+    }
+
+    fn app_of(&self, fields: &mut Fields<'_>) -> Result<AppId, CommandError> {
+        self.app(fields.app.take().map(|name| name.0))
     }
 
     fn app(&self, name: Option<Value<'_>>) -> Result<AppId, CommandError> {
