@@ -33,6 +33,7 @@ pub use apps::{AppConfig, PerUser, PerUserPolicy};
 pub(crate) use backend::UNNAMED as UNNAMED_KEY;
 pub use backend::{Backend, BackendKey};
 pub use error::{ConfigError, KeyFault};
+#[cfg(feature = "tls")]
 pub(crate) use file::read_bounded;
 #[cfg(feature = "cli")]
 pub(crate) use file::{read_key_file, secrets_of};

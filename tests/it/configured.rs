@@ -51,11 +51,7 @@ fn text(path: &Path) -> &str {
 
 /// The status of an upgrade without a token.
 fn stranger(server: &ServerProcess) -> u16 {
-    match server.try_player("/ws?user=eve") {
-        Ok(_) => 101,
-        Err(Refusal::Http { status, .. }) => status,
-        Err(other) => panic!("{other:?}"),
-    }
+    server.try_player("/ws?user=eve").map_or_else(|refused| refused.status(), |_| 101)
 }
 
 /// The status of a request to the backend port without a key.

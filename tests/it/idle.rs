@@ -1,7 +1,6 @@
 //! As many idle sessions as the limit of open files lets one process hold: what each costs, and a broadcast to all.
 
-use crate::support::{Player, Pool, ServerProcess, heavy};
-use rustix::process::{Resource, getrlimit};
+use crate::support::{Player, Pool, ServerProcess, heavy, open_files};
 use std::thread;
 use tungstenite::Message;
 
@@ -17,8 +16,7 @@ const FORERUNNERS: usize = 100;
 #[test]
 fn idle_sessions_cost_little_and_a_broadcast_reaches_them_all() {
     let _heavy = heavy();
-    let files = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files as usize);
-    let count = MOST.min(files.saturating_sub(RESERVE));
+    let count = MOST.min(open_files() - RESERVE);
     let server = ServerProcess::start(&["--reactors", "4"], "");
     let mut backend = server.backend();
     let ports = *server;

@@ -97,7 +97,7 @@ fn who_never_answers_a_close_is_freed_when_its_time_is_up() {
 
 #[test]
 fn who_does_not_answer_pings_is_closed_with_4000() {
-    let mut world = World::new("[timeouts]\nping_ms = 300\nidle_ms = 2500\nclose_ms = 300");
+    let mut world = World::new("[timeouts]\nping_ms = 300\nidle_ms = 5000\nclose_ms = 300");
     let mut dead = Raw::player(world.server.client, "/ws?user=dead");
     let ping = dead.frame().unwrap();
     assert_eq!((ping.first, ping.payload.len()), (PING, 8), "the time of the ping, for the round-trip time");
@@ -109,7 +109,7 @@ fn who_does_not_answer_pings_is_closed_with_4000() {
 
 #[test]
 fn half_a_head_is_answered_with_408_however_it_trickles() {
-    let mut world = World::new("[timeouts]\nupgrade_ms = 400\nbackend_idle_ms = 600000");
+    let mut world = World::new("[timeouts]\nupgrade_ms = 3000\nbackend_idle_ms = 600000");
     let head = upgrade("/ws", &format!("X: {}", "x".repeat(10_000)));
     let mut silent = Raw::connect(world.server.client);
     let mut partial = Raw::connect(world.server.client);

@@ -261,7 +261,7 @@ fn who_ends_its_side_gets_its_answers() {
 #[test]
 fn a_connection_that_is_not_used_is_closed() {
     let server = TestServer::start(|config| {
-        config.timeouts.backend_idle = std::time::Duration::from_millis(200);
+        config.timeouts.backend_idle = std::time::Duration::from_secs(3);
         config.timeouts.close = std::time::Duration::from_millis(200);
     });
     let (mut never, mut once) = (Raw::connect(server.backend), Raw::connect(server.backend));

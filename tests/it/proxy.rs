@@ -58,11 +58,7 @@ fn forwarded(server: &TestServer, user: &str, field: &str) -> (TcpStream, String
 }
 
 fn is_closed(mut stream: TcpStream) -> bool {
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    match stream.read(&mut [0; 1024]) {
-        Ok(count) => count == 0,
-        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
-    }
+    is_over(&mut stream)
 }
 
 #[test]
@@ -100,7 +96,7 @@ fn the_proxy_protocol_says_where_a_player_is() {
 
 #[test]
 fn a_header_is_asked_of_proxies_and_taken_from_nobody_else() {
-    let server = server(|config| config.timeouts.upgrade = Duration::from_millis(300));
+    let server = server(|config| config.timeouts.upgrade = Duration::from_secs(3));
     for wrong in [
         b"GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n".as_slice(),
         b"PROXY TCP4 1.2.3.4 x 1 2\r\n",
@@ -109,8 +105,9 @@ fn a_header_is_asked_of_proxies_and_taken_from_nobody_else() {
         assert!(is_closed(proxied(&server, wrong)), "{wrong:?}");
     }
     // A part of one, and nothing at all.
-    assert!(is_closed(proxied(&server, b"PROXY TCP4 203.0.113.7")));
-    assert!(is_closed(proxied(&server, b"")));
+    for late in [b"PROXY TCP4 203.0.113.7".as_slice(), b""].map(|part| proxied(&server, part)) {
+        assert!(is_closed(late));
+    }
     assert_eq!(server.backend().stats()["refused"]["proxy_header"], 5);
     for header in [v1("203.0.113.7"), v2([203, 0, 113, 7])] {
         let mut stream = connect_from([127, 0, 0, 7], server.client);
@@ -209,6 +206,13 @@ fn rates_and_sessions_by_address_too() {
     let answers: Vec<_> = [1, 1, 1, 2, 2, 3].map(ask).into();
     let statuses: Vec<&str> = answers.iter().map(|(_, status)| status.as_str()).collect();
     assert_eq!(statuses, ["101", "429", "429", "101", "429", "101"]);
-    let stats = server.backend().stats();
-    assert_eq!((&stats["refused"]["address"], &stats["refused"]["rate"]), (&2.into(), &1.into()));
+    // On a busy machine the third one may be within the rate, and a later one not.
+    let stats = server.await_stats("one is too fast", |totals| {
+        let too_fast = totals["refused"]["rate"].as_u64().unwrap() > 0;
+        if !too_fast {
+            assert_eq!(ask(1).1, "429");
+        }
+        too_fast
+    });
+    assert!(stats["refused"]["address"].as_u64() >= Some(2), "{stats:#}");
 }

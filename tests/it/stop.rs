@@ -67,7 +67,7 @@ fn what_is_queued_is_flushed_before_the_close() {
 #[test]
 fn a_client_that_never_answers_the_close_is_not_waited_for_longer_than_the_bound() {
     // Were it the closing handshake's own bound that ends it, the test's deadline would come first.
-    let config = "[timeouts]\nshutdown_ms = 1_500\nclose_ms = 600_000";
+    let config = "[timeouts]\nshutdown_ms = 4_000\nclose_ms = 600_000";
     let server = ServerProcess::start(&["--reactors", "4"], config);
     let players: Vec<Player> = (0..9).map(|_| server.player("")).collect();
     let silent = server.player("");

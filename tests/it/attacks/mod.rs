@@ -33,7 +33,7 @@ max_body_bytes = 1048576
 upgrades_per_address = { per_second = 5, burst = 300 }
 messages = { per_second = 50, burst = 100 }
 [timeouts]
-upgrade_ms = 1500
+upgrade_ms = 4000
 close_ms = 500
 [deflate]
 enabled = true

@@ -271,7 +271,7 @@ fn players_who_flood_a_slow_link_get_a_fair_share_of_it_each() {
 fn a_link_that_was_quiet_and_is_behind_for_a_moment_is_not_stalled() {
     const ASKED: usize = 2000;
     let common = "timeouts.ping_ms = 200\ntimeouts.idle_ms = 60000";
-    let new = "timeouts.link_stalled_ms = 1000\ndelivery.receipt_ms = 600000";
+    let new = "timeouts.link_stalled_ms = 3000\ndelivery.receipt_ms = 600000";
     let server = ServerProcess::start(&["--reactors", "1"], &config(common, new));
     let (_slow, _) = stalled(&server, "slow");
     let mut link = RawLink::open_narrow(&server);
@@ -279,7 +279,8 @@ fn a_link_that_was_quiet_and_is_behind_for_a_moment_is_not_stalled() {
     link.send(1, json!({ "op": "push", "to": { "user": "slow" }, "text": "x", "receipt": "written" }));
     let session = server.backend().ok("GET", "/v1/sessions?user=slow")["sessions"][0]["session"].take();
     let mut clock = Clock::start(&server);
-    (0..10).for_each(|_| clock.tick());
+    // Quiet for longer than a link may be stalled: a ping comes every 160 ms or more.
+    (0..25).for_each(|_| clock.tick());
     let ask = json!({ "id": 2, "op": "session", "session": session }).to_string();
     let mut raw = link.into_raw();
     let mut sender = raw.sender();

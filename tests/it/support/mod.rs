@@ -31,6 +31,9 @@ pub use scrape::Scrape;
 pub use server::TestServer;
 pub use target::{Identity, Target};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,9 +48,34 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Raises the limit of open files as far as it goes: the usual soft one, 1,024, is too low for what runs side by side.
+/// Returns what it is then.
+pub fn open_files() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    limit.maximum.map_or(usize::MAX, |files| files as usize)
+}
+
+/// What the largest of the heavy tests needs, with those that run beside it.
+const HEAVY_FILES: usize = 8_192;
+
+/// Whether the peer has ended the connection, with the end or with a reset, and said nothing before. Waits for it.
+pub fn is_over(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    match stream.read(&mut [0]) {
+        Ok(length) => length == 0,
+        Err(error) => matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+    }
+}
+
 /// Taken by a test that needs thousands of descriptors: one such test at a time fits into the limit of the process.
 pub fn heavy() -> MutexGuard<'static, ()> {
     static HEAVY: Mutex<()> = Mutex::new(());
+    let files = open_files();
+    assert!(
+        files >= HEAVY_FILES,
+        "this test needs {HEAVY_FILES} open files, and the hard limit (ulimit -Hn) is {files}"
+    );
     // A test that failed has let go of its sockets all the same.
     HEAVY.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -44,6 +44,16 @@ pub enum Refusal {
     Io(io::Error),
 }
 
+impl Refusal {
+    /// The status of the answer; there must be one.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Http { status, .. } => *status,
+            Self::Io(error) => panic!("no answer: {error}"),
+        }
+    }
+}
+
 impl Player {
     /// Connects to `/ws?query` and takes the welcome.
     pub fn connect(address: SocketAddr, query: &str) -> Self {

@@ -1,6 +1,6 @@
 //! The real program in a process of its own.
 
-use super::{DEADLINE, Ports, WallClock};
+use super::{DEADLINE, Ports, WallClock, open_files};
 use gannet::config::Config;
 use gannet::{App, Server};
 use rustix::process::{Pid, Signal, kill_process};
@@ -111,6 +111,7 @@ impl ServerProcess {
     }
 
     fn spawn_with(command: &mut Command, config: Option<PathBuf>, hears_errors: bool) -> Self {
+        open_files();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (ports, addresses) = mpsc::channel();
