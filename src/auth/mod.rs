@@ -25,7 +25,7 @@ pub use pages::{Foreign, Pages, Sender};
 pub use signed_query::SignedQuery;
 pub use token::{TokenLimits, verify};
 
-use crate::config::{self, AppConfig, OriginPattern};
+use crate::config::{self, AppConfig, OriginPattern, is_loopback_origin};
 use crate::session::{AppId, Name};
 use std::sync::{Mutex, PoisonError};
 
@@ -94,11 +94,15 @@ impl Auth {
     }
 
     /// Whether a page of this origin may connect to the app. Who shows none is no page: browsers always do (RFC 6454
-    /// §7.3), and everybody else can say what it likes.
+    /// §7.3), and everybody else can say what it likes. Where players are taken at their word a page needs no proof of who its
+    /// reader is: then it must be one of this machine's, or listed.
     pub fn allows_origin(&self, app: AppId, origin: Option<&[u8]>) -> bool {
         let origins = &self.apps[usize::from(app.0)].origins;
         let Some(origin) = origin else { return true };
-        origins.is_empty() || origins.iter().any(|pattern| pattern.matches(origin))
+        match origins.is_empty() {
+            true => !self.takes_words() || is_loopback_origin(origin),
+            false => origins.iter().any(|pattern| pattern.matches(origin)),
+        }
     }
 
     /// Who the bearer of `token` is in `app`.

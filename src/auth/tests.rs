@@ -360,6 +360,7 @@ fn a_page_of_another_origin_stays_outside() {
     let apps = [(Name::new("chess").unwrap(), &config), (Name::new("any").unwrap(), &AppConfig::default())];
     let auth = Auth::new(apps, &config::Auth::default(), &config::Limits::default(), NOW_MS);
     assert!(auth.takes_words());
+    assert!(auth.allows_origin(AppId(1), Some(b"http://localhost:3000")));
     for (origin, allowed) in [
         (None, true),
         (Some("https://chess.example"), true),
@@ -370,6 +371,6 @@ fn a_page_of_another_origin_stays_outside() {
         (Some(""), false),
     ] {
         assert_eq!(auth.allows_origin(AppId(0), origin.map(str::as_bytes)), allowed, "{origin:?}");
-        assert!(auth.allows_origin(AppId(1), origin.map(str::as_bytes)));
+        assert_eq!(auth.allows_origin(AppId(1), origin.map(str::as_bytes)), origin.is_none(), "{origin:?}");
     }
 }

@@ -26,8 +26,8 @@ pub struct AppConfig {
     /// The file to take the secrets from, one a line, relative to the configuration file;
     /// [`Config::load`](super::Config::load) reads it into `secrets` and leaves `None` here.
     pub secrets_file: Option<PathBuf>,
-    /// The origins that its pages may have; empty is any. A request without an `Origin` comes from no page, and is let
-    /// in.
+    /// The origins that its pages may have; `*` is any. Empty: any where the apps have secrets, loopback ones where players are
+    /// taken at their word. A request without an `Origin` comes from no page, and is let in.
     pub origins: Vec<OriginPattern>,
     /// Sessions of the app; 0 is no bound of its own.
     pub max_sessions: usize,

@@ -40,6 +40,7 @@ pub(crate) use file::{read_key_file, secrets_of};
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use network::{InvalidNetwork, Network};
+pub(crate) use origin::is_loopback as is_loopback_origin;
 pub use origin::{InvalidOrigin, OriginPattern};
 pub use rates::{BeyondRate, Rate, Rates};
 pub use secret::Secret;

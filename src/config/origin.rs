@@ -1,13 +1,14 @@
 //! The origins that an app's pages may have: exact ones, and all below a domain.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An origin (RFC 6454 §6.1), or with `*.` before its host every origin below that domain, at any depth, the domain
-/// itself not among them.
+/// An origin (RFC 6454 §6.1); with `*.` before its host every origin below that domain, at any depth, the domain itself not
+/// among them; or `*`, every origin there is.
 ///
 /// ```
 /// use gannet::config::OriginPattern;
@@ -18,10 +19,31 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginPattern {
-    /// In lower case, without the port that is the scheme's own. `scheme://` where `below` is set.
+    /// In lower case, without the port that is the scheme's own. `scheme://` where `below` is set; `*` is every origin.
     start: Box<str>,
     /// `.domain` and perhaps a port, when every host below is meant.
     below: Option<Box<str>>,
+}
+
+/// The pattern of every origin.
+const ANY: &str = "*";
+
+/// Whether the value of an `Origin` header is that of a page that this machine serves to itself: `http` or `https` from
+/// `localhost` or a loopback address, whatever the port.
+pub(crate) fn is_loopback(origin: &[u8]) -> bool {
+    let Ok(origin) = str::from_utf8(origin) else { return false };
+    let origin = origin.to_ascii_lowercase();
+    let Some(authority) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) else {
+        return false;
+    };
+    let (host, port) = match authority.strip_prefix("[::1]") {
+        Some(port) => ("localhost", port),
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_port = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let has_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+    let is_host = host == "localhost" || host.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback());
+    has_port && is_host
 }
 
 /// A text that is neither an origin nor one with `*.` before its host.
@@ -36,6 +58,9 @@ pub struct InvalidOrigin;
 impl OriginPattern {
     /// Whether the value of an `Origin` header is meant.
     pub fn matches(&self, origin: &[u8]) -> bool {
+        if &*self.start == ANY {
+            return true;
+        }
         let Some(below) = &self.below else { return origin.eq_ignore_ascii_case(self.start.as_bytes()) };
         let Some((start, rest)) = origin.split_at_checked(self.start.len()) else { return false };
         let Some((labels, end)) =
@@ -64,7 +89,7 @@ impl FromStr for OriginPattern {
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
         let text = text.to_ascii_lowercase();
         // What a sandboxed page and a local file have (RFC 6454 §7.1).
-        if text == "null" {
+        if text == "null" || text == ANY {
             return Ok(Self { start: text.into(), below: None });
         }
         let (scheme, authority) = text.split_once("://").ok_or(InvalidOrigin)?;
@@ -180,6 +205,7 @@ mod tests {
             ),
             ("https://*.game.example:8443", &["https://a.game.example:8443"], &["https://a.game.example"]),
             ("null", &["null"], &["https://null"]),
+            ("*", &["null", "https://game.example", "file://"], &[]),
         ];
         for (pattern, same, others) in table {
             let pattern: OriginPattern = pattern.parse().unwrap();
@@ -193,10 +219,46 @@ mod tests {
     }
 
     #[test]
+    fn pages_of_this_machine_have_loopback_origins() {
+        for origin in [
+            "http://localhost",
+            "https://LOCALHOST:3000",
+            "http://127.0.0.1",
+            "https://127.255.0.9:65535",
+            "http://[::1]",
+            "http://[::1]:8080",
+        ] {
+            assert!(is_loopback(origin.as_bytes()), "{origin}");
+        }
+        for origin in [
+            "",
+            "null",
+            "file://",
+            "ws://localhost",
+            "http://localhost.evil.example",
+            "http://localhost:evil",
+            "http://localhost:",
+            "http://localhost/",
+            "http://localhost:80/",
+            "http://user@localhost",
+            "http://127.0.0.1.evil.example",
+            "http://127.1",
+            "http://128.0.0.1",
+            "http://[::2]",
+            "http://[::1].evil.example",
+            "http://[::1",
+            "http://0.0.0.0",
+        ] {
+            assert!(!is_loopback(origin.as_bytes()), "{origin}");
+        }
+    }
+
+    #[test]
     fn others_are_no_origins() {
         for text in [
             "",
-            "*",
+            "**",
+            "*.example",
             "game.example",
             "https://",
             "https://*",

@@ -4,6 +4,7 @@
 use crate::admission::{Limiter, Meter};
 use crate::config::{BeyondRate, Network, Rates};
 use crate::metrics::Throttled;
+use crate::session::AppId;
 use crate::timer::Moment;
 use crate::tls::Session;
 use std::net::SocketAddr;
@@ -22,6 +23,8 @@ pub struct Extras {
     pub connection_from: Option<Network>,
     /// Where the session is counted as coming from.
     pub session_from: Option<Network>,
+    /// Of an echo: the app in which it has a place. A session's is given back when it leaves the hub.
+    pub echo_of: Option<AppId>,
     /// What it has sent.
     pub inbound: Option<Inbound>,
     /// Whether it begins with a PROXY header.

@@ -103,6 +103,11 @@ impl Core {
                 continue;
             };
             self.metrics().paused.sub(u64::from(!connection.pauses.is_empty()));
+            if let Some(extras) = &connection.extras
+                && let Some(app) = extras.echo_of
+            {
+                self.shared.admission.leave(app, None, id, extras.session_from);
+            }
             reaped.push((id, connection));
         }
         self.pool.truncate(self.connections.len());

@@ -62,6 +62,8 @@ families! {
     closed: CounterBy<CloseClass, { CloseClass::COUNT }> => "gannet_closed_total",
     /// Connections refused before they became a session, by reason.
     refused: CounterBy<RefusalReason, { RefusalReason::COUNT }> => "gannet_refused_total",
+    /// Requests for `/healthz` and `/readyz`, on both ports.
+    health_requests: Counter => "gannet_health_requests_total",
     /// Requests and commands on the backend port that were refused for who asked, by reason.
     backend_refused: CounterBy<BackendRefusal, { BackendRefusal::COUNT }> => "gannet_backend_refused_total",
     /// TLS handshakes that are over, by outcome.

@@ -162,7 +162,7 @@ fn responses(row: &Row) -> Value {
     }
     for row in &ERRORS {
         let reference = json!({"$ref": format!("#/components/responses/{}", row.status)});
-        responses.insert(row.status.to_string(), reference);
+        responses.entry(row.status.to_string()).or_insert(reference);
     }
     // What HTTP itself refuses has further statuses, whatever is asked for.
     responses.insert("default".to_owned(), json!({"$ref": "#/components/responses/default"}));

@@ -63,7 +63,13 @@ impl Answer {
             Self::Stats => one("The counters.", JSON, component("Stats")),
             Self::Prometheus => one("The counters.", "text/plain", json!({"type": "string"})),
             Self::Alive => one("Alive.", JSON, object(json!({"alive": {"const": true}}))),
-            Self::Ready => one("It takes sessions.", JSON, object(json!({"ready": {"const": true}}))),
+            Self::Ready => {
+                let drains = json!({"ready": {"const": false}, "why": {"const": "draining"}});
+                vec![
+                    (200, "It takes sessions.", Some((JSON, object(json!({"ready": {"const": true}}))))),
+                    (503, "It takes none.", Some((JSON, object(drains)))),
+                ]
+            }
             Self::OpenApi => one("The document.", JSON, json!({"type": "object", "required": ["openapi"]})),
             Self::Text => one("Text.", "text/plain", json!({"type": "string"})),
         }

@@ -254,6 +254,8 @@ fn a_page_of_another_origin_is_kept_out() {
     let server = TestServer::start(|config| {
         let origins = ["https://chess.example", "https://*.chess.example"].map(|text| text.parse().unwrap());
         config.apps.insert("chess".into(), AppConfig { origins: origins.into(), ..AppConfig::default() });
+        let any = vec!["*".parse().unwrap()];
+        config.apps.insert("default".into(), AppConfig { origins: any, ..AppConfig::default() });
     });
     for (headers, status) in [
         ("", 101),

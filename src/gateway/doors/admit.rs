@@ -8,6 +8,7 @@ use crate::core::{Core, Reply};
 use crate::dispatch::{Apps, ErrorCode};
 use crate::gateway::api::credentials::{Credentials, credentials};
 use crate::gateway::api::identity::{ClientRoute, Identity, IdentityLimits, claimed, client_route};
+use crate::gateway::api::params;
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::responses::UPGRADE_WITH_BODY;
 use crate::http::Request;
@@ -39,13 +40,31 @@ pub enum What {
     Session {
         /// Who it is.
         identity: Identity,
-        /// When its token expires, in milliseconds of the server's clock.
+        /// When its token expires, in milliseconds since the Unix epoch.
         expires_unix_ms: Option<u64>,
         /// Its places.
         entered: Entered,
     },
-    /// Its own messages back.
-    Echo,
+    /// Its own messages back. It is no session, but it is let in as one of this app, and has a place there.
+    Echo {
+        /// The app.
+        app: AppId,
+        /// When its token expires, in milliseconds since the Unix epoch.
+        expires_unix_ms: Option<u64>,
+        /// Its places.
+        entered: Entered,
+    },
+}
+
+/// Whether somebody there may ask at all, and how often.
+pub fn greet(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<(), Refused> {
+    if !core.shared.settings.config.proxy.forwarded_from.is_empty() {
+        find_client(core, id.slot(), request)?;
+    }
+    match core.shared.admission.may_upgrade(|| core.address_of(id.slot()), core.now.ns) {
+        true => Ok(()),
+        false => Err(Refused::because(ErrorCode::RateLimited, "too many connect: try again later")),
+    }
 }
 
 /// Checks an upgrade request. The 101 is in `reply` then.
@@ -55,13 +74,7 @@ pub fn admit(
     id: SessionId,
     request: &Request<'_>,
 ) -> Result<Admitted, Refused> {
-    if !core.shared.settings.config.proxy.forwarded_from.is_empty() {
-        find_client(core, id.slot(), request)?;
-    }
     let (settings, shared) = (&core.shared.settings, &core.shared);
-    if !shared.admission.may_upgrade(|| core.address_of(id.slot()), core.now.ns) {
-        return Err(Refused::because(ErrorCode::RateLimited, "too many connect: try again later"));
-    }
     let route = client_route(request, &shared.apps, settings.config.echo)?;
     let upgrade: Upgrade<'_> = check_upgrade(request.method, request.version_minor, request.headers())?;
     if request.has_body() {
@@ -78,7 +91,7 @@ pub fn admit(
         return Err(Refused::because(ErrorCode::Overloaded, message));
     }
     let what = match route {
-        ClientRoute::Echo => What::Echo,
+        ClientRoute::Echo => echo(core, id, request)?,
         ClientRoute::Session(app) => session(core, id, request, app)?,
     };
     let raw = upgrade.subprotocols.contains(&RAW);
@@ -110,19 +123,46 @@ fn find_client(core: &mut Core, slot: u32, request: &Request<'_>) -> Result<(), 
     Ok(())
 }
 
+/// Who asks, for a session of the app that the path names, and until when that holds.
+fn identity(
+    core: &Core,
+    id: SessionId,
+    request: &Request<'_>,
+    app: Option<AppId>,
+) -> Result<(Identity, Option<u64>), Refused> {
+    let shared = &core.shared;
+    if !shared.auth.takes_words() {
+        return prove(core, id, request, app);
+    }
+    let limits = &shared.settings.config.limits;
+    let app = app.unwrap_or(Apps::DEFAULT);
+    check_origin(&shared.auth, app, request)?;
+    let limits = IdentityLimits { max_groups: limits.groups_per_session, max_tags: limits.tags_per_session };
+    Ok((claimed(app, request.query, &limits)?, None))
+}
+
+/// Who asks for an echo, and its place. It is nobody's session, so that the bound of a user's is not looked at, and it cannot
+/// take the place of one.
+fn echo(core: &Core, id: SessionId, request: &Request<'_>) -> Result<What, Refused> {
+    let (app, expires_unix_ms) = match core.shared.auth.takes_words() {
+        true => {
+            check_origin(&core.shared.auth, Apps::DEFAULT, request)?;
+            let [] = params::single(request.query, [])?;
+            (Apps::DEFAULT, None)
+        }
+        false => {
+            let (identity, expires_unix_ms) = prove(core, id, request, None)?;
+            (identity.app, expires_unix_ms)
+        }
+    };
+    let entered = core.shared.admission.enter(app, None, id, || core.address_of(id.slot()))?;
+    Ok(What::Echo { app, expires_unix_ms, entered })
+}
+
 /// Who asks for a session of the app that the path names, and its places.
 fn session(core: &Core, id: SessionId, request: &Request<'_>, app: Option<AppId>) -> Result<What, Refused> {
     let shared = &core.shared;
-    let limits = &shared.settings.config.limits;
-    let (identity, expires_unix_ms) = if shared.auth.takes_words() {
-        let app = app.unwrap_or(Apps::DEFAULT);
-        check_origin(&shared.auth, app, request)?;
-        let limits =
-            IdentityLimits { max_groups: limits.groups_per_session, max_tags: limits.tags_per_session };
-        (claimed(app, request.query, &limits)?, None)
-    } else {
-        prove(core, id, request, app)?
-    };
+    let (identity, expires_unix_ms) = identity(core, id, request, app)?;
     let address = || core.address_of(id.slot());
     let entered = shared.admission.enter(identity.app, identity.user.as_ref(), id, address)?;
     Ok(What::Session { identity, expires_unix_ms, entered })

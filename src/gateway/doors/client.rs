@@ -1,7 +1,8 @@
 //! The client port before and at the upgrade: a head read under bounds and a deadline, the refusals, and a session
 //! opened. Knows nothing of who is let in, nor of the backend port.
 
-use super::admit::{Admitted, What, admit};
+use super::admit::{Admitted, What, admit, greet};
+use super::pages::health;
 use crate::connection::{Figures, Inbound, Kind};
 use crate::core::{Core, HalfReceived, Reply, displace};
 use crate::dispatch::{CommandError, ErrorCode};
@@ -9,7 +10,8 @@ use crate::gateway::api::identity::Identity;
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::render;
 use crate::gateway::api::responses::refusal;
-use crate::http::{RequestProgress, RequestReader};
+use crate::gateway::api::routes::is_health;
+use crate::http::{RequestProgress, RequestReader, Response};
 use crate::metrics::RefusalReason;
 use crate::protocol::{OpCode, WebSocket, encode_frame};
 use crate::proxy::begins_header;
@@ -51,7 +53,15 @@ impl Head {
         }
         let limits = core.shared.settings.message_limits;
         let admitted = match self.reader.read(&limits) {
-            Ok(RequestProgress::Head(request)) => admit(core, reply, id, &request),
+            Ok(RequestProgress::Head(request)) => match greet(core, id, &request) {
+                Ok(()) if is_health(request.path) => {
+                    let response = health(core, &request);
+                    answer(core, slot, &response, request.method == "HEAD");
+                    return None;
+                }
+                Ok(()) => admit(core, reply, id, &request),
+                Err(refused) => Err(refused),
+            },
             Ok(_) => {
                 // There is a deadline for the whole head already.
                 let half = HalfReceived { bytes: self.reader.held_bytes(), ..HalfReceived::default() };
@@ -107,9 +117,14 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
     // They count from the upgrade.
     connection.figures = Figures { since_unix_ms, ..Figures::default() };
     let opened = match admitted.what {
-        What::Echo => {
+        What::Echo { app, expires_unix_ms, entered } => {
             connection.kind = Kind::Echo;
             connection.touch(attended_ms);
+            let extras = connection.extras();
+            (extras.session_from, extras.echo_of) = (entered.network, Some(app));
+            if let Some(expires_unix_ms) = expires_unix_ms {
+                core.expire_at(slot, expires_unix_ms, since_unix_ms);
+            }
             Opened::Echo
         }
         What::Session { identity, expires_unix_ms, entered } => {
@@ -174,8 +189,13 @@ fn refuse(core: &mut Core, slot: u32, refused: &Refused) {
     }
     let error = CommandError::new(refused.code, refused.message.clone());
     let response = refusal(refused.status, &error, refused.allow.clone());
+    answer(core, slot, &response, false);
+}
+
+/// Answers and ends the connection.
+fn answer(core: &mut Core, slot: u32, response: &Response, head_only: bool) {
     let mut bytes = Vec::new();
-    response.write(false, false, &mut bytes);
+    response.write(false, head_only, &mut bytes);
     if let Some(connection) = core.connection(slot) {
         connection.kind = Kind::Discard;
     }

@@ -7,6 +7,7 @@ use crate::connection::Flag;
 use crate::core::Core;
 use crate::gateway::api::bearer::bearer_token;
 use crate::gateway::api::responses::{forbidden_page, too_many_keys, unauthorized, unknown_host};
+use crate::gateway::api::routes::is_health;
 use crate::http::{Request, Response};
 use crate::metrics::BackendRefusal;
 use crate::session::SessionId;
@@ -28,7 +29,7 @@ pub struct TurnedAway {
 /// The answer: 401, 403, 421 or 429. It is counted.
 pub fn enter(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<Asker, TurnedAway> {
     let shared = &core.shared;
-    if matches!(request.path, "/healthz" | "/readyz") {
+    if is_health(request.path) {
         // A load balancer has no key, and says what it likes.
         return Ok(Asker::new(core, id, Arc::clone(shared.backend_keys.nobody())));
     }

@@ -2,8 +2,9 @@
 
 use crate::core::{Core, Shared};
 use crate::dispatch::{CommandError, ErrorCode};
+use crate::gateway::api::refusal::Refusal;
 use crate::gateway::api::responses::refusal_response;
-use crate::http::Response;
+use crate::http::{Request, Response};
 use crate::metrics::Snapshot;
 use crate::ops::{self, Page};
 use serde::Serialize;
@@ -31,15 +32,34 @@ pub fn page(core: &Core, page: Page) -> Paged {
     Paged::Here(match page {
         Page::Stats => return Paged::OfProcess(ProcessPage::Stats),
         Page::Metrics => return Paged::OfProcess(ProcessPage::Metrics),
-        Page::Ready if core.shared.draining.load(Ordering::Relaxed) => {
-            let error = CommandError::new(ErrorCode::Draining, "the server is going away");
-            refusal_response(&error.into())
-        }
-        Page::Ready => Response::json(200, "{\"ready\":true}"),
-        Page::Health => Response::json(200, "{\"alive\":true}"),
+        Page::Ready => ready(core),
+        Page::Health => alive(core),
         Page::OpenApi => Response::json(200, ops::openapi::document()),
         Page::Console => Response::text(200, index()),
     })
+}
+
+/// How the server is, for a request to the client port, which has no other pages.
+pub fn health(core: &Core, request: &Request<'_>) -> Response {
+    match request.method {
+        "GET" | "HEAD" if request.path == "/readyz" => ready(core),
+        "GET" | "HEAD" => alive(core),
+        method => refusal_response(&Refusal::method_not_allowed(method, "GET, HEAD")),
+    }
+}
+
+/// Whether the server takes sessions. No more is said: whoever asks has shown nothing.
+fn ready(core: &Core) -> Response {
+    core.metrics().health_requests.add(1);
+    match core.shared.draining.load(Ordering::Relaxed) {
+        true => Response::json(503, "{\"ready\":false,\"why\":\"draining\"}").with_header("Retry-After", "5"),
+        false => Response::json(200, "{\"ready\":true}"),
+    }
+}
+
+fn alive(core: &Core) -> Response {
+    core.metrics().health_requests.add(1);
+    Response::json(200, "{\"alive\":true}")
 }
 
 /// The counters as Prometheus text.
