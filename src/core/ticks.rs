@@ -121,11 +121,10 @@ impl Core {
         while let Some((tick, slots)) = self.ticks.take_due(self.now) {
             self.metrics().ticks.add(1);
             for &slot in &slots {
-                let outbox =
-                    self.connections.slot_mut(slot).and_then(|connection| connection.outbox.as_mut());
+                let connection = self.connections.slot(slot);
+                let outbox = connection.and_then(|connection| connection.outbox.as_ref());
                 // It may have been written meanwhile, with something that does not wait.
-                if let Some(outbox) = outbox.filter(|outbox| outbox.tick() == Some(tick)) {
-                    outbox.wait_for(None);
+                if outbox.is_some_and(|outbox| outbox.tick() == Some(tick)) {
                     self.ticks.ticked.push_back(slot);
                 }
             }
@@ -144,6 +143,10 @@ impl Core {
         {
             // Another connection may have the slot by now: to write what waits for that one does no harm.
             let Some(connection) = self.connections.slot_mut(slot) else { continue };
+            // Only now: what was queued since its tick came goes with it, in the same write.
+            if let Some(outbox) = &mut connection.outbox {
+                outbox.wait_for(None);
+            }
             if !connection.flags.has(Flag::Blocked) && self.flush(slot, share) == Flushed::Share {
                 self.mark_dirty(slot);
             }
