@@ -162,10 +162,10 @@ impl<'a> Session<'a> {
         self.core.hub.tags_of(self.slot)
     }
 
-    /// The client's address, while the socket is connected; where a proxy has said it, what the proxy said, with port 0
-    /// where it said none.
+    /// The client's address; where a proxy has said it, what the proxy said, with port 0 where it said none. `None` once
+    /// the session has gone.
     pub fn remote(&self) -> Option<SocketAddr> {
-        self.core.connections.slot(self.slot)?.remote()
+        Some(self.core.connections.slot(self.slot)?.remote())
     }
 
     /// Whether it has not been closed meanwhile.

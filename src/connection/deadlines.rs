@@ -155,8 +155,9 @@ mod tests {
 
     fn connection(kind: Kind, attended_ms: u64) -> Connection {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        Connection::new(TcpStream::from_std(stream), kind, attended_ms)
+        let peer = listener.local_addr().unwrap();
+        let stream = std::net::TcpStream::connect(peer).unwrap();
+        Connection::new(TcpStream::from_std(stream), peer.into(), kind, attended_ms)
     }
 
     fn due(connection: &Connection) -> Option<(u64, Due)> {

@@ -4,18 +4,22 @@
 mod budgeted;
 mod deadlines;
 mod extras;
+mod figures;
 mod flags;
 mod outbox;
 mod pause;
+mod peer;
 mod transport;
 
 pub use deadlines::{Due, Silence};
 pub use extras::{Extras, Inbound, InboundLimits, MAX_HELD};
+pub use figures::Figures;
 pub use flags::{Flag, Flags};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::model as outbox_model;
 pub use outbox::{Events, Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements, Tick};
 pub use pause::{Pause, Pauses};
+pub use peer::Peer;
 pub use transport::{Flushed, Transport};
 
 use crate::protocol::WebSocket;
@@ -46,17 +50,6 @@ impl Kind {
     }
 }
 
-/// What is counted of a session's connection, and shown.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Figures {
-    /// When the session was opened, in milliseconds since the Unix epoch.
-    pub since_unix_ms: u64,
-    /// Bytes read since the upgrade.
-    pub bytes_in: u64,
-    /// Bytes written since the upgrade.
-    pub bytes_out: u64,
-}
-
 /// Where a connection stands between its opening and its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -76,6 +69,8 @@ pub enum Phase {
 pub struct Connection {
     /// The socket.
     pub stream: TcpStream,
+    /// Its other end; a proxy may have said something else, see [`Connection::remote`].
+    pub peer: Peer,
     /// What lies between the socket and the bytes that have a meaning.
     pub transport: Transport,
     /// What it is.
@@ -107,16 +102,17 @@ pub const NO_DOOR: u32 = u32::MAX;
 
 // An idle session is this, its slot in the hub and what the tables say of its names. Where debug assertions
 // are on, mio's sockets are larger.
-const _: () = assert!(size_of::<Connection>() <= if cfg!(debug_assertions) { 112 } else { 96 });
+const _: () = assert!(size_of::<Connection>() <= if cfg!(debug_assertions) { 120 } else { 104 });
 const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>());
 // Of those that queue, and of those that are held to something.
 const _: () = assert!(size_of::<Outbox>() <= 144 && size_of::<Extras>() <= 208);
 
 impl Connection {
     /// A connection as it is accepted, at `attended_ms`.
-    pub fn new(stream: TcpStream, kind: Kind, attended_ms: u64) -> Self {
+    pub fn new(stream: TcpStream, peer: Peer, kind: Kind, attended_ms: u64) -> Self {
         Self {
             stream,
+            peer,
             transport: Transport::Plain,
             kind,
             websocket: None,

@@ -91,10 +91,10 @@ impl Flushed {
 }
 
 impl Connection {
-    /// Where the client is: what a proxy has said, else the other end of the socket while it is connected.
-    pub fn remote(&self) -> Option<SocketAddr> {
+    /// Where the client is: what a proxy has said, else the other end of the socket.
+    pub fn remote(&self) -> SocketAddr {
         let said = self.extras.as_ref().and_then(|extras| extras.remote);
-        said.or_else(|| self.stream.peer_addr().ok())
+        said.unwrap_or_else(|| self.peer.address())
     }
 
     /// Whether no byte that has a meaning can have come, and none may be sent.

@@ -1,6 +1,6 @@
 //! What one reactor sends another through its mailbox.
 
-use crate::connection::Extras;
+use crate::connection::{Extras, Peer};
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::http::Response;
 use crate::mailbox::Weigh;
@@ -17,11 +17,24 @@ pub enum Port {
     Backend,
 }
 
+/// A socket that has been accepted, on its way to its reactor.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The socket.
+    pub stream: TcpStream,
+    /// Its other end.
+    pub peer: Peer,
+    /// Where it came in.
+    pub port: Port,
+    /// What the connection is held to.
+    pub extras: Option<Box<Extras>>,
+}
+
 /// One message between reactors, or from another thread to one.
 #[derive(Debug)]
 pub enum Envelope {
-    /// A socket that the acceptor gives to this reactor, with what the connection is held to.
-    Adopt(TcpStream, Port, Option<Box<Extras>>),
+    /// A socket that the acceptor gives to this reactor.
+    Adopt(Box<Arrival>),
     /// A push that has targets here.
     Push(Arc<Push>),
     /// A push from here whose last part is done.

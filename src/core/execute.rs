@@ -269,12 +269,12 @@ fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
         user: core.hub.user_of(slot).cloned(),
         groups: core.hub.groups_of(slot).cloned().collect(),
         tags: core.hub.tags_of(slot).cloned().collect(),
-        remote: connection.remote()?,
-        since_unix_ms: figures.since_unix_ms,
+        remote: connection.remote(),
+        since_unix_ms: figures.since_unix_ms(),
         queued_messages: outbox.map_or(0, |outbox| outbox.messages() as u32),
         queued_bytes: outbox.map_or(0, |outbox| outbox.bytes() as u64),
-        bytes_in: figures.bytes_in,
-        bytes_out: figures.bytes_out,
+        bytes_in: figures.bytes_in(),
+        bytes_out: figures.bytes_out(),
         round_trip_us: (connection.round_trip_us > 0).then_some(connection.round_trip_us),
     })
 }

@@ -23,7 +23,7 @@ mod writing;
 
 pub use budget::Budget;
 pub use delivery_rules::DeliveryRules;
-pub use envelope::{Envelope, Port};
+pub use envelope::{Arrival, Envelope, Port};
 pub use execute::{Finished, Started, add_tag, join, new_push};
 pub use gate::EventLost;
 pub use incoming::HalfReceived;
@@ -226,9 +226,9 @@ impl Core {
         self.connections.slot_mut(slot)
     }
 
-    /// Where the client in `slot` comes from: as a proxy says, or while the socket is connected.
+    /// Where the client in `slot` comes from.
     pub fn address_of(&self, slot: u32) -> Option<IpAddr> {
-        self.connections.slot(slot)?.remote().map(|address| address.ip())
+        Some(self.connections.slot(slot)?.remote().ip())
     }
 
     /// The time in which this reactor has been there to hear its connections, in milliseconds.

@@ -448,5 +448,5 @@ fn limits_of(connection: &Connection, settings: &Settings) -> OutboxLimits {
 fn count_written(connection: &mut Connection, bytes: usize, writes: u32, metrics: &ReactorMetrics) {
     metrics.bytes_out.add(bytes as u64);
     metrics.socket_writes.add(u64::from(writes));
-    connection.figures.bytes_out += bytes as u64;
+    connection.figures.add_out(bytes);
 }

@@ -81,10 +81,8 @@ impl Gateway {
     /// A session has opened: the links that listen are told, then the app.
     fn opened(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId, app: AppId) {
         let links = core.listeners.links_for(app, id, EventKind::Open);
-        let remote = core.connections.get(id).and_then(|connection| connection.remote());
-        if let Some(remote) = remote
-            && !links.is_empty()
-        {
+        let connection = core.connections.get(id).filter(|_| !links.is_empty());
+        if let Some(remote) = connection.map(Connection::remote) {
             let tags: Vec<_> = core.hub.tags_of(id.slot()).cloned().collect();
             let user = core.hub.user_of(id.slot()).cloned();
             let app = core.shared.apps.name_of(app).clone();

@@ -3,10 +3,10 @@
 
 use super::Reactor;
 use crate::connection::{Connection, Extras, Flag};
-use crate::core::{Envelope, Port};
+use crate::core::{Arrival, Envelope, Port};
 use crate::metrics::{Label, RefusalReason};
 use log::{debug, warn};
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 use std::io;
 use std::net::IpAddr;
@@ -73,7 +73,7 @@ impl Reactor {
             listening.resume_at_ms = None;
             match listening.listener.accept() {
                 Ok((stream, address)) => match self.extras_for(address.ip(), port) {
-                    Ok(extras) => self.hand_over(stream, port, extras),
+                    Ok(extras) => self.hand_over(Arrival { stream, peer: address.into(), port, extras }),
                     Err(reason) => {
                         self.core.metrics().refused.of(reason).add(1);
                         debug!("a connection from {} was closed as it came: {}", address.ip(), reason.text());
@@ -153,8 +153,8 @@ impl Reactor {
         }
     }
 
-    fn hand_over(&mut self, stream: TcpStream, port: Port, extras: Option<Box<Extras>>) {
-        let shared = &self.core.shared;
+    fn hand_over(&mut self, arrival: Arrival) {
+        let (shared, port) = (&self.core.shared, arrival.port);
         let load = |reactor: &usize| {
             let load = &shared.loads[*reactor];
             match port {
@@ -169,14 +169,15 @@ impl Reactor {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if least == self.core.index {
-            self.adopt(stream, port, extras);
+            self.adopt(arrival);
         } else {
-            self.core.peers.post_always(least, Envelope::Adopt(stream, port, extras));
+            self.core.peers.post_always(least, Envelope::Adopt(Box::new(arrival)));
         }
     }
 
     /// Takes a socket that the acceptor gave to this reactor.
-    pub(super) fn adopt(&mut self, mut stream: TcpStream, port: Port, mut extras: Option<Box<Extras>>) {
+    pub(super) fn adopt(&mut self, arrival: Arrival) {
+        let Arrival { mut stream, peer, port, mut extras } = arrival;
         if self.core.draining {
             self.unload(port, extras.as_deref());
             return;
@@ -199,7 +200,7 @@ impl Reactor {
         let id = self.core.connections.insert_with(|id| {
             let token = Token(id.slot() as usize);
             failure = registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).err();
-            let mut connection = Connection::new(stream, kind, attended_ms);
+            let mut connection = Connection::new(stream, peer, kind, attended_ms);
             if port == Port::Backend {
                 connection.flags.set(Flag::Backend);
             }

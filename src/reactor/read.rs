@@ -144,7 +144,7 @@ impl Reactor {
     /// So many bytes were read for the connection in `slot`.
     fn count_in(&mut self, slot: u32, count: usize) {
         let Some(connection) = self.core.connections.slot_mut(slot) else { return };
-        connection.figures.bytes_in += count as u64;
+        connection.figures.add_in(count);
         if matches!(connection.kind, Kind::Player | Kind::Echo) {
             self.core.charge(slot, &mut self.reply, Throttled::Bytes, count);
         }

@@ -178,7 +178,7 @@ impl Reactor {
 
     fn open(&mut self, envelope: Envelope) {
         match envelope {
-            Envelope::Adopt(stream, port, extras) => self.adopt(stream, port, extras),
+            Envelope::Adopt(arrival) => self.adopt(*arrival),
             Envelope::Push(push) => self.core.deliver(&push),
             Envelope::PushDone(push) => self.gateway.push_done(&mut self.core, &push),
             Envelope::Operation(operation) => self.core.operate(&operation),

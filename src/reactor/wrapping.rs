@@ -157,9 +157,6 @@ impl Core {
             Transport::Handshake => "its TLS handshake",
             _ => "its PROXY header",
         };
-        match connection.remote() {
-            Some(remote) => debug!("a connection from {remote} was closed in {what}: {message}"),
-            None => debug!("a connection was closed in {what}: {message}"),
-        }
+        debug!("a connection from {} was closed in {what}: {message}", connection.remote());
     }
 }

@@ -23,6 +23,7 @@ mod faults_promises;
 mod faults_turn;
 mod faults_unsent;
 mod group_move;
+mod hidden_addresses;
 mod http_api;
 mod idle;
 mod lame_duck;

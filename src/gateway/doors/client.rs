@@ -115,7 +115,7 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
     }
     connection.websocket = Some(websocket);
     // They count from the upgrade.
-    connection.figures = Figures { since_unix_ms, ..Figures::default() };
+    connection.figures = Figures::since(since_unix_ms);
     let opened = match admitted.what {
         What::Echo { app, expires_unix_ms, entered } => {
             connection.kind = Kind::Echo;
