@@ -4,16 +4,19 @@
 
 mod address;
 mod brake;
+mod capacity;
 mod rate;
 mod sharded;
 mod users;
 
+pub use address::client_network;
+pub use capacity::{Capacity, OpenFiles, Role};
 pub use rate::{Limiter, Meter};
 pub use users::Displaced;
 
 use crate::config::{AppConfig, Limits, Network, Rates};
 use crate::session::{AppId, Name, SessionId};
-use address::{AddressCounts, AddressRates, client_network};
+use address::{AddressCounts, AddressRates};
 use brake::Brake;
 use rate::SharedLimiter;
 use std::fmt;
@@ -28,6 +31,7 @@ pub struct Admission {
     apps: Box<[AppPlaces]>,
     sessions: Option<AddressCounts>,
     connections: Option<AddressCounts>,
+    strangers: Option<AddressCounts>,
     upgrades: Option<SharedLimiter>,
     upgrades_per_address: Option<AddressRates>,
     wrong_keys: Brake,
@@ -75,6 +79,7 @@ impl Admission {
             apps: apps.into_iter().map(places).collect(),
             sessions: counts(limits.sessions_per_address),
             connections: counts(limits.connections_per_address),
+            strangers: counts(limits.backend_strangers_per_address),
             upgrades: Limiter::new(rates.upgrades).map(SharedLimiter::new),
             upgrades_per_address: Limiter::new(rates.upgrades_per_address).map(AddressRates::new),
             wrong_keys: Brake::new(rates.wrong_keys_per_address),
@@ -97,6 +102,18 @@ impl Admission {
     pub fn disconnect(&self, network: Network) {
         if let Some(connections) = &self.connections {
             connections.leave(network);
+        }
+    }
+
+    /// A stranger has come to the backend port from `address`. `false` where as many are there as there may be.
+    pub fn stranger_came(&self, address: IpAddr) -> bool {
+        self.strangers.as_ref().is_none_or(|strangers| strangers.enter(client_network(address)))
+    }
+
+    /// A stranger from `address` has gone, or is none any more.
+    pub fn stranger_left(&self, address: IpAddr) {
+        if let Some(strangers) = &self.strangers {
+            strangers.leave(client_network(address));
         }
     }
 

@@ -19,8 +19,18 @@ table! {
     pub struct Limits in "limits" {
         /// Sessions of the whole server.
         pub max_sessions: usize = 1_000_000, in 1..=CONNECTIONS;
-        /// Connections to the backend port, links among them.
+        /// Connections to the backend port that have shown its key, links among them. Where it has none: those that have sent
+        /// a whole head.
         pub max_backend_connections: usize = 1_024, in 1..=CONNECTIONS;
+        /// Connections to the client port before their upgrade. Beyond it a newer one takes the place of an older one from the
+        /// address that has the most.
+        pub max_upgrading: usize = 4_096, in 1..=CONNECTIONS;
+        /// Connections to the backend port that have not shown its key. Beyond it the same.
+        pub max_backend_strangers: usize = 256, in 1..=CONNECTIONS;
+        /// Of these, from one IPv4 address or one IPv6 network of 64 bits; 0 is no bound.
+        pub backend_strangers_per_address: usize = 0, in 0..=CONNECTIONS;
+        /// Open files kept for the backend port; 0 is a tenth of those that there are for connections, from 8 to 512.
+        pub reserved_files: usize = 0, in 0..=COUNT;
         /// Sessions from one IPv4 address or one IPv6 network of 64 bits; 0 is no bound.
         pub sessions_per_address: usize = 0, in 0..=CONNECTIONS;
         /// Connections to the client port from there, those in their upgrade included; 0 is no bound.

@@ -196,6 +196,10 @@ table! {
         /// `upgrade_ms`: from the accepted connection to the whole upgrade request.
         #[serde(rename = "upgrade_ms", with = "millis")]
         pub upgrade: Duration = 10_000, in 1..=DAY_MS;
+        /// `head_ms`: on the backend port, from the accepted connection to its first whole head, and from the first byte of
+        /// each further head to its last.
+        #[serde(rename = "head_ms", with = "millis")]
+        pub head: Duration = 10_000, in 1..=DAY_MS;
         /// `close_ms`: the closing handshake, its flush included.
         #[serde(rename = "close_ms", with = "millis")]
         pub close: Duration = 5_000, in 1..=DAY_MS;

@@ -10,6 +10,8 @@ use crate::timer::Moment;
 pub struct Silence {
     /// Milliseconds from the accepted connection to its whole upgrade request.
     pub upgrade_ms: u64,
+    /// The same to the first whole head on the backend port.
+    pub head_ms: u64,
     /// Milliseconds without input before a ping.
     pub ping_ms: u64,
     /// Milliseconds without input before the end.
@@ -27,7 +29,7 @@ pub struct Silence {
 pub enum Due {
     /// The PROXY header or the TLS handshake was not complete in time.
     Wrapping,
-    /// The upgrade request was not complete in time.
+    /// A stranger's request was not complete in time.
     Head,
     /// A silent peer is to be pinged.
     Ping,
@@ -64,7 +66,12 @@ impl Connection {
             Phase::Doomed => return None,
             Phase::Closing | Phase::Finishing => Some((since_ms + silence.close_ms, Due::Close)),
             Phase::Open => {
-                let silent = if self.pauses.is_empty() { self.silent(id, silence, since_ms) } else { None };
+                let silent = match self.flags.has(Flag::Stranger) {
+                    // Whatever it is paused for: a stranger is waited for no longer than that.
+                    true => Some(self.strange(silence, since_ms)),
+                    false if self.pauses.is_empty() => self.silent(id, silence, since_ms),
+                    false => None,
+                };
                 sooner(silent, self.next_due_by_extras(silence, absent_ms))
             }
         };
@@ -103,13 +110,18 @@ impl Connection {
         dues.min_by_key(|(deadline_ms, _)| *deadline_ms)
     }
 
+    /// What time brings a connection that has not shown who it is.
+    fn strange(&self, silence: Silence, since_ms: u64) -> (u64, Due) {
+        let within_ms = match self.flags.has(Flag::Backend) {
+            true => silence.head_ms,
+            false => silence.upgrade_ms,
+        };
+        (since_ms + within_ms, if self.is_wrapping() { Due::Wrapping } else { Due::Head })
+    }
+
     /// What silence brings a connection that is read.
     fn silent(&self, id: SessionId, silence: Silence, since_ms: u64) -> Option<(u64, Due)> {
-        if self.is_wrapping() {
-            return Some((since_ms + silence.upgrade_ms, Due::Wrapping));
-        }
         match self.kind {
-            Kind::Upgrade => Some((since_ms + silence.upgrade_ms, Due::Head)),
             // From here the peer has as long to answer as it had before it was asked.
             Kind::Player | Kind::Echo | Kind::Link if self.flags.has(Flag::Pinged) => {
                 Some((since_ms + silence.idle_ms - silence.ping_ms, Due::Idle))
@@ -120,7 +132,7 @@ impl Connection {
             // Busy ones are not idle: what they have asked is being done.
             Kind::Backend if self.flags.has(Flag::Busy) => None,
             Kind::Backend => Some((since_ms + silence.backend_idle_ms, Due::Idle)),
-            Kind::Discard => None,
+            Kind::Upgrade | Kind::Discard => None,
         }
     }
 }
@@ -144,6 +156,7 @@ mod tests {
 
     const SILENCE: Silence = Silence {
         upgrade_ms: 10_000,
+        head_ms: 7_000,
         ping_ms: 25_000,
         idle_ms: 60_000,
         backend_idle_ms: 120_000,
@@ -223,10 +236,23 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_has_one_deadline_whatever_trickles_in() {
-        let mut connection = connection(Kind::Upgrade, 1_000);
-        connection.touch(10_999);
-        assert_eq!(due(&connection), Some((11_000, Due::Head)));
+    fn a_stranger_has_one_deadline_whatever_trickles_in_and_whatever_it_waits_for() {
+        for (kind, deadline_ms) in [(Kind::Upgrade, 11_000), (Kind::Backend, 8_000)] {
+            let mut connection = connection(kind, 1_000);
+            connection.flags.set(Flag::Stranger);
+            if kind == Kind::Backend {
+                connection.flags.set(Flag::Backend);
+            }
+            connection.touch(7_999);
+            assert_eq!(due(&connection), Some((deadline_ms, Due::Head)));
+            connection.pause(Pause::Answers);
+            connection.flags.set(Flag::Busy);
+            assert_eq!(due(&connection), Some((deadline_ms, Due::Head)));
+            connection.transport = crate::connection::Transport::Handshake;
+            assert_eq!(due(&connection), Some((deadline_ms, Due::Wrapping)));
+            connection.answered(3_000);
+            assert_eq!(due(&connection), Some((deadline_ms + 2_000, Due::Wrapping)));
+        }
     }
 
     #[test]

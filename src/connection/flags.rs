@@ -23,10 +23,10 @@ pub enum Flag {
     Busy,
     /// It came in on the backend port.
     Backend,
+    /// It has not shown who it is: no upgrade on the client port, no request that may ask on the backend port.
+    Stranger,
     /// A part of a message, a head or a body has come, and is accounted for.
     Incoming,
-    /// On the backend port: a request on it was let in, with a key where the port has any. Before that, nobody knows who it is.
-    LetIn,
 }
 
 /// A set of [`Flag`]s.
@@ -73,8 +73,8 @@ mod tests {
             Flag::PingWaits,
             Flag::Busy,
             Flag::Backend,
+            Flag::Stranger,
             Flag::Incoming,
-            Flag::LetIn,
         ];
         for flag in all {
             let mut flags = Flags::default();

@@ -169,10 +169,17 @@ impl Connection {
 
     /// The peer has been heard, or could not be: that puts off what silence brings, and not what ends a connection.
     pub fn touch(&mut self, attended_ms: u64) {
-        // An upgrade has one deadline, whatever trickles in.
-        if self.phase == Phase::Open && self.kind != Kind::Upgrade && !self.is_wrapping() {
+        // A stranger has one deadline, whatever trickles in.
+        if self.phase == Phase::Open && !self.flags.has(Flag::Stranger) {
             self.since = Stamp::at(attended_ms);
             self.flags.clear(Flag::Pinged);
+        }
+    }
+
+    /// A stranger has been answered: it has as long for its next request.
+    pub fn answered(&mut self, attended_ms: u64) {
+        if self.phase == Phase::Open && self.flags.has(Flag::Stranger) {
+            self.since = Stamp::at(attended_ms);
         }
     }
 

@@ -58,6 +58,8 @@ pub enum Envelope {
         /// The answer.
         response: Box<Response>,
     },
+    /// The strangers of this port are as many as there may be: some have to give way.
+    MakeRoom(Port),
     /// Look at [`Shared::draining`](super::Shared::draining): the server stops.
     Stop,
     /// Every reactor has closed its players' sessions: close everything else.

@@ -22,8 +22,17 @@ struct Held {
     bytes: usize,
     /// Of these, what is whole and being worked on: closing the connection would not free it.
     whole: usize,
-    /// When what is coming began, in attended time; `None` where nothing is owed by the peer.
-    since_ms: Option<u64>,
+    /// What the peer owes, and when that began, in attended time.
+    owed: Option<(Owed, u64)>,
+}
+
+/// What a peer owes that has begun to send: there is a deadline for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owed {
+    /// The rest of a request's head.
+    Head,
+    /// The rest of a message, or of a request whose head is whole.
+    Rest,
 }
 
 impl Incoming {
@@ -34,7 +43,7 @@ impl Incoming {
 
     /// When what the connection in `slot` is sending began.
     pub fn since_ms(&self, slot: u32) -> Option<u64> {
-        self.held.get(&slot)?.since_ms
+        Some(self.held.get(&slot)?.owed?.1)
     }
 
     fn set(&mut self, slot: u32, held: Held) {
@@ -72,8 +81,8 @@ pub struct HalfReceived {
     pub bytes: usize,
     /// The memory of what is whole, and is worked on.
     pub whole: usize,
-    /// Whether the peer owes the rest: there is a deadline for that.
-    pub is_owed: bool,
+    /// What the peer owes.
+    pub owed: Option<Owed>,
     /// Whether something was completed since the last look: what is coming has begun anew.
     pub began: bool,
 }
@@ -99,14 +108,14 @@ impl Core {
         }
         connection.flags.set(Flag::Incoming);
         let began_ms = self.incoming.since_ms(slot).filter(|_| !half.began);
-        let since_ms = half.is_owed.then(|| began_ms.unwrap_or(now_ms));
-        self.incoming.set(slot, Held { bytes: half.bytes + half.whole, whole: half.whole, since_ms });
+        let owed = half.owed.map(|owed| (owed, began_ms.unwrap_or(now_ms)));
+        self.incoming.set(slot, Held { bytes: half.bytes + half.whole, whole: half.whole, owed });
     }
 
     /// The connection in `slot` was paused: the time for what it is sending begins anew.
     pub fn restart_incoming(&mut self, slot: u32) {
         let now_ms = self.attended_ms();
-        if let Some(Held { since_ms: Some(since_ms), .. }) = self.incoming.held.get_mut(&slot) {
+        if let Some(Held { owed: Some((_, since_ms)), .. }) = self.incoming.held.get_mut(&slot) {
             *since_ms = now_ms;
         }
     }
@@ -119,12 +128,18 @@ impl Core {
     /// When what the connection in `slot` is sending has to be complete, in milliseconds of the server's clock.
     pub fn incoming_due_ms(&self, slot: u32) -> Option<u64> {
         let connection = self.connections.slot(slot)?;
-        if !connection.flags.has(Flag::Incoming) || connection.is_paused() || connection.phase != Phase::Open
-        {
+        // A stranger has one deadline for all.
+        let has_deadline = connection.flags.has(Flag::Incoming) && !connection.flags.has(Flag::Stranger);
+        if !has_deadline || connection.is_paused() || connection.phase != Phase::Open {
             return None;
         }
-        let since_ms = self.incoming.since_ms(slot)?;
-        Some(since_ms + self.shared.settings.message_ms + self.absent_ms)
+        let settings = &self.shared.settings;
+        let (owed, since_ms) = self.incoming.held.get(&slot)?.owed?;
+        let within_ms = match owed {
+            Owed::Head => settings.silence.head_ms.min(settings.message_ms),
+            Owed::Rest => settings.message_ms,
+        };
+        Some(since_ms + within_ms + self.absent_ms)
     }
 
     /// Does this reactor's part where all that is half received is beyond its bound: closes the connections that hold the
@@ -179,13 +194,13 @@ mod tests {
     fn the_sum_is_that_of_what_is_held_and_the_largest_come_first() {
         let mut incoming = Incoming::default();
         for (slot, bytes) in [(1, 10), (2, 500), (3, 40), (2, 300)] {
-            incoming.set(slot, Held { bytes, whole: bytes / 100, since_ms: None });
+            incoming.set(slot, Held { bytes, whole: bytes / 100, owed: None });
         }
         assert_eq!((incoming.bytes(), incoming.largest()), (350, vec![2, 3, 1]));
         incoming.remove(2);
         incoming.remove(7);
         assert_eq!((incoming.bytes(), incoming.largest()), (50, vec![3, 1]));
-        (10..10_000).for_each(|slot| incoming.set(slot, Held { bytes: 1, whole: 0, since_ms: None }));
+        (10..10_000).for_each(|slot| incoming.set(slot, Held { bytes: 1, whole: 0, owed: None }));
         assert_eq!(incoming.largest().len(), SHED);
         (1..10_000).for_each(|slot| incoming.remove(slot));
         assert_eq!((incoming.bytes(), incoming.held.capacity()), (0, 0));

@@ -16,6 +16,7 @@ mod relief;
 mod reply;
 mod settings;
 mod shared;
+mod strangers;
 mod ticks;
 mod wall;
 mod work;
@@ -26,7 +27,7 @@ pub use delivery_rules::DeliveryRules;
 pub use envelope::{Arrival, Envelope, Port};
 pub use execute::{Finished, Started, add_tag, join, new_push};
 pub use gate::EventLost;
-pub use incoming::HalfReceived;
+pub use incoming::{HalfReceived, Owed};
 pub use listeners::EventKind;
 pub use places::{bind, displace};
 pub use reply::Reply;
@@ -48,6 +49,7 @@ use relief::Relief;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
+use strangers::Strangers;
 use ticks::Ticks;
 use wall::Wall;
 use work::Work;
@@ -127,6 +129,8 @@ pub struct Core {
     gates: Gates,
     incoming: Incoming,
     wall: Wall,
+    /// One a port.
+    strangers: [Strangers; 2],
     relief: Relief,
     incoming_relief: Relief,
     /// Slots whose sockets are blocked with something left in the outbox; each outbox knows its place here.
@@ -167,6 +171,7 @@ impl Core {
             gates: Gates::default(),
             incoming: Incoming::default(),
             wall: Wall::default(),
+            strangers: Default::default(),
             relief: Relief::new(shared.settings.config.limits.outboxes_bytes, shared.reactors()),
             incoming_relief: Relief::with_slack(
                 shared.settings.config.limits.incoming_bytes,

@@ -56,6 +56,7 @@ impl Settings {
             },
             silence: Silence {
                 upgrade_ms: ms(timeouts.upgrade),
+                head_ms: ms(timeouts.head),
                 ping_ms: ms(timeouts.ping),
                 idle_ms: ms(timeouts.idle),
                 backend_idle_ms: ms(timeouts.backend_idle),

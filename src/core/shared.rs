@@ -5,7 +5,7 @@ use super::delivery_rules::DeliveryRules;
 use super::envelope::{Envelope, Port};
 use super::gate::{EventLimit, Gate};
 use super::settings::Settings;
-use crate::admission::Admission;
+use crate::admission::{Admission, Capacity};
 use crate::auth::{Auth, BackendKeys, Pages};
 use crate::connection::{Extras, Transport};
 use crate::dispatch::{Action, Apps, CommandError, Operation, Push, PushOptions, Selector, Target, Who};
@@ -17,7 +17,7 @@ use crate::timer::{Clock, Moment};
 use crate::tls::{Acceptor, Failed, Ports, Session};
 use crossbeam_utils::CachePadded;
 use hashbrown::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a reactor has to carry, as the acceptor sees it: connections it owns or will get.
@@ -56,6 +56,8 @@ pub struct Shared {
     pub tls: Ports,
     /// Who fits in.
     pub admission: Admission,
+    /// How many fit in.
+    pub capacity: Capacity,
     /// How the apps want their pushes delivered.
     pub delivery_rules: DeliveryRules,
     /// Which reactors have any session of a user, group, tag or app.
@@ -118,16 +120,6 @@ impl Shared {
             Port::Client => self.tls.client.as_ref(),
             Port::Backend => self.tls.backend.as_ref(),
         }
-    }
-
-    /// Player connections in all, those in their upgrade included.
-    pub fn clients(&self) -> usize {
-        self.loads.iter().map(|load| load.clients.load(Ordering::Relaxed)).sum()
-    }
-
-    /// Backend connections in all.
-    pub fn backends(&self) -> usize {
-        self.loads.iter().map(|load| load.backends.load(Ordering::Relaxed)).sum()
     }
 
     /// The gate of a link.

@@ -157,10 +157,26 @@ impl Gateway {
         Some(used)
     }
 
-    /// The upgrade request was not whole in time, or the server stops.
+    /// A stranger's request was not whole in time, or the server stops: who has begun one is told so.
     pub fn head_late(&mut self, core: &mut Core, slot: u32) {
-        doors::client::refuse_late(core, slot);
-        self.leave_door(core, slot);
+        let Some(id) = core.connections.id_of(slot) else { return };
+        let is_drained = core.connections.slot(slot).is_some_and(Connection::is_drained);
+        let is_draining = core.draining;
+        match self.door_of(core, id) {
+            Some(Door::Head(head)) if head.has_begun() || is_draining => {
+                doors::client::refuse_late(core, slot);
+                self.leave_door(core, slot);
+            }
+            Some(Door::Backend(backend)) if is_drained && !backend.is_between_requests() => {
+                backend.give_up(true);
+                doors::client::count_late(core);
+                self.run_backend(core, id);
+            }
+            _ => {
+                doors::client::count_late(core);
+                core.doom(slot);
+            }
+        }
     }
 
     /// Bytes from an HTTP connection.

@@ -104,6 +104,11 @@ impl RequestReader {
         matches!(self.stage, Stage::Head) && b"\r\n".starts_with(self.buffer.unread())
     }
 
+    /// Whether a part of a head has come, and not all of it.
+    pub fn is_in_head(&self) -> bool {
+        matches!(self.stage, Stage::Head) && !self.is_between_requests()
+    }
+
     /// Whether there are bytes that have not been read, or a request that is not done with.
     pub fn has_more(&self) -> bool {
         !matches!(self.stage, Stage::Head) || !self.buffer.unread().is_empty()

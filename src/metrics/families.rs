@@ -48,6 +48,10 @@ families! {
     sessions: Gauge => "gannet_sessions",
     /// Connections open now on the backend port.
     backend_connections: Gauge => "gannet_backend_connections",
+    /// Connections open now on the client port that have not upgraded.
+    upgrading: Gauge => "gannet_upgrading",
+    /// Those of the connections on the backend port that have not shown its key.
+    backend_strangers: Gauge => "gannet_backend_strangers",
     /// Links open now.
     links: Gauge => "gannet_links",
     /// Users with a session on the reactor; who has sessions on several counts on each.

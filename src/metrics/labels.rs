@@ -67,6 +67,8 @@ label! {
         Address => "address",
         /// Too many connections from there: closed as it came.
         Connections => "connections",
+        /// It gave way to a newer one before it had shown who it is: closed.
+        GaveWay => "gave_way",
         /// On the backend port, from a network that may not: closed as it came.
         BackendNetwork => "backend_network",
         /// The TLS handshake failed: closed.
@@ -101,6 +103,8 @@ label! {
         Page => "page",
         /// A name in `Host` that is not known here (421).
         Host => "host",
+        /// As many connections that may ask are open as there may be (503).
+        Full => "full",
     }
 }
 

@@ -16,6 +16,7 @@ pub use labels::{
     AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, Label, PauseReason,
     ProtocolErrorKind, RefusalReason, StatusClass, Throttled, TlsOutcome,
 };
+pub use process::open_fds;
 pub use value::Gauge;
 
 use std::sync::atomic::{AtomicU64, Ordering};

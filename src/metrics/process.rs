@@ -15,7 +15,8 @@ pub(super) fn read() -> Process {
     Process { open_fds: open_fds(), resident_memory_bytes: resident_memory_bytes() }
 }
 
-fn open_fds() -> Option<u64> {
+/// The open descriptors of this process.
+pub fn open_fds() -> Option<u64> {
     // From Linux 6.2 on the directory's size is their number (Documentation/filesystems/proc.rst); before, it is 0. To read
     // the directory takes time for each of them.
     match fs::metadata(FDS).ok()?.len() {

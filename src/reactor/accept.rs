@@ -2,7 +2,7 @@
 //! none is idle while another has twice its share, however few connections there are.
 
 use super::Reactor;
-use crate::connection::{Connection, Extras, Flag};
+use crate::connection::{Connection, Extras, Flag, Peer};
 use crate::core::{Arrival, Envelope, Port};
 use crate::metrics::{Label, RefusalReason};
 use log::{debug, warn};
@@ -15,6 +15,9 @@ use std::sync::atomic::Ordering;
 /// How long accepting pauses when the process or the machine is out of descriptors or memory.
 const PAUSE_MS: u64 = 100;
 
+/// How long it pauses to have some of the strangers make room.
+const ROOM_MS: u64 = 1;
+
 /// How long a warning about that stands for all that follow.
 const QUIET_MS: u64 = 10_000;
 
@@ -24,6 +27,8 @@ pub struct Acceptor {
     backend: Listening,
     /// No further warning before this time: a pause that lasts is one event, not ten a second.
     quiet_until_ms: u64,
+    /// The reactor that was last asked in its turn to make room.
+    next_asked: usize,
 }
 
 /// A listener, and what keeps it from being read.
@@ -37,7 +42,7 @@ impl Acceptor {
     /// Listeners that are bound and non-blocking.
     pub fn new(client: TcpListener, backend: TcpListener) -> Self {
         let listening = |listener| Listening { listener, resume_at_ms: None };
-        Self { client: listening(client), backend: listening(backend), quiet_until_ms: 0 }
+        Self { client: listening(client), backend: listening(backend), quiet_until_ms: 0, next_asked: 0 }
     }
 
     /// When the first pause is over.
@@ -68,6 +73,9 @@ impl Reactor {
     /// Accepts what waits on `port`, up to the bound of a turn.
     pub(super) fn accept(&mut self, port: Port) {
         for _ in 0..self.core.shared.settings.config.limits.turn_accepts {
+            if !self.core.shared.capacity.has_room(port.stranger()) {
+                return self.wait_for_room(port);
+            }
             let Some(acceptor) = &mut self.acceptor else { return };
             let listening = acceptor.of(port);
             listening.resume_at_ms = None;
@@ -97,7 +105,8 @@ impl Reactor {
 
     /// Accepts again on the ports whose pause is over.
     pub(super) fn resume_accepting(&mut self) {
-        for port in [Port::Client, Port::Backend] {
+        // The backend port first: where descriptors are few it must not be left out.
+        for port in [Port::Backend, Port::Client] {
             let resume_at_ms = self.acceptor.as_mut().and_then(|acceptor| acceptor.of(port).resume_at_ms);
             if resume_at_ms.is_some_and(|at_ms| at_ms <= self.core.now.ms) {
                 self.accept(port);
@@ -105,9 +114,30 @@ impl Reactor {
         }
     }
 
+    /// There are as many strangers on `port` as there may be: some are told to give way, and the new ones wait in the kernel's
+    /// queue until they have.
+    fn wait_for_room(&mut self, port: Port) {
+        self.pause_for(port, ROOM_MS);
+        let shared = &self.core.shared;
+        let count = |reactor: &usize| port.gauge(shared.metrics.reactor(*reactor)).get();
+        let fullest = (0..shared.reactors()).max_by_key(count);
+        let Some(acceptor) = &mut self.acceptor else { return };
+        // The fullest one may stand still: each other one is asked in its turn.
+        let next = (acceptor.next_asked + 1) % shared.reactors();
+        acceptor.next_asked = next;
+        for reactor in fullest.into_iter().chain((fullest != Some(next)).then_some(next)) {
+            match reactor == self.core.index {
+                true => self.core.make_room(port),
+                false => self.core.peers.post_always(reactor, Envelope::MakeRoom(port)),
+            }
+        }
+    }
+
     fn pause(&mut self, port: Port, error: &io::Error) {
         self.core.metrics().accept_errors.add(1);
-        self.pause_for(port, PAUSE_MS);
+        // The process has opened more files than it had when the limit was looked at: heads that do not end go first.
+        self.core.make_room(Port::Client);
+        self.pause_for(port, if port == Port::Backend { ROOM_MS } else { PAUSE_MS });
         let now_ms = self.core.now.ms;
         if let Some(acceptor) = self.acceptor.as_mut().filter(|acceptor| acceptor.quiet_until_ms <= now_ms) {
             acceptor.quiet_until_ms = now_ms + QUIET_MS;
@@ -135,9 +165,9 @@ impl Reactor {
                 if !allow.is_empty() && !allow.iter().any(|network| network.contains(address)) {
                     return Err(RefusalReason::BackendNetwork);
                 }
-                match shared.backends() < config.limits.max_backend_connections {
+                match shared.admission.stranger_came(address) {
                     true => Ok(None),
-                    false => Err(RefusalReason::Full),
+                    false => Err(RefusalReason::Connections),
                 }
             }
             // It is counted when the proxy has said where it is from.
@@ -168,6 +198,8 @@ impl Reactor {
             Port::Backend => &shared.loads[least].backends,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        // Only this reactor accepts: there was room a moment ago, and less has been taken since.
+        shared.capacity.enter(port.stranger());
         if least == self.core.index {
             self.adopt(arrival);
         } else {
@@ -179,14 +211,14 @@ impl Reactor {
     pub(super) fn adopt(&mut self, arrival: Arrival) {
         let Arrival { mut stream, peer, port, mut extras } = arrival;
         if self.core.draining {
-            self.unload(port, extras.as_deref());
+            self.unload(port, &peer, extras.as_deref());
             return;
         }
         let attended_ms = self.core.attended_ms();
         let (transport, session) = match self.core.shared.wrap(port, extras.as_deref()) {
             Ok(wrapped) => wrapped,
             Err(failed) => {
-                self.unload(port, extras.as_deref());
+                self.unload(port, &peer, extras.as_deref());
                 warn!("a connection was closed: TLS cannot begin: {}", failed.message);
                 return;
             }
@@ -200,7 +232,7 @@ impl Reactor {
         let id = self.core.connections.insert_with(|id| {
             let token = Token(id.slot() as usize);
             failure = registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).err();
-            let mut connection = Connection::new(stream, peer, kind, attended_ms);
+            let mut connection = Connection::new(stream, peer.clone(), kind, attended_ms);
             if port == Port::Backend {
                 connection.flags.set(Flag::Backend);
             }
@@ -208,11 +240,12 @@ impl Reactor {
         });
         let Some(id) = id else {
             self.gateway.forget(door);
-            self.unload(port, extras.as_deref());
+            self.unload(port, &peer, extras.as_deref());
             warn!("a connection was closed: reactor {} has no slot left", self.core.index);
             return;
         };
         // Counted from here to its release, whatever becomes of it in between.
+        self.core.stranger_came(id, port);
         if port == Port::Backend {
             self.core.metrics().backend_connections.add(1);
         }
@@ -225,8 +258,13 @@ impl Reactor {
         // What came before the registration is reported by its first event.
     }
 
-    fn unload(&self, port: Port, extras: Option<&Extras>) {
+    /// A connection that was handed over to this reactor could not be taken.
+    fn unload(&self, port: Port, peer: &Peer, extras: Option<&Extras>) {
         self.core.disconnect(extras);
+        self.core.shared.capacity.leave(port.stranger());
+        if port == Port::Backend {
+            self.core.shared.admission.stranger_left(peer.address().ip());
+        }
         let load = &self.core.shared.loads[self.core.index];
         match port {
             Port::Client => load.clients.fetch_sub(1, Ordering::Relaxed),

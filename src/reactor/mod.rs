@@ -210,6 +210,7 @@ impl Reactor {
         if connection.extras.as_ref().is_some_and(|extras| extras.expires_unix_ms.is_some()) {
             self.core.expires_no_more();
         }
+        self.core.leave_capacity(connection);
         self.gateway.released(&mut self.core, id, connection);
     }
 

@@ -5,7 +5,7 @@ use super::echo::Echo;
 use crate::app::Message;
 use crate::config::BeyondRate;
 use crate::connection::{Connection, Extras, Flag, Kind, MAX_HELD, Pause, Phase, Transport};
-use crate::core::{Core, HalfReceived, Reply};
+use crate::core::{Core, HalfReceived, Owed, Reply};
 use crate::gateway::Gateway;
 use crate::metrics::{Label, ProtocolErrorKind, Throttled};
 use crate::protocol::{CloseCode, Event, Input, ProtocolError};
@@ -311,7 +311,12 @@ fn note_partial(core: &mut Core, slot: u32, completed: bool) {
     let held = connection.extras.as_ref().map_or(0, |extras| extras.held.len());
     core.note_incoming(
         slot,
-        HalfReceived { bytes: partial + held, whole: 0, is_owed: partial > 0, began: completed },
+        HalfReceived {
+            bytes: partial + held,
+            whole: 0,
+            owed: (partial > 0).then_some(Owed::Rest),
+            began: completed,
+        },
     );
 }
 

@@ -189,6 +189,7 @@ impl Reactor {
             }
             Envelope::EventsLost(link) => events::lost(&mut self.core, link),
             Envelope::GateOpen(link) => self.core.called_to_gate(link),
+            Envelope::MakeRoom(port) => self.core.make_room(port),
             // It was sent to end the sleep: the turn itself looks at what has been asked for.
             Envelope::Stop => {}
             Envelope::StopBackends => self.end_all(),

@@ -46,8 +46,8 @@ pub fn listen(
     Ok((mio::net::TcpListener::from_std(listener), bound))
 }
 
-/// A session is a descriptor: takes as many as the machine allows.
-pub fn raise_open_files() {
+/// A session is a descriptor: takes as many as the machine allows, and says how many those are.
+pub fn raise_open_files() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -56,6 +56,9 @@ pub fn raise_open_files() {
             info!("the limit of open files stays as it is: {error}");
         }
     }
+    // What it is now, whatever became of that.
+    let most = getrlimit(Resource::Nofile).current;
+    most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX)
 }
 
 /// Keeps this thread on the core whose turn it is.

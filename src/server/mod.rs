@@ -6,7 +6,7 @@ mod listen;
 pub use crate::reactor::StopReport;
 pub use crate::tls::TlsError;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::app::{App, Pusher};
 use crate::auth::{Auth, BackendKeys, Pages};
 use crate::config::{Config, ConfigError, DEFAULT_APP};
@@ -15,7 +15,7 @@ use crate::dispatch::{Apps, InvalidApps};
 use crate::gateway::{Asks, Gateway, OBSERVER_THREAD, Observer};
 use crate::hub::{Interest, MAX_REACTORS};
 use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, open_fds};
 use crate::reactor::{Acceptor, Reactor, WAKE_TOKEN};
 use crate::timer::Clock;
 use crate::tls::Ports;
@@ -28,6 +28,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
+
+/// What a server has open before it runs, about, where `/proc` does not say.
+const FILES_AT_THE_START: u64 = 32;
 
 /// A server whose ports are bound and whose reactors do not run yet.
 ///
@@ -249,7 +252,7 @@ impl Server {
         config.apps.entry(DEFAULT_APP.to_owned()).or_default();
         config.validate().map_err(BindError::Config)?;
         let tls = Ports::load(&config.tls).map_err(BindError::Tls)?;
-        raise_open_files();
+        let most_files = raise_open_files();
         let unsent = config.limits.socket_unsent_bytes;
         let (client, client_addr) = listen(config.listen, unsent)?;
         let (backend, backend_addr) = listen(config.backend.listen, unsent)?;
@@ -273,7 +276,13 @@ impl Server {
         let apps = Apps::new(config.apps.keys()).map_err(BindError::Apps)?;
         let app_configs =
             || apps.names().filter_map(|name| Some((name.clone(), config.apps.get(name.as_str())?)));
+        let files = OpenFiles { most: most_files, used: open_fds().unwrap_or(FILES_AT_THE_START) as usize };
+        let capacity = Capacity::new(limits, files);
+        if let Some(shortage) = capacity.shortage(limits, files) {
+            warn!("{shortage}");
+        }
         let shared = Arc::new(Shared {
+            capacity,
             auth: Auth::new(app_configs(), &config.auth, limits, Clock::wall_unix_ms()),
             backend_keys: BackendKeys::new(&config.backend, &apps),
             backend_pages: Pages::new(&config.backend),

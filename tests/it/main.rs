@@ -12,6 +12,8 @@ mod configured;
 mod crowd;
 mod delivery;
 mod delivery_classes;
+mod doors_under_siege;
+
 mod echo;
 mod entry;
 mod faults;
@@ -42,6 +44,7 @@ mod soak;
 mod stalled;
 mod standards;
 mod stop;
+mod strangers;
 mod support;
 mod tls;
 mod tls_abuse;

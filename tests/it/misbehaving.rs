@@ -108,7 +108,7 @@ fn who_does_not_answer_pings_is_closed_with_4000() {
 }
 
 #[test]
-fn half_a_head_is_answered_with_408_however_it_trickles() {
+fn half_a_head_is_answered_with_408_however_it_trickles_and_none_with_nothing() {
     let mut world = World::new("[timeouts]\nupgrade_ms = 3000\nbackend_idle_ms = 600000");
     let head = upgrade("/ws", &format!("X: {}", "x".repeat(10_000)));
     let mut silent = Raw::connect(world.server.client);
@@ -120,7 +120,8 @@ fn half_a_head_is_answered_with_408_however_it_trickles() {
         trickling.send([bytes.next().expect("408 before ten thousand bytes")]);
         world.tell();
     }
-    for late in [&mut silent, &mut partial, &mut trickling] {
+    assert_eq!(silent.rest(), b"");
+    for late in [&mut partial, &mut trickling] {
         let answer = late.answer();
         assert_eq!((answer.status, answer.error().as_str()), (408, "bad_request"));
         assert_eq!(answer.header("connection"), Some("close"));

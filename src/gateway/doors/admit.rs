@@ -2,7 +2,7 @@
 //! the page's origin, proof of who it is, places in the app. What costs least is looked at first, and a nonce is used
 //! only where nothing but a place can still be missing.
 
-use crate::admission::{Entered, NoRoom};
+use crate::admission::{Entered, NoRoom, Role};
 use crate::auth::{Auth, AuthError, Proven, SignedQuery};
 use crate::core::{Core, Reply};
 use crate::dispatch::{Apps, ErrorCode};
@@ -83,17 +83,16 @@ pub fn admit(
     if core.draining || shared.draining.load(Ordering::Relaxed) {
         return Err(Refused::draining());
     }
-    let most = settings.config.limits.max_sessions;
-    // The one that asks is counted among them already.
-    if shared.clients() > most {
-        let message =
-            format!("{most} sessions are open, as many as limits.max_sessions allows: try again later");
+    if !shared.capacity.enter(Role::Session) {
+        let message = "as many sessions are open as limits.max_sessions and the limit of open files allow: try \
+                       again later";
         return Err(Refused::because(ErrorCode::Overloaded, message));
     }
     let what = match route {
-        ClientRoute::Echo => echo(core, id, request)?,
-        ClientRoute::Session(app) => session(core, id, request, app)?,
+        ClientRoute::Echo => echo(core, id, request),
+        ClientRoute::Session(app) => session(core, id, request, app),
     };
+    let what = what.inspect_err(|_| shared.capacity.leave(Role::Session))?;
     let raw = upgrade.subprotocols.contains(&RAW);
     let deflate = settings.deflate.as_ref().and_then(|config| config.accept(&upgrade.extensions));
     let extension = deflate.map(|agreed| agreed.to_string());

@@ -2,6 +2,7 @@
 //! under the target `gannet::audit`; no key and no message stands in it, and names are escaped.
 
 use crate::auth::Access;
+use crate::connection::Connection;
 use crate::core::{Core, Finished};
 use crate::dispatch::{Action, Apps, CommandError, OperationOutcome, Who};
 use crate::metrics::BackendRefusal;
@@ -25,7 +26,7 @@ pub struct Asker {
 impl Asker {
     /// The one on the connection `id`, who may do so much.
     pub fn new(core: &Core, id: SessionId, access: Arc<Access>) -> Self {
-        let remote = core.connections.get(id).and_then(|connection| connection.remote());
+        let remote = core.connections.get(id).map(Connection::remote);
         Self { access, remote }
     }
 

@@ -9,7 +9,7 @@ use super::observer::Observer;
 use super::pages::{Paged, ProcessPage, page, too_many_pages};
 use super::receipts::Receipts;
 use crate::connection::{Flag, Pause, Phase};
-use crate::core::{Core, Finished, HalfReceived, Started};
+use crate::core::{Core, Finished, HalfReceived, Owed, Started};
 use crate::dispatch::{LinkForm, Push};
 use crate::gateway::api::responses::{answer, error_response, link_upgrade, refusal_response};
 use crate::gateway::api::routes::{Routed, route};
@@ -265,7 +265,11 @@ impl Backend {
         if matches!(stopped, Stopped::NextTurn) || self.hurries {
             core.read_later(slot);
         }
+        let attended_ms = core.attended_ms();
         if let Some(connection) = core.connection(slot) {
+            if self.completed {
+                connection.answered(attended_ms);
+            }
             match self.is_idle() {
                 true => connection.flags.clear(Flag::Busy),
                 false => _ = connection.flags.set(Flag::Busy),
@@ -279,11 +283,14 @@ impl Backend {
 
     /// What has come of the next request, and the batch that is worked off.
     fn half_received(&mut self) -> HalfReceived {
-        let is_owed = !self.reader.is_between_requests();
+        let owed = match self.reader.is_in_head() {
+            true => Some(Owed::Head),
+            false => (!self.reader.is_between_requests()).then_some(Owed::Rest),
+        };
         // Room that has been made and not been touched is no memory yet.
         let bytes = self.reader.held_bytes();
         let whole = self.batch.as_ref().map_or(0, |batch| batch.bytes());
-        HalfReceived { bytes, whole, is_owed, began: std::mem::take(&mut self.completed) }
+        HalfReceived { bytes, whole, owed, began: std::mem::take(&mut self.completed) }
     }
 
     /// Handles the requests that are whole, until one has to wait.

@@ -36,6 +36,11 @@ pub enum Opened {
 }
 
 impl Head {
+    /// Whether a part of the request has come.
+    pub fn has_begun(&self) -> bool {
+        !self.reader.is_between_requests()
+    }
+
     /// Bytes of the request. Once it is whole and let in: how many of `input` were its own, and what was opened; the answer
     /// has been written. Who is not let in has been answered so.
     pub fn take(
@@ -93,6 +98,11 @@ pub fn refuse_late(core: &mut Core, slot: u32) {
     refuse(core, slot, &refused);
 }
 
+/// A stranger's request was not whole in time, at either port, and it is not the client port that answers.
+pub fn count_late(core: &Core) {
+    core.metrics().refused.of(RefusalReason::HeadTimeout).add(1);
+}
+
 /// All that is half received is beyond its bound.
 pub fn refuse_full(core: &mut Core, slot: u32) {
     let message = "too much is half received: try again later";
@@ -103,6 +113,7 @@ pub fn refuse_full(core: &mut Core, slot: u32) {
 /// comes behind them.
 fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -> Option<Opened> {
     let slot = id.slot();
+    core.stranger_known(slot);
     let mut websocket = WebSocket::server(Arc::clone(&core.shared.settings.player_limits));
     if let (Some(agreed), Some(engine)) = (admitted.deflate, &core.deflate) {
         websocket = websocket.with_deflate(agreed, Arc::clone(engine));

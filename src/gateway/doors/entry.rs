@@ -3,10 +3,12 @@
 
 use super::asker::{Asker, note_refused_key};
 use crate::auth::{Foreign, Sender};
-use crate::connection::Flag;
+use crate::connection::Connection;
 use crate::core::Core;
 use crate::gateway::api::bearer::bearer_token;
-use crate::gateway::api::responses::{forbidden_page, too_many_keys, unauthorized, unknown_host};
+use crate::gateway::api::responses::{
+    error_response, forbidden_page, too_many_keys, unauthorized, unknown_host,
+};
 use crate::gateway::api::routes::is_health;
 use crate::http::{Request, Response};
 use crate::metrics::BackendRefusal;
@@ -26,7 +28,7 @@ pub struct TurnedAway {
 /// Who asks, if that one may ask at all.
 ///
 /// # Errors
-/// The answer: 401, 403, 421 or 429. It is counted.
+/// The answer: 401, 403, 421, 429 or 503. It is counted.
 pub fn enter(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<Asker, TurnedAway> {
     let shared = &core.shared;
     if is_health(request.path) {
@@ -55,10 +57,19 @@ pub fn enter(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<As
         return Err(refuse_key(core, id, key.is_some()));
     };
     let asker = Asker::new(core, id, Arc::clone(access));
-    if let Some(connection) = core.connection(id.slot()) {
-        connection.flags.set(Flag::LetIn);
+    // From here on no stranger takes its place.
+    match core.recognise(id.slot()) {
+        true => Ok(asker),
+        false => Err(full(core)),
     }
-    Ok(asker)
+}
+
+/// As many are there that may ask as there may be.
+fn full(core: &Core) -> TurnedAway {
+    core.metrics().backend_refused.of(BackendRefusal::Full).add(1);
+    let message = "as many connections to the backend port are open as limits.max_backend_connections and the limit of open \
+                   files allow: try again later";
+    TurnedAway { response: error_response(503, message), ends: true }
 }
 
 /// The values of a field that a request has once, if at all.
@@ -66,7 +77,7 @@ type Fields<'a> = SmallVec<[&'a [u8]; 1]>;
 
 /// No key, or a wrong one. A right one is never asked how many wrong ones came from its address.
 fn refuse_key(core: &Core, id: SessionId, shown: bool) -> TurnedAway {
-    let remote = core.connections.get(id).and_then(|connection| connection.remote());
+    let remote = core.connections.get(id).map(Connection::remote);
     let refusal = core.shared.admission.refuse_key(remote.map(|address| address.ip()), core.now.ns);
     let reason = if refusal.is_within { BackendRefusal::Key } else { BackendRefusal::KeyRate };
     core.metrics().backend_refused.of(reason).add(1);

@@ -3,7 +3,7 @@
 use super::{DEADLINE, Ports, WallClock, open_files};
 use gannet::config::Config;
 use gannet::{App, Server};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -153,6 +153,15 @@ impl ServerProcess {
         }
     }
 
+    /// It gets no more than `most` descriptors until what is returned is dropped.
+    pub fn limit_open_files(&self, most: u64) -> LimitedFiles {
+        let pid = Some(Pid::from_child(&self.child));
+        let before = getrlimit(Resource::Nofile);
+        let limited = Rlimit { current: Some(most), maximum: before.maximum };
+        let before = prlimit(pid, Resource::Nofile, limited).unwrap();
+        LimitedFiles { pid, before }
+    }
+
     /// It goes on after [`Self::pause`].
     pub fn resume(&self) {
         self.signal(Signal::CONT);
@@ -219,6 +228,19 @@ impl ServerProcess {
     /// Its open descriptors.
     pub fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+}
+
+/// See [`ServerProcess::limit_open_files`].
+pub struct LimitedFiles {
+    pid: Option<Pid>,
+    before: Rlimit,
+}
+
+impl Drop for LimitedFiles {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = prlimit(self.pid, Resource::Nofile, self.before);
     }
 }
 
