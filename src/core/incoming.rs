@@ -3,7 +3,7 @@
 
 use super::Core;
 use crate::connection::{Flag, Kind, Phase};
-use crate::protocol::CloseCode;
+use crate::dispatch::ErrorCode;
 use hashbrown::HashMap;
 
 /// Connections shed in one turn.
@@ -166,7 +166,7 @@ impl Core {
             }
             match connection.kind {
                 Kind::Player | Kind::Echo | Kind::Link => {
-                    self.close(slot, CloseCode::TRY_AGAIN_LATER, "too much is half received");
+                    self.close(slot, ErrorCode::Overloaded.row().close, "too much is half received");
                     self.drop_partial(slot);
                 }
                 Kind::Upgrade | Kind::Backend | Kind::Discard => for_doors.push(slot),

@@ -9,7 +9,7 @@ pub mod events;
 use crate::app::{App, ClosedSession, Message, Session};
 use crate::connection::{Connection, Kind, NO_DOOR};
 use crate::core::{Core, Ended, EventKind, Finished, Port, Reply};
-use crate::dispatch::{Action, Operation, Origin, Push};
+use crate::dispatch::{Action, ErrorCode, Operation, Origin, Push};
 use crate::http::Response;
 use crate::link_bin::{Event, Payload};
 use crate::protocol::CloseCode;
@@ -243,7 +243,9 @@ impl Gateway {
                 doors::client::refuse_full(core, slot);
                 self.leave_door(core, slot);
             }
-            _ if is_late => core.close(slot, CloseCode::POLICY_VIOLATION, "message not complete in time"),
+            _ if is_late => {
+                core.close(slot, ErrorCode::BadRequest.row().close, "message not complete in time")
+            }
             _ => core.finish(slot),
         }
     }
@@ -292,7 +294,7 @@ impl Gateway {
                 backend.take_no_more();
                 self.run_backend(core, id);
             }
-            Some(Door::Link(_)) => core.close(slot, CloseCode::GOING_AWAY, "server going away"),
+            Some(Door::Link(_)) => core.close(slot, ErrorCode::Draining.row().close, "server going away"),
             _ => {}
         }
     }

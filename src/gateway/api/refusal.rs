@@ -88,3 +88,55 @@ impl From<UpgradeError> for Refused {
         Self::status(error.status(), error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::ERRORS;
+    use crate::http::{BodyError, HeadError, TargetError};
+
+    /// A status without a row would be told as what its class is, and counted as malformed.
+    #[test]
+    fn every_status_that_http_or_an_upgrade_asks_for_has_its_row() {
+        let heads = [
+            HeadError::Malformed,
+            HeadError::BareLineFeed,
+            HeadError::BadTarget,
+            HeadError::BadHost,
+            HeadError::BadFraming,
+            HeadError::UnsupportedCoding,
+            HeadError::UnknownExpectation,
+            HeadError::TargetTooLong,
+            HeadError::TooLarge,
+            HeadError::TooManyHeaders,
+            HeadError::UnsupportedVersion,
+        ];
+        let bodies = [BodyError::TooLarge, BodyError::BadChunk, BodyError::TooMuchFraming];
+        let upgrades = [UpgradeError::Method, UpgradeError::UnsupportedVersion, UpgradeError::Key];
+        let statuses =
+            heads.iter().map(|error| error.status()).chain(bodies.iter().map(|error| error.status()));
+        let statuses = statuses.chain(upgrades.iter().map(|error| error.status()));
+        for status in statuses.chain([TargetError::BadEscape.status(), 408, 417, 421]) {
+            let has = |row: &&crate::dispatch::ErrorRow| {
+                row.status == status || row.further.iter().any(|(further, _)| *further == status)
+            };
+            assert_eq!(ERRORS.iter().filter(has).count(), 1, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_counted_under_the_reason_of_its_row_unless_it_names_another() {
+        let refused = Refused::status(431, "");
+        assert_eq!(
+            (refused.status, refused.code, refused.reason),
+            (431, ErrorCode::PayloadTooLarge, RefusalReason::HeadTooLarge)
+        );
+        let refused = Refused::draining();
+        assert_eq!(
+            (refused.status, refused.code, refused.reason),
+            (503, ErrorCode::Draining, RefusalReason::Draining)
+        );
+        let refused = Refused::new(ErrorCode::RateLimited, RefusalReason::User, "");
+        assert_eq!((refused.status, refused.reason), (429, RefusalReason::User));
+    }
+}

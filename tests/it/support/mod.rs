@@ -12,6 +12,7 @@ mod ports;
 mod process;
 mod publisher;
 mod random;
+pub mod schema;
 mod scrape;
 mod server;
 mod target;
