@@ -186,11 +186,14 @@ fn nobody_listens() {
 fn a_push_with_everything() {
     let (address, server) = answer_once(Response::json(200, r#"{"matched":1}"#));
     let flags = "--user ada --user bob/2 --group red --tag ios --session 00000000000000ab --all --app chess \
-                 --ttl-ms 500 --conflate pos --class urgent --except 00000000000000cd --receipt written --key k1";
+                 --ttl-ms 500 --conflate pos --class urgent --except 00000000000000cd --receipt written --key-file";
     let mut args = vec!["push", "--backend", &address];
     args.extend(flags.split_whitespace());
-    args.push("grüße");
+    let file = std::env::temp_dir().join(format!("gannet-cli-{}.key", std::process::id()));
+    fs::write(&file, "k1\r\n").unwrap();
+    args.extend([file.to_str().unwrap(), "grüße"]);
     let done = gannet(&args);
+    fs::remove_file(&file).unwrap();
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     assert_eq!(text(&done.stdout), "{\"matched\":1}\n");
     let (line, key, content_type, body) = server.join().unwrap();
@@ -253,6 +256,48 @@ fn a_refusal_is_told_and_ends_with_1() {
     assert_eq!(refused.status.code(), Some(1));
     assert_eq!(text(&refused.stderr), "gannet: the server refused: 401 unauthorized: send the backend key\n");
     server.join().unwrap();
+}
+
+#[test]
+fn no_command_takes_a_key_from_its_command_line() {
+    for command in [
+        ["stats"].as_slice(),
+        &["push", "--all", "hi"],
+        &["kick", "--user", "ada"],
+        &["serve"],
+        &["bench", "push", "ws://127.0.0.1:1/ws"],
+        &["bench", "fanout", "ws://127.0.0.1:1/ws"],
+        &["bench", "soak", "ws://127.0.0.1:1/ws", "--backend", "127.0.0.1:1"],
+    ] {
+        for key in [["--key", "hunter2-hunter2"].as_slice(), &["--key=hunter2-hunter2"], &["--key"]] {
+            let refused = gannet(&[command, key].concat());
+            let said = text(&refused.stderr);
+            assert_eq!(refused.status.code(), Some(2), "{command:?}: {said}");
+            assert!(said.contains("set GANNET_KEY") && said.contains("--key-file"), "{command:?}: {said}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+        let help = gannet(&[command, &["--help"]].concat());
+        assert!(!text(&help.stdout).contains("--key "), "{}", text(&help.stdout));
+    }
+    let missing = gannet(&["stats", "--key-file", "/nonexistent/key"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("cannot read the key file /nonexistent/key"));
+}
+
+#[test]
+fn a_key_comes_from_a_file_standard_input_or_the_environment() {
+    for (args, input, variable, shown) in [
+        (["--key-file", "-"].as_slice(), "from-stdin\n", Some("from-env"), "Bearer from-stdin"),
+        (&[], "", Some("from-env"), "Bearer from-env"),
+    ] {
+        let (address, server) = answer_once(Response::json(200, "{}"));
+        let mut command = command(&[&["stats", "--backend", &address], args].concat());
+        variable.map(|key| command.env("GANNET_KEY", key));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(server.join().unwrap().1.as_deref(), Some(shown));
+    }
 }
 
 #[test]

@@ -4,8 +4,8 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::error::CliError;
-use super::http_client::{Body, HttpClient, Reply, checked_key};
-use crate::config::Secret;
+use super::http_client::{Body, HttpClient, Reply};
+use super::key::KeyArgs;
 use crate::http::percent_encode;
 
 /// Where the backend port is, and the key to it.
@@ -16,14 +16,6 @@ pub struct BackendArgs {
     backend: String,
     #[command(flatten)]
     key: KeyArgs,
-}
-
-/// The key of the backend port.
-#[derive(Debug, Clone, Args)]
-pub struct KeyArgs {
-    /// Key of the backend port
-    #[arg(long, value_name = "KEY", env = "GANNET_KEY", hide_env_values = true, value_parser = secret)]
-    key: Option<Secret>,
 }
 
 impl BackendArgs {
@@ -39,12 +31,12 @@ impl BackendArgs {
 
     /// The key to it, fit for a header field.
     pub fn key(&self) -> Result<Option<&str>, CliError> {
-        self.key.key.as_ref().map(checked_key).transpose().map_err(CliError::Client)
+        self.key.fit()
     }
 
     /// Sends one request; answers the body of a success.
     pub fn call(&self, method: &str, target: &str, body: Option<Body<'_>>) -> Result<String, CliError> {
-        let client = HttpClient::new(&self.backend, self.key.key.as_ref());
+        let client = HttpClient::new(&self.backend, self.key.secret()?);
         let reply = client.request(method, target, body)?;
         if (200..300).contains(&reply.status) {
             return Ok(String::from_utf8_lossy(&reply.body).into_owned());
@@ -87,10 +79,6 @@ impl Target {
     pub fn as_str(&self) -> &str {
         &self.text
     }
-}
-
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(text))
 }
 
 /// The JSON body of a refusal.

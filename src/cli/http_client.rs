@@ -194,7 +194,7 @@ impl fmt::Display for ClientError {
                 write!(f, "what {address} answers is not HTTP/1.1: is this the backend port of a gannet server?")
             }
             Self::BadKey => f.write_str(
-                "the key must be one or more visible ASCII characters without spaces: check --key and GANNET_KEY",
+                "the key must be one or more visible ASCII characters without spaces: check GANNET_KEY or the file of --key-file",
             ),
         }
     }

@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod heap;
 mod http_client;
+mod key;
 mod kick;
 mod log;
 mod output;

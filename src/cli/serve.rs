@@ -16,6 +16,7 @@ use super::banner::Banner;
 use super::config::input;
 use super::error::CliError;
 use super::heap;
+use super::key::RefusedKey;
 use super::log::Running;
 use super::output;
 use crate::config::{self, Config, LogFormat};
@@ -57,6 +58,8 @@ pub struct ServeArgs {
     /// Configuration file; - is standard input
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    refused: RefusedKey,
 }
 
 impl ServeArgs {

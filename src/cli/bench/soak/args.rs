@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::backend::{BackendArgs, KeyArgs};
+use crate::cli::backend::BackendArgs;
 use crate::cli::bench::args::{CommonArgs, OutputArgs, PaceArgs, STAMP_BYTES, StampedArgs, duration, range};
+use crate::cli::key::KeyArgs;
 
 const MIXED: &str = "Mixed load on gannet";
 const ECHO: &str = "Without --backend: a server that sends everything back";
