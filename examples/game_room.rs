@@ -13,7 +13,7 @@
 
 use gannet::config::Config;
 use gannet::dispatch::{EncodedFrame, PushOptions, Selector, Target};
-use gannet::http::{HeadLimits, HeadScanner, Request, Response};
+use gannet::http::{HttpDate, MessageLimits, RequestProgress, RequestReader, Response};
 use gannet::protocol::CloseCode;
 use gannet::session::{Name, SessionId};
 use gannet::{App, ClosedSession, Message, Pusher, Server, Session};
@@ -23,7 +23,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const TICK: Duration = Duration::from_millis(50);
 /// The field, in the units of positions; the page scales it to its window.
@@ -283,28 +283,25 @@ fn serve_pages(listener: &TcpListener, page: &'static str) {
 
 fn serve_page(mut stream: TcpStream, page: &'static str) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let (limits, mut scanner) = (HeadLimits::default(), HeadScanner::default());
-    let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
+    let (limits, mut reader) = (MessageLimits::default(), RequestReader::default());
+    let mut buffer = [0; 4096];
     let response = loop {
         match stream.read(&mut buffer)? {
             0 => return Ok(()),
-            count => head.extend_from_slice(&buffer[..count]),
+            count => reader.push(&buffer[..count]),
         }
-        match scanner.scan(&head, &limits) {
-            Ok(None) => {}
-            Ok(Some(length)) => {
-                break match Request::parse(&head[..length], &limits) {
-                    Ok(request) if request.path == "/" => {
-                        Response::new(200, "text/html; charset=utf-8", page.as_bytes())
-                    }
-                    Ok(_) => Response::text(404, "the game is at /\n"),
-                    Err(error) => Response::text(error.status(), error.to_string()),
-                };
+        match reader.read(&limits) {
+            Ok(RequestProgress::Head(request)) if request.path == "/" => {
+                break Response::new(200, "text/html; charset=utf-8", page.as_bytes());
             }
+            Ok(RequestProgress::Head(_)) => break Response::text(404, "the game is at /\n"),
+            Ok(_) => {}
             Err(error) => break Response::text(error.status(), error.to_string()),
         }
     };
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let date = HttpDate::from_unix_seconds(since_epoch.as_secs());
     let mut out = Vec::new();
-    response.write(false, false, &mut out);
+    response.write(false, reader.is_head(), Some(date), &mut out);
     stream.write_all(&out)
 }

@@ -40,7 +40,7 @@ fn serve(mut stream: TcpStream) -> Outcome {
         match check_upgrade(request.method, request.version_minor, request.headers()) {
             Ok(upgrade) => write_accept(upgrade.key, None, None, &mut out),
             Err(error) => {
-                Response::text(error.status(), error.to_string()).write(false, false, &mut out);
+                Response::text(error.status(), error.to_string()).write(false, false, None, &mut out);
                 stream.write_all(&out)?;
                 return Ok(());
             }

@@ -86,7 +86,7 @@ fn answer_once(response: Response) -> (String, thread::JoinHandle<Asked>) {
             body,
         );
         let mut out = Vec::new();
-        response.write(false, false, &mut out);
+        response.write(false, false, None, &mut out);
         stream.write_all(&out).unwrap();
         asked
     });

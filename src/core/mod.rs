@@ -3,6 +3,7 @@
 
 mod budget;
 mod closing;
+mod date;
 mod delivery;
 mod delivery_rules;
 mod envelope;
@@ -42,6 +43,7 @@ use crate::metrics::ReactorMetrics;
 use crate::protocol::DeflateEngine;
 use crate::session::{AppId, GenerationalSlab, Name, SessionId};
 use crate::timer::{Moment, Wheel};
+use date::Dates;
 use gate::Gates;
 use incoming::Incoming;
 use listeners::Listeners;
@@ -135,6 +137,7 @@ pub struct Core {
     incoming_relief: Relief,
     /// Slots whose sockets are blocked with something left in the outbox; each outbox knows its place here.
     pub behind: Vec<u32>,
+    dates: Dates,
 }
 
 impl Core {
@@ -178,6 +181,7 @@ impl Core {
                 shared.reactors(),
             ),
             behind: Vec::new(),
+            dates: Dates::default(),
             shared,
         }
     }

@@ -82,7 +82,7 @@ fn check_head(head: &ResponseHead<'_>) {
 fn check_written(method: &str, body: &[u8], sizes: &[usize]) {
     let body = &body[..body.len().min(LIMITS.max_body_bytes)];
     let mut wire = Vec::new();
-    Response::new(200, "text/plain", body.to_vec()).write(true, method == "HEAD", &mut wire);
+    Response::new(200, "text/plain", body.to_vec()).write(true, method == "HEAD", None, &mut wire);
     let (said, error) = receive(method, &pieces(&wire, sizes));
     let expected = if method == "HEAD" { &[] } else { body };
     assert_eq!((said.get(1), error), (Some(&format!("{expected:?}")), Some(ResponseError::Truncated)));

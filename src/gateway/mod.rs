@@ -124,7 +124,7 @@ impl Gateway {
     }
 
     /// The observer has rendered a page for a connection here.
-    pub fn page_done(&mut self, core: &mut Core, id: SessionId, sequence: u64, response: &Response) {
+    pub fn page_done(&mut self, core: &mut Core, id: SessionId, sequence: u64, response: Response) {
         // If it has closed meanwhile, it gets none.
         if let Some(Door::Backend(backend)) = self.door_of(core, id) {
             backend.fill_page(sequence, response);
@@ -164,7 +164,7 @@ impl Gateway {
         let is_draining = core.draining;
         match self.door_of(core, id) {
             Some(Door::Head(head)) if head.has_begun() || is_draining => {
-                doors::client::refuse_late(core, slot);
+                head.refuse_late(core, slot);
                 self.leave_door(core, slot);
             }
             Some(Door::Backend(backend)) if is_drained && !backend.is_between_requests() => {
@@ -239,8 +239,8 @@ impl Gateway {
                 backend.give_up(is_late);
                 self.run_backend(core, id);
             }
-            Some(Door::Head(_)) if !is_late => {
-                doors::client::refuse_full(core, slot);
+            Some(Door::Head(head)) if !is_late => {
+                head.refuse_full(core, slot);
                 self.leave_door(core, slot);
             }
             _ if is_late => {

@@ -8,6 +8,7 @@
 
 mod body;
 mod buffer;
+mod date;
 mod error;
 mod fields;
 mod framing;
@@ -20,6 +21,7 @@ mod response_reader;
 mod target;
 
 pub use body::{BodyFraming, BodyReader};
+pub use date::HttpDate;
 pub use error::{BodyError, HeadError, TargetError};
 pub use fields::{Headers, list_tokens};
 pub use head::{HeadLimits, HeadScanner, MessageLimits};

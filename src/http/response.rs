@@ -1,5 +1,6 @@
 //! An answer, and the bytes it becomes.
 
+use super::HttpDate;
 use std::borrow::Cow;
 
 /// What to send a client that waits with its body (RFC 9110 §10.1.1).
@@ -12,7 +13,7 @@ const JSON: &str = "application/json";
 /// ```
 /// use gannet::http::Response;
 /// let mut out = Vec::new();
-/// Response::text(200, "alive\n").with_header("Server", "gannet").write(true, false, &mut out);
+/// Response::text(200, "alive\n").with_header("Server", "gannet").write(true, false, None, &mut out);
 /// assert!(out.starts_with(b"HTTP/1.1 200 OK\r\n"));
 /// assert!(out.ends_with(b"\r\n\r\nalive\n"));
 /// ```
@@ -68,10 +69,11 @@ impl Response {
     }
 
     /// Appends the answer to `out`. With `head_only`, the answer to HEAD, the body is left out and its length still
-    /// told. Without `keep_alive` it says `Connection: close`; closing is the caller's.
-    pub fn write(&self, keep_alive: bool, head_only: bool, out: &mut Vec<u8>) {
+    /// told. Without `keep_alive` it says `Connection: close`; closing is the caller's. A `date` is sent by all who have a
+    /// clock (RFC 9110 §6.6.1).
+    pub fn write(&self, keep_alive: bool, head_only: bool, date: Option<HttpDate>, out: &mut Vec<u8>) {
         let has_body = may_have_body(self.status);
-        out.reserve(192 + self.body.len());
+        out.reserve(224 + self.body.len());
         out.extend_from_slice(b"HTTP/1.1 ");
         push_decimal(usize::from(self.status), out);
         out.push(b' ');
@@ -89,8 +91,19 @@ impl Response {
             push_field("Cache-Control", "no-store", out);
         }
         if self.status >= 200 {
-            // HTTP/1.1 keeps connections without being told; HTTP/1.0 must be told (RFC 9112 §9.3).
-            push_field("Connection", if keep_alive { "keep-alive" } else { "close" }, out);
+            if let Some(date) = date {
+                push_field("Date", date.as_str(), out);
+            }
+            // HTTP/1.1 keeps connections without being told; HTTP/1.0 must be told (RFC 9112 §9.3). A field that is for this
+            // connection only is named (RFC 9110 §7.6.1, §7.8).
+            let offers_upgrade = self.headers.iter().any(|(name, _)| *name == "Upgrade");
+            let options = match (keep_alive, offers_upgrade) {
+                (true, false) => "keep-alive",
+                (true, true) => "keep-alive, Upgrade",
+                (false, false) => "close",
+                (false, true) => "close, Upgrade",
+            };
+            push_field("Connection", options, out);
         }
         for (name, value) in &self.headers {
             push_field(name, value, out);
@@ -170,7 +183,7 @@ mod tests {
 
     fn written(response: &Response, keep_alive: bool, head_only: bool) -> String {
         let mut out = Vec::new();
-        response.write(keep_alive, head_only, &mut out);
+        response.write(keep_alive, head_only, None, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -203,6 +216,18 @@ mod tests {
         assert_eq!(
             written(&upgrade, true, false),
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn what_is_for_the_connection_only_is_named() {
+        let response = Response::empty(426).with_header("Upgrade", "websocket");
+        let mut out = Vec::new();
+        response.write(false, false, Some(HttpDate::from_unix_seconds(784_111_777)), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Connection: close, Upgrade\r\nUpgrade: websocket\r\n\r\n"
         );
     }
 

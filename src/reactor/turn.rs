@@ -185,7 +185,7 @@ impl Reactor {
             Envelope::OperationDone(operation) => self.gateway.operation_done(&mut self.core, &operation),
             Envelope::Event(link, frame) => events::arrive(&mut self.core, link, frame),
             Envelope::Page { connection, sequence, response } => {
-                self.gateway.page_done(&mut self.core, connection, sequence, &response);
+                self.gateway.page_done(&mut self.core, connection, sequence, *response);
             }
             Envelope::EventsLost(link) => events::lost(&mut self.core, link),
             Envelope::GateOpen(link) => self.core.called_to_gate(link),

@@ -13,7 +13,7 @@ use crate::core::{Core, Finished, HalfReceived, Owed, Started};
 use crate::dispatch::{LinkForm, Push};
 use crate::gateway::api::responses::{answer, error_response, link_upgrade, refusal_response};
 use crate::gateway::api::routes::{Routed, route};
-use crate::http::{self, Request, RequestProgress, RequestReader, Response};
+use crate::http::{self, HttpDate, Request, RequestProgress, RequestReader, Response};
 use crate::metrics::StatusClass;
 use crate::session::{AppId, SessionId};
 use log::debug;
@@ -70,11 +70,13 @@ struct Waiting {
     head_only: bool,
 }
 
-/// A whole response.
+/// What is sent when it is its turn.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    bytes: Vec<u8>,
+enum Answer {
+    /// A response, which is written when it leaves, with the date of then.
+    Response(Waiting, Response),
+    /// 101, and 100, which has not answered anything yet.
+    Interim(u16, Vec<u8>),
 }
 
 impl Backend {
@@ -106,7 +108,7 @@ impl Backend {
             true => (408, "the request was not complete in time"),
             false => (503, "too much is half received: try again later, or raise limits.incoming_bytes"),
         };
-        self.respond(Waiting::last(self.reader.is_head()), &error_response(status, message));
+        self.respond(Waiting::last(self.reader.is_head()), error_response(status, message));
         self.reader = RequestReader::default();
     }
 
@@ -122,7 +124,7 @@ impl Backend {
             asker.note(finished);
         }
         finished.with_outcome(|asked, outcome| {
-            self.queue.fill(sequence, |waiting| waiting.render(&answer(asked, outcome)));
+            self.queue.fill(sequence, |waiting| Answer::Response(*waiting, answer(asked, outcome)));
         });
     }
 
@@ -134,11 +136,11 @@ impl Backend {
     }
 
     /// The page that was asked for is there. No batch is worked off meanwhile: one starts behind all earlier answers.
-    pub fn fill_page(&mut self, sequence: u64, response: &Response) {
+    pub fn fill_page(&mut self, sequence: u64, response: Response) {
         if self.barrier == Some(sequence) {
             self.barrier = None;
         }
-        self.queue.fill(sequence, |waiting| waiting.render(response));
+        self.queue.fill(sequence, |waiting| Answer::Response(*waiting, response));
     }
 
     fn is_awaited(&self, sequence: u64) -> bool {
@@ -160,25 +162,34 @@ impl Backend {
     }
 
     /// Moves the answers that may leave to `answers`.
-    fn take_answers(&mut self, core: &Core, answers: &mut Vec<u8>) {
+    fn take_answers(&mut self, core: &Core, date: HttpDate, answers: &mut Vec<u8>) {
         while let Some(answer) = self.queue.take_ready() {
+            let status = match answer {
+                Answer::Response(waiting, response) => {
+                    response.write(waiting.keep_alive, waiting.head_only, Some(date), answers);
+                    response.status()
+                }
+                Answer::Interim(status, bytes) => {
+                    answers.extend_from_slice(&bytes);
+                    status
+                }
+            };
             // 100 (Continue) has not answered anything yet.
-            if answer.status != 100 {
-                core.metrics().http_requests.of(StatusClass::from_status(answer.status)).add(1);
+            if status != 100 {
+                core.metrics().http_requests.of(StatusClass::from_status(status)).add(1);
             }
-            answers.extend_from_slice(&answer.bytes);
         }
     }
 
     /// Tells the client, behind the answers to its earlier requests, to send the body that it holds back.
     fn say_continue(&mut self) {
         let sequence = self.queue.open(Waiting::last(false));
-        self.queue.fill(sequence, |_| Answer { status: 100, bytes: http::CONTINUE.to_vec() });
+        self.queue.fill(sequence, |_| Answer::Interim(100, http::CONTINUE.to_vec()));
     }
 
-    fn respond(&mut self, waiting: Waiting, response: &Response) {
+    fn respond(&mut self, waiting: Waiting, response: Response) {
         let sequence = self.queue.open(waiting);
-        self.queue.fill(sequence, |waiting| waiting.render(response));
+        self.queue.fill(sequence, |waiting| Answer::Response(*waiting, response));
         self.last |= !waiting.keep_alive;
     }
 }
@@ -187,12 +198,6 @@ impl Waiting {
     /// Of an answer after which the connection ends.
     fn last(head_only: bool) -> Self {
         Self { keep_alive: false, head_only }
-    }
-
-    fn render(self, response: &Response) -> Answer {
-        let mut bytes = Vec::new();
-        response.write(self.keep_alive, self.head_only, &mut bytes);
-        Answer { status: response.status(), bytes }
     }
 }
 
@@ -230,14 +235,14 @@ impl Backend {
         }
         let behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > room);
         let mut reader = std::mem::take(&mut self.reader);
-        let mut answers = Vec::new();
+        let (date, mut answers) = (core.http_date(), Vec::new());
         let batch = self.run_batch(core, id);
         let stopped = match behind {
             true => Stopped::Blocked,
             false if batch == Some(Progress::NextTurn) => Stopped::NextTurn,
             false => self.run_requests(core, observer, id, &mut reader, &mut answers),
         };
-        self.take_answers(core, &mut answers);
+        self.take_answers(core, date, &mut answers);
         core.budget.charge_socket(0, answers.len());
         core.append(slot, answers);
         if let Stopped::Upgraded(upgrade) = stopped {
@@ -303,10 +308,10 @@ impl Backend {
         answers: &mut Vec<u8>,
     ) -> Stopped {
         let most = core.shared.settings.config.limits.max_pipelined;
-        let room = core.shared.settings.outbox.bytes;
+        let (room, date) = (core.shared.settings.outbox.bytes, core.http_date());
         while reader.has_more() {
             // The answers that leave make room for further requests, but not for answers without end.
-            self.take_answers(core, answers);
+            self.take_answers(core, date, answers);
             if answers.len() > room || !self.may_go_on(most) {
                 return Stopped::Blocked;
             }
@@ -339,7 +344,7 @@ impl Backend {
                     debug!("backend connection {id}: {}, {error}", error.status());
                     self.respond(
                         Waiting::last(reader.is_head()),
-                        &error_response(error.status(), &error.to_string()),
+                        error_response(error.status(), &error.to_string()),
                     );
                 }
             }
@@ -352,7 +357,7 @@ impl Backend {
         match enter(core, id, request) {
             Ok(asker) => (self.asker, self.turned_away) = (Some(asker), None),
             Err(TurnedAway { response, ends }) if ends || request.has_body() => {
-                self.respond(Waiting::last(request.method == "HEAD"), &response);
+                self.respond(Waiting::last(request.method == "HEAD"), response);
             }
             Err(TurnedAway { response, .. }) => (self.asker, self.turned_away) = (None, Some(response)),
         }
@@ -373,7 +378,7 @@ impl Backend {
         };
         let Some(asker) = self.asker.clone() else {
             if let Some(response) = self.turned_away.take() {
-                self.respond(waiting, &response);
+                self.respond(waiting, response);
             }
             return Handled::Taken;
         };
@@ -381,13 +386,13 @@ impl Backend {
             Ok(routed) => routed,
             Err(refusal) => {
                 debug!("backend connection {id}: {} {}: {}", request.method, request.path, refusal.error);
-                self.respond(waiting, &refusal_response(&refusal));
+                self.respond(waiting, refusal_response(&refusal));
                 return Handled::Taken;
             }
         };
         if let Err(error) = asker.permit(core, routed.needs()) {
             debug!("backend connection {id}: {} {}: {error}", request.method, request.path);
-            self.respond(waiting, &refusal_response(&error.into()));
+            self.respond(waiting, refusal_response(&error.into()));
             return Handled::Taken;
         }
         match routed {
@@ -414,13 +419,13 @@ impl Backend {
             Routed::Link { app, .. } => match link_upgrade(core.draining, request) {
                 Ok((form, accept)) => {
                     let sequence = self.queue.open(waiting);
-                    self.queue.fill(sequence, |_| Answer { status: 101, bytes: accept });
+                    self.queue.fill(sequence, |_| Answer::Interim(101, accept));
                     return Handled::Upgraded(Upgrade { app, form, asker });
                 }
-                Err(response) => self.respond(waiting, &response),
+                Err(response) => self.respond(waiting, response),
             },
             Routed::Page { page: asked, .. } => match page(core, asked) {
-                Paged::Here(response) => self.respond(waiting, &response),
+                Paged::Here(response) => self.respond(waiting, response),
                 Paged::OfProcess(page) => self.observe(observer, id, waiting, page),
             },
         }
@@ -433,7 +438,7 @@ impl Backend {
         let sequence = self.open(waiting);
         match observer.ask(page, id, sequence) {
             true => self.barrier = Some(sequence),
-            false => self.fill_page(sequence, &too_many_pages()),
+            false => self.fill_page(sequence, too_many_pages()),
         }
     }
 
@@ -451,7 +456,7 @@ impl Backend {
         if progress == Progress::Done {
             let answer = batch.answer;
             let response = Response::new(200, "application/x-ndjson", batch.into_results());
-            self.queue.fill(answer, |waiting| waiting.render(&response));
+            self.queue.fill(answer, |waiting| Answer::Response(*waiting, response));
             (self.receipts, self.hurries) = (Receipts::default(), false);
             return Some(progress);
         }

@@ -53,7 +53,7 @@ impl Head {
         let slot = id.slot();
         self.reader.push(input);
         if let Some(refused) = no_http(self.reader.unread()) {
-            refuse(core, slot, &refused);
+            self.refuse(core, slot, &refused);
             return None;
         }
         let limits = core.shared.settings.message_limits;
@@ -80,33 +80,44 @@ impl Head {
             Ok(admitted) => open(core, reply, id, admitted)?,
             Err(refused) => {
                 reply.clear();
-                refuse(core, slot, &refused);
+                self.refuse(core, slot, &refused);
                 return None;
             }
         };
         // All that was read before belongs to the head: it was not whole then.
         Some((input.len() - self.reader.unread().len(), opened))
     }
-}
 
-/// The upgrade request was not whole in time, or the server stops.
-pub fn refuse_late(core: &mut Core, slot: u32) {
-    let refused = match core.draining {
-        true => Refused::draining(),
-        false => Refused::status(408, "the request was not complete in time"),
-    };
-    refuse(core, slot, &refused);
+    /// The upgrade request was not whole in time, or the server stops.
+    pub fn refuse_late(&self, core: &mut Core, slot: u32) {
+        let refused = match core.draining {
+            true => Refused::draining(),
+            false => Refused::status(408, "the request was not complete in time"),
+        };
+        self.refuse(core, slot, &refused);
+    }
+
+    /// All that is half received is beyond its bound.
+    pub fn refuse_full(&self, core: &mut Core, slot: u32) {
+        let message = "too much is half received: try again later";
+        self.refuse(core, slot, &Refused::because(ErrorCode::Overloaded, message));
+    }
+
+    /// Answers with an error and ends the connection.
+    fn refuse(&self, core: &mut Core, slot: u32, refused: &Refused) {
+        core.metrics().refused.of(refused.reason).add(1);
+        if let Some(id) = core.connections.id_of(slot) {
+            debug!("connection {id} refused with {}: {}", refused.status, refused.message);
+        }
+        let error = CommandError::new(refused.code, refused.message.clone());
+        let response = refusal(refused.status, &error, refused.allow.clone());
+        answer(core, slot, &response, self.reader.is_head());
+    }
 }
 
 /// A stranger's request was not whole in time, at either port, and it is not the client port that answers.
 pub fn count_late(core: &Core) {
     core.metrics().refused.of(RefusalReason::HeadTimeout).add(1);
-}
-
-/// All that is half received is beyond its bound.
-pub fn refuse_full(core: &mut Core, slot: u32) {
-    let message = "too much is half received: try again later";
-    refuse(core, slot, &Refused::because(ErrorCode::Overloaded, message));
 }
 
 /// Opens what was asked for. The 101 and the welcome are written before anything that the app does: whatever it pushes
@@ -192,21 +203,10 @@ fn welcome(core: &Core, reply: &mut Reply, id: SessionId) {
     reply.messages.extend_from_slice(&encode_frame(OpCode::Text, text.as_bytes()));
 }
 
-/// Answers with an error and ends the connection.
-fn refuse(core: &mut Core, slot: u32, refused: &Refused) {
-    core.metrics().refused.of(refused.reason).add(1);
-    if let Some(id) = core.connections.id_of(slot) {
-        debug!("connection {id} refused with {}: {}", refused.status, refused.message);
-    }
-    let error = CommandError::new(refused.code, refused.message.clone());
-    let response = refusal(refused.status, &error, refused.allow.clone());
-    answer(core, slot, &response, false);
-}
-
 /// Answers and ends the connection.
 fn answer(core: &mut Core, slot: u32, response: &Response, head_only: bool) {
     let mut bytes = Vec::new();
-    response.write(false, head_only, &mut bytes);
+    response.write(false, head_only, Some(core.http_date()), &mut bytes);
     if let Some(connection) = core.connection(slot) {
         connection.kind = Kind::Discard;
     }

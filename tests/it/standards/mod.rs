@@ -1,5 +1,6 @@
 //! What the standards ask of both ports, byte for byte: RFC 6455, RFC 9110, RFC 9112 and the PROXY protocol.
 
+mod answers;
 mod heads;
 mod upgrade;
 
