@@ -7,6 +7,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{OriginPattern, Secret, Slow};
+use crate::http::is_token;
 
 /// `[apps.NAME]`: a tenant with its own users, groups and tags, and its own keys.
 ///
@@ -29,6 +30,10 @@ pub struct AppConfig {
     /// The origins that its pages may have; `*` is any. Empty: any where the apps have secrets, loopback ones where players are
     /// taken at their word. A request without an `Origin` comes from no page, and is let in.
     pub origins: Vec<OriginPattern>,
+    /// The subprotocols that its clients may speak: of those that a client offers, the first that is listed is selected. They
+    /// mean nothing to the server. Tokens, each once; names that begin with `gannet.` are the server's own.
+    #[serde(deserialize_with = "subprotocols")]
+    pub subprotocols: Vec<String>,
     /// Sessions of the app; 0 is no bound of its own.
     pub max_sessions: usize,
     /// Sessions of one user.
@@ -78,4 +83,22 @@ fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D:
         let shown = error.to_string().contains(Secret::NOT_SHOWN);
         D::Error::custom(if shown { Secret::NOT_SHOWN } else { "write it as texts in quotes, in brackets" })
     })
+}
+
+fn subprotocols<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names: Vec<String> = Vec::deserialize(deserializer)?;
+    for (index, name) in names.iter().enumerate() {
+        if !is_token(name) {
+            let message =
+                "write a subprotocol as a token such as chess.v2: letters, digits and !#$%&'*+-.^_`|~";
+            return Err(D::Error::custom(message));
+        }
+        if name.starts_with("gannet.") {
+            return Err(D::Error::custom("subprotocols that begin with gannet. are the server's own"));
+        }
+        if names[..index].contains(name) {
+            return Err(D::Error::custom("list each subprotocol once"));
+        }
+    }
+    Ok(names)
 }

@@ -44,6 +44,17 @@ pub fn list_tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
 
+/// Whether `text` is a token (RFC 9110 §5.6.2): the name of a method, a field, a subprotocol.
+///
+/// ```
+/// use gannet::http::is_token;
+/// assert!(is_token("chess.v2") && !is_token("chess v2") && !is_token(""));
+/// ```
+pub fn is_token(text: &str) -> bool {
+    let is_token_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
 /// The field lines of a head, without the first line and the empty one at the end.
 pub(super) fn field_lines(head: &[u8]) -> &[u8] {
     let after_request_line = memchr::memchr(b'\n', head).map_or(head.len(), |line_end| line_end + 1);

@@ -23,7 +23,7 @@ mod target;
 pub use body::{BodyFraming, BodyReader};
 pub use date::HttpDate;
 pub use error::{BodyError, HeadError, TargetError};
-pub use fields::{Headers, list_tokens};
+pub use fields::{Headers, is_token, list_tokens};
 pub use head::{HeadLimits, HeadScanner, MessageLimits};
 pub use request::Request;
 pub use request_reader::{RequestError, RequestProgress, RequestReader};

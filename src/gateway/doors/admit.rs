@@ -3,7 +3,7 @@
 //! only where nothing but a place can still be missing.
 
 use crate::admission::{Entered, NoRoom, Role};
-use crate::auth::{Auth, AuthError, Proven, SignedQuery};
+use crate::auth::{AuthError, Proven, SignedQuery};
 use crate::core::{Core, Reply};
 use crate::dispatch::{Apps, ErrorCode};
 use crate::gateway::api::credentials::{Credentials, credentials};
@@ -56,6 +56,24 @@ pub enum What {
     },
 }
 
+impl What {
+    /// The app that it was let in by.
+    fn app(&self) -> AppId {
+        match self {
+            Self::Session { identity, .. } => identity.app,
+            Self::Echo { app, .. } => *app,
+        }
+    }
+}
+
+/// Who asks, and what for.
+struct Asking<'a> {
+    id: SessionId,
+    request: &'a Request<'a>,
+    /// The subprotocols, the first choice first.
+    offered: &'a [&'a str],
+}
+
 /// Whether somebody there may ask at all, and how often.
 pub fn greet(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<(), Refused> {
     if !core.shared.settings.config.proxy.forwarded_from.is_empty() {
@@ -88,15 +106,17 @@ pub fn admit(
                        again later";
         return Err(Refused::because(ErrorCode::Overloaded, message));
     }
+    let asking = Asking { id, request, offered: &upgrade.subprotocols };
     let what = match route {
-        ClientRoute::Echo => echo(core, id, request),
-        ClientRoute::Session(app) => session(core, id, request, app),
+        ClientRoute::Echo => echo(core, &asking),
+        ClientRoute::Session(app) => session(core, &asking, app),
     };
     let what = what.inspect_err(|_| shared.capacity.leave(Role::Session))?;
     let raw = upgrade.subprotocols.contains(&RAW);
+    let selected = select(core, what.app(), &upgrade.subprotocols);
     let deflate = settings.deflate.as_ref().and_then(|config| config.accept(&upgrade.extensions));
     let extension = deflate.map(|agreed| agreed.to_string());
-    write_accept(upgrade.key, raw.then_some(RAW), extension.as_deref(), &mut reply.messages);
+    write_accept(upgrade.key, selected, extension.as_deref(), &mut reply.messages);
     Ok(Admitted { what, raw, deflate })
 }
 
@@ -125,62 +145,56 @@ fn find_client(core: &mut Core, slot: u32, request: &Request<'_>) -> Result<(), 
 /// Who asks, for a session of the app that the path names, and until when that holds.
 fn identity(
     core: &Core,
-    id: SessionId,
-    request: &Request<'_>,
+    asking: &Asking<'_>,
     app: Option<AppId>,
 ) -> Result<(Identity, Option<u64>), Refused> {
     let shared = &core.shared;
     if !shared.auth.takes_words() {
-        return prove(core, id, request, app);
+        return prove(core, asking, app);
     }
     let limits = &shared.settings.config.limits;
     let app = app.unwrap_or(Apps::DEFAULT);
-    check_origin(&shared.auth, app, request)?;
+    check_app(core, app, asking)?;
     let limits = IdentityLimits { max_groups: limits.groups_per_session, max_tags: limits.tags_per_session };
-    Ok((claimed(app, request.query, &limits)?, None))
+    Ok((claimed(app, asking.request.query, &limits)?, None))
 }
 
 /// Who asks for an echo, and its place. It is nobody's session, so that the bound of a user's is not looked at, and it cannot
 /// take the place of one.
-fn echo(core: &Core, id: SessionId, request: &Request<'_>) -> Result<What, Refused> {
+fn echo(core: &Core, asking: &Asking<'_>) -> Result<What, Refused> {
     let (app, expires_unix_ms) = match core.shared.auth.takes_words() {
         true => {
-            check_origin(&core.shared.auth, Apps::DEFAULT, request)?;
-            let [] = params::single(request.query, [])?;
+            check_app(core, Apps::DEFAULT, asking)?;
+            let [] = params::single(asking.request.query, [])?;
             (Apps::DEFAULT, None)
         }
         false => {
-            let (identity, expires_unix_ms) = prove(core, id, request, None)?;
+            let (identity, expires_unix_ms) = prove(core, asking, None)?;
             (identity.app, expires_unix_ms)
         }
     };
-    let entered = core.shared.admission.enter(app, None, id, || core.address_of(id.slot()))?;
+    let entered = core.shared.admission.enter(app, None, asking.id, || core.address_of(asking.id.slot()))?;
     Ok(What::Echo { app, expires_unix_ms, entered })
 }
 
 /// Who asks for a session of the app that the path names, and its places.
-fn session(core: &Core, id: SessionId, request: &Request<'_>, app: Option<AppId>) -> Result<What, Refused> {
+fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<What, Refused> {
     let shared = &core.shared;
-    let (identity, expires_unix_ms) = identity(core, id, request, app)?;
-    let address = || core.address_of(id.slot());
+    let (identity, expires_unix_ms) = identity(core, asking, app)?;
+    let (id, address) = (asking.id, || core.address_of(asking.id.slot()));
     let entered = shared.admission.enter(identity.app, identity.user.as_ref(), id, address)?;
     Ok(What::Session { identity, expires_unix_ms, entered })
 }
 
 /// Who asks for a session, as the backend of the app has signed; and until when that holds.
-fn prove(
-    core: &Core,
-    id: SessionId,
-    request: &Request<'_>,
-    app: Option<AppId>,
-) -> Result<(Identity, Option<u64>), Refused> {
-    let shown = credentials(request)?;
+fn prove(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<(Identity, Option<u64>), Refused> {
+    let shown = credentials(asking.request)?;
     let app = match (app, &shown) {
         (None, Credentials::Signed(params)) => core.shared.apps.find(&params.app)?,
         (app, _) => app.unwrap_or(Apps::DEFAULT),
     };
     let auth = &core.shared.auth;
-    check_origin(auth, app, request)?;
+    check_app(core, app, asking)?;
     let now_unix_ms = Clock::wall_unix_ms();
     let proven = match &shown {
         Credentials::None => Err(AuthError::Missing),
@@ -198,21 +212,38 @@ fn prove(
     };
     let Proven { user, groups, tags, expires_unix_ms } = proven.map_err(|error| {
         core.metrics().auth_failures.of(error.reason()).add(1);
-        debug!("connection {id} is not believed: {error}");
+        debug!("connection {} is not believed: {error}", asking.id);
         Refused::from(error)
     })?;
     Ok((Identity { app, user: Some(user), groups, tags }, expires_unix_ms))
 }
 
-fn check_origin(auth: &Auth, app: AppId, request: &Request<'_>) -> Result<(), Refused> {
+/// What of a request can be checked once it is known which app it is for: the page's origin, and what it wants to speak.
+fn check_app(core: &Core, app: AppId, asking: &Asking<'_>) -> Result<(), Refused> {
     // Two of them come from no browser: each has to be good.
-    let mut origins = request.header_all("origin");
-    match origins.all(|origin| auth.allows_origin(app, Some(origin))) {
-        true => Ok(()),
-        false => {
-            Err(Refused::because(ErrorCode::Forbidden, "pages of this origin may not connect to this app"))
-        }
+    let mut origins = asking.request.header_all("origin");
+    if !origins.all(|origin| core.shared.auth.allows_origin(app, Some(origin))) {
+        return Err(Refused::because(
+            ErrorCode::Forbidden,
+            "pages of this origin may not connect to this app",
+        ));
     }
+    // A browser fails a connection of which none of its subprotocols was selected: it would be a session that nobody keeps.
+    match asking.offered.is_empty() || select(core, app, asking.offered).is_some() {
+        true => Ok(()),
+        false => Err(Refused::status(
+            400,
+            "none of the subprotocols offered is spoken here: offer one of the app's, or none",
+        )),
+    }
+}
+
+/// The first subprotocol offered that the server or the app knows: a client offers them in the order in which it would like to
+/// speak them (RFC 6455 §4.2.2).
+fn select<'h>(core: &Core, app: AppId, offered: &[&'h str]) -> Option<&'h str> {
+    let apps = &core.shared.settings.config.apps;
+    let known = apps.get(core.shared.apps.name_of(app).as_str()).map_or(&[][..], |app| &app.subprotocols);
+    offered.iter().copied().find(|name| *name == RAW || known.iter().any(|known| known == name))
 }
 
 impl From<AuthError> for Refused {
