@@ -222,6 +222,14 @@ mod tests {
     }
 
     #[test]
+    fn the_host_of_an_absolute_target_overrules_the_field() {
+        assert_eq!(parse("GET / HTTP/1.1\r\nHost: a:1\r\n\r\n").unwrap().host, Some("a:1"));
+        assert_eq!(parse("GET http://b:1/ HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().host, Some("b:1"));
+        assert_eq!(parse("GET http://b:1/ HTTP/1.1\r\n\r\n").map(|_| ()), Err(HeadError::BadHost));
+        assert_eq!(parse("GET / HTTP/1.0\r\n\r\n").unwrap().host, None);
+    }
+
+    #[test]
     fn what_is_refused_and_how() {
         let long_target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(8 * 1024));
         let many = with_fields(&"a: b\r\n".repeat(64));
