@@ -212,7 +212,8 @@ table! {
         /// `message_ms`: from the first byte of a message, or of a request on the backend port, to its last.
         #[serde(rename = "message_ms", with = "millis")]
         pub message: Duration = 60_000, in 1..=DAY_MS;
-        /// `link_stalled_ms`: a link whose socket takes nothing for so long, while something waits for it, is closed with 4003.
+        /// `link_stalled_ms`: a link whose socket takes nothing for so long, while something waits for it, is closed with 4003;
+        /// an HTTP connection on the backend port without more words.
         #[serde(rename = "link_stalled_ms", with = "millis")]
         pub link_stalled: Duration = 10_000, in 1..=DAY_MS;
         /// `drain_ms`: from SIGTERM to the first session that is closed; meanwhile `/readyz` says `draining` and new players get

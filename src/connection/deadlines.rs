@@ -20,7 +20,7 @@ pub struct Silence {
     pub backend_idle_ms: u64,
     /// Milliseconds that the end waits for the peer.
     pub close_ms: u64,
-    /// Milliseconds in which a link's socket must take some of what waits for it.
+    /// Milliseconds in which the socket of a link or a backend must take some of what waits for it.
     pub link_stalled_ms: u64,
 }
 
@@ -47,7 +47,7 @@ pub enum Due {
     Message,
     /// Something that the door asked for.
     Door,
-    /// A link's socket took nothing for too long.
+    /// The socket of a link or a backend took nothing for too long.
     Stalled,
 }
 
@@ -98,7 +98,7 @@ impl Connection {
         let resume_ms = extras.inbound.as_ref().and_then(|inbound| inbound.resume_ms);
         // Listed as behind: from then on its progress is noted.
         let is_behind = self.outbox.as_ref().is_some_and(|outbox| outbox.behind.is_some());
-        let stalled = (self.kind == Kind::Link && self.flags.has(Flag::Blocked) && is_behind)
+        let stalled = (self.kind.must_progress() && self.flags.has(Flag::Blocked) && is_behind)
             .then_some(extras.progress_ms + silence.link_stalled_ms + absent_ms);
         let dues = [
             (extras.expires_ms, Due::Token),

@@ -37,7 +37,7 @@ pub struct Extras {
     pub held: Vec<u8>,
     /// When its door wants to be asked what is due, in milliseconds of the server's clock.
     pub door_ms: Option<u64>,
-    /// Of a link: when its socket last took something, or had nothing to take, in attended time.
+    /// Of a link or a backend that is behind: when its socket last took something, or had nothing to take, in attended time.
     pub progress_ms: u64,
 }
 

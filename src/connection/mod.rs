@@ -44,6 +44,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether its socket must take some of what waits for it in `timeouts.link_stalled_ms`: it holds a place of a backend.
+    pub fn must_progress(self) -> bool {
+        matches!(self, Self::Backend | Self::Link)
+    }
+
     /// Whether it ends without a closing handshake of RFC 6455.
     pub fn is_http(self) -> bool {
         matches!(self, Self::Upgrade | Self::Backend | Self::Discard)

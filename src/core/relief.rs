@@ -174,7 +174,7 @@ impl Core {
         {
             outbox.behind = Some(self.behind.len() as u32);
             self.behind.push(slot);
-            if connection.kind == Kind::Link {
+            if connection.kind.must_progress() {
                 connection.extras().progress_ms = attended_ms;
             }
         }

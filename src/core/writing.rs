@@ -426,7 +426,8 @@ fn note_progress(connection: &mut Connection, written: usize, attended_ms: u64) 
     if written == 0 {
         return;
     }
-    if connection.kind == Kind::Link {
+    let is_behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.behind.is_some());
+    if is_behind && connection.kind.must_progress() {
         connection.extras().progress_ms = attended_ms;
     }
     if connection.flags.has(Flag::PingWaits) {

@@ -75,13 +75,16 @@ impl Metrics {
         let mut text = Text::new(out);
         families::render(&self.reactors, &mut text);
 
-        let Process { open_fds, resident_memory_bytes } = process::read();
+        let Process { open_fds, max_fds, resident_memory_bytes } = process::read();
         let uptime = self.started.elapsed().as_secs_f64();
         text.family("gannet_log_lines_lost_total", "Lines of the log that were not written.", "counter");
         text.sample("gannet_log_lines_lost_total", &[], LOG_LINES_LOST.load(Ordering::Relaxed));
         text.single("gannet_uptime_seconds", "Time since the start.", uptime);
         if let Some(open_fds) = open_fds {
             text.single("gannet_open_fds", "Open file descriptors of the process.", open_fds);
+        }
+        if let Some(max_fds) = max_fds {
+            text.single("gannet_max_fds", "The limit of open file descriptors.", max_fds);
         }
         if let Some(bytes) = resident_memory_bytes {
             text.single("gannet_resident_memory_bytes", "Resident memory of the process.", bytes);
@@ -92,7 +95,7 @@ impl Metrics {
 
     /// The sums over all reactors.
     pub fn snapshot(&self) -> Snapshot {
-        let Process { open_fds, resident_memory_bytes } = process::read();
+        let Process { open_fds, resident_memory_bytes, .. } = process::read();
         let mut totals = Totals::default();
         self.reactors.iter().for_each(|reactor| reactor.add_to(&mut totals));
         Snapshot {

@@ -1,5 +1,6 @@
 //! What the kernel says of the process. Best effort: outside Linux, or without `/proc`, there is nothing to say.
 
+use rustix::process::{Resource, getrlimit};
 use std::fs;
 
 const FDS: &str = "/proc/self/fd";
@@ -8,11 +9,14 @@ const FDS: &str = "/proc/self/fd";
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) open_fds: Option<u64>,
+    /// The most that it may have (RLIMIT_NOFILE, getrlimit(2)); `None` is no limit.
+    pub(super) max_fds: Option<u64>,
     pub(super) resident_memory_bytes: Option<u64>,
 }
 
 pub(super) fn read() -> Process {
-    Process { open_fds: open_fds(), resident_memory_bytes: resident_memory_bytes() }
+    let max_fds = getrlimit(Resource::Nofile).current;
+    Process { open_fds: open_fds(), max_fds, resident_memory_bytes: resident_memory_bytes() }
 }
 
 /// The open descriptors of this process.
@@ -47,8 +51,9 @@ mod tests {
 
     #[test]
     fn this_process_has_descriptors_and_memory() {
-        let Process { open_fds, resident_memory_bytes } = read();
+        let Process { open_fds, max_fds, resident_memory_bytes } = read();
         assert!(open_fds.is_some_and(|fds| fds >= 3));
+        assert!(max_fds.is_none_or(|most| open_fds.is_some_and(|fds| fds <= most)));
         assert!(listed_fds().is_some_and(|fds| fds >= 3));
         assert!(resident_memory_bytes.is_some_and(|bytes| bytes > 100_000));
     }

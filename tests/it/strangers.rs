@@ -129,6 +129,19 @@ fn a_stranger_that_reads_no_answer_has_no_longer() {
 }
 
 #[test]
+fn one_that_may_ask_and_reads_no_answer_keeps_no_place_for_ever() {
+    let server = TestServer::start(|config| {
+        config.timeouts.link_stalled = Duration::from_millis(400);
+        config.limits.max_backend_connections = 2;
+    });
+    let mut raw = Raw::connect_narrow(server.backend);
+    let asked = request("GET /v1/stats").repeat(50);
+    // As many as find no room any more: it is not read then, and half a head stays.
+    while raw.try_send(&asked).is_ok() {}
+    server.await_stats("only the one that asks is left", |totals| totals["backend_connections"] == 1);
+}
+
+#[test]
 fn silent_connections_are_no_sessions() {
     let server = TestServer::start(|config| config.limits.max_sessions = 3);
     let held = silent(server.client, 10);
