@@ -16,7 +16,7 @@ mod shapes;
 mod table;
 
 pub use layout::{Flags, Part};
-pub use route::{Found, Method, Route, Segment, find, paths};
+pub use route::{Found, Method, Route, Segment, find, keyless_page, paths};
 pub use schema::Answer;
 pub use table::{OPS, Page, REQUESTS, Verb};
 

@@ -24,7 +24,7 @@ pub fn refusal(status: u16, error: &CommandError, allow: Option<String>) -> Resp
 }
 
 /// The fields that go with an error, beside its body.
-fn with_fields(mut response: Response, code: ErrorCode, allow: Option<String>) -> Response {
+pub fn with_fields(mut response: Response, code: ErrorCode, allow: Option<String>) -> Response {
     if let Some(allow) = allow {
         response = response.with_header("Allow", allow);
     }

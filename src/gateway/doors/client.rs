@@ -10,9 +10,9 @@ use crate::gateway::api::identity::Identity;
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::render;
 use crate::gateway::api::responses::refusal;
-use crate::gateway::api::routes::is_health;
 use crate::http::{RequestProgress, RequestReader, Response};
 use crate::metrics::RefusalReason;
+use crate::ops::keyless_page;
 use crate::protocol::{OpCode, WebSocket, encode_frame};
 use crate::proxy::begins_header;
 use crate::session::{AppId, SessionId};
@@ -59,7 +59,7 @@ impl Head {
         let limits = core.shared.settings.message_limits;
         let admitted = match self.reader.read(&limits) {
             Ok(RequestProgress::Head(request)) => match greet(core, id, &request) {
-                Ok(()) if is_health(request.path) => {
+                Ok(()) if keyless_page(request.path).is_some() => {
                     let response = health(core, &request);
                     answer(core, slot, &response, request.method == "HEAD");
                     return None;

@@ -9,9 +9,9 @@ use crate::gateway::api::bearer::bearer_token;
 use crate::gateway::api::responses::{
     error_response, forbidden_page, too_many_keys, unauthorized, unknown_host,
 };
-use crate::gateway::api::routes::is_health;
 use crate::http::{Request, Response};
 use crate::metrics::BackendRefusal;
+use crate::ops::keyless_page;
 use crate::session::SessionId;
 use log::{debug, warn};
 use smallvec::SmallVec;
@@ -31,7 +31,7 @@ pub struct TurnedAway {
 /// The answer: 401, 403, 421, 429 or 503. It is counted.
 pub fn enter(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<Asker, TurnedAway> {
     let shared = &core.shared;
-    if is_health(request.path) {
+    if keyless_page(request.path).is_some() {
         // A load balancer has no key, and says what it likes.
         return Ok(Asker::new(core, id, Arc::clone(shared.backend_keys.nobody())));
     }

@@ -3,7 +3,7 @@
 use crate::core::{Core, Shared};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::refusal::Refusal;
-use crate::gateway::api::responses::refusal_response;
+use crate::gateway::api::responses::{refusal_response, with_fields};
 use crate::http::{Request, Response};
 use crate::metrics::Snapshot;
 use crate::ops::{self, Page};
@@ -41,10 +41,14 @@ pub fn page(core: &Core, page: Page) -> Paged {
 
 /// How the server is, for a request to the client port, which has no other pages.
 pub fn health(core: &Core, request: &Request<'_>) -> Response {
-    match request.method {
-        "GET" | "HEAD" if request.path == "/readyz" => ready(core),
-        "GET" | "HEAD" => alive(core),
-        method => refusal_response(&Refusal::method_not_allowed(method, "GET, HEAD")),
+    let is_get = matches!(request.method, "GET" | "HEAD");
+    match ops::keyless_page(request.path) {
+        Some(_) if !is_get => refusal_response(&Refusal::method_not_allowed(request.method, "GET, HEAD")),
+        Some(Page::Ready) => ready(core),
+        Some(Page::Health) => alive(core),
+        None | Some(Page::Stats | Page::Metrics | Page::OpenApi | Page::Console) => {
+            refusal_response(&Refusal::unknown_path(request.path, "players connect to /ws or /ws/{app}"))
+        }
     }
 }
 
@@ -52,7 +56,10 @@ pub fn health(core: &Core, request: &Request<'_>) -> Response {
 fn ready(core: &Core) -> Response {
     core.metrics().health_requests.add(1);
     match core.shared.draining.load(Ordering::Relaxed) {
-        true => Response::json(503, "{\"ready\":false,\"why\":\"draining\"}").with_header("Retry-After", "5"),
+        true => {
+            let response = Response::json(503, "{\"ready\":false,\"why\":\"draining\"}");
+            with_fields(response, ErrorCode::Draining, None)
+        }
         false => Response::json(200, "{\"ready\":true}"),
     }
 }

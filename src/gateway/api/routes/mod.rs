@@ -10,11 +10,6 @@ use crate::session::AppId;
 
 pub use request::route;
 
-/// Whether it asks how the server is, which everybody may at either port.
-pub fn is_health(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz")
-}
-
 /// What a request to the backend port asks for. A `HEAD` asks for what a `GET` would; the answer has no body.
 #[derive(Debug)]
 pub enum Routed {
