@@ -1,18 +1,17 @@
 //! Commands: what a backend asks. Eight bytes of header, the app, then each command's own fields.
 
+mod parts;
 mod push;
 
+pub(crate) use parts::Parts;
 pub use push::{Push, Selector, Targets};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_session, put_text, put_whole};
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
+use parts::{CLOSE_EVENTS, MESSAGE_EVENTS, OPEN_EVENTS};
 use std::sync::LazyLock;
-
-const OPEN_EVENTS: u8 = 0x01;
-const MESSAGE_EVENTS: u8 = 0x02;
-const CLOSE_EVENTS: u8 = 0x04;
 
 /// One command, and what its reply is to be marked with.
 ///
@@ -244,89 +243,6 @@ impl Header {
     fn bad_argument(&self, index: usize, known: &'static str) -> Malformed {
         let value = self.arguments[index].into();
         Malformed { offset: 2 + index, wrong: Wrong::Unknown { what: "an argument", value, known } }
-    }
-}
-
-/// The parts of any command but a push; what its layout does not have is empty.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Parts<'a> {
-    pub(crate) who: Who<'a>,
-    pub(crate) session: SessionId,
-    pub(crate) user: Option<&'a str>,
-    pub(crate) group: &'a str,
-    pub(crate) to: &'a str,
-    pub(crate) tag: &'a str,
-    pub(crate) code: Option<u16>,
-    pub(crate) reason: &'a str,
-    /// [`OPEN_EVENTS`] and the like.
-    events: u8,
-    pub(crate) share: Option<&'a str>,
-}
-
-impl Default for Parts<'_> {
-    fn default() -> Self {
-        let session = SessionId::from_u64(0);
-        Self {
-            who: Who::Session(session),
-            session,
-            user: None,
-            group: "",
-            to: "",
-            tag: "",
-            code: None,
-            reason: "",
-            events: 0,
-            share: None,
-        }
-    }
-}
-
-impl<'a> Parts<'a> {
-    fn read(op: &Op, header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let mut parts = Self::default();
-        for part in op.layout {
-            match part {
-                Part::Session => parts.session = reader.session("session")?,
-                Part::Who => parts.who = Who::read(header.flags, reader)?,
-                Part::User(_) => parts.user = reader.optional("user")?,
-                Part::Group => parts.group = reader.text("group")?,
-                Part::OtherGroup => parts.to = reader.text("to")?,
-                Part::Tag => parts.tag = reader.text("tag")?,
-                Part::Code if header.flags & Part::CODE != 0 => parts.code = Some(reader.u16("code")?),
-                Part::Reason => parts.reason = reader.rest_as_text("reason")?,
-                Part::Events => {
-                    parts.events = header.events()?;
-                    parts.share = reader.optional("share")?;
-                }
-                Part::Code | Part::OfPush(_) => {}
-            }
-        }
-        Ok(parts)
-    }
-
-    fn put(&self, op: &Op, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        for part in op.layout {
-            match part {
-                Part::Session => put_session(self.session, out),
-                Part::Who => self.who.put(out)?,
-                Part::User(_) => put_text(self.user.unwrap_or_default(), "user", out)?,
-                Part::Group => put_text(self.group, "group", out)?,
-                Part::OtherGroup => put_text(self.to, "to", out)?,
-                Part::Tag => put_text(self.tag, "tag", out)?,
-                Part::Code => self.code.iter().for_each(|code| out.extend_from_slice(&code.to_le_bytes())),
-                Part::Reason => out.extend_from_slice(self.reason.as_bytes()),
-                Part::Events => put_text(self.share.unwrap_or_default(), "share", out)?,
-                Part::OfPush(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// The names of the events that a link is to get.
-    pub(crate) fn events(&self) -> impl Iterator<Item = &'static str> {
-        let names = [(OPEN_EVENTS, "open"), (MESSAGE_EVENTS, "message"), (CLOSE_EVENTS, "close")];
-        let events = self.events;
-        names.into_iter().filter(move |(event, _)| events & event != 0).map(|(_, name)| name)
     }
 }
 

@@ -7,53 +7,22 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::backend::Target;
 use crate::dispatch::{Class, ReceiptMode};
-use crate::link_bin::{Command, Payload, Push, Selector, Who};
+use crate::link_bin::{Command, Payload, Push, Selector};
+use crate::ops::Segment;
 
 /// A command as a line of a batch or a message of the JSON link; `id` 0 is none, as in the binary link.
 pub fn json(id: u32, command: &Command<'_>) -> String {
     let mut fields = match command {
         Command::Push(push) => push_fields(push),
-        Command::Join { who, group } => with_who(who, json!({ "op": "join", "group": group })),
-        Command::Leave { who, group } => with_who(who, json!({ "op": "leave", "group": group })),
-        Command::Destroy { group } => json!({ "op": "destroy", "group": group }),
-        Command::Move { from, to } => json!({ "op": "move", "group": from, "to": to }),
-        Command::Kick { who, code, reason } => {
-            let mut kick = with_who(who, json!({ "op": "kick", "reason": reason }));
-            code.iter().for_each(|code| kick["code"] = (*code).into());
-            kick
-        }
-        Command::Bind { session, user } => {
-            json!({ "op": "bind", "session": session.to_string(), "user": user })
-        }
-        Command::Tag { session, tag } => json!({ "op": "tag", "session": session.to_string(), "tag": tag }),
-        Command::Untag { session, tag } => {
-            json!({ "op": "untag", "session": session.to_string(), "tag": tag })
-        }
-        Command::Session { session } => json!({ "op": "session", "session": session.to_string() }),
-        Command::Listen { open, message, close, share } => {
-            let events = [("open", open), ("message", message), ("close", close)];
-            let wanted: Vec<&str> =
-                events.iter().filter(|(_, wanted)| **wanted).map(|(name, _)| *name).collect();
-            json!({ "op": "listen", "events": wanted, "share": share })
+        other => {
+            let (verb, parts) = other.parts();
+            parts.to_json(verb.op())
         }
     };
     if id > 0 {
         fields["id"] = id.into();
     }
     fields.to_string()
-}
-
-fn with_who(who: &Who<'_>, mut fields: Value) -> Value {
-    let (name, value) = who_pair(who);
-    fields[name] = value.into();
-    fields
-}
-
-fn who_pair(who: &Who<'_>) -> (&'static str, String) {
-    match who {
-        Who::Session(session) => ("session", session.to_string()),
-        Who::User(user) => ("user", (*user).to_owned()),
-    }
 }
 
 fn push_fields(push: &Push<'_>) -> Value {
@@ -139,42 +108,28 @@ pub fn request(
     out.extend_from_slice(body.map_or(&[], |(_, bytes)| bytes));
 }
 
+/// The request that its row has for it: the first of which the command has all that stands in the path.
 fn route(command: &Command<'_>) -> Option<(&'static str, Target)> {
-    let group = |name: &str| Target::new("/v1/groups").segment(name);
-    let session = |id: &crate::session::SessionId| Target::new("/v1/sessions").segment(&id.to_string());
-    Some(match command {
-        Command::Push(push) => ("POST", push_target(push)),
-        Command::Join { who, group: name } => {
-            ("POST", with_pairs(group(name).segment("members"), [who_pair(who)]))
-        }
-        Command::Leave { who, group: name } => {
-            ("DELETE", with_pairs(group(name).segment("members"), [who_pair(who)]))
-        }
-        Command::Destroy { group: name } => ("DELETE", group(name)),
-        Command::Move { from, to } => {
-            ("POST", with_pairs(group(from).segment("move"), [("to", (*to).to_owned())]))
-        }
-        Command::Kick { who, code, reason } => {
-            let whom = match who {
-                Who::Session(id) => session(id),
-                Who::User(user) => Target::new("/v1/users").segment(user),
-            };
-            let code = code.map(|code| ("code", code.to_string()));
-            ("DELETE", with_pairs(whom, code.into_iter().chain([("reason", (*reason).to_owned())])))
-        }
-        Command::Bind { session: id, user } => {
-            let user = ("user", user.unwrap_or_default().to_owned());
-            ("PUT", with_pairs(session(id).segment("user"), [user]))
-        }
-        Command::Tag { session: id, tag } => {
-            ("POST", with_pairs(session(id).segment("tags"), [("tag", (*tag).to_owned())]))
-        }
-        Command::Untag { session: id, tag } => {
-            ("DELETE", with_pairs(session(id).segment("tags"), [("tag", (*tag).to_owned())]))
-        }
-        Command::Session { session: id } => ("GET", session(id)),
-        Command::Listen { .. } => return None,
-    })
+    if let Command::Push(push) = command {
+        return Some(("POST", push_target(push)));
+    }
+    let (verb, parts) = command.parts();
+    let fields = parts.to_json(verb.op());
+    let routes = &verb.op().row.routes;
+    let route =
+        routes.iter().find(|route| route.fields_of_path().all(|field| fields.get(field.name).is_some()))?;
+    let text = |name: &str| match &fields[name] {
+        Value::String(text) => text.clone(),
+        // What is nobody in JSON is empty in a query.
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    let path = route.path.iter().fold(Target::new(""), |target, segment| match segment {
+        Segment::Is(name) => target.segment(name),
+        Segment::Of(field) => target.segment(&text(field.name)),
+    });
+    let given = route.query.iter().filter(|field| fields.get(field.name).is_some());
+    Some((route.method.as_str(), with_pairs(path, given.map(|field| (field.name, text(field.name))))))
 }
 
 fn push_target(push: &Push<'_>) -> Target {
@@ -197,6 +152,7 @@ fn with_pairs(mut target: Target, pairs: impl IntoIterator<Item = (&'static str,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link_bin::Who;
     use crate::session::SessionId;
 
     const SESSION: SessionId = SessionId::from_u64(0x00a0_0000_0000_0001);

@@ -2,8 +2,7 @@
 
 use crate::dispatch::{Apps, Class, Command as Built, CommandLimits, LinkForm, Listen, ReceiptMode};
 use crate::gateway::api::json::{self, LinkCommand, LinkError};
-use crate::link_bin::{Command, Parts, Payload, Push, Request, Selector, Who};
-use crate::ops::{Op, Part};
+use crate::link_bin::{Command, Payload, Push, Request, Selector};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -49,7 +48,7 @@ pub(crate) fn equivalent(request: &Request<'_>) -> Value {
         Command::Push(push) => push_fields(push),
         command => {
             let (verb, parts) = command.parts();
-            fields_of(verb.op(), &parts)
+            parts.to_json(verb.op())
         }
     };
     if request.id != 0 {
@@ -57,31 +56,6 @@ pub(crate) fn equivalent(request: &Request<'_>) -> Value {
     }
     if let Some(app) = request.app {
         fields["app"] = app.into();
-    }
-    fields
-}
-
-fn fields_of(op: &Op, parts: &Parts<'_>) -> Value {
-    let mut fields = json!({"op": op.row.name});
-    for part in op.layout {
-        match part {
-            Part::Session => fields["session"] = parts.session.to_string().into(),
-            Part::Who => match parts.who {
-                Who::Session(session) => fields["session"] = session.to_string().into(),
-                Who::User(user) => fields["user"] = user.into(),
-            },
-            Part::User(_) => fields["user"] = parts.user.into(),
-            Part::Group => fields["group"] = parts.group.into(),
-            Part::OtherGroup => fields["to"] = parts.to.into(),
-            Part::Tag => fields["tag"] = parts.tag.into(),
-            Part::Code => fields["code"] = parts.code.into(),
-            Part::Reason => fields["reason"] = parts.reason.into(),
-            Part::Events => {
-                fields["events"] = parts.events().collect();
-                fields["share"] = parts.share.into();
-            }
-            Part::OfPush(_) => {}
-        }
     }
     fields
 }
