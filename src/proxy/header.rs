@@ -36,7 +36,7 @@ pub enum InvalidHeader {
     Line,
     /// A command of version 2 that does not exist.
     Command,
-    /// A family of version 2 that is none of a stream, or too few bytes for its addresses.
+    /// A family or transport of version 2 that does not exist, or too few bytes for the addresses of TCP over IP.
     Family,
 }
 
@@ -49,7 +49,9 @@ impl fmt::Display for InvalidHeader {
             Self::TooLong => "the PROXY header is too long",
             Self::Line => "the PROXY header is no line of version 1",
             Self::Command => "the PROXY header has an unknown version or command",
-            Self::Family => "the PROXY header has no addresses of a TCP connection",
+            Self::Family => {
+                "the PROXY header has a family or transport that does not exist, or lacks its addresses"
+            }
         })
     }
 }
@@ -137,10 +139,11 @@ fn parse_v2(bytes: &[u8]) -> Result<Option<ProxyHeader>, InvalidHeader> {
     Ok(Some(ProxyHeader { length, source }))
 }
 
+/// §2.2: the families and transports of a byte, of which TCP over IP is implemented here. For the others that exist, a receiver
+/// falls back to what it does for UNSPEC: the addresses are skipped, and the connection counts as the proxy's own. A family or a
+/// transport that does not exist is invalid.
 fn source_v2(family: u8, body: &[u8]) -> Result<Option<SocketAddr>, InvalidHeader> {
     let address = match (family, body) {
-        // UNSPEC: unknown.
-        (0x00, _) => return Ok(None),
         (0x11, &[a, b, c, d, _, _, _, _, high, low, _, _, ..]) => {
             (IpAddr::from([a, b, c, d]), u16::from_be_bytes([high, low]))
         }
@@ -152,6 +155,9 @@ fn source_v2(family: u8, body: &[u8]) -> Result<Option<SocketAddr>, InvalidHeade
             };
             (IpAddr::from(source), u16::from_be_bytes([high, low]))
         }
+        (0x11, _) => return Err(InvalidHeader::Family),
+        // AF_UNSPEC, AF_INET, AF_INET6, AF_UNIX; UNSPEC, STREAM, DGRAM.
+        _ if family >> 4 <= 3 && family & 0x0f <= 2 => return Ok(None),
         _ => return Err(InvalidHeader::Family),
     };
     Ok(Some(address.into()))
@@ -185,6 +191,15 @@ mod tests {
             (v2(0x20, 0x11, &v4_body()), None),
             (v2(0x20, 0x00, &[]), None),
             (v2(0x21, 0x00, &[1, 2, 3]), None),
+            // LOCAL: the family is not looked at.
+            (v2(0x20, 0xff, &[1, 2, 3]), None),
+            // What is not implemented here counts as UNSPEC: UDP, Unix sockets with their extensions.
+            (v2(0x21, 0x12, &v4_body()), None),
+            (v2(0x21, 0x22, &v6_body), None),
+            (v2(0x21, 0x31, &[0; 216]), None),
+            (v2(0x21, 0x32, &[0; 230]), None),
+            (v2(0x21, 0x10, &v4_body()), None),
+            (v2(0x21, 0x01, &[]), None),
         ]
     }
 
@@ -229,8 +244,8 @@ mod tests {
         for (bytes, error) in [
             (v2(0x22, 0x11, &v4_body()), InvalidHeader::Command),
             (v2(0x11, 0x11, &v4_body()), InvalidHeader::Command),
-            (v2(0x21, 0x12, &v4_body()), InvalidHeader::Family),
-            (v2(0x21, 0x31, &[0; 216]), InvalidHeader::Family),
+            (v2(0x21, 0x13, &v4_body()), InvalidHeader::Family),
+            (v2(0x21, 0x41, &[0; 216]), InvalidHeader::Family),
             (v2(0x21, 0x11, &v4_body()[1..]), InvalidHeader::Family),
             (v2(0x21, 0x21, &[0; 35]), InvalidHeader::Family),
             (v2(0x21, 0x11, &[0; MAX_HEADER_BYTES]), InvalidHeader::TooLong),

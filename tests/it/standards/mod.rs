@@ -2,6 +2,7 @@
 
 mod answers;
 mod heads;
+mod proxy;
 mod upgrade;
 
 use crate::raw::{Answer, Raw};
