@@ -26,7 +26,7 @@ impl Keys {
     }
 
     /// The signature of `message` by the first key; `None` where there is none.
-    #[cfg(any(test, feature = "cli"))]
+    #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
     pub fn sign(&self, message: &[u8]) -> Option<[u8; 32]> {
         let key = self.0.first()?;
         Some(key.clone().chain_update(message).finalize().into_bytes().into())

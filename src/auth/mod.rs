@@ -6,7 +6,7 @@ mod algorithm;
 mod backend_keys;
 mod error;
 mod keys;
-#[cfg(any(test, feature = "cli"))]
+#[cfg(any(test, feature = "cli", feature = "fuzzing"))]
 mod mint;
 mod nonces;
 mod object;
@@ -18,7 +18,7 @@ pub use algorithm::Algorithm;
 pub use backend_keys::{Access, BackendKeys};
 pub use error::AuthError;
 pub use keys::Keys;
-#[cfg(any(test, feature = "cli"))]
+#[cfg(any(test, feature = "cli", feature = "fuzzing"))]
 pub use mint::{Claims, mint};
 pub use nonces::Nonces;
 pub use pages::{Foreign, Pages, Sender};

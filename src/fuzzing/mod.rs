@@ -6,11 +6,15 @@
 mod api;
 mod batch;
 mod config;
+mod identity;
 mod link_bin;
 mod link_json;
+mod origin;
 mod proxy;
 mod request_reader;
 mod response_reader;
+mod signed_query;
+mod token;
 
 use crate::choices::Choices;
 use crate::dispatch::{Apps, CommandLimits};
@@ -19,11 +23,15 @@ use std::time::Duration;
 pub use api::run as api;
 pub use batch::run as batch;
 pub use config::run as config;
+pub use identity::run as identity;
 pub use link_bin::run as link_bin;
 pub use link_json::run as link_json;
+pub use origin::run as origin;
 pub use proxy::run as proxy;
 pub use request_reader::run as request_reader;
 pub use response_reader::run as response_reader;
+pub use signed_query::run as signed_query;
+pub use token::run as token;
 
 /// The hub beside a map of sessions that is searched from end to end: a byte for the number of slots and
 /// whether hashes collide, then operations.
@@ -83,13 +91,17 @@ mod tests {
         ("batch", super::batch),
         ("config", super::config),
         ("hub", super::hub),
+        ("identity", super::identity),
         ("link_bin", super::link_bin),
         ("link_json", super::link_json),
+        ("origin", super::origin),
         ("outbox", super::outbox),
         ("proxy", super::proxy),
         ("request_reader", super::request_reader),
         ("response_reader", super::response_reader),
+        ("signed_query", super::signed_query),
         ("slab", super::slab),
+        ("token", super::token),
         ("wheel", super::wheel),
     ];
 

@@ -54,7 +54,7 @@ fn a_foreign_page_commands_no_backend_port() {
 
 #[test]
 fn a_strangers_name_for_the_backend_port_is_misdirected_where_there_is_no_key() {
-    let server = TestServer::start(|config| config.backend.hosts = vec!["game.internal".to_owned()]);
+    let server = ServerProcess::start(&[], "[backend]\nhosts = ['game.internal']");
     for (host, status) in [
         ("evil.example", 421),
         ("evil.example:9001", 421),
