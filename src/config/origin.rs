@@ -1,7 +1,7 @@
 //! The origins that an app's pages may have: exact ones, and all below a domain.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::de::Error;
@@ -94,14 +94,14 @@ impl FromStr for OriginPattern {
         }
         let (scheme, authority) = text.split_once("://").ok_or(InvalidOrigin)?;
         let known = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        let authority = without_own_port(scheme, authority);
-        let (below, host) = match authority.strip_prefix("*.") {
-            Some(host) => (true, host),
+        let (below, authority) = match authority.strip_prefix("*.") {
+            Some(authority) => (true, authority),
             None => (false, authority),
         };
-        if scheme.is_empty() || !known || !is_authority(host) {
+        if scheme.is_empty() || !known {
             return Err(InvalidOrigin);
         }
+        let host = without_own_port(scheme, authority).ok_or(InvalidOrigin)?;
         Ok(match below {
             true => Self { start: format!("{scheme}://").into(), below: Some(format!(".{host}").into()) },
             false => Self { start: format!("{scheme}://{host}").into(), below: None },
@@ -109,19 +109,26 @@ impl FromStr for OriginPattern {
     }
 }
 
-/// A browser never says the port that its scheme has anyway (RFC 6454 §6.2).
-fn without_own_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
-    let own = match scheme {
-        "https" => ":443",
-        "http" => ":80",
-        _ => return authority,
+/// The authority, if it is one, without the port that its scheme has anyway: a browser never says that (RFC 6454 §6.2).
+fn without_own_port<'a>(scheme: &str, authority: &'a str) -> Option<&'a str> {
+    let end = authority.find(']').map_or(0, |bracket| bracket + 1);
+    let (host, port) = match authority[end..].find(':') {
+        None => (authority, None),
+        Some(colon) => (&authority[..end + colon], Some(&authority[end + colon + 1..])),
     };
-    authority.strip_suffix(own).unwrap_or(authority)
-}
-
-fn is_authority(text: &str) -> bool {
-    let known = text.bytes().all(|byte| is_host_byte(byte) || b":[]".contains(&byte));
-    known && !text.is_empty() && !text.starts_with(['.', ':'])
+    let is_v6 = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::parse::<Ipv6Addr>);
+    let is_host = match is_v6 {
+        Some(parsed) => parsed.is_ok(),
+        None => !host.is_empty() && !host.starts_with('.') && host.bytes().all(is_host_byte),
+    };
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_host || !port.is_none_or(is_port) {
+        return None;
+    }
+    match (scheme, port) {
+        ("https", Some("443")) | ("http", Some("80")) => Some(host),
+        _ => Some(authority),
+    }
 }
 
 fn is_host_byte(byte: u8) -> bool {
@@ -271,6 +278,12 @@ mod tests {
             "https://.example",
             "ht tp://game.example",
             "https://gäme.example",
+            "https://game.example:443:443",
+            "https://game.example:",
+            "https://game.example:https",
+            "https://[::1",
+            "https://[::1]x",
+            "https://*.",
         ] {
             assert_eq!(text.parse::<OriginPattern>(), Err(InvalidOrigin), "{text}");
         }
