@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const KEY: &str = "a-key-that-is-long-and-random";
@@ -25,11 +25,13 @@ impl Folder {
     }
 
     /// A named pipe that gives `content` once, to the first who reads it.
-    fn pipe(&self, name: &str, content: Vec<u8>) -> (PathBuf, JoinHandle<()>) {
+    fn pipe(&self, name: &str, content: Vec<u8>) -> PathBuf {
         let path = self.0.join(name);
         mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
         let writer = path.clone();
-        (path, thread::spawn(move || fs::write(writer, content).unwrap()))
+        // It waits for a reader, and is not waited for.
+        thread::spawn(move || fs::write(writer, content));
+        path
     }
 
     fn file(&self, name: &str, content: &str) -> PathBuf {
@@ -62,26 +64,24 @@ fn keyless(server: &ServerProcess) -> u16 {
 #[test]
 fn a_configuration_from_a_pipe_is_the_one_that_is_obeyed() {
     let config = format!("[backend]\nkey = '{KEY}'\n[apps.default]\nsecrets = ['{SECRET}']\n");
-    for name in ["-", "/dev/stdin", "/proc/self/fd/0"] {
+    for name in ["/dev/stdin", "/proc/self/fd/0", "-"] {
         let server = ServerProcess::start_fed(&config, &["--config", name]);
         assert_eq!((stranger(&server), keyless(&server)), (401, 401), "--config {name}");
     }
     let folder = Folder::new("named");
-    let (path, writer) = folder.pipe("gannet.toml", config.into_bytes());
+    let path = folder.pipe("gannet.toml", config.into_bytes());
     let server = ServerProcess::start_fed("", &["--config", text(&path)]);
-    writer.join().unwrap();
     assert_eq!((stranger(&server), keyless(&server)), (401, 401));
 }
 
 #[test]
 fn keys_and_secrets_from_pipes_are_those_that_are_asked_for() {
     let folder = Folder::new("secrets");
-    let (secrets, writer) = folder.pipe("secrets", SECRET.into());
+    let secrets = folder.pipe("secrets", SECRET.into());
     let config =
         format!("[backend]\nkey_file = '/dev/stdin'\n[apps.default]\nsecrets_file = '{}'\n", text(&secrets));
     let config = folder.file("gannet.toml", &config);
     let server = ServerProcess::start_fed(KEY, &["--config", text(&config)]);
-    writer.join().unwrap();
     assert_eq!((stranger(&server), keyless(&server)), (401, 401));
 }
 
@@ -89,12 +89,10 @@ fn keys_and_secrets_from_pipes_are_those_that_are_asked_for() {
 fn certificates_from_pipes_serve_both_ports_and_are_not_waited_for_again() {
     let files = CertFiles::new(&["localhost"]);
     let folder = Folder::new("tls");
-    let (cert, cert_writer) = folder.pipe("cert.pem", fs::read(&files.cert).unwrap());
-    let (key, key_writer) = folder.pipe("key.pem", fs::read(&files.key).unwrap());
+    let cert = folder.pipe("cert.pem", fs::read(&files.cert).unwrap());
+    let key = folder.pipe("key.pem", fs::read(&files.key).unwrap());
     let config = format!("[tls]\ncert = '{}'\nkey = '{}'\nbackend = true\n", text(&cert), text(&key));
-    let server = ServerProcess::start_fed(&config, &["--config", "-"]);
-    cert_writer.join().unwrap();
-    key_writer.join().unwrap();
+    let server = ServerProcess::start_fed(&config, &["--config", "/dev/stdin"]);
     for address in [server.client, server.backend] {
         let mut stream: TlsStream = connect(address);
         shake(&mut stream).unwrap();
