@@ -152,6 +152,9 @@ fn wrong_usage_ends_with_2() {
         &["kick"],
         &["kick", "--user", "ada", "--session", "0000000000000001"],
         &["kick", "--user", "ada", "--code", "70000"],
+        &["drain", "--over", "soon"],
+        &["drain", "--off", "--over", "10s"],
+        &["drain", "--off", "--status"],
         &["token"],
         &["token", "mint"],
         &["token", "mint", "--user", ""],
@@ -225,6 +228,24 @@ fn a_binary_push_from_standard_input_with_the_key_from_the_environment() {
     assert_eq!(key.as_deref(), Some("Bearer k2"));
     assert_eq!(content_type.as_deref(), Some("application/octet-stream"));
     assert!(body == payload);
+}
+
+#[test]
+fn a_drain_is_begun_looked_at_and_called_off() {
+    for (args, line) in [
+        (
+            ["--over", "90s", "--to", "wss://b.example/ws"].as_slice(),
+            "POST /v1/admin/drain?over_ms=90000&to=wss%3A%2F%2Fb.example%2Fws",
+        ),
+        (&[], "POST /v1/admin/drain"),
+        (&["--status"], "GET /v1/admin/drain"),
+        (&["--off"], "DELETE /v1/admin/drain"),
+    ] {
+        let (address, server) = answer_once(Response::json(200, "{\"draining\":true}"));
+        let drain = gannet(&[["drain", "--backend", &address].as_slice(), args].concat());
+        assert_eq!(text(&drain.stdout), "{\"draining\":true}\n");
+        assert_eq!(server.join().unwrap().0, line);
+    }
 }
 
 #[test]

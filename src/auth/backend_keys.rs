@@ -23,27 +23,30 @@ pub struct Access {
     may: Box<[Right]>,
     /// Only those that it may name.
     apps: Apps,
+    /// Whether it is for the whole server, and not for some apps alone.
+    is_general: bool,
 }
 
 impl BackendKeys {
     /// The keys of a configuration that has been validated.
     pub fn new(config: &Backend, apps: &Apps) -> Self {
-        let access = |key: Option<&str>, may: &[Right], apps: Apps| {
-            Arc::new(Access { key: key.map(Into::into), may: may.into(), apps })
+        let access = |key: Option<&str>, may: &[Right], apps: Apps, is_general: bool| {
+            Arc::new(Access { key: key.map(Into::into), may: may.into(), apps, is_general })
         };
         let unnamed = config
             .key
             .iter()
-            .map(|key| (key.clone(), access(Some(UNNAMED_KEY), &[Right::All], apps.clone())));
+            .map(|key| (key.clone(), access(Some(UNNAMED_KEY), &[Right::All], apps.clone(), true)));
         let named = config.keys.iter().filter_map(|each| {
             let ids: Vec<AppId> = each.apps.iter().filter_map(|app| apps.find(app).ok()).collect();
-            let apps = if each.apps.is_empty() { apps.clone() } else { apps.only(&ids) };
-            Some((each.key.clone()?, access(Some(&each.name), &each.may, apps)))
+            let is_general = each.apps.is_empty();
+            let apps = if is_general { apps.clone() } else { apps.only(&ids) };
+            Some((each.key.clone()?, access(Some(&each.name), &each.may, apps, is_general)))
         });
         Self {
             keys: unnamed.chain(named).collect(),
-            open: access(None, &[Right::All], apps.clone()),
-            nobody: access(None, &[], apps.only(&[])),
+            open: access(None, &[Right::All], apps.clone(), true),
+            nobody: access(None, &[], apps.only(&[]), false),
         }
     }
 
@@ -73,6 +76,20 @@ impl Access {
     /// The name of the key; `None` where the port has no keys.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
+    }
+
+    /// Whether it may order what is about the whole server.
+    ///
+    /// # Errors
+    /// 403 for a key of some apps alone.
+    pub fn permit_order(&self) -> Result<(), CommandError> {
+        match self.is_general {
+            true => Ok(()),
+            false => Err(CommandError::new(
+                ErrorCode::Forbidden,
+                "this is about the whole server, and the key is for some of its apps",
+            )),
+        }
     }
 
     /// The apps that it may name. To it there are no others.

@@ -6,6 +6,7 @@ mod banner;
 mod bench;
 mod cert;
 mod config;
+mod drain;
 mod error;
 mod heap;
 mod http_client;
@@ -42,6 +43,7 @@ enum Command {
     Config(config::ConfigCommand),
     Push(push::PushArgs),
     Kick(kick::KickArgs),
+    Drain(drain::DrainArgs),
     Stats(stats::StatsArgs),
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Push(args) => push::run(args),
         Command::Kick(args) => kick::run(&args),
+        Command::Drain(args) => drain::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Token(command) => token::run(command),
     };

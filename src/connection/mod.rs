@@ -148,6 +148,11 @@ impl Connection {
         self.extras.as_mut()?.inbound.as_mut()
     }
 
+    /// Whether it is a player's session that is not closing.
+    pub fn is_open_session(&self) -> bool {
+        self.kind == Kind::Player && self.phase == Phase::Open
+    }
+
     /// Whether it is not to be read for now. What comes after the end is read all the same, and thrown away.
     pub fn is_paused(&self) -> bool {
         self.phase == Phase::Open && !self.pauses.is_empty()

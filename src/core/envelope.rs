@@ -60,8 +60,8 @@ pub enum Envelope {
     },
     /// The strangers of this port are as many as there may be: some have to give way.
     MakeRoom(Port),
-    /// Look at [`Shared::draining`](super::Shared::draining): the server stops.
-    Stop,
+    /// Turn: [`Shared::draining`](super::Shared::draining) or [`Shared::drain`](super::Shared::drain) has changed.
+    Call,
     /// Every reactor has closed its players' sessions: close everything else.
     StopBackends,
     /// The outboxes of all reactors together are beyond their bound, and this one's are beyond their share.

@@ -6,6 +6,7 @@ mod closing;
 mod date;
 mod delivery;
 mod delivery_rules;
+mod drain;
 mod envelope;
 mod execute;
 mod gate;
@@ -25,6 +26,7 @@ mod writing;
 
 pub use budget::Budget;
 pub use delivery_rules::DeliveryRules;
+pub use drain::{Drain, Plan};
 pub use envelope::{Arrival, Envelope, Port};
 pub use execute::{Finished, Started, add_tag, join, new_push};
 pub use gate::EventLost;
@@ -252,6 +254,13 @@ impl Core {
         let due = connection.next_due(id, self.shared.settings.silence, self.now, self.absent_ms);
         let incoming = self.incoming_due_ms(slot).map(|deadline_ms| (deadline_ms, Due::Message));
         due.into_iter().chain(incoming).min_by_key(|(deadline_ms, _)| *deadline_ms)
+    }
+
+    /// Has every reactor turn: something that all of them look at has changed.
+    pub fn call_all(&mut self) {
+        for reactor in 0..self.shared.reactors() {
+            self.peers.post_always(reactor, Envelope::Call);
+        }
     }
 
     /// Puts the connection's next deadline on the wheel, unless its entry there is as early. Input only moves deadlines later:

@@ -2,6 +2,7 @@
 //! other threads. Nothing here is on the way of a message but the interest table, which is read without locks.
 
 use super::delivery_rules::DeliveryRules;
+use super::drain::Drain;
 use super::envelope::{Envelope, Port};
 use super::gate::{EventLimit, Gate};
 use super::settings::Settings;
@@ -17,7 +18,7 @@ use crate::timer::{Clock, Moment};
 use crate::tls::{Acceptor, Failed, Ports, Session};
 use crossbeam_utils::CachePadded;
 use hashbrown::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a reactor has to carry, as the acceptor sees it: connections it owns or will get.
@@ -76,6 +77,8 @@ pub struct Shared {
     pub outside: Outside,
     /// Set when the server is to stop: no new sessions from then on. Every reactor looks at it once a turn.
     pub draining: AtomicBool,
+    /// The drain, if there is one.
+    pub drain: Drain,
     /// Set when a reactor has failed: the others end without the lame duck.
     pub ends_at_once: AtomicBool,
     /// Set when the first reactor ends what is left: nothing is taken from outside any more.
@@ -85,6 +88,11 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Whether new players are refused because those that are there leave.
+    pub fn turns_players_away(&self) -> bool {
+        self.draining.load(Ordering::Relaxed) || self.drain.is_on()
+    }
+
     /// The number of reactors.
     pub fn reactors(&self) -> usize {
         self.loads.len()

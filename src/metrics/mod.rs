@@ -70,6 +70,11 @@ impl Metrics {
         &self.reactors[reactor]
     }
 
+    /// Players' sessions that are open, on all reactors.
+    pub fn sessions(&self) -> u64 {
+        self.reactors.iter().map(|reactor| reactor.sessions.get()).sum()
+    }
+
     /// Appends everything in the Prometheus text format, version 0.0.4.
     pub fn render_prometheus(&self, out: &mut String) {
         let mut text = Text::new(out);

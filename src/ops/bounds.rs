@@ -118,6 +118,24 @@ pub fn close_reason(reason: Option<&str>) -> Result<Box<str>, CommandError> {
     check_close_reason(reason).map(|()| reason.into())
 }
 
+/// `over_ms` of a drain.
+pub fn over_ms(over_ms: u64) -> Result<u64, CommandError> {
+    const MOST: u64 = 24 * 60 * 60 * 1000;
+    match over_ms <= MOST {
+        true => Ok(over_ms),
+        false => Err(bad_request(format!("over_ms is at most {MOST}, a day"))),
+    }
+}
+
+/// `to` of a drain: it has to fit into the reason of a Close frame (RFC 6455 §5.5).
+pub fn destination(to: &str) -> Result<Box<str>, CommandError> {
+    let is_url = to.starts_with("ws://") || to.starts_with("wss://");
+    match is_url && to.len() <= 100 && to.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(to.into()),
+        false => Err(bad_request("to is a URL of ws:// or wss://, of visible ASCII and at most 100 bytes")),
+    }
+}
+
 /// `limit` of a page, or the default.
 pub fn page_limit(limit: Option<u64>, limits: &CommandLimits) -> Result<usize, CommandError> {
     let Some(limit) = limit else { return Ok(DEFAULT_PAGE.min(limits.max_page)) };

@@ -45,6 +45,8 @@ pub enum Kind {
     CloseCode,
     /// At most 123 bytes.
     Reason,
+    /// Where players are to go: `ws://` or `wss://`, visible ASCII, at most 100 bytes.
+    Destination,
     /// A text message.
     Text,
     /// A binary message, in base64 with padding (RFC 4648 §4).
@@ -137,6 +139,10 @@ fields! {
         without it, 4001.", |fields, name, value| once(&mut fields.code, name, number(name, &value)?);
     REASON = "reason", Kind::Reason, "cheating", "The close reason: at most 123 bytes.",
         |fields, name, value| once(&mut fields.reason, name, value);
+    OVER_MS = "over_ms", Kind::Number(0), "60000", "How long it takes, in milliseconds: up to a day; without it, \
+        `shutdown_ms`.", |fields, name, value| once(&mut fields.over_ms, name, number(name, &value)?);
+    DESTINATION = "to", Kind::Destination, "wss://b.example/ws", "Where the sessions are to go.",
+        |fields, name, value| once(&mut fields.to, name, To::Group(value));
     LIMIT = "limit", Kind::Number(1), "100", "Sessions on a page: 1 to `max_page`; without it, 100.",
         |fields, name, value| once(&mut fields.limit, name, number(name, &value)?);
     AFTER = "after", Kind::Session, "00a0000000000001", "What the last page gave as `next`.",

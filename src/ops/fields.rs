@@ -39,6 +39,7 @@ pub struct Fields<'a> {
     pub share: Option<Text<'a>>,
     pub limit: Option<u64>,
     pub after: Option<Text<'a>>,
+    pub over_ms: Option<u64>,
 }
 
 /// A session as it is named: in text, or by the number that the binary layout has.
@@ -89,9 +90,10 @@ impl Fields<'_> {
             share,
             limit,
             after,
+            over_ms,
         } = self;
         let texts = [op, app, text, data, key, class, except, receipt, group, tag, reason, share, after];
-        let numbers = [ttl_ms, code, limit];
+        let numbers = [ttl_ms, code, limit, over_ms];
         texts.iter().all(|text| text.is_none())
             && numbers.iter().all(|number| number.is_none())
             && id.is_none()
@@ -135,6 +137,20 @@ impl Fields<'_> {
         match needed("to", self.to.take())? {
             To::Group(name) => bounds::name("to", &name),
             To::Target(_) => Err(bad_request("to is the name of a group in a move")),
+        }
+    }
+
+    /// `over_ms` of a drain.
+    pub fn take_over_ms(&mut self) -> Result<Option<u64>, CommandError> {
+        self.over_ms.take().map(bounds::over_ms).transpose()
+    }
+
+    /// `to` of a drain.
+    pub fn take_destination(&mut self) -> Result<Option<Box<str>>, CommandError> {
+        match self.to.take() {
+            None => Ok(None),
+            Some(To::Group(to)) => bounds::destination(&to).map(Some),
+            Some(To::Target(_)) => Err(bad_request("to is a URL in a drain")),
         }
     }
 

@@ -18,7 +18,7 @@ mod table;
 pub use layout::{Flags, Part};
 pub use route::{Found, Method, Route, Segment, find, keyless_page, paths};
 pub use schema::Answer;
-pub use table::{OPS, Page, REQUESTS, Verb};
+pub use table::{OPS, Order, Page, REQUESTS, Verb};
 
 use crate::dispatch::{Action, CommandError, CommandLimits, Listen, Right};
 use field::Field;
@@ -52,6 +52,8 @@ pub enum Call {
     Batch,
     /// An upgrade to a link.
     Link,
+    /// An order of an operator.
+    Order(fn(&mut Fields<'_>) -> Result<Order, CommandError>),
     /// A page that is about no session.
     Page(Page),
 }

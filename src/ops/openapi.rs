@@ -143,7 +143,7 @@ fn body(call: Call) -> Option<Value> {
                 },
             },
         })),
-        Call::Act(_) | Call::Listen(_) | Call::Link | Call::Page(_) => None,
+        Call::Act(_) | Call::Listen(_) | Call::Link | Call::Order(_) | Call::Page(_) => None,
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Answer {
     Alive,
     /// Ready.
     Ready,
+    /// How far a drain is.
+    Drain,
     /// The OpenAPI document.
     OpenApi,
     /// A page for people.
@@ -70,6 +72,7 @@ impl Answer {
                     (503, "It takes none.", Some((JSON, object(drains)))),
                 ]
             }
+            Self::Drain => one("How far it is.", JSON, component("Drain")),
             Self::OpenApi => one("The document.", JSON, json!({"type": "object", "required": ["openapi"]})),
             Self::Text => one("Text.", "text/plain", json!({"type": "string"})),
         }
@@ -90,6 +93,7 @@ impl Answer {
             | Self::Prometheus
             | Self::Alive
             | Self::Ready
+            | Self::Drain
             | Self::OpenApi
             | Self::Text => component("Nothing"),
         }
@@ -128,6 +132,7 @@ pub fn field(field: &Field) -> Value {
         Kind::Some(values) => json!({"type": "array", "minItems": 1, "items": {"enum": values}}),
         Kind::Switch => json!({"enum": ["1", "true", "0", "false"]}),
         Kind::CloseCode => component("CloseCode"),
+        Kind::Destination => json!({"type": "string", "pattern": "^wss?://[!-~]+$", "maxLength": 100}),
         Kind::Reason => json!({"type": "string", "maxLength": 123}),
         Kind::Text => json!({"type": "string"}),
         Kind::Base64 => json!({"type": "string", "contentEncoding": "base64"}),
@@ -197,6 +202,10 @@ pub fn components(codes: &[&str]) -> Value {
                 "reactor": count(), "distinct_users": count(), "distinct_groups": count(), "distinct_tags": count(),
             },
         },
+        "Drain": object(json!({
+            "draining": {"type": "boolean"}, "over_ms": nullable(count()), "elapsed_ms": nullable(count()),
+            "to": nullable(json!({"type": "string"})), "closed": count(), "sessions": count(),
+        })),
         "Error": object(json!({
             "error": object(json!({"code": {"enum": codes}, "message": {"type": "string", "minLength": 1}})),
         })),

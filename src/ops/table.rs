@@ -25,6 +25,22 @@ pub enum Verb {
     Listen,
 }
 
+/// What an operator orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Empty the server, evenly.
+    Drain {
+        /// Over so many milliseconds; without, as long as a stop takes.
+        over_ms: Option<u64>,
+        /// Where the sessions are to go.
+        to: Option<Box<str>>,
+    },
+    /// Say how far the drain is.
+    ShowDrain,
+    /// Keep those that are left.
+    CallOffDrain,
+}
+
 /// A page that is about no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Page {
@@ -354,7 +370,7 @@ pub static OPS: [Op; 11] = [
 ];
 
 /// What HTTP alone has.
-pub static REQUESTS: [Row; 10] = [
+pub static REQUESTS: [Row; 13] = [
     Row {
         name: "batch",
         about: "Runs the commands in the body, one a line, and answers each with a line.",
@@ -452,6 +468,25 @@ pub static REQUESTS: [Row; 10] = [
         &[get(&[Is("readyz")])],
         Answer::Ready,
     ),
+    order(
+        "drain",
+        "Empties the server evenly: new players are refused, and sessions are closed with 1012, `after_ms=… to=…`.",
+        CHANGES,
+        |fields| Ok(Order::Drain { over_ms: fields.take_over_ms()?, to: fields.take_destination()? }),
+        &[Route {
+            method: Method::Post,
+            path: DRAIN,
+            query: &[OVER_MS.being(Optional), DESTINATION.being(Optional)],
+        }],
+    ),
+    order("drain_status", "How far the drain is.", READS, |_| Ok(Order::ShowDrain), &[get(DRAIN)]),
+    order(
+        "drain_off",
+        "Calls the drain off: who is left stays, and new players are taken.",
+        CHANGES,
+        |_| Ok(Order::CallOffDrain),
+        &[Route { method: Method::Delete, path: DRAIN, query: &[] }],
+    ),
     page("console", "The page for operators.", Needs::Key, Page::Console, &[get(&[Is("")])], Answer::Text),
 ];
 
@@ -464,6 +499,18 @@ const fn page(
     answer: Answer,
 ) -> Row {
     Row { name, about, needs, is_barrier: false, call: Call::Page(page), routes, answer }
+}
+
+const DRAIN: &[super::Segment] = &[Is("v1"), Is("admin"), Is("drain")];
+
+const fn order(
+    name: &'static str,
+    about: &'static str,
+    needs: Needs,
+    make: fn(&mut Fields<'_>) -> Result<Order, CommandError>,
+    routes: &'static [Route],
+) -> Row {
+    Row { name, about, needs, is_barrier: false, call: Call::Order(make), routes, answer: Answer::Drain }
 }
 
 const fn get(path: &'static [super::Segment]) -> Route {

@@ -92,6 +92,7 @@ fn an_example_is_of_its_kind() {
             Kind::OneOf(values) | Kind::Some(values) => values.contains(&example),
             Kind::Switch => example == "1",
             Kind::CloseCode => bounds::close_code(example.parse().ok()).is_ok(),
+            Kind::Destination => bounds::destination(example).is_ok(),
             Kind::Reason => bounds::close_reason(Some(example)).is_ok(),
             Kind::Text | Kind::Base64 | Kind::Target => true,
         };

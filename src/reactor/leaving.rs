@@ -14,14 +14,17 @@ pub struct Leaving {
 }
 
 impl Leaving {
-    /// `sessions` leave over `over_ms` from `begins_ms` on, the first one at once; sooner where they are so few that
-    /// `at_least` of them a second takes less.
-    pub fn new(mut sessions: Vec<SessionId>, begins_ms: u64, over_ms: u64, at_least: u64) -> Self {
-        let count = sessions.len() as u64;
-        let fastest_ms = count.saturating_mul(1_000) / at_least.max(1);
+    /// `sessions` leave over `over_ms` from `begins_ms` on, each in the middle of its share of that time.
+    pub fn new(mut sessions: Vec<SessionId>, begins_ms: u64, over_ms: u64) -> Self {
         // Those who came together do not leave together: neighbours are the golden ratio apart.
         sessions.sort_unstable_by_key(|id| id.as_u64().wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        Self { begins_ms, over_ms: over_ms.min(fastest_ms), order: sessions, left: 0 }
+        Self { begins_ms, over_ms, order: sessions, left: 0 }
+    }
+
+    /// The same, sooner where they are so few that `at_least` of them a second takes less.
+    pub fn at_least(self, at_least: u64) -> Self {
+        let fastest_ms = (self.order.len() as u64).saturating_mul(1_000) / at_least.max(1);
+        Self { over_ms: self.over_ms.min(fastest_ms), ..self }
     }
 
     /// The next one whose time has come.
@@ -40,7 +43,7 @@ impl Leaving {
     }
 
     fn at_ms(&self, index: usize) -> u64 {
-        let part = u128::from(self.over_ms) * index as u128 / self.order.len() as u128;
+        let part = u128::from(self.over_ms) * (2 * index as u128 + 1) / (2 * self.order.len() as u128);
         self.begins_ms + part as u64
     }
 }
@@ -63,7 +66,7 @@ mod tests {
 
     #[test]
     fn they_leave_evenly_over_the_time_and_each_once() {
-        let mut leaving = Leaving::new(sessions(2_000), 500, 10_000, 20);
+        let mut leaving = Leaving::new(sessions(2_000), 500, 10_000).at_least(20);
         assert_eq!(leaving.next_due(499), None);
         assert_eq!(leave(&mut leaving, 500, 10_500, 1_000), [200; 10]);
         assert_eq!((leaving.next_ms(), leaving.next_due(u64::MAX)), (None, None));
@@ -71,14 +74,16 @@ mod tests {
 
     #[test]
     fn a_few_are_not_kept_for_the_whole_time() {
-        let mut leaving = Leaving::new(sessions(3), 0, 10_000, 20);
+        let mut leaving = Leaving::new(sessions(3), 0, 10_000).at_least(20);
         assert_eq!(leave(&mut leaving, 0, 200, 50), [1, 1, 1, 0]);
-        assert_eq!(Leaving::new(Vec::new(), 7, 10_000, 20).next_ms(), None);
+        assert_eq!(Leaving::new(Vec::new(), 7, 10_000).at_least(20).next_ms(), None);
+        // Nobody leaves at once where nobody is in a hurry.
+        assert_eq!(Leaving::new(sessions(3), 7, 60_000).next_ms(), Some(10_007));
     }
 
     #[test]
     fn neighbours_do_not_leave_together() {
-        let mut leaving = Leaving::new(sessions(1_000), 0, 1_000, 1);
+        let mut leaving = Leaving::new(sessions(1_000), 0, 1_000);
         let order: Vec<u64> =
             std::iter::from_fn(|| leaving.next_due(u64::MAX)).map(|id| id.as_u64()).collect();
         assert_eq!(order.len(), 1_000);

@@ -2,6 +2,7 @@
 
 mod accept;
 mod echo;
+mod emptying;
 mod leaving;
 mod read;
 mod spin;
@@ -17,6 +18,7 @@ use crate::gateway::Gateway;
 use crate::mailbox::Receiver;
 use crate::session::SessionId;
 use crate::timer::Moment;
+use emptying::Emptying;
 use mio::{Events, Poll, Token};
 use spin::Spin;
 use std::io;
@@ -57,6 +59,9 @@ pub struct Reactor {
     catching_up: usize,
     /// No further warning about an absence before this.
     quiet_until_ms: u64,
+    /// What the drain asks of this reactor, and which change of it that is.
+    emptying: Option<Emptying>,
+    drain_order: u64,
     stop: Stop,
 }
 
@@ -102,6 +107,8 @@ impl Reactor {
             expected_ms: u64::MAX,
             catching_up: 0,
             quiet_until_ms: 0,
+            emptying: None,
+            drain_order: 0,
             stop: Stop::No,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::leaving::Leaving;
 use super::{Reactor, StopReport};
-use crate::connection::{Kind, Phase};
+use crate::connection::{Connection, Kind};
 use crate::core::Envelope;
 use crate::protocol::CloseCode;
 use crate::session::SessionId;
@@ -79,18 +79,20 @@ impl Reactor {
         let shutdown_ms = shutdown.as_millis() as u64;
         // The last ones leave at the end of that time, and have theirs for the closing handshake.
         let by_ms = now_ms + shutdown_ms + shutdown.min(close).as_millis() as u64;
-        let sessions: Vec<SessionId> =
-            self.core.connections.slots().filter_map(|slot| self.open_session(slot)).collect();
+        let sessions = self.open_sessions();
         report.sessions = sessions.len() as u64;
         self.core.closed_cleanly = 0;
-        let leaving = Leaving::new(sessions, now_ms, shutdown_ms, at_least);
+        let leaving = Leaving::new(sessions, now_ms, shutdown_ms).at_least(at_least);
+        // The stop goes on where a drain was.
+        self.emptying = None;
         self.stop = Stop::Leaving { leaving, by_ms };
     }
 
-    fn open_session(&self, slot: u32) -> Option<SessionId> {
-        let id = self.core.connections.id_of(slot)?;
-        let connection = self.core.connections.get(id)?;
-        (connection.kind == Kind::Player && connection.phase == Phase::Open).then_some(id)
+    /// The players' sessions of this reactor.
+    pub(super) fn open_sessions(&self) -> Vec<SessionId> {
+        let connections = &self.core.connections;
+        let ids = connections.slots().filter_map(|slot| connections.id_of(slot));
+        ids.filter(|id| connections.get(*id).is_some_and(Connection::is_open_session)).collect()
     }
 
     /// Closes the sessions whose time has come. The last reactor that is through ends all.
@@ -134,7 +136,7 @@ impl Reactor {
         for slot in slots {
             let Some(connection) = self.core.connection(slot) else { continue };
             match connection.kind {
-                Kind::Player if connection.phase == Phase::Open => {
+                Kind::Player if connection.is_open_session() => {
                     self.core.close(slot, CloseCode::GOING_AWAY, REASON);
                 }
                 Kind::Echo => self.core.close(slot, CloseCode::GOING_AWAY, REASON),

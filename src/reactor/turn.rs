@@ -41,6 +41,7 @@ impl Reactor {
         // Other reactors' envelopes: after the own input, so that a flood of them does not delay it.
         self.drain();
         self.look_for_the_stop(report);
+        self.empty();
         // Deadlines after all that could have put them off.
         self.time();
         // After all input: only what is half received then is held. Who is shed is told so by this turn's writes.
@@ -191,7 +192,7 @@ impl Reactor {
             Envelope::GateOpen(link) => self.core.called_to_gate(link),
             Envelope::MakeRoom(port) => self.core.make_room(port),
             // It was sent to end the sleep: the turn itself looks at what has been asked for.
-            Envelope::Stop => {}
+            Envelope::Call => {}
             Envelope::StopBackends => self.end_all(),
             Envelope::Relieve => self.core.asked_for_relief(),
         }
@@ -280,8 +281,11 @@ impl Reactor {
         }
         let accept = self.acceptor.as_ref().and_then(super::Acceptor::resume_at_ms);
         let wall = self.core.next_look_ms();
-        let next_ms =
-            [self.core.next_deadline_ms(), accept, wall, self.stop.next_ms()].into_iter().flatten().min()?;
+        let drain = self.emptying.as_ref().and_then(super::Emptying::next_ms);
+        let next_ms = [self.core.next_deadline_ms(), accept, wall, drain, self.stop.next_ms()]
+            .into_iter()
+            .flatten()
+            .min()?;
         Some(Duration::from_millis(next_ms.saturating_sub(self.ended.ms)))
     }
 }

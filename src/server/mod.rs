@@ -10,7 +10,7 @@ use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::app::{App, Pusher};
 use crate::auth::{Auth, BackendKeys, Pages};
 use crate::config::{Config, ConfigError, DEFAULT_APP};
-use crate::core::{Core, DeliveryRules, Envelope, Outside, Settings, Shared};
+use crate::core::{Core, DeliveryRules, Drain, Envelope, Outside, Settings, Shared};
 use crate::dispatch::{Apps, InvalidApps};
 use crate::gateway::{Asks, Gateway, OBSERVER_THREAD, Observer};
 use crate::hub::{Interest, MAX_REACTORS};
@@ -184,7 +184,7 @@ impl Stopper {
     fn wake_all(&self) {
         for reactor in 0..self.shared.reactors() {
             // A reactor whose mailbox is full is awake, and looks for itself.
-            let _ = self.shared.handle.post(reactor, Envelope::Stop);
+            let _ = self.shared.handle.post(reactor, Envelope::Call);
         }
     }
 }
@@ -298,6 +298,7 @@ impl Server {
             handle: senders.handle(),
             outside: Outside::default(),
             draining: false.into(),
+            drain: Drain::default(),
             ends_at_once: false.into(),
             ending: false.into(),
             reactors_with_sessions: reactors.into(),

@@ -14,6 +14,7 @@ mod delivery;
 mod delivery_classes;
 mod doors_under_siege;
 
+mod drain;
 mod echo;
 mod entry;
 mod faults;

@@ -162,7 +162,7 @@ impl std::fmt::Display for DurationError {
         f.write_str(match self {
             Self::Unit => "the units are ms, s, m and h",
             Self::Number => "begin with a number, such as 2.5s",
-            Self::TooLong => "a run takes a day at most",
+            Self::TooLong => "a day is the most",
         })
     }
 }

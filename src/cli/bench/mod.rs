@@ -8,7 +8,7 @@
 //!                      table, compare, report ← result ← recorder, sequence, process
 //! ```
 
-mod args;
+pub mod args;
 mod client;
 mod clock;
 mod compare;

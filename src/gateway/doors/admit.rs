@@ -19,7 +19,6 @@ use crate::proxy::client_behind;
 use crate::session::{AppId, SessionId};
 use crate::timer::Clock;
 use log::debug;
-use std::sync::atomic::Ordering;
 
 /// The subprotocol of clients that want no welcome.
 const RAW: &str = "gannet.raw";
@@ -98,7 +97,7 @@ pub fn admit(
     if request.has_body() {
         return Err(Refused::status(400, UPGRADE_WITH_BODY));
     }
-    if core.draining || shared.draining.load(Ordering::Relaxed) {
+    if shared.turns_players_away() {
         return Err(Refused::draining());
     }
     if !shared.capacity.enter(Role::Session) {

@@ -51,6 +51,18 @@ impl Asker {
         permitted
     }
 
+    /// Whether its key may order what is about the whole server.
+    ///
+    /// # Errors
+    /// 403, counted.
+    pub fn permit_order(&self, core: &Core) -> Result<(), CommandError> {
+        let permitted = self.access.permit_order();
+        if permitted.is_err() {
+            core.metrics().backend_refused.of(BackendRefusal::Right).add(1);
+        }
+        permitted
+    }
+
     /// A command of its own has come to its end.
     pub fn note(&self, finished: &Finished) {
         let Finished::Operation(operation) = finished else { return };
@@ -73,6 +85,16 @@ impl Asker {
     /// Its link has gone.
     pub fn note_link_closed(&self, id: SessionId, app: AppId) {
         info!(target: AUDIT, "{self} op=link_closed app={:?} link={id}", self.app_name(app));
+    }
+
+    /// It drains the server.
+    pub fn note_drain(&self, over_ms: u64, to: Option<&str>) {
+        info!(target: AUDIT, "{self} op=drain over_ms={over_ms} to={:?}", to.unwrap_or_default());
+    }
+
+    /// The server is not drained any more.
+    pub fn note_drain_called_off(&self) {
+        info!(target: AUDIT, "{self} op=drain_called_off");
     }
 
     fn app_name(&self, app: AppId) -> &str {

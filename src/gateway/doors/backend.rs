@@ -1,6 +1,7 @@
 //! HTTP on the backend port: requests in order, pipelined, answered in order. What a command changes is done before the
 //! next one is looked at. Knows nothing of what the paths mean.
 
+use super::admin::administer;
 use super::answers::Answers;
 use super::asker::Asker;
 use super::batch::{Batch, Progress};
@@ -424,6 +425,10 @@ impl Backend {
                 }
                 Err(response) => self.respond(waiting, response),
             },
+            Routed::Order { order, .. } => {
+                let response = administer(core, &asker, order);
+                self.respond(waiting, &response);
+            }
             Routed::Page { page: asked, .. } => match page(core, asked) {
                 Paged::Here(response) => self.respond(waiting, response),
                 Paged::OfProcess(page) => self.observe(observer, id, waiting, page),

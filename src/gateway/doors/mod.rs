@@ -6,6 +6,7 @@ mod batch;
 pub(super) mod client;
 pub(super) mod link;
 
+mod admin;
 mod admit;
 mod answers;
 mod asker;

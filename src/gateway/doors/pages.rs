@@ -8,7 +8,6 @@ use crate::http::{Request, Response};
 use crate::metrics::Snapshot;
 use crate::ops::{self, Page};
 use serde::Serialize;
-use std::sync::atomic::Ordering;
 
 /// Where a page comes from.
 pub enum Paged {
@@ -55,7 +54,7 @@ pub fn health(core: &Core, request: &Request<'_>) -> Response {
 /// Whether the server takes sessions. No more is said: whoever asks has shown nothing.
 fn ready(core: &Core) -> Response {
     core.metrics().health_requests.add(1);
-    match core.shared.draining.load(Ordering::Relaxed) {
+    match core.shared.turns_players_away() {
         true => {
             let response = Response::json(503, "{\"ready\":false,\"why\":\"draining\"}");
             with_fields(response, ErrorCode::Draining, None)

@@ -5,5 +5,5 @@ mod client;
 mod health;
 mod keys;
 mod pages;
-mod support;
+pub mod support;
 mod tokens;

@@ -138,7 +138,9 @@ fn build(
         Call::Push => push::push(fields, limits)?,
         Call::Act(make) => Command::Act(make(fields, limits)?),
         Call::Listen(make) => Command::Listen(make(fields)?),
-        Call::Batch | Call::Link | Call::Page(_) => return Err(bad_request("this is no command")),
+        Call::Batch | Call::Link | Call::Order(_) | Call::Page(_) => {
+            return Err(bad_request("this is no command"));
+        }
     };
     Ok((app, command, op))
 }

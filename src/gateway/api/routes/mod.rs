@@ -5,7 +5,7 @@ mod request;
 
 use super::batch::BatchCursor;
 use crate::dispatch::Command;
-use crate::ops::{Needs, Page, Row};
+use crate::ops::{Needs, Order, Page, Row};
 use crate::session::AppId;
 
 pub use request::route;
@@ -38,6 +38,13 @@ pub enum Routed {
         /// What is known of it.
         row: &'static Row,
     },
+    /// Carry out an order of an operator, and answer with how it stands.
+    Order {
+        /// What.
+        order: Order,
+        /// What is known of it.
+        row: &'static Row,
+    },
     /// A page that is about no session.
     Page {
         /// Which.
@@ -55,6 +62,7 @@ impl Routed {
             Self::Command { row, .. }
             | Self::Batch { row, .. }
             | Self::Link { row, .. }
+            | Self::Order { row, .. }
             | Self::Page { row, .. } => row.needs,
         }
     }

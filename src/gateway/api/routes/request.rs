@@ -58,6 +58,9 @@ impl<'a> Router<'a> {
                 Ok(Routed::Batch { app, cursor, row: self.row })
             }
             Call::Link => Ok(Routed::Link { app: self.app_of(&mut self.fields()?)?, row: self.row }),
+            Call::Order(make) => {
+                make(&mut self.fields()?).map(|order| Routed::Order { order, row: self.row })
+            }
             Call::Page(page) => self.fields().map(|_| Routed::Page { page, row: self.row }),
             Call::Listen(_) => Err(bad_request("op listen is for the link")),
         }

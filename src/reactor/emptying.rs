@@ -1,0 +1,43 @@
+//! The sessions of this reactor leave because the server is drained.
+
+use super::Reactor;
+use super::leaving::Leaving;
+use crate::core::Plan;
+use crate::protocol::CloseCode;
+use std::sync::Arc;
+
+/// How far a drain has come here.
+#[derive(Debug)]
+pub struct Emptying {
+    plan: Arc<Plan>,
+    leaving: Leaving,
+}
+
+impl Emptying {
+    /// When the next session leaves.
+    pub(super) fn next_ms(&self) -> Option<u64> {
+        self.leaving.next_ms()
+    }
+}
+
+impl Reactor {
+    /// Looks whether the drain has begun, changed or been called off, and closes those whose time has come.
+    pub(super) fn empty(&mut self) {
+        let (order, now_ms) = (self.core.shared.drain.order(), self.core.now.ms);
+        if order != self.drain_order {
+            self.drain_order = order;
+            self.emptying = self.core.shared.drain.plan().map(|plan| {
+                let sessions = self.open_sessions();
+                Emptying { leaving: Leaving::new(sessions, now_ms, plan.over_ms), plan }
+            });
+        }
+        let Some(Emptying { plan, leaving }) = &mut self.emptying else { return };
+        while let Some(id) = leaving.next_due(now_ms) {
+            // It may have gone by itself.
+            if self.core.connections.get(id).is_some_and(|connection| connection.is_open_session()) {
+                self.core.close(id.slot(), CloseCode::SERVICE_RESTART, &plan.reason(id));
+                plan.count_closed();
+            }
+        }
+    }
+}
