@@ -16,7 +16,7 @@ mod shapes;
 mod table;
 
 pub use layout::{Flags, Part};
-pub use route::{Found, Method, Route, Segment, find, keyless_page, paths};
+pub use route::{Found, Method, Route, Segment, find, paths};
 pub use schema::Answer;
 pub use table::{OPS, Order, Page, REQUESTS, Verb};
 
@@ -125,6 +125,15 @@ impl Verb {
 /// Every row.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     OPS.iter().map(|op| &op.row).chain(&REQUESTS)
+}
+
+/// The page at `path` for which no key is needed: how the server is, which everybody may ask at either port.
+pub fn keyless_page(path: &str) -> Option<Page> {
+    let mut keyless = rows().filter(|row| row.needs == Needs::Nothing);
+    keyless.find_map(|row| match row.call {
+        Call::Page(page) => row.routes.iter().any(|route| route.is_path(path)).then_some(page),
+        Call::Push | Call::Act(_) | Call::Listen(_) | Call::Batch | Call::Link => None,
+    })
 }
 
 impl fmt::Debug for Row {

@@ -1,7 +1,7 @@
 //! Paths and methods: which row a request asks for.
 
 use super::field::Field;
-use super::{Call, Needs, Page, Row, rows};
+use super::{Call, Row, rows};
 use std::fmt;
 
 /// A request that asks for a row.
@@ -57,7 +57,7 @@ impl Route {
     }
 
     /// Whether `path`, as it stands in a request, is this one, which has no fields.
-    fn is_path(&self, path: &str) -> bool {
+    pub(super) fn is_path(&self, path: &str) -> bool {
         let mut segments = path.split('/').skip(1);
         let is_next =
             |segment: &Segment| matches!(segment, Segment::Is(text) if segments.next() == Some(*text));
@@ -134,15 +134,6 @@ fn allow(segments: &[&str]) -> String {
         }
     }
     list.join(", ")
-}
-
-/// The page at `path` for which no key is needed: how the server is, which everybody may ask at either port.
-pub fn keyless_page(path: &str) -> Option<Page> {
-    let mut keyless = rows().filter(|row| row.needs == Needs::Nothing);
-    keyless.find_map(|row| match row.call {
-        Call::Page(page) => row.routes.iter().any(|route| route.is_path(path)).then_some(page),
-        Call::Push | Call::Act(_) | Call::Listen(_) | Call::Batch | Call::Link => None,
-    })
 }
 
 /// The paths of the API, in a sentence.
