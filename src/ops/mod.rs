@@ -132,7 +132,7 @@ pub fn keyless_page(path: &str) -> Option<Page> {
     let mut keyless = rows().filter(|row| row.needs == Needs::Nothing);
     keyless.find_map(|row| match row.call {
         Call::Page(page) => row.routes.iter().any(|route| route.is_path(path)).then_some(page),
-        Call::Push | Call::Act(_) | Call::Listen(_) | Call::Batch | Call::Link => None,
+        Call::Push | Call::Act(_) | Call::Listen(_) | Call::Batch | Call::Link | Call::Order(_) => None,
     })
 }
 

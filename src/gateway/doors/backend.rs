@@ -427,7 +427,7 @@ impl Backend {
             },
             Routed::Order { order, .. } => {
                 let response = administer(core, &asker, order);
-                self.respond(waiting, &response);
+                self.respond(waiting, response);
             }
             Routed::Page { page: asked, .. } => match page(core, asked) {
                 Paged::Here(response) => self.respond(waiting, response),
