@@ -1,10 +1,11 @@
 //! `gannet config`: checks a configuration file, and prints the default one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 
 use super::error::CliError;
+use super::input::input;
 use super::log::Running;
 use super::output;
 use super::serve::ServeError;
@@ -21,11 +22,6 @@ pub enum ConfigCommand {
     },
     /// Print the default configuration, every key with its meaning
     Default,
-}
-
-/// The configuration file that a command line names: `-` is standard input.
-pub fn input(path: &Path) -> &Path {
-    if path == Path::new("-") { Path::new("/dev/stdin") } else { path }
 }
 
 /// Runs `gannet config`.

@@ -10,6 +10,7 @@ mod drain;
 mod error;
 mod heap;
 mod http_client;
+mod input;
 mod key;
 mod kick;
 mod log;

@@ -13,9 +13,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::banner::Banner;
-use super::config::input;
 use super::error::CliError;
 use super::heap;
+use super::input::input;
 use super::key::RefusedKey;
 use super::log::Running;
 use super::output;
