@@ -15,7 +15,7 @@ const RESERVED_PART: usize = 10;
 const LEAST_RESERVED: usize = 8;
 const MOST_RESERVED: usize = 512;
 
-/// The part that upgrade requests may take at the most, and what they may take in any case.
+/// The part that is kept for connections in their upgrade, and the least of it. They may take what sessions leave free, too.
 const UPGRADING_PART: usize = 16;
 const LEAST_UPGRADING: usize = 4;
 
@@ -48,6 +48,8 @@ pub struct Capacity {
     connections: usize,
     /// Of these, what is kept for the backend port.
     reserved: usize,
+    /// And what is kept for connections in their upgrade.
+    upgrading: usize,
     most: [usize; 4],
     taken: [AtomicUsize; 4],
 }
@@ -77,11 +79,11 @@ impl Capacity {
         let upgrading = limits.max_upgrading.min((connections / UPGRADING_PART).max(LEAST_UPGRADING));
         let strangers = limits.max_backend_strangers.min((reserved / 2).max(1));
         let mut most = [0; 4];
-        most[Role::Upgrading as usize] = upgrading;
+        most[Role::Upgrading as usize] = limits.max_upgrading;
         most[Role::Session as usize] = limits.max_sessions;
         most[Role::Stranger as usize] = strangers;
         most[Role::Backend as usize] = limits.max_backend_connections;
-        Self { connections, reserved, most, taken: Default::default() }
+        Self { connections, reserved, upgrading, most, taken: Default::default() }
     }
 
     /// Whether another one may come.
@@ -122,20 +124,24 @@ impl Capacity {
         self.taken[role as usize].load(Ordering::Relaxed)
     }
 
-    /// How many there may be now. Sessions and backends may take what the other ones leave free; for the other two a place
-    /// is always kept. The counts of two roles are not of one moment: [`SPARE_FILES`] makes up for that.
+    /// How many there may be now. All but strangers may take what is kept for nobody and what the others leave free of it. A
+    /// session was in its upgrade before, so its place is there. The counts of two roles are not of one moment:
+    /// [`SPARE_FILES`] makes up for that.
     fn bound(&self, role: Role) -> usize {
         let most = self.most[role as usize];
-        let upgrading = self.most[Role::Upgrading as usize];
         let strangers = self.most[Role::Stranger as usize];
-        let free = self.connections.saturating_sub(upgrading + strangers);
+        let connections = self.connections.saturating_sub(strangers);
         // Of what is reserved, without the part of the strangers.
         let reserved = self.reserved.saturating_sub(strangers);
-        match role {
-            Role::Upgrading | Role::Stranger => most,
-            Role::Session => most.min(free.saturating_sub(reserved.max(self.taken(Role::Backend)))),
-            Role::Backend => most.min(reserved.max(free.saturating_sub(self.taken(Role::Session)))),
-        }
+        let [upgrading, sessions, backends] =
+            [Role::Upgrading, Role::Session, Role::Backend].map(|role| self.taken(role));
+        let left = |others: usize| connections.saturating_sub(others);
+        most.min(match role {
+            Role::Stranger => strangers,
+            Role::Upgrading => self.upgrading.max(left(sessions + reserved.max(backends))),
+            Role::Session => left(self.upgrading + reserved.max(backends)),
+            Role::Backend => reserved.max(left(sessions + self.upgrading.max(upgrading))),
+        })
     }
 }
 
@@ -169,7 +175,7 @@ mod tests {
         let limits = Limits::default();
         use Role::{Backend, Session, Stranger, Upgrading};
         for most in [40, 64, 400, 1_024, 20_000] {
-            for order in [[Session, Upgrading, Stranger, Backend], [Backend, Stranger, Upgrading, Session]] {
+            for order in [[Session, Upgrading, Stranger, Backend], [Backend, Stranger, Session, Upgrading]] {
                 let capacity = capacity(most, &limits);
                 let counts = order.map(|role| fill(&capacity, role));
                 // Backends, which are trusted, may take what sessions have not taken.
@@ -211,6 +217,19 @@ mod tests {
         assert_eq!((shortage.most, shortage.reserved), (1_024, 99));
         assert!((800..1_000).contains(&shortage.sessions), "{shortage:?}");
         assert!(shortage.to_string().contains("ulimit -n"));
+    }
+
+    #[test]
+    fn connections_in_their_upgrade_take_what_sessions_leave_free_and_become_sessions() {
+        let capacity = capacity(400, &Limits::default());
+        assert!(fill(&capacity, Role::Upgrading) > 300);
+        while capacity.enter(Role::Session) {
+            capacity.leave(Role::Upgrading);
+        }
+        let taken = capacity.taken(Role::Session) + capacity.taken(Role::Upgrading);
+        assert!(capacity.taken(Role::Session) >= 300 && !capacity.has_room(Role::Upgrading));
+        assert!(taken + capacity.reserved <= capacity.connections);
+        assert_eq!(fill(&capacity, Role::Backend) + fill(&capacity, Role::Stranger), capacity.reserved);
     }
 
     #[test]

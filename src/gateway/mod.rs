@@ -7,7 +7,7 @@ mod doors;
 pub mod events;
 
 use crate::app::{App, ClosedSession, Message, Session};
-use crate::connection::{Connection, Kind, NO_DOOR};
+use crate::connection::{Connection, Kind, NO_DOOR, Transport};
 use crate::core::{Core, Ended, EventKind, Finished, Port, Reply};
 use crate::dispatch::{Action, ErrorCode, Operation, Origin, Push};
 use crate::http::Response;
@@ -174,7 +174,11 @@ impl Gateway {
             }
             _ => {
                 doors::client::count_late(core);
-                core.doom(slot);
+                match core.connections.slot(slot).map(|connection| connection.transport) {
+                    // Its end is said as TLS says it.
+                    Some(Transport::Tls) => core.finish(slot),
+                    _ => core.doom(slot),
+                }
             }
         }
     }

@@ -11,6 +11,9 @@ fn silent(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     (0..count).map(|_| TcpStream::connect(address).unwrap()).collect()
 }
 
+/// No silent connection leaves for its deadline.
+const PATIENT: &str = "[timeouts]\nupgrade_ms = 600_000\n";
+
 /// Asks for the statistics.
 fn ask(raw: &mut Raw) -> u16 {
     raw.send(request("GET /v1/stats"));
@@ -166,8 +169,7 @@ fn silent_heads_give_way_to_newer_ones() {
 
 #[test]
 fn clients_leave_descriptors_for_the_backend_port_and_for_players() {
-    let server = ServerProcess::start_limited(Some(64), &["--reactors", "2"], "");
-    until("it says that max_sessions cannot be reached", || server.said().contains("ulimit -n"));
+    let server = ServerProcess::start_limited(Some(64), &["--reactors", "2"], PATIENT);
     let _silent = silent(server.client, 80);
     let mut healthy = Raw::connect(server.backend);
     healthy.send(request("GET /healthz"));
@@ -182,13 +184,14 @@ fn clients_leave_descriptors_for_the_backend_port_and_for_players() {
     let totals = server.backend().stats();
     assert_eq!(totals["accept_errors"], 0, "{totals:#}");
     assert_eq!(server.backend().push_text("group=g", "in").queued, players.len() as u32);
+    until("it says that max_sessions cannot be reached", || server.said().contains("ulimit -n"));
 }
 
 #[test]
 fn handshakes_that_do_not_begin_give_way_too() {
     let files = tls::CertFiles::new(&["localhost"]);
     let config = format!(
-        "[tls]\ncert = {:?}\nkey = {:?}\nbackend = true\n[backend]\nkey = '0123456789abcdef'\n",
+        "{PATIENT}[tls]\ncert = {:?}\nkey = {:?}\nbackend = true\n[backend]\nkey = '0123456789abcdef'\n",
         files.cert, files.key
     );
     let server = ServerProcess::start_limited(Some(64), &["--reactors", "2"], &config);
