@@ -3,6 +3,7 @@
 use super::ask;
 use crate::raw::{Raw, upgrade};
 use crate::support::*;
+use std::time::Duration;
 
 /// A request line and field lines; the client port gets the fields of an upgrade with them.
 fn on_both_ports(server: &TestServer, line: &str, fields: &str) -> [u16; 2] {
@@ -82,7 +83,8 @@ fn heads_that_are_taken() {
 #[test]
 fn a_line_break_between_requests_begins_none() {
     let server = TestServer::start(|config| {
-        config.timeouts.message = std::time::Duration::from_millis(200);
+        config.timeouts.message = Duration::from_millis(200);
+        config.timeouts.head = Duration::from_millis(200);
     });
     let mut raw = Raw::connect(server.backend);
     raw.send("POST /v1/push?all=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi\r\n");
@@ -94,6 +96,7 @@ fn a_line_break_between_requests_begins_none() {
     raw.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(raw.answer().status, 200);
     // On the client port too.
+    let server = TestServer::start(|_| ());
     let mut raw = Raw::connect(server.client);
     raw.send("\r\n");
     raw.send(upgrade("/ws", ""));
