@@ -10,15 +10,17 @@ mod layout;
 pub mod openapi;
 #[cfg(test)]
 mod reference;
+mod requests;
 mod route;
 mod schema;
 mod shapes;
 mod table;
 
 pub use layout::{Flags, Part};
+pub use requests::{Order, Page, REQUESTS};
 pub use route::{Found, Method, Route, Segment, find, paths};
 pub use schema::Answer;
-pub use table::{OPS, Order, Page, REQUESTS, Verb};
+pub use table::{OPS, Verb};
 
 use crate::dispatch::{Action, CommandError, CommandLimits, Listen, Right};
 use field::Field;

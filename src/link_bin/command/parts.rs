@@ -5,7 +5,7 @@ use super::super::wire::{Reader, put_session, put_text};
 use super::{Header, Who};
 use crate::ops::{Op, Part};
 use crate::session::SessionId;
-#[cfg(any(feature = "cli", test))]
+#[cfg(any(feature = "cli", feature = "fuzzing", test))]
 use serde_json::{Value, json};
 
 pub const OPEN_EVENTS: u8 = 0x01;
@@ -88,7 +88,7 @@ impl<'a> Parts<'a> {
     }
 
     /// The fields of the same command in JSON, but for those of every command.
-    #[cfg(any(feature = "cli", test))]
+    #[cfg(any(feature = "cli", feature = "fuzzing", test))]
     pub(crate) fn to_json(self, op: &Op) -> Value {
         let mut fields = json!({"op": op.row.name});
         for part in op.layout {

@@ -1,0 +1,217 @@
+//! The rows of the requests that HTTP alone has. One that is new has its row here, and what it answers in `gateway`.
+
+use super::Segment::{Is, Of};
+use super::bounds::{bad_request, name, page_limit, session};
+use super::field::Need::{AtMostOne, Optional};
+use super::field::*;
+use super::fields::Fields;
+use super::{Answer, Call, Method, Needs, Route, Row, Segment};
+use crate::dispatch::{Action, CommandError, CommandLimits, Right, Selector};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Empty the server, evenly.
+    Drain {
+        /// Over so many milliseconds; without, as long as a stop takes.
+        over_ms: Option<u64>,
+        /// Where the sessions are to go.
+        to: Option<Box<str>>,
+    },
+    /// Say how far the drain is.
+    ShowDrain,
+    /// Keep those that are left.
+    CallOffDrain,
+}
+
+/// A page that is about no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// The counters as JSON.
+    Stats,
+    /// The counters as Prometheus text.
+    Metrics,
+    /// Whether the process is alive.
+    Health,
+    /// Whether it takes sessions.
+    Ready,
+    /// The page for operators.
+    Console,
+    /// The OpenAPI document of this port.
+    OpenApi,
+}
+
+const CHANGES: Needs = Needs::Right(Right::All);
+const READS: Needs = Needs::Right(Right::Read);
+
+const IN_APP: Field = APP.being(Optional);
+
+/// What HTTP alone has.
+pub static REQUESTS: [Row; 13] = [
+    Row {
+        name: "batch",
+        about: "Runs the commands in the body, one a line, and answers each with a line.",
+        needs: Needs::Key,
+        is_barrier: false,
+        call: Call::Batch,
+        routes: &[Route { method: Method::Post, path: &[Is("v1"), Is("batch")], query: &[IN_APP] }],
+        answer: Answer::Batch,
+    },
+    Row {
+        name: "sessions",
+        about: "Describes the sessions of a user, a group or a tag, or of the app, page by page.",
+        needs: READS,
+        is_barrier: false,
+        call: Call::Act(|fields, limits| {
+            let by = listed_by(fields)?;
+            list(fields, limits, by, true)
+        }),
+        routes: &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("sessions")],
+            query: &[
+                IN_APP,
+                USER.being(AtMostOne),
+                GROUP.being(AtMostOne),
+                TAG.being(AtMostOne),
+                LIMIT.being(Optional),
+                AFTER.being(Optional),
+            ],
+        }],
+        answer: Answer::SessionsPage,
+    },
+    Row {
+        name: "members",
+        about: "Lists the members of a group, page by page.",
+        needs: READS,
+        is_barrier: false,
+        call: Call::Act(|fields, limits| {
+            let by = Selector::Group(fields.take_group()?);
+            list(fields, limits, by, false)
+        }),
+        routes: &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("groups"), Of(GROUP)],
+            query: &[IN_APP, LIMIT.being(Optional), AFTER.being(Optional)],
+        }],
+        answer: Answer::Members,
+    },
+    Row {
+        name: "link",
+        about: "Opens a link: an upgrade to WebSocket.",
+        needs: Needs::Key,
+        is_barrier: false,
+        call: Call::Link,
+        routes: &[Route { method: Method::Get, path: &[Is("v1"), Is("link")], query: &[IN_APP] }],
+        answer: Answer::Upgrade,
+    },
+    page(
+        "stats",
+        "The counters as JSON.",
+        READS,
+        Page::Stats,
+        &[get(&[Is("v1"), Is("stats")])],
+        Answer::Stats,
+    ),
+    page(
+        "metrics",
+        "The counters as Prometheus text.",
+        READS,
+        Page::Metrics,
+        &[get(&[Is("metrics")])],
+        Answer::Prometheus,
+    ),
+    page(
+        "openapi",
+        "This document.",
+        READS,
+        Page::OpenApi,
+        &[get(&[Is("v1"), Is("openapi.json")])],
+        Answer::OpenApi,
+    ),
+    page(
+        "health",
+        "Whether the process is alive.",
+        Needs::Nothing,
+        Page::Health,
+        &[get(&[Is("healthz")])],
+        Answer::Alive,
+    ),
+    page(
+        "ready",
+        "Whether the server takes sessions; 503 when it stops.",
+        Needs::Nothing,
+        Page::Ready,
+        &[get(&[Is("readyz")])],
+        Answer::Ready,
+    ),
+    order(
+        "drain",
+        "Empties the server evenly: new players are refused, and sessions are closed with 1012, `after_ms=… to=…`.",
+        CHANGES,
+        |fields| Ok(Order::Drain { over_ms: fields.take_over_ms()?, to: fields.take_destination()? }),
+        &[Route {
+            method: Method::Post,
+            path: DRAIN,
+            query: &[OVER_MS.being(Optional), DESTINATION.being(Optional)],
+        }],
+    ),
+    order("drain_status", "How far the drain is.", READS, |_| Ok(Order::ShowDrain), &[get(DRAIN)]),
+    order(
+        "drain_off",
+        "Calls the drain off: who is left stays, and new players are taken.",
+        CHANGES,
+        |_| Ok(Order::CallOffDrain),
+        &[Route { method: Method::Delete, path: DRAIN, query: &[] }],
+    ),
+    page("console", "The page for operators.", Needs::Key, Page::Console, &[get(&[Is("")])], Answer::Text),
+];
+
+const fn page(
+    name: &'static str,
+    about: &'static str,
+    needs: Needs,
+    page: Page,
+    routes: &'static [Route],
+    answer: Answer,
+) -> Row {
+    Row { name, about, needs, is_barrier: false, call: Call::Page(page), routes, answer }
+}
+
+const DRAIN: &[Segment] = &[Is("v1"), Is("admin"), Is("drain")];
+
+const fn order(
+    name: &'static str,
+    about: &'static str,
+    needs: Needs,
+    make: fn(&mut Fields<'_>) -> Result<Order, CommandError>,
+    routes: &'static [Route],
+) -> Row {
+    Row { name, about, needs, is_barrier: false, call: Call::Order(make), routes, answer: Answer::Drain }
+}
+
+const fn get(path: &'static [Segment]) -> Route {
+    Route { method: Method::Get, path, query: &[] }
+}
+
+fn listed_by(fields: &mut Fields<'_>) -> Result<Selector, CommandError> {
+    let user = fields.user.take().flatten().map(|user| name("user", &user).map(Selector::User));
+    let group = fields.group.take().map(|group| name("group", &group).map(Selector::Group));
+    let tag = fields.tag.take().map(|tag| name("tag", &tag).map(Selector::Tag));
+    let mut named = [user, group, tag].into_iter().flatten();
+    match (named.next(), named.next()) {
+        (None, _) => Ok(Selector::All),
+        (Some(selector), None) => selector,
+        (Some(_), Some(_)) => Err(bad_request("list by one of user, group and tag, or by none")),
+    }
+}
+
+fn list(
+    fields: &mut Fields<'_>,
+    limits: &CommandLimits,
+    by: Selector,
+    detailed: bool,
+) -> Result<Action, CommandError> {
+    let limit = page_limit(fields.limit.take(), limits)?;
+    let after = fields.after.take().map(|after| session("after", &after)).transpose()?;
+    Ok(Action::List { by, limit, after, detailed })
+}
