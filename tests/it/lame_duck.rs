@@ -41,7 +41,7 @@ fn a_lame_duck_serves_who_is_there_and_turns_away_who_comes() {
 #[test]
 fn sessions_leave_one_after_the_other_and_links_hear_of_each() {
     const PLAYERS: usize = 40;
-    let config = "[timeouts]\nshutdown_ms = 600_000\n[limits]\ndrain_per_second = 20\n";
+    let config = "[timeouts]\nshutdown_ms = 600_000\n[limits]\ndrain_per_second = 5\n";
     let server = ServerProcess::start(&["--reactors", "2"], config);
     let pool = Pool::new(|_, message| message.into_text().unwrap().as_str().to_owned());
     (0..PLAYERS).for_each(|number| _ = pool.add(server.player(&format!("user=u{number}"))));
