@@ -1,19 +1,25 @@
 //! How the commands that talk to a running server reach its backend port, and what they make of its answers.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde::Deserialize;
 
 use super::error::CliError;
 use super::http_client::{Body, HttpClient, Reply};
 use super::key::KeyArgs;
+use crate::client::Trust;
 use crate::http::percent_encode;
 
 /// Where the backend port is, and the key to it.
 #[derive(Debug, Clone, Args)]
 pub struct BackendArgs {
-    /// Backend port of the running server
+    /// Backend port of the running server; with https:// before it, over TLS
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001")]
     backend: String,
+    /// With https://: take the certificates in this PEM file, and those that they have signed
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
     #[command(flatten)]
     key: KeyArgs,
 }
@@ -21,7 +27,7 @@ pub struct BackendArgs {
 impl BackendArgs {
     /// A backend port that was named in another way.
     pub fn new(backend: String, key: KeyArgs) -> Self {
-        Self { backend, key }
+        Self { backend, cacert: None, key }
     }
 
     /// Where the backend port is, as given.
@@ -36,7 +42,8 @@ impl BackendArgs {
 
     /// Sends one request; answers the body of a success.
     pub fn call(&self, method: &str, target: &str, body: Option<Body<'_>>) -> Result<String, CliError> {
-        let client = HttpClient::new(&self.backend, self.key.secret()?);
+        let trust = self.cacert.clone().map_or(Trust::System, Trust::File);
+        let client = HttpClient::new(&self.backend, self.key.secret()?, &trust);
         let reply = client.request(method, target, body)?;
         if (200..300).contains(&reply.status) {
             return Ok(String::from_utf8_lossy(&reply.body).into_owned());

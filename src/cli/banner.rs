@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 /// The two addresses, the number of reactors, and one line to try. Its lines end without a line break at the end.
 #[derive(Debug)]
@@ -16,20 +17,24 @@ pub struct Banner {
     pub with_key: bool,
     /// Whether clients speak TLS.
     pub client_tls: bool,
-    /// Whether the backend speaks TLS.
-    pub backend_tls: bool,
+    /// The certificate of the backend port, where it speaks TLS.
+    pub backend_cert: Option<PathBuf>,
 }
 
 impl fmt::Display for Banner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = if self.with_key { " -H \"Authorization: Bearer $GANNET_KEY\"" } else { "" };
-        let (ws, http) =
-            (if self.client_tls { "wss" } else { "ws" }, if self.backend_tls { "https" } else { "http" });
+        let (ws, http) = (
+            if self.client_tls { "wss" } else { "ws" },
+            if self.backend_cert.is_some() { "https" } else { "http" },
+        );
+        let cert = self.backend_cert.as_ref().map(|cert| format!(" --cacert '{}'", cert.display()));
+        let cert = cert.unwrap_or_default();
         writeln!(f, "gannet {}", env!("CARGO_PKG_VERSION"))?;
         writeln!(f, "  clients   {ws}://{}/ws", self.clients)?;
         writeln!(f, "  backend   {http}://{}", self.backend)?;
         writeln!(f, "  reactors  {}", self.reactors)?;
-        write!(f, "  try       curl{key} -d hello '{http}://{}/v1/push?all=1'", reachable(self.backend))
+        write!(f, "  try       curl{cert}{key} -d hello '{http}://{}/v1/push?all=1'", reachable(self.backend))
     }
 }
 
@@ -50,7 +55,7 @@ mod tests {
     fn banner(clients: &str, backend: &str, with_key: bool) -> String {
         let address = |text: &str| text.parse().expect("a table's address");
         let (clients, backend) = (address(clients), address(backend));
-        Banner { clients, backend, reactors: 4, with_key, client_tls: false, backend_tls: false }.to_string()
+        Banner { clients, backend, reactors: 4, with_key, client_tls: false, backend_cert: None }.to_string()
     }
 
     #[test]

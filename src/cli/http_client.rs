@@ -1,10 +1,12 @@
-//! A small blocking HTTP/1.1 client: one request a connection, every wait bounded. It knows nothing of what it asks for.
+//! A small blocking HTTP/1.1 client, over TLS for `https://`: one request a connection, every wait bounded. It knows nothing of
+//! what it asks for.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use crate::client::Trust;
 use crate::config::Secret;
 use crate::http::{HeadLimits, MessageLimits, ResponseError, ResponseProgress, ResponseReader};
 
@@ -20,7 +22,14 @@ pub struct HttpClient<'a> {
     /// `host:port`.
     address: &'a str,
     key: Option<&'a Secret>,
+    /// Whom it believes over TLS; `None` is plain HTTP.
+    trust: Option<&'a Trust>,
 }
+
+/// A connection, whatever lies between it and its socket.
+trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
 
 /// What a request carries.
 pub struct Body<'a> {
@@ -40,9 +49,14 @@ pub struct Reply {
 }
 
 impl<'a> HttpClient<'a> {
-    /// A client for the server at `address`, `host:port`, that shows `key` as a bearer.
-    pub fn new(address: &'a str, key: Option<&'a Secret>) -> Self {
-        Self { address, key }
+    /// A client for the server at `address`, `host:port`, with `http://` or `https://` before it or not, that shows `key` as a
+    /// bearer and over TLS believes whom `trust` says.
+    pub fn new(address: &'a str, key: Option<&'a Secret>, trust: &'a Trust) -> Self {
+        let (address, is_secure) = match (address.strip_prefix("https://"), address.strip_prefix("http://")) {
+            (Some(address), _) => (address, true),
+            (None, plain) => (plain.unwrap_or(address), false),
+        };
+        Self { address: address.trim_end_matches('/'), key, trust: is_secure.then_some(trust) }
     }
 
     /// Sends one request and waits for the whole answer.
@@ -52,6 +66,7 @@ impl<'a> HttpClient<'a> {
         // A server that refuses a large body answers and closes before it has read it all: the answer counts more than
         // the failed write.
         let sent = stream.write_all(&request);
+        let sent = sent.and_then(|()| stream.flush());
         match (read_reply(&mut stream, method), sent) {
             (Ok(reply), _) => Ok(reply),
             (Err(ReplyError::Lost(_) | ReplyError::Response(ResponseError::Truncated)), Err(error))
@@ -81,7 +96,23 @@ impl<'a> HttpClient<'a> {
         Ok(request)
     }
 
-    fn connect(&self) -> Result<TcpStream, ClientError> {
+    fn connect(&self) -> Result<Box<dyn Stream>, ClientError> {
+        let socket = self.open()?;
+        let Some(trust) = self.trust else { return Ok(Box::new(socket)) };
+        let untrusted = |error: String| ClientError::Untrusted { address: self.address.to_owned(), error };
+        let config = trust.config().map_err(|error| untrusted(error.to_string()))?;
+        let host = self.address.rsplit_once(':').map_or(self.address, |(host, _)| host);
+        let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = name.try_into().map_err(|_| untrusted("that is no name of a server".to_owned()))?;
+        let connection =
+            rustls::ClientConnection::new(config, name).map_err(|error| untrusted(error.to_string()))?;
+        let mut stream = rustls::StreamOwned::new(connection, socket);
+        // The handshake now: what is wrong with it is no broken connection.
+        stream.conn.complete_io(&mut stream.sock).map_err(|error| untrusted(error.to_string()))?;
+        Ok(Box::new(stream))
+    }
+
+    fn open(&self) -> Result<TcpStream, ClientError> {
         let address = self.address.to_owned();
         let candidates = match self.address.to_socket_addrs() {
             Ok(candidates) => candidates,
@@ -161,6 +192,13 @@ pub enum ClientError {
         /// What the system said.
         error: io::Error,
     },
+    /// TLS could not begin: the certificate is not believed, or there is no TLS there.
+    Untrusted {
+        /// As given.
+        address: String,
+        /// What is wrong.
+        error: String,
+    },
     /// No answer in time.
     Silent {
         /// As given.
@@ -187,6 +225,12 @@ impl fmt::Display for ClientError {
             Self::Lost { address, error } => {
                 write!(f, "{address} hung up before its answer was whole: see the server's log ({error})")
             }
+            Self::Untrusted { address, error } => {
+                write!(
+                    f,
+                    "no TLS with {address}: {error}; give the certificate, or that of its authority, with --cacert"
+                )
+            }
             Self::Silent { address } => {
                 write!(f, "no answer from {address} within {} s", SILENCE_TIMEOUT.as_secs())
             }
@@ -206,7 +250,7 @@ impl std::error::Error for ClientError {
             Self::BadAddress { error, .. } | Self::Unreachable { error, .. } | Self::Lost { error, .. } => {
                 Some(error)
             }
-            Self::Silent { .. } | Self::NotHttp { .. } | Self::BadKey => None,
+            Self::Untrusted { .. } | Self::Silent { .. } | Self::NotHttp { .. } | Self::BadKey => None,
         }
     }
 }
@@ -268,7 +312,7 @@ mod tests {
 
     fn get(answer: &'static [u8]) -> Result<(u16, String), ClientError> {
         let (address, server) = serve_once(answer, b"");
-        let reply = HttpClient::new(&address, None).request("GET", "/", None);
+        let reply = HttpClient::new(&address, None, &Trust::System).request("GET", "/", None);
         server.join().unwrap();
         reply.map(|reply| (reply.status, String::from_utf8(reply.body).unwrap()))
     }
@@ -277,7 +321,7 @@ mod tests {
     fn a_request_byte_by_byte() {
         let (address, server) = serve_once(b"HTTP/1.1 204 No Content\r\n\r\n", b"hello");
         let key = Secret::new("k1");
-        let client = HttpClient::new(&address, Some(&key));
+        let client = HttpClient::new(&address, Some(&key), &Trust::System);
         let body = Body { content_type: "text/plain", bytes: b"hello" };
         let reply = client.request("POST", "/v1/push?all=1", Some(body)).unwrap();
         assert_eq!((reply.status, reply.body.len()), (204, 0));
@@ -331,9 +375,9 @@ mod tests {
     #[test]
     fn nobody_there() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let error = HttpClient::new(&address, None).request("GET", "/", None).unwrap_err();
+        let error = HttpClient::new(&address, None, &Trust::System).request("GET", "/", None).unwrap_err();
         assert!(error.to_string().starts_with(&format!("cannot reach {address}: is the server running")));
-        let error = HttpClient::new("9001", None).request("GET", "/", None).unwrap_err();
+        let error = HttpClient::new("9001", None, &Trust::System).request("GET", "/", None).unwrap_err();
         assert!(matches!(error, ClientError::BadAddress { .. }));
     }
 
@@ -341,7 +385,9 @@ mod tests {
     fn a_key_cannot_smuggle_fields() {
         for key in ["", "a\r\nX: b", "a b", "schlüssel"] {
             let key = Secret::new(key);
-            let error = HttpClient::new("127.0.0.1:1", Some(&key)).request("GET", "/", None).unwrap_err();
+            let error = HttpClient::new("127.0.0.1:1", Some(&key), &Trust::System)
+                .request("GET", "/", None)
+                .unwrap_err();
             assert!(matches!(error, ClientError::BadKey));
         }
     }

@@ -172,7 +172,8 @@ impl From<ServeError> for CliError {
 
 fn run_server(config: Config, log: &Running) -> Result<(), CliError> {
     let with_key = config.backend.needs_key();
-    let (client_tls, backend_tls) = (config.tls.is_on(), config.tls.backend);
+    let client_tls = config.tls.is_on();
+    let backend_cert = config.tls.backend_certificates().into_iter().next().map(|files| files.cert);
     // Before the ports are open: whoever sees the banner can stop the server.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(ServeError::Signals)?;
     let server = Server::bind(config).map_err(ServeError::Bind)?;
@@ -182,7 +183,7 @@ fn run_server(config: Config, log: &Running) -> Result<(), CliError> {
         reactors: server.reactors(),
         with_key,
         client_tls,
-        backend_tls,
+        backend_cert,
     };
     output::print(&format!("{banner}\n"))?;
     let (stopper, certificates, handle) = (server.stopper(), server.certificates(), signals.handle());

@@ -7,6 +7,7 @@ mod attacks;
 mod auth;
 mod bench;
 mod churn;
+mod cli_tls;
 mod client_port;
 mod configured;
 mod crowd;

@@ -205,6 +205,8 @@ impl From<BenchError> for CliError {
 /// Why an address takes no load.
 #[derive(Debug)]
 pub enum TargetError {
+    /// A backend port with TLS, to publish to.
+    PublishesPlain,
     /// Neither `ws://` nor `wss://`.
     Scheme,
     /// TLS cannot begin.
@@ -220,6 +222,9 @@ impl fmt::Display for TargetError {
         match self {
             Self::Scheme => f.write_str("give a URL that begins with ws:// or wss://"),
             Self::Tls(error) => error.fmt(f),
+            Self::PublishesPlain => f.write_str(
+                "the load publishes over plain HTTP: name a backend port without TLS, such as http://127.0.0.1:9001",
+            ),
             Self::Unknown(error) => write!(f, "no such address: {error}"),
             Self::NotLoopback => f.write_str(
                 "this is not a loopback address: load belongs on a server of your own; if it is, say so with \

@@ -92,7 +92,12 @@ impl Target {
 /// # Errors
 /// As [`Target::new`].
 pub fn backend(address: &str, any_host: bool) -> Result<SocketAddr, BenchError> {
-    resolve(address, 80, any_host).map_err(|error| BenchError::Target { target: address.to_owned(), error })
+    let fault = |error| BenchError::Target { target: address.to_owned(), error };
+    if address.starts_with("https://") {
+        return Err(fault(TargetError::PublishesPlain));
+    }
+    let address = address.strip_prefix("http://").unwrap_or(address);
+    resolve(address, 80, any_host).map_err(fault)
 }
 
 /// Begins a connection that does not block, from a source address by its number.
