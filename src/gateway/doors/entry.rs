@@ -35,8 +35,17 @@ pub fn enter(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<As
         // A load balancer has no key, and says what it likes.
         return Ok(Asker::new(core, id, Arc::clone(shared.backend_keys.nobody())));
     }
-    let (origins, sites): (Fields<'_>, Fields<'_>) =
-        (request.header_all("origin").collect(), request.header_all("sec-fetch-site").collect());
+    let (mut origins, mut sites, mut authorization) = (Fields::new(), Fields::new(), None);
+    // One pass: each look for a name would walk all lines of the head.
+    for (name, value) in request.headers() {
+        if name.eq_ignore_ascii_case("origin") {
+            origins.push(value);
+        } else if name.eq_ignore_ascii_case("sec-fetch-site") {
+            sites.push(value);
+        } else if name.eq_ignore_ascii_case("authorization") {
+            authorization = authorization.or(Some(value));
+        }
+    }
     let sender = Sender {
         origins: &origins,
         sites: &sites,
@@ -52,7 +61,7 @@ pub fn enter(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<As
         debug!("backend connection {id}: a page of another origin, or another name than this port's");
         return Err(TurnedAway { response, ends: false });
     }
-    let key = request.header("authorization").and_then(bearer_token);
+    let key = authorization.and_then(bearer_token);
     let Some(access) = shared.backend_keys.access(key) else {
         return Err(refuse_key(core, id, key.is_some()));
     };
