@@ -23,7 +23,7 @@ pub struct DrainArgs {
     /// Say how far it is
     #[arg(long, conflicts_with_all = ["over", "to", "off"])]
     status: bool,
-    /// Call it off: who is left stays
+    /// Call it off: the sessions that are still open stay
     #[arg(long, conflicts_with_all = ["over", "to"])]
     off: bool,
     #[command(flatten)]

@@ -18,3 +18,18 @@ pub struct CommandLimits {
     /// The most commands in one batch.
     pub max_batch_lines: usize,
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl CommandLimits {
+    /// Small enough to run into.
+    pub fn small() -> Self {
+        Self {
+            max_push_bytes: 64,
+            default_ttl: Duration::from_secs(60),
+            max_ttl: Duration::from_secs(3600),
+            max_page: 1000,
+            max_selectors: 4,
+            max_batch_lines: 8,
+        }
+    }
+}

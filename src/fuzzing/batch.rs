@@ -1,6 +1,7 @@
 //! The batch cursor beside a body split at its line feeds.
 
-use super::{apps, command_limits};
+use super::apps;
+use crate::dispatch::CommandLimits;
 use crate::dispatch::{Command, CommandError, ErrorCode};
 use crate::gateway::api::batch::BatchCursor;
 use crate::gateway::api::json::{self, LinkCommand, LinkError};
@@ -9,7 +10,7 @@ type Parsed = Result<LinkCommand, LinkError>;
 
 /// A body.
 pub fn run(body: &[u8]) {
-    let (apps, limits) = (apps(), command_limits());
+    let (apps, limits) = (apps(), CommandLimits::small());
     let lines = body.split(|&byte| byte == b'\n').enumerate();
     let lines: Vec<_> = lines.filter(|(_, line)| !line.trim_ascii().is_empty()).collect();
     let mut cursor = match BatchCursor::new(body, &limits) {

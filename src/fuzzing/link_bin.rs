@@ -1,7 +1,8 @@
 //! Commands in the binary layout beside the JSON link: what one takes the other takes, with the same outcome, and what is
 //! read is written the same way again. Replies and events: what is read is written the same way, if nothing is behind it.
 
-use super::{apps, command_limits};
+use super::apps;
+use crate::dispatch::CommandLimits;
 use crate::gateway::api::binary as link_bin;
 use crate::gateway::api::binary::in_json::{equivalent, same};
 use crate::gateway::api::json::LinkError;
@@ -20,13 +21,13 @@ pub fn run(data: &[u8]) {
         assert_eq!(Event::decode(&again), Ok(event));
     }
     again.clear();
-    let parsed = link_bin::parse(data, &apps(), &command_limits());
+    let parsed = link_bin::parse(data, &apps(), &CommandLimits::small());
     match Request::decode(data) {
         Ok(request) => {
             request.encode(&mut again).expect("it fitted before");
             assert_eq!(again, data);
             if is_expressible(&request) {
-                same(parsed, &equivalent(&request), &apps(), &command_limits());
+                same(parsed, &equivalent(&request), &apps(), &CommandLimits::small());
             }
         }
         Err(refused) => {

@@ -5,7 +5,8 @@
 //! of floating point, or half of a surrogate pair, is no `Value`, yet it may be an id, or the value of an unknown field
 //! beside one.
 
-use super::{apps, command_limits};
+use super::apps;
+use crate::dispatch::CommandLimits;
 use crate::dispatch::{Command, CommandError, ErrorCode, Outcome};
 use crate::gateway::api::json::{self, LinkCommand, LinkError, RequestId};
 use crate::gateway::api::render;
@@ -21,7 +22,7 @@ pub fn run(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let value = serde_json::from_str::<Value>(text);
     let value = value.ok().filter(Value::is_object);
-    match json::parse(text, &apps(), &command_limits()) {
+    match json::parse(text, &apps(), &CommandLimits::small()) {
         Ok(command) => accepted(text, value.as_ref(), &command),
         Err(refused) => self::refused(text, value.as_ref(), &refused),
     }
@@ -39,8 +40,8 @@ fn accepted(text: &str, value: Option<&Value>, LinkCommand { id, app, command, .
                     _ => panic!("a push without a payload: {text}"),
                 };
                 assert!(frame.as_bytes().ends_with(&payload) && frame.wire_len() <= payload.len() + 10);
-                assert!(payload.len() <= command_limits().max_push_bytes);
-                assert!((1..=command_limits().max_selectors).contains(&target.selectors().len()));
+                assert!(payload.len() <= CommandLimits::small().max_push_bytes);
+                assert!((1..=CommandLimits::small().max_selectors).contains(&target.selectors().len()));
             }
         }
         None => assert!(id.as_ref().is_some_and(is_undecodable), "it is not JSON: {text}"),

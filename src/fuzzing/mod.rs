@@ -17,8 +17,7 @@ mod signed_query;
 mod token;
 
 use crate::choices::Choices;
-use crate::dispatch::{Apps, CommandLimits};
-use std::time::Duration;
+use crate::dispatch::Apps;
 
 pub use api::run as api;
 pub use batch::run as batch;
@@ -60,18 +59,6 @@ pub fn slab(data: &[u8]) {
 /// The timer wheel beside a `BTreeMap` of ticks.
 pub fn wheel(data: &[u8]) {
     crate::timer::wheel_model::obey(data);
-}
-
-/// Bounds small enough to run into.
-fn command_limits() -> CommandLimits {
-    CommandLimits {
-        max_push_bytes: 64,
-        default_ttl: Duration::from_secs(60),
-        max_ttl: Duration::from_secs(3600),
-        max_page: 1000,
-        max_selectors: 4,
-        max_batch_lines: 8,
-    }
 }
 
 fn apps() -> Apps {

@@ -177,21 +177,9 @@ pub fn check_payload(bytes: usize, limits: &CommandLimits) -> Result<(), Command
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
     use smallvec::smallvec;
-
-    /// Limits small enough to run into.
-    pub fn limits() -> CommandLimits {
-        CommandLimits {
-            max_push_bytes: 64,
-            default_ttl: Duration::from_secs(60),
-            max_ttl: Duration::from_secs(3600),
-            max_page: 1000,
-            max_selectors: 4,
-            max_batch_lines: 8,
-        }
-    }
 
     #[test]
     fn close_codes_are_those_that_a_server_may_choose() {
@@ -205,7 +193,7 @@ pub mod tests {
 
     #[test]
     fn bounds_are_inclusive() {
-        let limits = limits();
+        let limits = CommandLimits::small();
         assert_eq!(ttl(None, &limits), Ok(limits.default_ttl));
         assert_eq!(ttl(Some(0), &limits), Ok(Duration::ZERO));
         assert_eq!(ttl(Some(3_600_000), &limits), Ok(limits.max_ttl));
@@ -229,9 +217,12 @@ pub mod tests {
         let user = |text| Selector::User(Name::new(text).unwrap());
         let tag = |text| Selector::Tag(Name::new(text).unwrap());
         let named = smallvec![user("ada"), tag("ada"), user("ada"), Selector::All];
-        assert_eq!(target(named, &limits()).unwrap().selectors(), [user("ada"), tag("ada"), Selector::All]);
-        assert!(target(smallvec![], &limits()).is_err());
-        assert!(target(smallvec![Selector::All; 5], &limits()).is_err());
+        assert_eq!(
+            target(named, &CommandLimits::small()).unwrap().selectors(),
+            [user("ada"), tag("ada"), Selector::All]
+        );
+        assert!(target(smallvec![], &CommandLimits::small()).is_err());
+        assert!(target(smallvec![Selector::All; 5], &CommandLimits::small()).is_err());
     }
 
     #[test]

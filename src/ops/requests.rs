@@ -158,7 +158,7 @@ pub static REQUESTS: [Row; 13] = [
     order("drain_status", "How far the drain is.", READS, |_| Ok(Order::ShowDrain), &[get(DRAIN)]),
     order(
         "drain_off",
-        "Calls the drain off: who is left stays, and new players are taken.",
+        "Calls the drain off: the sessions that are still open stay, and new players are taken.",
         CHANGES,
         |_| Ok(Order::CallOffDrain),
         &[Route { method: Method::Delete, path: DRAIN, query: &[] }],

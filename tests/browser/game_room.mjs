@@ -10,6 +10,7 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { startChromium } from "./chromium.mjs";
+import { passed, test } from "./tests.mjs";
 
 const [program, picture] = process.argv.slice(2);
 if (!program) {
@@ -42,13 +43,6 @@ const positionOf = async (page, name) => {
   const { x, y } = await page.evaluate(`(({ x, y }) => ({ x, y }))(${seen(name)})`);
   return { x, y };
 };
-
-let tests = 0;
-async function test(name, body) {
-  await body();
-  tests += 1;
-  console.log(`ok ${tests} - ${name}`);
-}
 
 let game, browser;
 async function stopAll() {
@@ -164,4 +158,4 @@ try {
   await fail(error);
 }
 await stopAll();
-console.log(`${tests} passed, 0 failed`);
+console.log(`${passed()} passed, 0 failed`);

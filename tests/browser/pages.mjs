@@ -9,6 +9,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { startChromium } from "./chromium.mjs";
+import { passed, test } from "./tests.mjs";
 
 const [program] = process.argv.slice(2);
 if (!program) {
@@ -66,13 +67,6 @@ async function link(page, backend) {
   return page.evaluate(`window.opened`);
 }
 
-let tests = 0;
-async function test(name, body) {
-  await body();
-  tests += 1;
-  console.log(`ok ${tests} - ${name}`);
-}
-
 try {
   const { clients, backend } = await startServer();
   const stats = async () => (await fetch(`${backend}/v1/stats`)).json();
@@ -107,4 +101,4 @@ try {
   await fail(error);
 }
 await stopAll();
-console.log(`${tests} passed, 0 failed`);
+console.log(`${passed()} passed, 0 failed`);

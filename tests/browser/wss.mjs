@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { startChromium } from "./chromium.mjs";
+import { passed, test } from "./tests.mjs";
 
 const [program] = process.argv.slice(2);
 if (!program) {
@@ -79,13 +80,6 @@ const connect = async (page, url) => {
     socket.onclose = ({ code, reason }) => { window.end = [code, reason]; }; 0`);
 };
 
-let tests = 0;
-async function test(name, body) {
-  await body();
-  tests += 1;
-  console.log(`ok ${tests} - ${name}`);
-}
-
 try {
   const { clients, backend, pin } = await startServer();
   const page = await openPage([`--ignore-certificate-errors-spki-list=${pin}`]);
@@ -126,4 +120,4 @@ try {
   await fail(error);
 }
 await stopAll();
-console.log(`${tests} passed, 0 failed`);
+console.log(`${passed()} passed, 0 failed`);

@@ -85,13 +85,13 @@ fn parse_line(line: &[u8], apps: &Apps, limits: &CommandLimits) -> Result<LinkCo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::bounds::tests::limits;
+    use crate::dispatch::CommandLimits;
 
     /// What each line came to: the group it destroys, or what its error says.
     fn run(body: &[u8]) -> Vec<Result<String, String>> {
         let apps = Apps::new([""; 0]).unwrap();
-        let mut cursor = BatchCursor::new(body, &limits()).unwrap();
-        std::iter::from_fn(|| cursor.next(body, &apps, &limits()))
+        let mut cursor = BatchCursor::new(body, &CommandLimits::small()).unwrap();
+        std::iter::from_fn(|| cursor.next(body, &apps, &CommandLimits::small()))
             .map(|parsed| match parsed {
                 Ok(LinkCommand {
                     id,
@@ -158,8 +158,8 @@ mod tests {
     #[test]
     fn a_batch_of_too_many_lines_is_refused_as_a_whole() {
         let line = "{}\n";
-        assert!(BatchCursor::new((line.repeat(8) + "\n\n\n").as_bytes(), &limits()).is_ok());
-        let error = BatchCursor::new(line.repeat(9).as_bytes(), &limits()).unwrap_err();
+        assert!(BatchCursor::new((line.repeat(8) + "\n\n\n").as_bytes(), &CommandLimits::small()).is_ok());
+        let error = BatchCursor::new(line.repeat(9).as_bytes(), &CommandLimits::small()).unwrap_err();
         assert_eq!(error.code, ErrorCode::PayloadTooLarge);
     }
 }

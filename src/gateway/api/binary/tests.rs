@@ -1,8 +1,8 @@
 use super::in_json::{equivalent, same};
 use super::*;
+use crate::dispatch::CommandLimits;
 use crate::gateway::api::render;
 use crate::link_bin::Event;
-use crate::ops::bounds::tests::limits;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -52,7 +52,7 @@ fn written(write: impl FnOnce(&mut String)) -> Value {
 
 #[test]
 fn every_command_is_as_its_vector_says() {
-    let roomy = CommandLimits { max_selectors: 8, ..limits() };
+    let roomy = CommandLimits { max_selectors: 8, ..CommandLimits::small() };
     for Vector { about, hex, json } in vectors().commands {
         let message = bytes(&hex);
         let request = Request::decode(&message).unwrap_or_else(|refused| panic!("{about}: {refused:?}"));
@@ -103,7 +103,7 @@ fn every_event_is_as_its_vector_says() {
 #[test]
 fn every_refusal_is_as_its_vector_says() {
     for Error { about, hex, id, code, says } in vectors().errors {
-        let refused = parse(&bytes(&hex), &apps(), &limits()).expect_err(&about);
+        let refused = parse(&bytes(&hex), &apps(), &CommandLimits::small()).expect_err(&about);
         assert_eq!((refused.id, refused.error.code.as_str()), (id, &*code), "{about}");
         assert!(
             refused.error.message.starts_with(&says),
@@ -123,7 +123,7 @@ fn a_payload_beyond_its_limit_has_its_own_code() {
         ));
         let mut message = Vec::new();
         Request { id: 7, app: None, command }.encode(&mut message).unwrap();
-        let parsed = parse(&message, &apps(), &limits());
+        let parsed = parse(&message, &apps(), &CommandLimits::small());
         assert_eq!(parsed.is_err_and(|error| error.error.code == ErrorCode::PayloadTooLarge), refused);
     }
 }

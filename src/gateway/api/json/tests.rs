@@ -1,7 +1,7 @@
 use super::*;
+use crate::dispatch::CommandLimits;
 use crate::dispatch::{Action, Class, ErrorCode, LinkForm, Listen, PushOptions, ReceiptMode, Selector, Who};
 use crate::ops::OPS;
-use crate::ops::bounds::tests::limits;
 use crate::session::{Name, SessionId};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -13,11 +13,11 @@ fn apps() -> Apps {
 }
 
 fn accepted(text: &str) -> LinkCommand {
-    parse(text, &apps(), &limits()).unwrap_or_else(|error| panic!("{text}: {error:?}"))
+    parse(text, &apps(), &CommandLimits::small()).unwrap_or_else(|error| panic!("{text}: {error:?}"))
 }
 
 fn refused(text: &str) -> (Option<String>, CommandError) {
-    let error = parse(text, &apps(), &limits()).expect_err(text);
+    let error = parse(text, &apps(), &CommandLimits::small()).expect_err(text);
     (error.id.map(|id| id.to_string()), error.error)
 }
 
@@ -66,7 +66,7 @@ fn a_push_without_options_has_the_defaults() {
     let Command::Push { target, frame, options } = command.command else { panic!("a push") };
     assert_eq!(target.selectors(), [Selector::All]);
     assert!(frame.as_bytes().ends_with(br#"abc "quoted""#));
-    let expected = PushOptions { ttl: Some(limits().default_ttl), ..PushOptions::default() };
+    let expected = PushOptions { ttl: Some(CommandLimits::small().default_ttl), ..PushOptions::default() };
     assert_eq!(options, expected);
 }
 
@@ -314,7 +314,8 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         let op = listed.row.name;
         let names: Vec<&str> = listed.fields.iter().map(|field| field.name).collect();
         for (field, value) in ALL {
-            let outcome = parse(&format!(r#"{{"op":"{op}","{field}":{value}}}"#), &apps(), &limits());
+            let outcome =
+                parse(&format!(r#"{{"op":"{op}","{field}":{value}}}"#), &apps(), &CommandLimits::small());
             let unknown = outcome.is_err_and(|error| error.error.message.contains("has no field"));
             assert_eq!(unknown, !names.contains(&field), "{field} of {op}");
         }
@@ -330,7 +331,7 @@ fn damaged_commands_are_refused_as_json_says() {
     let text = format!(
         r#"{{"id":"a\u00e9","op":"push","to":{{"user":["ada","b\"ob"],"session":"{ID}","all":false}},"text":"h\nö","ttl_ms":5}}"#
     );
-    assert!(parse(&text, &apps(), &limits()).is_ok());
+    assert!(parse(&text, &apps(), &CommandLimits::small()).is_ok());
     for (end, _) in text.char_indices() {
         assert_eq!(refused(&text[..end]).0, None, "{}", &text[..end]);
     }
@@ -339,7 +340,7 @@ fn damaged_commands_are_refused_as_json_says() {
             let mut damaged = text.clone().into_bytes();
             damaged[index] = *byte;
             let Ok(damaged) = String::from_utf8(damaged) else { continue };
-            let parsed = parse(&damaged, &apps(), &limits());
+            let parsed = parse(&damaged, &apps(), &CommandLimits::small());
             if serde_json::from_str::<Value>(&damaged).is_err() {
                 assert!(parsed.expect_err(&damaged).id.is_none(), "{damaged}");
             }

@@ -1,12 +1,12 @@
 use super::*;
 use crate::dispatch::Apps;
+use crate::dispatch::CommandLimits;
 use crate::dispatch::{
     Action, CommandError, ErrorCode, OperationOutcome, Outcome, Page, Receipt, Selector, SessionInfo,
     SessionRow,
 };
 use crate::gateway::api::json::{self, RequestId};
 use crate::link_bin::{Event, Payload};
-use crate::ops::bounds::tests::limits;
 use serde_json::{Value, json};
 
 const ID: &str = "00a0000000000001";
@@ -181,7 +181,7 @@ fn every_error_has_its_status() {
 fn replies_echo_the_id_or_leave_it_out() {
     let request_id = |json: &str| -> RequestId {
         let text = format!(r#"{{"id":{json},"op":"destroy","group":"g"}}"#);
-        json::parse(&text, &Apps::new([""; 0]).unwrap(), &limits()).unwrap().id.unwrap()
+        json::parse(&text, &Apps::new([""; 0]).unwrap(), &CommandLimits::small()).unwrap().id.unwrap()
     };
     let sessions = Outcome::Done(OperationOutcome::Sessions(1));
     for id in ["7", "-7.50", r#""a\u0062""#, "18446744073709551616"] {
@@ -287,7 +287,7 @@ fn every_character_survives() {
     let told = written(|out| event(out, &message(None, Payload::Binary(&bytes))));
     let data = told["data"].as_str().unwrap();
     let command = format!(r#"{{"op":"push","to":{{"all":true}},"data":"{data}"}}"#);
-    let roomy = crate::dispatch::CommandLimits { max_push_bytes: 256, ..limits() };
+    let roomy = CommandLimits { max_push_bytes: 256, ..CommandLimits::small() };
     let command = json::parse(&command, &Apps::new([""; 0]).unwrap(), &roomy).unwrap().command;
     let crate::dispatch::Command::Push { frame, .. } = command else { panic!("a push") };
     assert!(frame.as_bytes().ends_with(&bytes));

@@ -1,10 +1,10 @@
 use super::*;
 use crate::dispatch::Apps;
+use crate::dispatch::CommandLimits;
 use crate::dispatch::{Action, Class, ErrorCode, PushOptions, ReceiptMode, Right, Selector, Target, Who};
 use crate::gateway::api::refusal::Refusal;
 use crate::http::{HeadLimits, Request};
 use crate::ops::Page;
-use crate::ops::bounds::tests::limits;
 use crate::session::{Name, SessionId};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const ID: &str = "00a0000000000001";
 fn send(line: &str, headers: &str, body: &[u8]) -> Result<Routed, Refusal> {
     let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
     let request = Request::parse(head.as_bytes(), &HeadLimits::default()).expect(line);
-    route(&request, &mut body.to_vec(), &Apps::new(["chess"]).unwrap(), &limits())
+    route(&request, &mut body.to_vec(), &Apps::new(["chess"]).unwrap(), &CommandLimits::small())
 }
 
 fn command(line: &str) -> (AppId, Command) {
@@ -77,7 +77,10 @@ fn all_is_a_switch() {
     for on in ["1", "true"] {
         let (target, options) = pushed(&format!("POST /v1/push?all={on}"));
         assert_eq!(target.selectors(), [Selector::All]);
-        assert_eq!(options, PushOptions { ttl: Some(limits().default_ttl), ..PushOptions::default() });
+        assert_eq!(
+            options,
+            PushOptions { ttl: Some(CommandLimits::small().default_ttl), ..PushOptions::default() }
+        );
     }
     for off in ["0", "false"] {
         let (target, _) = pushed(&format!("POST /v1/push?all={off}&user=ada"));
