@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::backend::{BackendArgs, Target};
-use super::bench::args::duration;
+use super::duration::up_to_a_day;
 use super::error::CliError;
 use super::output;
 
@@ -14,8 +14,8 @@ const PATH: &str = "/v1/admin/drain";
 /// Empty a running server evenly: new players are refused, sessions are closed one after the other.
 #[derive(Debug, Args)]
 pub struct DrainArgs {
-    /// How long it takes, such as 60s or 5m [default: timeouts.shutdown_ms of the server]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    /// How long it takes, such as 60s or 1m30s, a day at most [default: timeouts.shutdown_ms of the server]
+    #[arg(long, value_name = "TIME", value_parser = up_to_a_day)]
     over: Option<Duration>,
     /// Where the players are to go, in the reason of their Close: a URL of ws:// or wss://
     #[arg(long, value_name = "URL")]

@@ -7,6 +7,7 @@ mod bench;
 mod cert;
 mod config;
 mod drain;
+mod duration;
 mod error;
 mod heap;
 mod http_client;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{OriginPattern, Secret, Slow};
+use super::{OriginPattern, Secret, Slow, duration};
 use crate::http::is_token;
 
 /// `[apps.NAME]`: a tenant with its own users, groups and tags, and its own keys.
@@ -41,8 +41,10 @@ pub struct AppConfig {
     /// What becomes of messages and of the session when an outbox is full.
     pub slow: Slow,
     /// Milliseconds between the ticks at which its pushes are written; 0 is at once.
+    #[serde(deserialize_with = "duration::whole")]
     pub tick_ms: u64,
     /// The same for pushes to the groups whose names begin so; the longest beginning counts.
+    #[serde(deserialize_with = "duration::whole_by_name")]
     pub group_tick_ms: BTreeMap<String, u64>,
 }
 

@@ -8,6 +8,7 @@
 
 mod apps;
 mod backend;
+mod duration;
 mod error;
 mod file;
 mod limits;
@@ -27,11 +28,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use duration::Millis;
 use table::{COUNT, DAY_MS, GIB, KIB, MIB, table};
 
 pub use apps::{AppConfig, PerUser, PerUserPolicy};
 pub(crate) use backend::UNNAMED as UNNAMED_KEY;
 pub use backend::{Backend, BackendKey};
+#[cfg(feature = "cli")]
+pub(crate) use duration::{InvalidDuration, parse as parse_duration};
 pub use error::{ConfigError, KeyFault};
 #[cfg(feature = "tls")]
 pub(crate) use file::read_bounded;
@@ -135,10 +139,10 @@ table! {
     /// ```
     pub struct Auth in "auth" {
         /// `leeway_ms`: how far a backend's clock may be off: a token holds so much longer, and begins so much earlier.
-        #[serde(rename = "leeway_ms", with = "millis")]
+        #[serde(rename = "leeway_ms", with = "Millis")]
         pub leeway: Duration = 5_000, in 0..=10 * 60 * 1000;
         /// `timestamp_window_ms`: how far the timestamp of a signed query may be from now, before or after.
-        #[serde(rename = "timestamp_window_ms", with = "millis")]
+        #[serde(rename = "timestamp_window_ms", with = "Millis")]
         pub timestamp_window: Duration = 120_000, in 1..=DAY_MS;
         /// The longest token that is looked at, in bytes.
         pub max_token_bytes: usize = 4 * KIB, in 128..=MIB;
@@ -156,13 +160,13 @@ table! {
     /// ```
     pub struct Delivery in "delivery" {
         /// `ttl_ms`: what cannot be handed to the socket in this time is dropped.
-        #[serde(rename = "ttl_ms", with = "millis")]
+        #[serde(rename = "ttl_ms", with = "Millis")]
         pub ttl: Duration = 60_000, in 1..=30 * DAY_MS;
         /// `max_ttl_ms`: the longest time a push may ask for.
-        #[serde(rename = "max_ttl_ms", with = "millis")]
+        #[serde(rename = "max_ttl_ms", with = "Millis")]
         pub max_ttl: Duration = DAY_MS, in 1..=30 * DAY_MS;
         /// `receipt_ms`: a receipt is answered at the latest after that; what has not settled by then is in it as `pending`.
-        #[serde(rename = "receipt_ms", with = "millis")]
+        #[serde(rename = "receipt_ms", with = "Millis")]
         pub receipt: Duration = 10_000, in 1..=DAY_MS;
     }
 }
@@ -185,62 +189,49 @@ table! {
 }
 
 table! {
-    /// `[timeouts]`: how long things may take; in the file every key ends in `_ms`.
+    /// `[timeouts]`: how long things may take; in the file every key ends in `_ms`, and takes milliseconds or a time with its
+    /// unit.
     ///
     /// ```
     /// use gannet::config::Config;
-    /// let config = Config::from_toml("[timeouts]\nping_ms = 1500").unwrap();
+    /// let config = Config::from_toml("[timeouts]\nping_ms = 1500\nidle_ms = '1m30s'").unwrap();
     /// assert_eq!(config.timeouts.ping.as_millis(), 1500);
+    /// assert_eq!(config.timeouts.idle.as_secs(), 90);
     /// ```
     pub struct Timeouts in "timeouts" {
         /// `upgrade_ms`: from the accepted connection to the whole upgrade request.
-        #[serde(rename = "upgrade_ms", with = "millis")]
+        #[serde(rename = "upgrade_ms", with = "Millis")]
         pub upgrade: Duration = 10_000, in 1..=DAY_MS;
         /// `head_ms`: on the backend port, from the accepted connection to its first whole head, and from the first byte of
         /// each further head to its last.
-        #[serde(rename = "head_ms", with = "millis")]
+        #[serde(rename = "head_ms", with = "Millis")]
         pub head: Duration = 10_000, in 1..=DAY_MS;
         /// `close_ms`: the closing handshake, its flush included.
-        #[serde(rename = "close_ms", with = "millis")]
+        #[serde(rename = "close_ms", with = "Millis")]
         pub close: Duration = 5_000, in 1..=DAY_MS;
         /// `ping_ms`: without input for so long, a session is pinged.
-        #[serde(rename = "ping_ms", with = "millis")]
+        #[serde(rename = "ping_ms", with = "Millis")]
         pub ping: Duration = 25_000, in 1..=DAY_MS;
         /// `idle_ms`: without input for so long, a session is closed with 4000.
-        #[serde(rename = "idle_ms", with = "millis")]
+        #[serde(rename = "idle_ms", with = "Millis")]
         pub idle: Duration = 60_000, in 1..=DAY_MS;
         /// `message_ms`: from the first byte of a message, or of a request on the backend port, to its last.
-        #[serde(rename = "message_ms", with = "millis")]
+        #[serde(rename = "message_ms", with = "Millis")]
         pub message: Duration = 60_000, in 1..=DAY_MS;
         /// `link_stalled_ms`: a link whose socket takes nothing for so long, while something waits for it, is closed with 4003;
         /// an HTTP connection on the backend port without more words.
-        #[serde(rename = "link_stalled_ms", with = "millis")]
+        #[serde(rename = "link_stalled_ms", with = "Millis")]
         pub link_stalled: Duration = 10_000, in 1..=DAY_MS;
         /// `drain_ms`: from SIGTERM to the first session that is closed; meanwhile `/readyz` says `draining` and new players get
         /// 503.
-        #[serde(rename = "drain_ms", with = "millis")]
+        #[serde(rename = "drain_ms", with = "Millis")]
         pub drain: Duration = 0, in 0..=DAY_MS;
         /// `shutdown_ms`: then all sessions are closed, evenly over this time.
-        #[serde(rename = "shutdown_ms", with = "millis")]
+        #[serde(rename = "shutdown_ms", with = "Millis")]
         pub shutdown: Duration = 10_000, in 1..=DAY_MS;
         /// `backend_idle_ms`: a backend connection without a request for so long is closed.
-        #[serde(rename = "backend_idle_ms", with = "millis")]
+        #[serde(rename = "backend_idle_ms", with = "Millis")]
         pub backend_idle: Duration = 120_000, in 1..=DAY_MS;
-    }
-}
-
-/// A duration as a whole number of milliseconds.
-mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(super::table::as_millis(*duration))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }
 

@@ -133,6 +133,22 @@ fn bad_values_name_the_key_and_the_line() {
         ("[apps]\nchess = 1", r#"bad value for "apps.chess" (line 2): "#),
         ("[timeouts]\n\nping_ms = 1.5", r#"bad value for "timeouts.ping_ms" (line 3): "#),
         ("timeouts.ping_ms = -5", r#"bad value for "timeouts.ping_ms" (line 1): "#),
+        (
+            "\n[delivery]\nttl_ms = '30'",
+            r#"bad value for "delivery.ttl_ms" (line 3): "30" is no time: a number needs a unit: d, h, m, s or ms; the default is 60000"#,
+        ),
+        (
+            "timeouts.ping_ms = true",
+            r#"bad value for "timeouts.ping_ms" (line 1): invalid type: boolean `true`, expected a whole number of milliseconds, or a time with the units d, h, m, s and ms such as "1m30s"; the default is 25000"#,
+        ),
+        (
+            "[apps.go]\ntick_ms = '1w'",
+            r#"bad value for "apps.go.tick_ms" (line 2): "1w" is no time: the units are d, h, m, s and ms"#,
+        ),
+        (
+            "[apps.go]\ngroup_tick_ms = { 'a/' = 5, 'b/' = '1s1m' }",
+            r#"bad value for "apps.go.group_tick_ms.b/" (line 2): "1s1m" is no time: write each unit once"#,
+        ),
         ("log = { level = \"loud\" }", r#"bad value for "log.level" (line 1): "#),
         ("[[limits]]", r#"bad value for "limits" (line 1): "#),
         ("pin = ", "not TOML (line 1): "),
@@ -145,6 +161,32 @@ fn bad_values_name_the_key_and_the_line() {
         assert!(message.starts_with(start), "{text}: {message}");
     }
     assert!(refusal("[log]\nlevel = \"loud\"").contains("off, error, warn, info, debug or trace"));
+}
+
+#[test]
+fn every_time_takes_units_and_is_written_in_milliseconds() {
+    let defaults = serde_json::to_value(Config::default()).unwrap();
+    let times: Vec<String> = keys_of_the_struct().into_iter().filter(|key| key.ends_with("_ms")).collect();
+    assert!(times.len() > 15);
+    for key in times {
+        let name = key.split('.').next_back().unwrap();
+        let table = name == "group_tick_ms";
+        let (number, text) = match table {
+            true => (format!("{key} = {{ a = 9_000 }}"), format!("{key} = {{ a = '8s1000ms' }}")),
+            false => (format!("{key} = 9_000"), format!("{key} = '8s1000ms'")),
+        };
+        let (number, text) = (Config::from_toml(&number).unwrap(), Config::from_toml(&text).unwrap());
+        assert_eq!(number, text, "{key}");
+        let written = serde_json::to_value(&text).unwrap();
+        let value = key.split('.').fold(&written, |value, name| &value[name]);
+        assert_eq!(if table { &value["a"] } else { value }, 9_000, "{key}");
+        assert_ne!(written, defaults, "{key}");
+        assert_eq!(Config::from_toml(&toml::to_string(&text).unwrap()).unwrap(), text, "{key}");
+    }
+    assert_eq!(
+        refusal("timeouts.ping_ms = '2d'"),
+        "timeouts.ping_ms = 172800000 is out of range: choose 1 to 86400000"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The arguments that several kinds of load share, and how a duration and a size are written.
+//! The arguments that several kinds of load share, and how a size is written.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,10 +9,9 @@ use clap::builder::RangedU64ValueParser;
 use super::error::BenchError;
 use super::process::Processes;
 use super::target::Target;
+use crate::cli::duration::up_to_a_day;
 use crate::client::Trust;
 
-/// The longest run.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The shortest payload that carries a stamp: 16 hex digits of time, 16 of a number.
 pub const STAMP_BYTES: usize = 32;
 
@@ -28,7 +27,7 @@ pub struct CommonArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = range(1, 64))]
     pub threads: usize,
     /// What is measured, such as 500ms, 10s or 2m
-    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = up_to_a_day)]
     pub duration: Duration,
     /// Process of the server, for its CPU time and memory; may be repeated
     #[arg(long, value_name = "PID")]
@@ -93,7 +92,7 @@ pub struct PaceArgs {
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = range(1, 65_536), requires = "closed")]
     pub in_flight: usize,
     /// Load before what is measured, on connections that are warm already
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = up_to_a_day)]
     pub warm_up: Duration,
 }
 
@@ -129,69 +128,4 @@ pub struct StampedArgs {
 /// A number from `least` to `most`.
 pub fn range(least: u64, most: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(least..=most)
-}
-
-/// A number and its unit: ms, s, m or h; seconds without one.
-pub fn duration(text: &str) -> Result<Duration, DurationError> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(DurationError::Unit),
-    };
-    let seconds = number.parse::<f64>().map_err(|_| DurationError::Number)? * seconds;
-    Duration::try_from_secs_f64(seconds).ok().filter(|&time| time <= LONGEST).ok_or(DurationError::TooLong)
-}
-
-/// Why a text is no duration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DurationError {
-    /// Another unit.
-    Unit,
-    /// No number.
-    Number,
-    /// More than a day.
-    TooLong,
-}
-
-impl std::fmt::Display for DurationError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Unit => "the units are ms, s, m and h",
-            Self::Number => "begin with a number, such as 2.5s",
-            Self::TooLong => "a day is the most",
-        })
-    }
-}
-
-impl std::error::Error for DurationError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations() {
-        let table =
-            [("10", 10_000), ("10s", 10_000), ("500ms", 500), ("1.5m", 90_000), ("2h", 7_200_000), ("0", 0)];
-        for (text, ms) in table {
-            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
-        }
-        let wrong = [
-            ("", DurationError::Number),
-            ("s", DurationError::Number),
-            ("1.2.3s", DurationError::Number),
-            ("-1s", DurationError::Unit),
-            ("10 s", DurationError::Unit),
-            ("1d", DurationError::Unit),
-            ("25h", DurationError::TooLong),
-            ("99999999999999999999999h", DurationError::TooLong),
-        ];
-        for (text, error) in wrong {
-            assert_eq!(duration(text), Err(error), "{text}");
-        }
-    }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::backend::BackendArgs;
-use crate::cli::bench::args::{CommonArgs, OutputArgs, PaceArgs, STAMP_BYTES, StampedArgs, duration, range};
+use crate::cli::bench::args::{CommonArgs, OutputArgs, PaceArgs, STAMP_BYTES, StampedArgs, range};
+use crate::cli::duration::up_to_a_day;
 use crate::cli::key::KeyArgs;
 
 const MIXED: &str = "Mixed load on gannet";
@@ -25,7 +26,7 @@ pub struct SoakArgs {
     #[arg(short, long, value_name = "N", value_parser = range(1, 1_000_000))]
     connections: Option<usize>,
     /// How long, such as 10s or 30m [default: 30m, without --backend 10s]
-    #[arg(short, long, value_name = "TIME", value_parser = duration)]
+    #[arg(short, long, value_name = "TIME", value_parser = up_to_a_day)]
     duration: Option<Duration>,
     /// Messages a second: pushes of all publishers together [default: 2000, without --backend 1000]
     #[arg(short, long, value_name = "N", value_parser = range(1, 10_000_000), conflicts_with = "closed")]
@@ -77,7 +78,7 @@ struct EchoOnlyArgs {
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = range(1, 65_536), requires = "closed", help_heading = ECHO)]
     in_flight: usize,
     /// Load before what is measured
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration, help_heading = ECHO, conflicts_with = "backend")]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = up_to_a_day, help_heading = ECHO, conflicts_with = "backend")]
     warm_up: Duration,
     /// Bytes of a message
     #[arg(short, long, value_name = "N", default_value_t = 64, value_parser = range(STAMP_BYTES as u64, 16 << 20), help_heading = ECHO, conflicts_with = "backend")]
