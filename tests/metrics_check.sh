@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Has Prometheus' own checker read the metrics of a running server that has had players, pushes and refusals. The last line is
-# "N passed, M failed".
+# Has Prometheus' own checker read the metrics of a running server that has had players, pushes and refusals, and the example
+# alerts in contrib/prometheus. The last line is "N passed, M failed".
 #
 #   tests/metrics_check.sh PROGRAM PROMTOOL
 #
@@ -41,9 +41,15 @@ curl -s "$backend/metrics" >"$work/metrics"
 
 if grep -q '^gannet_turns_total' "$work/metrics" && "$promtool" check metrics <"$work/metrics"; then
     echo "ok - promtool has nothing to say about $(grep -c '^# TYPE' "$work/metrics") families"
-    echo "1 passed, 0 failed"
+    passed=1
 else
     echo "FAILED - promtool check metrics"
-    echo "0 passed, 1 failed"
-    exit 1
+    passed=0
 fi
+if "$promtool" check rules "$(dirname "$0")/../contrib/prometheus/alerts.yml"; then
+    passed=$((passed + 1))
+else
+    echo "FAILED - promtool check rules"
+fi
+echo "$passed passed, $((2 - passed)) failed"
+[ "$passed" -eq 2 ]

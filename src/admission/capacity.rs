@@ -127,7 +127,7 @@ impl Capacity {
     /// How many there may be now. All but strangers may take what is kept for nobody and what the others leave free of it. A
     /// session was in its upgrade before, so its place is there. The counts of two roles are not of one moment:
     /// [`SPARE_FILES`] makes up for that.
-    fn bound(&self, role: Role) -> usize {
+    pub fn bound(&self, role: Role) -> usize {
         let most = self.most[role as usize];
         let strangers = self.most[Role::Stranger as usize];
         let connections = self.connections.saturating_sub(strangers);

@@ -214,7 +214,8 @@ impl Pusher {
                 self.shared.outside.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.shared.outside.pushes.fetch_add(1, Ordering::Relaxed);
+        self.shared.outside.pushes.of(app.0).fetch_add(1, Ordering::Relaxed);
+        self.shared.outside.has_pushes.store(true, Ordering::Release);
         if push.finish_part() {
             let receipt = push.receipt();
             self.shared.outside.offline.fetch_add(u64::from(receipt.offline), Ordering::Relaxed);

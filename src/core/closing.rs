@@ -87,7 +87,10 @@ impl Core {
         let extras = self.connections.slot_mut(slot).and_then(|connection| connection.extras.as_mut());
         let network = extras.and_then(|extras| extras.session_from.take());
         self.shared.admission.leave(app, user.as_ref(), id, network);
-        self.metrics().closed.of(CloseClass::from_code(code)).add(1);
+        let metrics = self.metrics();
+        metrics.closed.of(CloseClass::from_code(code)).add(1);
+        metrics.apps.closed.of(app.0).add(1);
+        metrics.apps.sessions.of(app.0).sub(1);
         self.ended.push(Ended { id, app, user, code, reason: reason.into() });
     }
 

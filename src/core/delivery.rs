@@ -180,7 +180,9 @@ impl Core {
         push.count_fate(Fate::Closed, *ended);
         push.count_fate(Fate::Dropped, matched - queued - ended);
         self.settlements.closed += u64::from(*ended);
-        self.metrics().deliveries.of(DeliveryOutcome::Queued).add(u64::from(*queued));
+        let metrics = self.metrics();
+        metrics.deliveries.of(DeliveryOutcome::Queued).add(u64::from(*queued));
+        metrics.apps.queued.of(push.app.0).add(u64::from(*queued));
         // The last outbox that lets go ends the part of a push whose receipt waits for sockets.
         let waits = push.options.receipt == ReceiptMode::Written;
         if self.settlements.let_go(local) || !waits {
@@ -253,14 +255,17 @@ impl Core {
             metrics.dropped.of(*reason).add(count);
             metrics.deliveries.of(DeliveryOutcome::Dropped).add(count);
         }
-        for (counter, count) in [
-            (&metrics.pushes, &outside.pushes),
-            (metrics.deliveries.of(DeliveryOutcome::Offline), &outside.offline),
-        ] {
-            // Mostly nothing: a look is cheaper than a swap.
-            if count.load(Ordering::Relaxed) > 0 {
-                counter.add(count.swap(0, Ordering::Relaxed));
+        // Mostly nothing: a look is cheaper than a swap.
+        if outside.has_pushes.load(Ordering::Relaxed) && outside.has_pushes.swap(false, Ordering::Acquire) {
+            for (app, count) in outside.pushes.all() {
+                if count.load(Ordering::Relaxed) > 0 {
+                    metrics.pushes.of(app).add(count.swap(0, Ordering::Relaxed));
+                }
             }
+        }
+        if outside.offline.load(Ordering::Relaxed) > 0 {
+            let count = outside.offline.swap(0, Ordering::Relaxed);
+            metrics.deliveries.of(DeliveryOutcome::Offline).add(count);
         }
         if outside.dropped.load(Ordering::Relaxed) > 0 {
             let count = outside.dropped.swap(0, Ordering::Relaxed);

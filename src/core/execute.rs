@@ -202,7 +202,7 @@ pub fn new_push(
     options: PushOptions,
     origin: Origin,
 ) -> Arc<Push> {
-    core.metrics().pushes.add(1);
+    core.metrics().pushes.of(app.0).add(1);
     // The turn's reading of the clock may be some work old: the latency counts from here.
     let now = core.shared.clock.now();
     let deadline_ms = core.shared.deadline_ms(now, &options);

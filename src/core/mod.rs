@@ -17,6 +17,7 @@ mod places;
 mod relief;
 mod reply;
 mod settings;
+mod setup;
 mod shared;
 mod strangers;
 mod ticks;

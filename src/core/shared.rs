@@ -12,7 +12,7 @@ use crate::connection::{Extras, Transport};
 use crate::dispatch::{Action, Apps, CommandError, Operation, Push, PushOptions, Selector, Target, Who};
 use crate::hub::{Interest, ReactorSet};
 use crate::mailbox::Handle;
-use crate::metrics::{Gauge, Metrics, ReactorMetrics};
+use crate::metrics::{ByApp, Gauge, Metrics, ReactorMetrics};
 use crate::session::SessionId;
 use crate::timer::{Clock, Moment};
 use crate::tls::{Acceptor, Failed, Ports, Session};
@@ -33,8 +33,10 @@ pub struct Load {
 /// Counts of threads that are no reactors, and so have no counters of their own.
 #[derive(Debug, Default)]
 pub struct Outside {
-    /// Pushes.
-    pub pushes: AtomicU64,
+    /// Pushes, by app.
+    pub pushes: ByApp<AtomicU64>,
+    /// Set when there is one among them.
+    pub has_pushes: AtomicBool,
     /// Messages that found no room in a mailbox.
     pub dropped: AtomicU64,
     /// Named sessions and users that were not there.

@@ -64,7 +64,7 @@ impl Gateway {
     /// A player's message: to the links that listen, then to the app.
     pub fn message(&mut self, core: &mut Core, reply: &mut Reply, slot: u32, message: Message<'_>) {
         let (Some(id), Some(app)) = (core.hub.id_of(slot), core.hub.app_of(slot)) else { return };
-        core.metrics().messages_in.add(1);
+        core.metrics().messages_in.of(app.0).add(1);
         let links = core.listeners.links_for(app, id, EventKind::Message);
         if !links.is_empty() {
             let payload = match message {

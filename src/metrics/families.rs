@@ -3,6 +3,7 @@
 use crossbeam_utils::CachePadded;
 use serde::Serialize;
 
+use super::by_app::{AppMetrics, ByApp};
 use super::histogram::Histogram;
 use super::labels::{
     AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, PauseReason, ProtocolErrorKind,
@@ -17,6 +18,8 @@ macro_rules! families {
         #[derive(Debug, Default)]
         pub struct ReactorMetrics {
             $(#[doc = $help] pub $field: $kind,)+
+            /// What is counted by app alone.
+            pub apps: AppMetrics,
         }
 
         /// The sums over all reactors.
@@ -46,98 +49,98 @@ macro_rules! families {
 families! {
     /// Client sessions open now.
     sessions: Gauge => "gannet_sessions",
-    /// Connections open now on the backend port.
+    /// Connections open now on the backend port, links and those that have not shown its key included.
     backend_connections: Gauge => "gannet_backend_connections",
-    /// Connections open now on the client port that have not upgraded.
+    /// Connections open now on the client port that have not upgraded; limits.max_upgrading bounds them.
     upgrading: Gauge => "gannet_upgrading",
-    /// Those of the connections on the backend port that have not shown its key.
+    /// Connections open now on the backend port that have not shown its key; limits.max_backend_strangers bounds them.
     backend_strangers: Gauge => "gannet_backend_strangers",
     /// Links open now.
     links: Gauge => "gannet_links",
-    /// Users with a session on the reactor; who has sessions on several counts on each.
+    /// Users with a session on the reactor; a user with sessions on several reactors counts on each.
     users: Gauge => "gannet_users",
-    /// Groups with a member on the reactor; one with members on several counts on each.
+    /// Groups with a member on the reactor; a group with members on several reactors counts on each.
     groups: Gauge => "gannet_groups",
-    /// Tags on a session of the reactor; one that is on several counts on each.
+    /// Tags on a session of the reactor; a tag on sessions of several reactors counts on each.
     tags: Gauge => "gannet_tags",
     /// Sessions opened.
-    opened: Counter => "gannet_opened_total",
-    /// Sessions closed, by close code.
+    opened: ByApp<Counter> => "gannet_opened_total",
+    /// Sessions closed, by close code (RFC 6455 and the 4000s of gannet); 1006 is a lost connection.
     closed: CounterBy<CloseClass, { CloseClass::COUNT }> => "gannet_closed_total",
-    /// Connections refused before they became a session, by reason.
+    /// Connections refused before they became a session, by reason; docs/operations.md says what to do about each.
     refused: CounterBy<RefusalReason, { RefusalReason::COUNT }> => "gannet_refused_total",
-    /// Requests for `/healthz` and `/readyz`, on both ports.
+    /// Requests for /healthz and /readyz, on both ports.
     health_requests: Counter => "gannet_health_requests_total",
-    /// Requests and commands on the backend port that were refused for who asked, by reason.
+    /// Requests and commands on the backend port that were refused because of who asked, by reason.
     backend_refused: CounterBy<BackendRefusal, { BackendRefusal::COUNT }> => "gannet_backend_refused_total",
-    /// TLS handshakes that are over, by outcome.
+    /// TLS handshakes that have ended, by outcome; full and resumed are the good ones.
     tls_handshakes: CounterBy<TlsOutcome, { TlsOutcome::COUNT }> => "gannet_tls_handshakes_total",
-    /// Tokens and signed queries that were not taken, by reason.
+    /// Tokens and signed queries that were not accepted, by reason.
     auth_failures: CounterBy<AuthFailure, { AuthFailure::COUNT }> => "gannet_auth_failures_total",
-    /// Times that a session sent beyond its rate, by what it sent.
+    /// Times that a session sent faster than [rates] allows, by what it sent too much of.
     throttled: CounterBy<Throttled, { Throttled::COUNT }> => "gannet_throttled_total",
-    /// Times that accepting paused, mostly because file descriptors ran out.
+    /// Times that accepting paused, mostly because file descriptors ran out; raise the limit of open files then.
     accept_errors: Counter => "gannet_accept_errors_total",
-    /// Messages from clients.
-    messages_in: Counter => "gannet_messages_in_total",
-    /// Messages written to clients.
+    /// Messages received from clients; a message in several fragments counts once.
+    messages_in: ByApp<Counter> => "gannet_messages_in_total",
+    /// Messages written to clients: pushes, and what an embedded app sends.
     messages_out: Counter => "gannet_messages_out_total",
-    /// Bytes read from clients.
+    /// Bytes read on both ports, heads and frame headers included, TLS not.
     bytes_in: Counter => "gannet_bytes_in_total",
-    /// Bytes written to clients.
+    /// Bytes written on both ports, heads and frame headers included, TLS not.
     bytes_out: Counter => "gannet_bytes_out_total",
-    /// Pushes taken from backends.
-    pushes: Counter => "gannet_pushes_total",
-    /// Deliveries of a push to a session, by outcome.
+    /// Pushes accepted, from backends and from the embedding program.
+    pushes: ByApp<Counter> => "gannet_pushes_total",
+    /// Deliveries of a push to a session, by outcome; one that is queued counts again when it is written, replaced, expired, closed or dropped.
     deliveries: CounterBy<DeliveryOutcome, { DeliveryOutcome::COUNT }> => "gannet_deliveries_total",
-    /// Messages for which there was no room, by reason; in sum the deliveries with the outcome `dropped`.
+    /// Deliveries with the outcome dropped, by reason: mailbox is a reactor that does not keep up, the others are slow clients.
     dropped: CounterBy<DropReason, { DropReason::COUNT }> => "gannet_dropped_total",
-    /// Items in the reactor's mailbox.
+    /// Envelopes in the mailbox of the reactor; limits.mailbox_messages bounds them.
     mailbox_messages: Gauge => "gannet_mailbox_messages",
-    /// Bytes that the items in the reactor's mailbox keep alive.
+    /// Bytes that the envelopes in the mailbox of the reactor keep alive; limits.mailbox_bytes bounds them.
     mailbox_bytes: Gauge => "gannet_mailbox_bytes",
-    /// Items that the reactor keeps back for full mailboxes of others.
+    /// Envelopes that the reactor keeps back because the mailbox of another is full; above 0 for long means that a reactor does not keep up.
     mailbox_overflow: Gauge => "gannet_mailbox_overflow_messages",
-    /// Messages in the outboxes of sessions.
+    /// Messages that wait for the sockets of sessions and links.
     outbox_messages: Gauge => "gannet_outbox_messages",
-    /// Bytes in the outboxes of sessions.
+    /// Bytes of the messages that wait, a push that waits for many sockets counted for each.
     outbox_bytes: Gauge => "gannet_outbox_bytes",
-    /// Memory that the outboxes keep alive; a push that waits in many counts once on each reactor.
+    /// Memory that the messages that wait take, a push that waits for many sockets counted once; limits.outboxes_bytes bounds the sum of the reactors.
     outbox_memory: Gauge => "gannet_outbox_memory_bytes",
-    /// Memory of all that is half received: begun messages, heads, bodies, input of paused connections.
+    /// Memory of all that is half received: begun messages, heads, bodies, input of paused connections; limits.incoming_bytes bounds the sum of the reactors.
     incoming: Gauge => "gannet_incoming_bytes",
-    /// Connections closed because all that is half received was beyond its bound.
+    /// Connections closed because the half-received input of all was beyond limits.incoming_bytes.
     shed: Counter => "gannet_shed_total",
-    /// Connections that are not read now.
+    /// Connections that the server does not read now.
     paused: Gauge => "gannet_paused",
-    /// Times that a connection began not to be read, by reason.
+    /// Times that the server stopped reading a connection for a while, by reason.
     pauses: CounterBy<PauseReason, { PauseReason::COUNT }> => "gannet_paused_total",
-    /// Sockets that took less than waits for them.
+    /// Sockets that did not take all that waits for them.
     behind: Gauge => "gannet_outboxes_behind",
-    /// Connections closed with 4003 because all outboxes together were beyond their bound.
+    /// Connections closed with 4003 because all outboxes together were beyond limits.outboxes_bytes.
     relieved: Counter => "gannet_relieved_total",
-    /// Writes to sockets: system calls.
+    /// Writes to sockets, in system calls.
     socket_writes: Counter => "gannet_socket_writes_total",
-    /// Ticks at which the reactor had something to write.
+    /// Ticks (tick_ms) at which the reactor had something to write.
     ticks: Counter => "gannet_ticks_total",
-    /// Those of the writes to sockets that were made at ticks.
+    /// Writes to sockets that were made at a tick.
     tick_writes: Counter => "gannet_tick_writes_total",
-    /// Wakes written for other reactors.
+    /// Times that the reactor woke another one that slept.
     wakes: Counter => "gannet_wakes_total",
-    /// Times that the reactor could not run when it was due: the process or the machine was stopped, or it was held up.
+    /// Times that the reactor could not run for more than 200 ms: the process or the machine stood still, or its core was taken.
     absences: Counter => "gannet_absences_total",
-    /// Turns.
+    /// Turns of the event loop.
     turns: Counter => "gannet_turns_total",
-    /// Events that the sockets of links took whole.
+    /// Events for links that their sockets took whole.
     link_events: Counter => "gannet_link_events_total",
-    /// Events that no socket took: their link was too slow for them, or ended first.
+    /// Events for links that no socket took, because the link was too slow or ended first; the backend has to list its sessions again.
     link_events_lost: Counter => "gannet_link_events_lost_total",
     /// Requests answered on the backend port, by class of status.
     http_requests: CounterBy<StatusClass, { StatusClass::COUNT }> => "gannet_http_requests_total",
-    /// Connections closed because the peer broke the protocol, by kind.
+    /// Connections closed because the peer broke RFC 6455 or a bound on messages, by kind.
     protocol_errors: CounterBy<ProtocolErrorKind, { ProtocolErrorKind::COUNT }> => "gannet_protocol_errors_total",
-    /// Time from the end of the poll to the end of the turn.
+    /// Time of one turn, from the end of the poll to the end of the turn.
     turn_time: Histogram => "gannet_turn_seconds",
-    /// Time from the arrival of a push to the write to a socket.
+    /// Time from the acceptance of a push to its write to a socket, for each session that it was written to.
     push_to_write: Histogram => "gannet_push_to_write_seconds",
 }

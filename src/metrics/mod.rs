@@ -4,19 +4,24 @@
 //! A reactor writes only its own set, so a count is a plain load and store without a locked instruction, on cache lines
 //! of its own. Whoever renders reads the sets of all; what it reads of one reactor is of about the same moment.
 
+mod app_families;
+mod by_app;
 mod families;
 mod histogram;
 mod labels;
 mod process;
 mod render;
+mod setup;
 mod value;
 
+pub use by_app::ByApp;
 pub use families::{ReactorMetrics, Totals};
 pub use labels::{
     AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, Label, PauseReason,
     ProtocolErrorKind, RefusalReason, StatusClass, Throttled, TlsOutcome,
 };
 pub use process::open_fds;
+pub use setup::{CertificateExpiry, Setup};
 pub use value::Gauge;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,25 +81,24 @@ impl Metrics {
     }
 
     /// Appends everything in the Prometheus text format, version 0.0.4.
-    pub fn render_prometheus(&self, out: &mut String) {
+    pub fn render_prometheus(&self, setup: &Setup, out: &mut String) {
         let mut text = Text::new(out);
         families::render(&self.reactors, &mut text);
 
-        let Process { open_fds, max_fds, resident_memory_bytes } = process::read();
-        let uptime = self.started.elapsed().as_secs_f64();
-        text.family("gannet_log_lines_lost_total", "Lines of the log that were not written.", "counter");
+        app_families::render(self.reactors.iter().map(|reactor| &**reactor), &setup.apps, &mut text);
+        setup.render(&mut text);
+
+        let help = "Lines of the log that were not written: they came faster than that, or its file cannot be written.";
+        text.family("gannet_log_lines_lost_total", help, "counter");
         text.sample("gannet_log_lines_lost_total", &[], LOG_LINES_LOST.load(Ordering::Relaxed));
-        text.single("gannet_uptime_seconds", "Time since the start.", uptime);
-        if let Some(open_fds) = open_fds {
-            text.single("gannet_open_fds", "Open file descriptors of the process.", open_fds);
-        }
-        if let Some(max_fds) = max_fds {
-            text.single("gannet_max_fds", "The limit of open file descriptors.", max_fds);
-        }
-        if let Some(bytes) = resident_memory_bytes {
-            text.single("gannet_resident_memory_bytes", "Resident memory of the process.", bytes);
-        }
-        text.family("gannet_build_info", "The version that runs; always 1.", "gauge");
+        let uptime = self.started.elapsed().as_secs_f64();
+        text.single("gannet_uptime_seconds", "Time since the server started.", uptime);
+        process::read().render(&mut text);
+        text.family(
+            "gannet_build_info",
+            "The version of gannet that runs, as a label; the value is always 1.",
+            "gauge",
+        );
         text.sample("gannet_build_info", &[("version", VERSION)], 1);
     }
 

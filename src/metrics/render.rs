@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-/// Appends families to a text. Label values are our own words: none needs escaping.
+/// Appends families to a text.
 pub struct Text<'a> {
     out: &'a mut String,
 }
@@ -23,7 +23,9 @@ impl<'a> Text<'a> {
         self.out.push_str(name);
         for (index, (label, text)) in labels.iter().enumerate() {
             let before = if index == 0 { "{" } else { "," };
-            self.out.extend([before, label, "=\"", text, "\""]);
+            self.out.extend([before, label, "=\""]);
+            self.escaped(text);
+            self.out.push('"');
         }
         let close = if labels.is_empty() { "" } else { "}" };
         self.line(format_args!("{close} {value}"));
@@ -33,6 +35,18 @@ impl<'a> Text<'a> {
     pub(super) fn single(&mut self, name: &str, help: &str, value: impl Display) {
         self.family(name, help, "gauge");
         self.sample(name, &[], value);
+    }
+
+    /// The value of a label: the name of an app may hold what ends one.
+    fn escaped(&mut self, text: &str) {
+        for character in text.chars() {
+            match character {
+                '\\' => self.out.push_str("\\\\"),
+                '"' => self.out.push_str("\\\""),
+                '\n' => self.out.push_str("\\n"),
+                character => self.out.push(character),
+            }
+        }
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {

@@ -14,7 +14,7 @@ struct Scrape {
 impl Scrape {
     fn of(metrics: &Metrics) -> Self {
         let mut text = String::new();
-        metrics.render_prometheus(&mut text);
+        metrics.render_prometheus(&Setup::default(), &mut text);
         assert!(text.ends_with('\n'));
         let mut scrape = Self { types: HashMap::new(), samples: HashMap::new() };
         let (mut helped, mut family) = (String::new(), String::new());
@@ -27,7 +27,7 @@ impl Scrape {
                 let (name, kind) = rest.split_once(' ').unwrap();
                 assert_eq!(helped, name, "HELP and TYPE stand together");
                 assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
-                assert!(name.starts_with("gannet_"), "{line}");
+                assert!(name.starts_with("gannet_") || name.starts_with("process_"), "{line}");
                 assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
                 assert_eq!(scrape.types.insert(name.to_owned(), kind.to_owned()), None, "{name} twice");
                 family = name.to_owned();
@@ -87,7 +87,7 @@ fn what_is_counted_is_what_prometheus_reads() {
     assert_eq!(scrape.get("gannet_refused_total", &[("reactor", "0"), ("reason", "head_timeout")]), 3.0);
     assert_eq!(scrape.get("gannet_http_requests_total", &[("reactor", "0"), ("status", "4xx")]), 1.0);
     assert_eq!(scrape.get("gannet_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
-    assert!(scrape.get("gannet_open_fds", &[]) > 0.0);
+    assert!(scrape.get("process_open_fds", &[]) > 0.0);
     assert!(scrape.get("gannet_uptime_seconds", &[]) >= 0.0);
 }
 

@@ -68,6 +68,11 @@ impl Acceptor {
         self.resolver.exchange(certificates);
     }
 
+    /// The first name of each certificate, and when it ends, in seconds since the Unix epoch.
+    pub fn ends(&self) -> Vec<(String, u64)> {
+        self.resolver.ends()
+    }
+
     /// The state of a connection that has been accepted.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use rustls::sign::CertifiedKey;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use webpki::{EndEntityCert, KeyUsage};
 
 /// A port's certificates, by the names in them.
@@ -19,6 +20,8 @@ pub struct Certificates {
     keys: Vec<Arc<CertifiedKey>>,
     /// Lower case; a wildcard with its `*.`.
     names: HashMap<Box<str>, usize>,
+    /// The first name of each, and when it ends.
+    ends: Vec<(String, u64)>,
 }
 
 impl Certificates {
@@ -29,9 +32,11 @@ impl Certificates {
         provider: &CryptoProvider,
         now: UnixTime,
     ) -> Result<Self, TlsError> {
-        let mut certificates = Self { keys: Vec::new(), names: HashMap::new() };
+        let mut certificates = Self { keys: Vec::new(), names: HashMap::new(), ends: Vec::new() };
         for file in files {
-            let (key, names) = read_one(file, pem, provider, now)?;
+            let (key, Checked { names, end_unix_seconds }) = read_one(file, pem, provider, now)?;
+            let first = names.first().map_or_else(String::new, ToString::to_string);
+            certificates.ends.push((first, end_unix_seconds));
             for name in names {
                 certificates.names.entry(name).or_insert(certificates.keys.len());
             }
@@ -58,7 +63,7 @@ fn read_one(
     pem: &mut PemFiles,
     provider: &CryptoProvider,
     now: UnixTime,
-) -> Result<(CertifiedKey, Vec<Box<str>>), TlsError> {
+) -> Result<(CertifiedKey, Checked), TlsError> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem.get(&file.cert)?)
         .collect::<Result<_, _>>()
         .map_err(|error| TlsError::read(&file.cert, error))?;
@@ -67,32 +72,44 @@ fn read_one(
     };
     let key = PrivateKeyDer::from_pem_slice(pem.get(&file.key)?)
         .map_err(|error| TlsError::Key { path: file.key.clone(), message: error.to_string().into() })?;
-    let names = check(&file.cert, &first, now)?;
+    let checked = check(&file.cert, &first, now)?;
     let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             TlsError::Mismatch { cert: file.cert.clone(), key: file.key.clone() }
         }
         error => TlsError::Key { path: file.key.clone(), message: error.to_string().into() },
     })?;
-    Ok((key, names))
+    Ok((key, checked))
 }
 
-/// The names in a certificate that is valid `now`.
-fn check(path: &Path, der: &CertificateDer<'_>, now: UnixTime) -> Result<Vec<Box<str>>, TlsError> {
+/// What a certificate says that is valid now.
+struct Checked {
+    names: Vec<Box<str>>,
+    end_unix_seconds: u64,
+}
+
+fn check(path: &Path, der: &CertificateDer<'_>, now: UnixTime) -> Result<Checked, TlsError> {
     let unusable = |error: webpki::Error| TlsError::Certificate {
         path: path.to_owned(),
         message: error.to_string().into(),
     };
     let certificate = EndEntityCert::try_from(der).map_err(unusable)?;
     // Whom clients trust is not known here: the time is what this is asked for, and it is looked at before the issuer.
-    let verified =
-        certificate.verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None).map(drop);
-    match verified {
+    let verified = |at: UnixTime| {
+        certificate.verify_for_usage(&[], &[], &[], at, KeyUsage::server_auth(), None, None).map(drop)
+    };
+    match verified(now) {
         Err(webpki::Error::CertExpired { .. }) => return Err(TlsError::Expired(path.to_owned())),
         Err(webpki::Error::CertNotValidYet { .. }) => return Err(TlsError::NotYetValid(path.to_owned())),
         _ => {}
     }
-    Ok(certificate.valid_dns_names().map(|name| name.to_ascii_lowercase().into()).collect())
+    // At the end of all time it has ended, and the error says when.
+    let end_unix_seconds = match verified(UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX))) {
+        Err(webpki::Error::CertExpired { not_after, .. }) => not_after.as_secs(),
+        _ => u64::MAX,
+    };
+    let names = certificate.valid_dns_names().map(|name| name.to_ascii_lowercase().into()).collect();
+    Ok(Checked { names, end_unix_seconds })
 }
 
 /// The certificates as they are now: those of handshakes to come can be exchanged.
@@ -104,6 +121,10 @@ pub struct Resolver {
 impl Resolver {
     pub fn new(certificates: Certificates) -> Self {
         Self { current: RwLock::new(certificates) }
+    }
+
+    pub fn ends(&self) -> Vec<(String, u64)> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).ends.clone()
     }
 
     pub fn exchange(&self, certificates: Certificates) {

@@ -24,7 +24,7 @@ pub use pem::PemFiles;
 pub use session::Session;
 
 use crate::config::Tls;
-use crate::metrics::TlsOutcome;
+use crate::metrics::{CertificateExpiry, TlsOutcome};
 
 /// Whether a handshake is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,15 @@ impl Ports {
             client: acceptor(config.client_certificates())?,
             backend: acceptor(config.backend_certificates())?,
         })
+    }
+
+    /// When the certificates that are shown now end.
+    pub fn expiries(&self) -> Vec<CertificateExpiry> {
+        let of = |port, acceptor: &Option<Acceptor>| {
+            let ends = acceptor.as_ref().map(Acceptor::ends).unwrap_or_default();
+            ends.into_iter().map(move |(name, unix_seconds)| CertificateExpiry { port, name, unix_seconds })
+        };
+        of("client", &self.client).chain(of("backend", &self.backend)).collect()
     }
 
     /// Reads every certificate again; connections that are open keep theirs.

@@ -384,7 +384,7 @@ fn pages_about_the_whole_process_keep_their_place_among_pipelined_answers() {
         assert_eq!(raw.answer().json(), json!({"alive": true}));
         let metrics = raw.answer();
         assert_eq!(metrics.header("content-type"), Some(PROMETHEUS));
-        assert!(String::from_utf8(metrics.body).unwrap().contains("\ngannet_open_fds "));
+        assert!(String::from_utf8(metrics.body).unwrap().contains("\nprocess_open_fds "));
         let stats = raw.answer().json();
         assert!(
             stats["reactor"].as_u64() < Some(4) && stats["sessions"] == 1 && stats["links"] == 0,

@@ -35,6 +35,7 @@ mod limits;
 mod link_forms;
 mod links;
 mod logging;
+mod metrics;
 mod misbehaving;
 mod misbehaving_backends;
 mod openapi;

@@ -3,6 +3,7 @@
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::metrics::RefusalReason;
 use crate::protocol::handshake::UpgradeError;
+use crate::session::AppId;
 
 /// Why a request was refused, and what the answer must say beside its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +47,21 @@ pub struct Refused {
     pub message: Box<str>,
     /// The value of `Allow`, which a 405 must have.
     pub allow: Option<String>,
+    /// The app that it was for, where that was known.
+    pub app: Option<AppId>,
 }
 
 impl Refused {
     /// With the status of this code, counted under this reason.
     pub fn new(code: ErrorCode, reason: RefusalReason, message: impl ToString) -> Self {
-        Self { status: code.status(), code, reason, message: message.to_string().into(), allow: None }
+        Self {
+            status: code.status(),
+            code,
+            reason,
+            message: message.to_string().into(),
+            allow: None,
+            app: None,
+        }
     }
 
     /// With this code, counted under the reason that goes with it.
@@ -63,6 +73,11 @@ impl Refused {
     pub fn status(status: u16, message: impl ToString) -> Self {
         let (code, reason) = ErrorCode::of_status(status);
         Self { status, ..Self::new(code, reason, message) }
+    }
+
+    /// The same, of a request for `app`.
+    pub fn in_app(self, app: AppId) -> Self {
+        Self { app: Some(app), ..self }
     }
 
     /// The server stops.

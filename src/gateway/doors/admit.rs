@@ -155,7 +155,8 @@ fn identity(
     let app = app.unwrap_or(Apps::DEFAULT);
     check_app(core, app, asking)?;
     let limits = IdentityLimits { max_groups: limits.groups_per_session, max_tags: limits.tags_per_session };
-    Ok((claimed(app, asking.request.query, &limits)?, None))
+    let identity = claimed(app, asking.request.query, &limits);
+    Ok((identity.map_err(|error| Refused::from(error).in_app(app))?, None))
 }
 
 /// Who asks for an echo, and its place. It is nobody's session, so that the bound of a user's is not looked at, and it cannot
@@ -172,7 +173,9 @@ fn echo(core: &Core, asking: &Asking<'_>) -> Result<What, Refused> {
             (identity.app, expires_unix_ms)
         }
     };
-    let entered = core.shared.admission.enter(app, None, asking.id, || core.address_of(asking.id.slot()))?;
+    let address = || core.address_of(asking.id.slot());
+    let entered = core.shared.admission.enter(app, None, asking.id, address);
+    let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(app))?;
     Ok(What::Echo { app, expires_unix_ms, entered })
 }
 
@@ -181,7 +184,8 @@ fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<What,
     let shared = &core.shared;
     let (identity, expires_unix_ms) = identity(core, asking, app)?;
     let (id, address) = (asking.id, || core.address_of(asking.id.slot()));
-    let entered = shared.admission.enter(identity.app, identity.user.as_ref(), id, address)?;
+    let entered = shared.admission.enter(identity.app, identity.user.as_ref(), id, address);
+    let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(identity.app))?;
     Ok(What::Session { identity, expires_unix_ms, entered })
 }
 
@@ -212,7 +216,7 @@ fn prove(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<(Identi
     let Proven { user, groups, tags, expires_unix_ms } = proven.map_err(|error| {
         core.metrics().auth_failures.of(error.reason()).add(1);
         debug!("connection {} is not believed: {error}", asking.id);
-        Refused::from(error)
+        Refused::from(error).in_app(app)
     })?;
     Ok((Identity { app, user: Some(user), groups, tags }, expires_unix_ms))
 }
@@ -222,18 +226,16 @@ fn check_app(core: &Core, app: AppId, asking: &Asking<'_>) -> Result<(), Refused
     // Two of them come from no browser: each has to be good.
     let mut origins = asking.request.header_all("origin");
     if !origins.all(|origin| core.shared.auth.allows_origin(app, Some(origin))) {
-        return Err(Refused::because(
-            ErrorCode::Forbidden,
-            "pages of this origin may not connect to this app",
-        ));
+        let message = "pages of this origin may not connect to this app";
+        return Err(Refused::because(ErrorCode::Forbidden, message).in_app(app));
     }
     // A browser fails a connection of which none of its subprotocols was selected: it would be a session that nobody keeps.
     match asking.offered.is_empty() || select(core, app, asking.offered).is_some() {
         true => Ok(()),
-        false => Err(Refused::status(
-            400,
-            "none of the subprotocols offered is spoken here: offer one of the app's, or none",
-        )),
+        false => {
+            let message = "none of the subprotocols offered is spoken here: offer one of the app's, or none";
+            Err(Refused::status(400, message).in_app(app))
+        }
     }
 }
 

@@ -105,7 +105,11 @@ impl Head {
 
     /// Answers with an error and ends the connection.
     fn refuse(&self, core: &mut Core, slot: u32, refused: &Refused) {
-        core.metrics().refused.of(refused.reason).add(1);
+        let metrics = core.metrics();
+        metrics.refused.of(refused.reason).add(1);
+        if let Some(app) = refused.app {
+            metrics.apps.refused.of(app.0).add(1);
+        }
         if let Some(id) = core.connections.id_of(slot) {
             debug!("connection {id} refused with {}: {}", refused.status, refused.message);
         }
@@ -194,7 +198,9 @@ fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
     for tag in &identity.tags {
         core.hub.tag(slot, tag);
     }
-    core.metrics().opened.add(1);
+    let metrics = core.metrics();
+    metrics.opened.of(identity.app.0).add(1);
+    metrics.apps.sessions.of(identity.app.0).add(1);
 }
 
 fn welcome(core: &Core, reply: &mut Reply, id: SessionId) {

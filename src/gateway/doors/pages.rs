@@ -71,7 +71,7 @@ fn alive(core: &Core) -> Response {
 /// The counters as Prometheus text.
 pub fn metrics(shared: &Shared) -> Response {
     let mut text = String::new();
-    shared.metrics.render_prometheus(&mut text);
+    shared.metrics.render_prometheus(&shared.setup(), &mut text);
     Response::new(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
 }
 

@@ -9,6 +9,17 @@ impl Scrape {
         Self(String::from_utf8(body).unwrap())
     }
 
+    /// The names of the families.
+    pub fn families(&self) -> impl Iterator<Item = &str> {
+        self.0.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+    }
+
+    /// The sample of a series, written as it is on the page: `gannet_limit{name="max_page"}`.
+    pub fn sample(&self, series: &str) -> Option<f64> {
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        self.0.lines().find_map(value)
+    }
+
     /// The sum of the samples of a family that have all of `labels`, each as `outcome="queued"`.
     pub fn sum(&self, family: &str, labels: &[&str]) -> u64 {
         let samples = self.0.lines().filter_map(|line| line.strip_prefix(family));

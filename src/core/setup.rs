@@ -1,0 +1,28 @@
+//! What a scrape shows of the configuration in force. Made on the observer's thread.
+
+use super::Shared;
+use crate::admission::Role;
+use crate::metrics::Setup;
+
+impl Shared {
+    /// See the module.
+    pub fn setup(&self) -> Setup {
+        let config = &self.settings.config;
+        let apps: Vec<String> = self.apps.names().map(ToString::to_string).collect();
+        let bound = |name: &String| config.apps.get(name).map_or(0, |app| app.max_sessions as u64);
+        let app_bounds = apps.iter().map(bound).enumerate().filter(|(_, bound)| *bound > 0).collect();
+        // A table of numbers, each of which fits: what cannot be is not shown.
+        let limits = match serde_json::to_value(&config.limits) {
+            Ok(serde_json::Value::Object(limits)) => limits,
+            _ => serde_json::Map::new(),
+        };
+        let limits = limits.into_iter().filter_map(|(key, value)| Some((key, value.as_u64()?))).collect();
+        Setup {
+            app_bounds,
+            apps,
+            limits,
+            max_sessions: self.capacity.bound(Role::Session) as u64,
+            certificates: self.tls.expiries(),
+        }
+    }
+}
