@@ -16,10 +16,14 @@ pub enum AuthError {
     /// The header is not one JSON object without doubled names, asks for an extension (RFC 7515 §4.1.11), or is of another
     /// type than a token's.
     Header,
-    /// Signed with something else than HS256, or with nothing.
+    /// Signed with an algorithm that is not spoken here or for which the app has no key, or with none.
     Algorithm,
-    /// No secret of the app made this signature.
+    /// No key of the app made this signature.
     Signature,
+    /// The app has no key that is called what the token says (`kid`).
+    UnknownKey,
+    /// The key that the token names is for another algorithm.
+    OtherKey,
     /// The payload is not one JSON object without doubled names.
     Payload,
     /// A claim is missing or of the wrong type.
@@ -76,6 +80,8 @@ impl AuthError {
             Self::TooLong | Self::NotAToken | Self::Header | Self::Payload => AuthFailure::Malformed,
             Self::Algorithm => AuthFailure::Algorithm,
             Self::Signature => AuthFailure::Signature,
+            Self::UnknownKey => AuthFailure::UnknownKey,
+            Self::OtherKey => AuthFailure::OtherKey,
             Self::Claim { .. } | Self::Name { .. } | Self::TooMany { .. } | Self::Timestamp => {
                 AuthFailure::Claims
             }
@@ -98,8 +104,12 @@ impl fmt::Display for AuthError {
                 "it is no token: three parts of base64url without padding, with dots between them",
             ),
             Self::Header => f.write_str("the token's header is not one JSON object without doubled names, or has \"crit\" or another \"typ\" than JWT"),
-            Self::Algorithm => f.write_str("the token is not signed with HS256"),
-            Self::Signature => f.write_str("no secret of the app made this signature"),
+            Self::Algorithm => f.write_str(
+                "the token is not signed with HS256, RS256, ES256 or EdDSA, or the app has no key for that",
+            ),
+            Self::Signature => f.write_str("no key of the app made this signature"),
+            Self::UnknownKey => f.write_str("the app has no key with the kid that the token names"),
+            Self::OtherKey => f.write_str("the key that the token names is for another algorithm"),
             Self::Payload => f.write_str("the token's payload is not one JSON object without doubled names"),
             Self::Claim { claim, expected } => write!(f, "{claim} must be there and be {expected}"),
             Self::Name { claim, error } => write!(f, "{claim}: {error}"),

@@ -1,32 +1,42 @@
-//! Who a player is, by what its game's backend signed: a token (JWT, HS256) or a signed query, made and checked; and who
+//! Who a player is, by what its game's backend signed: a token (JWT) or a signed query, made and checked; and who
 //! asks at the backend port, by the key that is shown. Bytes and a reading of the wall clock in, a user or rights out. Knows
 //! nothing of HTTP, of sockets, or of what a session is.
 
 mod algorithm;
 mod backend_keys;
 mod error;
+#[cfg(test)]
+mod issuer;
+mod jwks;
+mod key_error;
 mod keys;
 #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
 mod mint;
 mod nonces;
 mod object;
 mod pages;
+mod public_key;
 mod signed_query;
 mod token;
 
 pub use algorithm::Algorithm;
 pub use backend_keys::{Access, BackendKeys};
 pub use error::AuthError;
-pub use keys::Keys;
+pub use jwks::{JwksLimits, KeySet};
+pub use key_error::KeyError;
+pub use keys::{Keys, Signed};
 #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
 pub use mint::{Claims, mint};
 pub use nonces::Nonces;
 pub use pages::{Foreign, Pages, Sender};
+pub use public_key::PublicKey;
 pub use signed_query::SignedQuery;
-pub use token::{TokenLimits, verify};
+pub use token::{Expected, TokenLimits, verify};
 
 use crate::config::{self, AppConfig, OriginPattern, is_loopback_origin};
 use crate::session::{AppId, Name};
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 /// Who somebody has been proven to be.
@@ -57,26 +67,59 @@ pub struct Auth {
 struct AppAuth {
     name: Name,
     keys: Keys,
+    issuer: Option<Box<str>>,
+    audience: Option<Box<str>>,
     origins: Vec<OriginPattern>,
 }
+
+/// A key of the configuration that no token can be checked with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidKeys {
+    /// The app.
+    pub app: Name,
+    /// The key of its table.
+    pub key: &'static str,
+    /// What is wrong.
+    pub error: KeyError,
+}
+
+impl fmt::Display for InvalidKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { app, key, error } = self;
+        write!(f, "apps.{}.{key}: {error}", app.escape_debug())
+    }
+}
+
+impl std::error::Error for InvalidKeys {}
 
 impl Auth {
     /// The gate of `apps`, in the order of their ids. Signed queries from before `now_unix_ms` are refused: nobody
     /// remembers which of them have been used.
+    ///
+    /// # Errors
+    /// [`InvalidKeys`].
     pub fn new<'a>(
         apps: impl IntoIterator<Item = (Name, &'a AppConfig)>,
         config: &config::Auth,
         limits: &config::Limits,
         now_unix_ms: u64,
-    ) -> Self {
-        let app = |(name, config): (Name, &AppConfig)| AppAuth {
-            name,
-            keys: Keys::new(&config.secrets),
-            origins: config.origins.clone(),
+    ) -> Result<Self, InvalidKeys> {
+        let jwks = JwksLimits { max_bytes: config.max_jwks_bytes, max_keys: config.max_jwks_keys };
+        let app = |(name, app): (Name, &AppConfig)| match Keys::new(app, &jwks, config.max_keys_tried) {
+            Err((key, error)) => Err(InvalidKeys { app: name, key, error }),
+            Ok(keys) => Ok(AppAuth {
+                name,
+                keys,
+                issuer: app.issuer.as_deref().map(Into::into),
+                audience: app.audience.as_deref().map(Into::into),
+                origins: app.origins.clone(),
+            }),
         };
         let timestamp_window_ms = config.timestamp_window.as_millis() as u64;
-        Self {
-            apps: apps.into_iter().map(app).collect(),
+        let apps = apps.into_iter().map(app).collect::<Result<Box<[AppAuth]>, _>>()?;
+        refuse_shared(&apps)?;
+        Ok(Self {
+            apps,
             limits: TokenLimits {
                 max_bytes: config.max_token_bytes,
                 leeway_ms: config.leeway.as_millis() as u64,
@@ -85,10 +128,10 @@ impl Auth {
             },
             timestamp_window_ms,
             nonces: Mutex::new(Nonces::new(config.max_nonces, timestamp_window_ms, now_unix_ms)),
-        }
+        })
     }
 
-    /// Whether players are taken at their word: no app has secrets. Where one has, nobody gets into another without.
+    /// Whether players are taken at their word: no app has keys. Where one has, nobody gets into another without.
     pub fn takes_words(&self) -> bool {
         self.apps.iter().all(|app| app.keys.is_empty())
     }
@@ -111,7 +154,9 @@ impl Auth {
     /// [`AuthError`].
     pub fn token(&self, app: AppId, token: &[u8], now_unix_ms: u64) -> Result<Proven, AuthError> {
         let app = &self.apps[usize::from(app.0)];
-        verify(token, &app.keys, &app.name, now_unix_ms, &self.limits)
+        let (issuer, audience) = (app.issuer.as_deref(), app.audience.as_deref());
+        let expected = Expected { app: &app.name, issuer, audience };
+        verify(token, &app.keys, &expected, now_unix_ms, &self.limits)
     }
 
     /// Who a signed query makes of its bearer in `app`. Its nonce is used then.
@@ -137,5 +182,27 @@ impl Auth {
     }
 }
 
+/// A token may name no app: where two apps have the same key, what it is for must say which of them it opens.
+fn refuse_shared(apps: &[AppAuth]) -> Result<(), InvalidKeys> {
+    let mut owners: HashMap<_, Vec<&AppAuth>> = HashMap::new();
+    for app in apps {
+        for key in app.keys.public() {
+            let owners = owners.entry(key.material()).or_default();
+            let meets = |other: &&&AppAuth| {
+                let is_open = app.audience.is_none() || other.audience.is_none();
+                other.name != app.name && (is_open || other.audience == app.audience)
+            };
+            if let Some(other) = owners.iter().find(meets) {
+                let error = KeyError::Shared(other.name.as_str().into());
+                return Err(InvalidKeys { app: app.name.clone(), key: "audience", error });
+            }
+            owners.push(app);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod public_tests;
 #[cfg(test)]
 mod tests;

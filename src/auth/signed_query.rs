@@ -1,6 +1,6 @@
 //! The signed query: who somebody is, in parameters that its game's backend signed, good once and for a short time.
 
-use super::{Algorithm, AuthError, Keys};
+use super::{AuthError, Keys};
 use crate::session::Name;
 
 /// Bytes of HMAC-SHA256.
@@ -30,7 +30,7 @@ impl SignedQuery<'_> {
     /// [`AuthError`].
     pub fn verify(&self, keys: &Keys, now_unix_ms: u64, window_ms: u64) -> Result<Name, AuthError> {
         let signature = from_hex(self.signature).ok_or(AuthError::Signature)?;
-        if !keys.verify(Algorithm::Hs256, self.message().as_bytes(), &signature) {
+        if !keys.verify_mac(self.message().as_bytes(), &signature) {
             return Err(AuthError::Signature);
         }
         Name::check(self.nonce).map_err(|error| AuthError::Name { claim: "nonce", error })?;

@@ -19,7 +19,7 @@ const GO: AppId = AppId(1);
 const OPEN: AppId = AppId(2);
 
 fn keys(secret: &str) -> Keys {
-    Keys::new(&[Secret::new(secret)])
+    Keys::of_secrets(&[Secret::new(secret)])
 }
 
 fn auth() -> Auth {
@@ -31,7 +31,7 @@ fn auth() -> Auth {
     let names = ["chess", "go", "open"].map(|name| Name::new(name).unwrap());
     let config = config::Auth { max_nonces: 3, max_token_bytes: 1024, ..config::Auth::default() };
     let limits = config::Limits { groups_per_session: 2, tags_per_session: 3, ..config::Limits::default() };
-    Auth::new(names.into_iter().zip(&configs), &config, &limits, NOW_MS - 1_000_000)
+    Auth::new(names.into_iter().zip(&configs), &config, &limits, NOW_MS - 1_000_000).unwrap()
 }
 
 /// A token of any header and payload, with a good signature.
@@ -67,7 +67,7 @@ fn a_good_token_says_who_somebody_is() {
         };
         assert_eq!(proven, expected);
     }
-    assert_eq!(mint(&claims, &Keys::new(&[])), None);
+    assert_eq!(mint(&claims, &Keys::of_secrets(&[])), None);
 }
 
 #[test]
@@ -358,7 +358,7 @@ fn a_page_of_another_origin_stays_outside() {
         ..AppConfig::default()
     };
     let apps = [(Name::new("chess").unwrap(), &config), (Name::new("any").unwrap(), &AppConfig::default())];
-    let auth = Auth::new(apps, &config::Auth::default(), &config::Limits::default(), NOW_MS);
+    let auth = Auth::new(apps, &config::Auth::default(), &config::Limits::default(), NOW_MS).unwrap();
     assert!(auth.takes_words());
     assert!(auth.allows_origin(AppId(1), Some(b"http://localhost:3000")));
     for (origin, allowed) in [

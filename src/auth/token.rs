@@ -2,7 +2,7 @@
 //! else, and read strictly: what two parsers could read in two ways is no token.
 
 use super::object::object;
-use super::{Algorithm, AuthError, Keys, Proven};
+use super::{Algorithm, AuthError, Keys, Proven, Signed};
 use crate::session::Name;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -24,14 +24,33 @@ pub struct TokenLimits {
     pub max_tags: usize,
 }
 
-/// Who the bearer of `token` is in the app called `app`.
+/// What a token must say beside who its bearer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected<'a> {
+    /// The app, where it names one.
+    pub app: &'a str,
+    /// `iss`, if it must be a certain one.
+    pub issuer: Option<&'a str>,
+    /// One of `aud`, if there must be a certain one.
+    pub audience: Option<&'a str>,
+}
+
+impl<'a> Expected<'a> {
+    /// Of an app whose tokens may come from anybody who has its keys, for anybody.
+    #[cfg(any(feature = "cli", feature = "fuzzing"))]
+    pub fn of_app(app: &'a str) -> Self {
+        Self { app, issuer: None, audience: None }
+    }
+}
+
+/// Who the bearer of `token` is, as an app expects it.
 ///
 /// # Errors
 /// [`AuthError`]. Nothing of the payload is looked at before the signature has been found good.
 pub fn verify(
     token: &[u8],
     keys: &Keys,
-    app: &str,
+    expected: &Expected<'_>,
     now_unix_ms: u64,
     limits: &TokenLimits,
 ) -> Result<Proven, AuthError> {
@@ -47,22 +66,26 @@ pub fn verify(
     // It takes neither padding nor bits that are left over: each of the parts can be written in one way only.
     let decoded = |part: &[u8]| BASE64URL.decode(part).map_err(|_| AuthError::NotAToken);
     let (header_json, payload_json, signature) = (decoded(header)?, decoded(payload)?, decoded(signature)?);
-    let algorithm = algorithm_of(&header_json)?;
-    if !keys.verify(algorithm, &token[..header.len() + 1 + payload.len()], &signature) {
-        return Err(AuthError::Signature);
-    }
-    Payload(object(&payload_json).ok_or(AuthError::Payload)?).prove(app, now_unix_ms, limits)
+    let header_object = object(&header_json).ok_or(AuthError::Header)?;
+    let signed = signed_with(&header_object)?;
+    keys.verify(signed, &token[..header.len() + 1 + payload.len()], &signature)?;
+    Payload(object(&payload_json).ok_or(AuthError::Payload)?).prove(expected, now_unix_ms, limits)
 }
 
 /// What the header says that the token is signed with. What else it says concerns neither the signature nor us (RFC 7515
-/// §4), but for what it must not be.
-fn algorithm_of(header_json: &[u8]) -> Result<Algorithm, AuthError> {
-    let header = object(header_json).ok_or(AuthError::Header)?;
+/// §4), but for what it must not be; a key that it brings along (`jwk`, `jku`, `x5c`, `x5u`) is nobody's.
+fn signed_with(header: &Map<String, Value>) -> Result<Signed<'_>, AuthError> {
     // RFC 7515 §4.1.11: whoever does not understand what is critical must refuse, and nothing is understood here.
     if header.contains_key("crit") || !header.get("typ").is_none_or(is_jwt) {
         return Err(AuthError::Header);
     }
-    header.get("alg").and_then(Value::as_str).and_then(Algorithm::named).ok_or(AuthError::Algorithm)
+    let kid = match header.get("kid") {
+        None => None,
+        // RFC 7515 §4.1.4.
+        Some(kid) => Some(kid.as_str().ok_or(AuthError::Header)?),
+    };
+    let algorithm = header.get("alg").and_then(Value::as_str).and_then(Algorithm::named);
+    Ok(Signed { algorithm: algorithm.ok_or(AuthError::Algorithm)?, kid })
 }
 
 /// Whether a `typ` says that it is a token (RFC 7519 §5.1), and not a signed text of another kind (RFC 8725 §3.11). It is a
@@ -76,7 +99,12 @@ fn is_jwt(typ: &Value) -> bool {
 struct Payload(Map<String, Value>);
 
 impl Payload {
-    fn prove(&self, app: &str, now_unix_ms: u64, limits: &TokenLimits) -> Result<Proven, AuthError> {
+    fn prove(
+        &self,
+        expected: &Expected<'_>,
+        now_unix_ms: u64,
+        limits: &TokenLimits,
+    ) -> Result<Proven, AuthError> {
         let leeway_ms = limits.leeway_ms;
         let expires_unix_ms = self
             .time("exp")?
@@ -95,10 +123,11 @@ impl Payload {
         self.time("iat")?;
         match self.0.get("app") {
             None => {}
-            Some(Value::String(named)) if named == app => {}
+            Some(Value::String(named)) if named == expected.app => {}
             Some(Value::String(_)) => return Err(AuthError::OtherApp),
             Some(_) => return Err(AuthError::Claim { claim: "app", expected: "a text" }),
         }
+        self.check_parties(expected)?;
         let user = match self.0.get("sub") {
             Some(Value::String(user)) => named("sub", user)?,
             _ => return Err(AuthError::Claim { claim: "sub", expected: "a text, the user" }),
@@ -106,6 +135,22 @@ impl Payload {
         let groups = self.names("groups", limits.max_groups)?;
         let tags = self.names("tags", limits.max_tags)?;
         Ok(Proven { user, groups, tags, expires_unix_ms: Some(expires_unix_ms) })
+    }
+
+    /// Who has made it, and for whom, where the app expects somebody (RFC 7519 §4.1.1 and §4.1.3).
+    fn check_parties(&self, expected: &Expected<'_>) -> Result<(), AuthError> {
+        if expected.issuer.is_some_and(|issuer| self.0.get("iss").is_none_or(|iss| iss != issuer)) {
+            return Err(AuthError::Claim { claim: "iss", expected: "the issuer of the app" });
+        }
+        let Some(audience) = expected.audience else { return Ok(()) };
+        match self.0.get("aud") {
+            Some(Value::String(one)) if one == audience => Ok(()),
+            Some(Value::Array(all)) if all.iter().any(|one| one == audience) => Ok(()),
+            _ => Err(AuthError::Claim {
+                claim: "aud",
+                expected: "the audience of the app, or an array with it",
+            }),
+        }
     }
 
     /// A NumericDate (RFC 7519 §2), which may have a fraction, in milliseconds.

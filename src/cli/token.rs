@@ -11,7 +11,7 @@ use serde_json::json;
 use super::duration::duration;
 use super::error::CliError;
 use super::output;
-use crate::auth::{self, AuthError, Claims, Keys, Proven, SignedQuery, TokenLimits};
+use crate::auth::{self, AuthError, Claims, Expected, Keys, Proven, SignedQuery, TokenLimits};
 use crate::config::{Config, ConfigError, DEFAULT_APP, Secret, read_key_file, secrets_of};
 use crate::http::{Query, percent_encode};
 use crate::session::{InvalidName, Name};
@@ -151,7 +151,7 @@ impl CheckArgs {
                 max_groups: limits.groups_per_session,
                 max_tags: limits.tags_per_session,
             };
-            return auth::verify(token.as_bytes(), keys, &self.app, now_unix_ms, &limits);
+            return auth::verify(token.as_bytes(), keys, &Expected::of_app(&self.app), now_unix_ms, &limits);
         }
         let [app, user, timestamp, nonce, signature] =
             ["app", "user", "timestamp", "nonce", "signature"].map(|name| param(name).unwrap_or_default());
@@ -183,7 +183,7 @@ impl SecretArgs {
             let app = app.to_owned();
             return Err(ConfigError::ShortSecret { app, number: index + 1 }.into());
         }
-        if secrets.is_empty() { Err(CliError::NoSecret) } else { Ok(Keys::new(&secrets)) }
+        if secrets.is_empty() { Err(CliError::NoSecret) } else { Ok(Keys::of_secrets(&secrets)) }
     }
 }
 

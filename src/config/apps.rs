@@ -27,6 +27,17 @@ pub struct AppConfig {
     /// The file to take the secrets from, one a line, relative to the configuration file;
     /// [`Config::load`](super::Config::load) reads it into `secrets` and leaves `None` here.
     pub secrets_file: Option<PathBuf>,
+    /// The public keys that its players' tokens are checked with, beside the secrets.
+    pub public_keys: Vec<PublicKeyConfig>,
+    /// Further ones: a JWK set (RFC 7517 §5) as text.
+    pub jwks: Option<String>,
+    /// The file to take `jwks` from, relative to the configuration file; [`Config::load`](super::Config::load) reads it into `jwks`
+    /// and leaves `None` here.
+    pub jwks_file: Option<PathBuf>,
+    /// What the `iss` of its tokens must be; `None` is anything.
+    pub issuer: Option<String>,
+    /// What the `aud` of its tokens must be or hold; `None` is anything.
+    pub audience: Option<String>,
     /// The origins that its pages may have; `*` is any. Empty: any where the apps have secrets, loopback ones where players are
     /// taken at their word. A request without an `Origin` comes from no page, and is let in.
     pub origins: Vec<OriginPattern>,
@@ -46,6 +57,75 @@ pub struct AppConfig {
     /// The same for pushes to the groups whose names begin so; the longest beginning counts.
     #[serde(deserialize_with = "duration::whole_by_name")]
     pub group_tick_ms: BTreeMap<String, u64>,
+}
+
+impl AppConfig {
+    /// Whether there is anything to check tokens with: its players are not taken at their word then.
+    pub fn has_keys(&self) -> bool {
+        let has_public = !self.public_keys.is_empty() || self.jwks.is_some() || self.jwks_file.is_some();
+        has_public || !self.secrets.is_empty()
+    }
+}
+
+/// An entry of `public_keys` of an app: a key that its players' tokens are checked with.
+///
+/// ```
+/// use gannet::config::{Config, TokenAlgorithm};
+/// let text = "public_keys = [{ kid = '2026-1', algorithm = 'ES256', file = 'chess.pem' }]";
+/// let config = Config::from_toml(&format!("[apps.chess]\n{text}")).unwrap();
+/// assert_eq!(config.apps["chess"].public_keys[0].algorithm, TokenAlgorithm::Es256);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublicKeyConfig {
+    /// What tokens call it by in their header; a key without one checks only tokens that name none.
+    #[serde(default)]
+    pub kid: Option<String>,
+    /// The one algorithm that it serves.
+    pub algorithm: TokenAlgorithm,
+    /// The key in PEM: a SubjectPublicKeyInfo (`-----BEGIN PUBLIC KEY-----`).
+    #[serde(default)]
+    pub pem: Option<String>,
+    /// The file to take `pem` from, relative to the configuration file; [`Config::load`](super::Config::load) reads it into `pem`
+    /// and leaves `None` here.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
+}
+
+impl PublicKeyConfig {
+    /// The PEM text; empty where there is none, which [`Config::validate`](super::Config::validate) refuses.
+    pub fn pem(&self) -> &str {
+        self.pem.as_deref().unwrap_or_default()
+    }
+}
+
+/// The algorithms of tokens that are checked with public keys (RFC 7518 §3.1, RFC 8037 §3.1).
+///
+/// ```
+/// assert_eq!(gannet::config::TokenAlgorithm::EdDsa.name(), "EdDSA");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+pub enum TokenAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256, with RSA keys of 2048 to 8192 bits.
+    #[serde(rename = "RS256")]
+    Rs256,
+    /// ECDSA with SHA-256, with keys on P-256.
+    #[serde(rename = "ES256")]
+    Es256,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+impl TokenAlgorithm {
+    /// Its name as the value of `alg`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
 }
 
 /// `per_user` of an app: how many sessions one of its users may have.

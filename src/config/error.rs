@@ -151,6 +151,13 @@ pub enum ConfigError {
         /// The app.
         app: String,
     },
+    /// A public key or a JWK set of an app that cannot be used as it is written.
+    AppKey {
+        /// The key of the configuration, with the tables in front of it.
+        key: String,
+        /// Why not.
+        fault: AppKeyFault,
+    },
     /// A secret that can be guessed.
     ShortSecret {
         /// The app.
@@ -216,6 +223,42 @@ pub enum KeyFault {
     UnknownApp(String),
 }
 
+/// What is wrong with a public key or a JWK set of an app.
+///
+/// ```
+/// use gannet::config::{AppKeyFault, Config, ConfigError};
+/// let text = "[apps.default]\npublic_keys = [{ algorithm = 'ES256' }]";
+/// let refused = Config::from_toml(text).unwrap().validate();
+/// assert!(matches!(refused, Err(ConfigError::AppKey { fault: AppKeyFault::Missing, .. })));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppKeyFault {
+    /// Both the text and its file are there.
+    Twice,
+    /// Neither is.
+    Missing,
+    /// There is a file, and nobody has called [`Config::read_secrets`].
+    FileNotRead,
+}
+
+impl AppKeyFault {
+    pub(super) fn of(self, table: &str, key: &str) -> ConfigError {
+        ConfigError::AppKey { key: format!("{table}.{key}"), fault: self }
+    }
+}
+
+impl fmt::Display for AppKeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Twice => "both the file and the text itself are set: remove one of them",
+            Self::Missing => "it has neither pem nor file: set one of them",
+            Self::FileNotRead => {
+                "the file has not been read: call Config::read_secrets, or set the text itself"
+            }
+        })
+    }
+}
+
 impl ConfigError {
     /// The same, as found in the file at `path`.
     pub fn in_file(self, path: &Path) -> Self {
@@ -260,14 +303,14 @@ impl fmt::Display for ConfigError {
             ),
             Self::OpenToAnybody(address) => write!(
                 f,
-                "anybody who reaches {address} could claim to be any user, since no app has secrets: give every app \
-                 secrets, listen on a loopback address such as 127.0.0.1, or accept it with insecure = true \
+                "anybody who reaches {address} could claim to be any user, since no app has secrets or public keys: give \
+                 every app some, listen on a loopback address such as 127.0.0.1, or accept it with insecure = true \
                  (--insecure)"
             ),
             Self::SomeWithoutSecrets { with, without } => write!(
                 f,
-                "the app {with} has secrets and {} has none, so that anybody could be any user there: set secrets or \
-                 secrets_file in [apps.{}] too (the app default is there without a table)",
+                "the app {with} has secrets or public keys and {} has none, so that anybody could be any user there: set \
+                 secrets, secrets_file, public_keys or jwks_file in [apps.{}] too (the app default is there without a table)",
                 without.join(", "),
                 without.first().map_or("NAME", String::as_str)
             ),
@@ -301,6 +344,7 @@ impl fmt::Display for ConfigError {
             Self::NoSecretInFile { app } => {
                 write!(f, "the secrets_file of [apps.{app}] holds no secret: write one a line")
             }
+            Self::AppKey { key, fault } => write!(f, "{key}: {fault}"),
             Self::ShortSecret { app, number } => write!(
                 f,
                 "secret {number} of [apps.{app}] is too short: one needs at least {} bytes; generate it, for instance \

@@ -10,7 +10,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, ConfigError, DEFAULT_APP, Secret};
+use super::{AppKeyFault, Config, ConfigError, DEFAULT_APP, Secret};
 
 /// Above this a suggestion is a help, below it a guess.
 const NEAR_ENOUGH: f64 = 0.8;
@@ -47,7 +47,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads the text of a file; what it does not say has its default. A `key_file` or `secrets_file` is not read yet.
+    /// Reads the text of a file; what it does not say has its default. A file of a key or of secrets is not read yet.
     ///
     /// # Errors
     /// [`ConfigError::Syntax`], [`ConfigError::UnknownKey`] or [`ConfigError::BadValue`], with the line.
@@ -73,11 +73,11 @@ impl Config {
     }
 
     /// Reads the files that the `key_file` of each backend key and each app's `secrets_file` name into `key`, without the line
-    /// end, and `secrets`, one a line. A relative path starts at `base`.
+    /// end, and `secrets`, one a line; and those of public keys and JWK sets. A relative path starts at `base`.
     ///
     /// # Errors
     /// [`ConfigError::KeyFile`] and [`ConfigError::NoSecretInFile`]; [`ConfigError::BackendKey`] and
-    /// [`ConfigError::SecretsTwice`] where there is a key or a secret already.
+    /// [`ConfigError::SecretsTwice`] where there is a key or a secret already, and [`ConfigError::AppKey`] the same.
     pub fn read_secrets(&mut self, base: &Path) -> Result<(), ConfigError> {
         self.backend.read_keys(base, read_key_file)?;
         for (name, app) in &mut self.apps {
@@ -92,6 +92,30 @@ impl Config {
                 return Err(ConfigError::NoSecretInFile { app: shown.to_string() });
             }
             app.secrets_file = None;
+        }
+        self.read_public_keys(base)
+    }
+
+    /// The same for the files of public keys and JWK sets.
+    fn read_public_keys(&mut self, base: &Path) -> Result<(), ConfigError> {
+        let jwks_bytes = self.auth.max_jwks_bytes as u64;
+        for (name, app) in &mut self.apps {
+            let table = format!("apps.{}", name.escape_debug());
+            for (index, key) in app.public_keys.iter_mut().enumerate() {
+                let Some(path) = &key.file else { continue };
+                if key.pem.is_some() {
+                    return Err(AppKeyFault::Twice.of(&table, &format!("public_keys[{index}].file")));
+                }
+                let name = format!("{table}.public_keys[{index}].file");
+                key.pem = Some(read_key_file(&name, &base.join(path))?);
+                key.file = None;
+            }
+            let Some(path) = &app.jwks_file else { continue };
+            if app.jwks.is_some() {
+                return Err(AppKeyFault::Twice.of(&table, "jwks_file"));
+            }
+            app.jwks = Some(read_text(&format!("{table}.jwks_file"), &base.join(path), jwks_bytes)?);
+            app.jwks_file = None;
         }
         Ok(())
     }
@@ -139,7 +163,11 @@ pub fn secrets_of(text: &str) -> impl Iterator<Item = &str> {
 /// # Errors
 /// [`ConfigError::KeyFile`].
 pub fn read_key_file(key: &str, path: &Path) -> Result<String, ConfigError> {
-    let text = read_bounded(path, MAX_KEY_FILE_BYTES).and_then(|bytes| {
+    read_text(key, path, MAX_KEY_FILE_BYTES)
+}
+
+fn read_text(key: &str, path: &Path, max_bytes: u64) -> Result<String, ConfigError> {
+    let text = read_bounded(path, max_bytes).and_then(|bytes| {
         String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
     });
     text.map_err(|error| ConfigError::KeyFile { key: key.to_owned(), path: path.to_owned(), error })

@@ -31,12 +31,12 @@ use serde::{Deserialize, Serialize};
 use duration::Millis;
 use table::{COUNT, DAY_MS, GIB, KIB, MIB, table};
 
-pub use apps::{AppConfig, PerUser, PerUserPolicy};
+pub use apps::{AppConfig, PerUser, PerUserPolicy, PublicKeyConfig, TokenAlgorithm};
 pub(crate) use backend::UNNAMED as UNNAMED_KEY;
 pub use backend::{Backend, BackendKey};
 #[cfg(feature = "cli")]
 pub(crate) use duration::{InvalidDuration, parse as parse_duration};
-pub use error::{ConfigError, KeyFault};
+pub use error::{AppKeyFault, ConfigError, KeyFault};
 #[cfg(feature = "tls")]
 pub(crate) use file::read_bounded;
 #[cfg(feature = "cli")]
@@ -149,6 +149,12 @@ table! {
         /// Nonces of signed queries that are remembered, of all apps; when so many are, further signed queries are refused
         /// with 503.
         pub max_nonces: usize = 1_000_000, in 1..=COUNT;
+        /// The largest JWK set that is read, in bytes.
+        pub max_jwks_bytes: usize = 64 * KIB, in 1..=MIB;
+        /// The most keys of one, those that can check no token among them.
+        pub max_jwks_keys: usize = 64, in 1..=1_024;
+        /// Public keys that are tried for a token that names none (`kid`).
+        pub max_keys_tried: usize = 4, in 1..=64;
     }
 }
 

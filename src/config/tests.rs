@@ -402,11 +402,32 @@ fn the_secrets_of_apps_are_long_their_own_and_everywhere_or_nowhere() {
             app("default", &[one, "short"]),
             "secret 2 of [apps.default] is too short: one needs at least 32 bytes",
         ),
-        (app("chess", &[one]), "the app chess has secrets and default has none"),
+        (app("chess", &[one]), "the app chess has secrets or public keys and default has none"),
         (
             app("default", &[one]) + "[apps.chess]\n[apps.go]",
-            "the app default has secrets and chess, go has none",
+            "the app default has secrets or public keys and chess, go has none",
         ),
+        (
+            "[apps.chess]\njwks = '{}'".to_owned(),
+            "the app chess has secrets or public keys and default has none",
+        ),
+        (
+            "[apps.default]\npublic_keys = [{ algorithm = 'RS256' }]".to_owned(),
+            "apps.default.public_keys[0]: it has neither pem nor file",
+        ),
+        (
+            "[apps.default]\npublic_keys = [{ algorithm = 'RS256', file = 'f' }]".to_owned(),
+            "apps.default.public_keys[0]: the file has not been read",
+        ),
+        (
+            "[apps.default]\npublic_keys = [{ algorithm = 'RS256', file = 'f', pem = '' }]".to_owned(),
+            "apps.default.public_keys[0]: both the file and the text itself are set",
+        ),
+        (
+            "[apps.default]\npublic_keys = [{ algorithm = 'HS256', file = 'f' }]".to_owned(),
+            r#"bad value for "apps.default.public_keys" (line 2)"#,
+        ),
+        ("[apps.default]\njwks_file = 'f'".to_owned(), "apps.default.jwks_file: the file has not been read"),
         (app("default", &[one]) + &app("chess", &[two, one]), "the apps chess and default share a secret"),
         (
             app("default", &[one]) + "secrets_file = 'f'",

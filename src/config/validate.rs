@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::table::{KIB, Legal, as_millis};
-use super::{AppConfig, Config, ConfigError, Limits, Secret};
+use super::{AppConfig, AppKeyFault, Config, ConfigError, Limits, Secret};
 use crate::session::{Name, SessionId};
 
 /// Room in a request head beside its target: method, version and the fields that every client sends.
@@ -98,10 +98,10 @@ impl Config {
             check_quotas(name, app)?;
             check_ticks(name, app)?;
             check_secrets(name, app)?;
+            check_public_keys(name, app)?;
         }
         self.check_secrets_differ()?;
-        let (with, without): (Vec<_>, Vec<_>) =
-            self.apps.iter().partition(|(_, app)| !app.secrets.is_empty());
+        let (with, without): (Vec<_>, Vec<_>) = self.apps.iter().partition(|(_, app)| app.has_keys());
         match with.first() {
             Some((with, _)) if !without.is_empty() => Err(ConfigError::SomeWithoutSecrets {
                 with: (*with).clone(),
@@ -131,7 +131,7 @@ impl Config {
         if overlap(self.listen, self.backend.listen) {
             return Err(ConfigError::SameAddress(self.backend.listen));
         }
-        let takes_words = self.apps.values().all(|app| app.secrets.is_empty());
+        let takes_words = self.apps.values().all(|app| !app.has_keys());
         if takes_words && !is_loopback(self.listen) && !self.insecure {
             return Err(ConfigError::OpenToAnybody(self.listen));
         }
@@ -254,6 +254,26 @@ fn check_secrets(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
         Some(index) => Err(ConfigError::ShortSecret { app: app_name(), number: index + 1 }),
         None => Ok(()),
     }
+}
+
+/// Whether every public key is there; whether it is one, is for those who use it to say.
+fn check_public_keys(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
+    let table = format!("apps.{}", name.escape_debug());
+    let keys = app.public_keys.iter().enumerate();
+    let keys = keys.map(|(index, key)| {
+        (format!("public_keys[{index}]"), key.pem.is_some(), key.file.is_some(), Err(AppKeyFault::Missing))
+    });
+    let jwks = ("jwks_file".to_owned(), app.jwks.is_some(), app.jwks_file.is_some(), Ok(()));
+    for (key, has_text, has_file, without) in keys.chain([jwks]) {
+        let fault = match (has_text, has_file) {
+            (true, true) => Err(AppKeyFault::Twice),
+            (false, true) => Err(AppKeyFault::FileNotRead),
+            (true, false) => Ok(()),
+            (false, false) => without,
+        };
+        fault.map_err(|fault| fault.of(&table, &key))?;
+    }
+    Ok(())
 }
 
 /// One number that must not be less than another one asks for.

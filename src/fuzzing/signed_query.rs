@@ -12,7 +12,7 @@ const WINDOW: u64 = 120;
 /// App, user, timestamp, nonce and a signature, with zero bytes between them.
 pub fn run(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
-    let keys = Keys::new(&[Secret::new("0123456789abcdef0123456789abcdef")]);
+    let keys = Keys::of_secrets(&[Secret::new("0123456789abcdef0123456789abcdef")]);
     let mut parts = text.split('\0');
     let [app, user, timestamp, nonce, signature] = [(); 5].map(|()| parts.next().unwrap_or_default());
     let read = |query: &SignedQuery<'_>| query.verify(&keys, NOW * 1000, WINDOW * 1000).ok();

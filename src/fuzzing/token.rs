@@ -1,7 +1,7 @@
 //! Tokens: whatever the bytes, no token that nobody signed; what is signed is read as an independent reading has it, and is no
 //! token once a byte of it is another one.
 
-use crate::auth::{Claims, Keys, Proven, TokenLimits, mint, verify};
+use crate::auth::{Claims, Expected, Keys, Proven, TokenLimits, mint, verify};
 use crate::config::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -14,8 +14,8 @@ const LIMITS: TokenLimits = TokenLimits { max_bytes: 4096, leeway_ms: 0, max_gro
 
 /// A token; a header and claims with a zero byte between them; and the lines of what is to be minted.
 pub fn run(data: &[u8]) {
-    let keys = Keys::new(&[Secret::new("the secret of this fuzz target, 32+")]);
-    let read = |token: &[u8]| verify(token, &keys, APP, NOW * 1000, &LIMITS).ok();
+    let keys = Keys::of_secrets(&[Secret::new("the secret of this fuzz target, 32+")]);
+    let read = |token: &[u8]| verify(token, &keys, &Expected::of_app(APP), NOW * 1000, &LIMITS).ok();
     assert!(read(data).is_none(), "nobody has signed it");
     if let Some(end) = data.iter().position(|byte| *byte == 0) {
         signed(&keys, &data[..end], &data[end + 1..], read);

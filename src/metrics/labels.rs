@@ -115,10 +115,14 @@ label! {
         Missing => "missing",
         /// Too long, not base64url, not JSON.
         Malformed => "malformed",
-        /// Another algorithm than HS256, or none.
+        /// An algorithm that is not spoken here, or none.
         Algorithm => "algorithm",
-        /// Signed with no secret of the app.
+        /// Signed with no key of the app.
         Signature => "signature",
+        /// It names a key that the app does not have.
+        UnknownKey => "unknown_key",
+        /// The key that it names is for another algorithm.
+        OtherKey => "other_key",
         /// A claim or a parameter is missing or wrong.
         Claims => "claims",
         /// Made for another app.

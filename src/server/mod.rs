@@ -8,7 +8,7 @@ pub use crate::tls::TlsError;
 
 use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::app::{App, Pusher};
-use crate::auth::{Auth, BackendKeys, Pages};
+use crate::auth::{Auth, BackendKeys, InvalidKeys, Pages};
 use crate::config::{Config, ConfigError, DEFAULT_APP};
 use crate::core::{Core, DeliveryRules, Drain, Envelope, Outside, Settings, Shared};
 use crate::dispatch::{Apps, InvalidApps};
@@ -90,6 +90,8 @@ pub enum BindError {
     Apps(InvalidApps),
     /// The certificates are none to run with.
     Tls(TlsError),
+    /// A public key or JWK set of an app is none: the sentence says which and why.
+    Keys(Box<str>),
     /// A port could not be bound.
     Listen {
         /// The address.
@@ -107,6 +109,7 @@ impl fmt::Display for BindError {
             Self::Config(error) => error.fmt(f),
             Self::Apps(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
+            Self::Keys(why) => f.write_str(why),
             Self::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}; is another server running there?")
             }
@@ -116,6 +119,12 @@ impl fmt::Display for BindError {
 }
 
 impl std::error::Error for BindError {}
+
+impl From<InvalidKeys> for BindError {
+    fn from(error: InvalidKeys) -> Self {
+        Self::Keys(error.to_string().into())
+    }
+}
 
 /// Why a server ended without having been told to.
 ///
@@ -239,7 +248,8 @@ impl Server {
     /// As [`Server::bind`].
     pub fn check(config: &Config) -> Result<(), BindError> {
         config.validate().map_err(BindError::Config)?;
-        Apps::new(config.apps.keys()).map_err(BindError::Apps)?;
+        let apps = Apps::new(config.apps.keys()).map_err(BindError::Apps)?;
+        auth_of(&apps, config)?;
         Ports::load(&config.tls).map(drop).map_err(BindError::Tls)
     }
 
@@ -283,7 +293,7 @@ impl Server {
         }
         let shared = Arc::new(Shared {
             capacity,
-            auth: Auth::new(app_configs(), &config.auth, limits, Clock::wall_unix_ms()),
+            auth: auth_of(&apps, &config)?,
             backend_keys: BackendKeys::new(&config.backend, &apps),
             backend_pages: Pages::new(&config.backend),
             delivery_rules: DeliveryRules::new(app_configs().map(|(_, app)| app)),
@@ -400,6 +410,12 @@ impl Server {
             failure.map_or(Ok(report), Err)
         })
     }
+}
+
+/// Who is let in by what they show, as `config` has it.
+fn auth_of(apps: &Apps, config: &Config) -> Result<Auth, InvalidKeys> {
+    let configs = apps.names().filter_map(|name| Some((name.clone(), config.apps.get(name.as_str())?)));
+    Auth::new(configs, &config.auth, &config.limits, Clock::wall_unix_ms())
 }
 
 impl fmt::Debug for Server {

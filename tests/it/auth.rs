@@ -341,7 +341,7 @@ fn neither_log_nor_metrics_nor_banner_show_a_secret() {
     let metrics = String::from_utf8(backend.answer().body).unwrap();
     server.signal(rustix::process::Signal::TERM);
     let (_, said) = server.wait();
-    assert!(said.contains("is not believed: no secret of the app made this signature"), "{said}");
+    assert!(said.contains("is not believed: no key of the app made this signature"), "{said}");
     assert!(said.contains("is not believed: it expired"), "{said}");
     assert!(said.contains("is not believed: its nonce has been used"), "{said}");
     let signature = query.split('=').next_back().unwrap();

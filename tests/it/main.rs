@@ -30,6 +30,8 @@ mod group_move;
 mod hidden_addresses;
 mod http_api;
 mod idle;
+#[path = "../../src/auth/issuer.rs"]
+mod issuer;
 mod lame_duck;
 mod limits;
 mod link_forms;
@@ -54,4 +56,5 @@ mod support;
 mod tls;
 mod tls_abuse;
 mod tokens;
+mod tokens_public;
 mod wall_clock;
