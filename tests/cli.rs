@@ -144,7 +144,7 @@ fn wrong_usage_ends_with_2() {
         &["serve", "--log", "loud"],
         &["serve", "--listen", "localhost"],
         &["config"],
-        &["config", "check"],
+        &["config", "check", "one.toml", "two.toml"],
         &["push", "hello"],
         &["push", "--all"],
         &["push", "--session", "17", "hello"],

@@ -1,6 +1,6 @@
-//! `gannet config`: checks a configuration file, and prints the default one.
+//! `gannet config`: checks and shows what a server would start with, and prints the default file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
@@ -10,15 +10,20 @@ use super::log::Running;
 use super::output;
 use super::serve::ServeError;
 use crate::Server;
-use crate::config::Config;
+use crate::config::{Config, ConfigError, Environment};
 
-/// Check a configuration file, or print the default one.
+/// Check or show a configuration, or print the default one.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Say whether a server would start with this file, and if not, what to change
+    /// Say whether a server would start with this file and the variables of the environment, and if not, what to change
     Check {
-        /// Configuration file; - is standard input
-        file: PathBuf,
+        /// Configuration file; - is standard input [default: the variables alone]
+        file: Option<PathBuf>,
+    },
+    /// Print what this file and the variables of the environment make together; secrets are shown as ***
+    Show {
+        /// Configuration file; - is standard input [default: the variables alone]
+        file: Option<PathBuf>,
     },
     /// Print the default configuration, every key with its meaning
     Default,
@@ -28,14 +33,30 @@ pub enum ConfigCommand {
 pub fn run(command: ConfigCommand) -> Result<(), CliError> {
     match command {
         ConfigCommand::Check { file } => {
-            let file = input(&file);
-            let config = Config::load(file)?;
-            config.validate().map_err(|error| error.in_file(file))?;
+            let file = file.as_deref().map(input);
+            let config = valid(file)?;
             // What a start would find besides.
             Server::check(&config).map_err(ServeError::Bind)?;
             Running::check(&config.log).map_err(|error| ServeError::log(&config.log, error))?;
-            output::print(&format!("{}: ok", file.display()))
+            match file {
+                Some(file) => output::print(&format!("{}: ok", file.display())),
+                None => output::print("without a file: ok"),
+            }
+        }
+        ConfigCommand::Show { file } => {
+            let config = valid(file.as_deref().map(input))?;
+            output::print(&toml::to_string(&config).map_err(|error| CliError::Command(Box::new(error)))?)
         }
         ConfigCommand::Default => output::print(Config::default_toml()),
     }
+}
+
+/// The configuration of `file` and the environment, checked.
+fn valid(file: Option<&Path>) -> Result<Config, ConfigError> {
+    let config = Config::read(file, &Environment::of_process())?;
+    config.validate().map_err(|error| match file {
+        Some(file) => error.in_file(file),
+        None => error,
+    })?;
+    Ok(config)
 }

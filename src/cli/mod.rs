@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match cli.command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Cert(command) => cert::run(command),
         Command::Config(command) => config::run(command),

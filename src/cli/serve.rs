@@ -19,10 +19,10 @@ use super::input::input;
 use super::key::RefusedKey;
 use super::log::Running;
 use super::output;
-use crate::config::{self, Config, LogFormat};
+use crate::config::{self, Config, Environment, LogFormat};
 use crate::{BindError, Certificates, Relay, RunError, Server, Stopper};
 
-/// Run the server; flags win over the file.
+/// Run the server; flags win over variables `GANNET_…`, those over the file.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Client port [default: 127.0.0.1:9000]
@@ -63,12 +63,9 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// The configuration that file and flags make together, checked.
-    fn into_config(self) -> Result<Config, CliError> {
-        let mut config = match &self.config {
-            Some(path) => Config::load(input(path))?,
-            None => Config::default(),
-        };
+    /// The configuration that file, environment and flags make together, checked: each time the file is read again.
+    fn config(&self, environment: &Environment) -> Result<Config, CliError> {
+        let mut config = Config::read(self.config.as_deref().map(input), environment)?;
         config.listen = self.listen.unwrap_or(config.listen);
         config.backend.listen = self.backend.unwrap_or(config.backend.listen);
         config.reactors = self.reactors.or(config.reactors);
@@ -76,7 +73,7 @@ impl ServeArgs {
         config.echo |= self.echo;
         config.insecure |= self.insecure;
         if self.tls_cert.is_some() {
-            (config.tls.cert, config.tls.key) = (self.tls_cert, self.tls_key);
+            (config.tls.cert, config.tls.key) = (self.tls_cert.clone(), self.tls_key.clone());
         }
         config.log.level = self.log.unwrap_or(config.log.level);
         config.log.format = self.log_format.unwrap_or(config.log.format);
@@ -98,10 +95,10 @@ fn format_parser() -> impl TypedValueParser<Value = LogFormat> {
 }
 
 /// Runs `gannet serve`.
-pub fn run(args: ServeArgs) -> Result<(), CliError> {
+pub fn run(args: &ServeArgs) -> Result<(), CliError> {
     // First of all: what is read before it is gone after it, if it comes from a pipe.
     let heap = heap::give_memory_back();
-    let config = args.into_config()?;
+    let config = args.config(&Environment::of_process())?;
     let log = log_to(&config.log)?;
     if let Err(error) = heap {
         log::warn!(
@@ -246,7 +243,7 @@ mod tests {
 
     fn config(flags: &[&str]) -> Result<Config, String> {
         let line = Line::try_parse_from(["serve"].iter().chain(flags)).map_err(|error| error.to_string())?;
-        line.args.into_config().map_err(|error| error.to_string())
+        line.args.config(&Environment::default()).map_err(|error| error.to_string())
     }
 
     #[test]

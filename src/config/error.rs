@@ -36,6 +36,29 @@ pub enum ConfigError {
         /// What is wrong in it.
         error: Box<ConfigError>,
     },
+    /// One of the others, in a variable of the environment.
+    InVariable {
+        /// The variable.
+        variable: String,
+        /// What is wrong in it.
+        error: Box<ConfigError>,
+    },
+    /// A variable that sets no key, and has the form of one that does.
+    UnknownVariable {
+        /// The variable.
+        variable: String,
+        /// The one that may have been meant.
+        nearest: Option<String>,
+    },
+    /// A variable for an app, and not one app has that name.
+    AppOfVariable {
+        /// The variable.
+        variable: String,
+        /// The apps that it could mean: none, or several.
+        apps: Vec<String>,
+    },
+    /// The value of a variable is not UTF-8.
+    VariableNotUtf8(String),
     /// Not TOML.
     Syntax {
         /// Counted from 1.
@@ -47,8 +70,8 @@ pub enum ConfigError {
     UnknownKey {
         /// With the tables in front of it.
         key: String,
-        /// Counted from 1.
-        line: usize,
+        /// Counted from 1; a variable has none.
+        line: Option<usize>,
         /// The key that may have been meant.
         nearest: Option<String>,
     },
@@ -56,8 +79,8 @@ pub enum ConfigError {
     BadValue {
         /// With the tables in front of it.
         key: String,
-        /// Counted from 1.
-        line: usize,
+        /// Counted from 1; a variable has none.
+        line: Option<usize>,
         /// What the parser said.
         message: String,
         /// The key's default as an example of its form.
@@ -266,6 +289,15 @@ impl ConfigError {
     }
 }
 
+/// Where in a file, if it is in one.
+struct InLine(Option<usize>);
+
+impl fmt::Display for InLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|line| write!(f, " (line {line})"))
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -280,14 +312,33 @@ impl fmt::Display for ConfigError {
             ),
             Self::InFile { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Syntax { line, message } => write!(f, "not TOML (line {line}): {message}"),
-            Self::UnknownKey { key, line, nearest: Some(nearest) } => {
-                write!(f, "unknown key \"{key}\" (line {line}): did you mean \"{nearest}\"?")
+            Self::InVariable { variable, error } => write!(f, "{variable}: {error}"),
+            Self::UnknownVariable { variable, nearest: Some(nearest) } => {
+                write!(f, "unknown variable {variable}: did you mean {nearest}?")
             }
-            Self::UnknownKey { key, line, nearest: None } => {
-                write!(f, "unknown key \"{key}\" (line {line}): `gannet config default` shows all there are")
+            Self::UnknownVariable { variable, nearest: None } => write!(
+                f,
+                "unknown variable {variable}: write a key of `gannet config default` as GANNET_TABLE__KEY, as \
+                 GANNET_LIMITS__MAX_SESSIONS"
+            ),
+            Self::AppOfVariable { variable, apps } if apps.is_empty() => write!(
+                f,
+                "{variable} is for an app that does not exist: give it a table [apps.NAME] in the file, or name it in \
+                 GANNET_APPS"
+            ),
+            Self::AppOfVariable { variable, apps } => {
+                write!(f, "{variable} could mean the apps {}: set them in GANNET_APPS", apps.join(", "))
+            }
+            Self::VariableNotUtf8(variable) => write!(f, "the value of {variable} is not UTF-8"),
+            Self::UnknownKey { key, line, nearest } => {
+                write!(f, "unknown key \"{key}\"{}: ", InLine(*line))?;
+                match nearest {
+                    Some(nearest) => write!(f, "did you mean \"{nearest}\"?"),
+                    None => f.write_str("`gannet config default` shows all there are"),
+                }
             }
             Self::BadValue { key, line, message, default } => {
-                write!(f, "bad value for \"{key}\" (line {line}): {message}")?;
+                write!(f, "bad value for \"{key}\"{}: {message}", InLine(*line))?;
                 default.iter().try_for_each(|default| write!(f, "; the default is {default}"))
             }
             Self::OutOfRange { key, value, min, max } => {
@@ -369,7 +420,7 @@ impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Read { error, .. } | Self::KeyFile { error, .. } => Some(error),
-            Self::InFile { error, .. } => Some(error),
+            Self::InFile { error, .. } | Self::InVariable { error, .. } => Some(error),
             Self::BadAppName { error, .. } | Self::BadGroupName { error, .. } => Some(error),
             _ => None,
         }

@@ -6,16 +6,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::str::Utf8Error;
 
-use serde_json::Value;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::{AppKeyFault, Config, ConfigError, DEFAULT_APP, Secret};
-
-/// Above this a suggestion is a help, below it a guess.
-const NEAR_ENOUGH: f64 = 0.8;
-/// What a key of the same table is ahead of one elsewhere.
-const NEIGHBOUR: f64 = 0.1;
+use super::known::{KnownKeys, line_of};
+use super::{AppKeyFault, Config, ConfigError, DEFAULT_APP, Environment, Secret};
 
 /// A key is one short line, secrets are a few; the bound is for a path such as /dev/zero.
 const MAX_KEY_FILE_BYTES: u64 = 4096;
@@ -24,23 +19,33 @@ impl Config {
     /// The largest file that is read.
     pub const MAX_FILE_BYTES: u64 = 16 << 20;
 
-    /// Reads a file and the secrets that it points to, each once, so that they may be pipes. [`Config::validate`] is the
-    /// caller's, after the flags.
+    /// [`Config::read`] of a file alone.
+    ///
+    /// # Errors
+    /// Those of [`Config::read`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::read(Some(path), &Environment::default())
+    }
+
+    /// Reads a file, what `environment` sets over it, and the secrets that they point to. Each file is read once, so that it
+    /// may be a pipe. Without a file the defaults are what `environment` is over. [`Config::validate`] is the caller's, after
+    /// the flags. Nothing is kept: what is called again reads all of it again.
     ///
     /// # Errors
     /// [`ConfigError::Read`] and [`ConfigError::Empty`]; [`ConfigError::InFile`] with those of [`Config::from_toml`] and
-    /// [`Config::read_secrets`].
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let bytes = read_bounded(path, Self::MAX_FILE_BYTES)
-            .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
-        let in_file = |error: ConfigError| error.in_file(path);
-        let text = str::from_utf8(&bytes).map_err(|error| in_file(not_utf8(&bytes, error)))?;
-        // A file that is being written, or a pipe whose writer has failed, would be the defaults: a server without keys.
-        if text.trim().is_empty() {
-            return Err(ConfigError::Empty(path.to_owned()));
+    /// [`Config::read_secrets`]; those of [`Environment::over`].
+    pub fn read(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let text = file.map_or(Ok(String::new()), text_of)?;
+        let in_file = |error: ConfigError| match file {
+            Some(path) => error.in_file(path),
+            None => error,
+        };
+        // The file alone first: its faults have a line.
+        let mut config = Self::from_toml(&text).map_err(in_file)?;
+        if !environment.is_empty() {
+            config = environment.over(&text)?;
         }
-        let mut config = Self::from_toml(text).map_err(in_file)?;
-        let base = base_of(path);
+        let base = file.map_or(Path::new(""), base_of);
         config.tls.resolve(base);
         config.log.resolve(base);
         config.read_secrets(base).map_err(in_file)?;
@@ -62,7 +67,7 @@ impl Config {
         let mut config: Self = toml::from_str(text).map_err(|error| {
             let key = error.span().and_then(|span| key_at(document.get_ref(), &span)).unwrap_or_default();
             ConfigError::BadValue {
-                line: line_of(text, error.span()),
+                line: Some(line_of(text, error.span())),
                 message: error.message().to_owned(),
                 default: known.default_of(&key),
                 key,
@@ -126,6 +131,18 @@ impl Config {
     }
 }
 
+/// The text of the configuration file at `path`.
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    let bytes = read_bounded(path, Config::MAX_FILE_BYTES)
+        .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let utf8_error = error.utf8_error();
+        not_utf8(error.as_bytes(), utf8_error).in_file(path)
+    })?;
+    // A file that is being written, or a pipe whose writer has failed, would be the defaults: a server without keys.
+    if text.trim().is_empty() { Err(ConfigError::Empty(path.to_owned())) } else { Ok(text) }
+}
+
 /// Where relative paths in the file at `path` start: its folder. A pipe lies nowhere, so there it is the working
 /// directory.
 fn base_of(path: &Path) -> &Path {
@@ -173,87 +190,6 @@ fn read_text(key: &str, path: &Path, max_bytes: u64) -> Result<String, ConfigErr
     text.map_err(|error| ConfigError::KeyFile { key: key.to_owned(), path: path.to_owned(), error })
 }
 
-/// The keys that exist: the default configuration as a tree, where what is not set is null.
-struct KnownKeys(Value);
-
-impl KnownKeys {
-    fn new() -> Self {
-        // Cannot fail: its maps have text keys and its values are numbers, texts and booleans.
-        Self(serde_json::to_value(Config::default()).unwrap_or_default())
-    }
-
-    fn check(&self, text: &str, document: &DeTable<'_>) -> Result<(), ConfigError> {
-        self.check_table(text, document, "", &self.0)
-    }
-
-    fn check_table(
-        &self,
-        text: &str,
-        table: &DeTable<'_>,
-        prefix: &str,
-        known: &Value,
-    ) -> Result<(), ConfigError> {
-        for (name, value) in table {
-            let key = format!("{prefix}{}", name.get_ref());
-            let Some(child) = child_of(known, prefix, name.get_ref()) else {
-                let line = line_of(text, Some(name.span()));
-                return Err(ConfigError::UnknownKey {
-                    nearest: self.nearest(prefix, name.get_ref()),
-                    key,
-                    line,
-                });
-            };
-            // A table where a value belongs, or the other way round, is found when the types are read.
-            // One that is empty by default holds names of the operator's own.
-            if let (DeValue::Table(inner), Value::Object(known)) = (value.get_ref(), child)
-                && !known.is_empty()
-            {
-                self.check_table(text, inner, &format!("{key}."), child)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The key that was most likely meant: a neighbour with nearly the name, else a key of nearly the name elsewhere.
-    fn nearest(&self, prefix: &str, name: &str) -> Option<String> {
-        let mut keys = Vec::new();
-        flatten(&self.0, "", &mut keys);
-        let score = |key: &&String| {
-            let (table, leaf) =
-                key.rsplit_once('.').map_or(("", key.as_str()), |(table, leaf)| (table, leaf));
-            let similarity = strsim::jaro_winkler(leaf, name);
-            let neighbour = table == prefix.trim_end_matches('.');
-            (similarity >= NEAR_ENOUGH).then_some(if neighbour { similarity + NEIGHBOUR } else { similarity })
-        };
-        let scored = keys.iter().filter_map(|key| Some((score(&key)?, key)));
-        let (_, nearest) = scored.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
-        // The known keys of apps are those of the default one.
-        let app = prefix.strip_prefix("apps.").and_then(|rest| rest.split('.').next());
-        match (nearest.strip_prefix(&format!("apps.{DEFAULT_APP}.")), app) {
-            (Some(leaf), Some(app)) => Some(format!("apps.{app}.{leaf}")),
-            _ => Some(nearest.clone()),
-        }
-    }
-
-    fn default_of(&self, key: &str) -> Option<String> {
-        let value = key.split('.').try_fold(&self.0, |value, name| value.get(name))?;
-        (!value.is_null() && !value.is_object()).then(|| value.to_string())
-    }
-}
-
-/// What stands under `name`; every name under `apps` is as good as the default app's.
-fn child_of<'v>(known: &'v Value, prefix: &str, name: &str) -> Option<&'v Value> {
-    known.get(if prefix == "apps." { DEFAULT_APP } else { name })
-}
-
-fn flatten(value: &Value, prefix: &str, keys: &mut Vec<String>) {
-    for (name, child) in value.as_object().into_iter().flatten() {
-        let key = format!("{prefix}{name}");
-        flatten(child, &format!("{key}."), keys);
-        keys.push(key);
-    }
-}
-
 /// The deepest key whose name or value covers the start of `span`.
 fn key_at(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
     let covers = |range: Range<usize>| range.contains(&span.start);
@@ -264,10 +200,4 @@ fn key_at(table: &DeTable<'_>, span: &Range<usize>) -> Option<String> {
             None => (covers(name.span()) || covers(value.span())).then(|| name.get_ref().to_string()),
         }
     })
-}
-
-/// The line, from 1, that `span` starts in.
-fn line_of(text: &str, span: Option<Range<usize>>) -> usize {
-    let start = span.map_or(0, |span| span.start.min(text.len()));
-    1 + text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count()
 }

@@ -9,8 +9,10 @@
 mod apps;
 mod backend;
 mod duration;
+mod environment;
 mod error;
 mod file;
+mod known;
 mod limits;
 mod log;
 mod network;
@@ -36,6 +38,7 @@ pub(crate) use backend::UNNAMED as UNNAMED_KEY;
 pub use backend::{Backend, BackendKey};
 #[cfg(feature = "cli")]
 pub(crate) use duration::{InvalidDuration, parse as parse_duration};
+pub use environment::Environment;
 pub use error::{AppKeyFault, ConfigError, KeyFault};
 #[cfg(feature = "tls")]
 pub(crate) use file::read_bounded;
@@ -241,6 +244,8 @@ table! {
     }
 }
 
+#[cfg(test)]
+mod environment_tests;
 #[cfg(test)]
 mod reference_tests;
 #[cfg(test)]

@@ -10,17 +10,19 @@ use super::Config;
 type Row = (String, Option<String>);
 
 fn rows_of(document: &str) -> Vec<Row> {
-    let (mut rows, mut prefix, mut default_column) = (Vec::new(), String::new(), None);
+    let (mut rows, mut prefix, mut default_column, mut of_keys) = (Vec::new(), String::new(), None, false);
     for line in document.lines() {
         if let Some(heading) = line.strip_prefix("## ") {
             let table = heading.strip_prefix("`[").and_then(|rest| rest.split_once(']'));
             prefix = table.map_or(String::new(), |(table, _)| table.replace("NAME", "default") + ".");
+            of_keys = false;
         }
         let Some(cells) = line.strip_prefix('|').and_then(|row| row.strip_suffix('|')) else { continue };
         let cells: Vec<&str> = cells.split('|').map(str::trim).collect();
         if cells[0] == "key" {
             default_column = cells.iter().position(|cell| *cell == "default");
-        } else if cells[0].starts_with('`') {
+            of_keys = true;
+        } else if of_keys && cells[0].starts_with('`') {
             let keys: Vec<&str> = cells[0].split(", ").map(|key| key.trim_matches('`')).collect();
             let shown = default_column.map(|column| cells[column]);
             for (number, key) in keys.iter().enumerate() {

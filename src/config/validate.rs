@@ -41,6 +41,15 @@ impl Config {
         self.check_addresses()
     }
 
+    /// Whether each value is legal for itself, whatever the others are.
+    pub(super) fn check_each(&self) -> Result<(), ConfigError> {
+        self.check_ranges()?;
+        self.apps.iter().try_for_each(|(name, app)| {
+            check_quotas(name, app)?;
+            check_ticks(name, app)
+        })
+    }
+
     /// Whether every number is within its bounds.
     fn check_ranges(&self) -> Result<(), ConfigError> {
         Legal::from(1..=Self::MAX_REACTORS as u64).check("reactors", self.reactors.unwrap_or(1) as u64)?;

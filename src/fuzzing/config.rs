@@ -1,12 +1,21 @@
 //! Configuration files: whatever the text, a configuration or a fault with its line; what was read shows no secret, what
-//! it shows is not taken for one, and with the secrets in their places it is read again as it was.
+//! it shows is not taken for one, and with the secrets in their places it is read again as it was. Variables over it set what
+//! they say or are refused by name.
 
-use crate::config::{Config, ConfigError, Secret};
+use crate::config::{Config, ConfigError, Environment, Secret};
 use toml::{Table, Value};
 
-/// A file.
+/// A file; behind a NUL, which no file may have, the name and the value of a variable by turns, each behind a NUL.
 pub fn run(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
+    let mut parts = text.split('\0');
+    let file = parts.next().unwrap_or_default();
+    let variables: Vec<&str> = parts.collect();
+    read(file);
+    read_over(file, variables.as_chunks::<2>().0);
+}
+
+fn read(text: &str) {
     match Config::from_toml(text) {
         Ok(config) => {
             if let Err(error) = config.validate() {
@@ -23,12 +32,37 @@ pub fn run(data: &[u8]) {
         Err(error) => {
             assert!(!error.to_string().is_empty());
             let (ConfigError::Syntax { line, .. }
-            | ConfigError::UnknownKey { line, .. }
-            | ConfigError::BadValue { line, .. }) = error
+            | ConfigError::UnknownKey { line: Some(line), .. }
+            | ConfigError::BadValue { line: Some(line), .. }) = error
             else {
                 panic!("it is no fault of a text: {error}");
             };
             assert!((1..=text.split('\n').count()).contains(&line), "line {line}");
+        }
+    }
+}
+
+/// The variables over a file: without any the file itself; a fault of them names the one that has it.
+fn read_over(text: &str, variables: &[[&str; 2]]) {
+    let Ok(alone) = Config::from_toml(text) else { return };
+    let environment: Environment = variables.iter().map(|[name, value]| (name, value)).collect();
+    match environment.over(text) {
+        Ok(config) => {
+            assert!(!environment.is_empty() || config == alone);
+            assert!(config.validate().map_or_else(|error| !error.to_string().is_empty(), |()| true));
+            shows_no_secret(config);
+        }
+        // A number that no signed one of 64 bits can hold is read where no variable is over it, and refused by its range.
+        Err(ConfigError::Syntax { .. }) => assert!(text.parse::<Table>().is_err()),
+        Err(error) => {
+            let (ConfigError::InVariable { variable, .. }
+            | ConfigError::UnknownVariable { variable, .. }
+            | ConfigError::AppOfVariable { variable, .. }) = &error
+            else {
+                panic!("it is no fault of a variable: {error}");
+            };
+            assert!(variables.iter().any(|[name, _]| name == variable));
+            assert!(error.to_string().contains(variable));
         }
     }
 }

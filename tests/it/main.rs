@@ -18,6 +18,7 @@ mod doors_under_siege;
 mod drain;
 mod echo;
 mod entry;
+mod environment;
 mod faults;
 mod faults_deflate;
 mod faults_growth;

@@ -51,6 +51,15 @@ impl ServerProcess {
         Self::spawn(command.stdin(Stdio::null()), Some(path))
     }
 
+    /// `gannet serve ARGS` on free ports, with `config` as its configuration file, and these variables in its environment.
+    pub fn start_in(variables: &[(&str, &str)], args: &[&str], config: &str) -> Self {
+        let path = written(config);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--backend", "127.0.0.1:0", "--config"]);
+        command.arg(&path).args(args).envs(variables.iter().copied());
+        Self::spawn(command.stdin(Stdio::null()), Some(path))
+    }
+
     /// The same with a wall clock that the test sets through [`WallClock`].
     pub fn start_with_clock(clock: &WallClock, args: &[&str], config: &str) -> Self {
         let path = written(config);
