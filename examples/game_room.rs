@@ -40,8 +40,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut addresses = std::env::args().skip(1);
     let mut address = |usual: &str| addresses.next().unwrap_or_else(|| usual.into()).parse::<SocketAddr>();
     let pages = TcpListener::bind(address("127.0.0.1:8080")?)?;
-    let mut config = Config { listen: address("127.0.0.1:9000")?, ..Config::default() };
-    config.backend.listen = address("127.0.0.1:9001")?;
+    let mut config = Config { listen: address("127.0.0.1:9000")?.into(), ..Config::default() };
+    config.backend.listen = address("127.0.0.1:9001")?.into();
 
     let server = Server::bind(config)?;
     let page = include_str!("game_room.html").replace("{{clients}}", &server.client_addr().to_string());

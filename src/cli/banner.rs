@@ -4,13 +4,15 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// The two addresses, the number of reactors, and one line to try. Its lines end without a line break at the end.
+use crate::config::Endpoint;
+
+/// The addresses, the number of reactors, and one line to try. Its lines end without a line break at the end.
 #[derive(Debug)]
 pub struct Banner {
     /// The client port as it was bound.
-    pub clients: SocketAddr,
+    pub clients: Vec<Endpoint>,
     /// The backend port as it was bound.
-    pub backend: SocketAddr,
+    pub backends: Vec<Endpoint>,
     /// Reactor threads.
     pub reactors: usize,
     /// Whether the backend asks for a key.
@@ -31,40 +33,48 @@ impl fmt::Display for Banner {
         let cert = self.backend_cert.as_ref().map(|cert| format!(" --cacert '{}'", cert.display()));
         let cert = cert.unwrap_or_default();
         writeln!(f, "gannet {}", env!("CARGO_PKG_VERSION"))?;
-        writeln!(f, "  clients   {ws}://{}/ws", self.clients)?;
-        writeln!(f, "  backend   {http}://{}", self.backend)?;
+        for client in &self.clients {
+            writeln!(f, "  clients   {ws}://{client}/ws")?;
+        }
+        for backend in &self.backends {
+            writeln!(f, "  backend   {http}://{backend}")?;
+        }
         writeln!(f, "  reactors  {}", self.reactors)?;
-        write!(f, "  try       curl{cert}{key} -d hello '{http}://{}/v1/push?all=1'", reachable(self.backend))
+        let Some(backend) = self.backends.iter().find_map(reachable) else { return Ok(()) };
+        write!(f, "  try       curl{cert}{key} -d hello '{http}://{backend}/v1/push?all=1'")
     }
 }
 
 /// An address that a program on this machine can connect to.
-fn reachable(address: SocketAddr) -> SocketAddr {
+fn reachable(endpoint: &Endpoint) -> Option<SocketAddr> {
+    let Endpoint::Ip(address) = endpoint else { return None };
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    SocketAddr::new(ip, address.port())
+    Some(SocketAddr::new(ip, address.port()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn banner(clients: &str, backend: &str, with_key: bool) -> String {
-        let address = |text: &str| text.parse().expect("a table's address");
-        let (clients, backend) = (address(clients), address(backend));
-        Banner { clients, backend, reactors: 4, with_key, client_tls: false, backend_cert: None }.to_string()
+    fn banner(clients: &[&str], backends: &[&str], with_key: bool) -> String {
+        let all =
+            |texts: &[&str]| texts.iter().map(|text| text.parse().expect("a table's address")).collect();
+        let (clients, backends) = (all(clients), all(backends));
+        Banner { clients, backends, reactors: 4, with_key, client_tls: false, backend_cert: None }.to_string()
     }
 
     #[test]
     fn it_names_addresses_reactors_and_a_line_to_try() {
         assert_eq!(
-            banner("127.0.0.1:9000", "127.0.0.1:9001", false),
+            banner(&["127.0.0.1:9000", "[::1]:9000"], &["127.0.0.1:9001", "10.0.0.5:9001"], false),
             format!(
-                "gannet {}\n  clients   ws://127.0.0.1:9000/ws\n  backend   http://127.0.0.1:9001\n  reactors  4\n  \
-                 try       curl -d hello 'http://127.0.0.1:9001/v1/push?all=1'",
+                "gannet {}\n  clients   ws://127.0.0.1:9000/ws\n  clients   ws://[::1]:9000/ws\n  backend   \
+                 http://127.0.0.1:9001\n  backend   http://10.0.0.5:9001\n  reactors  4\n  try       curl -d hello \
+                 'http://127.0.0.1:9001/v1/push?all=1'",
                 env!("CARGO_PKG_VERSION")
             )
         );
@@ -74,9 +84,10 @@ mod tests {
     fn the_line_to_try_works_from_this_machine_and_shows_no_key() {
         let line =
             "curl -H \"Authorization: Bearer $GANNET_KEY\" -d hello 'http://127.0.0.1:7/v1/push?all=1'";
-        assert!(banner("0.0.0.0:9000", "0.0.0.0:7", true).ends_with(line));
+        assert!(banner(&["0.0.0.0:9000"], &["0.0.0.0:7"], true).ends_with(line));
         assert!(
-            banner("[::]:9000", "[::]:7", false).ends_with("curl -d hello 'http://[::1]:7/v1/push?all=1'")
+            banner(&["[::]:9000"], &["[::]:7"], false)
+                .ends_with("curl -d hello 'http://[::1]:7/v1/push?all=1'")
         );
     }
 }

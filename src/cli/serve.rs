@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{process, thread};
 
@@ -19,18 +18,18 @@ use super::input::input;
 use super::key::RefusedKey;
 use super::log::Running;
 use super::output;
-use crate::config::{self, Config, Environment, LogFormat};
+use crate::config::{self, Config, Endpoint, Environment, Listen, LogFormat};
 use crate::{BindError, Certificates, Relay, RunError, Server, Stopper};
 
 /// Run the server; flags win over variables `GANNET_…`, those over the file.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Client port [default: 127.0.0.1:9000]
+    /// Client port, on each of these addresses [default: 127.0.0.1:9000]
     #[arg(long, value_name = "ADDR")]
-    listen: Option<SocketAddr>,
-    /// Backend port [default: 127.0.0.1:9001]
+    listen: Vec<Endpoint>,
+    /// Backend port, on each of these addresses [default: 127.0.0.1:9001]
     #[arg(long, value_name = "ADDR")]
-    backend: Option<SocketAddr>,
+    backend: Vec<Endpoint>,
     /// Reactor threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=Config::MAX_REACTORS as u64))]
     reactors: Option<usize>,
@@ -66,8 +65,8 @@ impl ServeArgs {
     /// The configuration that file, environment and flags make together, checked: each time the file is read again.
     fn config(&self, environment: &Environment) -> Result<Config, CliError> {
         let mut config = Config::read(self.config.as_deref().map(input), environment)?;
-        config.listen = self.listen.unwrap_or(config.listen);
-        config.backend.listen = self.backend.unwrap_or(config.backend.listen);
+        replace_if_given(&mut config.listen, &self.listen);
+        replace_if_given(&mut config.backend.listen, &self.backend);
         config.reactors = self.reactors.or(config.reactors);
         config.pin |= self.pin;
         config.echo |= self.echo;
@@ -79,6 +78,13 @@ impl ServeArgs {
         config.log.format = self.log_format.unwrap_or(config.log.format);
         config.validate()?;
         Ok(config)
+    }
+}
+
+/// The flags name all addresses of a port, or none.
+fn replace_if_given(listen: &mut Listen, endpoints: &[Endpoint]) {
+    if !endpoints.is_empty() {
+        *listen = endpoints.iter().cloned().collect();
     }
 }
 
@@ -175,8 +181,8 @@ fn run_server(config: Config, log: &Running) -> Result<(), CliError> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(ServeError::Signals)?;
     let server = Server::bind(config).map_err(ServeError::Bind)?;
     let banner = Banner {
-        clients: server.client_addr(),
-        backend: server.backend_addr(),
+        clients: server.client_addrs().to_vec(),
+        backends: server.backend_addrs().to_vec(),
         reactors: server.reactors(),
         with_key,
         client_tls,
@@ -259,15 +265,19 @@ mod tests {
         let file = path.to_str().unwrap();
 
         let from_file = config(&["--config", file]).unwrap();
-        assert_eq!((from_file.listen.port(), from_file.backend.listen.port()), (1, 2));
+        let listens = |config: &Config| {
+            let all = [&config.listen, &config.backend.listen];
+            all.map(|listen| listen.endpoints().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(listens(&from_file), ["127.0.0.1:1", "127.0.0.1:2"]);
         assert_eq!((from_file.reactors, from_file.echo, from_file.pin), (Some(3), true, false));
         assert_eq!(from_file.log.level, LevelFilter::Warn);
 
         let flags =
-            ["--config", file, "--listen", "0.0.0.0:5", "--backend", "[::1]:6", "--reactors", "7", "--pin"];
-        let more = ["--insecure", "--log", "trace"];
+            ["--config", file, "--listen", "0.0.0.0:5", "--listen", "localhost:8", "--backend", "[::1]:6"];
+        let more = ["--reactors", "7", "--pin", "--insecure", "--log", "trace"];
         let both = config(&[flags.as_slice(), &more].concat()).unwrap();
-        assert_eq!((both.listen.port(), both.backend.listen.port()), (5, 6));
+        assert_eq!(listens(&both), ["0.0.0.0:5 localhost:8", "[::1]:6"]);
         assert_eq!((both.reactors, both.echo, both.pin, both.insecure), (Some(7), true, true, true));
         assert_eq!(both.log.level, LevelFilter::Trace);
         fs::remove_file(&path).unwrap();

@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{AppConfig, Config, ConfigError, KeyFault, Network, OriginPattern, Secret};
+use super::{AppConfig, Config, ConfigError, KeyFault, Listen, Network, OriginPattern, Secret};
 use crate::dispatch::Right;
 use crate::session::Name;
 
 /// `[backend]`: the port of the game's backend and of operators.
 ///
 /// ```
-/// assert_eq!(gannet::config::Backend::default().listen.port(), 9001);
+/// assert_eq!(gannet::config::Backend::default().listen, "127.0.0.1:9001".parse().unwrap());
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Backend {
-    /// The address; port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// Where it listens.
+    pub listen: Listen,
     /// The key that may do everything, brought as `Authorization: Bearer`; visible ASCII, at least
     /// [`Config::MIN_KEY_BYTES`].
     pub key: Option<Secret>,
@@ -41,7 +41,7 @@ pub struct Backend {
 impl Default for Backend {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)).into(),
             key: None,
             key_file: None,
             keys: Vec::new(),

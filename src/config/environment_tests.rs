@@ -78,7 +78,7 @@ fn variables_win_over_the_file_key_by_key() {
         ],
     );
     let config = config.unwrap();
-    assert_eq!((config.listen.port(), config.pin), (2, true));
+    assert_eq!((config.listen, config.pin), ("127.0.0.1:2".parse().unwrap(), true));
     assert_eq!((config.limits.max_sessions, config.limits.max_page), (20_000, 10));
     assert_eq!((config.log.level, config.log.format), (::log::LevelFilter::Debug, LogFormat::Json));
     assert_eq!(config.log.file, Some("2026".into()));

@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::Config;
+use super::{Config, Endpoint};
 use crate::session::InvalidName;
 
 /// Why a configuration is refused.
@@ -118,7 +117,7 @@ pub enum ConfigError {
         slots: u64,
     },
     /// The client port would take anybody's word from anywhere.
-    OpenToAnybody(SocketAddr),
+    OpenToAnybody(Endpoint),
     /// Some apps check who their players are and some take their word.
     SomeWithoutSecrets {
         /// An app that has secrets.
@@ -127,7 +126,7 @@ pub enum ConfigError {
         without: Vec<String>,
     },
     /// The backend port would obey anybody from anywhere.
-    BackendWithoutKey(SocketAddr),
+    BackendWithoutKey(Endpoint),
     /// A key of `[tls]` without the one that it needs.
     TlsHalf {
         /// The key that is set.
@@ -140,7 +139,21 @@ pub enum ConfigError {
     /// TLS is asked for, and this build has none.
     TlsNotBuilt,
     /// The two ports are one.
-    SameAddress(SocketAddr),
+    SameAddress(Endpoint),
+    /// A port that listens nowhere.
+    NoEndpoint {
+        /// The key that is empty.
+        key: &'static str,
+    },
+    /// One port would listen twice in one place.
+    ListensTwice {
+        /// The key that names both.
+        key: &'static str,
+        /// The first one.
+        one: Endpoint,
+        /// The one that the first leaves no room for.
+        other: Endpoint,
+    },
     /// A key of the backend port that cannot be used.
     BackendKey {
         /// Which, as messages show it.
@@ -379,6 +392,15 @@ impl fmt::Display for ConfigError {
                 f,
                 "listen and backend.listen would share {address}: give the backend a port of its own"
             ),
+            Self::NoEndpoint { key } => {
+                write!(f, "{key} is empty: name at least one address, such as 127.0.0.1:9000")
+            }
+            Self::ListensTwice { key, one, other } if one == other => {
+                write!(f, "{key} names {one} twice: remove one of them")
+            }
+            Self::ListensTwice { key, one, other } => {
+                write!(f, "{key} names {one} and {other}, and both take the same connections: remove one of them")
+            }
             Self::BackendKey { key, fault } => write!(f, "{key}: {fault}"),
             Self::BadHost(host) => write!(
                 f,

@@ -14,6 +14,7 @@ mod error;
 mod file;
 mod known;
 mod limits;
+mod listen;
 mod log;
 mod network;
 mod origin;
@@ -45,6 +46,7 @@ pub(crate) use file::read_bounded;
 #[cfg(feature = "cli")]
 pub(crate) use file::{read_key_file, secrets_of};
 pub use limits::Limits;
+pub use listen::{Endpoint, InvalidEndpoint, Listen};
 pub use log::{Log, LogFormat};
 pub use network::{InvalidNetwork, Network};
 pub(crate) use origin::is_loopback as is_loopback_origin;
@@ -70,8 +72,8 @@ pub const DEFAULT_APP: &str = "default";
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The client port; port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// The client port.
+    pub listen: Listen,
     /// Reactor threads, 1 to 128; `None` is one a core.
     pub reactors: Option<usize>,
     /// Pins every reactor to a core of its own.
@@ -112,7 +114,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)).into(),
             reactors: None,
             pin: false,
             spin_us: 0,

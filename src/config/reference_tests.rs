@@ -15,9 +15,11 @@ fn rows_of(document: &str) -> Vec<Row> {
         if let Some(heading) = line.strip_prefix("## ") {
             let table = heading.strip_prefix("`[").and_then(|rest| rest.split_once(']'));
             prefix = table.map_or(String::new(), |(table, _)| table.replace("NAME", "default") + ".");
-            of_keys = false;
         }
-        let Some(cells) = line.strip_prefix('|').and_then(|row| row.strip_suffix('|')) else { continue };
+        let Some(cells) = line.strip_prefix('|').and_then(|row| row.strip_suffix('|')) else {
+            of_keys = false;
+            continue;
+        };
         let cells: Vec<&str> = cells.split('|').map(str::trim).collect();
         if cells[0] == "key" {
             default_column = cells.iter().position(|cell| *cell == "default");

@@ -1,10 +1,9 @@
 //! How the settings must go together.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use super::table::{KIB, Legal, as_millis};
-use super::{AppConfig, AppKeyFault, Config, ConfigError, Limits, Secret};
+use super::{AppConfig, AppKeyFault, Config, ConfigError, Endpoint, Limits, Listen, Secret};
 use crate::session::{Name, SessionId};
 
 /// Room in a request head beside its target: method, version and the fields that every client sends.
@@ -38,7 +37,7 @@ impl Config {
         self.check_apps()?;
         self.backend.check(&self.apps)?;
         self.tls.check()?;
-        self.check_addresses()
+        self.check_addresses(&self.listen, &self.backend.listen)
     }
 
     /// Whether each value is legal for itself, whatever the others are.
@@ -136,18 +135,26 @@ impl Config {
         Ok(())
     }
 
-    fn check_addresses(&self) -> Result<(), ConfigError> {
-        if overlap(self.listen, self.backend.listen) {
-            return Err(ConfigError::SameAddress(self.backend.listen));
+    /// Whether the two ports can listen there, each at places of its own, and nothing is open to the world by accident. What a
+    /// name stands for is not known before it has been resolved: then this is asked once more.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as [`Config::validate`].
+    pub(crate) fn check_addresses(&self, clients: &Listen, backends: &Listen) -> Result<(), ConfigError> {
+        check_listen("listen", clients)?;
+        check_listen("backend.listen", backends)?;
+        let (clients, backends) = (clients.endpoints(), backends.endpoints());
+        let is_shared = |one: &&Endpoint| clients.iter().any(|other| other.overlaps(one));
+        if let Some(shared) = backends.iter().find(is_shared) {
+            return Err(ConfigError::SameAddress(shared.clone()));
         }
         let takes_words = self.apps.values().all(|app| !app.has_keys());
-        if takes_words && !is_loopback(self.listen) && !self.insecure {
-            return Err(ConfigError::OpenToAnybody(self.listen));
+        let open = |endpoints: &[Endpoint]| endpoints.iter().find(|one| !one.is_local()).cloned();
+        match (open(clients), open(backends)) {
+            (Some(open), _) if takes_words && !self.insecure => Err(ConfigError::OpenToAnybody(open)),
+            (_, Some(open)) if !self.backend.needs_key() => Err(ConfigError::BackendWithoutKey(open)),
+            _ => Ok(()),
         }
-        if !is_loopback(self.backend.listen) && !self.backend.needs_key() {
-            return Err(ConfigError::BackendWithoutKey(self.backend.listen));
-        }
-        Ok(())
     }
 }
 
@@ -219,6 +226,20 @@ impl Limits {
             ),
         ]
     }
+}
+
+/// Whether a port listens anywhere, and nowhere twice; `key` is what the configuration calls it.
+fn check_listen(key: &'static str, listen: &Listen) -> Result<(), ConfigError> {
+    let all = listen.endpoints();
+    if all.is_empty() {
+        return Err(ConfigError::NoEndpoint { key });
+    }
+    for (index, one) in all.iter().enumerate() {
+        if let Some(other) = all[index + 1..].iter().find(|other| one.is_in_the_way_of(other)) {
+            return Err(ConfigError::ListensTwice { key, one: one.clone(), other: other.clone() });
+        }
+    }
+    Ok(())
 }
 
 fn check_quotas(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
@@ -304,13 +325,46 @@ impl Relation {
     }
 }
 
-fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether a connection to one of the two could reach the other; port 0 becomes a port that nobody has.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let (one_ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
-    let same_ip = one_ip == other_ip || one_ip.is_unspecified() || other_ip.is_unspecified();
-    one.port() != 0 && one.port() == other.port() && same_ip
+    #[test]
+    fn no_port_listens_twice_in_one_place_or_nowhere() {
+        let check = |listen: &str| {
+            let text = format!("insecure = true\nlisten = {listen}");
+            Config::from_toml(&text).unwrap().validate().map_err(|error| error.to_string())
+        };
+        for fine in [
+            "['127.0.0.1:1', '127.0.0.1:2']",
+            "['127.0.0.1:1', '127.0.0.2:1']",
+            "['0.0.0.0:1', '[::]:1']",
+            "['127.0.0.1:1', '[::]:1']",
+            "['127.0.0.1:0', '127.0.0.1:0']",
+            "['localhost:0', 'localhost:0']",
+            // What the name stands for is looked at when it has been resolved.
+            "['localhost:1', '127.0.0.1:1']",
+            "'localhost:9001'",
+        ] {
+            assert_eq!(check(fine), Ok(()), "{fine}");
+        }
+        for (listen, refused) in [
+            ("[]", "listen is empty: "),
+            ("['127.0.0.1:1', '127.0.0.1:1']", "listen names 127.0.0.1:1 twice: "),
+            ("['127.0.0.1:1', '[::ffff:127.0.0.1]:1']", "listen names 127.0.0.1:1 twice: "),
+            ("['localhost:1', 'localhost:1']", "listen names localhost:1 twice: "),
+            (
+                "['127.0.0.1:1', '0.0.0.0:1']",
+                "listen names 127.0.0.1:1 and 0.0.0.0:1, and both take the same ",
+            ),
+            ("['[::]:1', '[::1]:1']", "listen names [::]:1 and [::1]:1, "),
+            ("[':1', '[::1]:1']", "listen names *:1 and [::1]:1, "),
+            // A program that connects to localhost would come to one port or the other by chance.
+            ("'[::]:9001'", "listen and backend.listen would share 127.0.0.1:9001: "),
+            ("['127.0.0.1:1', '*:9001']", "listen and backend.listen would share 127.0.0.1:9001: "),
+        ] {
+            let error = check(listen).unwrap_err();
+            assert!(error.starts_with(refused), "{listen}: {error}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
-//! Accepting: one reactor accepts on both ports and hands each socket to the reactor with the least to carry, so that
+//! Accepting: one reactor accepts on all listeners of both ports and hands each socket to the reactor with the least to carry, so that
 //! none is idle while another has twice its share, however few connections there are.
 
-use super::Reactor;
+use super::{LISTENERS, Reactor};
 use crate::connection::{Connection, Extras, Flag, Peer};
 use crate::core::{Arrival, Envelope, Port};
 use crate::metrics::{Label, RefusalReason};
@@ -21,10 +21,10 @@ const ROOM_MS: u64 = 1;
 /// How long a warning about that stands for all that follow.
 const QUIET_MS: u64 = 10_000;
 
-/// The two listeners.
+/// The listeners of both ports.
 pub struct Acceptor {
-    client: Listening,
-    backend: Listening,
+    /// Those of the backend port first: where descriptors are few it must not be left out.
+    listeners: Vec<Listening>,
     /// No further warning before this time: a pause that lasts is one event, not ten a second.
     quiet_until_ms: u64,
     /// The reactor that was last asked in its turn to make room.
@@ -34,50 +34,51 @@ pub struct Acceptor {
 /// A listener, and what keeps it from being read.
 struct Listening {
     listener: TcpListener,
+    port: Port,
     /// Set while it may hold connections that no event will report: the edge has been used up.
     resume_at_ms: Option<u64>,
 }
 
 impl Acceptor {
     /// Listeners that are bound and non-blocking.
-    pub fn new(client: TcpListener, backend: TcpListener) -> Self {
-        let listening = |listener| Listening { listener, resume_at_ms: None };
-        Self { client: listening(client), backend: listening(backend), quiet_until_ms: 0, next_asked: 0 }
+    pub fn new(clients: Vec<TcpListener>, backends: Vec<TcpListener>) -> Self {
+        let listening = |port| move |listener| Listening { listener, port, resume_at_ms: None };
+        let (backends, clients) = (backends.into_iter(), clients.into_iter());
+        let listeners = backends.map(listening(Port::Backend)).chain(clients.map(listening(Port::Client)));
+        Self { listeners: listeners.collect(), quiet_until_ms: 0, next_asked: 0 }
     }
 
     /// When the first pause is over.
     pub fn resume_at_ms(&self) -> Option<u64> {
-        [self.client.resume_at_ms, self.backend.resume_at_ms].into_iter().flatten().min()
+        self.listeners.iter().filter_map(|listening| listening.resume_at_ms).min()
     }
 
-    pub(super) fn register(&mut self, registry: &Registry, client: Token, backend: Token) -> io::Result<()> {
-        registry.register(&mut self.client.listener, client, Interest::READABLE)?;
-        registry.register(&mut self.backend.listener, backend, Interest::READABLE)
+    pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        let mut listeners = self.listeners.iter_mut().zip(LISTENERS..);
+        listeners.try_for_each(|(listening, token)| {
+            registry.register(&mut listening.listener, Token(token), Interest::READABLE)
+        })
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) {
-        // They are closed right after, which does the same.
-        let _ = registry.deregister(&mut self.client.listener);
-        let _ = registry.deregister(&mut self.backend.listener);
-    }
-
-    fn of(&mut self, port: Port) -> &mut Listening {
-        match port {
-            Port::Client => &mut self.client,
-            Port::Backend => &mut self.backend,
+        for listening in &mut self.listeners {
+            // It is closed right after, which does the same.
+            let _ = registry.deregister(&mut listening.listener);
         }
     }
 }
 
 impl Reactor {
-    /// Accepts what waits on `port`, up to the bound of a turn.
-    pub(super) fn accept(&mut self, port: Port) {
+    /// Accepts what waits at the listener with this number, up to the bound of a turn.
+    pub(super) fn accept(&mut self, listener: usize) {
         for _ in 0..self.core.shared.settings.config.limits.turn_accepts {
+            let listening = self.acceptor.as_mut().and_then(|acceptor| acceptor.listeners.get_mut(listener));
+            let Some(listening) = listening else { return };
+            let port = listening.port;
             if !self.core.shared.capacity.has_room(port.stranger()) {
-                return self.wait_for_room(port);
+                self.pause_for(listener, ROOM_MS);
+                return self.ask_for_room(port);
             }
-            let Some(acceptor) = &mut self.acceptor else { return };
-            let listening = acceptor.of(port);
             listening.resume_at_ms = None;
             match listening.listener.accept() {
                 Ok((stream, address)) => match self.extras_for(address.ip(), port) {
@@ -96,28 +97,27 @@ impl Reactor {
                             | io::ErrorKind::ConnectionReset
                             | io::ErrorKind::Interrupted
                     ) => {}
-                Err(error) => return self.pause(port, &error),
+                Err(error) => return self.pause(listener, port, &error),
             }
         }
         // More may wait, and the edge has been used up.
-        self.pause_for(port, 0);
+        self.pause_for(listener, 0);
     }
 
-    /// Accepts again on the ports whose pause is over.
+    /// Accepts again at the listeners whose pause is over.
     pub(super) fn resume_accepting(&mut self) {
-        // The backend port first: where descriptors are few it must not be left out.
-        for port in [Port::Backend, Port::Client] {
-            let resume_at_ms = self.acceptor.as_mut().and_then(|acceptor| acceptor.of(port).resume_at_ms);
+        for listener in 0..self.acceptor.as_ref().map_or(0, |acceptor| acceptor.listeners.len()) {
+            let listening = self.acceptor.as_ref().and_then(|acceptor| acceptor.listeners.get(listener));
+            let resume_at_ms = listening.and_then(|listening| listening.resume_at_ms);
             if resume_at_ms.is_some_and(|at_ms| at_ms <= self.core.now.ms) {
-                self.accept(port);
+                self.accept(listener);
             }
         }
     }
 
     /// There are as many strangers on `port` as there may be: some are told to give way, and the new ones wait in the kernel's
     /// queue until they have.
-    fn wait_for_room(&mut self, port: Port) {
-        self.pause_for(port, ROOM_MS);
+    fn ask_for_room(&mut self, port: Port) {
         let shared = &self.core.shared;
         let count = |reactor: &usize| port.gauge(shared.metrics.reactor(*reactor)).get();
         let fullest = (0..shared.reactors()).max_by_key(count);
@@ -133,11 +133,11 @@ impl Reactor {
         }
     }
 
-    fn pause(&mut self, port: Port, error: &io::Error) {
+    fn pause(&mut self, listener: usize, port: Port, error: &io::Error) {
         self.core.metrics().accept_errors.add(1);
         // The process has opened more files than it had when the limit was looked at: heads that do not end go first.
         self.core.make_room(Port::Client);
-        self.pause_for(port, if port == Port::Backend { ROOM_MS } else { PAUSE_MS });
+        self.pause_for(listener, if port == Port::Backend { ROOM_MS } else { PAUSE_MS });
         let now_ms = self.core.now.ms;
         if let Some(acceptor) = self.acceptor.as_mut().filter(|acceptor| acceptor.quiet_until_ms <= now_ms) {
             acceptor.quiet_until_ms = now_ms + QUIET_MS;
@@ -148,10 +148,11 @@ impl Reactor {
         }
     }
 
-    fn pause_for(&mut self, port: Port, ms: u64) {
+    fn pause_for(&mut self, listener: usize, ms: u64) {
         let now_ms = self.core.now.ms;
-        if let Some(acceptor) = &mut self.acceptor {
-            acceptor.of(port).resume_at_ms = Some(now_ms + ms);
+        let listening = self.acceptor.as_mut().and_then(|acceptor| acceptor.listeners.get_mut(listener));
+        if let Some(listening) = listening {
+            listening.resume_at_ms = Some(now_ms + ms);
         }
     }
 

@@ -26,10 +26,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use stopping::Stop;
 
-/// Tokens below are slots; the slab holds fewer than 2^22.
 const WAKE: Token = Token(usize::MAX);
-const CLIENT_LISTENER: Token = Token(usize::MAX - 1);
-const BACKEND_LISTENER: Token = Token(usize::MAX - 2);
+/// What the listener with the number 0 is registered as; the next one is one more. Tokens below are slots: the slab holds fewer
+/// than 2^22.
+const LISTENERS: usize = usize::MAX / 2;
 
 /// What the waker of a reactor's poll is registered as.
 pub const WAKE_TOKEN: Token = WAKE;
@@ -119,7 +119,7 @@ impl Reactor {
     /// Only what makes going on impossible: the poll itself fails.
     pub fn run(mut self) -> io::Result<StopReport> {
         if let Some(acceptor) = &mut self.acceptor {
-            acceptor.register(self.poll.registry(), CLIENT_LISTENER, BACKEND_LISTENER)?;
+            acceptor.register(self.poll.registry())?;
         }
         let mut report = StopReport::default();
         loop {

@@ -1,8 +1,8 @@
 //! One turn: a short list of phases, each with the reason for its place.
 
-use super::{BACKEND_LISTENER, CLIENT_LISTENER, Reactor, StopReport, WAKE};
+use super::{LISTENERS, Reactor, StopReport, WAKE};
 use crate::connection::{Due, Flag, Pause};
-use crate::core::{EVENTS, Envelope, Port};
+use crate::core::{EVENTS, Envelope};
 use crate::gateway::events;
 use crate::session::close_codes;
 use crate::timer::{Clock, Moment};
@@ -101,10 +101,9 @@ impl Reactor {
         let count = events.iter().count();
         for event in &events {
             match event.token() {
+                Token(slot) if slot < LISTENERS => self.ready(slot as u32, event),
                 WAKE => {}
-                CLIENT_LISTENER => self.accept(Port::Client),
-                BACKEND_LISTENER => self.accept(Port::Backend),
-                Token(slot) => self.ready(slot as u32, event),
+                Token(listener) => self.accept(listener - LISTENERS),
             }
         }
         self.events = events;

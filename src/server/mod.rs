@@ -1,7 +1,8 @@
 //! The server as a library: bind it, run it with an [`App`] on every reactor, push from any thread. The `gannet` program
 //! is one of its users. Knows nothing of what happens inside a turn.
 
-mod listen;
+mod machine;
+mod ports;
 
 pub use crate::reactor::StopReport;
 pub use crate::tls::TlsError;
@@ -9,7 +10,7 @@ pub use crate::tls::TlsError;
 use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::app::{App, Pusher};
 use crate::auth::{Auth, BackendKeys, InvalidKeys, Pages};
-use crate::config::{Config, ConfigError, DEFAULT_APP};
+use crate::config::{Config, ConfigError, DEFAULT_APP, Endpoint};
 use crate::core::{Core, DeliveryRules, Drain, Envelope, Outside, Settings, Shared};
 use crate::dispatch::{Apps, InvalidApps};
 use crate::gateway::{Asks, Gateway, OBSERVER_THREAD, Observer};
@@ -19,12 +20,12 @@ use crate::metrics::{Metrics, open_fds};
 use crate::reactor::{Acceptor, Reactor, WAKE_TOKEN};
 use crate::timer::Clock;
 use crate::tls::Ports;
-use listen::{first_generation, listen, one_a_core, pin_to_core, raise_open_files};
 use log::{error, warn};
+use machine::{first_generation, one_a_core, pin_to_core, raise_open_files};
 use mio::{Poll, Waker};
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -50,8 +51,8 @@ const FILES_AT_THE_START: u64 = 32;
 /// ```
 pub struct Server {
     shared: Arc<Shared>,
-    client_addr: SocketAddr,
-    backend_addr: SocketAddr,
+    client_addrs: Vec<Endpoint>,
+    backend_addrs: Vec<Endpoint>,
     acceptor: Acceptor,
     parts: Vec<Part>,
     asks: Asks,
@@ -92,10 +93,17 @@ pub enum BindError {
     Tls(TlsError),
     /// A public key or JWK set of an app is none: the sentence says which and why.
     Keys(Box<str>),
-    /// A port could not be bound.
+    /// A name to listen on has no address.
+    Resolve {
+        /// The name.
+        name: String,
+        /// What the resolver said.
+        error: io::Error,
+    },
+    /// One of the addresses could not be bound.
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: Endpoint,
         /// What the kernel said.
         error: io::Error,
     },
@@ -110,11 +118,27 @@ impl fmt::Display for BindError {
             Self::Apps(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Keys(why) => f.write_str(why),
+            Self::Resolve { name, error } => write!(
+                f,
+                "cannot listen on {name}: the name does not resolve: {error}; put it into /etc/hosts or the DNS, or write an \
+                 address such as 127.0.0.1:9000"
+            ),
             Self::Listen { address, error } => {
-                write!(f, "cannot listen on {address}: {error}; is another server running there?")
+                write!(f, "cannot listen on {address}: {error}; {}", advice(error.kind()))
             }
             Self::Resources(error) => write!(f, "cannot start: {error}; raise the limit of open files"),
         }
+    }
+}
+
+/// What to do about an address that could not be bound.
+fn advice(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrNotAvailable => "name an address that this machine has: `ip address` shows them",
+        io::ErrorKind::PermissionDenied => {
+            "choose a port from 1024 on, or give the process CAP_NET_BIND_SERVICE"
+        }
+        _ => "is another server running there?",
     }
 }
 
@@ -242,7 +266,7 @@ impl fmt::Debug for Certificates {
 
 impl Server {
     /// Whether a server would start with `config`, as far as can be said without taking its ports: the configuration, the
-    /// apps, the certificates.
+    /// apps, the certificates, the names to listen on.
     ///
     /// # Errors
     /// As [`Server::bind`].
@@ -250,7 +274,8 @@ impl Server {
         config.validate().map_err(BindError::Config)?;
         let apps = Apps::new(config.apps.keys()).map_err(BindError::Apps)?;
         auth_of(&apps, config)?;
-        Ports::load(&config.tls).map(drop).map_err(BindError::Tls)
+        Ports::load(&config.tls).map(drop).map_err(BindError::Tls)?;
+        ports::check(config)
     }
 
     /// Checks the configuration, binds both ports and makes the reactors' parts.
@@ -263,9 +288,7 @@ impl Server {
         config.validate().map_err(BindError::Config)?;
         let tls = Ports::load(&config.tls).map_err(BindError::Tls)?;
         let most_files = raise_open_files();
-        let unsent = config.limits.socket_unsent_bytes;
-        let (client, client_addr) = listen(config.listen, unsent)?;
-        let (backend, backend_addr) = listen(config.backend.listen, unsent)?;
+        let [clients, backends] = ports::bind(&config)?;
         let reactors = config.reactors.unwrap_or_else(one_a_core).clamp(1, MAX_REACTORS);
         if config.spin_us > 0 && one_a_core() <= reactors {
             warn!("spin_us is ignored: {reactors} reactors that spin need {} cores or more", reactors + 1);
@@ -322,18 +345,32 @@ impl Server {
                 Part { poll, receiver, producer, observer: observer.clone() }
             })
             .collect();
-        let acceptor = Acceptor::new(client, backend);
-        Ok(Self { shared, client_addr, backend_addr, acceptor, parts, asks })
+        let acceptor = Acceptor::new(clients.listeners, backends.listeners);
+        let (client_addrs, backend_addrs) = (clients.addrs, backends.addrs);
+        Ok(Self { shared, client_addrs, backend_addrs, acceptor, parts, asks })
     }
 
-    /// Where players connect.
+    /// Where players connect: the first IP address of the client port. `0.0.0.0:0`, to which nobody can connect, where it
+    /// has none.
     pub fn client_addr(&self) -> SocketAddr {
-        self.client_addr
+        first_ip(&self.client_addrs)
     }
 
-    /// Where game servers and operators connect.
+    /// Where game servers and operators connect: the first IP address of the backend port; without one, as
+    /// [`Server::client_addr`].
     pub fn backend_addr(&self) -> SocketAddr {
-        self.backend_addr
+        first_ip(&self.backend_addrs)
+    }
+
+    /// Everywhere that players can connect, in the order of the configuration: what a name stood for, and the port that was
+    /// free.
+    pub fn client_addrs(&self) -> &[Endpoint] {
+        &self.client_addrs
+    }
+
+    /// Everywhere that game servers and operators can connect, as [`Server::client_addrs`].
+    pub fn backend_addrs(&self) -> &[Endpoint] {
+        &self.backend_addrs
     }
 
     /// How many reactors will run.
@@ -421,11 +458,19 @@ fn auth_of(apps: &Apps, config: &Config) -> Result<Auth, InvalidKeys> {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("client_addr", &self.client_addr)
-            .field("backend_addr", &self.backend_addr)
+            .field("client_addrs", &self.client_addrs)
+            .field("backend_addrs", &self.backend_addrs)
             .field("reactors", &self.parts.len())
             .finish_non_exhaustive()
     }
+}
+
+fn first_ip(addrs: &[Endpoint]) -> SocketAddr {
+    let ip = |endpoint: &Endpoint| match endpoint {
+        Endpoint::Ip(address) => Some(*address),
+        _ => None,
+    };
+    addrs.iter().find_map(ip).unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into())
 }
 
 /// Says how a reactor's thread ended, even if it panicked.

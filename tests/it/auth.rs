@@ -297,7 +297,7 @@ fn the_backend_port_is_closed_to_other_networks() {
 #[test]
 fn an_embedding_program_cannot_forget_the_default_app() {
     let apps = [("chess".to_owned(), app(&[CHESS]))].into();
-    let listen = ([0, 0, 0, 0], 0).into();
+    let listen = "0.0.0.0:0".parse().unwrap();
     let refused = Server::bind(Config { listen, apps, ..Config::default() });
     let without = match refused.err() {
         Some(BindError::Config(ConfigError::SomeWithoutSecrets { without, .. })) => without,

@@ -37,6 +37,7 @@ mod lame_duck;
 mod limits;
 mod link_forms;
 mod links;
+mod listening;
 mod logging;
 mod metrics;
 mod misbehaving;

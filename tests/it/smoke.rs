@@ -33,8 +33,8 @@ impl gannet::App for Panicking {
 
 #[test]
 fn a_server_whose_app_panics_ends_and_says_which_reactor_it_was() {
-    let address = "127.0.0.1:0".parse().unwrap();
-    let backend = gannet::config::Backend { listen: address, ..Default::default() };
+    let address: gannet::config::Listen = "127.0.0.1:0".parse().unwrap();
+    let backend = gannet::config::Backend { listen: address.clone(), ..Default::default() };
     let config = gannet::config::Config { listen: address, backend, reactors: Some(3), ..Default::default() };
     let server = gannet::Server::bind(config).unwrap();
     let players = server.client_addr();

@@ -1,7 +1,7 @@
 //! A server inside the test's own process.
 
 use super::Ports;
-use gannet::config::Config;
+use gannet::config::{Config, Endpoint};
 use gannet::{App, Pusher, Relay, RunError, Server, StopReport, Stopper};
 use std::ops::Deref;
 use std::thread::{self, JoinHandle};
@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 /// A running server; stopped and joined when it is dropped. Its [`Ports`] are at hand on it.
 pub struct TestServer {
     ports: Ports,
+    addrs: [Vec<Endpoint>; 2],
     pusher: Pusher,
     stopper: Stopper,
     thread: Option<JoinHandle<Result<StopReport, RunError>>>,
@@ -32,6 +33,7 @@ impl TestServer {
         let server = Server::bind(config).unwrap();
         Self {
             ports: Ports { client: server.client_addr(), backend: server.backend_addr() },
+            addrs: [server.client_addrs().to_vec(), server.backend_addrs().to_vec()],
             pusher: server.pusher(),
             stopper: server.stopper(),
             thread: Some(thread::spawn(|| server.run(make_app))),
@@ -41,6 +43,11 @@ impl TestServer {
     /// A way to push from the test's own threads.
     pub fn pusher(&self) -> &Pusher {
         &self.pusher
+    }
+
+    /// Everywhere that the client port and the backend port listen.
+    pub fn addrs(&self) -> &[Vec<Endpoint>; 2] {
+        &self.addrs
     }
 
     /// Stops it and says how that went.
