@@ -24,6 +24,8 @@ pub enum AuthError {
     UnknownKey,
     /// The key that the token names is for another algorithm.
     OtherKey,
+    /// The keys that could have made the signature have not been fetched yet.
+    NoKeys,
     /// The payload is not one JSON object without doubled names.
     Payload,
     /// A claim is missing or of the wrong type.
@@ -82,6 +84,7 @@ impl AuthError {
             Self::Signature => AuthFailure::Signature,
             Self::UnknownKey => AuthFailure::UnknownKey,
             Self::OtherKey => AuthFailure::OtherKey,
+            Self::NoKeys => AuthFailure::NoKeys,
             Self::Claim { .. } | Self::Name { .. } | Self::TooMany { .. } | Self::Timestamp => {
                 AuthFailure::Claims
             }
@@ -110,6 +113,7 @@ impl fmt::Display for AuthError {
             Self::Signature => f.write_str("no key of the app made this signature"),
             Self::UnknownKey => f.write_str("the app has no key with the kid that the token names"),
             Self::OtherKey => f.write_str("the key that the token names is for another algorithm"),
+            Self::NoKeys => f.write_str("the keys of the app have not been fetched yet"),
             Self::Payload => f.write_str("the token's payload is not one JSON object without doubled names"),
             Self::Claim { claim, expected } => write!(f, "{claim} must be there and be {expected}"),
             Self::Name { claim, error } => write!(f, "{claim}: {error}"),

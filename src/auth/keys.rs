@@ -2,11 +2,12 @@
 //! keys.
 
 use super::jwks::refuse_doubled;
-use super::{Algorithm, AuthError, JwksLimits, KeyError, KeySet, PublicKey};
+use super::{Algorithm, AuthError, JwksLimits, KeyError, KeySet, PublicKey, RemoteKeys};
 use crate::config::{AppConfig, Secret};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
+use std::sync::Arc;
 
 /// The first secret signs; all that is here verifies, each what it is for.
 #[derive(Clone, Default)]
@@ -14,6 +15,8 @@ pub struct Keys {
     secrets: Vec<Hmac<Sha256>>,
     /// No two have the same kid.
     public: Vec<PublicKey>,
+    /// Further ones, which are fetched.
+    remote: Option<Arc<RemoteKeys>>,
     /// How many public keys are tried for a token that names none.
     most_tried: usize,
 }
@@ -45,8 +48,9 @@ impl Keys {
         app: &AppConfig,
         limits: &JwksLimits,
         most_tried: usize,
+        remote: Option<Arc<RemoteKeys>>,
     ) -> Result<Self, (&'static str, KeyError)> {
-        let mut keys = Self { most_tried, ..Self::of_secrets(&app.secrets) };
+        let mut keys = Self { most_tried, remote, ..Self::of_secrets(&app.secrets) };
         for configured in &app.public_keys {
             let key = PublicKey::from_pem(configured.pem(), configured.kid.as_deref());
             let key = key.and_then(|key| match (configured.algorithm.name(), key.algorithm().name()) {
@@ -70,12 +74,17 @@ impl Keys {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.secrets.is_empty() && self.public.is_empty()
+        self.secrets.is_empty() && self.public.is_empty() && self.remote.is_none()
     }
 
     /// The public keys that the configuration holds.
     pub fn public(&self) -> &[PublicKey] {
         &self.public
+    }
+
+    /// The keys that are fetched.
+    pub fn remote(&self) -> Option<&RemoteKeys> {
+        self.remote.as_deref()
     }
 
     /// The signature of `message` by the first secret; `None` where there is none.
@@ -96,30 +105,56 @@ impl Keys {
     /// key is never a secret of HMAC, nor one kind of public key another (RFC 8725 §3.1).
     ///
     /// # Errors
-    /// [`AuthError::Signature`], [`AuthError::UnknownKey`], [`AuthError::OtherKey`], and [`AuthError::Algorithm`] where no
-    /// public key serves it.
+    /// [`AuthError::Signature`], [`AuthError::UnknownKey`], [`AuthError::OtherKey`], [`AuthError::Algorithm`] where no public
+    /// key serves it, and [`AuthError::NoKeys`] where one may that has not been fetched yet.
     pub fn verify(&self, signed: Signed<'_>, message: &[u8], signature: &[u8]) -> Result<(), AuthError> {
         let made = |key: &PublicKey| key.verify(message, signature);
         let verified = match signed {
             // Secrets have no names: a `kid` concerns none of them.
             Signed { algorithm: Algorithm::Hs256, .. } => self.verify_mac(message, signature),
             Signed { algorithm, kid: Some(kid) } => {
-                let key = self.public.iter().find(|key| key.kid() == Some(kid));
-                let key = key.ok_or(AuthError::UnknownKey)?;
-                if key.algorithm() != algorithm {
-                    return Err(AuthError::OtherKey);
+                let called = |key: &&PublicKey| key.kid() == Some(kid);
+                let by = |key: &PublicKey| match key.algorithm() == algorithm {
+                    true => Ok(made(key)),
+                    false => Err(AuthError::OtherKey),
+                };
+                match self.public.iter().find(called) {
+                    Some(key) => by(key)?,
+                    None => by(self.fetched()?.keys.iter().find(called).ok_or_else(|| self.unknown())?)?,
                 }
-                made(key)
             }
             Signed { algorithm, kid: None } => {
-                let mut fit = self.public.iter().filter(|key| key.algorithm() == algorithm).peekable();
-                if fit.peek().is_none() {
-                    return Err(AuthError::Algorithm);
+                let fetched = self.fetched();
+                let further = fetched.as_deref().map_or(&[][..], |set| &set.keys);
+                let all = self.public.iter().chain(further);
+                let mut fit = all.filter(|key| key.algorithm() == algorithm).peekable();
+                let serves = fit.peek().is_some();
+                match (fit.take(self.most_tried).any(made), &fetched) {
+                    (true, _) => true,
+                    (false, Err(AuthError::NoKeys)) => return Err(AuthError::NoKeys),
+                    (false, _) if self.remote.is_some() || serves => {
+                        self.unknown();
+                        false
+                    }
+                    (false, _) => return Err(AuthError::Algorithm),
                 }
-                fit.take(self.most_tried).any(made)
             }
         };
         if verified { Ok(()) } else { Err(AuthError::Signature) }
+    }
+
+    /// What has been fetched.
+    fn fetched(&self) -> Result<Arc<KeySet>, AuthError> {
+        let remote = self.remote.as_ref().ok_or(AuthError::UnknownKey)?;
+        remote.keys().ok_or(AuthError::NoKeys)
+    }
+
+    /// A key is not there: its issuer may have made it since the last fetch.
+    fn unknown(&self) -> AuthError {
+        if let Some(remote) = &self.remote {
+            remote.want();
+        }
+        AuthError::UnknownKey
     }
 }
 

@@ -16,6 +16,7 @@ mod nonces;
 mod object;
 mod pages;
 mod public_key;
+mod remote;
 mod signed_query;
 mod token;
 
@@ -29,15 +30,17 @@ pub use keys::{Keys, Signed};
 pub use mint::{Claims, mint};
 pub use nonces::Nonces;
 pub use pages::{Foreign, Pages, Sender};
-pub use public_key::PublicKey;
+pub use public_key::{Material, PublicKey};
+pub use remote::{RemoteKeys, RemoteSets, Wanted};
 pub use signed_query::SignedQuery;
 pub use token::{Expected, TokenLimits, verify};
 
-use crate::config::{self, AppConfig, OriginPattern, is_loopback_origin};
+use crate::config::{self, AppConfig, JwksUrl, OriginPattern, is_loopback_origin};
 use crate::session::{AppId, Name};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Who somebody has been proven to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +97,7 @@ impl std::error::Error for InvalidKeys {}
 
 impl Auth {
     /// The gate of `apps`, in the order of their ids. Signed queries from before `now_unix_ms` are refused: nobody
-    /// remembers which of them have been used.
+    /// remembers which of them have been used. Keys that are fetched are those in `remote`.
     ///
     /// # Errors
     /// [`InvalidKeys`].
@@ -102,18 +105,22 @@ impl Auth {
         apps: impl IntoIterator<Item = (Name, &'a AppConfig)>,
         config: &config::Auth,
         limits: &config::Limits,
+        remote: &RemoteSets,
         now_unix_ms: u64,
     ) -> Result<Self, InvalidKeys> {
         let jwks = JwksLimits { max_bytes: config.max_jwks_bytes, max_keys: config.max_jwks_keys };
-        let app = |(name, app): (Name, &AppConfig)| match Keys::new(app, &jwks, config.max_keys_tried) {
-            Err((key, error)) => Err(InvalidKeys { app: name, key, error }),
-            Ok(keys) => Ok(AppAuth {
-                name,
-                keys,
-                issuer: app.issuer.as_deref().map(Into::into),
-                audience: app.audience.as_deref().map(Into::into),
-                origins: app.origins.clone(),
-            }),
+        let app = |(name, app): (Name, &AppConfig)| {
+            let fetched = app.jwks_url.as_ref().map(|url| remote.at(url));
+            match Keys::new(app, &jwks, config.max_keys_tried, fetched) {
+                Err((key, error)) => Err(InvalidKeys { app: name, key, error }),
+                Ok(keys) => Ok(AppAuth {
+                    name,
+                    keys,
+                    issuer: app.issuer.as_deref().map(Into::into),
+                    audience: app.audience.as_deref().map(Into::into),
+                    origins: app.origins.clone(),
+                }),
+            }
         };
         let timestamp_window_ms = config.timestamp_window.as_millis() as u64;
         let apps = apps.into_iter().map(app).collect::<Result<Box<[AppAuth]>, _>>()?;
@@ -159,6 +166,12 @@ impl Auth {
         verify(token, &app.keys, &expected, now_unix_ms, &self.limits)
     }
 
+    /// How long ago the keys of apps were fetched, by the number of the app; without those whose never were.
+    pub fn key_ages(&self) -> impl Iterator<Item = (usize, Duration)> {
+        let age = |(index, app): (usize, &AppAuth)| Some((index, app.keys.remote()?.age()?));
+        self.apps.iter().enumerate().filter_map(age)
+    }
+
     /// Who a signed query makes of its bearer in `app`. Its nonce is used then.
     ///
     /// # Errors
@@ -184,10 +197,16 @@ impl Auth {
 
 /// A token may name no app: where two apps have the same key, what it is for must say which of them it opens.
 fn refuse_shared(apps: &[AppAuth]) -> Result<(), InvalidKeys> {
-    let mut owners: HashMap<_, Vec<&AppAuth>> = HashMap::new();
+    #[derive(PartialEq, Eq, Hash)]
+    enum Source<'a> {
+        Key(&'a Material),
+        Url(&'a JwksUrl),
+    }
+    let mut owners: HashMap<Source<'_>, Vec<&AppAuth>> = HashMap::new();
     for app in apps {
-        for key in app.keys.public() {
-            let owners = owners.entry(key.material()).or_default();
+        let sources = app.keys.public().iter().map(|key| Source::Key(key.material()));
+        for source in sources.chain(app.keys.remote().map(|keys| Source::Url(keys.url()))) {
+            let owners = owners.entry(source).or_default();
             let meets = |other: &&&AppAuth| {
                 let is_open = app.audience.is_none() || other.audience.is_none();
                 other.name != app.name && (is_open || other.audience == app.audience)

@@ -31,7 +31,8 @@ fn auth() -> Auth {
     let names = ["chess", "go", "open"].map(|name| Name::new(name).unwrap());
     let config = config::Auth { max_nonces: 3, max_token_bytes: 1024, ..config::Auth::default() };
     let limits = config::Limits { groups_per_session: 2, tags_per_session: 3, ..config::Limits::default() };
-    Auth::new(names.into_iter().zip(&configs), &config, &limits, NOW_MS - 1_000_000).unwrap()
+    Auth::new(names.into_iter().zip(&configs), &config, &limits, &RemoteSets::new().0, NOW_MS - 1_000_000)
+        .unwrap()
 }
 
 /// A token of any header and payload, with a good signature.
@@ -358,7 +359,9 @@ fn a_page_of_another_origin_stays_outside() {
         ..AppConfig::default()
     };
     let apps = [(Name::new("chess").unwrap(), &config), (Name::new("any").unwrap(), &AppConfig::default())];
-    let auth = Auth::new(apps, &config::Auth::default(), &config::Limits::default(), NOW_MS).unwrap();
+    let auth =
+        Auth::new(apps, &config::Auth::default(), &config::Limits::default(), &RemoteSets::new().0, NOW_MS)
+            .unwrap();
     assert!(auth.takes_words());
     assert!(auth.allows_origin(AppId(1), Some(b"http://localhost:3000")));
     for (origin, allowed) in [

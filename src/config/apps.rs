@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{OriginPattern, Secret, Slow, duration};
+use super::{JwksUrl, OriginPattern, Secret, Slow, duration};
 use crate::http::is_token;
 
 /// `[apps.NAME]`: a tenant with its own users, groups and tags, and its own keys.
@@ -34,6 +34,8 @@ pub struct AppConfig {
     /// The file to take `jwks` from, relative to the configuration file; [`Config::load`](super::Config::load) reads it into `jwks`
     /// and leaves `None` here.
     pub jwks_file: Option<PathBuf>,
+    /// Where further ones are published: fetched by the server, and again from time to time.
+    pub jwks_url: Option<JwksUrl>,
     /// What the `iss` of its tokens must be; `None` is anything.
     pub issuer: Option<String>,
     /// What the `aud` of its tokens must be or hold; `None` is anything.
@@ -63,7 +65,7 @@ impl AppConfig {
     /// Whether there is anything to check tokens with: its players are not taken at their word then.
     pub fn has_keys(&self) -> bool {
         let has_public = !self.public_keys.is_empty() || self.jwks.is_some() || self.jwks_file.is_some();
-        has_public || !self.secrets.is_empty()
+        has_public || self.jwks_url.is_some() || !self.secrets.is_empty()
     }
 }
 

@@ -26,9 +26,10 @@ fn every_key_has_a_variable() {
     for key in known.paths() {
         let variable = format!("GANNET_{}", key.to_ascii_uppercase().replace('.', "__"));
         let value = key.split('.').fold(known.tree(), |value, name| &value[name]);
-        // What has no default is a text or, in one case, a number.
+        // What has no default is a text, in one case a number and in one a URL.
         let text = match value {
             serde_json::Value::Null if key == "reactors" => "3".to_owned(),
+            serde_json::Value::Null if key.ends_with("_url") => "https://id.example".to_owned(),
             serde_json::Value::Null => "0123456789abcdef".to_owned(),
             value => {
                 let value: toml::Value = serde_json::from_value(without_null(value)).unwrap();

@@ -275,6 +275,8 @@ pub enum AppKeyFault {
     Missing,
     /// There is a file, and nobody has called [`Config::read_secrets`].
     FileNotRead,
+    /// It is at an `https://` URL, and this build has no TLS.
+    TlsNotBuilt,
 }
 
 impl AppKeyFault {
@@ -288,6 +290,7 @@ impl fmt::Display for AppKeyFault {
         f.write_str(match self {
             Self::Twice => "both the file and the text itself are set: remove one of them",
             Self::Missing => "it has neither pem nor file: set one of them",
+            Self::TlsNotBuilt => "this build has no TLS: build it with the feature `tls`",
             Self::FileNotRead => {
                 "the file has not been read: call Config::read_secrets, or set the text itself"
             }

@@ -48,6 +48,7 @@ impl Config {
         let base = file.map_or(Path::new(""), base_of);
         config.tls.resolve(base);
         config.log.resolve(base);
+        config.auth.jwks_ca_file = config.auth.jwks_ca_file.map(|path| base.join(path));
         config.read_secrets(base).map_err(in_file)?;
         Ok(config)
     }

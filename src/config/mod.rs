@@ -12,6 +12,7 @@ mod duration;
 mod environment;
 mod error;
 mod file;
+mod jwks_url;
 mod known;
 mod limits;
 mod listen;
@@ -27,6 +28,7 @@ mod validate;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,7 @@ pub use error::{AppKeyFault, ConfigError, KeyFault};
 pub(crate) use file::read_bounded;
 #[cfg(feature = "cli")]
 pub(crate) use file::{read_key_file, secrets_of};
+pub use jwks_url::{InvalidJwksUrl, JwksUrl};
 pub use limits::Limits;
 pub use listen::{Endpoint, InvalidEndpoint, Listen};
 pub use log::{Log, LogFormat};
@@ -160,6 +163,18 @@ table! {
         pub max_jwks_keys: usize = 64, in 1..=1_024;
         /// Public keys that are tried for a token that names none (`kid`).
         pub max_keys_tried: usize = 4, in 1..=64;
+        /// `jwks_refresh_ms`: the JWK sets at URLs are fetched again after so long.
+        #[serde(rename = "jwks_refresh_ms", with = "Millis")]
+        pub jwks_refresh: Duration = 10 * 60 * 1000, in 1_000..=DAY_MS;
+        /// `jwks_retry_ms`: the shortest time between two fetches of one: after one that failed, or where a token names a key that is
+        /// not there.
+        #[serde(rename = "jwks_retry_ms", with = "Millis")]
+        pub jwks_retry: Duration = 10_000, in 10..=DAY_MS;
+        /// `jwks_timeout_ms`: how long one fetch may take.
+        #[serde(rename = "jwks_timeout_ms", with = "Millis")]
+        pub jwks_timeout: Duration = 5_000, in 1..=10 * 60 * 1000;
+        /// The authorities in PEM that are believed for those URLs, relative to the configuration file; `None` is the system's.
+        pub jwks_ca_file: Option<PathBuf> = None;
     }
 }
 

@@ -303,7 +303,12 @@ fn check_public_keys(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
         };
         fault.map_err(|fault| fault.of(&table, &key))?;
     }
-    Ok(())
+    match &app.jwks_url {
+        Some(url) if url.is_secure() && !cfg!(feature = "tls") => {
+            Err(AppKeyFault::TlsNotBuilt.of(&table, "jwks_url"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// One number that must not be less than another one asks for.

@@ -21,6 +21,7 @@ impl Shared {
             app_bounds,
             apps,
             limits,
+            key_ages: self.auth.key_ages().map(|(app, age)| (app, age.as_secs_f64())).collect(),
             max_sessions: self.capacity.bound(Role::Session) as u64,
             certificates: self.tls.expiries(),
         }

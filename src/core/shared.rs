@@ -7,7 +7,7 @@ use super::envelope::{Envelope, Port};
 use super::gate::{EventLimit, Gate};
 use super::settings::Settings;
 use crate::admission::{Admission, Capacity};
-use crate::auth::{Auth, BackendKeys, Pages};
+use crate::auth::{Auth, BackendKeys, Pages, RemoteSets};
 use crate::connection::{Extras, Transport};
 use crate::dispatch::{Action, Apps, CommandError, Operation, Push, PushOptions, Selector, Target, Who};
 use crate::hub::{Interest, ReactorSet};
@@ -51,6 +51,8 @@ pub struct Shared {
     pub apps: Apps,
     /// Who a client is, by what its backend signed.
     pub auth: Auth,
+    /// The public keys at URLs: they outlive the configuration that names them.
+    pub remote_keys: RemoteSets,
     /// Who asks at the backend port, and what that one may do.
     pub backend_keys: BackendKeys,
     /// Which web pages may ask there.

@@ -85,6 +85,8 @@ label! {
         Full => "full",
         /// No room for another session of the app (503).
         AppFull => "app_full",
+        /// The keys that its token needs have not been fetched yet (503).
+        NoKeys => "no_keys",
         /// The server is stopping (503).
         Draining => "draining",
     }
@@ -123,6 +125,8 @@ label! {
         UnknownKey => "unknown_key",
         /// The key that it names is for another algorithm.
         OtherKey => "other_key",
+        /// The keys of the app have not been fetched yet (503).
+        NoKeys => "no_keys",
         /// A claim or a parameter is missing or wrong.
         Claims => "claims",
         /// Made for another app.

@@ -40,7 +40,34 @@ pub static LOG_LINES_LOST: AtomicU64 = AtomicU64::new(0);
 /// All the figures of a server.
 pub struct Metrics {
     reactors: Box<[CachePadded<ReactorMetrics>]>,
+    /// Fetches of JWK sets.
+    pub key_fetches: KeyFetches,
     started: Instant,
+}
+
+/// Fetches of JWK sets, by how they ended; one thread makes them.
+#[derive(Debug, Default)]
+pub struct KeyFetches {
+    fetched: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl KeyFetches {
+    /// One has ended, with a set or without.
+    pub fn count(&self, has_set: bool) {
+        let count = if has_set { &self.fetched } else { &self.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn render(&self, text: &mut Text<'_>) {
+        const NAME: &str = "gannet_jwks_fetches_total";
+        let help = "Fetches of JWK sets (apps.NAME.jwks_url), by outcome: failed is one that brought no keys, so that the old ones \
+                    stay.";
+        text.family(NAME, help, "counter");
+        for (outcome, count) in [("fetched", &self.fetched), ("failed", &self.failed)] {
+            text.sample(NAME, &[("outcome", outcome)], count.load(Ordering::Relaxed));
+        }
+    }
 }
 
 /// The sums over all reactors, and the process: what `/v1/stats` answers.
@@ -64,7 +91,8 @@ pub struct Snapshot {
 impl Metrics {
     /// Figures for so many reactors, all zero; uptime counts from here.
     pub fn new(reactors: usize) -> Self {
-        Self { reactors: (0..reactors).map(|_| CachePadded::default()).collect(), started: Instant::now() }
+        let reactors = (0..reactors).map(|_| CachePadded::default()).collect();
+        Self { reactors, key_fetches: KeyFetches::default(), started: Instant::now() }
     }
 
     /// The set of one reactor, which alone writes it.
@@ -87,6 +115,7 @@ impl Metrics {
 
         app_families::render(self.reactors.iter().map(|reactor| &**reactor), &setup.apps, &mut text);
         setup.render(&mut text);
+        self.key_fetches.render(&mut text);
 
         let help = "Lines of the log that were not written: they came faster than that, or its file cannot be written.";
         text.family("gannet_log_lines_lost_total", help, "counter");

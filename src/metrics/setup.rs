@@ -14,6 +14,8 @@ pub struct Setup {
     pub limits: Vec<(String, u64)>,
     /// Sessions that may be open.
     pub max_sessions: u64,
+    /// Seconds since the keys of an app were fetched, of those whose keys are: by the place in `apps`.
+    pub key_ages: Vec<(usize, f64)>,
     /// The certificates that the ports show.
     pub certificates: Vec<CertificateExpiry>,
 }
@@ -45,6 +47,12 @@ impl Setup {
         text.family("gannet_limit", help, "gauge");
         for (key, bound) in &self.limits {
             text.sample("gannet_limit", &[("name", key)], bound);
+        }
+        let help = "Time since the app's JWK set was fetched (apps.NAME.jwks_url); without a sample as long as it never was.";
+        text.family("gannet_jwks_age_seconds", help, "gauge");
+        for (app, age) in &self.key_ages {
+            let name = self.apps.get(*app).map_or("", String::as_str);
+            text.sample("gannet_jwks_age_seconds", &[("app", name)], age);
         }
         let (name, help) = (
             "gannet_tls_certificate_expiry_timestamp_seconds",

@@ -1,6 +1,8 @@
 //! The server as a library: bind it, run it with an [`App`] on every reactor, push from any thread. The `gannet` program
 //! is one of its users. Knows nothing of what happens inside a turn.
 
+mod fetch;
+mod jwks;
 mod machine;
 mod ports;
 
@@ -9,7 +11,7 @@ pub use crate::tls::TlsError;
 
 use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::app::{App, Pusher};
-use crate::auth::{Auth, BackendKeys, InvalidKeys, Pages};
+use crate::auth::{Auth, BackendKeys, InvalidKeys, Pages, RemoteSets, Wanted};
 use crate::config::{Config, ConfigError, DEFAULT_APP, Endpoint};
 use crate::core::{Core, DeliveryRules, Drain, Envelope, Outside, Settings, Shared};
 use crate::dispatch::{Apps, InvalidApps};
@@ -56,6 +58,7 @@ pub struct Server {
     acceptor: Acceptor,
     parts: Vec<Part>,
     asks: Asks,
+    wanted_keys: Wanted,
 }
 
 /// What one reactor's thread starts with.
@@ -273,7 +276,7 @@ impl Server {
     pub fn check(config: &Config) -> Result<(), BindError> {
         config.validate().map_err(BindError::Config)?;
         let apps = Apps::new(config.apps.keys()).map_err(BindError::Apps)?;
-        auth_of(&apps, config)?;
+        auth_of(&apps, config, &RemoteSets::new().0)?;
         Ports::load(&config.tls).map(drop).map_err(BindError::Tls)?;
         ports::check(config)
     }
@@ -314,9 +317,11 @@ impl Server {
         if let Some(shortage) = capacity.shortage(limits, files) {
             warn!("{shortage}");
         }
+        let (remote_keys, wanted_keys) = RemoteSets::new();
         let shared = Arc::new(Shared {
             capacity,
-            auth: auth_of(&apps, &config)?,
+            auth: auth_of(&apps, &config, &remote_keys)?,
+            remote_keys,
             backend_keys: BackendKeys::new(&config.backend, &apps),
             backend_pages: Pages::new(&config.backend),
             delivery_rules: DeliveryRules::new(app_configs().map(|(_, app)| app)),
@@ -347,7 +352,7 @@ impl Server {
             .collect();
         let acceptor = Acceptor::new(clients.listeners, backends.listeners);
         let (client_addrs, backend_addrs) = (clients.addrs, backends.addrs);
-        Ok(Self { shared, client_addrs, backend_addrs, acceptor, parts, asks })
+        Ok(Self { shared, client_addrs, backend_addrs, acceptor, parts, asks, wanted_keys })
     }
 
     /// Where players connect: the first IP address of the client port. `0.0.0.0:0`, to which nobody can connect, where it
@@ -400,7 +405,8 @@ impl Server {
     pub fn run(self, make_app: impl Fn(usize) -> Box<dyn App> + Send + Sync) -> Result<StopReport, RunError> {
         let generation = first_generation().map_err(RunError::Poll)?;
         let stopper = self.stopper();
-        let Self { shared, acceptor, parts, asks, .. } = self;
+        let Self { shared, acceptor, parts, asks, wanted_keys, .. } = self;
+        let _fetching = fetch_keys(&shared, wanted_keys).map_err(RunError::Thread)?;
         let reactors = parts.len();
         let mut acceptor = Some(acceptor);
         let (sender, ends) = mpsc::channel();
@@ -449,10 +455,26 @@ impl Server {
     }
 }
 
+/// Starts the thread that fetches keys. A fetch may take its time, and no stop waits for it: the thread ends after it.
+fn fetch_keys(shared: &Arc<Shared>, wanted: Wanted) -> io::Result<FetchingEnds> {
+    let own = Arc::clone(shared);
+    thread::Builder::new().name(jwks::THREAD.to_owned()).spawn(move || jwks::run(&own, &wanted))?;
+    Ok(FetchingEnds(Arc::clone(shared)))
+}
+
+/// Tells the thread, however the server ends.
+struct FetchingEnds(Arc<Shared>);
+
+impl Drop for FetchingEnds {
+    fn drop(&mut self) {
+        self.0.remote_keys.end();
+    }
+}
+
 /// Who is let in by what they show, as `config` has it.
-fn auth_of(apps: &Apps, config: &Config) -> Result<Auth, InvalidKeys> {
+fn auth_of(apps: &Apps, config: &Config, keys: &RemoteSets) -> Result<Auth, InvalidKeys> {
     let configs = apps.names().filter_map(|name| Some((name.clone(), config.apps.get(name.as_str())?)));
-    Auth::new(configs, &config.auth, &config.limits, Clock::wall_unix_ms())
+    Auth::new(configs, &config.auth, &config.limits, keys, Clock::wall_unix_ms())
 }
 
 impl fmt::Debug for Server {

@@ -58,5 +58,6 @@ mod support;
 mod tls;
 mod tls_abuse;
 mod tokens;
+mod tokens_jwks;
 mod tokens_public;
 mod wall_clock;

@@ -255,6 +255,11 @@ impl From<AuthError> for Refused {
                 ErrorCode::Overloaded,
                 "too many signed queries: try again later, or with a token",
             ),
+            AuthError::NoKeys => Self::new(
+                ErrorCode::Overloaded,
+                RefusalReason::NoKeys,
+                "the keys that tokens are checked with have not been fetched yet: try again later",
+            ),
             _ => Self::because(
                 ErrorCode::Unauthorized,
                 "show a valid token: ?token=… or Authorization: Bearer …",

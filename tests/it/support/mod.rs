@@ -4,6 +4,7 @@
 mod backend;
 mod clock;
 mod frozen;
+mod jwks_server;
 mod link;
 mod link_bin;
 mod player;
@@ -20,6 +21,7 @@ pub mod tls;
 
 pub use backend::{Backend, Receipt};
 pub use clock::WallClock;
+pub use jwks_server::JwksServer;
 pub use link::Link;
 pub use link_bin::{decode as decode_binary, encode as encode_binary};
 pub use player::{End, Player, Refusal, prepared};
