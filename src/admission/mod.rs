@@ -105,14 +105,16 @@ impl Admission {
         }
     }
 
-    /// A stranger has come to the backend port from `address`. `false` where as many are there as there may be.
-    pub fn stranger_came(&self, address: IpAddr) -> bool {
-        self.strangers.as_ref().is_none_or(|strangers| strangers.enter(client_network(address)))
+    /// A stranger has come to the backend port from `address`, over a Unix socket where that is `None`. `false` where as many
+    /// are there as there may be.
+    pub fn stranger_came(&self, address: Option<IpAddr>) -> bool {
+        let (Some(strangers), Some(address)) = (&self.strangers, address) else { return true };
+        strangers.enter(client_network(address))
     }
 
     /// A stranger from `address` has gone, or is none any more.
-    pub fn stranger_left(&self, address: IpAddr) {
-        if let Some(strangers) = &self.strangers {
+    pub fn stranger_left(&self, address: Option<IpAddr>) {
+        if let (Some(strangers), Some(address)) = (&self.strangers, address) {
             strangers.leave(client_network(address));
         }
     }

@@ -162,10 +162,10 @@ impl<'a> Session<'a> {
         self.core.hub.tags_of(self.slot)
     }
 
-    /// The client's address; where a proxy has said it, what the proxy said, with port 0 where it said none. `None` once
-    /// the session has gone.
+    /// The client's address; where a proxy has said it, what the proxy said, with port 0 where it said none. `None` for a
+    /// client behind a Unix socket, of which no proxy has said where it is, and once the session has gone.
     pub fn remote(&self) -> Option<SocketAddr> {
-        Some(self.core.connections.slot(self.slot)?.remote())
+        self.core.connections.slot(self.slot)?.remote().addr()
     }
 
     /// Whether it has not been closed meanwhile.

@@ -14,7 +14,7 @@ use crate::http::percent_encode;
 /// Where the backend port is, and the key to it.
 #[derive(Debug, Clone, Args)]
 pub struct BackendArgs {
-    /// Backend port of the running server; with https:// before it, over TLS
+    /// Backend port of the running server, or its Unix socket as unix:/path; with https:// before it, over TLS
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001")]
     backend: String,
     /// With https://: take the certificates in this PEM file, and those that they have signed

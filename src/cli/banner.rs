@@ -34,14 +34,29 @@ impl fmt::Display for Banner {
         let cert = cert.unwrap_or_default();
         writeln!(f, "gannet {}", env!("CARGO_PKG_VERSION"))?;
         for client in &self.clients {
-            writeln!(f, "  clients   {ws}://{client}/ws")?;
+            writeln!(f, "  clients   {}", url(ws, client, "/ws"))?;
         }
         for backend in &self.backends {
-            writeln!(f, "  backend   {http}://{backend}")?;
+            writeln!(f, "  backend   {}", url(http, backend, ""))?;
         }
         writeln!(f, "  reactors  {}", self.reactors)?;
-        let Some(backend) = self.backends.iter().find_map(reachable) else { return Ok(()) };
-        write!(f, "  try       curl{cert}{key} -d hello '{http}://{backend}/v1/push?all=1'")
+        let socket = self.backends.iter().find_map(|endpoint| match endpoint {
+            Endpoint::Unix(path) => Some(format!(" --unix-socket '{}'", path.display())),
+            _ => None,
+        });
+        let (socket, host) = match self.backends.iter().find_map(reachable) {
+            Some(address) => (String::new(), address.to_string()),
+            None => (socket.unwrap_or_default(), "localhost".to_owned()),
+        };
+        write!(f, "  try       curl{socket}{cert}{key} -d hello '{http}://{host}/v1/push?all=1'")
+    }
+}
+
+/// What connects to a place: a URL, behind a Unix socket with the way to it.
+fn url(scheme: &str, endpoint: &Endpoint, path: &str) -> String {
+    match endpoint {
+        Endpoint::Unix(_) => format!("{scheme}://localhost{path} over {endpoint}"),
+        _ => format!("{scheme}://{endpoint}{path}"),
     }
 }
 
@@ -78,6 +93,17 @@ mod tests {
                 env!("CARGO_PKG_VERSION")
             )
         );
+    }
+
+    #[test]
+    fn a_unix_socket_is_named_with_its_path_and_tried_where_there_is_no_address() {
+        let told = banner(&["unix:/run/p.sock"], &["unix:/run/b.sock"], false);
+        assert!(told.contains("  clients   ws://localhost/ws over unix:/run/p.sock\n"), "{told}");
+        assert!(told.contains("  backend   http://localhost over unix:/run/b.sock\n"), "{told}");
+        let line = "curl --unix-socket '/run/b.sock' -d hello 'http://localhost/v1/push?all=1'";
+        assert!(told.ends_with(line), "{told}");
+        let both = banner(&["127.0.0.1:1"], &["unix:/run/b.sock", "127.0.0.1:7"], false);
+        assert!(both.ends_with("curl -d hello 'http://127.0.0.1:7/v1/push?all=1'"), "{both}");
     }
 
     #[test]

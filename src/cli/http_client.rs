@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use socket2::{Domain, SockAddr, Socket, Type};
+
 use crate::client::Trust;
 use crate::config::Secret;
 use crate::http::{HeadLimits, MessageLimits, ResponseError, ResponseProgress, ResponseReader};
@@ -17,9 +19,12 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 const LIMITS: MessageLimits = MessageLimits { head: HeadLimits::DEFAULT, max_body_bytes: 64 * 1024 * 1024 };
 const READ_BYTES: usize = 16 * 1024;
 
+/// What the address of a Unix socket begins with; its path follows.
+const UNIX: &str = "unix:";
+
 /// Where requests go.
 pub struct HttpClient<'a> {
-    /// `host:port`.
+    /// `host:port`, or a Unix socket.
     address: &'a str,
     key: Option<&'a Secret>,
     /// Whom it believes over TLS; `None` is plain HTTP.
@@ -49,7 +54,7 @@ pub struct Reply {
 }
 
 impl<'a> HttpClient<'a> {
-    /// A client for the server at `address`, `host:port`, with `http://` or `https://` before it or not, that shows `key` as a
+    /// A client for the server at `address`, `host:port` or `unix:/path`, with `http://` or `https://` before it or not, that shows `key` as a
     /// bearer and over TLS believes whom `trust` says.
     pub fn new(address: &'a str, key: Option<&'a Secret>, trust: &'a Trust) -> Self {
         let (address, is_secure) = match (address.strip_prefix("https://"), address.strip_prefix("http://")) {
@@ -82,7 +87,7 @@ impl<'a> HttpClient<'a> {
 
     fn encode(&self, method: &str, target: &str, body: Option<Body<'_>>) -> Result<Vec<u8>, ClientError> {
         let mut request =
-            format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
+            format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.host());
         if let Some(key) = self.key {
             request.push_str(&format!("Authorization: Bearer {}\r\n", checked_key(key)?));
         }
@@ -98,10 +103,11 @@ impl<'a> HttpClient<'a> {
 
     fn connect(&self) -> Result<Box<dyn Stream>, ClientError> {
         let socket = self.open()?;
-        let Some(trust) = self.trust else { return Ok(Box::new(socket)) };
+        let Some(trust) = self.trust else { return Ok(socket) };
         let untrusted = |error: String| ClientError::Untrusted { address: self.address.to_owned(), error };
         let config = trust.config().map_err(|error| untrusted(error.to_string()))?;
-        let host = self.address.rsplit_once(':').map_or(self.address, |(host, _)| host);
+        let host = self.host();
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
         let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = name.try_into().map_err(|_| untrusted("that is no name of a server".to_owned()))?;
         let connection =
@@ -112,8 +118,17 @@ impl<'a> HttpClient<'a> {
         Ok(Box::new(stream))
     }
 
-    fn open(&self) -> Result<TcpStream, ClientError> {
+    /// The name of the server with its port. Behind a Unix socket it is this machine.
+    fn host(&self) -> &str {
+        if self.address.starts_with(UNIX) { "localhost" } else { self.address }
+    }
+
+    fn open(&self) -> Result<Box<dyn Stream>, ClientError> {
         let address = self.address.to_owned();
+        if let Some(path) = self.address.strip_prefix(UNIX) {
+            let stream = open_unix(path).map_err(|error| ClientError::Unreachable { address, error })?;
+            return Ok(Box::new(stream));
+        }
         let candidates = match self.address.to_socket_addrs() {
             Ok(candidates) => candidates,
             Err(error) => return Err(ClientError::BadAddress { address, error }),
@@ -121,7 +136,7 @@ impl<'a> HttpClient<'a> {
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for candidate in candidates {
             match TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT).and_then(with_timeouts) {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => return Ok(Box::new(stream)),
                 Err(error) => last = error,
             }
         }
@@ -158,6 +173,17 @@ pub fn exchange(stream: &mut TcpStream, request: &[u8]) -> io::Result<Reply> {
         ReplyError::Response(ResponseError::Truncated) => io::ErrorKind::UnexpectedEof.into(),
         ReplyError::Response(error) => io::Error::new(io::ErrorKind::InvalidData, error),
     })
+}
+
+/// Connects to the Unix socket at `path`.
+fn open_unix(path: &str) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Connecting waits, where the server's queue is full, as long as writing does.
+    socket.set_write_timeout(Some(CONNECT_TIMEOUT))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_write_timeout(Some(SILENCE_TIMEOUT))?;
+    socket.set_read_timeout(Some(SILENCE_TIMEOUT))?;
+    Ok(socket)
 }
 
 /// Bounds every wait on a stream.
@@ -217,7 +243,7 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadAddress { address, error } => {
-                write!(f, "\"{address}\" is no address such as 127.0.0.1:9001: {error}")
+                write!(f, "\"{address}\" is no address such as 127.0.0.1:9001 or unix:/run/gannet/backend.sock: {error}")
             }
             Self::Unreachable { address, error } => {
                 write!(f, "cannot reach {address}: is the server running, and is this its backend port? ({error})")

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{AppConfig, Config, ConfigError, KeyFault, Listen, Network, OriginPattern, Secret};
+use super::{AppConfig, Config, ConfigError, KeyFault, Listen, Network, OriginPattern, Secret, UnixMode};
 use crate::dispatch::Right;
 use crate::session::Name;
 
@@ -21,6 +21,8 @@ use crate::session::Name;
 pub struct Backend {
     /// Where it listens.
     pub listen: Listen,
+    /// Who may connect to the Unix sockets of the backend port.
+    pub unix_mode: UnixMode,
     /// The key that may do everything, brought as `Authorization: Bearer`; visible ASCII, at least
     /// [`Config::MIN_KEY_BYTES`].
     pub key: Option<Secret>,
@@ -42,6 +44,7 @@ impl Default for Backend {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)).into(),
+            unix_mode: UnixMode::default(),
             key: None,
             key_file: None,
             keys: Vec::new(),

@@ -145,6 +145,13 @@ pub enum ConfigError {
         /// The key that is empty.
         key: &'static str,
     },
+    /// The path of a Unix socket is longer than the kernel takes.
+    LongSocketPath {
+        /// The key that names it.
+        key: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
     /// One port would listen twice in one place.
     ListensTwice {
         /// The key that names both.
@@ -398,6 +405,13 @@ impl fmt::Display for ConfigError {
             Self::NoEndpoint { key } => {
                 write!(f, "{key} is empty: name at least one address, such as 127.0.0.1:9000")
             }
+            Self::LongSocketPath { key, path } => write!(
+                f,
+                "{key} names a Unix socket whose path has more than {} bytes, {}: choose a shorter one, such as \
+                 /run/gannet/players.sock",
+                Config::MAX_SOCKET_PATH_BYTES,
+                path.display()
+            ),
             Self::ListensTwice { key, one, other } if one == other => {
                 write!(f, "{key} names {one} twice: remove one of them")
             }

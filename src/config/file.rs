@@ -46,6 +46,8 @@ impl Config {
             config = environment.over(&text)?;
         }
         let base = file.map_or(Path::new(""), base_of);
+        config.listen.resolve(base);
+        config.backend.listen.resolve(base);
         config.tls.resolve(base);
         config.log.resolve(base);
         config.auth.jwks_ca_file = config.auth.jwks_ca_file.map(|path| base.join(path));

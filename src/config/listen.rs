@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What Unix sockets begin with.
+const UNIX: &str = "unix:";
 
 /// Where one port listens.
 ///
@@ -43,6 +47,8 @@ pub enum Endpoint {
         /// The port.
         port: u16,
     },
+    /// `unix:/run/gannet.sock`: a Unix socket at this path.
+    Unix(PathBuf),
 }
 
 /// Why a text is not an [`Endpoint`].
@@ -60,6 +66,10 @@ pub enum InvalidEndpoint {
     Brackets,
     /// What stands before the port is neither an address nor the name of a host.
     Host,
+    /// What stands behind `unix:` is no path: it is empty or has a byte 0.
+    Path,
+    /// A name of Linux's abstract namespace stands behind `unix:`.
+    Abstract,
 }
 
 impl Listen {
@@ -68,12 +78,22 @@ impl Listen {
         &self.0
     }
 
-    /// Gives every address and name another port.
+    /// Gives every address and name another port; Unix sockets have none.
     pub fn set_port(&mut self, new: u16) {
         for endpoint in &mut self.0 {
             match endpoint {
                 Endpoint::Ip(address) => address.set_port(new),
                 Endpoint::Host { port, .. } | Endpoint::Any { port } => *port = new,
+                Endpoint::Unix(_) => {}
+            }
+        }
+    }
+
+    /// Lets relative paths start at `base`.
+    pub(super) fn resolve(&mut self, base: &Path) {
+        for endpoint in &mut self.0 {
+            if let Endpoint::Unix(path) = endpoint {
+                *path = base.join(&path);
             }
         }
     }
@@ -84,7 +104,7 @@ impl Endpoint {
     pub(super) fn is_local(&self) -> bool {
         match self {
             Self::Ip(address) => address.ip().is_loopback(),
-            Self::Host { .. } => true,
+            Self::Host { .. } | Self::Unix(_) => true,
             Self::Any { .. } => false,
         }
     }
@@ -121,7 +141,7 @@ impl Endpoint {
             Self::Any { port } => {
                 Some((vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()], *port))
             }
-            Self::Host { .. } => None,
+            Self::Host { .. } | Self::Unix(_) => None,
         }
     }
 
@@ -129,6 +149,7 @@ impl Endpoint {
         match self {
             Self::Ip(address) => Some(address.port()),
             Self::Host { port, .. } | Self::Any { port } => Some(*port),
+            Self::Unix(_) => None,
         }
     }
 }
@@ -148,6 +169,14 @@ impl FromStr for Endpoint {
     type Err = InvalidEndpoint;
 
     fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
+        if let Some(path) = text.strip_prefix(UNIX) {
+            return match path {
+                "" => Err(InvalidEndpoint::Path),
+                path if path.contains('\0') => Err(InvalidEndpoint::Path),
+                path if path.starts_with('@') => Err(InvalidEndpoint::Abstract),
+                path => Ok(Self::Unix(path.into())),
+            };
+        }
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(address.into());
         }
@@ -183,6 +212,7 @@ impl fmt::Display for Endpoint {
             Self::Ip(address) => address.fmt(f),
             Self::Host { name, port } => write!(f, "{name}:{port}"),
             Self::Any { port } => write!(f, "*:{port}"),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
         }
     }
 }
@@ -195,6 +225,11 @@ impl fmt::Display for InvalidEndpoint {
             Self::Host => {
                 "before the port stands an address, the name of a host, or * for every interface: write it as \
                  127.0.0.1:9000, localhost:9000 or *:9000"
+            }
+            Self::Path => "behind unix: stands a path: write it as unix:/run/gannet/players.sock",
+            Self::Abstract => {
+                "behind unix: stands a path, not a name of the abstract namespace, which has no mode and lets anybody in: \
+                 write it as unix:/run/gannet/players.sock"
             }
         })
     }
@@ -282,6 +317,9 @@ mod tests {
             "game.internal:9000",
             "my_host.example.:1",
             "*:9000",
+            "unix:/run/gannet/players.sock",
+            "unix:players.sock",
+            "unix:/a path: with/ö",
         ] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
         }
@@ -312,6 +350,9 @@ mod tests {
             ("a..b:9000", InvalidEndpoint::Host),
             (".:9000", InvalidEndpoint::Host),
             ("größe:9000", InvalidEndpoint::Host),
+            ("unix:", InvalidEndpoint::Path),
+            ("unix:/a\0b", InvalidEndpoint::Path),
+            ("unix:@gannet", InvalidEndpoint::Abstract),
         ] {
             assert_eq!(text.parse::<Endpoint>(), Err(why), "{text}");
         }

@@ -24,6 +24,7 @@ mod secret;
 mod slow;
 mod table;
 mod tls;
+mod unix_mode;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -57,7 +58,8 @@ pub use origin::{InvalidOrigin, OriginPattern};
 pub use rates::{BeyondRate, Rate, Rates};
 pub use secret::Secret;
 pub use slow::{Slow, SlowPolicy};
-pub use tls::{Certificate, Proxy, Tls, TlsVersion};
+pub use tls::{Certificate, Proxy, ProxyPeer, Tls, TlsVersion};
+pub use unix_mode::{InvalidUnixMode, UnixMode};
 
 /// The app that is always there.
 pub const DEFAULT_APP: &str = "default";
@@ -77,6 +79,8 @@ pub const DEFAULT_APP: &str = "default";
 pub struct Config {
     /// The client port.
     pub listen: Listen,
+    /// Who may connect to the Unix sockets of the client port.
+    pub unix_mode: UnixMode,
     /// Reactor threads, 1 to 128; `None` is one a core.
     pub reactors: Option<usize>,
     /// Pins every reactor to a core of its own.
@@ -118,6 +122,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)).into(),
+            unix_mode: UnixMode::default(),
             reactors: None,
             pin: false,
             spin_us: 0,

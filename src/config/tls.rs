@@ -1,10 +1,14 @@
 //! `[tls]` and `[proxy]`: how the bytes of a connection are wrapped before they are HTTP.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{ConfigError, Network};
+use super::{ConfigError, InvalidNetwork, Network};
 
 /// `[tls]`: certificates, and which ports speak TLS. Paths are relative to the configuration file.
 ///
@@ -145,26 +149,82 @@ impl Tls {
 /// ```
 /// use gannet::config::Config;
 /// let config = Config::from_toml("[proxy]\nforwarded_from = ['10.0.0.0/8']").unwrap();
-/// assert!(config.proxy.is_forwarder("10.1.2.3".parse().unwrap()));
-/// assert!(!config.proxy.is_forwarder("192.0.2.7".parse().unwrap()));
+/// assert!(config.proxy.is_forwarder("10.1.2.3".parse().ok()));
+/// assert!(!config.proxy.is_forwarder("192.0.2.7".parse().ok()) && !config.proxy.is_forwarder(None));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Proxy {
     /// Proxies that begin every connection with a PROXY header, version 1 or 2; one without is refused.
-    pub protocol_from: Vec<Network>,
+    pub protocol_from: Vec<ProxyPeer>,
     /// Proxies whose `X-Forwarded-For` is believed.
-    pub forwarded_from: Vec<Network>,
+    pub forwarded_from: Vec<ProxyPeer>,
 }
 
 impl Proxy {
-    /// Whether a connection from `address` begins with a PROXY header.
-    pub fn speaks_protocol(&self, address: std::net::IpAddr) -> bool {
-        self.protocol_from.iter().any(|network| network.contains(address))
+    /// Whether a connection from `address`, or over a Unix socket where that is `None`, begins with a PROXY header.
+    pub fn speaks_protocol(&self, address: Option<IpAddr>) -> bool {
+        self.protocol_from.iter().any(|peer| peer.is_at(address))
     }
 
-    /// Whether the `X-Forwarded-For` from `address` is believed.
-    pub fn is_forwarder(&self, address: std::net::IpAddr) -> bool {
-        self.forwarded_from.iter().any(|network| network.contains(address))
+    /// Whether the `X-Forwarded-For` from `address`, or over a Unix socket where that is `None`, is believed.
+    pub fn is_forwarder(&self, address: Option<IpAddr>) -> bool {
+        self.forwarded_from.iter().any(|peer| peer.is_at(address))
+    }
+}
+
+/// Where proxies are: one of the entries of `[proxy]`.
+///
+/// ```
+/// use gannet::config::ProxyPeer;
+/// assert_eq!("unix:".parse(), Ok(ProxyPeer::Unix));
+/// assert_eq!("10.0.0.0/8".parse(), Ok(ProxyPeer::Network("10.0.0.0/8".parse().unwrap())));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyPeer {
+    /// In a network.
+    Network(Network),
+    /// At the other end of a Unix socket that the client port listens on: `unix:`.
+    Unix,
+}
+
+impl ProxyPeer {
+    const UNIX: &str = "unix:";
+
+    fn is_at(&self, address: Option<IpAddr>) -> bool {
+        match (self, address) {
+            (Self::Network(network), Some(address)) => network.contains(address),
+            (Self::Unix, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for ProxyPeer {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+        if text == Self::UNIX { Ok(Self::Unix) } else { text.parse().map(Self::Network) }
+    }
+}
+
+impl fmt::Display for ProxyPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => network.fmt(f),
+            Self::Unix => f.write_str(Self::UNIX),
+        }
+    }
+}
+
+impl Serialize for ProxyPeer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ProxyPeer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }

@@ -1,6 +1,7 @@
 //! How the settings must go together.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use super::table::{KIB, Legal, as_millis};
 use super::{AppConfig, AppKeyFault, Config, ConfigError, Endpoint, Limits, Listen, Secret};
@@ -16,6 +17,9 @@ const JSON_ESCAPE_BYTES: u64 = 6;
 impl Config {
     /// The shortest secret of an app: as long as the hash that is made with it (RFC 7518 §3.2).
     pub const MIN_SECRET_BYTES: usize = 32;
+
+    /// The longest path of a Unix socket: with the byte 0 behind it, it fills `sun_path` of unix(7).
+    pub const MAX_SOCKET_PATH_BYTES: usize = 107;
 
     /// The longest time between two ticks, in milliseconds.
     pub const MAX_TICK_MS: u64 = 10_000;
@@ -234,7 +238,13 @@ fn check_listen(key: &'static str, listen: &Listen) -> Result<(), ConfigError> {
     if all.is_empty() {
         return Err(ConfigError::NoEndpoint { key });
     }
+    let is_long = |path: &Path| path.as_os_str().len() > Config::MAX_SOCKET_PATH_BYTES;
     for (index, one) in all.iter().enumerate() {
+        if let Endpoint::Unix(path) = one
+            && is_long(path)
+        {
+            return Err(ConfigError::LongSocketPath { key, path: path.clone() });
+        }
         if let Some(other) = all[index + 1..].iter().find(|other| one.is_in_the_way_of(other)) {
             return Err(ConfigError::ListensTwice { key, one: one.clone(), other: other.clone() });
         }
@@ -350,6 +360,7 @@ mod tests {
             // What the name stands for is looked at when it has been resolved.
             "['localhost:1', '127.0.0.1:1']",
             "'localhost:9001'",
+            "['unix:/a', 'unix:/b']",
         ] {
             assert_eq!(check(fine), Ok(()), "{fine}");
         }
@@ -363,6 +374,7 @@ mod tests {
                 "listen names 127.0.0.1:1 and 0.0.0.0:1, and both take the same ",
             ),
             ("['[::]:1', '[::1]:1']", "listen names [::]:1 and [::1]:1, "),
+            ("['unix:/a', 'unix:/a']", "listen names unix:/a twice: "),
             ("[':1', '[::1]:1']", "listen names *:1 and [::1]:1, "),
             // A program that connects to localhost would come to one port or the other by chance.
             ("'[::]:9001'", "listen and backend.listen would share 127.0.0.1:9001: "),

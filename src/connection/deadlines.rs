@@ -170,7 +170,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = listener.local_addr().unwrap();
         let stream = std::net::TcpStream::connect(peer).unwrap();
-        Connection::new(TcpStream::from_std(stream), peer.into(), kind, attended_ms)
+        Connection::new(TcpStream::from_std(stream).into(), peer.into(), kind, attended_ms)
     }
 
     fn due(connection: &Connection) -> Option<(u64, Due)> {

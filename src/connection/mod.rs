@@ -9,6 +9,7 @@ mod flags;
 mod outbox;
 mod pause;
 mod peer;
+mod socket;
 mod transport;
 
 pub use deadlines::{Due, Silence};
@@ -20,11 +21,11 @@ pub(crate) use outbox::model as outbox_model;
 pub use outbox::{Events, Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements, Tick};
 pub use pause::{Pause, Pauses};
 pub use peer::Peer;
+pub use socket::Socket;
 pub use transport::{Flushed, Transport};
 
 use crate::protocol::WebSocket;
 use crate::timer::Stamp;
-use mio::net::TcpStream;
 
 /// What a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,7 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Connection {
     /// The socket.
-    pub stream: TcpStream,
+    pub stream: Socket,
     /// Its other end; a proxy may have said something else, see [`Connection::remote`].
     pub peer: Peer,
     /// What lies between the socket and the bytes that have a meaning.
@@ -114,7 +115,7 @@ const _: () = assert!(size_of::<Outbox>() <= 144 && size_of::<Extras>() <= 208);
 
 impl Connection {
     /// A connection as it is accepted, at `attended_ms`.
-    pub fn new(stream: TcpStream, peer: Peer, kind: Kind, attended_ms: u64) -> Self {
+    pub fn new(stream: Socket, peer: Peer, kind: Kind, attended_ms: u64) -> Self {
         Self {
             stream,
             peer,

@@ -3,12 +3,11 @@
 
 use super::budgeted::Budgeted;
 use super::outbox::Progress;
-use super::{Connection, Flag, Outbox, Settlements};
+use super::{Connection, Flag, Outbox, Settlements, Socket};
+use crate::session::Remote;
 use crate::timer::Moment;
 use crate::tls::{Received, Session};
-use mio::net::TcpStream;
 use std::io::{self, IoSlice, Write};
-use std::net::SocketAddr;
 
 /// How far a connection is from bytes that have a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +25,7 @@ pub enum Transport {
 /// A socket and the TLS state that its bytes go through, as something to write to.
 struct Encrypted<'a> {
     session: &'a mut Session,
-    socket: &'a mut TcpStream,
+    socket: &'a mut Socket,
 }
 
 impl Write for Encrypted<'_> {
@@ -92,9 +91,9 @@ impl Flushed {
 
 impl Connection {
     /// Where the client is: what a proxy has said, else the other end of the socket.
-    pub fn remote(&self) -> SocketAddr {
+    pub fn remote(&self) -> Remote {
         let said = self.extras.as_ref().and_then(|extras| extras.remote);
-        said.unwrap_or_else(|| self.peer.address())
+        said.map_or_else(|| self.peer.remote(), Remote::Ip)
     }
 
     /// Whether no byte that has a meaning can have come, and none may be sent.
@@ -103,7 +102,7 @@ impl Connection {
     }
 
     /// The TLS state and its socket, where there is one.
-    pub fn tls(&mut self) -> Option<(&mut Session, &mut TcpStream)> {
+    pub fn tls(&mut self) -> Option<(&mut Session, &mut Socket)> {
         match self.transport {
             Transport::Plain | Transport::ProxyHeader => None,
             Transport::Handshake | Transport::Tls => {

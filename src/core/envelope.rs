@@ -1,11 +1,10 @@
 //! What one reactor sends another through its mailbox.
 
-use crate::connection::{Extras, Peer};
+use crate::connection::{Extras, Peer, Socket};
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::http::Response;
 use crate::mailbox::Weigh;
 use crate::session::SessionId;
-use mio::net::TcpStream;
 use std::sync::Arc;
 
 /// Which of the two listeners a socket came from.
@@ -21,7 +20,7 @@ pub enum Port {
 #[derive(Debug)]
 pub struct Arrival {
     /// The socket.
-    pub stream: TcpStream,
+    pub stream: Socket,
     /// Its other end.
     pub peer: Peer,
     /// Where it came in.

@@ -238,9 +238,10 @@ impl Core {
         self.connections.slot_mut(slot)
     }
 
-    /// Where the client in `slot` comes from.
+    /// The address that the client in `slot` comes from; `None` where it comes over a Unix socket too: what is counted by
+    /// address is not counted there.
     pub fn address_of(&self, slot: u32) -> Option<IpAddr> {
-        Some(self.connections.slot(slot)?.remote().ip())
+        self.connections.slot(slot)?.remote().ip()
     }
 
     /// The time in which this reactor has been there to hear its connections, in milliseconds.

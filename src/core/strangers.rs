@@ -94,7 +94,7 @@ impl Core {
     pub fn stranger_known(&mut self, slot: u32) {
         let attended_ms = self.attended_ms();
         let Some(connection) = self.connections.slot_mut(slot) else { return };
-        let (port, peer) = (Port::of(connection), connection.peer.address().ip());
+        let (port, peer) = (Port::of(connection), connection.peer.ip());
         connection.flags.clear(Flag::Stranger);
         connection.touch(attended_ms);
         self.shared.capacity.leave(port.stranger());
@@ -113,7 +113,7 @@ impl Core {
         }
         self.shared.capacity.leave(port.stranger());
         if port == Port::Backend {
-            self.shared.admission.stranger_left(connection.peer.address().ip());
+            self.shared.admission.stranger_left(connection.peer.ip());
         }
         self.strangers[port as usize].count -= 1;
         port.gauge(self.metrics()).sub(1);
@@ -125,14 +125,15 @@ impl Core {
         self.forget_known(port);
         let ready_ms = self.attended_ms().saturating_sub(PATIENCE_MS);
         let strangers = &self.strangers[port as usize];
-        let all: Vec<(SessionId, Network, bool)> = (strangers.came.iter())
+        let all: Vec<(SessionId, Option<Network>, bool)> = (strangers.came.iter())
             .filter_map(|(id, came_ms)| {
                 let connection = self.connections.get(*id)?;
                 let is_silent = *came_ms <= ready_ms && !connection.flags.has(Flag::Unread);
-                Some((*id, client_network(connection.remote().ip()), is_silent))
+                Some((*id, connection.remote().ip().map(client_network), is_silent))
             })
             .collect();
-        let mut counts: HashMap<Network, usize> = HashMap::new();
+        // Those that have no address, behind Unix sockets, count as one.
+        let mut counts: HashMap<Option<Network>, usize> = HashMap::new();
         for (_, network, _) in &all {
             *counts.entry(*network).or_default() += 1;
         }

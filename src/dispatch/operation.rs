@@ -1,8 +1,7 @@
 //! A command about sessions on its way through the reactors, and its answer.
 
 use super::{CommandError, ErrorCode, Origin};
-use crate::session::{AppId, Name, SessionId};
-use std::net::SocketAddr;
+use crate::session::{AppId, Name, Remote, SessionId};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -148,8 +147,8 @@ pub struct SessionInfo {
     pub groups: Vec<Name>,
     /// The tags it has.
     pub tags: Vec<Name>,
-    /// The client's address.
-    pub remote: SocketAddr,
+    /// Where the client is.
+    pub remote: Remote,
     /// When it was opened, in milliseconds since the Unix epoch.
     pub since_unix_ms: u64,
     /// Messages in its outbox.

@@ -28,10 +28,11 @@ pub fn run(data: &[u8]) {
 }
 
 fn forwarded(field: &[u8]) {
-    let proxies = |address: IpAddr| address.is_loopback();
-    let from = IpAddr::from([127, 0, 0, 1]);
+    let proxies = |address: Option<IpAddr>| address.is_none_or(|address| address.is_loopback());
+    let from = Some(IpAddr::from([127, 0, 0, 1]));
     let client = client_behind(from, [field].into_iter(), proxies);
-    assert_eq!(client_behind(IpAddr::from([192, 0, 2, 1]), [field].into_iter(), proxies), None);
+    assert_eq!(client_behind(None, [field].into_iter(), proxies), client);
+    assert_eq!(client_behind(Some(IpAddr::from([192, 0, 2, 1])), [field].into_iter(), proxies), None);
     if let Some(client) = client
         && !client.ip().is_loopback()
     {

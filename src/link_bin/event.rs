@@ -3,11 +3,10 @@
 
 use super::Payload;
 use super::error::{Malformed, TooLong, Wrong};
-use super::reply::{put_names, read_address, read_names};
+use super::reply::{put_names, read_names, read_remote};
 use super::wire::{Reader, put_session, put_text, put_whole};
-use crate::session::{Name, SessionId};
+use crate::session::{Name, Remote, SessionId};
 use std::borrow::Cow;
-use std::net::SocketAddr;
 
 /// The first opcode of an event: replies are below.
 pub(super) const OPEN: u8 = 0xc1;
@@ -39,8 +38,8 @@ pub enum Event<'a> {
         user: Option<&'a str>,
         /// Its app.
         app: &'a str,
-        /// The client's address.
-        remote: SocketAddr,
+        /// Where the client is.
+        remote: Remote,
         /// Its tags.
         tags: Cow<'a, [Name]>,
     },
@@ -87,7 +86,7 @@ impl<'a> Event<'a> {
                 session,
                 user,
                 app: reader.text("app")?,
-                remote: read_address(&mut reader)?,
+                remote: read_remote(&mut reader)?,
                 tags: Cow::Owned(read_names("tags", &mut reader)?),
             },
             MESSAGE if flags & BINARY != 0 => {

@@ -3,7 +3,7 @@
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_count, put_session, put_text, put_whole};
 use crate::dispatch::{ErrorCode, Receipt, SessionInfo};
-use crate::session::Name;
+use crate::session::{Name, Remote};
 use std::borrow::Cow;
 
 const DONE: u8 = 0x81;
@@ -163,7 +163,7 @@ fn read_session(reader: &mut Reader<'_>) -> Result<SessionInfo, Malformed> {
         round_trip_us: Some(reader.u32("round_trip_us")?).filter(|us| *us > 0),
         app: reader.text("app")?.into(),
         user: read_optional_name("user", reader)?,
-        remote: read_address(reader)?,
+        remote: read_remote(reader)?,
         groups: read_names("groups", reader)?,
         tags: read_names("tags", reader)?,
     })
@@ -214,11 +214,11 @@ pub(super) fn put_names(names: &[Name], what: &'static str, out: &mut Vec<u8>) -
     names.iter().try_for_each(|name| put_text(name, what, out))
 }
 
-/// An address as RFC 3986 §3.2 writes host and port.
-pub(super) fn read_address(reader: &mut Reader<'_>) -> Result<std::net::SocketAddr, Malformed> {
+/// An address as RFC 3986 §3.2 writes host and port, or `unix:`.
+pub(super) fn read_remote(reader: &mut Reader<'_>) -> Result<Remote, Malformed> {
     let text = reader.text("remote")?;
     text.parse().map_err(|_| {
-        let known = "addresses such as 127.0.0.1:5000";
+        let known = "addresses such as 127.0.0.1:5000, and unix:";
         reader.wrong(text.len(), Wrong::Unknown { what: "remote", value: text.len() as u64, known })
     })
 }

@@ -3,14 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 /// The client that a chain of proxies speaks for: the last address that is no proxy, or the first of all. `from` is the
-/// other end of the connection, `fields` are the values of `X-Forwarded-For` in their order.
+/// other end of the connection, `None` where that is a Unix socket; `fields` are the values of `X-Forwarded-For` in their order.
 ///
 /// Whatever stands in front of that address is the client's own word, and worth nothing. So is an entry that is no
 /// address, and all that stands in front of it. `None` where `from` itself is the client.
 pub fn client_behind<'v>(
-    from: IpAddr,
+    from: Option<IpAddr>,
     fields: impl DoubleEndedIterator<Item = &'v [u8]>,
-    is_proxy: impl Fn(IpAddr) -> bool,
+    is_proxy: impl Fn(Option<IpAddr>) -> bool,
 ) -> Option<SocketAddr> {
     let mut client = None;
     let mut hop = from;
@@ -19,7 +19,7 @@ pub fn client_behind<'v>(
             break;
         }
         let Some(address) = address(entry) else { break };
-        hop = address.ip();
+        hop = Some(address.ip());
         client = Some(address);
     }
     client
@@ -39,7 +39,11 @@ mod tests {
 
     #[test]
     fn the_last_address_that_is_no_proxy_is_the_client() {
-        let is_proxy = |ip: IpAddr| matches!(ip, IpAddr::V4(v4) if v4.octets()[0] == 10);
+        let is_proxy = |ip: Option<IpAddr>| match ip {
+            Some(IpAddr::V4(v4)) => v4.octets()[0] == 10,
+            Some(IpAddr::V6(_)) => false,
+            None => true,
+        };
         let table: &[(&str, &[&str], Option<&str>)] = &[
             ("10.0.0.1", &["203.0.113.7"], Some("203.0.113.7:0")),
             ("10.0.0.1", &["203.0.113.7, 10.0.0.2"], Some("203.0.113.7:0")),
@@ -58,12 +62,17 @@ mod tests {
             ("10.0.0.1", &["203.0.113.7, "], None),
             ("10.0.0.1", &["", "unknown"], None),
             ("10.0.0.1", &[], None),
+            // Behind a Unix socket.
+            ("unix:", &["198.51.100.1, 203.0.113.7"], Some("203.0.113.7:0")),
+            ("unix:", &["203.0.113.7, 10.0.0.2"], Some("203.0.113.7:0")),
+            ("unix:", &["unix:"], None),
+            ("unix:", &[], None),
             // Nobody believes a stranger.
             ("203.0.113.7", &["198.51.100.1"], None),
         ];
         for (from, fields, client) in table {
             let found =
-                client_behind(from.parse().unwrap(), fields.iter().map(|field| field.as_bytes()), is_proxy);
+                client_behind(from.parse().ok(), fields.iter().map(|field| field.as_bytes()), is_proxy);
             assert_eq!(found, client.map(|client| client.parse().unwrap()), "{from}: {fields:?}");
         }
     }

@@ -1,12 +1,11 @@
 //! Accepting: one reactor accepts on all listeners of both ports and hands each socket to the reactor with the least to carry, so that
 //! none is idle while another has twice its share, however few connections there are.
 
-use super::{LISTENERS, Reactor};
+use super::{LISTENERS, Listener, Reactor};
 use crate::connection::{Connection, Extras, Flag, Peer};
 use crate::core::{Arrival, Envelope, Port};
 use crate::metrics::{Label, RefusalReason};
 use log::{debug, warn};
-use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 use std::io;
 use std::net::IpAddr;
@@ -33,7 +32,7 @@ pub struct Acceptor {
 
 /// A listener, and what keeps it from being read.
 struct Listening {
-    listener: TcpListener,
+    listener: Listener,
     port: Port,
     /// Set while it may hold connections that no event will report: the edge has been used up.
     resume_at_ms: Option<u64>,
@@ -41,7 +40,7 @@ struct Listening {
 
 impl Acceptor {
     /// Listeners that are bound and non-blocking.
-    pub fn new(clients: Vec<TcpListener>, backends: Vec<TcpListener>) -> Self {
+    pub fn new(clients: Vec<Listener>, backends: Vec<Listener>) -> Self {
         let listening = |port| move |listener| Listening { listener, port, resume_at_ms: None };
         let (backends, clients) = (backends.into_iter(), clients.into_iter());
         let listeners = backends.map(listening(Port::Backend)).chain(clients.map(listening(Port::Client)));
@@ -81,11 +80,15 @@ impl Reactor {
             }
             listening.resume_at_ms = None;
             match listening.listener.accept() {
-                Ok((stream, address)) => match self.extras_for(address.ip(), port) {
-                    Ok(extras) => self.hand_over(Arrival { stream, peer: address.into(), port, extras }),
+                Ok((stream, peer)) => match self.extras_for(peer.ip(), port) {
+                    Ok(extras) => self.hand_over(Arrival { stream, peer, port, extras }),
                     Err(reason) => {
                         self.core.metrics().refused.of(reason).add(1);
-                        debug!("a connection from {} was closed as it came: {}", address.ip(), reason.text());
+                        debug!(
+                            "a connection from {} was closed as it came: {}",
+                            peer.remote(),
+                            reason.text()
+                        );
                     }
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -156,14 +159,16 @@ impl Reactor {
         }
     }
 
-    /// Whether a connection from `address` may stay, and what it is held to.
-    fn extras_for(&self, address: IpAddr, port: Port) -> Result<Option<Box<Extras>>, RefusalReason> {
+    /// Whether a connection from `address`, over a Unix socket where that is `None`, may stay, and what it is held to.
+    fn extras_for(&self, address: Option<IpAddr>, port: Port) -> Result<Option<Box<Extras>>, RefusalReason> {
         let shared = &self.core.shared;
         let config = &shared.settings.config;
         match port {
             Port::Backend => {
                 let allow = &config.backend.allow;
-                if !allow.is_empty() && !allow.iter().any(|network| network.contains(address)) {
+                // Who may connect to a Unix socket is for its file to say.
+                let is_allowed = |address| allow.iter().any(|network| network.contains(address));
+                if !allow.is_empty() && !address.is_none_or(is_allowed) {
                     return Err(RefusalReason::BackendNetwork);
                 }
                 match shared.admission.stranger_came(address) {
@@ -176,11 +181,13 @@ impl Reactor {
                 Ok(Some(Box::new(Extras { proxy_header: true, ..Extras::default() })))
             }
             Port::Client if config.proxy.is_forwarder(address) => Ok(None),
-            Port::Client if shared.admission.counts_connections() => {
-                let network = shared.admission.connect(address).ok_or(RefusalReason::Connections)?;
-                Ok(Some(Box::new(Extras { connection_from: Some(network), ..Extras::default() })))
-            }
-            Port::Client => Ok(None),
+            Port::Client => match address.filter(|_| shared.admission.counts_connections()) {
+                Some(address) => {
+                    let network = shared.admission.connect(address).ok_or(RefusalReason::Connections)?;
+                    Ok(Some(Box::new(Extras { connection_from: Some(network), ..Extras::default() })))
+                }
+                None => Ok(None),
+            },
         }
     }
 
@@ -264,7 +271,7 @@ impl Reactor {
         self.core.disconnect(extras);
         self.core.shared.capacity.leave(port.stranger());
         if port == Port::Backend {
-            self.core.shared.admission.stranger_left(peer.address().ip());
+            self.core.shared.admission.stranger_left(peer.ip());
         }
         let load = &self.core.shared.loads[self.core.index];
         match port {

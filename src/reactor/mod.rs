@@ -4,6 +4,7 @@ mod accept;
 mod echo;
 mod emptying;
 mod leaving;
+mod listener;
 mod read;
 mod spin;
 mod stopping;
@@ -11,6 +12,7 @@ mod turn;
 mod wrapping;
 
 pub use accept::Acceptor;
+pub use listener::{Listener, SocketFile};
 
 use crate::connection::{Connection, Due, Flag};
 use crate::core::{Core, EVENTS, Envelope, Reply};

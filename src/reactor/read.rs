@@ -357,7 +357,8 @@ impl Core {
     /// stay.
     pub fn charge_connection(&mut self, slot: u32, address: IpAddr) -> bool {
         let shared = &self.shared;
-        if !shared.admission.counts_connections() || shared.settings.config.proxy.is_forwarder(address) {
+        if !shared.admission.counts_connections() || shared.settings.config.proxy.is_forwarder(Some(address))
+        {
             return true;
         }
         let network = shared.admission.connect(address);

@@ -127,7 +127,7 @@ impl fmt::Display for BindError {
                  address such as 127.0.0.1:9000"
             ),
             Self::Listen { address, error } => {
-                write!(f, "cannot listen on {address}: {error}; {}", advice(error.kind()))
+                write!(f, "cannot listen on {address}: {error}; {}", advice(address, error.kind()))
             }
             Self::Resources(error) => write!(f, "cannot start: {error}; raise the limit of open files"),
         }
@@ -135,8 +135,12 @@ impl fmt::Display for BindError {
 }
 
 /// What to do about an address that could not be bound.
-fn advice(kind: io::ErrorKind) -> &'static str {
+fn advice(address: &Endpoint, kind: io::ErrorKind) -> &'static str {
+    let is_unix = matches!(address, Endpoint::Unix(_));
     match kind {
+        io::ErrorKind::AlreadyExists => "remove it, or choose another path",
+        io::ErrorKind::NotFound if is_unix => "make its folder first",
+        io::ErrorKind::PermissionDenied if is_unix => "the server must be allowed to write to its folder",
         io::ErrorKind::AddrNotAvailable => "name an address that this machine has: `ip address` shows them",
         io::ErrorKind::PermissionDenied => {
             "choose a port from 1024 on, or give the process CAP_NET_BIND_SERVICE"

@@ -2,8 +2,7 @@
 
 use super::{Failed, Received, Shaken, TlsError};
 use crate::config::{Certificate, TlsVersion};
-use mio::net::TcpStream;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read, Write};
 
 /// What would have been read.
 #[derive(Default)]
@@ -50,19 +49,23 @@ impl Acceptor {
 }
 
 impl Session {
-    pub fn shake(&mut self, _socket: &mut TcpStream) -> Result<Shaken, Failed> {
+    pub fn shake(&mut self, _socket: &mut (impl Read + Write)) -> Result<Shaken, Failed> {
         match *self {}
     }
 
-    pub fn read(&mut self, _socket: &mut TcpStream, _buffer: &mut [u8]) -> io::Result<Received> {
+    pub fn read(&mut self, _socket: &mut (impl Read + Write), _buffer: &mut [u8]) -> io::Result<Received> {
         match *self {}
     }
 
-    pub fn write(&mut self, _socket: &mut TcpStream, _buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub fn write(
+        &mut self,
+        _socket: &mut (impl Read + Write),
+        _buffers: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
         match *self {}
     }
 
-    pub fn flush(&mut self, _socket: &mut TcpStream) -> io::Result<bool> {
+    pub fn flush(&mut self, _socket: &mut (impl Read + Write)) -> io::Result<bool> {
         match *self {}
     }
 

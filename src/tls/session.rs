@@ -2,7 +2,6 @@
 
 use super::{Failed, Received, Shaken};
 use crate::metrics::TlsOutcome;
-use mio::net::TcpStream;
 use rustls::{Error, HandshakeKind, InvalidMessage, ServerConfig, ServerConnection};
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -31,7 +30,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Failed`]; the alert that tells the peer why has been sent then, if the socket took it.
-    pub fn shake(&mut self, socket: &mut TcpStream) -> Result<Shaken, Failed> {
+    pub fn shake(&mut self, socket: &mut (impl Read + Write)) -> Result<Shaken, Failed> {
         let gone = |message: &str| Failed { outcome: TlsOutcome::Gone, message: message.into() };
         for _ in 0..MAX_READS {
             match self.connection.read_tls(socket) {
@@ -60,7 +59,7 @@ impl Session {
     ///
     /// # Errors
     /// The socket's, and `InvalidData` when the peer breaks the rules of TLS.
-    pub fn read(&mut self, socket: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Received> {
+    pub fn read(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<Received> {
         for _ in 0..MAX_READS {
             match self.connection.reader().read(buffer) {
                 Ok(0) => return Ok(Received::End),
@@ -89,7 +88,7 @@ impl Session {
     ///
     /// # Errors
     /// `WouldBlock` when what was taken over before has to be sent first, and the socket's.
-    pub fn write(&mut self, socket: &mut TcpStream, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub fn write(&mut self, socket: &mut (impl Read + Write), buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         if !self.flush(socket)? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -102,7 +101,7 @@ impl Session {
     ///
     /// # Errors
     /// The socket's, other than `WouldBlock`.
-    pub fn flush(&mut self, socket: &mut TcpStream) -> io::Result<bool> {
+    pub fn flush(&mut self, socket: &mut (impl Read + Write)) -> io::Result<bool> {
         while self.connection.wants_write() {
             match self.connection.write_tls(socket) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -121,7 +121,7 @@ pub fn admit(
 
 /// Takes the word of the proxies that are believed for where the client is; from then on it counts as there.
 fn find_client(core: &mut Core, slot: u32, request: &Request<'_>) -> Result<(), Refused> {
-    let Some(from) = core.address_of(slot) else { return Ok(()) };
+    let Some(from) = core.connection(slot).map(|connection| connection.remote().ip()) else { return Ok(()) };
     let proxy = &core.shared.settings.config.proxy;
     let fields: Vec<&[u8]> = request.header_all("x-forwarded-for").collect();
     if !proxy.is_forwarder(from) {

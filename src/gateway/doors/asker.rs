@@ -7,10 +7,9 @@ use crate::core::{Core, Finished};
 use crate::dispatch::{Action, Apps, CommandError, OperationOutcome, Who};
 use crate::metrics::BackendRefusal;
 use crate::ops::Needs;
-use crate::session::{AppId, SessionId};
+use crate::session::{AppId, Remote, SessionId};
 use log::info;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// The target of the audit trail in the log.
@@ -20,7 +19,7 @@ const AUDIT: &str = "gannet::audit";
 #[derive(Debug, Clone)]
 pub struct Asker {
     access: Arc<Access>,
-    remote: Option<SocketAddr>,
+    remote: Option<Remote>,
 }
 
 impl Asker {
@@ -103,9 +102,9 @@ impl Asker {
 }
 
 /// Somebody has shown no key of the port.
-pub fn note_refused_key(remote: Option<SocketAddr>, shown: bool) {
+pub fn note_refused_key(remote: Option<Remote>, shown: bool) {
     let what = if shown { "wrong" } else { "none" };
-    info!(target: AUDIT, "key=- remote={} op=refused why={what}", Remote(remote));
+    info!(target: AUDIT, "key=- remote={} op=refused why={what}", Shown(remote));
 }
 
 impl fmt::Display for Asker {
@@ -114,17 +113,17 @@ impl fmt::Display for Asker {
             Some(key) => write!(f, "key={key:?} ")?,
             None => f.write_str("key=- ")?,
         }
-        write!(f, "remote={}", Remote(self.remote))
+        write!(f, "remote={}", Shown(self.remote))
     }
 }
 
 /// Where somebody is, as far as that is known.
-struct Remote(Option<SocketAddr>);
+struct Shown(Option<Remote>);
 
-impl fmt::Display for Remote {
+impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(address) => address.fmt(f),
+            Some(remote) => remote.fmt(f),
             None => f.write_str("-"),
         }
     }

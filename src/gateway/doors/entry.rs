@@ -12,7 +12,7 @@ use crate::gateway::api::responses::{
 use crate::http::{Request, Response};
 use crate::metrics::BackendRefusal;
 use crate::ops::keyless_page;
-use crate::session::SessionId;
+use crate::session::{Remote, SessionId};
 use log::{debug, warn};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -87,14 +87,14 @@ type Fields<'a> = SmallVec<[&'a [u8]; 1]>;
 /// No key, or a wrong one. A right one is never asked how many wrong ones came from its address.
 fn refuse_key(core: &Core, id: SessionId, shown: bool) -> TurnedAway {
     let remote = core.connections.get(id).map(Connection::remote);
-    let refusal = core.shared.admission.refuse_key(remote.map(|address| address.ip()), core.now.ns);
+    let refusal = core.shared.admission.refuse_key(remote.and_then(Remote::ip), core.now.ns);
     let reason = if refusal.is_within { BackendRefusal::Key } else { BackendRefusal::KeyRate };
     core.metrics().backend_refused.of(reason).add(1);
     if let (Some(count), Some(remote)) = (refusal.summary, remote) {
         warn!(
             "{count} requests on the backend port without a key or with a wrong one since the last such line, the last \
              from {}",
-            remote.ip()
+            remote.ip().map_or(remote.to_string(), |ip| ip.to_string())
         );
     }
     if refusal.is_within {

@@ -1,11 +1,40 @@
-//! Where a server listens: several addresses, names, both families. At each place a player gets what is pushed at
-//! each other one.
+//! Where a server listens: several addresses, names, both families, Unix sockets. At each place a player gets what is pushed
+//! at each other one.
 
 mod tcp;
+mod unix;
 
 use gannet::config::{Endpoint, Listen};
+use std::fs;
+use std::path::PathBuf;
 
 /// `listen` as a configuration has it.
 fn listen(texts: &[&str]) -> Listen {
     texts.iter().map(|text| text.parse::<Endpoint>().unwrap()).collect()
+}
+
+/// A folder of its own for sockets, removed when it is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("gannet-listening-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A socket in it, as a configuration has it.
+    fn unix(&self, name: &str) -> String {
+        format!("unix:{}", self.path(name).display())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }

@@ -8,8 +8,8 @@ use std::net::{SocketAddr, TcpStream};
 use tungstenite::Message;
 
 /// One connection to the backend port.
-pub struct Backend {
-    stream: TcpStream,
+pub struct Backend<S = TcpStream> {
+    stream: S,
     /// Read, but not taken yet.
     input: Vec<u8>,
 }
@@ -83,6 +83,13 @@ impl Backend {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        Self::on(stream)
+    }
+}
+
+impl<S: Read + Write> Backend<S> {
+    /// The same on any stream that does not wait for ever.
+    pub fn on(stream: S) -> Self {
         Self { stream, input: Vec::new() }
     }
 

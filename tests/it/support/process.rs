@@ -6,7 +6,7 @@ use gannet::{App, Server};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -18,6 +18,12 @@ use std::time::Instant;
 
 /// Names, for this binary run once more, the configuration of the server that it is to be.
 const SERVE: &str = "GANNET_IT_SERVE";
+
+/// What the last line of the banner begins with.
+const LAST_OF_BANNER: &str = "  try ";
+
+/// The address of a port that has none.
+const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
 /// A running `gannet serve`; killed when it is dropped. Its [`Ports`] are at hand on it.
 pub struct ServerProcess {
@@ -97,6 +103,12 @@ impl ServerProcess {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--backend", "127.0.0.1:0"]).args(args);
         Self::spawn(command.stdin(reader), None)
+    }
+
+    /// `gannet serve ARGS` that listens where these say. Its [`Ports`] are the first addresses, if any.
+    pub fn start_at(args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+        Self::spawn(command.arg("serve").args(args).stdin(Stdio::null()), None)
     }
 
     /// `gannet serve` with a configuration with which it does not start: what it says.
@@ -308,12 +320,20 @@ fn listen(
             let Ok(line) = line else { break };
             client = client.or(address(&line, "ws://")).or(address(&line, "wss://"));
             backend = backend.or(address(&line, "http://")).or(address(&line, "https://"));
+            let is_last = line.starts_with(LAST_OF_BANNER);
             let mut said = said.lock().unwrap();
             said.push_str(&line);
             said.push('\n');
-            if let (Some(ports), Some(client), Some(backend)) = (&ports, client, backend) {
+            let found = match (client, backend) {
+                (Some(client), Some(backend)) => Some(Ports { client, backend }),
+                _ if is_last => {
+                    Some(Ports { client: client.unwrap_or(NOWHERE), backend: backend.unwrap_or(NOWHERE) })
+                }
+                _ => None,
+            };
+            if let (Some(ports), Some(found)) = (&ports, found) {
                 // Later lines say it again to nobody.
-                let _ = ports.send(Ports { client, backend });
+                let _ = ports.send(found);
             }
         }
         drop(talking);

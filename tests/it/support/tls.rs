@@ -102,6 +102,15 @@ pub fn over(stream: TcpStream, config: &Arc<ClientConfig>, name: &str) -> TlsStr
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.set_write_timeout(Some(DEADLINE)).unwrap();
+    over_any(stream, config, name)
+}
+
+/// The same over any stream that does not wait for ever.
+pub fn over_any<S: io::Read + io::Write>(
+    stream: S,
+    config: &Arc<ClientConfig>,
+    name: &str,
+) -> StreamOwned<ClientConnection, S> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), stream)
 }

@@ -6,8 +6,8 @@ use crate::dispatch::{
     Action, CommandError, OperationOutcome, Outcome, Page, Receipt, Selector, SessionInfo, SessionRow,
 };
 use crate::gateway::api::json::RequestId;
+use crate::session::Remote;
 use serde::{Serialize, Serializer};
-use std::net::SocketAddr;
 
 /// Writes the body of the HTTP answer to a command, and gives its status. `asked` is the action, if it was one: it
 /// says which page was asked for.
@@ -153,7 +153,7 @@ struct SessionBody<'a> {
     user: Option<&'a str>,
     groups: Names<'a>,
     tags: Names<'a>,
-    remote: SocketAddr,
+    remote: Remote,
     since_unix_ms: u64,
     queued_messages: u32,
     queued_bytes: u64,

@@ -3,11 +3,10 @@
 
 use super::{Hex, Names, write};
 use crate::link_bin::{Event, Payload};
-use crate::session::SessionId;
+use crate::session::{Remote, SessionId};
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
-use std::net::SocketAddr;
 
 /// The first frame to a client: `{"type":"welcome","session":"…","user":"…"|null}`.
 pub fn welcome(out: &mut String, session: SessionId, user: Option<&str>) {
@@ -49,7 +48,7 @@ struct Open<'a> {
     app: &'a str,
     user: Option<&'a str>,
     tags: Names<'a>,
-    remote: SocketAddr,
+    remote: Remote,
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,6 @@
-//! What one entry of `listen` stands for: one address, or all that a name has.
+//! Addresses of TCP: the one that an entry of `listen` is, or all that its name has.
 
+use super::BACKLOG;
 use crate::config::Endpoint;
 use crate::server::BindError;
 use log::warn;
@@ -9,51 +10,50 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-/// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
-
 /// How often a port is looked for that is free on every address of a name.
 const ATTEMPTS: usize = 32;
 
 /// See the module.
-pub struct Place {
-    addresses: Vec<SocketAddr>,
+pub struct Addresses {
+    all: Vec<SocketAddr>,
     /// Whether an address that the machine does not have is left out, since others stand beside it.
     is_name: bool,
 }
 
-/// What an entry stands for now.
-///
-/// # Errors
-/// [`BindError::Resolve`].
-pub fn resolve(endpoint: &Endpoint) -> Result<Place, BindError> {
-    match endpoint {
-        Endpoint::Ip(address) => Ok(Place { addresses: vec![*address], is_name: false }),
-        Endpoint::Any { port } => {
-            let (v4, v6) = ((Ipv4Addr::UNSPECIFIED, *port), (Ipv6Addr::UNSPECIFIED, *port));
-            Ok(Place { addresses: vec![v4.into(), v6.into()], is_name: true })
+impl Addresses {
+    /// One that was written down.
+    pub fn one(address: SocketAddr) -> Self {
+        Self { all: vec![address], is_name: false }
+    }
+
+    /// Every interface of both families.
+    pub fn any(port: u16) -> Self {
+        let (v4, v6) = ((Ipv4Addr::UNSPECIFIED, port), (Ipv6Addr::UNSPECIFIED, port));
+        Self { all: vec![v4.into(), v6.into()], is_name: true }
+    }
+
+    /// All that the name has now.
+    ///
+    /// # Errors
+    /// [`BindError::Resolve`].
+    pub fn resolve(name: &str, port: u16) -> Result<Self, BindError> {
+        let failed = |error| BindError::Resolve { name: name.to_owned(), error };
+        let mut all = Vec::new();
+        for address in (name, port).to_socket_addrs().map_err(failed)? {
+            // A name that stands on two lines of /etc/hosts has its address twice.
+            if !all.contains(&address) {
+                all.push(address);
+            }
         }
-        Endpoint::Host { name, port } => {
-            let failed = |error| BindError::Resolve { name: name.clone(), error };
-            let mut addresses = Vec::new();
-            for address in (name.as_str(), *port).to_socket_addrs().map_err(failed)? {
-                // A name that stands on two lines of /etc/hosts has its address twice.
-                if !addresses.contains(&address) {
-                    addresses.push(address);
-                }
-            }
-            match addresses.is_empty() {
-                true => Err(failed(io::Error::new(io::ErrorKind::NotFound, "it has no address"))),
-                false => Ok(Place { addresses, is_name: true }),
-            }
+        match all.is_empty() {
+            true => Err(failed(io::Error::new(io::ErrorKind::NotFound, "it has no address"))),
+            false => Ok(Self { all, is_name: true }),
         }
     }
-}
 
-impl Place {
     /// Each of its addresses.
     pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
-        self.addresses.iter().map(|address| Endpoint::from(*address))
+        self.all.iter().map(|address| Endpoint::from(*address))
     }
 
     /// Binds all of them, on one port.
@@ -63,7 +63,7 @@ impl Place {
     pub fn bind(&self, unsent_bytes: usize) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
         let is_taken = |error: &BindError| matches!(error, BindError::Listen { error, .. } if error.kind() == io::ErrorKind::AddrInUse);
         // The port that was free on the first address may be taken on the next.
-        let looks_for_port = self.addresses.len() > 1 && self.addresses.iter().any(|one| one.port() == 0);
+        let looks_for_port = self.all.len() > 1 && self.all.iter().any(|one| one.port() == 0);
         for _ in 1..ATTEMPTS {
             match self.bind_once(unsent_bytes) {
                 Err(error) if looks_for_port && is_taken(&error) => {}
@@ -76,7 +76,7 @@ impl Place {
     fn bind_once(&self, unsent_bytes: usize) -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
         let mut bound: Vec<(TcpListener, SocketAddr)> = Vec::new();
         let mut absent = Vec::new();
-        for mut address in self.addresses.iter().copied() {
+        for mut address in self.all.iter().copied() {
             if let Some((_, first)) = bound.first() {
                 address.set_port(first.port());
             }
@@ -167,15 +167,15 @@ mod tests {
     fn an_address_that_the_machine_does_not_have_is_left_out_beside_others_and_is_an_error_alone() {
         // 192.0.2.0/24 is for documents (RFC 5737): no machine has it.
         let (foreign, own) = ("192.0.2.1:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap());
-        let bound = Place { addresses: vec![foreign, own], is_name: true }.bind(0).unwrap();
+        let bound = Addresses { all: vec![foreign, own], is_name: true }.bind(0).unwrap();
         assert_eq!(
             bound.iter().map(|(_, address)| address.ip().to_string()).collect::<Vec<_>>(),
             ["127.0.0.1"]
         );
         for is_name in [true, false] {
-            let refused = Place { addresses: vec![foreign], is_name }.bind(0).unwrap_err().to_string();
+            let refused = Addresses { all: vec![foreign], is_name }.bind(0).unwrap_err().to_string();
             assert!(refused.starts_with("cannot listen on 192.0.2.1:0: "), "{refused}");
         }
-        assert!(Place { addresses: vec![foreign, own], is_name: false }.bind(0).is_err());
+        assert!(Addresses { all: vec![foreign, own], is_name: false }.bind(0).is_err());
     }
 }
