@@ -106,6 +106,31 @@ fn the_default_configuration_passes_its_own_check() {
 }
 
 #[test]
+fn the_schema_that_is_printed_takes_the_default_configuration_and_refuses_what_check_refuses() {
+    let printed = gannet(&["config", "schema"]);
+    assert_eq!(printed.status.code(), Some(0));
+    let schema = jsonschema::draft202012::new(&serde_json::from_slice(&printed.stdout).unwrap()).unwrap();
+    let is_valid =
+        |text: &str| schema.is_valid(&serde_json::to_value(text.parse::<toml::Table>().unwrap()).unwrap());
+    assert!(is_valid(text(&gannet(&["config", "default"]).stdout)));
+    for (number, (content, valid)) in [
+        ("limits.max_page = 1", true),
+        ("timeouts.ping_ms = '1m30s'\ntimeouts.idle_ms = '2m'", true),
+        ("limits.max_pages = 1", false),
+        ("limits.max_page = '1'", false),
+        ("limits.max_page = 0", false),
+        ("timeouts.ping_ms = '90'", false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = TempFile::new(&format!("schema-{number}.toml"), content);
+        let checked = gannet(&["config", "check", file.path()]);
+        assert_eq!((is_valid(content), checked.status.success()), (valid, valid), "{content}");
+    }
+}
+
+#[test]
 fn a_bad_configuration_says_what_to_change() {
     let table = [
         (

@@ -1,4 +1,4 @@
-//! `gannet config`: checks and shows what a server would start with, and prints the default file.
+//! `gannet config`: checks and shows what a server would start with, and prints the default file and its schema.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::serve::ServeError;
 use crate::Server;
 use crate::config::{Config, ConfigError, Environment};
 
-/// Check or show a configuration, or print the default one.
+/// Check or show a configuration, or print the default one or its schema.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Say whether a server would start with this file and the variables of the environment, and if not, what to change
@@ -27,6 +27,8 @@ pub enum ConfigCommand {
     },
     /// Print the default configuration, every key with its meaning
     Default,
+    /// Print the JSON Schema of the file, by which editors check it and complete its keys
+    Schema,
 }
 
 /// Runs `gannet config`.
@@ -48,6 +50,7 @@ pub fn run(command: ConfigCommand) -> Result<(), CliError> {
             output::print(&toml::to_string(&config).map_err(|error| CliError::Command(Box::new(error)))?)
         }
         ConfigCommand::Default => output::print(Config::default_toml()),
+        ConfigCommand::Schema => output::print(&format!("{:#}", Config::json_schema())),
     }
 }
 

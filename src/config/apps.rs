@@ -6,6 +6,14 @@ use std::path::PathBuf;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+#[cfg(feature = "cli")]
+use super::Config;
+#[cfg(feature = "cli")]
+use super::duration::Millis;
+#[cfg(feature = "cli")]
+use super::limits::CONNECTIONS;
+#[cfg(feature = "cli")]
+use super::table::Legal;
 use super::{JwksUrl, OriginPattern, Secret, Slow, duration};
 use crate::http::is_token;
 
@@ -18,6 +26,7 @@ use crate::http::is_token;
 /// assert_eq!(config.apps["chess"].per_user.max, 3);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AppConfig {
     /// What its players' tokens are signed with: the first signs, all verify. Empty, in every app: players are taken at
@@ -48,6 +57,7 @@ pub struct AppConfig {
     #[serde(deserialize_with = "subprotocols")]
     pub subprotocols: Vec<String>,
     /// Sessions of the app; 0 is no bound of its own.
+    #[cfg_attr(feature = "cli", schemars(transform = Legal::from(0..=CONNECTIONS)))]
     pub max_sessions: usize,
     /// Sessions of one user.
     pub per_user: PerUser,
@@ -55,9 +65,11 @@ pub struct AppConfig {
     pub slow: Slow,
     /// Milliseconds between the ticks at which its pushes are written; 0 is at once.
     #[serde(deserialize_with = "duration::whole")]
+    #[cfg_attr(feature = "cli", schemars(with = "Millis", transform = Legal::from(0..=Config::MAX_TICK_MS)))]
     pub tick_ms: u64,
     /// The same for pushes to the groups whose names begin so; the longest beginning counts.
     #[serde(deserialize_with = "duration::whole_by_name")]
+    #[cfg_attr(feature = "cli", schemars(with = "BTreeMap<String, Millis>", transform = Legal::from(0..=Config::MAX_TICK_MS)))]
     pub group_tick_ms: BTreeMap<String, u64>,
 }
 
@@ -78,6 +90,7 @@ impl AppConfig {
 /// assert_eq!(config.apps["chess"].public_keys[0].algorithm, TokenAlgorithm::Es256);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PublicKeyConfig {
     /// What tokens call it by in their header; a key without one checks only tokens that name none.
@@ -88,8 +101,9 @@ pub struct PublicKeyConfig {
     /// The key in PEM: a SubjectPublicKeyInfo (`-----BEGIN PUBLIC KEY-----`).
     #[serde(default)]
     pub pem: Option<String>,
-    /// The file to take `pem` from, relative to the configuration file; [`Config::load`](super::Config::load) reads it into `pem`
-    /// and leaves `None` here.
+    /// The file to take `pem` from, relative to the configuration file.
+    ///
+    /// [`Config::load`](super::Config::load) reads it into `pem` and leaves `None` here.
     #[serde(default)]
     pub file: Option<PathBuf>,
 }
@@ -107,6 +121,7 @@ impl PublicKeyConfig {
 /// assert_eq!(gannet::config::TokenAlgorithm::EdDsa.name(), "EdDSA");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub enum TokenAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256, with RSA keys of 2048 to 8192 bits.
     #[serde(rename = "RS256")]
@@ -136,9 +151,11 @@ impl TokenAlgorithm {
 /// assert_eq!(gannet::config::PerUser::default().max, 0);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct PerUser {
     /// Sessions at once; 0 is no bound.
+    #[cfg_attr(feature = "cli", schemars(transform = Legal::from(0..=CONNECTIONS)))]
     pub max: usize,
     /// Beyond it.
     pub policy: PerUserPolicy,
@@ -152,6 +169,7 @@ pub struct PerUser {
 /// assert_eq!(per_user.policy, PerUserPolicy::ReplaceOldest);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PerUserPolicy {
     /// It is refused with 429.

@@ -17,6 +17,7 @@ use crate::session::Name;
 /// assert_eq!(gannet::config::Backend::default().listen, "127.0.0.1:9001".parse().unwrap());
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Backend {
     /// Where it listens.
@@ -25,6 +26,7 @@ pub struct Backend {
     pub unix_mode: UnixMode,
     /// The key that may do everything, brought as `Authorization: Bearer`; visible ASCII, at least
     /// [`Config::MIN_KEY_BYTES`].
+    #[cfg_attr(feature = "cli", schemars(length(min = Config::MIN_KEY_BYTES)))]
     pub key: Option<Secret>,
     /// The file to take that key from, relative to the configuration file; [`Config::load`] reads it into `key` and leaves
     /// `None` here.
@@ -67,15 +69,20 @@ impl Default for Backend {
 /// assert_eq!(config.backend.keys[0].key.as_ref().unwrap().to_string(), "***");
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BackendKey {
     /// Whose it is: what the log says of what was done with it.
     pub name: String,
-    /// The key; visible ASCII, at least [`Config::MIN_KEY_BYTES`].
+    /// The key: visible ASCII, 16 bytes or more.
+    ///
+    /// That is [`Config::MIN_KEY_BYTES`].
+    #[cfg_attr(feature = "cli", schemars(length(min = Config::MIN_KEY_BYTES)))]
     pub key: Option<Secret>,
     /// The file to take it from, as for `backend.key_file`.
     pub key_file: Option<PathBuf>,
     /// What it may do.
+    #[cfg_attr(feature = "cli", schemars(length(min = 1)))]
     pub may: Vec<Right>,
     /// The apps that it may do it in; empty is every app.
     #[serde(default)]

@@ -24,7 +24,7 @@ impl KnownKeys {
     /// Whether all keys of `document`, which was read from `text`, exist.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownKey`].
+    /// [`ConfigError::UnknownKey`]; [`ConfigError::BadValue`] for an array in the place of a table.
     pub fn check(&self, text: &str, document: &DeTable<'_>) -> Result<(), ConfigError> {
         self.check_table(text, document, "", &self.0)
     }
@@ -58,12 +58,18 @@ impl KnownKeys {
                     line: Some(line),
                 });
             };
-            // A table where a value belongs, or the other way round, is found when the types are read.
-            // One that is empty by default holds names of the operator's own.
-            if let (DeValue::Table(inner), Value::Object(known)) = (value.get_ref(), child)
-                && !known.is_empty()
-            {
-                self.check_table(text, inner, &format!("{key}."), child)?;
+            // One that is empty by default holds names of the operator's own. A table where a value belongs is found when the
+            // types are read, as is a text where a table belongs; an array would be taken for the values of its keys.
+            match (value.get_ref(), child) {
+                (DeValue::Table(inner), Value::Object(known)) if !known.is_empty() => {
+                    self.check_table(text, inner, &format!("{key}."), child)?;
+                }
+                (DeValue::Array(_), Value::Object(_)) => {
+                    let line = Some(line_of(text, Some(value.span())));
+                    let message = "write it as a table".to_owned();
+                    return Err(ConfigError::BadValue { key, line, message, default: None });
+                }
+                _ => {}
             }
         }
         Ok(())

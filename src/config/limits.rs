@@ -5,7 +5,7 @@ use crate::http::HeadLimits;
 use crate::session::SessionId;
 
 /// As many as the most reactors have slots for.
-const CONNECTIONS: u64 = (super::Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
+pub const CONNECTIONS: u64 = (super::Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
 
 table! {
     /// `[limits]`: bounds in bytes, messages and counts. Beyond each of them something is refused, dropped or closed, and

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::table::{COUNT, table};
 
@@ -15,7 +16,7 @@ table! {
     /// ```
     pub struct Log in "log" {
         /// `off`, `error`, `warn`, `info`, `debug` or `trace`.
-        #[serde(with = "level")]
+        #[serde(with = "Level")]
         pub level: LevelFilter = LevelFilter::Info;
         /// How a line looks.
         pub format: LogFormat = LogFormat::Text;
@@ -41,6 +42,7 @@ impl Log {
 /// assert_eq!(config.log.format, LogFormat::Json);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Time in UTC, level, place and message.
@@ -51,11 +53,9 @@ pub enum LogFormat {
 }
 
 /// A log level by its name.
-mod level {
-    use log::LevelFilter;
-    use serde::de::{Error, Unexpected};
-    use serde::{Deserialize, Deserializer, Serializer};
+pub struct Level;
 
+impl Level {
     pub fn serialize<S: Serializer>(level: &LevelFilter, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&level.as_str().to_ascii_lowercase())
     }

@@ -20,6 +20,8 @@ mod log;
 mod network;
 mod origin;
 mod rates;
+#[cfg(feature = "cli")]
+mod schema;
 mod secret;
 mod slow;
 mod table;
@@ -75,6 +77,7 @@ pub const DEFAULT_APP: &str = "default";
 /// assert_eq!(config.listen, Config::default().listen);
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The client port.
@@ -82,17 +85,20 @@ pub struct Config {
     /// Who may connect to the Unix sockets of the client port.
     pub unix_mode: UnixMode,
     /// Reactor threads, 1 to 128; `None` is one a core.
+    #[cfg_attr(feature = "cli", schemars(transform = table::Legal::from(Self::REACTORS)))]
     pub reactors: Option<usize>,
     /// Pins every reactor to a core of its own.
     pub pin: bool,
     /// Microseconds that a reactor looks for work before it sleeps; 0 is off. It takes a core for each reactor and one to
     /// spare, and lowers a single message's latency by the cost of a wake.
+    #[cfg_attr(feature = "cli", schemars(transform = table::Legal::from(Self::SPIN_US)))]
     pub spin_us: usize,
     /// Serves `/echo`.
     pub echo: bool,
     /// Takes clients at their word on an address that is not loopback.
     pub insecure: bool,
     /// This node's part of the session ids, 0 to 4095.
+    #[cfg_attr(feature = "cli", schemars(transform = table::Legal::from(Self::NODES)))]
     pub node: u16,
     /// The port of the game's backend and of operators.
     pub backend: Backend,
@@ -100,7 +106,9 @@ pub struct Config {
     pub tls: Tls,
     /// Whose word is taken for where a player comes from.
     pub proxy: Proxy,
-    /// The apps by name; [`DEFAULT_APP`] is always among them.
+    /// The apps by name. `default` is always among them.
+    ///
+    /// That is [`DEFAULT_APP`].
     pub apps: BTreeMap<String, AppConfig>,
     /// How tokens and signed queries are checked.
     pub auth: Auth,
@@ -270,5 +278,7 @@ table! {
 mod environment_tests;
 #[cfg(test)]
 mod reference_tests;
+#[cfg(all(test, feature = "cli"))]
+mod schema_tests;
 #[cfg(test)]
 mod tests;

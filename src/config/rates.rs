@@ -40,6 +40,7 @@ table! {
 /// assert_eq!(Rate { per_second: 10, burst: 0 }.burst(), 10);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Rate {
     /// On average; 0 is off.
@@ -68,6 +69,7 @@ impl Rate {
 /// assert_eq!(config.rates.beyond, BeyondRate::Pause);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum BeyondRate {
     /// It is closed with 1008.

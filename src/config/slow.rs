@@ -16,6 +16,7 @@ use crate::dispatch::Class;
 /// assert_eq!(config.apps["default"].slow.urgent, SlowPolicy::Close);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Slow {
     /// For `class=normal`.
@@ -51,6 +52,7 @@ impl Default for Slow {
 /// assert_eq!(slow.droppable, SlowPolicy::DropNewest);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SlowPolicy {
     /// The session is closed with 4003.

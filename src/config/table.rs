@@ -12,7 +12,7 @@ pub(super) const GIB: u64 = 1024 * MIB;
 pub(super) const COUNT: u64 = 1 << 24;
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// A table of the configuration: the struct, its defaults, and `check_ranges`. A key is a line: `name: Type = default, in
+/// A table of the configuration: the struct, its defaults, `check_ranges`, and its part of the schema. A key is a line: `name: Type = default, in
 /// min..=max;`. Default and bounds are in the unit of the file, which for a [`Duration`] is the millisecond. What is no
 /// number has no bounds.
 macro_rules! table {
@@ -24,11 +24,13 @@ macro_rules! table {
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
+        #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
         #[serde(default, deny_unknown_fields)]
         pub struct $name {
             $(
                 $(#[$key_meta])*
                 #[doc = concat!("\n\nDefault: `", stringify!($default), "`" $(, "; legal: `", stringify!($legal), "`")?, ".")]
+                $(#[cfg_attr(feature = "cli", schemars(transform = $crate::config::table::Legal::from($legal)))])?
                 pub $key: $type,
             )*
         }
@@ -86,6 +88,30 @@ impl Legal {
         }
         let (min, max) = (*self.range.start(), *self.range.end());
         Err(ConfigError::OutOfRange { key: key.into(), value, min, max })
+    }
+}
+
+/// Puts the bounds into the schema of a key, wherever it takes a number: beside a text with units, or in a table of
+/// numbers.
+#[cfg(feature = "cli")]
+impl schemars::transform::Transform for Legal {
+    fn transform(&mut self, schema: &mut schemars::Schema) {
+        let takes_number = match schema.get("type") {
+            Some(serde_json::Value::Array(types)) => types.contains(&"integer".into()),
+            one => one == Some(&"integer".into()),
+        };
+        if takes_number {
+            let (min, max) = self.range.clone().into_inner();
+            schema.remove("minimum");
+            if self.zero {
+                let either = serde_json::json!([{ "const": 0 }, { "minimum": min, "maximum": max }]);
+                schema.insert("anyOf".to_owned(), either);
+            } else {
+                schema.insert("minimum".to_owned(), min.into());
+                schema.insert("maximum".to_owned(), max.into());
+            }
+        }
+        schemars::transform::transform_subschemas(self, schema);
     }
 }
 

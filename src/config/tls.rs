@@ -18,6 +18,7 @@ use super::{ConfigError, InvalidNetwork, Network};
 /// assert!(config.tls.is_on() && !config.tls.backend);
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
     /// The certificate chain in PEM, the server's own first. With it the client port speaks TLS, and only TLS.
@@ -28,6 +29,7 @@ pub struct Tls {
     /// `cert` when none has.
     pub certificates: Vec<Certificate>,
     /// The versions that are spoken.
+    #[cfg_attr(feature = "cli", schemars(length(min = 1)))]
     pub versions: Vec<TlsVersion>,
     /// The backend port speaks TLS too.
     pub backend: bool,
@@ -45,6 +47,7 @@ pub struct Tls {
 /// assert_ne!(chess.cert, chess.key);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
     /// The chain, the server's own certificate first.
@@ -61,6 +64,7 @@ pub struct Certificate {
 /// assert_eq!(config.tls.versions, [TlsVersion::V1_3]);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 pub enum TlsVersion {
     /// TLS 1.2, RFC 5246.
     #[serde(rename = "1.2")]
@@ -153,6 +157,7 @@ impl Tls {
 /// assert!(!config.proxy.is_forwarder("192.0.2.7".parse().ok()) && !config.proxy.is_forwarder(None));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Proxy {
     /// Proxies that begin every connection with a PROXY header, version 1 or 2; one without is refused.

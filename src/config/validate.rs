@@ -1,8 +1,10 @@
 //! How the settings must go together.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
+use super::limits::CONNECTIONS;
 use super::table::{KIB, Legal, as_millis};
 use super::{AppConfig, AppKeyFault, Config, ConfigError, Endpoint, Limits, Listen, Secret};
 use crate::session::{Name, SessionId};
@@ -26,6 +28,10 @@ impl Config {
 
     /// The most reactors: a set of them is a bit set of this width.
     pub const MAX_REACTORS: usize = 128;
+
+    pub(super) const REACTORS: RangeInclusive<u64> = 1..=Self::MAX_REACTORS as u64;
+    pub(super) const NODES: RangeInclusive<u64> = 0..=(1 << SessionId::NODE_BITS) - 1;
+    pub(super) const SPIN_US: RangeInclusive<u64> = 0..=1_000_000;
 
     /// Checks every bound, how they go together, and that nothing is open to the world by accident. The first fault
     /// found is the answer.
@@ -55,9 +61,9 @@ impl Config {
 
     /// Whether every number is within its bounds.
     fn check_ranges(&self) -> Result<(), ConfigError> {
-        Legal::from(1..=Self::MAX_REACTORS as u64).check("reactors", self.reactors.unwrap_or(1) as u64)?;
-        Legal::from(0..=(1 << SessionId::NODE_BITS) - 1).check("node", u64::from(self.node))?;
-        Legal::from(0..=1_000_000).check("spin_us", self.spin_us as u64)?;
+        Legal::from(Self::REACTORS).check("reactors", self.reactors.unwrap_or(1) as u64)?;
+        Legal::from(Self::NODES).check("node", u64::from(self.node))?;
+        Legal::from(Self::SPIN_US).check("spin_us", self.spin_us as u64)?;
         self.auth.check_ranges()?;
         self.limits.check_ranges()?;
         self.rates.check_ranges()?;
@@ -253,7 +259,7 @@ fn check_listen(key: &'static str, listen: &Listen) -> Result<(), ConfigError> {
 }
 
 fn check_quotas(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
-    let max = (Config::MAX_REACTORS as u64) << SessionId::SLOT_BITS;
+    let max = CONNECTIONS;
     for (key, value) in [("max_sessions", app.max_sessions), ("per_user.max", app.per_user.max)] {
         let value = value as u64;
         if value > max {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// assert!(Right::All.covers(Right::Push) && !Right::Read.covers(Right::Push));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Right {
     /// Look: sessions, listings, counters.
