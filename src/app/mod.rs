@@ -8,9 +8,10 @@ use crate::connection::Phase;
 use crate::core::Core;
 pub use crate::core::Sent;
 use crate::core::{Reply, add_tag, bind, join, new_push};
-use crate::dispatch::{CommandError, EncodedFrame, Origin, PushOptions, Target};
+use crate::dispatch::{CommandError, EncodedFrame, Origin, PushOptions, Target, marked};
 use crate::protocol::{CloseCode, SendError, WebSocket};
 use crate::session::{InvalidName, Name, SessionId};
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -178,6 +179,9 @@ impl<'a> Session<'a> {
     ///
     /// What one handler sends and pushes to its session arrives in the order of the calls.
     pub fn send_text(&mut self, text: &str) -> Sent {
+        // A client that tells gannet's own messages from the game's takes one mark away.
+        let marked = if self.core.speaks_own(self.slot) { marked(text) } else { Cow::Borrowed(text) };
+        let text = &*marked;
         self.send(|websocket, out| websocket.send_text(text, out), || EncodedFrame::text(text))
     }
 

@@ -75,6 +75,11 @@ pub enum AuthError {
 }
 
 impl AuthError {
+    /// Whether it is no fault of what was shown, so that the same may hold a moment later.
+    pub fn is_over_soon(&self) -> bool {
+        matches!(self, Self::NoKeys | Self::NoncesFull)
+    }
+
     /// What it is counted as.
     pub fn reason(&self) -> AuthFailure {
         match self {

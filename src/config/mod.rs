@@ -170,6 +170,9 @@ table! {
         /// Nonces of signed queries that are remembered, of all apps; when so many are, further signed queries are refused
         /// with 503.
         pub max_nonces: usize = 1_000_000, in 1..=COUNT;
+        /// `renew_interval_ms`: a client may have its session renewed by another token once in so long.
+        #[serde(rename = "renew_interval_ms", with = "Millis")]
+        pub renew_interval: Duration = 1_000, in 0..=DAY_MS;
         /// The largest JWK set that is read, in bytes.
         pub max_jwks_bytes: usize = 64 * KIB, in 1..=MIB;
         /// The most keys of one, those that can check no token among them.

@@ -27,6 +27,8 @@ pub enum Flag {
     Stranger,
     /// A part of a message, a head or a body has come, and is accounted for.
     Incoming,
+    /// A player that has agreed on gannet's own messages: texts that begin with the mark are told apart, both ways.
+    SpeaksOwn,
 }
 
 /// A set of [`Flag`]s.
@@ -75,6 +77,7 @@ mod tests {
             Flag::Backend,
             Flag::Stranger,
             Flag::Incoming,
+            Flag::SpeaksOwn,
         ];
         for flag in all {
             let mut flags = Flags::default();

@@ -111,7 +111,7 @@ pub const NO_DOOR: u32 = u32::MAX;
 const _: () = assert!(size_of::<Connection>() <= if cfg!(debug_assertions) { 120 } else { 104 });
 const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>());
 // Of those that queue, and of those that are held to something.
-const _: () = assert!(size_of::<Outbox>() <= 144 && size_of::<Extras>() <= 208);
+const _: () = assert!(size_of::<Outbox>() <= 144 && size_of::<Extras>() <= 216);
 
 impl Connection {
     /// A connection as it is accepted, at `attended_ms`.

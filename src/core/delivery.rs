@@ -4,7 +4,7 @@
 use super::Core;
 use super::envelope::Envelope;
 use crate::connection::{Item, LocalPush, Tick};
-use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode};
+use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode, Wire};
 use crate::metrics::{DeliveryOutcome, DropReason, Label};
 use crate::session::SessionId;
 use std::collections::VecDeque;
@@ -29,6 +29,8 @@ pub(super) struct Delivery {
     goes_ahead: bool,
     /// Whether those that take compressed messages get it so: decided by the first of them here, for all.
     compressed: Option<bool>,
+    /// Whether clients that tell gannet's own messages from the game's get it in another form.
+    is_marked: bool,
     /// Those to whom it has not been offered.
     rest: VecDeque<SessionId>,
 }
@@ -95,6 +97,7 @@ impl Core {
             ended: 0,
             goes_ahead: false,
             compressed: None,
+            is_marked: push.frame.begins_with_mark() && push.mark(),
             rest: VecDeque::new(),
         };
         let offered = self.offer_to_all(&mut delivery, &slots);
@@ -133,10 +136,12 @@ impl Core {
     fn offer_push(&mut self, delivery: &mut Delivery, slot: u32) {
         self.budget.deliveries -= 1;
         let local = Rc::clone(&delivery.local);
-        let item = match self.deflates(slot, local.push(), &mut delivery.compressed) {
-            true => Item::Deflated(local),
-            false => Item::Shared(local),
+        let wire = match delivery.is_marked && self.speaks_own(slot) {
+            true => Wire::Marked,
+            false if self.deflates(slot, local.push(), &mut delivery.compressed) => Wire::Deflated,
+            false => Wire::Plain,
         };
+        let item = Item::Shared(local, wire);
         delivery.queued += u32::from(match delivery.tick {
             None => self.offer(slot, item),
             Some(tick) => self.offer_for_tick(slot, item, tick),

@@ -31,11 +31,15 @@ impl Plan {
         Self { began_ms, over_ms, to, closed: AtomicU64::new(0) }
     }
 
-    /// The reason of the Close of a session: how long it is to wait before it comes back, which is different for those that
-    /// leave together, and where to.
-    pub fn reason(&self, id: SessionId) -> String {
+    /// How long a session is to wait before it comes back, which is different for those that leave together.
+    pub fn after_ms(id: SessionId) -> u64 {
         const SPREAD_MS: u64 = 1_000;
-        let after_ms = (id.as_u64().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % SPREAD_MS;
+        (id.as_u64().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % SPREAD_MS
+    }
+
+    /// The reason of the Close of a session: how long it is to wait, and where it is to go.
+    pub fn reason(&self, id: SessionId) -> String {
+        let after_ms = Self::after_ms(id);
         match &self.to {
             Some(to) => format!("after_ms={after_ms} to={to}"),
             None => format!("after_ms={after_ms}"),

@@ -1,5 +1,6 @@
 //! A message as it goes on the wire, made once for all who get it.
 
+use super::mark::MARK;
 use crate::protocol::{DeflateEngine, FrameHeader, OpCode, encode_frame};
 use std::fmt;
 use std::sync::Arc;
@@ -48,6 +49,23 @@ impl EncodedFrame {
     pub(crate) fn deflated(&self, engine: &DeflateEngine) -> Option<Self> {
         let (kind, payload) = self.parts();
         engine.encode_frame(kind, payload).map(|bytes| Self(Shared::Copied(bytes.into())))
+    }
+
+    /// Whether it is a text that begins with the mark of gannet's own messages.
+    pub(crate) fn begins_with_mark(&self) -> bool {
+        let (kind, payload) = self.parts();
+        kind == OpCode::Text && payload.first() == Some(&(MARK as u8))
+    }
+
+    /// The same text as it goes to clients that tell gannet's own messages from the game's, where that is another one: it begins
+    /// with the mark.
+    pub(crate) fn marked(&self) -> Option<Self> {
+        if !self.begins_with_mark() {
+            return None;
+        }
+        let (kind, payload) = self.parts();
+        let payload = [&[MARK as u8], payload].concat();
+        Some(Self(Shared::Kept(Arc::new(encode_frame(kind, &payload)))))
     }
 
     fn parts(&self) -> (OpCode, &[u8]) {
@@ -110,6 +128,18 @@ impl fmt::Debug for EncodedFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_begins_with_the_mark_has_it_twice_for_clients_that_tell_them_apart() {
+        for length in [1, 124, 125, 126, 65_535, 65_536] {
+            let text = format!("{MARK}{}", "x".repeat(length));
+            let marked = EncodedFrame::text(&text).marked().unwrap();
+            assert_eq!(marked.as_bytes(), EncodedFrame::text(&format!("{MARK}{text}")).as_bytes());
+            assert!(EncodedFrame::binary(text.as_bytes()).marked().is_none());
+            assert!(EncodedFrame::text(&format!("x{text}")).marked().is_none());
+        }
+        assert!(EncodedFrame::text("").marked().is_none());
+    }
 
     #[test]
     fn frames_are_those_of_the_protocol_core() {

@@ -8,6 +8,7 @@ mod frame;
 mod kick;
 mod limits;
 mod listen;
+mod mark;
 mod operation;
 mod push;
 mod quoted;
@@ -28,8 +29,9 @@ pub(crate) use command::{Command, Outcome};
 pub(crate) use error::{ERRORS, ErrorRow};
 pub(crate) use kick::{bad_code, check_close_code, check_close_reason};
 pub(crate) use limits::CommandLimits;
+pub(crate) use mark::{MARK, marked};
 pub(crate) use operation::Operation;
-pub(crate) use push::{Fate, Push};
+pub(crate) use push::{Fate, Push, Wire};
 pub(crate) use quoted::Quoted;
 
 use crate::session::SessionId;

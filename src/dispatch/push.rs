@@ -134,7 +134,20 @@ pub struct Push {
     deflate_claimed: AtomicBool,
     /// The message compressed; inside, `None` where that is no shorter. Once it is filled it stays as it is.
     deflated: OnceLock<Option<EncodedFrame>>,
+    /// The message for clients that tell gannet's own from the game's; inside, `None` where that is the same.
+    marked: OnceLock<Option<EncodedFrame>>,
     tally: Tally,
+}
+
+/// The forms of a push on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// As it was pushed.
+    Plain,
+    /// Compressed.
+    Deflated,
+    /// With the mark at its beginning doubled.
+    Marked,
 }
 
 #[derive(Debug)]
@@ -197,6 +210,7 @@ impl Push {
             origin,
             deflate_claimed: AtomicBool::new(false),
             deflated: OnceLock::new(),
+            marked: OnceLock::new(),
             tally,
         }
     }
@@ -221,10 +235,19 @@ impl Push {
         debug_assert!(filled.is_ok(), "only the claimant fills it");
     }
 
-    /// The bytes for the wire: compressed ones only where [`Push::deflate`] made them.
-    pub(crate) fn wire_bytes(&self, deflated: bool) -> &[u8] {
-        let compressed = self.deflated.get().and_then(Option::as_ref).filter(|_| deflated);
-        compressed.unwrap_or(&self.frame).as_bytes()
+    /// Whether clients that tell gannet's own messages from the game's get it in another form, which is there from now on.
+    pub(crate) fn mark(&self) -> bool {
+        self.marked.get_or_init(|| self.frame.marked()).is_some()
+    }
+
+    /// The bytes for the wire: in a form other than plain only where [`Push::deflate`] or [`Push::mark`] made it.
+    pub(crate) fn wire_bytes(&self, wire: Wire) -> &[u8] {
+        let other = match wire {
+            Wire::Plain => None,
+            Wire::Deflated => self.deflated.get(),
+            Wire::Marked => self.marked.get(),
+        };
+        other.and_then(Option::as_ref).unwrap_or(&self.frame).as_bytes()
     }
 
     /// One more reactor has a part in it. Call it before the post, never after.

@@ -27,7 +27,12 @@ pub fn run(data: &[u8]) {
         Ok(ClientRoute::Echo) => assert_eq!(request.path, "/echo"),
         Err(refusal) => assert!(refusal.error.code.status() >= 400 && !refusal.error.message.is_empty()),
     }
-    match credentials(&request) {
+    let offered: Vec<&str> = request
+        .header_all("sec-websocket-protocol")
+        .filter_map(|value| str::from_utf8(value).ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    match credentials(&request, &offered) {
         Ok(Credentials::Token(_)) => {
             let claims = claimed(Apps::DEFAULT, request.query, &LIMITS);
             assert!(

@@ -9,11 +9,13 @@ pub mod events;
 use crate::app::{App, ClosedSession, Message, Session};
 use crate::connection::{Connection, Kind, NO_DOOR, Transport};
 use crate::core::{Core, Ended, EventKind, Finished, Port, Reply};
+use crate::dispatch::MARK;
 use crate::dispatch::{Action, ErrorCode, Operation, Origin, Push};
 use crate::http::Response;
 use crate::link_bin::{Event, Payload};
 use crate::protocol::CloseCode;
 use crate::session::{AppId, SessionId};
+use api::own::Incoming;
 use doors::backend::Upgraded;
 use doors::client::{Head, Opened};
 use doors::link::{Link, Refused};
@@ -64,6 +66,15 @@ impl Gateway {
     /// A player's message: to the links that listen, then to the app.
     pub fn message(&mut self, core: &mut Core, reply: &mut Reply, slot: u32, message: Message<'_>) {
         let (Some(id), Some(app)) = (core.hub.id_of(slot), core.hub.app_of(slot)) else { return };
+        let message = match message {
+            Message::Text(text) if text.starts_with(MARK) && core.speaks_own(slot) => {
+                match Incoming::of(text) {
+                    Incoming::Own(json) => return doors::own::answer(core, reply, id, json),
+                    Incoming::Game(text) => Message::Text(text),
+                }
+            }
+            message => message,
+        };
         core.metrics().messages_in.of(app.0).add(1);
         let links = core.listeners.links_for(app, id, EventKind::Message);
         if !links.is_empty() {
@@ -76,6 +87,11 @@ impl Gateway {
             self.scratch.send(core, &links, &event);
         }
         self.app.message(&mut Session::new(core, reply, id), message);
+    }
+
+    /// A session that has agreed on gannet's own messages is told that it will be closed, and where to go on.
+    pub fn tell_to_reconnect(core: &mut Core, slot: u32, after_ms: u64, to: Option<&str>) {
+        doors::own::tell_to_reconnect(core, slot, after_ms, to);
     }
 
     /// A session has opened: the links that listen are told, then the app.

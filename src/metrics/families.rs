@@ -77,6 +77,8 @@ families! {
     tls_handshakes: CounterBy<TlsOutcome, { TlsOutcome::COUNT }> => "gannet_tls_handshakes_total",
     /// Tokens and signed queries that were not accepted, by reason.
     auth_failures: CounterBy<AuthFailure, { AuthFailure::COUNT }> => "gannet_auth_failures_total",
+    /// Times that a session was given a new end by another token.
+    renewed: Counter => "gannet_renewed_total",
     /// Times that a session sent faster than [rates] allows, by what it sent too much of.
     throttled: CounterBy<Throttled, { Throttled::COUNT }> => "gannet_throttled_total",
     /// Times that accepting paused, mostly because file descriptors ran out; raise the limit of open files then.

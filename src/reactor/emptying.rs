@@ -3,6 +3,7 @@
 use super::Reactor;
 use super::leaving::Leaving;
 use crate::core::Plan;
+use crate::gateway::Gateway;
 use crate::protocol::CloseCode;
 use std::sync::Arc;
 
@@ -35,7 +36,9 @@ impl Reactor {
         while let Some(id) = leaving.next_due(now_ms) {
             // It may have gone by itself.
             if self.core.connections.get(id).is_some_and(|connection| connection.is_open_session()) {
-                self.core.close(id.slot(), CloseCode::SERVICE_RESTART, &plan.reason(id));
+                let (slot, after_ms) = (id.slot(), Plan::after_ms(id));
+                Gateway::tell_to_reconnect(&mut self.core, slot, after_ms, plan.to.as_deref());
+                self.core.close(slot, CloseCode::SERVICE_RESTART, &plan.reason(id));
                 plan.count_closed();
             }
         }

@@ -1,6 +1,6 @@
 //! One thing to write, and a push as the outboxes of one reactor share it. Knows nothing of queues.
 
-use crate::dispatch::{Class, EncodedFrame, Push, ReceiptMode};
+use crate::dispatch::{Class, EncodedFrame, Push, ReceiptMode, Wire};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,10 +37,11 @@ impl LocalPush {
         self.holders.get() == 0
     }
 
-    /// The memory that one more holder of it, or of its compressed form too, keeps alive and nobody has been charged for.
-    pub(super) fn charge(&self, deflated: bool) -> usize {
-        let compressed = if deflated { self.push.wire_bytes(true).len() } else { 0 };
-        let whole = size_of::<Push>() + self.push.frame.wire_len() + compressed;
+    /// The memory that one more holder of it, or of another form too, keeps alive and nobody has been charged for. Where
+    /// several other forms are held, the longest counts.
+    pub(super) fn charge(&self, wire: Wire) -> usize {
+        let other = if wire == Wire::Plain { 0 } else { self.push.wire_bytes(wire).len() };
+        let whole = size_of::<Push>() + self.push.frame.wire_len() + other;
         let more = whole.saturating_sub(self.charged.get());
         self.charged.set(self.charged.get() + more);
         more
@@ -65,10 +66,8 @@ pub enum Item {
     Message(EncodedFrame),
     /// An event for a link, which others may get too.
     Event(EncodedFrame),
-    /// A pushed message, shared with other connections.
-    Shared(Rc<LocalPush>),
-    /// The same, compressed.
-    Deflated(Rc<LocalPush>),
+    /// A pushed message in one of its forms, shared with other connections.
+    Shared(Rc<LocalPush>, Wire),
 }
 
 impl Item {
@@ -76,7 +75,7 @@ impl Item {
     pub fn push(&self) -> Option<&Push> {
         match self {
             Self::Owned(_) | Self::Message(_) | Self::Event(_) => None,
-            Self::Shared(local) | Self::Deflated(local) => Some(&local.push),
+            Self::Shared(local, _) => Some(&local.push),
         }
     }
 
@@ -89,8 +88,7 @@ impl Item {
         match self {
             Self::Owned(bytes) => bytes,
             Self::Message(frame) | Self::Event(frame) => frame.as_bytes(),
-            Self::Shared(local) => local.push.wire_bytes(false),
-            Self::Deflated(local) => local.push.wire_bytes(true),
+            Self::Shared(local, wire) => local.push.wire_bytes(*wire),
         }
     }
 
@@ -124,7 +122,7 @@ impl Item {
     pub(super) fn own_memory(&self) -> usize {
         match self {
             Self::Owned(_) | Self::Message(_) | Self::Event(_) => size_of::<Self>() + self.bytes().len(),
-            Self::Shared(_) | Self::Deflated(_) => size_of::<Self>(),
+            Self::Shared(..) => size_of::<Self>(),
         }
     }
 }

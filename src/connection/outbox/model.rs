@@ -4,7 +4,7 @@
 use super::*;
 use crate::choices::Choices;
 use crate::config::{Slow, SlowPolicy};
-use crate::dispatch::{EncodedFrame, Origin, Push, PushOptions, ReceiptMode, Selector, Target};
+use crate::dispatch::{EncodedFrame, Origin, Push, PushOptions, ReceiptMode, Selector, Target, Wire};
 use crate::metrics::{DropReason, Label};
 use crate::session::AppId;
 use crate::timer::Moment;
@@ -79,7 +79,7 @@ pub(super) fn push_of(
 /// A push for one session.
 pub(super) fn shared(push: Arc<Push>) -> Item {
     push.count_matched(1);
-    Item::Shared(Rc::new(LocalPush::new(push)))
+    Item::Shared(Rc::new(LocalPush::new(push)), Wire::Plain)
 }
 
 pub(super) fn at(ms: u64) -> Moment {

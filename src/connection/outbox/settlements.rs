@@ -75,12 +75,11 @@ impl Settlements {
     pub(super) fn admit(&mut self, item: &Item) {
         self.waiting_messages += 1;
         self.waiting_bytes += item.bytes().len() as u64;
-        let deflated = matches!(item, Item::Deflated(_));
         let shared = match item {
             Item::Owned(_) | Item::Message(_) | Item::Event(_) => 0,
-            Item::Shared(local) | Item::Deflated(local) => {
+            Item::Shared(local, wire) => {
                 local.hold();
-                local.charge(deflated)
+                local.charge(*wire)
             }
         };
         self.memory += (item.own_memory() + shared) as u64;
@@ -101,7 +100,7 @@ impl Settlements {
                 self.events.settle(frame.wire_len(), fate);
                 return;
             }
-            Item::Shared(local) | Item::Deflated(local) => local,
+            Item::Shared(local, _) => local,
         };
         match fate {
             Fate::Written => {

@@ -2,7 +2,7 @@ use super::model::{Answer, Socket, at, push_of, shared};
 use super::*;
 use crate::choices::random_bytes;
 use crate::config::{Slow, SlowPolicy};
-use crate::dispatch::ReceiptMode;
+use crate::dispatch::{ReceiptMode, Wire};
 use crate::metrics::{DropReason, Label};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -228,7 +228,7 @@ fn a_receipt_comes_when_the_last_outbox_has_let_go() {
     let mut outboxes: [Outbox; 3] = Default::default();
     local.hold();
     for outbox in &mut outboxes {
-        outbox.offer(Item::Shared(Rc::clone(&local)), ROOMY, &mut settlements).unwrap();
+        outbox.offer(Item::Shared(Rc::clone(&local), Wire::Plain), ROOMY, &mut settlements).unwrap();
     }
     assert!(!settlements.let_go(&local), "three outboxes hold it");
     let shared = size_of::<crate::dispatch::Push>() + push.frame.wire_len();

@@ -28,12 +28,12 @@ fn a_reactor_that_asks_while_another_compresses_sends_the_plain_frame_and_does_n
             assert!(!other.join().unwrap(), "sends it as it is");
         }
     });
-    assert_eq!(push.wire_bytes(true), push.frame.as_bytes());
+    assert_eq!(push.wire_bytes(Wire::Deflated), push.frame.as_bytes());
 
     push.fill_deflated(&engine);
     assert!(push.deflate(&engine), "it is there for those who come later");
-    assert!(push.wire_bytes(true).len() < push.frame.wire_len() / 10);
-    assert_eq!(push.wire_bytes(false), push.frame.as_bytes());
+    assert!(push.wire_bytes(Wire::Deflated).len() < push.frame.wire_len() / 10);
+    assert_eq!(push.wire_bytes(Wire::Plain), push.frame.as_bytes());
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_message_that_gets_no_shorter_is_never_sent_compressed() {
     let engine = DeflateEngine::new(DeflateConfig::default());
     let push = push("!");
     assert!(!push.deflate(&engine) && !push.deflate(&engine));
-    assert_eq!(push.wire_bytes(true), push.frame.as_bytes());
+    assert_eq!(push.wire_bytes(Wire::Deflated), push.frame.as_bytes());
 }
 
 /// What one reactor has left to do for a push.

@@ -6,8 +6,9 @@ use crate::admission::{Entered, NoRoom, Role};
 use crate::auth::{AuthError, Proven, SignedQuery};
 use crate::core::{Core, Reply};
 use crate::dispatch::{Apps, ErrorCode};
-use crate::gateway::api::credentials::{Credentials, credentials};
+use crate::gateway::api::credentials::{Credentials, credentials, is_token};
 use crate::gateway::api::identity::{ClientRoute, Identity, IdentityLimits, claimed, client_route};
+use crate::gateway::api::own;
 use crate::gateway::api::params;
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::responses::UPGRADE_WITH_BODY;
@@ -29,6 +30,8 @@ pub struct Admitted {
     pub what: What,
     /// Whether it wants no welcome.
     pub raw: bool,
+    /// Whether it speaks gannet's own messages.
+    pub speaks_own: bool,
     /// What has been agreed on for compression.
     pub deflate: Option<DeflateParameters>,
 }
@@ -71,6 +74,8 @@ struct Asking<'a> {
     request: &'a Request<'a>,
     /// The subprotocols, the first choice first.
     offered: &'a [&'a str],
+    /// Whether gannet's own messages can be spoken: an echo has none.
+    has_own: bool,
 }
 
 /// Whether somebody there may ask at all, and how often.
@@ -105,18 +110,20 @@ pub fn admit(
                        again later";
         return Err(Refused::because(ErrorCode::Overloaded, message));
     }
-    let asking = Asking { id, request, offered: &upgrade.subprotocols };
+    let has_own = matches!(route, ClientRoute::Session(_));
+    let asking = Asking { id, request, offered: &upgrade.subprotocols, has_own };
     let what = match route {
         ClientRoute::Echo => echo(core, &asking),
         ClientRoute::Session(app) => session(core, &asking, app),
     };
     let what = what.inspect_err(|_| shared.capacity.leave(Role::Session))?;
     let raw = upgrade.subprotocols.contains(&RAW);
-    let selected = select(core, what.app(), &upgrade.subprotocols);
+    let selected = select(core, what.app(), &asking);
+    let speaks_own = selected == Some(own::SUBPROTOCOL);
     let deflate = settings.deflate.as_ref().and_then(|config| config.accept(&upgrade.extensions));
     let extension = deflate.map(|agreed| agreed.to_string());
     write_accept(upgrade.key, selected, extension.as_deref(), &mut reply.messages);
-    Ok(Admitted { what, raw, deflate })
+    Ok(Admitted { what, raw, speaks_own, deflate })
 }
 
 /// Takes the word of the proxies that are believed for where the client is; from then on it counts as there.
@@ -154,6 +161,7 @@ fn identity(
     let limits = &shared.settings.config.limits;
     let app = app.unwrap_or(Apps::DEFAULT);
     check_app(core, app, asking)?;
+    refuse_token(app, asking)?;
     let limits = IdentityLimits { max_groups: limits.groups_per_session, max_tags: limits.tags_per_session };
     let identity = claimed(app, asking.request.query, &limits);
     Ok((identity.map_err(|error| Refused::from(error).in_app(app))?, None))
@@ -165,6 +173,7 @@ fn echo(core: &Core, asking: &Asking<'_>) -> Result<What, Refused> {
     let (app, expires_unix_ms) = match core.shared.auth.takes_words() {
         true => {
             check_app(core, Apps::DEFAULT, asking)?;
+            refuse_token(Apps::DEFAULT, asking)?;
             let [] = params::single(asking.request.query, [])?;
             (Apps::DEFAULT, None)
         }
@@ -191,7 +200,7 @@ fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<What,
 
 /// Who asks for a session, as the backend of the app has signed; and until when that holds.
 fn prove(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<(Identity, Option<u64>), Refused> {
-    let shown = credentials(asking.request)?;
+    let shown = credentials(asking.request, asking.offered)?;
     let app = match (app, &shown) {
         (None, Credentials::Signed(params)) => core.shared.apps.find(&params.app)?,
         (app, _) => app.unwrap_or(Apps::DEFAULT),
@@ -221,6 +230,16 @@ fn prove(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<(Identi
     Ok((Identity { app, user: Some(user), groups, tags }, expires_unix_ms))
 }
 
+/// Where clients are taken at their word, a token would seem to say who they are, and does not.
+fn refuse_token(app: AppId, asking: &Asking<'_>) -> Result<(), Refused> {
+    match asking.offered.iter().any(|name| is_token(name)) {
+        true => {
+            Err(Refused::status(400, "no token is looked at here: say who you are with ?user=…").in_app(app))
+        }
+        false => Ok(()),
+    }
+}
+
 /// What of a request can be checked once it is known which app it is for: the page's origin, and what it wants to speak.
 fn check_app(core: &Core, app: AppId, asking: &Asking<'_>) -> Result<(), Refused> {
     // Two of them come from no browser: each has to be good.
@@ -230,18 +249,23 @@ fn check_app(core: &Core, app: AppId, asking: &Asking<'_>) -> Result<(), Refused
         return Err(Refused::because(ErrorCode::Forbidden, message).in_app(app));
     }
     // A browser fails a connection of which none of its subprotocols was selected: it would be a session that nobody keeps.
-    match asking.offered.is_empty() || select(core, app, asking.offered).is_some() {
+    match asking.offered.is_empty() || select(core, app, asking).is_some() {
         true => Ok(()),
         false => {
-            let message = "none of the subprotocols offered is spoken here: offer one of the app's, or none";
+            let message = "none of the subprotocols offered is spoken here: offer gannet.v1 or one of the app's, also beside a \
+                           token, or none at all";
             Err(Refused::status(400, message).in_app(app))
         }
     }
 }
 
-/// The first subprotocol offered that the server or the app knows: a client offers them in the order in which it would like to
-/// speak them (RFC 6455 §4.2.2).
-fn select<'h>(core: &Core, app: AppId, offered: &[&'h str]) -> Option<&'h str> {
+/// The subprotocol for gannet's own messages, where it is offered and can be spoken; else the first one offered that the server or
+/// the app knows: a client offers them in the order in which it would like to speak them (RFC 6455 §4.2.2).
+fn select<'h>(core: &Core, app: AppId, asking: &Asking<'h>) -> Option<&'h str> {
+    let offered = asking.offered;
+    if asking.has_own && offered.contains(&own::SUBPROTOCOL) {
+        return Some(own::SUBPROTOCOL);
+    }
     let apps = &core.shared.settings.config.apps;
     let known = apps.get(core.shared.apps.name_of(app).as_str()).map_or(&[][..], |app| &app.subprotocols);
     offered.iter().copied().find(|name| *name == RAW || known.iter().any(|known| known == name))

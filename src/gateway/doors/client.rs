@@ -3,7 +3,7 @@
 
 use super::admit::{Admitted, What, admit, greet};
 use super::pages::health;
-use crate::connection::{Figures, Inbound, Kind};
+use crate::connection::{Figures, Flag, Inbound, Kind};
 use crate::core::{Core, HalfReceived, Reply, displace};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::identity::Identity;
@@ -159,13 +159,16 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
             if entered.network.is_some() {
                 connection.extras().session_from = entered.network;
             }
+            if admitted.speaks_own {
+                connection.flags.set(Flag::SpeaksOwn);
+            }
             if let Some(expires_unix_ms) = expires_unix_ms {
                 core.expire_at(slot, expires_unix_ms, since_unix_ms);
             }
             enter(core, id, &identity);
             displace(core, identity.app, entered.displaced);
             if !admitted.raw {
-                welcome(core, reply, id);
+                welcome(core, reply, id, expires_unix_ms);
             }
             Opened::Session(identity.app)
         }
@@ -203,9 +206,10 @@ fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
     metrics.apps.sessions.of(identity.app.0).add(1);
 }
 
-fn welcome(core: &Core, reply: &mut Reply, id: SessionId) {
+fn welcome(core: &Core, reply: &mut Reply, id: SessionId, expires_unix_ms: Option<u64>) {
     let mut text = String::new();
-    render::welcome(&mut text, id, core.hub.user_of(id.slot()).map(|user| user.as_str()));
+    let user = core.hub.user_of(id.slot()).map(|user| user.as_str());
+    render::welcome(&mut text, id, user, expires_unix_ms);
     reply.messages.extend_from_slice(&encode_frame(OpCode::Text, text.as_bytes()));
 }
 

@@ -12,6 +12,7 @@ mod answers;
 mod asker;
 mod entry;
 pub(super) mod observer;
+pub(super) mod own;
 mod pages;
 mod receipts;
 

@@ -8,15 +8,18 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
-/// The first frame to a client: `{"type":"welcome","session":"…","user":"…"|null}`.
-pub fn welcome(out: &mut String, session: SessionId, user: Option<&str>) {
+/// The first frame to a client: `{"type":"welcome","session":"…","user":"…"|null}`, and `"expires_unix_ms"` where the session
+/// ends with a token.
+pub fn welcome(out: &mut String, session: SessionId, user: Option<&str>, expires_unix_ms: Option<u64>) {
     #[derive(Serialize)]
     struct Welcome<'a> {
         r#type: &'static str,
         session: Hex,
         user: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires_unix_ms: Option<u64>,
     }
-    write(out, &Welcome { r#type: "welcome", session: Hex(session), user });
+    write(out, &Welcome { r#type: "welcome", session: Hex(session), user, expires_unix_ms });
 }
 
 /// An event of a link: `{"event":"open","session","app","user","tags","remote"}`,

@@ -12,7 +12,7 @@ use crate::session::{Name, SessionId};
 use serde::{Serialize, Serializer};
 
 /// Writes `value` behind what `out` holds.
-fn write(out: &mut String, value: &impl Serialize) {
+pub fn write(out: &mut String, value: &impl Serialize) {
     let mut text = std::mem::take(out).into_bytes();
     serde_json::to_writer(&mut text, value)
         .expect("memory takes all the text there is, and none of these types has an error of its own");

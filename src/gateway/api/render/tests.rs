@@ -235,11 +235,11 @@ fn close<'a>(user: Option<&'a str>, code: u16, reason: &'a str) -> Event<'a> {
 #[test]
 fn events_are_as_the_api_writes_them() {
     let mut out = String::new();
-    welcome(&mut out, id(), Some("ada"));
+    welcome(&mut out, id(), Some("ada"), None);
     assert_eq!(out, r#"{"type":"welcome","session":"00a0000000000001","user":"ada"}"#);
     assert_eq!(
-        written(|out| welcome(out, id(), None)),
-        json!({"type": "welcome", "session": ID, "user": null})
+        written(|out| welcome(out, id(), None, Some(7))),
+        json!({"type": "welcome", "session": ID, "user": null, "expires_unix_ms": 7})
     );
 
     assert_eq!(
