@@ -39,23 +39,26 @@ impl fmt::Display for Banner {
         for backend in &self.backends {
             writeln!(f, "  backend   {}", url(http, backend, ""))?;
         }
-        writeln!(f, "  reactors  {}", self.reactors)?;
+        write!(f, "  reactors  {}", self.reactors)?;
         let socket = self.backends.iter().find_map(|endpoint| match endpoint {
             Endpoint::Unix(path) => Some(format!(" --unix-socket '{}'", path.display())),
             _ => None,
         });
-        let (socket, host) = match self.backends.iter().find_map(reachable) {
-            Some(address) => (String::new(), address.to_string()),
-            None => (socket.unwrap_or_default(), "localhost".to_owned()),
+        let address = self.backends.iter().find_map(reachable);
+        let (socket, host) = match (address, socket) {
+            (Some(address), _) => (String::new(), address.to_string()),
+            (None, Some(socket)) => (socket, "localhost".to_owned()),
+            // A passed socket without a path.
+            (None, None) => return Ok(()),
         };
-        write!(f, "  try       curl{socket}{cert}{key} -d hello '{http}://{host}/v1/push?all=1'")
+        write!(f, "\n  try       curl{socket}{cert}{key} -d hello '{http}://{host}/v1/push?all=1'")
     }
 }
 
 /// What connects to a place: a URL, behind a Unix socket with the way to it.
 fn url(scheme: &str, endpoint: &Endpoint, path: &str) -> String {
     match endpoint {
-        Endpoint::Unix(_) => format!("{scheme}://localhost{path} over {endpoint}"),
+        Endpoint::Unix(_) | Endpoint::Systemd(_) => format!("{scheme}://localhost{path} over {endpoint}"),
         _ => format!("{scheme}://{endpoint}{path}"),
     }
 }

@@ -24,10 +24,10 @@ use crate::{BindError, Certificates, Relay, RunError, Server, Stopper};
 /// Run the server; flags win over variables `GANNET_…`, those over the file.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Client port, on each of these addresses, or Unix sockets as unix:/path [default: 127.0.0.1:9000]
+    /// Client port, on each of these addresses, Unix sockets (unix:/path), sockets that systemd passes (systemd:NAME) [default: 127.0.0.1:9000]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<Endpoint>,
-    /// Backend port, on each of these addresses, or Unix sockets as unix:/path [default: 127.0.0.1:9001]
+    /// Backend port, on each of these addresses, as --listen [default: 127.0.0.1:9001]
     #[arg(long, value_name = "ADDR")]
     backend: Vec<Endpoint>,
     /// Reactor threads [default: one a core]

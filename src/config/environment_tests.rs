@@ -72,6 +72,8 @@ fn variables_win_over_the_file_key_by_key() {
             ("GANNET_RATES__BYTES", "{ per_second = 7 }"),
             ("GANNET_BACKEND__KEY", "0123456789abcdef"),
             ("GANNET_BACKEND__ORIGINS", "['https://tools.example']"),
+            ("GANNET_BACKEND__LISTEN", "['unix:/b.sock', '*:9001']"),
+            ("GANNET_BACKEND__UNIX_MODE", "600"),
             ("GANNET_APPS__CHESS__PER_USER", "{ max = 4 }"),
             ("GANNET_APPS__CHESS__GROUP_TICK_MS", "{ 'b/' = '1s' }"),
             ("GANNET_APPS__DEFAULT__MAX_SESSIONS", "0x10"),
@@ -80,6 +82,11 @@ fn variables_win_over_the_file_key_by_key() {
     );
     let config = config.unwrap();
     assert_eq!((config.listen, config.pin), ("127.0.0.1:2".parse().unwrap(), true));
+    let backend = config.backend.listen.endpoints().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        (backend.join(" "), config.backend.unix_mode.bits()),
+        ("unix:/b.sock *:9001".to_owned(), 0o600)
+    );
     assert_eq!((config.limits.max_sessions, config.limits.max_page), (20_000, 10));
     assert_eq!((config.log.level, config.log.format), (::log::LevelFilter::Debug, LogFormat::Json));
     assert_eq!(config.log.file, Some("2026".into()));

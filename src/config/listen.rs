@@ -12,6 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// What Unix sockets begin with.
 const UNIX: &str = "unix:";
 
+/// What a socket that systemd passes is written as.
+const SYSTEMD: &str = "systemd";
+
 /// Where one port listens.
 ///
 /// ```
@@ -49,6 +52,9 @@ pub enum Endpoint {
     },
     /// `unix:/run/gannet.sock`: a Unix socket at this path.
     Unix(PathBuf),
+    /// `systemd:NAME`: every socket of this name that systemd passes at the start (sd_listen_fds(3)); `systemd`: the next one
+    /// whose name no other endpoint has.
+    Systemd(Option<String>),
 }
 
 /// Why a text is not an [`Endpoint`].
@@ -70,6 +76,8 @@ pub enum InvalidEndpoint {
     Path,
     /// A name of Linux's abstract namespace stands behind `unix:`.
     Abstract,
+    /// What stands behind `systemd:` is no `FileDescriptorName`.
+    PassedName,
 }
 
 impl Listen {
@@ -78,13 +86,13 @@ impl Listen {
         &self.0
     }
 
-    /// Gives every address and name another port; Unix sockets have none.
+    /// Gives every address and name another port; Unix sockets have none, passed ones have theirs.
     pub fn set_port(&mut self, new: u16) {
         for endpoint in &mut self.0 {
             match endpoint {
                 Endpoint::Ip(address) => address.set_port(new),
                 Endpoint::Host { port, .. } | Endpoint::Any { port } => *port = new,
-                Endpoint::Unix(_) => {}
+                Endpoint::Unix(_) | Endpoint::Systemd(_) => {}
             }
         }
     }
@@ -100,11 +108,20 @@ impl Listen {
 }
 
 impl Endpoint {
-    /// Whether no connection to it can come from another machine; a name says that when it is resolved.
+    /// The name of passed sockets that it takes.
+    pub(crate) fn passed_name(&self) -> Option<&str> {
+        match self {
+            Self::Systemd(name) => name.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether no connection to it can come from another machine; a name says that when it is resolved, and what systemd passes
+    /// when it is there.
     pub(super) fn is_local(&self) -> bool {
         match self {
             Self::Ip(address) => address.ip().is_loopback(),
-            Self::Host { .. } | Self::Unix(_) => true,
+            Self::Host { .. } | Self::Unix(_) | Self::Systemd(_) => true,
             Self::Any { .. } => false,
         }
     }
@@ -124,7 +141,7 @@ impl Endpoint {
     /// Whether the kernel would not let both be bound.
     pub(super) fn is_in_the_way_of(&self, other: &Self) -> bool {
         let (Some((one_ips, one_port)), Some((other_ips, other_port))) = (self.ips(), other.ips()) else {
-            return self == other && self.port() != Some(0);
+            return self == other && self.port() != Some(0) && *self != Self::Systemd(None);
         };
         let clash = |one: IpAddr, other: IpAddr| {
             one.is_ipv4() == other.is_ipv4()
@@ -141,7 +158,7 @@ impl Endpoint {
             Self::Any { port } => {
                 Some((vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()], *port))
             }
-            Self::Host { .. } | Self::Unix(_) => None,
+            Self::Host { .. } | Self::Unix(_) | Self::Systemd(_) => None,
         }
     }
 
@@ -149,7 +166,7 @@ impl Endpoint {
         match self {
             Self::Ip(address) => Some(address.port()),
             Self::Host { port, .. } | Self::Any { port } => Some(*port),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Systemd(_) => None,
         }
     }
 }
@@ -177,6 +194,15 @@ impl FromStr for Endpoint {
                 path => Ok(Self::Unix(path.into())),
             };
         }
+        if text == SYSTEMD {
+            return Ok(Self::Systemd(None));
+        }
+        if let Some(name) = text.strip_prefix(SYSTEMD).and_then(|rest| rest.strip_prefix(':')) {
+            return match is_passed_name(name) {
+                true => Ok(Self::Systemd(Some(name.to_owned()))),
+                false => Err(InvalidEndpoint::PassedName),
+            };
+        }
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(address.into());
         }
@@ -192,6 +218,11 @@ impl FromStr for Endpoint {
             _ => Err(InvalidEndpoint::Host),
         }
     }
+}
+
+/// Whether it can be a name of systemd.socket(5).
+fn is_passed_name(name: &str) -> bool {
+    (1..=255).contains(&name.len()) && name.bytes().all(|byte| (b' '..0x7f).contains(&byte) && byte != b':')
 }
 
 /// Whether it can be the name of a host (RFC 1123 §2.1), underscores as some networks have them allowed. One whose last label is a
@@ -213,6 +244,8 @@ impl fmt::Display for Endpoint {
             Self::Host { name, port } => write!(f, "{name}:{port}"),
             Self::Any { port } => write!(f, "*:{port}"),
             Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+            Self::Systemd(None) => f.write_str(SYSTEMD),
+            Self::Systemd(Some(name)) => write!(f, "{SYSTEMD}:{name}"),
         }
     }
 }
@@ -225,6 +258,10 @@ impl fmt::Display for InvalidEndpoint {
             Self::Host => {
                 "before the port stands an address, the name of a host, or * for every interface: write it as \
                  127.0.0.1:9000, localhost:9000 or *:9000"
+            }
+            Self::PassedName => {
+                "behind systemd: stands the FileDescriptorName= of a .socket unit, up to 255 ASCII characters without a \
+                 colon: write it as systemd:players"
             }
             Self::Path => "behind unix: stands a path: write it as unix:/run/gannet/players.sock",
             Self::Abstract => {
@@ -319,6 +356,9 @@ mod tests {
             "*:9000",
             "unix:/run/gannet/players.sock",
             "unix:players.sock",
+            "systemd",
+            "systemd:players",
+            "systemd:players.socket 2",
             "unix:/a path: with/ö",
         ] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
@@ -350,6 +390,10 @@ mod tests {
             ("a..b:9000", InvalidEndpoint::Host),
             (".:9000", InvalidEndpoint::Host),
             ("größe:9000", InvalidEndpoint::Host),
+            ("systemd:", InvalidEndpoint::PassedName),
+            ("systemd:a:b", InvalidEndpoint::PassedName),
+            ("systemd:\u{e4}", InvalidEndpoint::PassedName),
+            ("systemd2", InvalidEndpoint::Port),
             ("unix:", InvalidEndpoint::Path),
             ("unix:/a\0b", InvalidEndpoint::Path),
             ("unix:@gannet", InvalidEndpoint::Abstract),

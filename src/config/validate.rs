@@ -367,6 +367,7 @@ mod tests {
             "['localhost:1', '127.0.0.1:1']",
             "'localhost:9001'",
             "['unix:/a', 'unix:/b']",
+            "['systemd', 'systemd', 'systemd:a', 'systemd:b']",
         ] {
             assert_eq!(check(fine), Ok(()), "{fine}");
         }
@@ -380,6 +381,7 @@ mod tests {
                 "listen names 127.0.0.1:1 and 0.0.0.0:1, and both take the same ",
             ),
             ("['[::]:1', '[::1]:1']", "listen names [::]:1 and [::1]:1, "),
+            ("['systemd:a', 'systemd:a']", "listen names systemd:a twice: "),
             ("['unix:/a', 'unix:/a']", "listen names unix:/a twice: "),
             ("[':1', '[::1]:1']", "listen names *:1 and [::1]:1, "),
             // A program that connects to localhost would come to one port or the other by chance.

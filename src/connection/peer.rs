@@ -37,9 +37,10 @@ impl Peer {
 }
 
 impl From<SocketAddr> for Peer {
+    /// An IPv4 address in IPv6 clothes (RFC 4291 §2.5.5.2), which a passed socket for both families gives, is the IPv4 address.
     fn from(address: SocketAddr) -> Self {
         let port = address.port();
-        match address.ip() {
+        match address.ip().to_canonical() {
             IpAddr::V4(v4) => Self { other: None, v4, port, is_unix: false },
             other => Self { other: Some(Box::new(other)), v4: Ipv4Addr::UNSPECIFIED, port, is_unix: false },
         }
@@ -52,10 +53,12 @@ mod tests {
 
     #[test]
     fn every_address_is_kept() {
-        for text in ["192.0.2.1:4711", "[2001:db8::1]:1", "[::ffff:192.0.2.1]:65535", "0.0.0.0:0"] {
+        for text in ["192.0.2.1:4711", "[2001:db8::1]:1", "0.0.0.0:0"] {
             let address: SocketAddr = text.parse().unwrap();
             assert_eq!(Peer::from(address).remote(), Remote::Ip(address));
         }
+        let mapped: SocketAddr = "[::ffff:192.0.2.1]:65535".parse().unwrap();
+        assert_eq!(Peer::from(mapped).remote().to_string(), "192.0.2.1:65535");
         assert_eq!((Peer::unix().remote(), Peer::unix().ip()), (Remote::Unix, None));
     }
 }

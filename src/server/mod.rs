@@ -8,6 +8,7 @@ mod ports;
 
 pub use crate::reactor::StopReport;
 pub use crate::tls::TlsError;
+pub use ports::PassedFault;
 
 use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::app::{App, Pusher};
@@ -103,6 +104,8 @@ pub enum BindError {
         /// What the resolver said.
         error: io::Error,
     },
+    /// The sockets that systemd was to pass are not there.
+    Passed(PassedFault),
     /// One of the addresses could not be bound.
     Listen {
         /// The address.
@@ -126,6 +129,7 @@ impl fmt::Display for BindError {
                 "cannot listen on {name}: the name does not resolve: {error}; put it into /etc/hosts or the DNS, or write an \
                  address such as 127.0.0.1:9000"
             ),
+            Self::Passed(fault) => fault.fmt(f),
             Self::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}; {}", advice(address, error.kind()))
             }
@@ -285,7 +289,8 @@ impl Server {
         ports::check(config)
     }
 
-    /// Checks the configuration, binds both ports and makes the reactors' parts.
+    /// Checks the configuration, binds both ports and makes the reactors' parts. For an endpoint `systemd` it takes what was
+    /// passed to the process, and the variables that say so: call it before other threads read the environment.
     ///
     /// # Errors
     /// [`BindError`], each with what to do about it.

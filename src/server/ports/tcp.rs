@@ -122,7 +122,7 @@ fn listen(address: SocketAddr, unsent_bytes: usize) -> io::Result<(TcpListener, 
 }
 
 /// What accepted sockets inherit from their listener.
-fn set_tcp_options(socket: &Socket, unsent_bytes: usize) -> io::Result<()> {
+pub fn set_tcp_options(socket: &Socket, unsent_bytes: usize) -> io::Result<()> {
     // A push must not wait for the acknowledgement of the one before.
     socket.set_tcp_nodelay(true)?;
     if let Ok(bytes @ 1..) = u32::try_from(unsent_bytes) {

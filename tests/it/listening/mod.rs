@@ -1,6 +1,7 @@
-//! Where a server listens: several addresses, names, both families, Unix sockets. At each place a player gets what is pushed
+//! Where a server listens: several addresses, names, both families, Unix sockets, sockets that systemd passes. At each place a player gets what is pushed
 //! at each other one.
 
+mod activation;
 mod tcp;
 mod unix;
 

@@ -111,6 +111,11 @@ impl ServerProcess {
         Self::spawn(command.arg("serve").args(args).stdin(Stdio::null()), None)
     }
 
+    /// The program that `command` becomes.
+    pub fn start_by(mut command: Command) -> Self {
+        Self::spawn(command.stdin(Stdio::null()), None)
+    }
+
     /// `gannet serve` with a configuration with which it does not start: what it says.
     pub fn refuses_to_start(config: &str) -> String {
         let path = written(config);
