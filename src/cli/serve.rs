@@ -21,7 +21,7 @@ use super::output;
 use crate::config::{self, Config, Endpoint, Environment, Listen, LogFormat};
 use crate::{BindError, Certificates, Relay, RunError, Server, Stopper};
 
-/// Run the server; flags win over variables `GANNET_…`, those over the file.
+/// Run the server; flags win over variables such as GANNET_LISTEN, and those over the file.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Client port, on each of these addresses, Unix sockets (unix:/path), sockets that systemd passes (systemd:NAME) [default: 127.0.0.1:9000]

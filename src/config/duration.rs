@@ -170,6 +170,8 @@ impl Visitor<'_> for MillisVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::config::known::KnownKeys;
 
     #[test]
     fn durations_are_numbers_with_units() {
@@ -238,5 +240,28 @@ mod tests {
         for (text, error) in table {
             assert_eq!(parse(text), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn every_time_takes_units_and_is_written_in_milliseconds() {
+        let defaults = serde_json::to_value(Config::default()).unwrap();
+        let times: Vec<String> =
+            KnownKeys::new().paths().into_iter().filter(|key| key.ends_with("_ms")).collect();
+        assert!(times.len() > 15);
+        for key in times {
+            let forms = match key.ends_with(".group_tick_ms") {
+                true => ["{ a = 9_000 }", "{ a = '8s1000ms' }"],
+                false => ["9_000", "'8s1000ms'"],
+            };
+            let [number, text] = forms.map(|form| Config::from_toml(&format!("{key} = {form}")).unwrap());
+            assert_eq!(number, text, "{key}");
+            let written = serde_json::to_value(&text).unwrap();
+            let value = key.split('.').fold(&written, |value, name| &value[name]);
+            assert!(*value == 9_000 || value["a"] == 9_000, "{key} = {value}");
+            assert_ne!(written, defaults, "{key}");
+            assert_eq!(Config::from_toml(&toml::to_string(&text).unwrap()).unwrap(), text, "{key}");
+        }
+        let error = Config::from_toml("timeouts.ping_ms = '2d'").unwrap().validate().unwrap_err();
+        assert_eq!(error.to_string(), "timeouts.ping_ms = 172800000 is out of range: choose 1 to 86400000");
     }
 }

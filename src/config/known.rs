@@ -59,15 +59,21 @@ impl KnownKeys {
                 });
             };
             // One that is empty by default holds names of the operator's own. A table where a value belongs is found when the
-            // types are read, as is a text where a table belongs; an array would be taken for the values of its keys.
+            // types are read, as is a text where a table belongs; an array would be taken for the values of its keys, here and
+            // in an array of tables.
+            let bad_value = |message: &str| ConfigError::BadValue {
+                line: Some(line_of(text, Some(value.span()))),
+                message: message.to_owned(),
+                default: None,
+                key: key.clone(),
+            };
             match (value.get_ref(), child) {
                 (DeValue::Table(inner), Value::Object(known)) if !known.is_empty() => {
                     self.check_table(text, inner, &format!("{key}."), child)?;
                 }
-                (DeValue::Array(_), Value::Object(_)) => {
-                    let line = Some(line_of(text, Some(value.span())));
-                    let message = "write it as a table".to_owned();
-                    return Err(ConfigError::BadValue { key, line, message, default: None });
+                (DeValue::Array(_), Value::Object(_)) => return Err(bad_value("write it as a table")),
+                (DeValue::Array(items), _) if items.iter().any(|item| item.get_ref().is_array()) => {
+                    return Err(bad_value("write its entries without brackets"));
                 }
                 _ => {}
             }

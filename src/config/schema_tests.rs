@@ -84,6 +84,7 @@ fn the_schema_refuses_the_values_that_the_server_refuses() {
         "[]",
         "[1]",
         "['x']",
+        "[['x', 'x', 'x', ['all']]]",
         "[{ zzz = 1 }]",
         "{}",
         "{ zzz = 1 }",

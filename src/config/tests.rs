@@ -152,6 +152,10 @@ fn bad_values_name_the_key_and_the_line() {
         ("log = { level = \"loud\" }", r#"bad value for "log.level" (line 1): "#),
         ("[[limits]]", r#"bad value for "limits" (line 1): write it as a table"#),
         ("\nlimits = []", r#"bad value for "limits" (line 2): write it as a table"#),
+        (
+            "\n[tls]\ncertificates = [['a.pem', 'a.key']]",
+            r#"bad value for "tls.certificates" (line 3): write its entries without brackets"#,
+        ),
         ("[apps.go]\nper_user = [3]", r#"bad value for "apps.go.per_user" (line 2): write it as a table"#),
         ("pin = ", "not TOML (line 1): "),
         ("pin = true\npin = false", "not TOML (line 2): "),
@@ -163,32 +167,6 @@ fn bad_values_name_the_key_and_the_line() {
         assert!(message.starts_with(start), "{text}: {message}");
     }
     assert!(refusal("[log]\nlevel = \"loud\"").contains("off, error, warn, info, debug or trace"));
-}
-
-#[test]
-fn every_time_takes_units_and_is_written_in_milliseconds() {
-    let defaults = serde_json::to_value(Config::default()).unwrap();
-    let times: Vec<String> = keys_of_the_struct().into_iter().filter(|key| key.ends_with("_ms")).collect();
-    assert!(times.len() > 15);
-    for key in times {
-        let name = key.split('.').next_back().unwrap();
-        let table = name == "group_tick_ms";
-        let (number, text) = match table {
-            true => (format!("{key} = {{ a = 9_000 }}"), format!("{key} = {{ a = '8s1000ms' }}")),
-            false => (format!("{key} = 9_000"), format!("{key} = '8s1000ms'")),
-        };
-        let (number, text) = (Config::from_toml(&number).unwrap(), Config::from_toml(&text).unwrap());
-        assert_eq!(number, text, "{key}");
-        let written = serde_json::to_value(&text).unwrap();
-        let value = key.split('.').fold(&written, |value, name| &value[name]);
-        assert_eq!(if table { &value["a"] } else { value }, 9_000, "{key}");
-        assert_ne!(written, defaults, "{key}");
-        assert_eq!(Config::from_toml(&toml::to_string(&text).unwrap()).unwrap(), text, "{key}");
-    }
-    assert_eq!(
-        refusal("timeouts.ping_ms = '2d'"),
-        "timeouts.ping_ms = 172800000 is out of range: choose 1 to 86400000"
-    );
 }
 
 #[test]
