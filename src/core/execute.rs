@@ -144,6 +144,13 @@ impl Core {
             Action::Untag { session, tag } => {
                 each(self, operation, &Who::Session(*session), |core, slot| Ok(core.hub.untag(slot, tag)))
             }
+            Action::Renew { session, token } => {
+                each(self, operation, &Who::Session(*session), |core, slot| {
+                    let expires_unix_ms = core.renew(slot, token.as_bytes())?;
+                    operation.renewed(expires_unix_ms);
+                    Ok(true)
+                });
+            }
             Action::Describe { session } => {
                 if let Some(slot) = slot_of(self, app, *session) {
                     operation.add_findings(1, Vec::new(), describe(self, slot).into_iter().collect());

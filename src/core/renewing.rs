@@ -3,6 +3,7 @@
 use super::Core;
 use crate::auth::AuthError;
 use crate::connection::Flag;
+use crate::dispatch::{CommandError, ErrorCode};
 use crate::timer::Clock;
 use std::fmt;
 
@@ -24,6 +25,17 @@ impl fmt::Display for RenewError {
             Self::OtherUser => f.write_str("the token is of another user than the session"),
             Self::NotRenewable => f.write_str("players are taken at their word here: no token is looked at"),
         }
+    }
+}
+
+impl From<RenewError> for CommandError {
+    /// For a backend, which made the token: it may know what is wrong with it. Its own key is not in question.
+    fn from(error: RenewError) -> Self {
+        let code = match &error {
+            RenewError::Auth(error) if error.is_over_soon() => ErrorCode::Overloaded,
+            _ => ErrorCode::BadRequest,
+        };
+        Self::new(code, format!("the session is not renewed: {error}"))
     }
 }
 

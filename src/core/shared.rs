@@ -171,6 +171,7 @@ impl Shared {
             Action::Bind { session, .. }
             | Action::Tag { session, .. }
             | Action::Untag { session, .. }
+            | Action::Renew { session, .. }
             | Action::Describe { session } => owner(*session),
             Action::Destroy { group } | Action::Move { from: group, .. } => {
                 of(Selector::Group(group.clone()))

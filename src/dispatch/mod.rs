@@ -14,6 +14,7 @@ mod push;
 mod quoted;
 mod right;
 mod target;
+mod token;
 
 pub use apps::InvalidApps;
 pub use error::{CommandError, ErrorCode};
@@ -23,6 +24,7 @@ pub use operation::{Action, OperationOutcome, Page, SessionInfo, SessionRow, Who
 pub use push::{Class, PushOptions, Receipt, ReceiptMode};
 pub use right::Right;
 pub use target::{Selector, Target};
+pub use token::Token;
 
 pub(crate) use apps::Apps;
 pub(crate) use command::{Command, Outcome};

@@ -1,6 +1,6 @@
 //! A command about sessions on its way through the reactors, and its answer.
 
-use super::{CommandError, ErrorCode, Origin};
+use super::{CommandError, ErrorCode, Origin, Token};
 use crate::session::{AppId, Name, Remote, SessionId};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -94,6 +94,13 @@ pub enum Action {
         session: SessionId,
         /// The tag.
         tag: Name,
+    },
+    /// A session goes on under another token of its user, and ends when that does.
+    Renew {
+        /// The session.
+        session: SessionId,
+        /// The token.
+        token: Token,
     },
     /// All about one session.
     Describe {
@@ -218,6 +225,7 @@ pub struct Page {
 ///         OperationOutcome::Sessions(count) => *count,
 ///         OperationOutcome::Session(_) => 1,
 ///         OperationOutcome::Page(page) => page.count,
+///         OperationOutcome::Renewed { .. } => 1,
 ///     }
 /// }
 /// assert_eq!(count(&OperationOutcome::Sessions(3)), 3);
@@ -230,6 +238,11 @@ pub enum OperationOutcome {
     Session(Box<SessionInfo>),
     /// The page asked for.
     Page(Page),
+    /// A session goes on under another token.
+    Renewed {
+        /// Until then, in milliseconds since the Unix epoch.
+        expires_unix_ms: u64,
+    },
 }
 
 /// A command as every reactor with a part in it sees it.
@@ -249,6 +262,7 @@ pub struct Operation {
 #[derive(Debug, Default)]
 struct Findings {
     page: Page,
+    expires_unix_ms: Option<u64>,
     error: Option<CommandError>,
 }
 
@@ -293,6 +307,11 @@ impl Operation {
         findings.page.sessions.extend(sessions);
     }
 
+    /// The session asked for goes on until then.
+    pub fn renewed(&self, expires_unix_ms: u64) {
+        self.findings().expires_unix_ms = Some(expires_unix_ms);
+    }
+
     /// The answer; final once the last part is done.
     ///
     /// # Errors
@@ -306,6 +325,10 @@ impl Operation {
         match self.action {
             Action::Describe { session } => match findings.page.sessions.pop() {
                 Some(info) => Ok(OperationOutcome::Session(Box::new(info))),
+                None => Err(CommandError::unknown_session(session)),
+            },
+            Action::Renew { session, .. } => match findings.expires_unix_ms {
+                Some(expires_unix_ms) => Ok(OperationOutcome::Renewed { expires_unix_ms }),
                 None => Err(CommandError::unknown_session(session)),
             },
             Action::List { limit, .. } => {

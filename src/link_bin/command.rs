@@ -101,6 +101,13 @@ pub enum Command<'a> {
         /// The tag.
         tag: &'a str,
     },
+    /// A session goes on under another token of its user.
+    Renew {
+        /// The session.
+        session: SessionId,
+        /// The token.
+        token: &'a str,
+    },
     /// All about one session.
     Session {
         /// The session.
@@ -264,7 +271,7 @@ impl<'a> Command<'a> {
         reader.check_flags(header.flags, op.flags.known, op.flags.names)?;
         // Nothing of a push: it has a reader of its own.
         let parts = Parts::read(op, header, reader)?;
-        let Parts { who, session, user, group, to, tag, code, reason, events, share } = parts;
+        let Parts { who, session, user, group, to, tag, code, reason, events, share, token } = parts;
         let has = |event| events & event != 0;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
@@ -277,6 +284,7 @@ impl<'a> Command<'a> {
             Verb::Tag => Self::Tag { session, tag },
             Verb::Untag => Self::Untag { session, tag },
             Verb::Session => Self::Session { session },
+            Verb::Renew => Self::Renew { session, token },
             Verb::Listen => {
                 let (open, message, close) = (has(OPEN_EVENTS), has(MESSAGE_EVENTS), has(CLOSE_EVENTS));
                 Self::Listen { open, message, close, share }
@@ -311,6 +319,7 @@ impl<'a> Command<'a> {
             Self::Bind { session, user } => (Verb::Bind, Parts { session, user, ..none }),
             Self::Tag { session, tag } => (Verb::Tag, Parts { session, tag, ..none }),
             Self::Untag { session, tag } => (Verb::Untag, Parts { session, tag, ..none }),
+            Self::Renew { session, token } => (Verb::Renew, Parts { session, token, ..none }),
             Self::Session { session } => (Verb::Session, Parts { session, ..none }),
             Self::Listen { open, message, close, share } => {
                 let events =

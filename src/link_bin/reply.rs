@@ -10,6 +10,7 @@ const DONE: u8 = 0x81;
 const RECEIPT: u8 = 0x82;
 const SESSIONS: u8 = 0x83;
 const SESSION: u8 = 0x84;
+const RENEWED: u8 = 0x85;
 const ERROR: u8 = 0x8f;
 
 /// Of a receipt: the counts of what was written and of who closed follow.
@@ -36,6 +37,8 @@ pub enum Reply<'a> {
     Sessions(u32),
     /// The session asked for.
     Session(Cow<'a, SessionInfo>),
+    /// The session goes on until then, in milliseconds since the Unix epoch.
+    Renewed(u64),
     /// It was refused.
     Error {
         /// For programs.
@@ -63,6 +66,7 @@ impl<'a> Reply<'a> {
             RECEIPT => Self::Receipt(read_receipt(flags, &mut reader)?),
             SESSIONS => Self::Sessions(reader.u32("sessions")?),
             SESSION => Self::Session(Cow::Owned(read_session(&mut reader)?)),
+            RENEWED => Self::Renewed(reader.u64("expires_unix_ms")?),
             ERROR => Self::Error {
                 code: ErrorCode::numbered(code).ok_or({
                     let (what, known) = ("an error code", "1 to 10");
@@ -71,7 +75,7 @@ impl<'a> Reply<'a> {
                 message: reader.rest_as_text("the message")?,
             },
             _ => {
-                let (what, known) = ("the opcode of a reply", "0x81 to 0x84, 0x8f");
+                let (what, known) = ("the opcode of a reply", "0x81 to 0x85, 0x8f");
                 let wrong = Wrong::Unknown { what, value: opcode.into(), known };
                 return Err(Malformed { offset: 0, wrong });
             }
@@ -89,6 +93,7 @@ impl<'a> Reply<'a> {
             Self::Receipt(receipt) => (RECEIPT, flags_of(receipt), 0),
             Self::Sessions(_) => (SESSIONS, 0, 0),
             Self::Session(_) => (SESSION, 0, 0),
+            Self::Renewed(_) => (RENEWED, 0, 0),
             Self::Error { code, .. } => (ERROR, 0, code.row().number),
         };
         put_whole(out, |out| {
@@ -99,6 +104,7 @@ impl<'a> Reply<'a> {
                 Self::Receipt(receipt) => put_receipt(receipt, out),
                 Self::Sessions(sessions) => out.extend_from_slice(&sessions.to_le_bytes()),
                 Self::Session(info) => put_info(info, out)?,
+                Self::Renewed(expires_unix_ms) => out.extend_from_slice(&expires_unix_ms.to_le_bytes()),
                 Self::Error { message, .. } => out.extend_from_slice(message.as_bytes()),
             }
             Ok(())

@@ -49,6 +49,8 @@ pub enum Kind {
     Destination,
     /// A text message.
     Text,
+    /// A player's token (RFC 7519).
+    Token,
     /// A binary message, in base64 with padding (RFC 4648 §4).
     Base64,
     /// The target of a push.
@@ -153,6 +155,8 @@ fields! {
     ALL = "all", Kind::Switch, "1", "Every session of the app.", unput;
     TEXT = "text", Kind::Text, "hi", "A text message.", unput;
     DATA = "data", Kind::Base64, "AAEC", "A binary message, in base64 with padding.", unput;
+    TOKEN = "token", Kind::Token, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl", "Another token of the session's \
+        user.", unput;
     TTL_MS = "ttl_ms", Kind::Number(0), "5000", "How long the message may wait for a socket, in milliseconds: 0 to \
         `max_ttl_ms`; without it, 60000.", unput;
     KEY = "key", Kind::Name, "score", "Conflation: an unsent older message with this key to the same session is \

@@ -3,7 +3,7 @@
 
 use super::bounds::{self, bad_request};
 pub use super::shapes::{Text, To};
-use crate::dispatch::{CommandError, Who};
+use crate::dispatch::{CommandError, Token, Who};
 use crate::session::{Name, SessionId};
 use serde::Deserialize;
 use serde::de::Deserializer;
@@ -40,6 +40,7 @@ pub struct Fields<'a> {
     pub limit: Option<u64>,
     pub after: Option<Text<'a>>,
     pub over_ms: Option<u64>,
+    pub token: Option<Text<'a>>,
 }
 
 /// A session as it is named: in text, or by the number that the binary layout has.
@@ -91,8 +92,10 @@ impl Fields<'_> {
             limit,
             after,
             over_ms,
+            token,
         } = self;
-        let texts = [op, app, text, data, key, class, except, receipt, group, tag, reason, share, after];
+        let texts =
+            [op, app, text, data, key, class, except, receipt, group, tag, reason, share, after, token];
         let numbers = [ttl_ms, code, limit, over_ms];
         texts.iter().all(|text| text.is_none())
             && numbers.iter().all(|number| number.is_none())
@@ -122,6 +125,10 @@ impl Fields<'_> {
 
     pub fn take_session(&mut self) -> Result<SessionId, CommandError> {
         needed("session", self.session.take())?.id()
+    }
+
+    pub fn take_token(&mut self) -> Result<Token, CommandError> {
+        Ok(Token::new(&*needed("token", self.token.take())?))
     }
 
     pub fn take_group(&mut self) -> Result<Name, CommandError> {

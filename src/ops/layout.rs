@@ -15,6 +15,8 @@ pub enum Part {
     OtherGroup,
     /// The name of a tag.
     Tag,
+    /// A token: all that is left.
+    Token,
     /// With the flag [`Part::CODE`] a close code: u16.
     Code,
     /// A close reason: all that is left.
@@ -41,6 +43,7 @@ impl Part {
             Self::Group => "group name".to_owned(),
             Self::OtherGroup => "`to` name".to_owned(),
             Self::Tag => "tag name".to_owned(),
+            Self::Token => "token: all that is left".to_owned(),
             Self::Code => "code u16, if flagged".to_owned(),
             Self::Reason => "reason: all that is left".to_owned(),
             Self::Events => {

@@ -48,6 +48,9 @@ pub enum Call {
     Push,
     /// An action about sessions.
     Act(Make),
+    /// The same, with the rest of its fields as a JSON object in the body where it is asked for over HTTP: what belongs into no
+    /// URL.
+    ActOnBody(Make),
     /// Events for the link from now on.
     Listen(fn(&mut Fields<'_>) -> Result<Listen, CommandError>),
     /// The commands in the body.
@@ -134,7 +137,13 @@ pub fn keyless_page(path: &str) -> Option<Page> {
     let mut keyless = rows().filter(|row| row.needs == Needs::Nothing);
     keyless.find_map(|row| match row.call {
         Call::Page(page) => row.routes.iter().any(|route| route.is_path(path)).then_some(page),
-        Call::Push | Call::Act(_) | Call::Listen(_) | Call::Batch | Call::Link | Call::Order(_) => None,
+        Call::Push
+        | Call::Act(_)
+        | Call::ActOnBody(_)
+        | Call::Listen(_)
+        | Call::Batch
+        | Call::Link
+        | Call::Order(_) => None,
     })
 }
 

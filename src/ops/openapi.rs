@@ -93,7 +93,7 @@ fn operation(row: &Row, route: &Route, index: usize) -> Value {
             operation[key] = json!(names);
         }
     }
-    if let Some(body) = body(row.call) {
+    if let Some(body) = body(row) {
         operation["requestBody"] = body;
     }
     operation
@@ -122,8 +122,8 @@ fn parameter(field: &Field, place: &str) -> Value {
     parameter
 }
 
-fn body(call: Call) -> Option<Value> {
-    match call {
+fn body(row: &Row) -> Option<Value> {
+    match row.call {
         Call::Push => Some(json!({
             "description": "The message: at most `max_push_bytes`.",
             "required": false,
@@ -143,6 +143,25 @@ fn body(call: Call) -> Option<Value> {
                 },
             },
         })),
+        Call::ActOnBody(_) => {
+            let fields = Op::named(row.name).map_or(&[][..], |op| op.fields);
+            let in_paths =
+                |name| row.routes.iter().any(|route| route.fields_of_path().any(|field| field.name == name));
+            let fields: Vec<&Field> = fields.iter().filter(|field| !in_paths(field.name)).collect();
+            let of = |value: fn(&Field) -> Value| -> Map<String, Value> {
+                fields.iter().map(|field| (field.name.to_owned(), value(field))).collect()
+            };
+            Some(json!({
+                "description": "The rest of the fields.",
+                "required": true,
+                "content": {
+                    "application/json": {
+                        "schema": object(of(schema_of).into()),
+                        "example": of(|field| field.example.into()),
+                    },
+                },
+            }))
+        }
         Call::Act(_) | Call::Listen(_) | Call::Link | Call::Order(_) | Call::Page(_) => None,
     }
 }

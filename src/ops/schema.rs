@@ -14,6 +14,8 @@ pub enum Answer {
     Sessions,
     /// A session.
     Session,
+    /// Until when a session goes on.
+    Renewed,
     /// A page of the members of a group.
     Members,
     /// A page of sessions.
@@ -54,6 +56,7 @@ impl Answer {
             Self::Nothing => one("Done.", JSON, component("Nothing")),
             Self::Sessions => one("How many sessions were changed or closed.", JSON, component("Sessions")),
             Self::Session => one("The session.", JSON, component("Session")),
+            Self::Renewed => one("Until when it goes on.", JSON, component("Renewed")),
             Self::Members => one("A page of members.", JSON, component("MembersPage")),
             Self::SessionsPage => one("A page of sessions.", JSON, component("SessionsPage")),
             Self::Batch => one(
@@ -84,6 +87,7 @@ impl Answer {
             Self::Receipt => json!({"oneOf": [component("Receipt"), component("Nothing")]}),
             Self::Sessions => component("Sessions"),
             Self::Session => component("Session"),
+            Self::Renewed => component("Renewed"),
             Self::Nothing
             | Self::Members
             | Self::SessionsPage
@@ -134,7 +138,7 @@ pub fn field(field: &Field) -> Value {
         Kind::CloseCode => component("CloseCode"),
         Kind::Destination => json!({"type": "string", "pattern": "^wss?://[!-~]+$", "maxLength": 100}),
         Kind::Reason => json!({"type": "string", "maxLength": 123}),
-        Kind::Text => json!({"type": "string"}),
+        Kind::Text | Kind::Token => json!({"type": "string"}),
         Kind::Base64 => json!({"type": "string", "contentEncoding": "base64"}),
         Kind::Target => component("Target"),
     }
@@ -187,6 +191,7 @@ pub fn components(codes: &[&str]) -> Value {
             json!({"written": count(), "closed": count(), "pending": count(), "unreached": count()}),
         ),
         "Sessions": object(json!({"sessions": count()})),
+        "Renewed": object(json!({"expires_unix_ms": count()})),
         "Session": object(json!({
             "session": component("SessionId"), "app": component("Name"), "user": nullable(component("Name")),
             "groups": names, "tags": names, "remote": {"type": "string"}, "since_unix_ms": count(),

@@ -23,6 +23,7 @@ pub enum Verb {
     Untag,
     Session,
     Listen,
+    Renew,
 }
 
 /// What an operator orders.
@@ -46,7 +47,7 @@ const EITHER_USER: Field = USER.being(ExactlyOne);
 const IN_APP: Field = APP.being(Optional);
 
 /// The operations, in the order of [`Verb`].
-pub static OPS: [Op; 11] = [
+pub static OPS: [Op; 12] = [
     Op {
         row: Row {
             name: "push",
@@ -334,6 +335,29 @@ pub static OPS: [Op; 11] = [
         layout: &[Part::Events],
         fields: &[EVENTS, SHARE.being(Optional)],
         is_in_batches: false,
+    },
+    Op {
+        row: Row {
+            name: "renew",
+            about: "A session goes on under another token of its user, and ends when that does.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::ActOnBody(|fields, _| {
+                Ok(Action::Renew { session: fields.take_session()?, token: fields.take_token()? })
+            }),
+            routes: &[Route {
+                method: Method::Post,
+                path: &[Is("v1"), Is("sessions"), Of(SESSION), Is("renew")],
+                query: &[IN_APP],
+            }],
+            answer: Answer::Renewed,
+        },
+        verb: Verb::Renew,
+        opcode: 0x0c,
+        flags: NO_FLAGS,
+        layout: &[Part::Session, Part::Token],
+        fields: &[SESSION, TOKEN],
+        is_in_batches: true,
     },
 ];
 

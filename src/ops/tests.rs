@@ -9,7 +9,10 @@ fn the_rows_of_the_links_stand_in_the_order_of_their_verbs_and_no_name_or_opcode
         assert_eq!((op.verb as usize, op.verb.op().opcode), (index, op.opcode), "{op:?}");
         assert_eq!(usize::from(op.opcode), index + 1, "the refusal of an unknown opcode tells a range");
         assert_eq!(Op::named(op.row.name).map(|op| op.verb), Some(op.verb));
-        assert!(matches!(op.row.call, Call::Push | Call::Act(_) | Call::Listen(_)), "{op:?}");
+        assert!(
+            matches!(op.row.call, Call::Push | Call::Act(_) | Call::ActOnBody(_) | Call::Listen(_)),
+            "{op:?}"
+        );
     }
     let names: BTreeSet<&str> = rows().map(|row| row.name).collect();
     assert_eq!(names.len(), rows().count());
@@ -94,6 +97,7 @@ fn an_example_is_of_its_kind() {
             Kind::CloseCode => bounds::close_code(example.parse().ok()).is_ok(),
             Kind::Destination => bounds::destination(example).is_ok(),
             Kind::Reason => bounds::close_reason(Some(example)).is_ok(),
+            Kind::Token => example.split('.').count() == 3,
             Kind::Text | Kind::Base64 | Kind::Target => true,
         };
         assert!(holds, "{}: {example}", field.name);

@@ -64,6 +64,9 @@ impl Script<'_> {
         self.run(json!({"op": "bind", "session": ada, "user": "eve"}));
         self.run(json!({"op": "bind", "session": bob, "user": null}));
         self.run(json!({"op": "session", "session": NOBODY}));
+        // Players are taken at their word here.
+        self.run(json!({"op": "renew", "session": ada, "token": "a.b.c"}));
+        self.run(json!({"op": "renew", "session": NOBODY, "token": "a.b.c"}));
         self.run(json!({"op": "session", "session": ada}));
         self.run(json!({"op": "kick", "session": bob, "code": 1006}));
         self.run(json!({"op": "kick", "session": bob, "code": 4321, "reason": "cheating"}));

@@ -48,6 +48,7 @@ mod pipelining;
 mod proxy;
 mod pusher;
 mod raw;
+mod renewing;
 mod retry_after;
 mod smoke;
 mod soak;

@@ -96,10 +96,14 @@ impl Operation<'_> {
         !self.is["responses"]["101"].is_null()
     }
 
-    fn body(&self) -> &str {
+    fn body(&self) -> String {
         let content = self.is["requestBody"]["content"].as_object();
-        let examples = content.into_iter().flat_map(|content| content.values());
-        examples.filter_map(|media| media["example"].as_str()).next().unwrap_or_default()
+        let mut examples = content.into_iter().flat_map(|content| content.values());
+        match examples.next().map(|media| &media["example"]) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Null) | None => String::new(),
+            Some(object) => object.to_string(),
+        }
     }
 
     /// Calls with everything that has to be there, one for each choice that the document leaves.
@@ -152,7 +156,7 @@ impl Operation<'_> {
 
     fn ask_with(&self, address: std::net::SocketAddr, call: &Call, headers: &str) -> Answer {
         let upgrade = if self.is_upgrade() { UPGRADE } else { "" };
-        ask(address, &self.method, &self.target(call), &format!("{upgrade}{headers}"), self.body())
+        ask(address, &self.method, &self.target(call), &format!("{upgrade}{headers}"), &self.body())
     }
 }
 
@@ -202,7 +206,12 @@ fn every_request_of_the_document_is_answered_as_it_says() {
             let player = server.player("user=ada&group=g&tag=ios");
             let call = &operation.calls(&player.id.to_string())[index];
             let answer = operation.ask(server.backend, call);
-            assert!(matches!(answer.status, 101 | 200 | 202), "{}: {call:?}: {answer:?}", operation.shown());
+            // Where players are taken at their word there is no token to renew.
+            let is_done = match operation.path.ends_with("/renew") {
+                true => answer.status == 400 && answer.error() == "bad_request",
+                false => matches!(answer.status, 101 | 200 | 202),
+            };
+            assert!(is_done, "{}: {call:?}: {answer:?}", operation.shown());
             document.check(&operation, &answer);
             if operation.method == "GET" && !operation.is_upgrade() {
                 let head = ask(server.backend, "HEAD", &operation.target(call), "", "");

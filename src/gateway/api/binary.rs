@@ -35,6 +35,7 @@ pub fn reply(id: u32, outcome: &Outcome, out: &mut Vec<u8>) {
     let reply = match outcome {
         Outcome::Receipt(receipt) => Reply::Receipt(receipt.clone()),
         Outcome::Done(OperationOutcome::Sessions(sessions)) => Reply::Sessions(*sessions),
+        Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }) => Reply::Renewed(*expires_unix_ms),
         Outcome::Done(OperationOutcome::Session(info)) => Reply::Session(Cow::Borrowed(info)),
         // No command of a link lists sessions.
         Outcome::Accepted | Outcome::Listening | Outcome::Done(OperationOutcome::Page(_)) => Reply::Done,
@@ -62,7 +63,7 @@ fn build(
     let op = verb.op();
     let mut fields = fields_of(op, &parts);
     let command = match op.row.call {
-        Call::Act(make) => Command::Act(make(&mut fields, limits)?),
+        Call::Act(make) | Call::ActOnBody(make) => Command::Act(make(&mut fields, limits)?),
         Call::Listen(make) => Command::Listen(Listen { form: LinkForm::Binary, ..make(&mut fields)? }),
         Call::Push | Call::Batch | Call::Link | Call::Order(_) | Call::Page(_) => {
             return Err(bad_request("this is no command"));
@@ -86,6 +87,7 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
             Part::Group => fields.group = Some(text(parts.group)),
             Part::OtherGroup => fields.to = Some(To::Group(text(parts.to))),
             Part::Tag => fields.tag = Some(text(parts.tag)),
+            Part::Token => fields.token = Some(text(parts.token)),
             Part::Code => fields.code = parts.code.map(u64::from),
             Part::Reason => fields.reason = Some(text(parts.reason)),
             Part::Events => {

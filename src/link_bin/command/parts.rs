@@ -26,6 +26,7 @@ pub(crate) struct Parts<'a> {
     /// [`OPEN_EVENTS`] and the like.
     pub(super) events: u8,
     pub(crate) share: Option<&'a str>,
+    pub(crate) token: &'a str,
 }
 
 impl Default for Parts<'_> {
@@ -42,6 +43,7 @@ impl Default for Parts<'_> {
             reason: "",
             events: 0,
             share: None,
+            token: "",
         }
     }
 }
@@ -57,6 +59,7 @@ impl<'a> Parts<'a> {
                 Part::Group => parts.group = reader.text("group")?,
                 Part::OtherGroup => parts.to = reader.text("to")?,
                 Part::Tag => parts.tag = reader.text("tag")?,
+                Part::Token => parts.token = reader.rest_as_text("token")?,
                 Part::Code if header.flags & Part::CODE != 0 => parts.code = Some(reader.u16("code")?),
                 Part::Reason => parts.reason = reader.rest_as_text("reason")?,
                 Part::Events => {
@@ -78,6 +81,7 @@ impl<'a> Parts<'a> {
                 Part::Group => put_text(self.group, "group", out)?,
                 Part::OtherGroup => put_text(self.to, "to", out)?,
                 Part::Tag => put_text(self.tag, "tag", out)?,
+                Part::Token => out.extend_from_slice(self.token.as_bytes()),
                 Part::Code => self.code.iter().for_each(|code| out.extend_from_slice(&code.to_le_bytes())),
                 Part::Reason => out.extend_from_slice(self.reason.as_bytes()),
                 Part::Events => put_text(self.share.unwrap_or_default(), "share", out)?,
@@ -102,6 +106,7 @@ impl<'a> Parts<'a> {
                 Part::Group => fields["group"] = self.group.into(),
                 Part::OtherGroup => fields["to"] = self.to.into(),
                 Part::Tag => fields["tag"] = self.tag.into(),
+                Part::Token => fields["token"] = self.token.into(),
                 Part::Code => self.code.iter().for_each(|code| fields["code"] = (*code).into()),
                 Part::Reason => fields["reason"] = self.reason.into(),
                 Part::Events => {

@@ -31,6 +31,7 @@ pub fn decode(message: &[u8]) -> Value {
         }
         Reply::Done => json!({}),
         Reply::Sessions(sessions) => json!({ "sessions": sessions }),
+        Reply::Renewed(expires_unix_ms) => json!({ "expires_unix_ms": expires_unix_ms }),
         Reply::Receipt(receipt) => {
             let mut ok = json!({
                 "matched": receipt.matched, "queued": receipt.queued, "replaced": receipt.replaced,
@@ -99,6 +100,7 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
         "bind" => Command::Bind { session: session(), user: text("user") },
         "tag" => Command::Tag { session: session(), tag: needed("tag") },
         "untag" => Command::Untag { session: session(), tag: needed("tag") },
+        "renew" => Command::Renew { session: session(), token: needed("token") },
         "session" => Command::Session { session: session() },
         "listen" => {
             let events = command["events"].as_array().unwrap();

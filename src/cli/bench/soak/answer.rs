@@ -137,7 +137,8 @@ impl Answer {
         let texts =
             |names: &[crate::session::Name]| names.iter().map(|name| name.as_str().to_owned()).collect();
         let answer = match reply {
-            Reply::Done => Self::Done,
+            // The load renews no tokens.
+            Reply::Done | Reply::Renewed(_) => Self::Done,
             Reply::Sessions(sessions) => Self::Sessions(sessions),
             Reply::Receipt(receipt) => Self::Receipt(receipt.into()),
             Reply::Session(info) => Self::Session(Described {

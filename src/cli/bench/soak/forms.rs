@@ -75,6 +75,10 @@ fn receipt(mode: ReceiptMode) -> &'static str {
 
 /// Appends a command as a request of the HTTP API; `false` for one that only a link can ask.
 pub fn http(command: &Command<'_>, host: &str, key: Option<&str>, out: &mut Vec<u8>) -> bool {
+    // The load has no tokens to renew.
+    if matches!(command, Command::Renew { .. }) {
+        return false;
+    }
     let Some((method, target)) = route(command) else { return false };
     let body = match command {
         Command::Push(Push { payload: Payload::Binary(bytes), .. }) => {

@@ -77,6 +77,7 @@ fn every_reply_is_as_its_vector_says() {
             Reply::Receipt(receipt) => Outcome::Receipt(receipt),
             Reply::Sessions(sessions) => Outcome::Done(OperationOutcome::Sessions(sessions)),
             Reply::Session(info) => Outcome::Done(OperationOutcome::Session(Box::new(info.into_owned()))),
+            Reply::Renewed(expires_unix_ms) => Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }),
             Reply::Error { code, message } => Outcome::Refused(CommandError::new(code, message)),
         };
         let mut again = Vec::new();

@@ -136,7 +136,7 @@ fn build(
     let app = fields.app.take().map(|name| apps.find(&name)).transpose()?;
     let command = match op.row.call {
         Call::Push => push::push(fields, limits)?,
-        Call::Act(make) => Command::Act(make(fields, limits)?),
+        Call::Act(make) | Call::ActOnBody(make) => Command::Act(make(fields, limits)?),
         Call::Listen(make) => Command::Listen(make(fields)?),
         Call::Batch | Call::Link | Call::Order(_) | Call::Page(_) => {
             return Err(bad_request("this is no command"));

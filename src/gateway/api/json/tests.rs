@@ -1,6 +1,8 @@
 use super::*;
 use crate::dispatch::CommandLimits;
-use crate::dispatch::{Action, Class, ErrorCode, LinkForm, Listen, PushOptions, ReceiptMode, Selector, Who};
+use crate::dispatch::{
+    Action, Class, ErrorCode, LinkForm, Listen, PushOptions, ReceiptMode, Selector, Token, Who,
+};
 use crate::ops::OPS;
 use crate::session::{Name, SessionId};
 use serde_json::{Value, json};
@@ -109,6 +111,10 @@ fn every_other_op_makes_its_action() {
         (json!({"op":"bind","session":ID,"user":null}), Action::Bind { session: id(), user: None }),
         (json!({"op":"tag","session":ID,"tag":"ios"}), Action::Tag { session: id(), tag: name("ios") }),
         (json!({"op":"untag","session":ID,"tag":"ios"}), Action::Untag { session: id(), tag: name("ios") }),
+        (
+            json!({"op":"renew","session":ID,"token":"a.b.c"}),
+            Action::Renew { session: id(), token: Token::new("a.b.c") },
+        ),
         (json!({"op":"session","session":ID}), Action::Describe { session: id() }),
     ];
     for (command, expected) in table {
@@ -289,7 +295,7 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
 /// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 19] = [
+    const ALL: [(&str, &str); 20] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -308,6 +314,7 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("share", r#""s""#),
         ("limit", "1"),
         ("after", r#""00a0000000000001""#),
+        ("token", r#""a.b.c""#),
         ("nonsense", "[]"),
     ];
     for listed in &OPS {

@@ -78,6 +78,7 @@ enum Body<'a> {
     Nothing {},
     Receipt(ReceiptBody),
     Sessions { sessions: u32 },
+    Renewed { expires_unix_ms: u64 },
     Session(SessionBody<'a>),
     Members(MembersPage<'a>),
     SessionsPage(SessionsPage<'a>),
@@ -88,6 +89,9 @@ impl<'a> Body<'a> {
         match outcome {
             Outcome::Receipt(receipt) => Self::Receipt(receipt.into()),
             Outcome::Done(OperationOutcome::Sessions(sessions)) => Self::Sessions { sessions: *sessions },
+            Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }) => {
+                Self::Renewed { expires_unix_ms: *expires_unix_ms }
+            }
             Outcome::Done(OperationOutcome::Session(info)) => Self::Session(info.as_ref().into()),
             Outcome::Done(OperationOutcome::Page(page)) => Self::page(asked, page),
             Outcome::Accepted | Outcome::Listening | Outcome::Refused(_) => Self::Nothing {},

@@ -51,7 +51,8 @@ impl<'a> Router<'a> {
     fn route(self) -> Result<Routed, CommandError> {
         match self.row.call {
             Call::Push => self.push(),
-            Call::Act(make) => self.act(make),
+            Call::Act(make) => self.act(make, false),
+            Call::ActOnBody(make) => self.act(make, true),
             Call::Batch => {
                 let app = self.app_of(&mut self.fields()?)?;
                 let cursor = BatchCursor::new(self.body, self.limits)?;
@@ -84,11 +85,26 @@ impl<'a> Router<'a> {
         Ok(fields)
     }
 
-    fn act(&self, make: Make) -> Result<Routed, CommandError> {
+    fn act(&self, make: Make, has_body: bool) -> Result<Routed, CommandError> {
         let mut fields = self.fields()?;
         let app = self.app_of(&mut fields)?;
+        if has_body {
+            fields.token = Some(self.token_in_body()?);
+        }
         let action = make(&mut fields, self.limits)?;
         Ok(Routed::Command { app, command: Command::Act(action), row: self.row })
+    }
+
+    /// What belongs into no URL: the one field in the body.
+    fn token_in_body(&self) -> Result<Text<'_>, CommandError> {
+        let wrong = || bad_request("the body is one JSON object with token, a text, and nothing else");
+        // serde would read an array as well, field by field.
+        if self.body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(wrong());
+        }
+        let mut body: Fields<'_> = serde_json::from_slice(self.body).map_err(|_| wrong())?;
+        let token = body.token.take();
+        token.filter(|_| body.is_empty()).ok_or_else(wrong)
     }
 
     fn push(self) -> Result<Routed, CommandError> {

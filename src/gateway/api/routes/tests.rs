@@ -261,6 +261,7 @@ fn each_path_takes_the_methods_that_it_allows_and_no_other() {
         ("/v1/users/ada", "DELETE"),
         ("/v1/sessions/ID/user?user=a", "PUT"),
         ("/v1/sessions/ID/tags?tag=a", "POST, DELETE"),
+        ("/v1/sessions/ID/renew", "POST"),
         ("/v1/stats", "GET, HEAD"),
         ("/v1/openapi.json", "GET, HEAD"),
         ("/metrics", "GET, HEAD"),
@@ -274,7 +275,7 @@ fn each_path_takes_the_methods_that_it_allows_and_no_other() {
         {
             let line = format!("{method} {}", target.replace("ID", ID));
             let allowed = allow.split(", ").any(|allowed| allowed == method);
-            match send(&line, "", b"") {
+            match send(&line, "", br#"{"token":"a.b.c"}"#) {
                 Ok(_) => assert!(allowed, "{line}"),
                 Err(refusal) => {
                     assert!(!allowed, "{line}: {}", refusal.error);
@@ -286,16 +287,21 @@ fn each_path_takes_the_methods_that_it_allows_and_no_other() {
     }
 }
 
-/// The requests that the reference shows are requests.
+/// The requests that the reference shows are requests; behind an empty line stands a body.
 #[test]
 fn the_reference_is_right() {
     let reference = include_str!("../../../../docs/http-api.md");
     let is_request = |line: &&str| line.starts_with(['G', 'P', 'D']) && line.contains(" /");
     let fenced = reference.split("```").skip(1).step_by(2);
-    let requests: Vec<&str> = fenced.flat_map(str::lines).filter(is_request).collect();
+    let requests: Vec<(&str, &str)> = fenced
+        .flat_map(|block| {
+            let (lines, body) = block.split_once("\n\n").unwrap_or((block, ""));
+            lines.lines().filter(is_request).map(move |line| (line, body))
+        })
+        .collect();
     assert!(requests.len() >= 20, "{requests:?}");
-    for line in requests {
-        if let Err(refusal) = send(line, "", b"") {
+    for (line, body) in requests {
+        if let Err(refusal) = send(line, "", body.as_bytes()) {
             panic!("{line}: {}", refusal.error);
         }
     }
@@ -317,8 +323,13 @@ fn what_a_key_must_be_allowed() {
         ("DELETE /v1/users/ada", Needs::Right(Right::All)),
         ("POST /v1/batch", Needs::Key),
         ("GET /v1/link", Needs::Key),
+        ("POST /v1/sessions/ID/renew", Needs::Right(Right::All)),
     ];
     for (line, needs) in table {
-        assert_eq!(send(&line.replace("ID", ID), "", b"").unwrap().needs(), needs, "{line}");
+        assert_eq!(
+            send(&line.replace("ID", ID), "", br#"{"token":"a.b.c"}"#).unwrap().needs(),
+            needs,
+            "{line}"
+        );
     }
 }
