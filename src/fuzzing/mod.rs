@@ -7,6 +7,7 @@ mod api;
 mod batch;
 mod config;
 mod identity;
+mod jwks;
 mod link_bin;
 mod link_json;
 mod origin;
@@ -23,6 +24,7 @@ pub use api::run as api;
 pub use batch::run as batch;
 pub use config::run as config;
 pub use identity::run as identity;
+pub use jwks::run as jwks;
 pub use link_bin::run as link_bin;
 pub use link_json::run as link_json;
 pub use origin::run as origin;
@@ -79,6 +81,7 @@ mod tests {
         ("config", super::config),
         ("hub", super::hub),
         ("identity", super::identity),
+        ("jwks", super::jwks),
         ("link_bin", super::link_bin),
         ("link_json", super::link_json),
         ("origin", super::origin),

@@ -63,4 +63,5 @@ mod tokens;
 mod tokens_jwks;
 mod tokens_offered;
 mod tokens_public;
+mod tokens_rotation;
 mod wall_clock;
