@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -11,8 +11,8 @@ use serde_json::json;
 use super::duration::duration;
 use super::error::CliError;
 use super::output;
-use crate::auth::{self, AuthError, Claims, Expected, Keys, Proven, SignedQuery, TokenLimits};
-use crate::config::{Config, ConfigError, DEFAULT_APP, Secret, read_key_file, secrets_of};
+use crate::auth::{self, AuthError, Claims, Expected, JwksLimits, Keys, Proven, SignedQuery, TokenLimits};
+use crate::config::{AppConfig, Config, ConfigError, DEFAULT_APP, Secret, read_key_file, secrets_of};
 use crate::http::{Query, percent_encode};
 use crate::session::{InvalidName, Name};
 use crate::timer::Clock;
@@ -62,6 +62,9 @@ pub struct CheckArgs {
     /// App that the player connects to
     #[arg(long, default_value = DEFAULT_APP, value_parser = name)]
     app: String,
+    /// File of a JWK set: the token is checked under its keys, and not under secrets
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_file")]
+    jwks_file: Option<PathBuf>,
     #[command(flatten)]
     secrets: SecretArgs,
 }
@@ -121,7 +124,10 @@ impl MintArgs {
 
 impl CheckArgs {
     fn check(&self, now_unix_ms: u64) -> Result<String, CliError> {
-        let keys = self.secrets.keys(&self.app)?;
+        let keys = match &self.jwks_file {
+            Some(path) => jwks(path)?,
+            None => self.secrets.keys(&self.app)?,
+        };
         let proven = self.prove(&keys, now_unix_ms).map_err(CliError::NotBelieved)?;
         let names = |names: &[Name]| names.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
         let expires_in_s = proven.expires_unix_ms.map(|at_ms| at_ms.saturating_sub(now_unix_ms) / 1000);
@@ -185,6 +191,17 @@ impl SecretArgs {
         }
         if secrets.is_empty() { Err(CliError::NoSecret) } else { Ok(Keys::of_secrets(&secrets)) }
     }
+}
+
+/// The keys of a set, as a server with the default settings takes them.
+fn jwks(path: &Path) -> Result<Keys, CliError> {
+    let mut config = Config::default();
+    let app = AppConfig { jwks_file: Some(path.to_owned()), ..AppConfig::default() };
+    config.apps.insert(DEFAULT_APP.to_owned(), app);
+    config.read_secrets(Path::new(""))?;
+    let limits = JwksLimits { max_bytes: config.auth.max_jwks_bytes, max_keys: config.auth.max_jwks_keys };
+    let keys = Keys::new(&config.apps[DEFAULT_APP], &limits, config.auth.max_keys_tried, None);
+    keys.map_err(|(_, error)| CliError::Command(format!("{}: {error}", path.display()).into()))
 }
 
 fn name(text: &str) -> Result<String, InvalidName> {

@@ -4,7 +4,7 @@
 use crate::raw::{Raw, TEXT, masked, upgrade};
 use crate::support::*;
 use crate::tokens::*;
-use gannet::config::{AppConfig, BeyondRate, Config, Rate};
+use gannet::config::{BeyondRate, Config, Rate};
 use gannet::dispatch::{EncodedFrame, PushOptions, Selector, Target};
 use gannet::{App, Message, Session};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const OWN: &str = "Sec-WebSocket-Protocol: gannet.v1\r\n";
 const MARK: &str = "\u{1e}";
 
 /// A player that has agreed on gannet's own messages, past its welcome.
-fn connect(server: &TestServer, target: &str) -> Raw {
+fn connect(server: &Ports, target: &str) -> Raw {
     let mut raw = Raw::connect(server.client);
     raw.send(upgrade(target, OWN));
     let answer = raw.answer();
@@ -211,50 +211,48 @@ fn a_drain_says_where_to_go_on_before_the_close() {
 
 #[test]
 fn a_session_renews_its_token_and_lives_on_or_keeps_the_end_that_it_had() {
-    let server = TestServer::start(|config| {
-        config.apps.insert("default".into(), AppConfig { ..app(&[DEFAULT]) });
-        config.auth.leeway = Duration::ZERO;
-        config.auth.renew_interval = Duration::ZERO;
-    });
+    const HOUR: i64 = 3_600;
+    let clock = WallClock::new();
+    let config = format!("apps.default.secrets = [\"{DEFAULT}\"]\nauth.renew_interval_ms = 0\n");
+    let server = ServerProcess::start_with_clock(&clock, &["--reactors", "1"], &config);
     let says =
-        |user: &str, seconds: u64| token(HS256, &json!({ "sub": user, "exp": now() + seconds }), DEFAULT);
+        |user: &str, secs: i64| token(HS256, &json!({ "sub": user, "exp": now() as i64 + secs }), DEFAULT);
     let renew = |raw: &mut Raw, token: &str| {
         say(raw, &format!("{MARK}{}", json!({ "type": "renew", "token": token })));
         own(raw)
     };
+    let first = says("ada", HOUR);
     let mut raw = Raw::connect(server.client);
-    raw.send(upgrade(&format!("/ws?token={}", says("ada", 3)), OWN));
+    raw.send(upgrade(&format!("/ws?token={first}"), OWN));
     raw.answer();
     let welcome: Value = serde_json::from_str(raw.frame().unwrap().text()).unwrap();
     let first_end_ms = welcome["expires_unix_ms"].as_u64().unwrap();
+    // Of the same reactor, with the same end, and not renewed.
+    let mut witness = connect(&server, &format!("/ws?token={first}"));
     for (bad, why) in [
-        (says("eve", 600), "another user"),
+        (says("eve", 3 * HOUR), "another user"),
         ("a.b.c".to_owned(), "no token"),
-        (token(HS256, &json!({ "sub": "ada", "exp": now() - 1 }), DEFAULT), "expired"),
-        (token(HS256, &json!({ "sub": "ada", "exp": now() + 600 }), CHESS), "another secret"),
+        (says("ada", -HOUR), "expired"),
+        (token(HS256, &json!({ "sub": "ada", "exp": now() + 9_000 }), CHESS), "another secret"),
     ] {
         let error = renew(&mut raw, &bad);
-        assert_eq!(
-            (&error["type"], &error["of"], &error["code"]),
-            (&json!("error"), &json!("renew"), &json!("unauthorized")),
-            "{why}"
-        );
+        let expected = (&json!("error"), &json!("renew"), &json!("unauthorized"));
+        assert_eq!((&error["type"], &error["of"], &error["code"]), expected, "{why}");
     }
-    let renewed = renew(&mut raw, &says("ada", 600));
+    let renewed = renew(&mut raw, &says("ada", 3 * HOUR));
     assert_eq!(renewed["type"], "renewed");
     let end_ms = renewed["expires_unix_ms"].as_u64().unwrap();
-    assert!(end_ms > first_end_ms + 500_000, "{renewed}");
-    // The first end passes, and the session is there.
-    until("the first token has expired", || now() > first_end_ms / 1000 + 1);
+    assert!(end_ms > first_end_ms + 6_000_000, "{renewed}");
+    clock.set(2 * HOUR);
+    assert_eq!(witness.closed(), (4004, "token expired".to_owned()));
     say(&mut raw, &format!("{MARK}{{\"type\":\"time\",\"t\":1}}"));
-    assert_eq!(own(&mut raw)["t"], 1);
+    assert_eq!(own(&mut raw)["t"], 1, "the first end has passed");
     // The new token's end is the session's: a nearer one counts too.
-    let renewed = renew(&mut raw, &says("ada", 1));
-    let end_ms = renewed["expires_unix_ms"].as_u64().unwrap();
+    let renewed = renew(&mut raw, &says("ada", 2 * HOUR + HOUR / 2));
+    assert!(renewed["expires_unix_ms"].as_u64().unwrap() < end_ms, "{renewed}");
+    clock.set(2 * HOUR + HOUR * 3 / 4);
     assert_eq!(raw.closed(), (4004, "token expired".to_owned()));
-    assert!(now() >= end_ms / 1000);
-    let stats = server.backend().stats();
-    assert_eq!(stats["renewed"], 2);
+    assert_eq!(server.backend().stats()["renewed"], 2);
 }
 
 #[test]

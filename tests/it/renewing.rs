@@ -4,23 +4,21 @@ use crate::raw::{Raw, request_with};
 use crate::support::*;
 use crate::tokens::*;
 use serde_json::{Value, json};
-use std::time::Duration;
 
-/// Apps whose players show tokens; nothing is forgiven.
-fn guarded() -> TestServer {
-    TestServer::start(|config| {
-        config.apps.insert("default".into(), app(&[DEFAULT]));
-        config.apps.insert("chess".into(), app(&[CHESS]));
-        config.auth.leeway = Duration::ZERO;
-    })
+const HOUR: i64 = 3_600;
+
+/// A server whose players show tokens, with a wall clock that the test sets.
+fn guarded(clock: &WallClock) -> ServerProcess {
+    let config = format!("apps.default.secrets = [\"{DEFAULT}\"]\napps.chess.secrets = [\"{CHESS}\"]\n");
+    ServerProcess::start_with_clock(clock, &["--reactors", "1"], &config)
 }
 
-fn of(user: &str, seconds: u64) -> String {
-    token(HS256, &json!({ "sub": user, "exp": now() + seconds }), DEFAULT)
+fn of(user: &str, secs: i64) -> String {
+    token(HS256, &json!({ "sub": user, "exp": now() as i64 + secs }), DEFAULT)
 }
 
 /// Status and answer of a renewal over HTTP.
-fn renew(server: &TestServer, session: &str, query: &str, body: &str) -> (u16, Value) {
+fn renew(server: &Ports, session: &str, query: &str, body: &str) -> (u16, Value) {
     let mut raw = Raw::connect(server.backend);
     raw.send(request_with(&format!("POST /v1/sessions/{session}/renew{query}"), body));
     let answer = raw.answer();
@@ -33,47 +31,50 @@ fn body(token: &str) -> String {
 
 #[test]
 fn a_session_lives_on_whichever_way_its_token_is_renewed_and_ends_with_the_last_one() {
-    let server = guarded();
-    let mut ada = server.try_player(&format!("/ws?token={}", of("ada", 2))).unwrap();
+    let clock = WallClock::new();
+    let server = guarded(&clock);
+    let mut ada = server.try_player(&format!("/ws?token={}", of("ada", HOUR))).unwrap();
+    let mut witness = server.try_player(&format!("/ws?token={}", of("witness", HOUR))).unwrap();
     let id = ada.id.to_string();
     let mut ends = Vec::new();
-    let (status, answer) = renew(&server, &id, "", &body(&of("ada", 600)));
+    let (status, answer) = renew(&server, &id, "", &body(&of("ada", 6 * HOUR)));
     assert_eq!(status, 200, "{answer}");
-    ends.push((600, answer));
-    for (mut link, seconds) in [(server.link(), 500), (server.binary_link(), 400)] {
-        let answer = link.command(json!({ "op": "renew", "session": id, "token": of("ada", seconds) }));
-        ends.push((seconds, answer));
+    ends.push((6, answer));
+    for (mut link, hours) in [(server.link(), 5), (server.binary_link(), 4)] {
+        let answer = link.command(json!({ "op": "renew", "session": id, "token": of("ada", hours * HOUR) }));
+        ends.push((hours, answer));
     }
-    let line = json!({ "op": "renew", "session": id, "token": of("ada", 300) }).to_string();
+    let line = json!({ "op": "renew", "session": id, "token": of("ada", 3 * HOUR) }).to_string();
     let mut backend = server.backend();
     backend.send("POST", "/v1/batch", "application/x-ndjson", line.as_bytes());
     let reply = backend.receive();
-    ends.push((300, serde_json::from_slice::<Value>(&reply.body).unwrap()["ok"].clone()));
-    for (seconds, answer) in ends {
-        let end_s = answer["expires_unix_ms"].as_u64().unwrap() / 1000;
-        assert!((now() + seconds - 60..=now() + seconds).contains(&end_s), "{seconds}: {answer}");
+    ends.push((3, serde_json::from_slice::<Value>(&reply.body).unwrap()["ok"].clone()));
+    for (hours, answer) in ends {
+        let end_s = answer["expires_unix_ms"].as_i64().unwrap() / 1000;
+        let expected_s = now() as i64 + hours * HOUR;
+        assert!((expected_s - HOUR / 2..=expected_s + HOUR / 2).contains(&end_s), "{hours}: {answer}");
         assert_eq!(answer.as_object().unwrap().len(), 1, "{answer}");
     }
-    // Its first end has passed long before the last one.
-    let first = now() + 3;
-    until("the first token has expired", || now() > first);
+    clock.set(2 * HOUR);
+    assert_eq!(witness.recv_end(), End::Closed(4004, "token expired".to_owned()));
     server.backend().push_text("user=ada", "still there");
-    assert_eq!(ada.recv_text(), "still there");
-    assert_eq!(renew(&server, &id, "", &body(&of("ada", 1))).0, 200);
+    assert_eq!(ada.recv_text(), "still there", "its first end has passed");
+    clock.set(4 * HOUR);
     assert_eq!(ada.recv_end(), End::Closed(4004, "token expired".to_owned()));
-    assert_eq!(renew(&server, &id, "", &body(&of("ada", 600))).1["error"]["code"], "unknown_session");
+    assert_eq!(renew(&server, &id, "", &body(&of("ada", 9 * HOUR))).1["error"]["code"], "unknown_session");
 }
 
 #[test]
 fn a_token_that_does_not_hold_leaves_the_session_as_it_is() {
-    let server = guarded();
-    let mut ada = server.try_player(&format!("/ws?token={}", of("ada", 600))).unwrap();
+    let clock = WallClock::new();
+    let server = guarded(&clock);
+    let mut ada = server.try_player(&format!("/ws?token={}", of("ada", HOUR))).unwrap();
     let id = ada.id.to_string();
-    let expired = token(HS256, &json!({ "sub": "ada", "exp": now() - 1 }), DEFAULT);
+    let expired = token(HS256, &json!({ "sub": "ada", "exp": now() - 3_600 }), DEFAULT);
     let forged = token(HS256, &json!({ "sub": "ada", "exp": now() + 600 }), CHESS);
-    let good = of("ada", 600);
+    let good = of("ada", HOUR);
     for (query, body, status, code, says) in [
-        ("", body(&of("eve", 600)), 400, "bad_request", "another user"),
+        ("", body(&of("eve", HOUR)), 400, "bad_request", "another user"),
         ("", body(&expired), 400, "bad_request", "expired"),
         ("", body(&forged), 400, "bad_request", "no key of the app made this signature"),
         ("", body(""), 400, "bad_request", "it is no token"),
@@ -107,7 +108,7 @@ fn a_token_that_does_not_hold_leaves_the_session_as_it_is() {
     // Bound to another user, it is that one's token that renews it.
     server.backend().ok("PUT", &format!("/v1/sessions/{id}/user?user=eve"));
     assert_eq!(renew(&server, &id, "", &body(&good)).0, 400);
-    assert_eq!(renew(&server, &id, "", &body(&of("eve", 600))).0, 200);
+    assert_eq!(renew(&server, &id, "", &body(&of("eve", HOUR))).0, 200);
     server.backend().push_text("user=eve", "still there");
     assert_eq!(ada.recv_text(), "still there");
     assert_eq!(server.backend().stats()["renewed"], 1);
@@ -115,9 +116,11 @@ fn a_token_that_does_not_hold_leaves_the_session_as_it_is() {
 
 #[test]
 fn a_session_that_came_with_a_signed_query_ends_with_the_token_from_then_on() {
-    let server = guarded();
+    let clock = WallClock::new();
+    let server = guarded(&clock);
     let query = signed_query("default", "ada", now(), "once", DEFAULT);
     let mut ada = server.try_player(&format!("/ws?{query}")).unwrap();
-    assert_eq!(renew(&server, &ada.id.to_string(), "", &body(&of("ada", 1))).0, 200);
+    assert_eq!(renew(&server, &ada.id.to_string(), "", &body(&of("ada", HOUR))).0, 200);
+    clock.set(2 * HOUR);
     assert_eq!(ada.recv_end(), End::Closed(4004, "token expired".to_owned()));
 }

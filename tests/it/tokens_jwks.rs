@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 fn claims(user: &str) -> Value {
-    json!({ "sub": user, "exp": now() + 60 })
+    json!({ "sub": user, "exp": now() + 600 })
 }
 
 /// Keys from `publisher`, asked again soon where a token names one that is not there.

@@ -17,7 +17,7 @@ fn a_token_is_taken_from_the_offer_and_never_selected() {
         config.apps.insert("chess".into(), AppConfig { jwks: Some(jwks(&issuers)), ..chess });
     });
     for issuer in &issuers {
-        let token = issuer.token(&json!({ "sub": "ada", "exp": now() + 60 }));
+        let token = issuer.token(&json!({ "sub": "ada", "exp": now() + 600 }));
         let token = format!("gannet.token.{token}");
         for (offer, selected) in [
             (format!("gannet.v1, {token}"), "gannet.v1"),
@@ -43,9 +43,9 @@ fn others_are_refused() {
         config.apps.insert("default".into(), app(&[DEFAULT]));
         config.echo = true;
     });
-    let good = token(HS256, &json!({ "sub": "ada", "exp": now() + 60 }), DEFAULT);
+    let good = token(HS256, &json!({ "sub": "ada", "exp": now() + 600 }), DEFAULT);
     let other = token(HS256, &json!({ "sub": "ada", "exp": now() + 61 }), DEFAULT);
-    let forged = token(HS256, &json!({ "sub": "ada", "exp": now() + 60 }), CHESS);
+    let forged = token(HS256, &json!({ "sub": "ada", "exp": now() + 600 }), CHESS);
     let offering = |offer: &str| format!("Sec-WebSocket-Protocol: {offer}\r\n");
     for (target, fields, status, what) in [
         ("/ws".to_owned(), offering(&format!("gannet.v1, gannet.token.{forged}")), 401, "a forged one"),
@@ -93,8 +93,8 @@ fn others_are_refused() {
 fn no_token_that_is_offered_stands_in_the_log() {
     let server =
         ServerProcess::start(&["--log", "trace"], &format!("[apps.default]\nsecrets = ['{DEFAULT}']\n"));
-    let good = token(HS256, &json!({ "sub": "ada", "exp": now() + 60 }), DEFAULT);
-    let forged = token(HS256, &json!({ "sub": "ada", "exp": now() + 60 }), CHESS);
+    let good = token(HS256, &json!({ "sub": "ada", "exp": now() + 600 }), DEFAULT);
+    let forged = token(HS256, &json!({ "sub": "ada", "exp": now() + 600 }), CHESS);
     for (token, status) in [(&good, 101), (&forged, 401)] {
         let fields = format!("Sec-WebSocket-Protocol: gannet.v1, gannet.token.{token}\r\n");
         assert_eq!(ask(server.client, "/ws", &fields).status, status);

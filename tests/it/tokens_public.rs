@@ -10,7 +10,7 @@ use std::fs;
 use std::process::Command;
 
 fn claims(user: &str) -> Value {
-    json!({ "sub": user, "exp": now() + 60 })
+    json!({ "sub": user, "exp": now() + 600 })
 }
 
 fn with_set(set: String) -> impl FnOnce(&mut Config) {
@@ -119,4 +119,29 @@ fn files_of_keys_are_read_beside_the_configuration_and_checked_before_a_start() 
     fs::write(folder.join("set.json"), r#"{"keys":[{"kty":"oct","k":"AQ"}]}"#).unwrap();
     assert!(check().1.contains("apps.default.jwks: none of its 1 keys can check a token"), "{}", check().1);
     fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_command_checks_a_token_under_a_set() {
+    let path = std::env::temp_dir().join(format!("gannet-set-{}.json", std::process::id()));
+    let issuers = Issuer::all();
+    fs::write(&path, jwks(&issuers)).unwrap();
+    let check = |token: &str| {
+        let mut gannet = Command::new(env!("CARGO_BIN_EXE_gannet"));
+        let output = gannet.args(["token", "check", token, "--jwks-file"]).arg(&path).output().unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    for issuer in &issuers {
+        let (good, said) = check(&issuer.token(&claims("ada")));
+        assert!(good && said.contains(r#""user": "ada""#), "{said}");
+    }
+    let (good, said) = check(&Issuer::eddsa("new").token(&claims("eve")));
+    assert!(
+        !good && said.contains("refused: the app has no key with the kid that the token names"),
+        "{said}"
+    );
+    fs::write(&path, "{}").unwrap();
+    let (good, said) = check(&issuers[0].token(&claims("ada")));
+    assert!(!good && said.contains("it is no JWK set"), "{said}");
+    fs::remove_file(&path).unwrap();
 }
