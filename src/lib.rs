@@ -29,7 +29,7 @@
 //! | `mailbox` | a bounded lock-free queue a reactor, a sleeping flag, an eventfd wake |
 //! | `proxy` | where a client is, as a proxy says |
 //! | `metrics` | counters, gauges and histograms, a set a reactor |
-//! | [`session`] | ids and names; the slab with generations |
+//! | [`session`] | ids and names; where a client is; the slab with generations |
 //! | [`client`] | a blocking WebSocket client |
 //! | [`dispatch`] | the vocabulary of pushes and operations, and inside what travels between reactors |
 //! | `ops` | one row for each operation and page: its fields, opcode, path, what a key must be allowed |

@@ -85,9 +85,11 @@ fn players_and_backends_spread_evenly_and_evenly_again_after_some_have_gone() {
 }
 
 /// An app whose reactor stands still from the word `stop` to the end of a channel.
-struct Stopping {
-    stopped: mpsc::Sender<()>,
-    go_on: Arc<Mutex<mpsc::Receiver<()>>>,
+pub struct Stopping {
+    /// Told when it stands.
+    pub stopped: mpsc::Sender<()>,
+    /// What ends that.
+    pub go_on: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
 impl App for Stopping {

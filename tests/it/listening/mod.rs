@@ -2,16 +2,27 @@
 //! at each other one.
 
 mod activation;
+mod pauses;
 mod tcp;
 mod unix;
 
 use gannet::config::{Endpoint, Listen};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// `listen` as a configuration has it.
 fn listen(texts: &[&str]) -> Listen {
     texts.iter().map(|text| text.parse::<Endpoint>().unwrap()).collect()
+}
+
+/// Only for addresses of TCP.
+fn ips(endpoints: &[Endpoint]) -> Vec<SocketAddr> {
+    let ip = |endpoint: &Endpoint| match endpoint {
+        Endpoint::Ip(address) => *address,
+        other => panic!("{other} is no address"),
+    };
+    endpoints.iter().map(ip).collect()
 }
 
 /// A folder of its own for sockets, removed when it is dropped.

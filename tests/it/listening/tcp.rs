@@ -1,21 +1,12 @@
 //! Addresses of TCP.
 
-use super::listen;
+use super::{ips, listen};
 use crate::support::*;
-use gannet::config::{Config, Endpoint};
+use gannet::config::Config;
 use gannet::{BindError, Server};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
-
-/// Only for addresses of TCP.
-fn ips(endpoints: &[Endpoint]) -> Vec<SocketAddr> {
-    let ip = |endpoint: &Endpoint| match endpoint {
-        Endpoint::Ip(address) => *address,
-        other => panic!("{other} is no address"),
-    };
-    endpoints.iter().map(ip).collect()
-}
 
 /// A player at each of `clients` gets what is pushed at each of `backends`.
 fn reach(clients: &[SocketAddr], backends: &[SocketAddr]) {

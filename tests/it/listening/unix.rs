@@ -70,7 +70,7 @@ fn players_and_backends_come_over_unix_sockets_and_have_no_address() {
 #[test]
 fn what_a_player_does_not_read_at_once_waits_and_comes_in_order() {
     let folder = Folder::new("wait");
-    let server = server(&folder, |_| {});
+    let _server = server(&folder, |_| {});
     let mut ada = player(&folder.path("players"), "user=ada");
     let mut backend = Backend::on(connect(&folder.path("backend")));
     // More than the kernel holds of a Unix socket, and less than an outbox does.
@@ -82,7 +82,6 @@ fn what_a_player_does_not_read_at_once_waits_and_comes_in_order() {
     for message in messages {
         assert!(ada.recv_text() == message);
     }
-    drop(server);
 }
 
 #[test]
@@ -261,7 +260,7 @@ fn a_proxy_behind_a_unix_socket_says_where_players_are_where_it_is_believed() {
 #[test]
 fn bounds_by_address_hold_nobody_off_a_unix_socket() {
     let folder = Folder::new("bounds");
-    let server = server(&folder, |config| {
+    let _server = server(&folder, |config| {
         (config.limits.connections_per_address, config.limits.sessions_per_address) = (1, 1);
         config.limits.backend_strangers_per_address = 1;
         config.backend.allow = vec!["10.0.0.0/8".parse().unwrap(), "127.0.0.0/8".parse().unwrap()];
@@ -273,7 +272,6 @@ fn bounds_by_address_hold_nobody_off_a_unix_socket() {
     for player in &mut players {
         assert_eq!(player.recv_text(), "to all");
     }
-    drop(server);
 }
 
 fn gannet(args: &[&str], key: &str) -> Output {
