@@ -94,6 +94,50 @@ fn answer_once(response: Response) -> (String, thread::JoinHandle<Asked>) {
 }
 
 #[test]
+fn config_check_finds_in_certificates_what_a_start_would() {
+    let pair = |configure: fn(&mut rcgen::CertificateParams)| {
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        configure(&mut params);
+        let key = rcgen::KeyPair::generate().unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    let ((cert, key), (_, foreign)) = (pair(|_| {}), pair(|_| {}));
+    let (expired, its_key) = pair(|params| {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 2, 1);
+    });
+    let nothing = String::new();
+    let table = [
+        (&cert, &foreign, "is not that of the certificate"),
+        (&expired, &its_key, "expired"),
+        (&nothing, &key, "certificate"),
+        (&cert, &nothing, "key"),
+    ];
+    for (number, (cert, key, message)) in table.into_iter().enumerate() {
+        let cert = TempFile::new(&format!("tls-{number}.cert.pem"), cert);
+        let key = TempFile::new(&format!("tls-{number}.key.pem"), key);
+        let tables = [
+            format!("[tls]\ncert = {:?}\nkey = {:?}\n", cert.path(), key.path()),
+            format!(
+                "[tls]\nbackend = true\nbackend_cert = {:?}\nbackend_key = {:?}\n",
+                cert.path(),
+                key.path()
+            ),
+        ];
+        for table in tables {
+            let file = TempFile::new(&format!("tls-{number}.toml"), &table);
+            let said = [["config", "check", file.path()].as_slice(), &["serve", "--config", file.path()]]
+                .map(|args| {
+                    let refused = gannet(args);
+                    assert_eq!(refused.status.code(), Some(1), "{args:?}");
+                    text(&refused.stderr).to_owned()
+                });
+            assert!(said[0].contains(message) && said[0] == said[1], "{said:?}");
+        }
+    }
+}
+
+#[test]
 fn the_default_configuration_passes_its_own_check() {
     let default = gannet(&["config", "default"]);
     assert_eq!(default.status.code(), Some(0));

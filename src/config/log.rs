@@ -24,6 +24,9 @@ table! {
         pub file: Option<PathBuf> = None;
         /// Lines that wait to be written at most; those that come then are lost and counted.
         pub queue_lines: usize = 4_096, in 1..=COUNT;
+        /// Lines about clients that are remembered for a second, at most: of one kind and one client, a second line within it
+        /// is held back. 0 holds nothing back.
+        pub remembered_clients: usize = 4_096, in 0..=COUNT;
     }
 }
 

@@ -6,6 +6,7 @@ mod deadlines;
 mod extras;
 mod figures;
 mod flags;
+mod log_client;
 mod outbox;
 mod pause;
 mod peer;
@@ -16,6 +17,8 @@ pub use deadlines::{Due, Silence};
 pub use extras::{Extras, Inbound, InboundLimits, MAX_HELD};
 pub use figures::Figures;
 pub use flags::{Flag, Flags};
+pub use log_client::Shown;
+pub(crate) use log_client::log_client;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::model as outbox_model;
 pub use outbox::{Events, Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements, Tick};

@@ -41,7 +41,7 @@ pub use settings::Settings;
 pub use shared::{Outside, Shared};
 pub use writing::Sent;
 
-use crate::connection::{Connection, Due, Events, Flag, Outbox, Settlements};
+use crate::connection::{Connection, Due, Events, Flag, Outbox, Settlements, Shown};
 use crate::hub::Hub;
 use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
@@ -238,6 +238,11 @@ impl Core {
     /// The connection in `slot`, if the slot is taken.
     pub fn connection(&mut self, slot: u32) -> Option<&mut Connection> {
         self.connections.slot_mut(slot)
+    }
+
+    /// Where the client of a connection is, for the log.
+    pub fn remote_of(&self, id: SessionId) -> Shown {
+        Shown(self.connections.get(id).map(Connection::remote))
     }
 
     /// The address that the client in `slot` comes from; `None` where it comes over a Unix socket too: what is counted by

@@ -5,11 +5,10 @@
 use super::{Core, Port};
 use crate::admission::{Role, client_network};
 use crate::config::Network;
-use crate::connection::{Connection, Flag};
+use crate::connection::{Connection, Flag, log_client};
 use crate::metrics::{Gauge, ReactorMetrics, RefusalReason};
 use crate::session::SessionId;
 use hashbrown::HashMap;
-use log::debug;
 
 /// One that came so lately may not have been read yet.
 const PATIENCE_MS: u64 = 5;
@@ -145,7 +144,8 @@ impl Core {
             };
             (*count, go) = (*count - 1, go - 1);
             self.metrics().refused.of(RefusalReason::GaveWay).add(1);
-            debug!("connection {id} gave way to a newer one before it had shown who it is");
+            let what = "gave way to a newer one before it had shown who it is";
+            log_client!(debug, connection = id, self.remote_of(id), "{what}");
             self.doom(id.slot());
         }
     }

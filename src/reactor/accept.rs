@@ -2,10 +2,10 @@
 //! none is idle while another has twice its share, however few connections there are.
 
 use super::{LISTENERS, Listener, Reactor};
-use crate::connection::{Connection, Extras, Flag, Peer};
+use crate::connection::{Connection, Extras, Flag, Peer, log_client};
 use crate::core::{Arrival, Envelope, Port};
 use crate::metrics::{Label, RefusalReason};
-use log::{debug, warn};
+use log::warn;
 use mio::{Interest, Registry, Token};
 use std::io;
 use std::net::IpAddr;
@@ -84,11 +84,7 @@ impl Reactor {
                     Ok(extras) => self.hand_over(Arrival { stream, peer, port, extras }),
                     Err(reason) => {
                         self.core.metrics().refused.of(reason).add(1);
-                        debug!(
-                            "a connection from {} was closed as it came: {}",
-                            peer.remote(),
-                            reason.text()
-                        );
+                        log_client!(debug, peer.remote(), "closed as it came: {}", reason.text());
                     }
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -227,7 +223,7 @@ impl Reactor {
             Ok(wrapped) => wrapped,
             Err(failed) => {
                 self.unload(port, &peer, extras.as_deref());
-                warn!("a connection was closed: TLS cannot begin: {}", failed.message);
+                log_client!(warn, peer.remote(), "closed: TLS cannot begin: {}", failed.message);
                 return;
             }
         };
@@ -249,7 +245,7 @@ impl Reactor {
         let Some(id) = id else {
             self.gateway.forget(door);
             self.unload(port, &peer, extras.as_deref());
-            warn!("a connection was closed: reactor {} has no slot left", self.core.index);
+            log_client!(warn, peer.remote(), "closed: reactor {} has no slot left", self.core.index);
             return;
         };
         // Counted from here to its release, whatever becomes of it in between.
@@ -258,7 +254,7 @@ impl Reactor {
             self.core.metrics().backend_connections.add(1);
         }
         if let Some(error) = failure {
-            warn!("a connection was closed: it could not be polled: {error}");
+            log_client!(warn, peer.remote(), "closed: it could not be polled: {error}");
             self.core.doom(id.slot());
             return;
         }

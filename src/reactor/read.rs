@@ -4,13 +4,12 @@ use super::Reactor;
 use super::echo::Echo;
 use crate::app::Message;
 use crate::config::BeyondRate;
-use crate::connection::{Connection, Extras, Flag, Kind, MAX_HELD, Pause, Phase, Transport};
+use crate::connection::{Connection, Extras, Flag, Kind, MAX_HELD, Pause, Phase, Transport, log_client};
 use crate::core::{Core, HalfReceived, Owed, Reply};
 use crate::gateway::Gateway;
 use crate::metrics::{Label, ProtocolErrorKind, Throttled};
 use crate::protocol::{CloseCode, Event, Input, ProtocolError};
 use crate::tls::Received;
-use log::debug;
 use std::borrow::Cow;
 use std::io;
 use std::net::IpAddr;
@@ -345,7 +344,13 @@ impl Core {
             BeyondRate::Pause => self.pause(slot, Pause::Rate),
             BeyondRate::Close => {
                 if let Some(id) = self.connections.id_of(slot) {
-                    debug!("session {id} has sent more {} than its rate allows", what.text());
+                    let what = what.text();
+                    log_client!(
+                        debug,
+                        session = id,
+                        self.remote_of(id),
+                        "has sent more {what} than its rate allows"
+                    );
                 }
                 self.write_reply(slot, reply);
                 self.close(slot, CloseCode::POLICY_VIOLATION, "too fast");
@@ -386,7 +391,10 @@ impl Core {
     /// The peer broke the protocol: the Close frame that says so is in the reply (RFC 6455 §7.1.7).
     pub fn violated(&mut self, slot: u32, reply: &mut Reply, error: &ProtocolError) {
         if let Some(id) = self.connections.id_of(slot) {
-            debug!("connection {id}: {error}");
+            match self.connections.slot(slot).is_some_and(|one| one.kind == Kind::Player) {
+                true => log_client!(debug, session = id, self.remote_of(id), "{error}"),
+                false => log_client!(debug, connection = id, self.remote_of(id), "{error}"),
+            }
         }
         let code = error.close_code().0;
         self.metrics().protocol_errors.of(ProtocolErrorKind::from_code(code)).add(1);

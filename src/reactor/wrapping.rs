@@ -2,12 +2,11 @@
 //! their own, of which a turn takes a few, so that a storm of them does not stall the sessions beside them.
 
 use super::Reactor;
-use crate::connection::{Flag, Phase, Transport};
+use crate::connection::{Flag, Phase, Transport, log_client};
 use crate::core::{Core, Port};
 use crate::metrics::{Label, RefusalReason, TlsOutcome};
 use crate::proxy::{InvalidHeader, MAX_HEADER_BYTES, ProxyHeader};
 use crate::tls::{Failed, Shaken};
-use log::debug;
 use std::io;
 
 /// How reading a PROXY header came out.
@@ -157,6 +156,6 @@ impl Core {
             Transport::Handshake => "its TLS handshake",
             _ => "its PROXY header",
         };
-        debug!("a connection from {} was closed in {what}: {message}", connection.remote());
+        log_client!(debug, connection.remote(), "closed in {what}: {message}");
     }
 }

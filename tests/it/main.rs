@@ -38,6 +38,7 @@ mod limits;
 mod link_forms;
 mod links;
 mod listening;
+mod log_lines;
 mod logging;
 mod metrics;
 mod misbehaving;

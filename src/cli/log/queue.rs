@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{mem, thread};
 
@@ -41,6 +41,14 @@ struct Shared {
     work: Condvar,
     /// All has been written.
     idle: Condvar,
+    regular: OnceLock<Regular>,
+}
+
+/// What the thread does beside writing.
+struct Regular {
+    every: Duration,
+    /// Says whether it is to be called again though no line comes.
+    call: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 #[derive(Default)]
@@ -57,8 +65,8 @@ impl Lines {
     /// # Errors
     /// The thread cannot be started.
     pub fn start(most: usize, lost: &'static AtomicU64, sink: Box<dyn Sink>) -> io::Result<Self> {
-        let shared =
-            Shared { most, lost, state: Mutex::default(), work: Condvar::new(), idle: Condvar::new() };
+        let (state, work, idle) = Default::default();
+        let shared = Shared { most, lost, state, work, idle, regular: OnceLock::new() };
         let shared = Arc::new(shared);
         let of_thread = Arc::clone(&shared);
         // It lives as long as the process: a logger cannot be taken back from the log crate.
@@ -75,6 +83,12 @@ impl Lines {
         }
         state.waiting.push_back(line);
         self.shared.work.notify_one();
+    }
+
+    /// Has the thread call `call` about every `every` from the next line on, until it returns that nothing is left to call it
+    /// for; and then from the next line on again. It may push lines. The first one that is given counts.
+    pub fn call_every(&self, every: Duration, call: impl Fn() -> bool + Send + Sync + 'static) {
+        self.shared.regular.get_or_init(|| Regular { every, call: Box::new(call) });
     }
 
     /// Has the place opened again before the next line is written.
@@ -112,9 +126,9 @@ impl Shared {
 
     /// The thread: takes all that waits at once, and writes it outside of the lock.
     fn write_on(&self, mut sink: Box<dyn Sink>) {
-        let (mut told, mut fails) = (self.lost.load(Ordering::Relaxed), false);
+        let (mut told, mut fails, mut due) = (self.lost.load(Ordering::Relaxed), false, None);
         loop {
-            let (lines, reopen) = self.next();
+            let (lines, reopen) = self.next(due);
             if reopen && let Err(error) = sink.reopen() {
                 sink.complain(&format!("the log goes on where it was: it cannot be opened again: {error}"));
             }
@@ -129,8 +143,9 @@ impl Shared {
                 bytes.extend_from_slice(said.as_bytes());
             }
             told = lost;
-            match sink.write(&bytes) {
-                Ok(()) => fails = false,
+            match (!bytes.is_empty()).then(|| sink.write(&bytes)).transpose() {
+                Ok(None) => {}
+                Ok(Some(())) => fails = false,
                 Err(error) => {
                     self.lost.fetch_add(count, Ordering::Relaxed);
                     if !mem::replace(&mut fails, true) {
@@ -138,15 +153,26 @@ impl Shared {
                     }
                 }
             }
+            if let Some(Regular { every, call }) = self.regular.get() {
+                let now = Instant::now();
+                if *due.get_or_insert(now + *every) <= now {
+                    due = call().then(|| now + *every);
+                }
+            }
             self.written();
         }
     }
 
-    /// Waits for something to do.
-    fn next(&self) -> (VecDeque<Vec<u8>>, bool) {
+    /// Waits for something to do, or until `due`.
+    fn next(&self, due: Option<Instant>) -> (VecDeque<Vec<u8>>, bool) {
         let mut state = self.state();
         while state.waiting.is_empty() && !state.is_to_reopen {
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+            state = match left {
+                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => break,
+                Some(left) => self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
         }
         state.is_writing = true;
         (mem::take(&mut state.waiting), mem::take(&mut state.is_to_reopen))
@@ -246,6 +272,27 @@ mod tests {
         lines.push(line(1));
         open.send(Ok(())).unwrap();
         assert_eq!((said.recv().unwrap(), said.recv().unwrap()), ("reopened".to_owned(), "1\n".to_owned()));
+    }
+
+    #[test]
+    fn what_is_to_be_called_regularly_is_called_after_a_line_until_nothing_is_left_for_it() {
+        let (lines, said, open, _) = start(10);
+        let (called, calls) = channel();
+        let left = AtomicU64::new(2);
+        let again = lines.clone();
+        lines.call_every(Duration::from_millis(1), move || {
+            let left = left.fetch_sub(1, Ordering::Relaxed) - 1;
+            again.push(line(100 + left as usize));
+            called.send(()).unwrap();
+            left > 0
+        });
+        lines.push(line(0));
+        (0..3).for_each(|_| open.send(Ok(())).unwrap());
+        calls.recv().unwrap();
+        calls.recv().unwrap();
+        let written: String =
+            (0..3).map(|_| said.recv().unwrap()).filter(|lines| !lines.is_empty()).collect();
+        assert_eq!(written, "0\n101\n100\n");
     }
 
     #[test]

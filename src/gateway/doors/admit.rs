@@ -4,6 +4,7 @@
 
 use crate::admission::{Entered, NoRoom, Role};
 use crate::auth::{AuthError, Proven, SignedQuery};
+use crate::connection::log_client;
 use crate::core::{Core, Reply};
 use crate::dispatch::{Apps, ErrorCode};
 use crate::gateway::api::credentials::{Credentials, credentials, is_token};
@@ -19,7 +20,6 @@ use crate::protocol::handshake::{Upgrade, check_upgrade, write_accept};
 use crate::proxy::client_behind;
 use crate::session::{AppId, SessionId};
 use crate::timer::Clock;
-use log::debug;
 
 /// The subprotocol of clients that want no welcome.
 const RAW: &str = "gannet.raw";
@@ -224,7 +224,7 @@ fn prove(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<(Identi
     };
     let Proven { user, groups, tags, expires_unix_ms } = proven.map_err(|error| {
         core.metrics().auth_failures.of(error.reason()).add(1);
-        debug!("connection {} is not believed: {error}", asking.id);
+        log_client!(debug, connection = asking.id, core.remote_of(asking.id), "not believed: {error}");
         Refused::from(error).in_app(app)
     })?;
     Ok((Identity { app, user: Some(user), groups, tags }, expires_unix_ms))

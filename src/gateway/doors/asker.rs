@@ -2,12 +2,12 @@
 //! under the target `gannet::audit`; no key and no message stands in it, and names are escaped.
 
 use crate::auth::Access;
-use crate::connection::Connection;
+use crate::connection::Shown;
 use crate::core::{Core, Finished};
 use crate::dispatch::{Action, Apps, CommandError, OperationOutcome, Who};
 use crate::metrics::BackendRefusal;
 use crate::ops::Needs;
-use crate::session::{AppId, Remote, SessionId};
+use crate::session::{AppId, SessionId};
 use log::info;
 use std::fmt;
 use std::sync::Arc;
@@ -19,14 +19,13 @@ const AUDIT: &str = "gannet::audit";
 #[derive(Debug, Clone)]
 pub struct Asker {
     access: Arc<Access>,
-    remote: Option<Remote>,
+    remote: Shown,
 }
 
 impl Asker {
     /// The one on the connection `id`, who may do so much.
     pub fn new(core: &Core, id: SessionId, access: Arc<Access>) -> Self {
-        let remote = core.connections.get(id).map(Connection::remote);
-        Self { access, remote }
+        Self { access, remote: core.remote_of(id) }
     }
 
     /// The apps that it may name.
@@ -72,28 +71,28 @@ impl Asker {
         };
         if let Ok(OperationOutcome::Sessions(sessions)) = operation.outcome() {
             let app = self.app_name(operation.app);
-            info!(target: AUDIT, "{self} op={op} app={app:?} {target} sessions={sessions}");
+            info!(target: AUDIT, remote:% = self.remote; "{self} op={op} app={app:?} {target} sessions={sessions}");
         }
     }
 
     /// It has opened a link.
     pub fn note_link_opened(&self, id: SessionId, app: AppId) {
-        info!(target: AUDIT, "{self} op=link_opened app={:?} link={id}", self.app_name(app));
+        info!(target: AUDIT, remote:% = self.remote; "{self} op=link_opened app={:?} link={id}", self.app_name(app));
     }
 
     /// Its link has gone.
     pub fn note_link_closed(&self, id: SessionId, app: AppId) {
-        info!(target: AUDIT, "{self} op=link_closed app={:?} link={id}", self.app_name(app));
+        info!(target: AUDIT, remote:% = self.remote; "{self} op=link_closed app={:?} link={id}", self.app_name(app));
     }
 
     /// It drains the server.
     pub fn note_drain(&self, over_ms: u64, to: Option<&str>) {
-        info!(target: AUDIT, "{self} op=drain over_ms={over_ms} to={:?}", to.unwrap_or_default());
+        info!(target: AUDIT, remote:% = self.remote; "{self} op=drain over_ms={over_ms} to={:?}", to.unwrap_or_default());
     }
 
     /// The server is not drained any more.
     pub fn note_drain_called_off(&self) {
-        info!(target: AUDIT, "{self} op=drain_called_off");
+        info!(target: AUDIT, remote:% = self.remote; "{self} op=drain_called_off");
     }
 
     fn app_name(&self, app: AppId) -> &str {
@@ -102,9 +101,9 @@ impl Asker {
 }
 
 /// Somebody has shown no key of the port.
-pub fn note_refused_key(remote: Option<Remote>, shown: bool) {
+pub fn note_refused_key(remote: Shown, shown: bool) {
     let what = if shown { "wrong" } else { "none" };
-    info!(target: AUDIT, "key=- remote={} op=refused why={what}", Shown(remote));
+    info!(target: AUDIT, remote:% = remote; "key=- remote={remote} op=refused why={what}");
 }
 
 impl fmt::Display for Asker {
@@ -113,19 +112,7 @@ impl fmt::Display for Asker {
             Some(key) => write!(f, "key={key:?} ")?,
             None => f.write_str("key=- ")?,
         }
-        write!(f, "remote={}", Shown(self.remote))
-    }
-}
-
-/// Where somebody is, as far as that is known.
-struct Shown(Option<Remote>);
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(remote) => remote.fmt(f),
-            None => f.write_str("-"),
-        }
+        write!(f, "remote={}", self.remote)
     }
 }
 

@@ -9,7 +9,7 @@ use super::entry::{TurnedAway, enter};
 use super::observer::Observer;
 use super::pages::{Paged, ProcessPage, page, too_many_pages};
 use super::receipts::Receipts;
-use crate::connection::{Flag, Pause, Phase};
+use crate::connection::{Flag, Pause, Phase, log_client};
 use crate::core::{Core, Finished, HalfReceived, Owed, Started};
 use crate::dispatch::{LinkForm, Push};
 use crate::gateway::api::responses::{answer, error_response, link_upgrade, refusal_response};
@@ -17,7 +17,6 @@ use crate::gateway::api::routes::{Routed, route};
 use crate::http::{self, HttpDate, Request, RequestProgress, RequestReader, Response};
 use crate::metrics::StatusClass;
 use crate::session::{AppId, SessionId};
-use log::debug;
 use std::sync::Arc;
 
 /// The state of an HTTP connection on the backend port.
@@ -342,7 +341,7 @@ impl Backend {
                     self.completed = true;
                 }
                 Err(error) => {
-                    debug!("backend connection {id}: {}, {error}", error.status());
+                    log_client!(debug, connection = id, core.remote_of(id), "{}, {error}", error.status());
                     self.respond(
                         Waiting::last(reader.is_head()),
                         error_response(error.status(), &error.to_string()),
@@ -386,13 +385,15 @@ impl Backend {
         let routed = match route(request, body, asker.apps(), &settings.command_limits) {
             Ok(routed) => routed,
             Err(refusal) => {
-                debug!("backend connection {id}: {} {}: {}", request.method, request.path, refusal.error);
+                let (method, path) = (request.method, request.path);
+                log_client!(debug, connection = id, core.remote_of(id), "{method} {path}: {}", refusal.error);
                 self.respond(waiting, refusal_response(&refusal));
                 return Handled::Taken;
             }
         };
         if let Err(error) = asker.permit(core, routed.needs()) {
-            debug!("backend connection {id}: {} {}: {error}", request.method, request.path);
+            let (method, path) = (request.method, request.path);
+            log_client!(debug, connection = id, core.remote_of(id), "{method} {path}: {error}");
             self.respond(waiting, refusal_response(&error.into()));
             return Handled::Taken;
         }

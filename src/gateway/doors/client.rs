@@ -3,7 +3,7 @@
 
 use super::admit::{Admitted, What, admit, greet};
 use super::pages::health;
-use crate::connection::{Figures, Flag, Inbound, Kind};
+use crate::connection::{Figures, Flag, Inbound, Kind, log_client};
 use crate::core::{Core, HalfReceived, Reply, displace};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::identity::Identity;
@@ -17,7 +17,6 @@ use crate::protocol::{OpCode, WebSocket, encode_frame};
 use crate::proxy::begins_header;
 use crate::session::{AppId, SessionId};
 use crate::timer::Clock;
-use log::debug;
 use std::sync::Arc;
 
 /// An upgrade request that is being read.
@@ -111,7 +110,8 @@ impl Head {
             metrics.apps.refused.of(app.0).add(1);
         }
         if let Some(id) = core.connections.id_of(slot) {
-            debug!("connection {id} refused with {}: {}", refused.status, refused.message);
+            let (status, message) = (refused.status, &refused.message);
+            log_client!(debug, connection = id, core.remote_of(id), "refused with {status}: {message}");
         }
         let error = CommandError::new(refused.code, refused.message.clone());
         let response = refusal(refused.status, &error, refused.allow.clone());

@@ -3,7 +3,7 @@
 
 use super::asker::{Asker, note_refused_key};
 use crate::auth::{Foreign, Sender};
-use crate::connection::Connection;
+use crate::connection::{Connection, Shown, log_client};
 use crate::core::Core;
 use crate::gateway::api::bearer::bearer_token;
 use crate::gateway::api::responses::{
@@ -13,7 +13,7 @@ use crate::http::{Request, Response};
 use crate::metrics::BackendRefusal;
 use crate::ops::keyless_page;
 use crate::session::{Remote, SessionId};
-use log::{debug, warn};
+use log::warn;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -58,7 +58,8 @@ pub fn enter(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<As
             Foreign::Host => (BackendRefusal::Host, unknown_host()),
         };
         core.metrics().backend_refused.of(reason).add(1);
-        debug!("backend connection {id}: a page of another origin, or another name than this port's");
+        let what = "a page of another origin, or another name than this port's";
+        log_client!(debug, connection = id, core.remote_of(id), "{what}");
         return Err(TurnedAway { response, ends: false });
     }
     let key = authorization.and_then(bearer_token);
@@ -98,7 +99,7 @@ fn refuse_key(core: &Core, id: SessionId, shown: bool) -> TurnedAway {
         );
     }
     if refusal.is_within {
-        note_refused_key(remote, shown);
+        note_refused_key(Shown(remote), shown);
     }
     match refusal.is_within {
         true => TurnedAway { response: unauthorized(), ends: false },

@@ -1,12 +1,12 @@
 //! gannet's own messages from a player that has agreed on them: answered here, at once.
 
+use crate::connection::log_client;
 use crate::core::{Core, RenewError, Reply};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::own::{Asked, Said, read};
 use crate::protocol::{OpCode, encode_frame};
 use crate::session::SessionId;
 use crate::timer::Clock;
-use log::debug;
 
 /// Answers what a player asks of gannet; `json` stands behind the mark.
 pub fn answer(core: &mut Core, reply: &mut Reply, id: SessionId, json: &str) {
@@ -30,7 +30,7 @@ fn renew(core: &mut Core, id: SessionId, token: &str) -> Result<u64, CommandErro
         ));
     }
     core.renew(id.slot(), token.as_bytes()).map_err(|error| {
-        debug!("session {id} is not renewed: {error}");
+        log_client!(debug, session = id, core.remote_of(id), "not renewed: {error}");
         match error {
             RenewError::Auth(error) if error.is_over_soon() => CommandError::new(
                 ErrorCode::Overloaded,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tungstenite::client::{IntoClientRequest, client_with_config};
 use tungstenite::error::{Error, ProtocolError};
 use tungstenite::protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode};
@@ -116,12 +116,14 @@ impl<S: Read + Write> Player<S> {
 
     /// The next message, or the end. A Close frame is answered.
     pub fn next(&mut self) -> Result<Message, End> {
-        let mut end = End::Lost;
+        let (mut end, started) = (End::Lost, Instant::now());
         loop {
             match self.socket.read() {
                 Ok(message @ (Message::Text(_) | Message::Binary(_))) => return Ok(message),
                 Ok(Message::Close(frame)) => end = closed(frame),
-                Ok(_) => {}
+                Ok(_) => {
+                    assert!(started.elapsed() < DEADLINE, "{}: nothing but pings in {DEADLINE:?}", self.id)
+                }
                 Err(Error::Io(error)) if is_timeout(&error) => {
                     panic!("{}: nothing came in {DEADLINE:?}", self.id)
                 }
