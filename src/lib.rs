@@ -106,7 +106,10 @@ mod tls;
 #[cfg(feature = "server")]
 pub use app::{App, ClosedSession, Message, PushError, Pusher, Relay, Sent, Session, SessionError};
 #[cfg(feature = "server")]
-pub use server::{BindError, Certificates, PassedFault, RunError, Server, StopReport, Stopper, TlsError};
+pub use server::{
+    BindError, Certificates, PassedFault, ReloadError, Reloaded, Reloader, RulesError, RunError, Server,
+    StopReport, Stopper, TlsError,
+};
 
 /// The code in the documents compiles and runs: it is tested as that of this file is.
 #[cfg(all(doctest, feature = "server"))]

@@ -23,26 +23,24 @@ pub fn client_network(address: IpAddr) -> Network {
     Network::of(address, if address.is_ipv4() { 32 } else { 64 })
 }
 
-/// How many of something each address has, up to a bound.
+/// How many of something each address has.
 #[derive(Debug)]
 pub struct AddressCounts {
-    /// What one may have.
-    pub most: usize,
     /// No entry is 0.
     counts: Sharded<Network, usize>,
 }
 
 impl AddressCounts {
     /// Nobody has any yet.
-    pub fn new(most: usize) -> Self {
-        Self { most, counts: Sharded::new() }
+    pub fn new() -> Self {
+        Self { counts: Sharded::new() }
     }
 
-    /// One more from there, unless it has as many as it may.
-    pub fn enter(&self, network: Network) -> bool {
+    /// One more from there, unless it has `most`.
+    pub fn enter(&self, network: Network, most: usize) -> bool {
         self.counts.with(&network, |counts| {
             let count = counts.entry(network).or_default();
-            let enters = *count < self.most;
+            let enters = *count < most;
             *count += usize::from(enters);
             enters
         })
@@ -60,7 +58,6 @@ impl AddressCounts {
 /// How often each address does something.
 #[derive(Debug)]
 pub struct AddressRates {
-    limiter: Limiter,
     meters: Sharded<Network, Meter>,
     /// When a shard is swept again.
     sweep_ns: AtomicU64,
@@ -68,12 +65,12 @@ pub struct AddressRates {
 
 impl AddressRates {
     /// Nobody has done anything yet.
-    pub fn new(limiter: Limiter) -> Self {
-        Self { limiter, meters: Sharded::new(), sweep_ns: AtomicU64::new(0) }
+    pub fn new() -> Self {
+        Self { meters: Sharded::new(), sweep_ns: AtomicU64::new(0) }
     }
 
-    /// Once more from there, if that is within the rate.
-    pub fn take(&self, network: Network, now_ns: u64) -> bool {
+    /// Once more from there, if that is within the rate of `limiter`.
+    pub fn take(&self, limiter: &Limiter, network: Network, now_ns: u64) -> bool {
         self.sweep_one(now_ns);
         self.meters.with(&network, |meters| {
             let grows = !meters.contains_key(&network);
@@ -84,7 +81,7 @@ impl AddressRates {
             if grows && meters.len() >= MAX_METERS {
                 return true;
             }
-            self.limiter.take(meters.entry(network).or_default(), now_ns)
+            limiter.take(meters.entry(network).or_default(), now_ns)
         })
     }
 
@@ -124,29 +121,34 @@ mod tests {
 
     #[test]
     fn counts_are_bounded_and_forgotten() {
-        let counts = AddressCounts::new(2);
+        let counts = AddressCounts::new();
+        let enter = |network| counts.enter(network, 2);
         let (one, other) = (network("192.0.2.1"), network("::1"));
-        assert_eq!([one, one, one, other].map(|network| counts.enter(network)), [true, true, false, true]);
+        assert_eq!([one, one, one, other].map(enter), [true, true, false, true]);
         counts.leave(one);
-        assert!(counts.enter(one) && !counts.enter(one));
+        assert!(enter(one) && !enter(one));
         [one, one, other].into_iter().for_each(|network| counts.leave(network));
         assert_eq!(counts.counts.len(), 0);
         counts.leave(one);
-        assert!(counts.enter(one) && counts.enter(one) && !counts.enter(one));
+        assert!(enter(one) && enter(one) && !enter(one));
     }
 
     #[test]
     fn rates_are_each_addresss_own_and_take_bounded_memory() {
-        let rates = AddressRates::new(Limiter::new(Rate { per_second: 1, burst: 2 }).unwrap());
+        let (rates, limiter) = (AddressRates::new(), Limiter::new(Rate { per_second: 1, burst: 2 }).unwrap());
         let quiet = network("192.0.2.1");
-        assert_eq!([quiet; 3].map(|network| rates.take(network, 0)), [true, true, false]);
+        assert_eq!([quiet; 3].map(|network| rates.take(&limiter, network, 0)), [true, true, false]);
         for number in 0..400_000 {
-            assert!(rates.take(crowd(number), SECOND / 2));
+            assert!(rates.take(&limiter, crowd(number), SECOND / 2));
         }
         assert!(rates.meters.len() <= 64 * MAX_METERS);
-        assert!(!rates.take(quiet, SECOND / 2), "it is remembered all the same");
+        assert!(!rates.take(&limiter, quiet, SECOND / 2), "it is remembered all the same");
         for number in 0..400_000 {
-            assert!(rates.take(crowd(1_000_000 + number / 100), 100 * SECOND + u64::from(number) * SECOND));
+            assert!(rates.take(
+                &limiter,
+                crowd(1_000_000 + number / 100),
+                100 * SECOND + u64::from(number) * SECOND
+            ));
         }
         assert!(rates.meters.len() < 64 * 2 * FEW_METERS, "{} idle meters", rates.meters.len());
     }
@@ -157,8 +159,8 @@ mod tests {
 
     #[test]
     fn counts_give_the_memory_of_a_storm_back() {
-        let counts = AddressCounts::new(2);
-        (0..100_000).for_each(|number| assert!(counts.enter(crowd(number))));
+        let counts = AddressCounts::new();
+        (0..100_000).for_each(|number| assert!(counts.enter(crowd(number), 2)));
         assert!(counts.counts.capacity() >= 100_000);
         (0..100_000).for_each(|number| counts.leave(crowd(number)));
         assert!(counts.counts.capacity() <= 64 * 64, "room for {}", counts.counts.capacity());
@@ -166,14 +168,14 @@ mod tests {
 
     #[test]
     fn rates_give_the_memory_of_a_storm_back_with_the_next_who_come() {
-        let rates = AddressRates::new(Limiter::new(Rate { per_second: 1, burst: 2 }).unwrap());
-        (0..100_000).for_each(|number| assert!(rates.take(crowd(number), SECOND)));
+        let (rates, limiter) = (AddressRates::new(), Limiter::new(Rate { per_second: 1, burst: 2 }).unwrap());
+        (0..100_000).for_each(|number| assert!(rates.take(&limiter, crowd(number), SECOND)));
         assert!(rates.meters.capacity() >= 100_000);
         let (quiet, busy) = (network("192.0.2.1"), network("192.0.2.2"));
         let later = |turn: u64| 10 * SECOND + turn * SWEEP_EVERY_NS;
-        assert!(rates.take(busy, later(0)) && rates.take(busy, later(0)));
-        (1..=64).for_each(|turn| _ = rates.take(quiet, later(turn)));
+        assert!(rates.take(&limiter, busy, later(0)) && rates.take(&limiter, busy, later(0)));
+        (1..=64).for_each(|turn| _ = rates.take(&limiter, quiet, later(turn)));
         assert!(rates.meters.len() <= 2 && rates.meters.capacity() <= 64 * 64);
-        assert!(!rates.take(quiet, later(64)), "who is not idle is remembered");
+        assert!(!rates.take(&limiter, quiet, later(64)), "who is not idle is remembered");
     }
 }

@@ -3,7 +3,6 @@
 
 use super::address::{AddressRates, client_network};
 use super::rate::Limiter;
-use crate::config::Rate;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,8 +12,7 @@ const QUIET_NS: u64 = 10_000_000_000;
 /// See the module.
 #[derive(Debug)]
 pub struct Brake {
-    /// `None` is no brake.
-    rates: Option<AddressRates>,
+    rates: AddressRates,
     /// Refused since the last summary.
     untold: AtomicU64,
     /// When the next summary may be given; the first at once.
@@ -32,20 +30,20 @@ pub struct Refusal {
 
 impl Brake {
     /// Nobody has been refused yet.
-    pub fn new(rate: Rate) -> Self {
-        let rates = Limiter::new(rate).map(AddressRates::new);
-        Self { rates, untold: AtomicU64::new(0), quiet_until_ns: AtomicU64::new(0) }
+    pub fn new() -> Self {
+        Self { rates: AddressRates::new(), untold: AtomicU64::new(0), quiet_until_ns: AtomicU64::new(0) }
     }
 
-    /// Somebody at `address` is refused, at `now_ns` of the server's clock.
-    pub fn refuse(&self, address: Option<IpAddr>, now_ns: u64) -> Refusal {
+    /// Somebody at `address` is refused, at `now_ns` of the server's clock. No `limiter` is no brake.
+    pub fn refuse(&self, limiter: Option<&Limiter>, address: Option<IpAddr>, now_ns: u64) -> Refusal {
         self.untold.fetch_add(1, Ordering::Relaxed);
         let due = |until_ns| (until_ns <= now_ns).then_some(now_ns.saturating_add(QUIET_NS));
         let is_due = self.quiet_until_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_ok();
-        let within =
-            |rates: &AddressRates| address.is_none_or(|address| rates.take(client_network(address), now_ns));
+        let within = |limiter: &Limiter| {
+            address.is_none_or(|address| self.rates.take(limiter, client_network(address), now_ns))
+        };
         Refusal {
-            is_within: self.rates.as_ref().is_none_or(within),
+            is_within: limiter.is_none_or(within),
             summary: is_due.then(|| self.untold.swap(0, Ordering::Relaxed)),
         }
     }
@@ -54,15 +52,16 @@ impl Brake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Rate;
 
     const SECOND: u64 = 1_000_000_000;
 
     #[test]
     fn refusals_are_within_the_rate_of_their_address_and_summed_up() {
-        let brake = Brake::new(Rate { per_second: 1, burst: 2 });
+        let (brake, limiter) = (Brake::new(), Limiter::new(Rate { per_second: 1, burst: 2 }));
         let (one, other) = ("192.0.2.1".parse().ok(), "192.0.2.2".parse().ok());
         let refused = |address, at_ns| {
-            let Refusal { is_within, summary } = brake.refuse(address, at_ns);
+            let Refusal { is_within, summary } = brake.refuse(limiter.as_ref(), address, at_ns);
             (is_within, summary)
         };
         assert_eq!(refused(one, SECOND), (true, Some(1)), "the first is told at once");
@@ -77,7 +76,7 @@ mod tests {
 
     #[test]
     fn without_a_rate_there_is_no_brake() {
-        let brake = Brake::new(Rate::default());
-        assert!((0..1000).all(|_| brake.refuse("::1".parse().ok(), 0).is_within));
+        let brake = Brake::new();
+        assert!((0..1000).all(|_| brake.refuse(None, "::1".parse().ok(), 0).is_within));
     }
 }

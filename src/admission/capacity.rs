@@ -4,7 +4,9 @@
 //! those who have shown the key.
 
 use crate::config::Limits;
+use arc_swap::ArcSwap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Descriptors for what is no connection and comes and goes: `/proc`, certificates, the log.
@@ -44,6 +46,13 @@ pub struct OpenFiles {
 /// See the module.
 #[derive(Debug)]
 pub struct Capacity {
+    files: OpenFiles,
+    bounds: ArcSwap<Bounds>,
+    taken: [AtomicUsize; 4],
+}
+
+#[derive(Debug)]
+struct Bounds {
     /// Connections of all roles together.
     connections: usize,
     /// Of these, what is kept for the backend port.
@@ -51,7 +60,6 @@ pub struct Capacity {
     /// And what is kept for connections in their upgrade.
     upgrading: usize,
     most: [usize; 4],
-    taken: [AtomicUsize; 4],
 }
 
 /// The limit of open files is lower than what is configured.
@@ -70,20 +78,12 @@ pub struct Shortage {
 impl Capacity {
     /// Nobody is there yet.
     pub fn new(limits: &Limits, files: OpenFiles) -> Self {
-        let connections = files.most.saturating_sub(files.used + SPARE_FILES);
-        let reserved = match limits.reserved_files {
-            0 => (connections / RESERVED_PART).clamp(LEAST_RESERVED, MOST_RESERVED),
-            reserved => reserved,
-        };
-        let reserved = reserved.min(connections / 2);
-        let upgrading = limits.max_upgrading.min((connections / UPGRADING_PART).max(LEAST_UPGRADING));
-        let strangers = limits.max_backend_strangers.min((reserved / 2).max(1));
-        let mut most = [0; 4];
-        most[Role::Upgrading as usize] = limits.max_upgrading;
-        most[Role::Session as usize] = limits.max_sessions;
-        most[Role::Stranger as usize] = strangers;
-        most[Role::Backend as usize] = limits.max_backend_connections;
-        Self { connections, reserved, upgrading, most, taken: Default::default() }
+        Self { files, bounds: ArcSwap::from_pointee(Bounds::new(limits, files)), taken: Default::default() }
+    }
+
+    /// The bounds are others from now on. Where more are there than there may be, no more come until enough have gone.
+    pub fn set_bounds(&self, limits: &Limits) {
+        self.bounds.store(Arc::new(Bounds::new(limits, self.files)));
     }
 
     /// Whether another one may come.
@@ -107,34 +107,54 @@ impl Capacity {
     }
 
     /// How far the limit of open files falls short of what is configured, if it does.
-    pub fn shortage(&self, limits: &Limits, files: OpenFiles) -> Option<Shortage> {
+    pub fn shortage(&self, limits: &Limits) -> Option<Shortage> {
+        let bounds = self.bounds.load();
         let configured = limits.max_sessions + limits.max_backend_connections;
-        let others = self.most[Role::Upgrading as usize] + self.most[Role::Stranger as usize];
-        let wanted = configured + others + files.used + SPARE_FILES;
+        let others = bounds.most[Role::Upgrading as usize] + bounds.most[Role::Stranger as usize];
+        let OpenFiles { most, used } = self.files;
+        let wanted = configured + others + used + SPARE_FILES;
         let sessions = self.bound(Role::Session);
-        (wanted > files.most).then_some(Shortage {
-            wanted,
-            most: files.most,
-            sessions,
-            reserved: self.reserved,
-        })
+        (wanted > most).then_some(Shortage { wanted, most, sessions, reserved: bounds.reserved })
     }
 
     fn taken(&self, role: Role) -> usize {
         self.taken[role as usize].load(Ordering::Relaxed)
     }
 
+    /// How many there may be now.
+    pub fn bound(&self, role: Role) -> usize {
+        self.bounds.load().of(role, |role| self.taken(role))
+    }
+}
+
+impl Bounds {
+    fn new(limits: &Limits, files: OpenFiles) -> Self {
+        let connections = files.most.saturating_sub(files.used + SPARE_FILES);
+        let reserved = match limits.reserved_files {
+            0 => (connections / RESERVED_PART).clamp(LEAST_RESERVED, MOST_RESERVED),
+            reserved => reserved,
+        };
+        let reserved = reserved.min(connections / 2);
+        let upgrading = limits.max_upgrading.min((connections / UPGRADING_PART).max(LEAST_UPGRADING));
+        let strangers = limits.max_backend_strangers.min((reserved / 2).max(1));
+        let mut most = [0; 4];
+        most[Role::Upgrading as usize] = limits.max_upgrading;
+        most[Role::Session as usize] = limits.max_sessions;
+        most[Role::Stranger as usize] = strangers;
+        most[Role::Backend as usize] = limits.max_backend_connections;
+        Self { connections, reserved, upgrading, most }
+    }
+
     /// How many there may be now. All but strangers may take what is kept for nobody and what the others leave free of it. A
     /// session was in its upgrade before, so its place is there. The counts of two roles are not of one moment:
     /// [`SPARE_FILES`] makes up for that.
-    pub fn bound(&self, role: Role) -> usize {
+    fn of(&self, role: Role, taken: impl Fn(Role) -> usize) -> usize {
         let most = self.most[role as usize];
         let strangers = self.most[Role::Stranger as usize];
         let connections = self.connections.saturating_sub(strangers);
         // Of what is reserved, without the part of the strangers.
         let reserved = self.reserved.saturating_sub(strangers);
-        let [upgrading, sessions, backends] =
-            [Role::Upgrading, Role::Session, Role::Backend].map(|role| self.taken(role));
+        let [upgrading, sessions, backends] = [Role::Upgrading, Role::Session, Role::Backend].map(taken);
         let left = |others: usize| connections.saturating_sub(others);
         most.min(match role {
             Role::Stranger => strangers,
@@ -206,14 +226,14 @@ mod tests {
         let capacity = Capacity::new(&limits, files);
         let roles = [Role::Session, Role::Backend, Role::Upgrading, Role::Stranger];
         assert_eq!(roles.map(|role| fill(&capacity, role)), [50, 40, 30, 20]);
-        assert_eq!(capacity.shortage(&limits, files), None);
+        assert_eq!(capacity.shortage(&limits), None);
     }
 
     #[test]
     fn a_shortage_says_what_fits_and_what_to_do() {
         let files = OpenFiles { most: 1_024, used: 10 };
         let limits = Limits::default();
-        let shortage = Capacity::new(&limits, files).shortage(&limits, files).unwrap();
+        let shortage = Capacity::new(&limits, files).shortage(&limits).unwrap();
         assert_eq!((shortage.most, shortage.reserved), (1_024, 99));
         assert!((800..1_000).contains(&shortage.sessions), "{shortage:?}");
         assert!(shortage.to_string().contains("ulimit -n"));
@@ -228,8 +248,21 @@ mod tests {
         }
         let taken = capacity.taken(Role::Session) + capacity.taken(Role::Upgrading);
         assert!(capacity.taken(Role::Session) >= 300 && !capacity.has_room(Role::Upgrading));
-        assert!(taken + capacity.reserved <= capacity.connections);
-        assert_eq!(fill(&capacity, Role::Backend) + fill(&capacity, Role::Stranger), capacity.reserved);
+        let bounds = capacity.bounds.load();
+        assert!(taken + bounds.reserved <= bounds.connections);
+        assert_eq!(fill(&capacity, Role::Backend) + fill(&capacity, Role::Stranger), bounds.reserved);
+    }
+
+    #[test]
+    fn bounds_that_are_lowered_turn_no_session_out() {
+        let capacity = capacity(400, &Limits::default());
+        let most = fill(&capacity, Role::Session);
+        capacity.set_bounds(&Limits { max_sessions: 10, ..Limits::default() });
+        assert!(!capacity.has_room(Role::Session) && capacity.taken(Role::Session) == most);
+        (0..most - 9).for_each(|_| capacity.leave(Role::Session));
+        assert!(capacity.enter(Role::Session) && !capacity.enter(Role::Session));
+        capacity.set_bounds(&Limits::default());
+        assert_eq!(fill(&capacity, Role::Session), most - 10);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Who fits in: sessions of an app, of a user, from an address; connections from an address; upgrades a second. One for
 //! all reactors, asked as connections come and sessions begin, change their user and end; a bound that is off costs a
-//! look at an `Option`. Knows nothing of sockets, nor of what a session does.
+//! look at an `Option`. Bounds may change at any time, counts stay. Knows nothing of sockets, nor of what a session does.
 
 mod address;
 mod brake;
@@ -14,36 +14,59 @@ pub use capacity::{Capacity, OpenFiles, Role};
 pub use rate::{Limiter, Meter};
 pub use users::Displaced;
 
-use crate::config::{AppConfig, Limits, Network, Rates};
+use crate::config::{AppConfig, Limits, Network, PerUser, Rates};
 use crate::session::{AppId, Name, SessionId};
 use address::{AddressCounts, AddressRates};
+use arc_swap::ArcSwap;
 use brake::Brake;
-use rate::SharedLimiter;
+use rate::SharedMeter;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use users::UserSessions;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Admission {
-    /// Indexed by [`AppId`].
-    apps: Box<[AppPlaces]>,
-    sessions: Option<AddressCounts>,
-    connections: Option<AddressCounts>,
-    strangers: Option<AddressCounts>,
-    upgrades: Option<SharedLimiter>,
-    upgrades_per_address: Option<AddressRates>,
+    bounds: ArcSwap<Bounds>,
+    sessions: Counted,
+    connections: Counted,
+    strangers: AddressCounts,
+    upgrades: SharedMeter,
+    upgrades_per_address: AddressRates,
     wrong_keys: Brake,
 }
 
-/// The places that an app has.
+/// What is counted once it has a bound, and from then on: a bound that goes and comes back finds everybody.
+type Counted = OnceLock<AddressCounts>;
+
+/// What there may be.
 #[derive(Debug)]
-struct AppPlaces {
-    /// `None` is no bound: then nothing is counted.
+struct Bounds {
+    /// Indexed by [`AppId`].
+    apps: Box<[AppBounds]>,
+    /// For each address; `None` is no bound.
+    sessions: Option<usize>,
+    connections: Option<usize>,
+    strangers: Option<usize>,
+    upgrades: Option<Limiter>,
+    upgrades_per_address: Option<Limiter>,
+    wrong_keys: Option<Limiter>,
+}
+
+#[derive(Debug)]
+struct AppBounds {
     most: Option<usize>,
+    per_user: PerUser,
+    places: Arc<AppPlaces>,
+}
+
+/// The places of an app that are taken.
+#[derive(Debug, Default)]
+struct AppPlaces {
     taken: AtomicUsize,
-    users: Option<UserSessions>,
+    users: OnceLock<UserSessions>,
 }
 
 /// Which bound a session would break.
@@ -69,38 +92,58 @@ pub struct Entered {
 impl Admission {
     /// Everybody's places, all free; `apps` in the order of their ids.
     pub fn new<'a>(apps: impl IntoIterator<Item = &'a AppConfig>, limits: &Limits, rates: &Rates) -> Self {
-        let places = |app: &AppConfig| AppPlaces {
-            most: (app.max_sessions > 0).then_some(app.max_sessions),
-            taken: AtomicUsize::new(0),
-            users: UserSessions::new(app.per_user),
+        let none = Bounds::new(std::iter::empty(), &[], limits, rates);
+        let admission = Self {
+            bounds: ArcSwap::from_pointee(none),
+            sessions: Counted::new(),
+            connections: Counted::new(),
+            strangers: AddressCounts::new(),
+            upgrades: SharedMeter::default(),
+            upgrades_per_address: AddressRates::new(),
+            wrong_keys: Brake::new(),
         };
-        let counts = |most: usize| (most > 0).then(|| AddressCounts::new(most));
-        Self {
-            apps: apps.into_iter().map(places).collect(),
-            sessions: counts(limits.sessions_per_address),
-            connections: counts(limits.connections_per_address),
-            strangers: counts(limits.backend_strangers_per_address),
-            upgrades: Limiter::new(rates.upgrades).map(SharedLimiter::new),
-            upgrades_per_address: Limiter::new(rates.upgrades_per_address).map(AddressRates::new),
-            wrong_keys: Brake::new(rates.wrong_keys_per_address),
+        admission.set_bounds(apps, limits, rates);
+        admission
+    }
+
+    /// The bounds are others from now on; `apps` are those of before and new ones. Where more are there than there may be, all
+    /// stay, and no more come until enough have gone. What was not counted before has to be [counted in](Self::count_in).
+    pub fn set_bounds<'a>(
+        &self,
+        apps: impl IntoIterator<Item = &'a AppConfig>,
+        limits: &Limits,
+        rates: &Rates,
+    ) {
+        let bounds = Bounds::new(apps, &self.bounds.load().apps, limits, rates);
+        for (most, counted) in [(bounds.sessions, &self.sessions), (bounds.connections, &self.connections)] {
+            if most.is_some() {
+                counted.get_or_init(AddressCounts::new);
+            }
         }
+        for app in &bounds.apps {
+            if app.per_user.max > 0 {
+                app.places.users.get_or_init(UserSessions::new);
+            }
+        }
+        self.bounds.store(Arc::new(bounds));
     }
 
     /// Whether connections are counted by where they come from.
     pub fn counts_connections(&self) -> bool {
-        self.connections.is_some()
+        self.connections.get().is_some()
     }
 
     /// A connection has come from `address`: where it is counted, or `None` when there are as many as there may be.
     /// Only where [`Admission::counts_connections`].
     pub fn connect(&self, address: IpAddr) -> Option<Network> {
         let network = client_network(address);
-        self.connections.as_ref()?.enter(network).then_some(network)
+        let most = self.bounds.load().connections.unwrap_or(usize::MAX);
+        self.connections.get()?.enter(network, most).then_some(network)
     }
 
     /// A connection that was counted as from `network` has gone.
     pub fn disconnect(&self, network: Network) {
-        if let Some(connections) = &self.connections {
+        if let Some(connections) = self.connections.get() {
             connections.leave(network);
         }
     }
@@ -108,29 +151,31 @@ impl Admission {
     /// A stranger has come to the backend port from `address`, over a Unix socket where that is `None`. `false` where as many
     /// are there as there may be.
     pub fn stranger_came(&self, address: Option<IpAddr>) -> bool {
-        let (Some(strangers), Some(address)) = (&self.strangers, address) else { return true };
-        strangers.enter(client_network(address))
+        let most = self.bounds.load().strangers.unwrap_or(usize::MAX);
+        address.is_none_or(|address| self.strangers.enter(client_network(address), most))
     }
 
     /// A stranger from `address` has gone, or is none any more.
     pub fn stranger_left(&self, address: Option<IpAddr>) {
-        if let (Some(strangers), Some(address)) = (&self.strangers, address) {
-            strangers.leave(client_network(address));
+        if let Some(address) = address {
+            self.strangers.leave(client_network(address));
         }
     }
 
     /// Whether somebody at `address` may ask for an upgrade at `now_ns` of the server's clock; it counts as one.
     pub fn may_upgrade(&self, address: impl FnOnce() -> Option<IpAddr>, now_ns: u64) -> bool {
-        let within = |rates: &AddressRates| {
-            address().is_none_or(|address| rates.take(client_network(address), now_ns))
+        let bounds = self.bounds.load();
+        let within = |limiter: &Limiter| {
+            let take = |address| self.upgrades_per_address.take(limiter, client_network(address), now_ns);
+            address().is_none_or(take)
         };
-        self.upgrades_per_address.as_ref().is_none_or(within)
-            && self.upgrades.as_ref().is_none_or(|upgrades| upgrades.take(now_ns))
+        bounds.upgrades_per_address.as_ref().is_none_or(within)
+            && bounds.upgrades.as_ref().is_none_or(|limiter| self.upgrades.take(limiter, now_ns))
     }
 
     /// Somebody at `address` has shown no key of the backend port, at `now_ns` of the server's clock.
     pub fn refuse_key(&self, address: Option<IpAddr>, now_ns: u64) -> brake::Refusal {
-        self.wrong_keys.refuse(address, now_ns)
+        self.wrong_keys.refuse(self.bounds.load().wrong_keys.as_ref(), address, now_ns)
     }
 
     /// Takes the places of a session.
@@ -144,34 +189,39 @@ impl Admission {
         id: SessionId,
         address: impl FnOnce() -> Option<IpAddr>,
     ) -> Result<Entered, NoRoom> {
+        let bounds = self.bounds.load();
         let mut network = None;
-        if let (Some(sessions), Some(address)) = (&self.sessions, address()) {
-            let from = client_network(address);
-            if !sessions.enter(from) {
-                return Err(NoRoom::Address(sessions.most));
+        if let (Some(sessions), Some(address)) = (self.sessions.get(), address()) {
+            let (from, most) = (client_network(address), bounds.sessions.unwrap_or(usize::MAX));
+            if !sessions.enter(from, most) {
+                return Err(NoRoom::Address(most));
             }
             network = Some(from);
         }
-        let entered = self.enter_app(app, user, id);
+        let entered = bounds.app(app).enter(user, id);
         if entered.is_err() {
             self.leave_address(network);
         }
         Ok(Entered { network, displaced: entered? })
     }
 
-    fn enter_app(&self, app: AppId, user: Option<&Name>, id: SessionId) -> Result<Displaced, NoRoom> {
-        let places = self.places(app);
-        if let Some(most) = places.most
-            && places.taken.fetch_add(1, Ordering::Relaxed) >= most
-        {
-            places.taken.fetch_sub(1, Ordering::Relaxed);
-            return Err(NoRoom::App(most));
+    /// A session was there before the bounds of its user or its address: from now on it counts. `network` is where it counts
+    /// already. Returns where it does now. A second time changes nothing.
+    pub fn count_in(
+        &self,
+        app: AppId,
+        user: Option<&Name>,
+        id: SessionId,
+        network: Option<Network>,
+        address: Option<IpAddr>,
+    ) -> Option<Network> {
+        if let (Some(users), Some(user)) = (self.bounds.load().app(app).places.users.get(), user) {
+            users.count_in(user, id);
         }
-        let displaced = places.enter_user(user, id);
-        if displaced.is_err() {
-            places.leave();
-        }
-        displaced
+        network.or_else(|| {
+            let from = client_network(address?);
+            self.sessions.get()?.enter(from, usize::MAX).then_some(from)
+        })
     }
 
     /// A session is another user's from now on, or nobody's. Returns that user's older sessions, to be closed.
@@ -185,52 +235,96 @@ impl Admission {
         from: Option<&Name>,
         to: Option<&Name>,
     ) -> Result<Displaced, NoRoom> {
-        let places = self.places(app);
         if from == to {
             return Ok(Displaced::new());
         }
-        let displaced = places.enter_user(to, id)?;
-        places.leave_user(from, id);
+        let bounds = self.bounds.load();
+        let displaced = bounds.app(app).enter_user(to, id)?;
+        bounds.app(app).places.leave_user(from, id);
         Ok(displaced)
     }
 
     /// Gives the places of a session back; `network` as it was given.
     pub fn leave(&self, app: AppId, user: Option<&Name>, id: SessionId, network: Option<Network>) {
-        let places = self.places(app);
-        places.leave_user(user, id);
-        places.leave();
+        self.bounds.load().app(app).places.leave(user, id);
         self.leave_address(network);
     }
 
+    /// Whether any session has a place in the app.
+    pub fn has_sessions(&self, app: AppId) -> bool {
+        self.bounds.load().app(app).places.taken.load(Ordering::Relaxed) > 0
+    }
+
     fn leave_address(&self, network: Option<Network>) {
-        if let (Some(sessions), Some(network)) = (&self.sessions, network) {
+        if let (Some(sessions), Some(network)) = (self.sessions.get(), network) {
             sessions.leave(network);
         }
     }
+}
 
-    fn places(&self, app: AppId) -> &AppPlaces {
+impl Bounds {
+    /// `before` are the apps as they were: those of now begin with them.
+    fn new<'a>(
+        apps: impl IntoIterator<Item = &'a AppConfig>,
+        before: &[AppBounds],
+        limits: &Limits,
+        rates: &Rates,
+    ) -> Self {
+        let bound = |most: usize| (most > 0).then_some(most);
+        let app = |(index, app): (usize, &AppConfig)| AppBounds {
+            most: bound(app.max_sessions),
+            per_user: app.per_user,
+            places: before.get(index).map_or_else(Arc::default, |before| Arc::clone(&before.places)),
+        };
+        Self {
+            apps: apps.into_iter().enumerate().map(app).collect(),
+            sessions: bound(limits.sessions_per_address),
+            connections: bound(limits.connections_per_address),
+            strangers: bound(limits.backend_strangers_per_address),
+            upgrades: Limiter::new(rates.upgrades),
+            upgrades_per_address: Limiter::new(rates.upgrades_per_address),
+            wrong_keys: Limiter::new(rates.wrong_keys_per_address),
+        }
+    }
+
+    fn app(&self, app: AppId) -> &AppBounds {
         &self.apps[usize::from(app.0)]
     }
 }
 
-impl AppPlaces {
+impl AppBounds {
+    fn enter(&self, user: Option<&Name>, id: SessionId) -> Result<Displaced, NoRoom> {
+        let before = self.places.taken.fetch_add(1, Ordering::Relaxed);
+        let entered = match self.most {
+            Some(most) if before >= most => Err(NoRoom::App(most)),
+            _ => self.enter_user(user, id),
+        };
+        if entered.is_err() {
+            self.places.taken.fetch_sub(1, Ordering::Relaxed);
+        }
+        entered
+    }
+
     fn enter_user(&self, user: Option<&Name>, id: SessionId) -> Result<Displaced, NoRoom> {
-        match (&self.users, user) {
-            (Some(users), Some(user)) => users.enter(user, id).ok_or(NoRoom::User(users.most)),
+        match (self.places.users.get(), user) {
+            (Some(users), Some(user)) => {
+                users.enter(self.per_user, user, id).ok_or(NoRoom::User(self.per_user.max))
+            }
             _ => Ok(Displaced::new()),
         }
     }
+}
 
+impl AppPlaces {
     fn leave_user(&self, user: Option<&Name>, id: SessionId) {
-        if let (Some(users), Some(user)) = (&self.users, user) {
+        if let (Some(users), Some(user)) = (self.users.get(), user) {
             users.leave(user, id);
         }
     }
 
-    fn leave(&self) {
-        if self.most.is_some() {
-            self.taken.fetch_sub(1, Ordering::Relaxed);
-        }
+    fn leave(&self, user: Option<&Name>, id: SessionId) {
+        self.leave_user(user, id);
+        self.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -251,7 +345,7 @@ impl fmt::Display for NoRoom {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{PerUser, PerUserPolicy};
+    use crate::config::PerUserPolicy;
 
     const APP: AppId = AppId(0);
 
@@ -308,5 +402,46 @@ mod tests {
         assert!(admission.rebind(APP, id(2), Some(&bob), None).unwrap().is_empty());
         assert!(enter(3, &bob).displaced.is_empty());
         assert_eq!(enter(4, &bob).displaced.to_vec(), [id(3)]);
+    }
+
+    #[test]
+    fn bounds_that_come_later_find_those_who_are_there_and_bounds_that_go_leave_no_trace() {
+        let (open, ada) = (AppConfig::default(), name("ada"));
+        let bounded = AppConfig {
+            max_sessions: 3,
+            per_user: PerUser { max: 1, policy: PerUserPolicy::Refuse },
+            ..AppConfig::default()
+        };
+        let (limits, rates) = (Limits::default(), Rates::default());
+        let per_address = Limits { sessions_per_address: 2, ..Limits::default() };
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        let admission = Admission::new([&open], &limits, &rates);
+        let enter = |slot, user: Option<&Name>| admission.enter(APP, user, id(slot), || Some(address));
+        assert_eq!(
+            [enter(1, Some(&ada)), enter(2, None)].map(|entered| entered.unwrap().network),
+            [None, None]
+        );
+        admission.set_bounds([&bounded], &per_address, &rates);
+        // Until each reactor has counted its sessions in they may exceed the bounds, and may leave.
+        assert_eq!(admission.count_in(APP, None, id(2), None, Some(address)), Some(client_network(address)));
+        let from = admission.count_in(APP, Some(&ada), id(1), None, Some(address));
+        assert_eq!(admission.count_in(APP, Some(&ada), id(1), from, Some(address)), from, "once");
+        assert_eq!(enter(3, None), Err(NoRoom::Address(2)));
+        admission.set_bounds([&bounded, &open], &limits, &rates);
+        assert_eq!(enter(3, Some(&ada)), Err(NoRoom::User(1)));
+        let third = enter(3, None).unwrap().network;
+        assert_eq!(enter(4, None), Err(NoRoom::App(3)));
+        admission.set_bounds([&open, &open], &limits, &rates);
+        let fourth = enter(4, Some(&ada)).unwrap().network;
+        for (slot, user, network) in
+            [(1, Some(&ada), from), (2, None, from), (3, None, third), (4, Some(&ada), fourth)]
+        {
+            assert!(admission.has_sessions(APP));
+            admission.leave(APP, user, id(slot), network);
+        }
+        assert!(!admission.has_sessions(APP) && !admission.has_sessions(AppId(1)));
+        admission.set_bounds([&bounded, &open], &per_address, &rates);
+        assert!(enter(5, Some(&ada)).is_ok() && enter(6, None).is_ok());
+        assert_eq!(enter(7, None), Err(NoRoom::Address(2)));
     }
 }

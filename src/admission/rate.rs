@@ -58,26 +58,18 @@ impl Meter {
     }
 }
 
-/// A limiter with one meter for all threads.
-#[derive(Debug)]
-pub struct SharedLimiter {
-    limiter: Limiter,
-    meter: AtomicU64,
-}
+/// One meter for all threads.
+#[derive(Debug, Default)]
+pub struct SharedMeter(AtomicU64);
 
-impl SharedLimiter {
-    /// Nothing taken yet.
-    pub fn new(limiter: Limiter) -> Self {
-        Self { limiter, meter: AtomicU64::new(0) }
-    }
-
-    /// Takes one, if that is within the rate.
-    pub fn take(&self, now_ns: u64) -> bool {
+impl SharedMeter {
+    /// Takes one, if that is within the rate of `limiter`.
+    pub fn take(&self, limiter: &Limiter, now_ns: u64) -> bool {
         let taken = |before| {
             let mut meter = Meter(before);
-            self.limiter.take(&mut meter, now_ns).then_some(meter.0)
+            limiter.take(&mut meter, now_ns).then_some(meter.0)
         };
-        self.meter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
     }
 }
 
@@ -123,7 +115,7 @@ mod tests {
         let mut random = 7_u64;
         for (per_second, burst) in [(1, 1), (10, 3), (1_000, 1), (50, 1_000)] {
             let (limiter, mut meter) = (limiter(per_second, burst), Meter::default());
-            let shared = SharedLimiter::new(limiter);
+            let shared = SharedMeter::default();
             // Tokens in units of 1 / SECOND_NS, so that nothing is rounded.
             let full = burst as u64 * SECOND_NS;
             let (mut tokens, mut now_ns) = (full, 0);
@@ -135,7 +127,7 @@ mod tests {
                 let expected = tokens >= SECOND_NS;
                 tokens -= if expected { SECOND_NS } else { 0 };
                 assert_eq!(limiter.take(&mut meter, now_ns), expected);
-                assert_eq!(shared.take(now_ns), expected);
+                assert_eq!(shared.take(&limiter, now_ns), expected);
             }
         }
     }

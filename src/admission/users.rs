@@ -11,33 +11,40 @@ pub type Displaced = SmallVec<[SessionId; 1]>;
 /// Which sessions each user has, the oldest first.
 #[derive(Debug)]
 pub struct UserSessions {
-    /// What one may have.
-    pub most: usize,
-    policy: PerUserPolicy,
     /// No entry is empty.
     sessions: Sharded<Name, SmallVec<[SessionId; 2]>>,
 }
 
 impl UserSessions {
-    /// Nobody has any yet; `None` where there is no bound.
-    pub fn new(per_user: PerUser) -> Option<Self> {
-        let PerUser { max: most, policy } = per_user;
-        (most > 0).then(|| Self { most, policy, sessions: Sharded::new() })
+    /// Nobody has any yet.
+    pub fn new() -> Self {
+        Self { sessions: Sharded::new() }
     }
 
-    /// The user has one more session, unless that is refused: `None`. The sessions that it takes the place of are no longer
+    /// The user has one more session, unless that is refused by `bound`: `None`. The sessions that it takes the place of are no longer
     /// counted, and are the caller's to close.
-    pub fn enter(&self, user: &Name, id: SessionId) -> Option<Displaced> {
+    pub fn enter(&self, bound: PerUser, user: &Name, id: SessionId) -> Option<Displaced> {
         self.sessions.with(user, |sessions| {
             let held = sessions.entry(user.clone()).or_default();
-            let surplus = (held.len() + 1).saturating_sub(self.most);
-            if surplus > 0 && self.policy == PerUserPolicy::Refuse {
+            let most = if bound.max == 0 { usize::MAX } else { bound.max };
+            let surplus = (held.len() + 1).saturating_sub(most);
+            if surplus > 0 && bound.policy == PerUserPolicy::Refuse {
                 return None;
             }
             let displaced = held.drain(..surplus).collect();
             held.push(id);
             Some(displaced)
         })
+    }
+
+    /// The user has had the session since before sessions were counted.
+    pub fn count_in(&self, user: &Name, id: SessionId) {
+        self.sessions.with(user, |sessions| {
+            let held = sessions.entry(user.clone()).or_default();
+            if !held.contains(&id) {
+                held.push(id);
+            }
+        });
     }
 
     /// The user no longer has the session; nothing happens if it has been displaced.
@@ -58,8 +65,23 @@ impl UserSessions {
 mod tests {
     use super::*;
 
-    fn users(max: usize, policy: PerUserPolicy) -> UserSessions {
-        UserSessions::new(PerUser { max, policy }).unwrap()
+    struct Bounded {
+        users: UserSessions,
+        bound: PerUser,
+    }
+
+    impl Bounded {
+        fn enter(&self, user: &Name, id: SessionId) -> Option<Displaced> {
+            self.users.enter(self.bound, user, id)
+        }
+
+        fn leave(&self, user: &Name, id: SessionId) {
+            self.users.leave(user, id);
+        }
+    }
+
+    fn users(max: usize, policy: PerUserPolicy) -> Bounded {
+        Bounded { users: UserSessions::new(), bound: PerUser { max, policy } }
     }
 
     fn id(slot: u32) -> SessionId {
@@ -85,7 +107,7 @@ mod tests {
         assert_eq!(users.enter(&ada, id(3)), Some(none));
         [2, 3].into_iter().for_each(|slot| users.leave(&ada, id(slot)));
         users.leave(&name("bob"), id(4));
-        assert_eq!(users.sessions.len(), 0);
+        assert_eq!(users.users.sessions.len(), 0);
     }
 
     #[test]
@@ -105,12 +127,12 @@ mod tests {
         let crowd = |number: u32| name(&format!("user {number}"));
         (0..100_000).for_each(|number| assert!(users.enter(&crowd(number), id(number)).is_some()));
         (0..1_000).for_each(|slot| assert!(users.enter(&ada, id(slot)).is_some()));
-        assert!(users.sessions.capacity() >= 100_000);
+        assert!(users.users.sessions.capacity() >= 100_000);
         (0..100_000).for_each(|number| users.leave(&crowd(number), id(number)));
         (1..1_000).for_each(|slot| users.leave(&ada, id(slot)));
-        assert!(users.sessions.capacity() <= 64 * 64, "room for {}", users.sessions.capacity());
-        users.sessions.with(&ada, |sessions| assert!(sessions[&ada].capacity() <= 8));
+        assert!(users.users.sessions.capacity() <= 64 * 64, "room for {}", users.users.sessions.capacity());
+        users.users.sessions.with(&ada, |sessions| assert!(sessions[&ada].capacity() <= 8));
         users.leave(&ada, id(0));
-        assert_eq!(users.sessions.len(), 0);
+        assert_eq!(users.users.sessions.len(), 0);
     }
 }

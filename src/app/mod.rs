@@ -145,7 +145,7 @@ impl<'a> Session<'a> {
 
     /// The name of its app; empty once the session is over.
     pub fn app(&self) -> &str {
-        self.core.hub.app_of(self.slot).map_or("", |app| self.core.shared.apps.name_of(app))
+        self.core.hub.app_of(self.slot).map_or("", |app| self.core.rules.apps.name_of(app))
     }
 
     /// The user it is bound to.

@@ -184,7 +184,7 @@ impl Pusher {
         if self.shared.ending.load(Ordering::Acquire) {
             return Err(PushError::Stopped);
         }
-        self.shared.apps.find(app).map_err(|_| PushError::UnknownApp)
+        self.shared.in_force.look().apps.find(app).map_err(|_| PushError::UnknownApp)
     }
 
     /// Why the mailbox of `reactor` did not take what was posted.
@@ -205,7 +205,7 @@ impl Pusher {
     ) -> Result<(), PushError> {
         let mut reached = Ok(());
         let now = self.shared.clock.now();
-        let deadline_ms = self.shared.deadline_ms(now, &options);
+        let deadline_ms = self.shared.in_force.look().deadline_ms(now, &options);
         let push = Arc::new(Push::new(app, target, frame, options, now.ns, deadline_ms, origin));
         self.shared.count_unroutable(&push);
         for reactor in self.shared.interest.reactors_of(app, &push.target).iter() {

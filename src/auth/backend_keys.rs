@@ -2,7 +2,7 @@
 
 use crate::config::{Backend, Secret, UNNAMED_KEY};
 use crate::dispatch::{Apps, CommandError, ErrorCode, Right};
-use crate::session::AppId;
+use crate::session::{AppId, Name};
 use std::sync::Arc;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
@@ -55,6 +55,20 @@ impl BackendKeys {
         &self.nobody
     }
 
+    /// What the one with this `access`, by the keys `before`, may do by these: by the same key as much as before, or more.
+    /// `None` where the key is gone, or may do less.
+    pub fn successor_of(&self, access: &Arc<Access>, before: &Self) -> Option<&Arc<Access>> {
+        let of = |keys: &Self| {
+            keys.keys.iter().find(|(_, each)| Arc::ptr_eq(each, access)).map(|(key, _)| key.clone())
+        };
+        let successor = match of(before) {
+            Some(key) => self.access(Some(key.expose().as_bytes()))?,
+            None if self.keys.is_empty() && Arc::ptr_eq(access, &before.open) => &self.open,
+            None => return None,
+        };
+        successor.covers(access).then_some(successor)
+    }
+
     /// What the one who presents `key` may do; `None` where that is no key of the port.
     ///
     /// The time it takes depends on what was presented and on the lengths of all keys, not on which of them it was, on how much
@@ -76,6 +90,14 @@ impl Access {
     /// The name of the key; `None` where the port has no keys.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
+    }
+
+    /// Whether it may do all that `other` may.
+    fn covers(&self, other: &Self) -> bool {
+        let may = |needed: &Right| self.may.iter().any(|right| right.covers(*needed));
+        let finds = |app: &Name| self.apps.find(app).is_ok();
+        let reaches = self.is_general || (!other.is_general && other.apps.found().all(finds));
+        other.may.iter().all(may) && reaches
     }
 
     /// Whether it may order what is about the whole server.

@@ -55,15 +55,13 @@ pub struct Proven {
     pub expires_unix_ms: Option<u64>,
 }
 
-/// The keys and origins of every app, and the nonces that have been used: one for all reactors.
+/// The keys and origins of every app.
 #[derive(Debug)]
 pub struct Auth {
     /// Indexed by [`AppId`].
     apps: Box<[AppAuth]>,
     limits: TokenLimits,
     timestamp_window_ms: u64,
-    /// Locked for one look-up at an upgrade that shows a valid signature; never on the way of a message.
-    nonces: Mutex<Nonces>,
 }
 
 #[derive(Debug)]
@@ -96,8 +94,7 @@ impl fmt::Display for InvalidKeys {
 impl std::error::Error for InvalidKeys {}
 
 impl Auth {
-    /// The gate of `apps`, in the order of their ids. Signed queries from before `now_unix_ms` are refused: nobody
-    /// remembers which of them have been used. Keys that are fetched are those in `remote`.
+    /// The gate of `apps`, in the order of their ids. Keys that are fetched are those in `remote`.
     ///
     /// # Errors
     /// [`InvalidKeys`].
@@ -106,7 +103,6 @@ impl Auth {
         config: &config::Auth,
         limits: &config::Limits,
         remote: &RemoteSets,
-        now_unix_ms: u64,
     ) -> Result<Self, InvalidKeys> {
         let jwks = JwksLimits { max_bytes: config.max_jwks_bytes, max_keys: config.max_jwks_keys };
         let app = |(name, app): (Name, &AppConfig)| {
@@ -122,7 +118,6 @@ impl Auth {
                 }),
             }
         };
-        let timestamp_window_ms = config.timestamp_window.as_millis() as u64;
         let apps = apps.into_iter().map(app).collect::<Result<Box<[AppAuth]>, _>>()?;
         refuse_shared(&apps)?;
         Ok(Self {
@@ -133,8 +128,7 @@ impl Auth {
                 max_groups: limits.groups_per_session,
                 max_tags: limits.tags_per_session,
             },
-            timestamp_window_ms,
-            nonces: Mutex::new(Nonces::new(config.max_nonces, timestamp_window_ms, now_unix_ms)),
+            timestamp_window_ms: config.timestamp_window.as_millis() as u64,
         })
     }
 
@@ -172,7 +166,8 @@ impl Auth {
         self.apps.iter().enumerate().filter_map(age)
     }
 
-    /// Who a signed query makes of its bearer in `app`. Its nonce is used then.
+    /// Who a signed query makes of its bearer in `app`. Its nonce is used then: `nonces` are those of all reactors, locked for
+    /// one look-up.
     ///
     /// # Errors
     /// [`AuthError`].
@@ -180,6 +175,7 @@ impl Auth {
         &self,
         app: AppId,
         query: &SignedQuery<'_>,
+        nonces: &Mutex<Nonces>,
         now_unix_ms: u64,
     ) -> Result<Proven, AuthError> {
         let keys = &self.apps[usize::from(app.0)];
@@ -189,7 +185,7 @@ impl Auth {
         let user = query.verify(&keys.keys, now_unix_ms, self.timestamp_window_ms)?;
         let signed_unix_ms = query.signed_unix_ms()?;
         // What a panicked holder left is whole: every change to the set is one call.
-        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nonces = nonces.lock().unwrap_or_else(PoisonError::into_inner);
         nonces.spend(app, query.nonce, signed_unix_ms, now_unix_ms)?;
         Ok(Proven { user, groups: Vec::new(), tags: Vec::new(), expires_unix_ms: None })
     }

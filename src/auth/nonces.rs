@@ -27,6 +27,26 @@ impl Nonces {
         Self { most, window_ms, forgotten_ms, slices: VecDeque::new(), len: 0 }
     }
 
+    /// The bounds are others from `now_unix_ms` on. Where the window grows, queries that were too old for the old one are taken
+    /// as used: their nonces have been forgotten.
+    pub fn set_bounds(&mut self, most: usize, window_ms: u64, now_unix_ms: u64) {
+        self.most = most;
+        if window_ms == self.window_ms {
+            return;
+        }
+        self.forget(now_unix_ms);
+        // Signed before this, a query may have been used and forgotten.
+        let oldest_ms = self.forgotten_ms.saturating_sub(self.window_ms);
+        let nonces = std::mem::take(&mut self.slices).into_iter().flat_map(|(_, nonces)| nonces);
+        // Which of them end when is not known beyond their slice: all are kept for as long as the newest can be.
+        let end_ms = now_unix_ms.saturating_add(self.window_ms.max(window_ms)).saturating_add(window_ms);
+        let kept: HashSet<u128> = nonces.collect();
+        self.len = kept.len();
+        self.window_ms = window_ms;
+        self.forgotten_ms = oldest_ms.saturating_add(window_ms);
+        self.slices.push_back((end_ms / window_ms, kept));
+    }
+
     /// Uses the nonce of a query that was signed at `signed_unix_ms`, which is within the window of `now_unix_ms`.
     ///
     /// # Errors
@@ -162,5 +182,36 @@ mod tests {
             assert_eq!(nonces.len, nonces.slices.iter().map(|(_, slice)| slice.len()).sum::<usize>());
         }
         assert!(passed > 1_000 && replayed > 100, "{passed} {replayed}");
+    }
+
+    #[test]
+    fn other_bounds_make_no_nonce_good_a_second_time() {
+        for window in [WINDOW / 4, WINDOW, 10 * WINDOW] {
+            let mut nonces = Nonces::new(3, WINDOW, NOW - 20 * WINDOW);
+            // One that has been forgotten, one that is about to be, and one that lasts as long as any.
+            let signed = [NOW - 5 * WINDOW, NOW - WINDOW + 1, NOW + WINDOW];
+            for (nonce, signed) in ["a", "b", "c"].into_iter().zip(signed) {
+                nonces.spend(APP, nonce, signed, signed.min(NOW)).unwrap();
+            }
+            nonces.set_bounds(4, window, NOW);
+            assert_eq!(nonces.spend(APP, "d", NOW, NOW), Ok(()));
+            assert_eq!(nonces.spend(APP, "d", NOW, NOW), Err(AuthError::Replayed));
+            for (nonce, signed) in ["a", "b", "c"].into_iter().zip(signed) {
+                // As the window lets it pass.
+                for now in
+                    [NOW, NOW + 1, signed + window].into_iter().filter(|now| now.abs_diff(signed) <= window)
+                {
+                    assert!(nonces.spend(APP, nonce, signed, now).is_err(), "{window} {nonce} {now}");
+                }
+            }
+        }
+        let mut nonces = Nonces::new(1, WINDOW, NOW);
+        nonces.spend(APP, "a", NOW, NOW).unwrap();
+        nonces.set_bounds(2, WINDOW, NOW);
+        nonces.spend(APP, "b", NOW, NOW).unwrap();
+        nonces.set_bounds(1, WINDOW, NOW);
+        assert_eq!(nonces.spend(APP, "c", NOW, NOW), Err(AuthError::NoncesFull));
+        let later = NOW + 3 * WINDOW;
+        assert_eq!(nonces.spend(APP, "c", later, later), Ok(()));
     }
 }

@@ -25,7 +25,7 @@ fn with_pem(issuer: &Issuer, kid: Option<&str>) -> AppConfig {
 
 fn try_auth(apps: &[(&str, &AppConfig)]) -> Result<Auth, InvalidKeys> {
     let apps = apps.iter().map(|(name, app)| (Name::new(name).unwrap(), *app));
-    Auth::new(apps, &config::Auth::default(), &config::Limits::default(), &RemoteSets::new().0, NOW * 1000)
+    Auth::new(apps, &config::Auth::default(), &config::Limits::default(), &RemoteSets::new().0)
 }
 
 fn check(app: &AppConfig, token: &str) -> Result<Proven, AuthError> {

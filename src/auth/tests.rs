@@ -6,6 +6,7 @@ use crate::metrics::AuthFailure;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde_json::{Value, json};
+use std::ops::Deref;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const ROTATED: &str = "fedcba9876543210fedcba9876543210";
@@ -22,7 +23,32 @@ fn keys(secret: &str) -> Keys {
     Keys::of_secrets(&[Secret::new(secret)])
 }
 
-fn auth() -> Auth {
+/// The gate, and the nonces that were used at it.
+struct Gate {
+    auth: Auth,
+    nonces: Mutex<Nonces>,
+}
+
+impl Deref for Gate {
+    type Target = Auth;
+
+    fn deref(&self) -> &Auth {
+        &self.auth
+    }
+}
+
+impl Gate {
+    fn signed_query(
+        &self,
+        app: AppId,
+        query: &SignedQuery<'_>,
+        now_unix_ms: u64,
+    ) -> Result<Proven, AuthError> {
+        self.auth.signed_query(app, query, &self.nonces, now_unix_ms)
+    }
+}
+
+fn auth() -> Gate {
     let app = |secrets: &[&str]| AppConfig {
         secrets: secrets.iter().map(|secret| Secret::new(*secret)).collect(),
         ..AppConfig::default()
@@ -31,8 +57,10 @@ fn auth() -> Auth {
     let names = ["chess", "go", "open"].map(|name| Name::new(name).unwrap());
     let config = config::Auth { max_nonces: 3, max_token_bytes: 1024, ..config::Auth::default() };
     let limits = config::Limits { groups_per_session: 2, tags_per_session: 3, ..config::Limits::default() };
-    Auth::new(names.into_iter().zip(&configs), &config, &limits, &RemoteSets::new().0, NOW_MS - 1_000_000)
-        .unwrap()
+    let window_ms = config.timestamp_window.as_millis() as u64;
+    let nonces = Mutex::new(Nonces::new(config.max_nonces, window_ms, NOW_MS - 1_000_000));
+    let auth = Auth::new(names.into_iter().zip(&configs), &config, &limits, &RemoteSets::new().0).unwrap();
+    Gate { auth, nonces }
 }
 
 /// A token of any header and payload, with a good signature.
@@ -359,9 +387,8 @@ fn a_page_of_another_origin_stays_outside() {
         ..AppConfig::default()
     };
     let apps = [(Name::new("chess").unwrap(), &config), (Name::new("any").unwrap(), &AppConfig::default())];
-    let auth =
-        Auth::new(apps, &config::Auth::default(), &config::Limits::default(), &RemoteSets::new().0, NOW_MS)
-            .unwrap();
+    let remote = RemoteSets::new().0;
+    let auth = Auth::new(apps, &config::Auth::default(), &config::Limits::default(), &remote).unwrap();
     assert!(auth.takes_words());
     assert!(auth.allows_origin(AppId(1), Some(b"http://localhost:3000")));
     for (origin, allowed) in [

@@ -17,6 +17,7 @@ mod kick;
 mod log;
 mod output;
 mod push;
+mod reload;
 mod serve;
 mod stats;
 mod token;
@@ -46,6 +47,7 @@ enum Command {
     Push(push::PushArgs),
     Kick(kick::KickArgs),
     Drain(drain::DrainArgs),
+    Reload(reload::ReloadArgs),
     Stats(stats::StatsArgs),
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -62,13 +64,14 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match cli.command {
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => serve::run(args),
         Command::Bench(command) => bench::run(&command),
         Command::Cert(command) => cert::run(command),
         Command::Config(command) => config::run(command),
         Command::Push(args) => push::run(args),
         Command::Kick(args) => kick::run(&args),
         Command::Drain(args) => drain::run(&args),
+        Command::Reload(args) => reload::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Token(command) => token::run(command),
     };

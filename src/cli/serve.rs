@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{process, thread};
 
 use clap::Args;
@@ -18,11 +18,14 @@ use super::input::input;
 use super::key::RefusedKey;
 use super::log::Running;
 use super::output;
-use crate::config::{self, Config, Endpoint, Environment, Listen, LogFormat};
-use crate::{BindError, Certificates, Relay, RunError, Server, Stopper};
+use crate::config::{self, Config, ConfigError, Endpoint, Environment, Listen, LogFormat};
+use crate::{BindError, Relay, Reloader, RunError, Server, Stopper};
+
+/// How a configuration is read.
+type ReadConfig = fn(Option<&Path>, &Environment) -> Result<Config, ConfigError>;
 
 /// Run the server; flags win over variables such as GANNET_LISTEN, and those over the file.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
     /// Client port, on each of these addresses, Unix sockets (unix:/path), sockets that systemd passes (systemd:NAME) [default: 127.0.0.1:9000]
     #[arg(long, value_name = "ADDR")]
@@ -62,9 +65,10 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// The configuration that file, environment and flags make together, checked: each time the file is read again.
-    fn config(&self, environment: &Environment) -> Result<Config, CliError> {
-        let mut config = Config::read(self.config.as_deref().map(input), environment)?;
+    /// The configuration that file, environment and flags make together, checked. `read` is [`Config::read`], or
+    /// [`Config::read_again`] while the server runs.
+    fn config(&self, read: ReadConfig, environment: &Environment) -> Result<Config, CliError> {
+        let mut config = read(self.config.as_deref().map(input), environment)?;
         replace_if_given(&mut config.listen, &self.listen);
         replace_if_given(&mut config.backend.listen, &self.backend);
         config.reactors = self.reactors.or(config.reactors);
@@ -101,17 +105,22 @@ fn format_parser() -> impl TypedValueParser<Value = LogFormat> {
 }
 
 /// Runs `gannet serve`.
-pub fn run(args: &ServeArgs) -> Result<(), CliError> {
+pub fn run(args: ServeArgs) -> Result<(), CliError> {
     // First of all: what is read before it is gone after it, if it comes from a pipe.
     let heap = heap::give_memory_back();
-    let config = args.config(&Environment::of_process())?;
+    let environment = Environment::of_process();
+    let config = args.config(Config::read, &environment)?;
     let log = log_to(&config.log)?;
     if let Err(error) = heap {
         log::warn!(
             "what a storm of sessions leaves stays in the heap: cannot start again with GLIBC_TUNABLES: {error}"
         );
     }
-    run_server(config, &log)
+    run_server(
+        config,
+        move || args.config(Config::read_again, &environment).map_err(|error| error.to_string()),
+        &log,
+    )
 }
 
 fn log_to(log: &config::Log) -> Result<Running, ServeError> {
@@ -173,7 +182,11 @@ impl From<ServeError> for CliError {
     }
 }
 
-fn run_server(config: Config, log: &Running) -> Result<(), CliError> {
+fn run_server(
+    config: Config,
+    again: impl Fn() -> Result<Config, String> + Send + Sync + 'static,
+    log: &Running,
+) -> Result<(), CliError> {
     let with_key = config.backend.needs_key();
     let client_tls = config.tls.is_on();
     let backend_cert = config.tls.backend_certificates().into_iter().next().map(|files| files.cert);
@@ -189,9 +202,10 @@ fn run_server(config: Config, log: &Running) -> Result<(), CliError> {
         backend_cert,
     };
     output::print(&format!("{banner}\n"))?;
-    let (stopper, certificates, handle) = (server.stopper(), server.certificates(), signals.handle());
+    server.reload_from(again);
+    let (stopper, reloader, handle) = (server.stopper(), server.reloader(), signals.handle());
     let report = thread::scope(|scope| {
-        scope.spawn(|| obey_signals(&mut signals, &stopper, &certificates, log));
+        scope.spawn(|| obey_signals(&mut signals, &stopper, &reloader, log));
         let report = server.run(|_reactor| Box::new(Relay)).map_err(ServeError::Run);
         handle.close();
         report
@@ -204,18 +218,16 @@ fn run_server(config: Config, log: &Running) -> Result<(), CliError> {
 }
 
 /// SIGTERM and SIGINT stop the server in good order, a second one of them at once. SIGHUP opens the log file again and
-/// reads the certificates again: a terminal that is closed does not take the server with it.
-fn obey_signals(signals: &mut Signals, stopper: &Stopper, certificates: &Certificates, log: &Running) {
+/// reads the configuration again: a terminal that is closed does not take the server with it.
+fn obey_signals(signals: &mut Signals, stopper: &Stopper, reloader: &Reloader, log: &Running) {
     let mut stopping = false;
     for signal in signals.forever() {
         match signal {
             SIGHUP => {
                 log.reopen();
-                match certificates.reload() {
-                    Ok(()) if certificates.is_empty() => info!("SIGHUP: the log file has been opened again"),
-                    Ok(()) => info!("SIGHUP: log file and certificates have been opened again"),
-                    Err(error) => warn!("SIGHUP: the certificates stay as they were: {error}"),
-                }
+                info!("SIGHUP: the log file is opened again, and the configuration is read again");
+                // What has come of it is in the log.
+                let _ = reloader.reload();
             }
             signal if stopping => {
                 warn!("signal {signal}: ending at once");
@@ -249,7 +261,7 @@ mod tests {
 
     fn config(flags: &[&str]) -> Result<Config, String> {
         let line = Line::try_parse_from(["serve"].iter().chain(flags)).map_err(|error| error.to_string())?;
-        line.args.config(&Environment::default()).map_err(|error| error.to_string())
+        line.args.config(Config::read, &Environment::default()).map_err(|error| error.to_string())
     }
 
     #[test]

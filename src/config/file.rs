@@ -35,7 +35,24 @@ impl Config {
     /// [`ConfigError::Read`] and [`ConfigError::Empty`]; [`ConfigError::InFile`] with those of [`Config::from_toml`] and
     /// [`Config::read_secrets`]; those of [`Environment::over`].
     pub fn read(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
-        let text = file.map_or(Ok(String::new()), text_of)?;
+        Self::read_in(Reading::First, file, environment)
+    }
+
+    /// The same while a server runs by what was read before. What is no regular file is refused: a pipe may have no writer any
+    /// more, and would be waited for without end.
+    ///
+    /// # Errors
+    /// Those of [`Config::read`].
+    pub fn read_again(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        Self::read_in(Reading::Again, file, environment)
+    }
+
+    fn read_in(
+        reading: Reading,
+        file: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let text = file.map_or(Ok(String::new()), |path| text_of(reading, path))?;
         let in_file = |error: ConfigError| match file {
             Some(path) => error.in_file(path),
             None => error,
@@ -51,7 +68,7 @@ impl Config {
         config.tls.resolve(base);
         config.log.resolve(base);
         config.auth.jwks_ca_file = config.auth.jwks_ca_file.map(|path| base.join(path));
-        config.read_secrets(base).map_err(in_file)?;
+        config.read_files(reading, base).map_err(in_file)?;
         Ok(config)
     }
 
@@ -87,25 +104,30 @@ impl Config {
     /// [`ConfigError::KeyFile`] and [`ConfigError::NoSecretInFile`]; [`ConfigError::BackendKey`] and
     /// [`ConfigError::SecretsTwice`] where there is a key or a secret already, and [`ConfigError::AppKey`] the same.
     pub fn read_secrets(&mut self, base: &Path) -> Result<(), ConfigError> {
-        self.backend.read_keys(base, read_key_file)?;
+        self.read_files(Reading::First, base)
+    }
+
+    fn read_files(&mut self, reading: Reading, base: &Path) -> Result<(), ConfigError> {
+        self.backend.read_keys(base, |key, path| reading.text(key, path, MAX_KEY_FILE_BYTES))?;
         for (name, app) in &mut self.apps {
             let Some(path) = &app.secrets_file else { continue };
             let shown = name.escape_debug();
             if !app.secrets.is_empty() {
                 return Err(ConfigError::SecretsTwice { app: shown.to_string() });
             }
-            let text = read_key_file(&format!("apps.{shown}.secrets_file"), &base.join(path))?;
+            let key = format!("apps.{shown}.secrets_file");
+            let text = reading.text(&key, &base.join(path), MAX_KEY_FILE_BYTES)?;
             app.secrets = secrets_of(&text).map(Secret::new).collect();
             if app.secrets.is_empty() {
                 return Err(ConfigError::NoSecretInFile { app: shown.to_string() });
             }
             app.secrets_file = None;
         }
-        self.read_public_keys(base)
+        self.read_public_keys(reading, base)
     }
 
     /// The same for the files of public keys and JWK sets.
-    fn read_public_keys(&mut self, base: &Path) -> Result<(), ConfigError> {
+    fn read_public_keys(&mut self, reading: Reading, base: &Path) -> Result<(), ConfigError> {
         let jwks_bytes = self.auth.max_jwks_bytes as u64;
         for (name, app) in &mut self.apps {
             let table = format!("apps.{}", name.escape_debug());
@@ -115,14 +137,14 @@ impl Config {
                     return Err(AppKeyFault::Twice.of(&table, &format!("public_keys[{index}].file")));
                 }
                 let name = format!("{table}.public_keys[{index}].file");
-                key.pem = Some(read_key_file(&name, &base.join(path))?);
+                key.pem = Some(reading.text(&name, &base.join(path), MAX_KEY_FILE_BYTES)?);
                 key.file = None;
             }
             let Some(path) = &app.jwks_file else { continue };
             if app.jwks.is_some() {
                 return Err(AppKeyFault::Twice.of(&table, "jwks_file"));
             }
-            app.jwks = Some(read_text(&format!("{table}.jwks_file"), &base.join(path), jwks_bytes)?);
+            app.jwks = Some(reading.text(&format!("{table}.jwks_file"), &base.join(path), jwks_bytes)?);
             app.jwks_file = None;
         }
         Ok(())
@@ -135,8 +157,9 @@ impl Config {
 }
 
 /// The text of the configuration file at `path`.
-fn text_of(path: &Path) -> Result<String, ConfigError> {
-    let bytes = read_bounded(path, Config::MAX_FILE_BYTES)
+fn text_of(reading: Reading, path: &Path) -> Result<String, ConfigError> {
+    let bytes = reading
+        .bytes(path, Config::MAX_FILE_BYTES)
         .map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let utf8_error = error.utf8_error();
@@ -159,18 +182,41 @@ fn not_utf8(bytes: &[u8], error: Utf8Error) -> ConfigError {
     ConfigError::Syntax { line, message: "a byte that is not UTF-8".to_owned() }
 }
 
-/// All of a file that holds at most `max` bytes; the bound is for what never ends, and for what was named by mistake.
-///
-/// # Errors
-/// What the system says; [`io::ErrorKind::FileTooLarge`].
-pub fn read_bounded(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(max + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > max {
-        let message = format!("it is larger than {max} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+/// Whether files are read for the first time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// Each may be a pipe.
+    #[default]
+    First,
+    /// A server runs by what was read before: only regular files are read.
+    Again,
+}
+
+impl Reading {
+    /// All of a file that holds at most `max` bytes; the bound is for what never ends, and for what was named by mistake.
+    ///
+    /// # Errors
+    /// What the system says; [`io::ErrorKind::FileTooLarge`].
+    pub fn bytes(self, path: &Path, max: u64) -> io::Result<Vec<u8>> {
+        if self == Self::Again && !fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is no regular file, and was read once already"));
+        }
+        let mut bytes = Vec::new();
+        fs::File::open(path)?.take(max + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > max {
+            let message = format!("it is larger than {max} bytes");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        Ok(bytes)
     }
-    Ok(bytes)
+
+    fn text(self, key: &str, path: &Path, max: u64) -> Result<String, ConfigError> {
+        let text = self.bytes(path, max).and_then(|bytes| {
+            String::from_utf8(bytes)
+                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+        });
+        text.map_err(|error| ConfigError::KeyFile { key: key.to_owned(), path: path.to_owned(), error })
+    }
 }
 
 /// The secrets in the text of a file: one a line, without the white space around it; blank lines are passed over.
@@ -182,15 +228,9 @@ pub fn secrets_of(text: &str) -> impl Iterator<Item = &str> {
 ///
 /// # Errors
 /// [`ConfigError::KeyFile`].
+#[cfg(feature = "cli")]
 pub fn read_key_file(key: &str, path: &Path) -> Result<String, ConfigError> {
-    read_text(key, path, MAX_KEY_FILE_BYTES)
-}
-
-fn read_text(key: &str, path: &Path, max_bytes: u64) -> Result<String, ConfigError> {
-    let text = read_bounded(path, max_bytes).and_then(|bytes| {
-        String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
-    });
-    text.map_err(|error| ConfigError::KeyFile { key: key.to_owned(), path: path.to_owned(), error })
+    Reading::First.text(key, path, MAX_KEY_FILE_BYTES)
 }
 
 /// The deepest key whose name or value covers the start of `span`.

@@ -8,6 +8,7 @@
 
 mod apps;
 mod backend;
+mod changes;
 mod duration;
 mod environment;
 mod error;
@@ -47,7 +48,7 @@ pub(crate) use duration::{InvalidDuration, parse as parse_duration};
 pub use environment::Environment;
 pub use error::{AppKeyFault, ConfigError, KeyFault};
 #[cfg(feature = "tls")]
-pub(crate) use file::read_bounded;
+pub(crate) use file::Reading;
 #[cfg(feature = "cli")]
 pub(crate) use file::{read_key_file, secrets_of};
 pub use jwks_url::{InvalidJwksUrl, JwksUrl};

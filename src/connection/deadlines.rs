@@ -6,7 +6,7 @@ use crate::session::SessionId;
 use crate::timer::Moment;
 
 /// The times after which a silent connection is pinged and closed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Silence {
     /// Milliseconds from the accepted connection to its whole upgrade request.
     pub upgrade_ms: u64,

@@ -58,7 +58,7 @@ pub struct Outbox {
     tick: Option<Tick>,
 }
 
-/// One of the ticks of a server, by its place among them: the shorter before the longer.
+/// One of the ticks of a server, by its length in milliseconds: the shorter before the longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tick(pub u16);
 

@@ -25,15 +25,21 @@ struct Full {
     bytes: usize,
 }
 
-impl Budget {
-    /// A full one, by `limits.turn_deliveries`, `turn_writes`, `turn_listed` and `turn_bytes`.
-    pub fn new(limits: &Limits) -> Self {
-        let full = Full {
+impl Full {
+    fn of(limits: &Limits) -> Self {
+        Self {
             deliveries: limits.turn_deliveries,
             writes: limits.turn_writes,
             listed: limits.turn_listed,
             bytes: limits.turn_bytes,
-        };
+        }
+    }
+}
+
+impl Budget {
+    /// A full one, by `limits.turn_deliveries`, `turn_writes`, `turn_listed` and `turn_bytes`.
+    pub fn new(limits: &Limits) -> Self {
+        let full = Full::of(limits);
         Self {
             full,
             deliveries: full.deliveries,
@@ -41,6 +47,11 @@ impl Budget {
             listed: full.listed,
             bytes: full.bytes,
         }
+    }
+
+    /// The shares are others from the next phase on.
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.full = Full::of(limits);
     }
 
     /// The turn begins: everything is there again.

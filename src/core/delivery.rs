@@ -91,7 +91,7 @@ impl Core {
         local.hold();
         let mut delivery = Delivery {
             local,
-            tick: self.shared.delivery_rules.tick(push),
+            tick: self.rules.delivery_rules.tick(push),
             matched: slots.len() as u32,
             queued: 0,
             ended: 0,

@@ -5,15 +5,12 @@ use crate::config::{AppConfig, Slow};
 use crate::connection::Tick;
 use crate::dispatch::{Class, Push, Selector};
 use crate::session::AppId;
-use std::collections::BTreeSet;
 
 /// See the module.
 #[derive(Debug)]
 pub struct DeliveryRules {
     /// Indexed by [`AppId`].
     apps: Box<[AppDelivery]>,
-    /// Milliseconds of each tick that any app has, ascending; a [`Tick`] is an index.
-    ticks_ms: Box<[u64]>,
 }
 
 #[derive(Debug)]
@@ -29,12 +26,9 @@ struct AppDelivery {
 impl DeliveryRules {
     /// Those of apps in the order of their ids.
     pub fn new<'c>(apps: impl Iterator<Item = &'c AppConfig>) -> Self {
-        let apps: Vec<_> = apps.collect();
-        let all = apps.iter().flat_map(|app| app.group_tick_ms.values().chain([&app.tick_ms]));
-        let ticks_ms: BTreeSet<u64> = all.copied().filter(|&ms| ms > 0).collect();
-        let ticks_ms: Box<[u64]> = ticks_ms.into_iter().take(usize::from(u16::MAX)).collect();
-        let tick = |ms: u64| ticks_ms.binary_search(&ms).ok().map(|index| Tick(index as u16));
-        let delivery = |app: &&AppConfig| {
+        // No tick is longer than `Config::MAX_TICK_MS`.
+        let tick = |ms: u64| (ms > 0).then(|| Tick(u16::try_from(ms).unwrap_or(u16::MAX)));
+        let delivery = |app: &AppConfig| {
             let mut groups: Vec<_> =
                 app.group_tick_ms.iter().map(|(group, ms)| (group.as_str().into(), tick(*ms))).collect();
             groups.sort_by_key(|(group, _): &(Box<str>, _)| std::cmp::Reverse(group.len()));
@@ -42,7 +36,7 @@ impl DeliveryRules {
             let ticks = tick.is_some() || groups.iter().any(|(_, tick)| tick.is_some());
             AppDelivery { slow, ticks, tick, groups: groups.into() }
         };
-        Self { apps: apps.iter().map(delivery).collect(), ticks_ms }
+        Self { apps: apps.map(delivery).collect() }
     }
 
     /// What an app's outboxes do at their bound.
@@ -57,11 +51,6 @@ impl DeliveryRules {
             return None;
         }
         push.target.selectors().iter().map(|selector| app.tick(selector)).min()?
-    }
-
-    /// Milliseconds of each [`Tick`].
-    pub fn ticks_ms(&self) -> &[u64] {
-        &self.ticks_ms
     }
 }
 
@@ -83,7 +72,7 @@ mod tests {
         let options = PushOptions { class, ..PushOptions::default() };
         let frame = EncodedFrame::binary(b"");
         let push = Push::new(AppId(app), target, frame, options, 0, 0, Origin::Nobody);
-        deliveries.tick(&push).map_or(0, |tick| deliveries.ticks_ms()[usize::from(tick.0)])
+        deliveries.tick(&push).map_or(0, |tick| u64::from(tick.0))
     }
 
     fn group(name: &str) -> Target {
@@ -99,7 +88,6 @@ mod tests {
             ..AppConfig::default()
         };
         let deliveries = DeliveryRules::new([&AppConfig::default(), &ticking].into_iter());
-        assert_eq!(deliveries.ticks_ms(), [20, 50, 200]);
         let user = Target::from(Selector::User(Name::new("ada").unwrap()));
         let both = |one: &Target, other: &str| one.clone().or(Selector::Group(Name::new(other).unwrap()));
         let table = [

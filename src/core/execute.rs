@@ -212,7 +212,7 @@ pub fn new_push(
     core.metrics().pushes.of(app.0).add(1);
     // The turn's reading of the clock may be some work old: the latency counts from here.
     let now = core.shared.clock.now();
-    let deadline_ms = core.shared.deadline_ms(now, &options);
+    let deadline_ms = core.rules.deadline_ms(now, &options);
     Arc::new(Push::new(app, target, frame, options, now.ns, deadline_ms, origin))
 }
 
@@ -244,7 +244,7 @@ fn slot_of(core: &Core, app: AppId, id: SessionId) -> Option<u32> {
 
 /// Joins unless the session is in as many groups as it may be.
 pub fn join(core: &mut Core, slot: u32, group: &Name) -> Result<bool, CommandError> {
-    let most = core.shared.settings.config.limits.groups_per_session;
+    let most = core.rules.settings.config.limits.groups_per_session;
     if core.hub.groups_len(slot) >= most && !core.hub.groups_of(slot).any(|name| name == group) {
         let message =
             format!("a session is in at most {most} groups: leave one, or raise limits.groups_per_session");
@@ -255,7 +255,7 @@ pub fn join(core: &mut Core, slot: u32, group: &Name) -> Result<bool, CommandErr
 
 /// Tags unless the session has as many tags as it may have.
 pub fn add_tag(core: &mut Core, slot: u32, tag: &Name) -> Result<bool, CommandError> {
-    let most = core.shared.settings.config.limits.tags_per_session;
+    let most = core.rules.settings.config.limits.tags_per_session;
     if core.hub.tags_len(slot) >= most && !core.hub.tags_of(slot).any(|name| name == tag) {
         let message =
             format!("a session has at most {most} tags: remove one, or raise limits.tags_per_session");
@@ -272,7 +272,7 @@ fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
     let outbox = connection.outbox.as_ref();
     Some(SessionInfo {
         id,
-        app: core.shared.apps.name_of(app).as_str().into(),
+        app: core.rules.apps.name_of(app).as_str().into(),
         user: core.hub.user_of(slot).cloned(),
         groups: core.hub.groups_of(slot).cloned().collect(),
         tags: core.hub.tags_of(slot).cloned().collect(),

@@ -133,7 +133,7 @@ impl Core {
         if !has_deadline || connection.is_paused() || connection.phase != Phase::Open {
             return None;
         }
-        let settings = &self.shared.settings;
+        let settings = &self.rules.settings;
         let (owed, since_ms) = self.incoming.held.get(&slot)?.owed?;
         let within_ms = match owed {
             Owed::Head => settings.silence.head_ms.min(settings.message_ms),

@@ -9,14 +9,18 @@ mod delivery_rules;
 mod drain;
 mod envelope;
 mod execute;
+mod follow;
 mod gate;
+mod in_force;
 mod incoming;
 mod listeners;
 mod pausing;
 mod places;
 mod relief;
+mod reload;
 mod renewing;
 mod reply;
+mod rules;
 mod settings;
 mod setup;
 mod shared;
@@ -27,17 +31,18 @@ mod work;
 mod writing;
 
 pub use budget::Budget;
-pub use delivery_rules::DeliveryRules;
 pub use drain::{Drain, Plan};
 pub use envelope::{Arrival, Envelope, Port};
 pub use execute::{Finished, Started, add_tag, join, new_push};
 pub use gate::EventLost;
+pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
 pub use listeners::EventKind;
 pub use places::{bind, displace};
+pub use reload::{ReloadError, Reloaded};
 pub use renewing::RenewError;
 pub use reply::Reply;
-pub use settings::Settings;
+pub use rules::{Rules, RulesError};
 pub use shared::{Outside, Shared};
 pub use writing::Sent;
 
@@ -49,6 +54,7 @@ use crate::protocol::DeflateEngine;
 use crate::session::{AppId, GenerationalSlab, Name, SessionId};
 use crate::timer::{Moment, Wheel};
 use date::Dates;
+use follow::Review;
 use gate::Gates;
 use incoming::Incoming;
 use listeners::Listeners;
@@ -87,6 +93,9 @@ pub struct Ended {
 pub struct Core {
     /// What all reactors see.
     pub shared: Arc<Shared>,
+    /// The rules that this reactor follows, and their number.
+    pub rules: Arc<Rules>,
+    rules_number: u64,
     /// Which reactor this is.
     pub index: usize,
     /// The clock as read for this turn.
@@ -143,25 +152,27 @@ pub struct Core {
     /// Slots whose sockets are blocked with something left in the outbox; each outbox knows its place here.
     pub behind: Vec<u32>,
     dates: Dates,
+    review: Review,
 }
 
 impl Core {
     /// A core without connections. What it keeps for good it has from the start: made in a storm, it would lie behind the
     /// storm's own memory, and keep that from being given back.
     pub fn new(shared: Arc<Shared>, index: usize, peers: Producer<Envelope>, first_generation: u32) -> Self {
-        let node = shared.settings.node;
+        let (rules_number, rules) = shared.in_force.begin(index);
+        let settings = &rules.settings;
         Self {
             index,
             now: shared.clock.now(),
-            connections: GenerationalSlab::new(node, index as u8, first_generation),
+            connections: GenerationalSlab::new(shared.node, index as u8, first_generation),
             hub: Hub::new(index, Arc::clone(&shared.interest)),
             listeners: Listeners::default(),
-            deflate: shared.settings.deflate.clone().map(|config| Arc::new(DeflateEngine::new(config))),
+            deflate: settings.deflate.clone().map(|config| Arc::new(DeflateEngine::new(config))),
             peers,
             ended: Vec::new(),
             closed_cleanly: 0,
             unread: VecDeque::new(),
-            budget: Budget::new(&shared.settings.config.limits),
+            budget: Budget::new(&settings.config.limits),
             absent_ms: 0,
             draining: false,
             goes_ahead: false,
@@ -173,20 +184,20 @@ impl Core {
             settled_events: Events::default(),
             pool: Vec::with_capacity(POOLED_OUTBOXES),
             selected: Vec::with_capacity(EVENTS),
-            ticks: Ticks::new(shared.delivery_rules.ticks_ms()),
+            ticks: Ticks::new(),
             work: VecDeque::new(),
             work_done: 0,
             gates: Gates::default(),
             incoming: Incoming::default(),
             wall: Wall::default(),
             strangers: Default::default(),
-            relief: Relief::new(shared.settings.config.limits.outboxes_bytes, shared.reactors()),
-            incoming_relief: Relief::with_slack(
-                shared.settings.config.limits.incoming_bytes,
-                shared.reactors(),
-            ),
+            relief: Relief::new(settings.config.limits.outboxes_bytes, shared.reactors()),
+            incoming_relief: Relief::with_slack(settings.config.limits.incoming_bytes, shared.reactors()),
             behind: Vec::new(),
             dates: Dates::default(),
+            review: Review::default(),
+            rules_number,
+            rules,
             shared,
         }
     }
@@ -209,7 +220,7 @@ impl Core {
         let relieved = !self.relief.is_pending() && !self.incoming_relief.is_pending();
         let flushed =
             flushed && relieved && self.work.is_empty() && !self.gates.has_work() && !self.ticks.has_work();
-        !(self.unread.is_empty() && self.ended.is_empty() && settled && flushed)
+        self.is_reviewing() || !(self.unread.is_empty() && self.ended.is_empty() && settled && flushed)
     }
 
     /// What holds at the end of every turn: what is to be written is listed, once, and nothing is freed twice.
@@ -260,7 +271,7 @@ impl Core {
     fn next_due(&self, slot: u32) -> Option<(u64, Due)> {
         let id = self.connections.id_of(slot)?;
         let connection = self.connections.slot(slot)?;
-        let due = connection.next_due(id, self.shared.settings.silence, self.now, self.absent_ms);
+        let due = connection.next_due(id, self.rules.settings.silence, self.now, self.absent_ms);
         let incoming = self.incoming_due_ms(slot).map(|deadline_ms| (deadline_ms, Due::Message));
         due.into_iter().chain(incoming).min_by_key(|(deadline_ms, _)| *deadline_ms)
     }

@@ -20,6 +20,8 @@ pub struct Relief {
     limit: u64,
     /// Where they are beyond it, so much is left of all: what is coming still must not be beyond it at once again.
     goal: u64,
+    /// Whether the goal is lower than the limit.
+    has_slack: bool,
     /// A reactor's even part of it.
     share: u64,
     /// It adds up when its own memory reaches this; `u64::MAX` where there is no bound.
@@ -41,15 +43,25 @@ pub struct Part {
 impl Relief {
     /// The bound of all `reactors`, in bytes; 0 is none.
     pub fn new(limit: usize, reactors: usize) -> Self {
-        let limit = if limit == 0 { u64::MAX } else { limit as u64 };
-        let share = limit / reactors as u64;
-        Self { limit, goal: limit, share, look_at: 0, asked: false, cursor: 0 }
+        let mut relief =
+            Self { limit: 0, goal: 0, has_slack: false, share: 0, look_at: 0, asked: false, cursor: 0 };
+        relief.set_limit(limit, reactors);
+        relief
     }
 
     /// The same, where a part of what is left will grow a little before it ends: an eighth is kept free for that.
     pub fn with_slack(limit: usize, reactors: usize) -> Self {
-        let relief = Self::new(limit, reactors);
-        Self { goal: relief.limit - relief.limit / 8, ..relief }
+        let mut relief = Self { has_slack: true, ..Self::new(limit, reactors) };
+        relief.set_limit(limit, reactors);
+        relief
+    }
+
+    /// The bound is another one from now on.
+    pub fn set_limit(&mut self, limit: usize, reactors: usize) {
+        self.limit = if limit == 0 { u64::MAX } else { limit as u64 };
+        self.goal = if self.has_slack { self.limit - self.limit / 8 } else { self.limit };
+        self.share = self.limit / reactors as u64;
+        self.look_at = 0;
     }
 
     /// Whether something is left to do that nothing outside will remind of.

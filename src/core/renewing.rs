@@ -48,7 +48,7 @@ impl Core {
     /// Whether the client in `slot` may have a token checked now; it counts as checked then. To check one takes a tenth of a
     /// millisecond, in which no other session of the reactor is heard.
     pub fn may_renew(&mut self, slot: u32) -> bool {
-        let interval_ms = self.shared.settings.config.auth.renew_interval.as_millis() as u64;
+        let interval_ms = self.rules.settings.config.auth.renew_interval.as_millis() as u64;
         let now_ms = self.now.ms;
         let Some(connection) = self.connections.slot_mut(slot) else { return false };
         let extras = connection.extras();
@@ -66,11 +66,11 @@ impl Core {
     /// [`RenewError`]; the session stays as it is then.
     pub fn renew(&mut self, slot: u32, token: &[u8]) -> Result<u64, RenewError> {
         let app = self.hub.app_of(slot).ok_or(RenewError::NotRenewable)?;
-        if self.shared.auth.takes_words() {
+        if self.rules.auth.takes_words() {
             return Err(RenewError::NotRenewable);
         }
         let now_unix_ms = Clock::wall_unix_ms();
-        let proven = self.shared.auth.token(app, token, now_unix_ms).map_err(|error| {
+        let proven = self.rules.auth.token(app, token, now_unix_ms).map_err(|error| {
             self.metrics().auth_failures.of(error.reason()).add(1);
             RenewError::Auth(error)
         })?;

@@ -13,8 +13,6 @@ use std::time::Duration;
 pub struct Settings {
     /// The configuration itself.
     pub config: Config,
-    /// This node's number in session ids.
-    pub node: u16,
     /// Bounds of a session's outbox.
     pub outbox: OutboxLimits,
     /// Bounds of a link's outbox.
@@ -25,8 +23,6 @@ pub struct Settings {
     pub message_ms: u64,
     /// Milliseconds after which a receipt is answered with what is known.
     pub receipt_ms: u64,
-    /// How long a reactor looks for work before it sleeps, in nanoseconds; 0 is not at all.
-    pub spin_ns: u64,
     /// Bounds of a player's frames and messages.
     pub player_limits: Arc<Limits>,
     /// Bounds of a link's frames and messages.
@@ -48,7 +44,6 @@ impl Settings {
         let timeouts = &config.timeouts;
         let ms = |duration: Duration| duration.as_millis() as u64;
         Self {
-            node: config.node,
             outbox: OutboxLimits { bytes: limits.outbox_bytes, messages: limits.outbox_messages },
             link_outbox: OutboxLimits {
                 bytes: limits.link_outbox_bytes,
@@ -65,7 +60,6 @@ impl Settings {
             },
             message_ms: ms(timeouts.message),
             receipt_ms: ms(config.delivery.receipt),
-            spin_ns: config.spin_us as u64 * 1_000,
             player_limits: Arc::new(Limits {
                 max_frame_bytes: limits.max_frame_bytes,
                 max_message_bytes: limits.max_message_bytes,

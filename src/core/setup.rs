@@ -7,8 +7,9 @@ use crate::metrics::Setup;
 impl Shared {
     /// See the module.
     pub fn setup(&self) -> Setup {
-        let config = &self.settings.config;
-        let apps: Vec<String> = self.apps.names().map(ToString::to_string).collect();
+        let rules = self.in_force.look();
+        let config = &rules.settings.config;
+        let apps: Vec<String> = rules.apps.names().map(ToString::to_string).collect();
         let bound = |name: &String| config.apps.get(name).map_or(0, |app| app.max_sessions as u64);
         let app_bounds = apps.iter().map(bound).enumerate().filter(|(_, bound)| *bound > 0).collect();
         // A table of numbers, each of which fits: what cannot be is not shown.
@@ -21,9 +22,9 @@ impl Shared {
             app_bounds,
             apps,
             limits,
-            key_ages: self.auth.key_ages().map(|(app, age)| (app, age.as_secs_f64())).collect(),
+            key_ages: rules.auth.key_ages().map(|(app, age)| (app, age.as_secs_f64())).collect(),
             max_sessions: self.capacity.bound(Role::Session) as u64,
-            certificates: self.tls.expiries(),
+            certificates: rules.tls.expiries(),
         }
     }
 }

@@ -1,25 +1,23 @@
-//! The few things that all reactors see: the settings, the interest table, the counters, the clock, and the way in for
+//! The few things that all reactors see: the rules in force, the interest table, the counters, the clock, and the way in for
 //! other threads. Nothing here is on the way of a message but the interest table, which is read without locks.
 
-use super::delivery_rules::DeliveryRules;
 use super::drain::Drain;
-use super::envelope::{Envelope, Port};
+use super::envelope::Envelope;
 use super::gate::{EventLimit, Gate};
-use super::settings::Settings;
+use super::in_force::InForce;
 use crate::admission::{Admission, Capacity};
-use crate::auth::{Auth, BackendKeys, Pages, RemoteSets};
-use crate::connection::{Extras, Transport};
-use crate::dispatch::{Action, Apps, CommandError, Operation, Push, PushOptions, Selector, Target, Who};
+use crate::auth::{Nonces, RemoteSets};
+use crate::config::Config;
+use crate::dispatch::{Action, CommandError, Operation, Push, Selector, Target, Who};
 use crate::hub::{Interest, ReactorSet};
 use crate::mailbox::Handle;
 use crate::metrics::{ByApp, Gauge, Metrics, ReactorMetrics};
 use crate::session::SessionId;
-use crate::timer::{Clock, Moment};
-use crate::tls::{Acceptor, Failed, Ports, Session};
+use crate::timer::Clock;
 use crossbeam_utils::CachePadded;
 use hashbrown::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What a reactor has to carry, as the acceptor sees it: connections it owns or will get.
 #[derive(Debug, Default)]
@@ -43,28 +41,28 @@ pub struct Outside {
     pub offline: AtomicU64,
 }
 
+/// Where the configuration is read again; what it cannot read it describes in a line.
+pub type Source = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
+
 /// See the module.
 pub struct Shared {
-    /// Limits and times.
-    pub settings: Settings,
-    /// App names.
-    pub apps: Apps,
-    /// Who a client is, by what its backend signed.
-    pub auth: Auth,
+    /// This node's part of the session ids; only a restart changes it.
+    pub node: u16,
+    /// How long a reactor looks for work before it sleeps, in nanoseconds; 0 is not at all.
+    pub spin_ns: u64,
+    /// The rules in force.
+    pub in_force: InForce,
+    /// Where the configuration is read again, if there is such a place.
+    pub source: OnceLock<Source>,
     /// The public keys at URLs: they outlive the configuration that names them.
     pub remote_keys: RemoteSets,
-    /// Who asks at the backend port, and what that one may do.
-    pub backend_keys: BackendKeys,
-    /// Which web pages may ask there.
-    pub backend_pages: Pages,
-    /// What the ports speak.
-    pub tls: Ports,
+    /// The nonces of signed queries that have been used. Locked for one look-up at an upgrade that shows a valid signature;
+    /// never on the way of a message.
+    pub nonces: Mutex<Nonces>,
     /// Who fits in.
     pub admission: Admission,
     /// How many fit in.
     pub capacity: Capacity,
-    /// How the apps want their pushes delivered.
-    pub delivery_rules: DeliveryRules,
     /// Which reactors have any session of a user, group, tag or app.
     pub interest: Arc<Interest>,
     /// Counters.
@@ -97,46 +95,28 @@ impl Shared {
         self.draining.load(Ordering::Relaxed) || self.drain.is_on()
     }
 
+    /// Has every reactor turn: something that all of them look at has changed.
+    pub fn wake_all(&self) {
+        for reactor in 0..self.reactors() {
+            // A reactor whose mailbox is full is awake, and looks for itself.
+            let _ = self.handle.post(reactor, Envelope::Call);
+        }
+    }
+
     /// The number of reactors.
     pub fn reactors(&self) -> usize {
         self.loads.len()
     }
 
-    /// What lies between a socket of `port` and its bytes, behind a PROXY header where it has one.
-    pub fn transport_of(&self, port: Port) -> Transport {
-        match self.acceptor_of(port) {
-            Some(_) => Transport::Handshake,
-            None => Transport::Plain,
-        }
-    }
-
-    /// What a connection that has been accepted begins with, and its TLS.
-    ///
-    /// # Errors
-    /// What keeps TLS from its beginning.
-    pub fn wrap(
-        &self,
-        port: Port,
-        extras: Option<&Extras>,
-    ) -> Result<(Transport, Option<Box<Session>>), Failed> {
-        let session = self.acceptor_of(port).map(Acceptor::accept).transpose()?.map(Box::new);
-        let transport = match extras {
-            Some(Extras { proxy_header: true, .. }) => Transport::ProxyHeader,
-            _ => self.transport_of(port),
-        };
-        Ok((transport, session))
-    }
-
-    fn acceptor_of(&self, port: Port) -> Option<&Acceptor> {
-        match port {
-            Port::Client => self.tls.client.as_ref(),
-            Port::Backend => self.tls.backend.as_ref(),
-        }
+    /// The nonces that have been used. What a holder that panicked left is whole: every change is one call.
+    pub fn nonces(&self) -> MutexGuard<'_, Nonces> {
+        self.nonces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The gate of a link.
     pub fn gate_of(&self, link: SessionId) -> Arc<Gate> {
-        let limits = &self.settings.config.limits;
+        let rules = self.in_force.look();
+        let limits = &rules.settings.config.limits;
         let limit = EventLimit { bytes: limits.link_outbox_bytes, events: limits.link_outbox_messages };
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(gates.entry(link).or_insert_with(|| Arc::new(Gate::new(limit))))
@@ -181,13 +161,6 @@ impl Shared {
         }
     }
 
-    /// When a push that is accepted `now` expires, in milliseconds of the server's clock.
-    pub fn deadline_ms(&self, now: Moment, options: &PushOptions) -> u64 {
-        let delivery = &self.settings.config.delivery;
-        let ttl = options.ttl.unwrap_or(delivery.ttl).min(delivery.max_ttl);
-        now.ms.saturating_add(ttl.as_millis() as u64)
-    }
-
     /// The mailbox of `reactor` did not take the push. The users who may be there are not known to be offline.
     pub fn count_unreached(&self, push: &Push, reactor: usize) {
         for (index, selector) in push.target.selectors().iter().enumerate() {
@@ -204,7 +177,7 @@ impl Shared {
     pub fn count_unroutable(&self, push: &Push) {
         for selector in push.target.selectors() {
             if let Selector::Session(id) = selector
-                && (id.node() != self.settings.node || usize::from(id.worker()) >= self.reactors())
+                && (id.node() != self.node || usize::from(id.worker()) >= self.reactors())
             {
                 push.count_offline_session();
             }

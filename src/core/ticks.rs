@@ -1,5 +1,5 @@
-//! Ticks: what waits for them, and the one write a session when one has come. A list for each tick that the configuration
-//! has, no timer for each session. Ticks are multiples of their length on the server's clock, so that all reactors tick
+//! Ticks: what waits for them, and the one write a session when one has come. A list for each tick that something has
+//! waited for, no timer for each session. Ticks are multiples of their length on the server's clock, so that all reactors tick
 //! together. Knows nothing of which push waits for which tick.
 
 use super::Core;
@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 /// The lists of one reactor.
 #[derive(Debug)]
 pub(super) struct Ticks {
-    /// Indexed by [`Tick`].
-    lists: Box<[TickList]>,
+    /// One for each tick: few enough to look through.
+    lists: Vec<TickList>,
     /// No list is due before this, in milliseconds of the server's clock.
     next_ms: u64,
     /// Connections whose tick has come, and that are to be written.
@@ -21,7 +21,7 @@ pub(super) struct Ticks {
 /// The connections in whose outboxes something waits for one tick.
 #[derive(Debug)]
 struct TickList {
-    every_ms: u64,
+    tick: Tick,
     /// When they are written; meaningless while there are none.
     due_ms: u64,
     slots: Vec<u32>,
@@ -30,9 +30,13 @@ struct TickList {
 }
 
 impl Ticks {
-    pub fn new(ticks_ms: &[u64]) -> Self {
-        let list = |&every_ms| TickList { every_ms, due_ms: 0, slots: Vec::new(), listed: Vec::new() };
-        Self { lists: ticks_ms.iter().map(list).collect(), next_ms: u64::MAX, ticked: VecDeque::new() }
+    pub fn new() -> Self {
+        Self { lists: Vec::new(), next_ms: u64::MAX, ticked: VecDeque::new() }
+    }
+
+    /// Forgets the ticks that nothing waits for: the configuration may have them no longer.
+    pub fn forget_idle(&mut self) {
+        self.lists.retain(|list| !list.slots.is_empty());
     }
 
     /// Whether a tick that has come is not all written.
@@ -47,9 +51,14 @@ impl Ticks {
 
     /// The connection in `slot` is to be written when `tick` comes next.
     fn await_tick(&mut self, tick: Tick, slot: u32, now: Moment) {
-        let Some(list) = self.lists.get_mut(usize::from(tick.0)) else { return };
+        let place = self.lists.iter().position(|list| list.tick == tick).unwrap_or_else(|| {
+            self.lists.push(TickList { tick, due_ms: 0, slots: Vec::new(), listed: Vec::new() });
+            self.lists.len() - 1
+        });
+        let list = &mut self.lists[place];
         if list.slots.is_empty() {
-            list.due_ms = (now.ms / list.every_ms + 1) * list.every_ms;
+            let every_ms = u64::from(tick.0);
+            list.due_ms = (now.ms / every_ms + 1) * every_ms;
             self.next_ms = self.next_ms.min(list.due_ms);
         }
         if list.insert(slot) {
@@ -73,13 +82,13 @@ impl Ticks {
         for &slot in &slots {
             list.listed[slot as usize / 64] &= !(1 << (slot % 64));
         }
-        Some((Tick(index as u16), slots))
+        Some((list.tick, slots))
     }
 
     /// Keeps the memory of a list for the next time.
     fn give_back(&mut self, tick: Tick, mut slots: Vec<u32>) {
         slots.clear();
-        if let Some(list) = self.lists.get_mut(usize::from(tick.0))
+        if let Some(list) = self.lists.iter_mut().find(|list| list.tick == tick)
             && list.slots.is_empty()
         {
             list.slots = slots;
@@ -136,7 +145,7 @@ impl Core {
     }
 
     fn flush_ticked(&mut self) {
-        let share = self.shared.settings.config.limits.turn_write_bytes;
+        let share = self.rules.settings.config.limits.turn_write_bytes;
         let before = self.metrics().socket_writes.get();
         while !self.budget.is_spent_on_sockets()
             && let Some(slot) = self.ticks.ticked.pop_front()
@@ -169,18 +178,19 @@ mod tests {
 
     #[test]
     fn ticks_are_multiples_of_their_length_and_name_each_slot_once() {
-        let mut ticks = Ticks::new(&[20, 50]);
+        let mut ticks = Ticks::new();
         assert_eq!((ticks.next_ms(), ticks.take_due(at(1_000))), (None, None));
-        for (tick, slot, ms) in [(1, 7, 101), (1, 130, 102), (1, 7, 149), (0, 7, 130), (0, 3, 139)] {
+        for (tick, slot, ms) in [(50, 7, 101), (50, 130, 102), (50, 7, 149), (20, 7, 130), (20, 3, 139)] {
             ticks.await_tick(Tick(tick), slot, at(ms));
         }
         assert_eq!((ticks.next_ms(), ticks.take_due(at(139))), (Some(140), None));
-        assert_eq!(ticks.take_due(at(140)), Some((Tick(0), vec![7, 3])));
+        assert_eq!(ticks.take_due(at(140)), Some((Tick(20), vec![7, 3])));
         // What comes in the millisecond of a tick waits for the next one.
-        ticks.await_tick(Tick(0), 3, at(140));
+        ticks.await_tick(Tick(20), 3, at(140));
         assert_eq!((ticks.take_due(at(140)), ticks.next_ms()), (None, Some(150)));
-        assert_eq!(ticks.take_due(at(163)), Some((Tick(0), vec![3])));
-        assert_eq!(ticks.take_due(at(163)), Some((Tick(1), vec![7, 130])));
+        assert_eq!(ticks.take_due(at(163)), Some((Tick(50), vec![7, 130])));
+        ticks.forget_idle();
+        assert_eq!(ticks.take_due(at(163)), Some((Tick(20), vec![3])));
         assert_eq!((ticks.take_due(at(163)), ticks.next_ms()), (None, None));
     }
 }

@@ -82,7 +82,7 @@ impl Core {
 
     /// Whether so much is left over that not even players are read.
     pub fn is_flooded_with_work(&self) -> bool {
-        self.work.len() >= self.shared.settings.config.limits.turn_envelopes
+        self.work.len() >= self.rules.settings.config.limits.turn_envelopes
     }
 
     /// Sends a message to a session behind what is left over, of which it must not overtake a push.

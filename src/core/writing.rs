@@ -1,7 +1,8 @@
 //! Writing: what is queued for a connection, what is written at once, and what a turn's end flushes, one vectored write a
 //! connection. Knows nothing of what the bytes mean.
 
-use super::{Core, Reply, Settings};
+use super::settings::Settings;
+use super::{Core, Reply};
 use crate::config::Slow;
 use crate::connection::{Connection, Flag, Flushed, Item, Kind, Offered, OutboxLimits, Pause, Phase, Tick};
 use crate::dispatch::EncodedFrame;
@@ -70,7 +71,7 @@ impl Core {
         let Some(connection) = self.connections.slot_mut(slot) else { return false };
         let mut item = item;
         if connection.phase == Phase::Open {
-            let limits = limits_of(connection, &self.shared.settings);
+            let limits = limits_of(connection, &self.rules.settings);
             let pool = &mut self.pool;
             let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
             if releases {
@@ -130,7 +131,7 @@ impl Core {
         let Some(outbox) = &mut connection.outbox else { return false };
         outbox.wait_for(None);
         let before = (outbox.messages(), outbox.bytes());
-        let share = self.shared.settings.config.limits.turn_write_bytes;
+        let share = self.rules.settings.config.limits.turn_write_bytes;
         self.flush(slot, share);
         // What is left has deadlines, and perhaps a socket that is behind.
         self.mark_dirty(slot);
@@ -140,7 +141,7 @@ impl Core {
 
     fn slow_of(&self, slot: u32) -> Slow {
         let app = self.hub.app_of(slot);
-        app.map_or_else(Slow::default, |app| self.shared.delivery_rules.slow(app))
+        app.map_or_else(Slow::default, |app| self.rules.delivery_rules.slow(app))
     }
 
     /// Writes a reply at once, behind what waits already; what the socket refuses is queued. It is empty afterwards.
@@ -217,7 +218,7 @@ impl Core {
     /// closed with 4003.
     pub fn offer_control(&mut self, slot: u32, frame: &[u8]) -> bool {
         let Some(connection) = self.connections.slot_mut(slot) else { return false };
-        let limits = limits_of(connection, &self.shared.settings);
+        let limits = limits_of(connection, &self.rules.settings);
         let pool = &mut self.pool;
         let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
         let refused = outbox.offer_control(frame.into(), limits, &mut self.settlements).err();
@@ -307,7 +308,7 @@ impl Core {
     /// The same for those who are listed behind the first `kept`, as far as the budget goes. Returns how many are listed
     /// afterwards.
     pub fn flush_dirty_from(&mut self, kept: usize) -> usize {
-        let share = self.shared.settings.config.limits.turn_write_bytes;
+        let share = self.rules.settings.config.limits.turn_write_bytes;
         let mut next_turn = Vec::new();
         let mut at = kept;
         while at < self.dirty.len() && !self.budget.is_spent_on_sockets() {
@@ -378,7 +379,7 @@ impl Core {
             self.free_outbox(slot);
         }
         // Events may wait in a link's outbox always: it is its answers that have to leave.
-        if waits_for_room && own_bytes <= self.shared.settings.outbox.bytes / 2 {
+        if waits_for_room && own_bytes <= self.rules.settings.outbox.bytes / 2 {
             self.read_later(slot);
         }
         flushed

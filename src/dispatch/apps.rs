@@ -22,7 +22,7 @@ pub struct Apps {
 ///
 /// ```
 /// use gannet::dispatch::InvalidApps;
-/// assert_eq!(InvalidApps::TooMany.to_string(), "there can be at most 65536 apps on one server");
+/// assert_eq!(InvalidApps::TooMany.to_string(), "there can be at most 65536 apps on one server, removed ones included");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvalidApps {
@@ -56,6 +56,25 @@ impl Apps {
         Ok(apps)
     }
 
+    /// The table that follows on this one: every app keeps its id, also one that is not `found` in it any more. `names` are
+    /// added.
+    ///
+    /// # Errors
+    /// As for [`Apps::new`]; ids are never given a second time.
+    pub fn extended<N: AsRef<str>>(
+        &self,
+        names: impl IntoIterator<Item = N>,
+        found: impl Fn(&Name, AppId) -> bool,
+    ) -> Result<Self, InvalidApps> {
+        let all = self.names.iter().cloned().zip((0..=u16::MAX).map(AppId));
+        let mut apps = Self { names: self.names.clone(), ids: all.collect() };
+        for name in names {
+            apps.add(name.as_ref())?;
+        }
+        apps.ids.retain(|name, id| *id == Self::DEFAULT || found(name, *id));
+        Ok(apps)
+    }
+
     /// The id of the app called `name`.
     ///
     /// # Errors
@@ -79,6 +98,11 @@ impl Apps {
     pub fn only(&self, ids: &[AppId]) -> Self {
         let named = self.ids.iter().filter(|(_, id)| ids.contains(id));
         Self { names: self.names.clone(), ids: named.map(|(name, id)| (name.clone(), *id)).collect() }
+    }
+
+    /// The names that are found, in no order.
+    pub fn found(&self) -> impl Iterator<Item = &Name> {
+        self.ids.keys()
     }
 
     /// The names of all apps in the order of their ids.
@@ -111,7 +135,9 @@ impl fmt::Display for InvalidApps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name { name, reason } => write!(f, "{name} cannot be the name of an app: {reason}"),
-            Self::TooMany => write!(f, "there can be at most {} apps on one server", Apps::MAX),
+            Self::TooMany => {
+                write!(f, "there can be at most {} apps on one server, removed ones included", Apps::MAX)
+            }
         }
     }
 }

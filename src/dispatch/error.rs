@@ -33,6 +33,8 @@ pub enum ErrorCode {
     Overloaded,
     /// The server is going away.
     Draining,
+    /// What is asked for cannot be done as things stand: a configuration that makes no sense.
+    Conflict,
 }
 
 /// What goes with an error code wherever it is told.
@@ -57,7 +59,7 @@ pub struct ErrorRow {
 }
 
 /// One row for each code, in the order of [`ErrorCode`].
-pub static ERRORS: [ErrorRow; 10] = {
+pub static ERRORS: [ErrorRow; 11] = {
     use ErrorCode as Code;
     use RefusalReason as Reason;
     const fn row(code: Code, name: &'static str, number: u8, status: u16, reason: Reason) -> ErrorRow {
@@ -101,6 +103,7 @@ pub static ERRORS: [ErrorRow; 10] = {
             retry_after_s: Some(5),
             ..row(Code::Draining, "draining", 10, 503, Reason::Draining)
         },
+        row(Code::Conflict, "conflict", 11, 409, Reason::Malformed),
     ]
 };
 
@@ -183,7 +186,7 @@ mod tests {
             assert_eq!(ErrorCode::numbered(row.number), Some(row.code));
             assert!(row.close.is_allowed_on_wire());
         }
-        assert_eq!([ErrorCode::numbered(0), ErrorCode::numbered(11)], [None, None]);
+        assert_eq!([ErrorCode::numbered(0), ErrorCode::numbered(12)], [None, None]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub mod events;
 
 use crate::app::{App, ClosedSession, Message, Session};
 use crate::connection::{Connection, Kind, NO_DOOR, Transport};
-use crate::core::{Core, Ended, EventKind, Finished, Port, Reply};
+use crate::core::{Core, Ended, EventKind, Finished, Port, Reply, Rules};
 use crate::dispatch::MARK;
 use crate::dispatch::{Action, ErrorCode, Operation, Origin, Push};
 use crate::http::Response;
@@ -101,7 +101,7 @@ impl Gateway {
         if let Some(remote) = connection.map(Connection::remote) {
             let tags: Vec<_> = core.hub.tags_of(id.slot()).cloned().collect();
             let user = core.hub.user_of(id.slot()).cloned();
-            let app = core.shared.apps.name_of(app).clone();
+            let app = core.rules.apps.name_of(app).clone();
             let (user, tags) = (user.as_deref(), Cow::Owned(tags));
             self.scratch.send(core, &links, &Event::Open { session: id, user, app: &app, remote, tags });
         }
@@ -118,7 +118,7 @@ impl Gateway {
         }
         self.app.close(&ClosedSession {
             id: ended.id,
-            app: core.shared.apps.name_of(ended.app).clone(),
+            app: core.rules.apps.name_of(ended.app).clone(),
             user: ended.user.clone(),
             code: ended.code,
             reason: ended.reason.clone(),
@@ -276,8 +276,8 @@ impl Gateway {
         if let Some(Upgraded { upgrade, rest }) = backend.run(core, &self.observer, id) {
             let slot = id.slot();
             self.leave_door(core, slot);
-            let link = Link::new(core, upgrade);
-            link.note_opened(id);
+            let link = Link::new(core, id, upgrade);
+            link.note_opened();
             let door = self.doors.insert(Door::Link(Box::new(link)));
             Link::begin(core, slot, door, rest);
         }
@@ -292,13 +292,30 @@ impl Gateway {
                 core.metrics().backend_connections.sub(1);
                 core.metrics().links.sub(1);
                 let Some(Door::Link(link)) = door else { return };
-                link.note_closed(id);
+                link.note_closed();
                 if link.listens() {
                     let unlisten = Operation::new(link.app(), Action::Unlisten { link: id }, Origin::Nobody);
                     core.start_operation(unlisten);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The rules are others than those `before`: a link whose key is gone, or may do less, ends.
+    pub fn follow_rules(&mut self, core: &mut Core, before: &Rules) {
+        let mut ended = Vec::new();
+        for link in self.doors.links() {
+            if !link.follow_keys(&before.backend_keys, &core.rules.backend_keys) {
+                ended.push(link.id());
+            }
+        }
+        for id in ended {
+            core.close(
+                id.slot(),
+                CloseCode::POLICY_VIOLATION,
+                "the key of this link may not do all that any more",
+            );
         }
     }
 

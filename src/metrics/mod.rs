@@ -10,6 +10,7 @@ mod families;
 mod histogram;
 mod labels;
 mod process;
+mod reloads;
 mod render;
 mod setup;
 mod value;
@@ -31,6 +32,7 @@ use crossbeam_utils::CachePadded;
 use serde::Serialize;
 
 use self::process::Process;
+use self::reloads::Reloads;
 use self::render::Text;
 
 /// Lines that the log of the process has lost, because they came faster than they were written or could not be. A process
@@ -43,6 +45,8 @@ pub struct Metrics {
     /// Fetches of JWK sets.
     pub key_fetches: KeyFetches,
     started: Instant,
+    /// How often the configuration was read again.
+    pub reloads: Reloads,
 }
 
 /// Fetches of JWK sets, by how they ended; one thread makes them.
@@ -89,10 +93,14 @@ pub struct Snapshot {
 }
 
 impl Metrics {
-    /// Figures for so many reactors, all zero; uptime counts from here.
-    pub fn new(reactors: usize) -> Self {
-        let reactors = (0..reactors).map(|_| CachePadded::default()).collect();
-        Self { reactors, key_fetches: KeyFetches::default(), started: Instant::now() }
+    /// Figures for so many reactors, all zero; uptime counts from here, which is `now_unix_ms` by the wall clock.
+    pub fn new(reactors: usize, now_unix_ms: u64) -> Self {
+        Self {
+            reactors: (0..reactors).map(|_| CachePadded::default()).collect(),
+            key_fetches: KeyFetches::default(),
+            started: Instant::now(),
+            reloads: Reloads::new(now_unix_ms),
+        }
     }
 
     /// The set of one reactor, which alone writes it.
@@ -120,6 +128,7 @@ impl Metrics {
         let help = "Lines of the log that were not written: they came faster than that, or its file cannot be written.";
         text.family("gannet_log_lines_lost_total", help, "counter");
         text.sample("gannet_log_lines_lost_total", &[], LOG_LINES_LOST.load(Ordering::Relaxed));
+        self.reloads.render(&mut text);
         let uptime = self.started.elapsed().as_secs_f64();
         text.single("gannet_uptime_seconds", "Time since the server started.", uptime);
         process::read().render(&mut text);

@@ -67,7 +67,7 @@ impl Scrape {
 
 #[test]
 fn what_is_counted_is_what_prometheus_reads() {
-    let metrics = Metrics::new(3);
+    let metrics = Metrics::new(3, 0);
     metrics.reactor(0).sessions.set(7);
     metrics.reactor(2).sessions.add(5);
     metrics.reactor(2).sessions.sub(1);
@@ -93,7 +93,7 @@ fn what_is_counted_is_what_prometheus_reads() {
 
 #[test]
 fn histograms_are_cumulative_and_agree_with_a_naive_count() {
-    let metrics = Metrics::new(1);
+    let metrics = Metrics::new(1, 0);
     let times = [0, 1, 999, 1_000, 1_001, 2_000, 65_000, 1_000_000, 20_000_000_000, 17_000_000];
     times.iter().for_each(|ns| metrics.reactor(0).push_to_write.observe(*ns));
 
@@ -121,7 +121,7 @@ fn histograms_are_cumulative_and_agree_with_a_naive_count() {
 
 #[test]
 fn the_snapshot_is_the_sum_over_the_reactors() {
-    let metrics = Metrics::new(2);
+    let metrics = Metrics::new(2, 0);
     for reactor in [0, 1] {
         metrics.reactor(reactor).sessions.set(2 + reactor as u64);
         metrics.reactor(reactor).deliveries.of(DeliveryOutcome::Dropped).add(4);

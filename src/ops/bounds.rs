@@ -6,6 +6,7 @@ pub(crate) use crate::dispatch::{CommandLimits, Quoted};
 use crate::dispatch::{bad_code, check_close_code, check_close_reason};
 use crate::session::{Name, SessionId};
 use hashbrown::HashSet;
+use log::LevelFilter;
 use smallvec::SmallVec;
 use std::time::Duration;
 
@@ -118,13 +119,24 @@ pub fn close_reason(reason: Option<&str>) -> Result<Box<str>, CommandError> {
     check_close_reason(reason).map(|()| reason.into())
 }
 
-/// `over_ms` of a drain.
-pub fn over_ms(over_ms: u64) -> Result<u64, CommandError> {
+/// How much a server logs.
+pub const LOG_LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+
+/// A time that an operator names.
+pub fn up_to_a_day(field: &str, ms: u64) -> Result<u64, CommandError> {
     const MOST: u64 = 24 * 60 * 60 * 1000;
-    match over_ms <= MOST {
-        true => Ok(over_ms),
-        false => Err(bad_request(format!("over_ms is at most {MOST}, a day"))),
+    match ms <= MOST {
+        true => Ok(ms),
+        false => Err(bad_request(format!("{field} is at most {MOST}, a day"))),
     }
+}
+
+/// `level` of the log.
+pub fn level(level: &str) -> Result<LevelFilter, CommandError> {
+    let known = LOG_LEVELS.contains(&level).then(|| level.parse().ok()).flatten();
+    known.ok_or_else(|| {
+        bad_request(format!("{} is no level: it is one of {}", Quoted(level), LOG_LEVELS.join(", ")))
+    })
 }
 
 /// `to` of a drain: it has to fit into the reason of a Close frame (RFC 6455 §5.5).

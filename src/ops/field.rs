@@ -1,6 +1,6 @@
 //! What is known of a field whichever way it is given: as a field of a JSON command, in the query or in the path.
 
-use super::bounds::{bad_request, number};
+use super::bounds::{LOG_LEVELS, bad_request, number};
 use super::fields::{Fields, Session, Text, To};
 use crate::dispatch::CommandError;
 
@@ -145,6 +145,10 @@ fields! {
         `shutdown_ms`.", |fields, name, value| once(&mut fields.over_ms, name, number(name, &value)?);
     DESTINATION = "to", Kind::Destination, "wss://b.example/ws", "Where the sessions are to go.",
         |fields, name, value| once(&mut fields.to, name, To::Group(value));
+    LEVEL = "level", Kind::OneOf(LOG_LEVELS), "debug", "How much is logged.",
+        |fields, name, value| once(&mut fields.level, name, value);
+    FOR_MS = "for_ms", Kind::Number(1), "60000", "For how long, in milliseconds: up to a day; without it, until it is \
+        changed again.", |fields, name, value| once(&mut fields.for_ms, name, number(name, &value)?);
     LIMIT = "limit", Kind::Number(1), "100", "Sessions on a page: 1 to `max_page`; without it, 100.",
         |fields, name, value| once(&mut fields.limit, name, number(name, &value)?);
     AFTER = "after", Kind::Session, "00a0000000000001", "What the last page gave as `next`.",

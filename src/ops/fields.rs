@@ -5,6 +5,7 @@ use super::bounds::{self, bad_request};
 pub use super::shapes::{Text, To};
 use crate::dispatch::{CommandError, Token, Who};
 use crate::session::{Name, SessionId};
+use log::LevelFilter;
 use serde::Deserialize;
 use serde::de::Deserializer;
 use serde_json::value::RawValue;
@@ -41,6 +42,8 @@ pub struct Fields<'a> {
     pub after: Option<Text<'a>>,
     pub over_ms: Option<u64>,
     pub token: Option<Text<'a>>,
+    pub level: Option<Text<'a>>,
+    pub for_ms: Option<u64>,
 }
 
 /// A session as it is named: in text, or by the number that the binary layout has.
@@ -93,10 +96,13 @@ impl Fields<'_> {
             after,
             over_ms,
             token,
+            level,
+            for_ms,
         } = self;
-        let texts =
-            [op, app, text, data, key, class, except, receipt, group, tag, reason, share, after, token];
-        let numbers = [ttl_ms, code, limit, over_ms];
+        let texts = [
+            op, app, text, data, key, class, except, receipt, group, tag, reason, share, after, token, level,
+        ];
+        let numbers = [ttl_ms, code, limit, over_ms, for_ms];
         texts.iter().all(|text| text.is_none())
             && numbers.iter().all(|number| number.is_none())
             && id.is_none()
@@ -149,7 +155,17 @@ impl Fields<'_> {
 
     /// `over_ms` of a drain.
     pub fn take_over_ms(&mut self) -> Result<Option<u64>, CommandError> {
-        self.over_ms.take().map(bounds::over_ms).transpose()
+        self.over_ms.take().map(|ms| bounds::up_to_a_day("over_ms", ms)).transpose()
+    }
+
+    /// `for_ms` of a level of the log.
+    pub fn take_for_ms(&mut self) -> Result<Option<u64>, CommandError> {
+        self.for_ms.take().map(|ms| bounds::up_to_a_day("for_ms", ms)).transpose()
+    }
+
+    /// `level` of the log.
+    pub fn take_level(&mut self) -> Result<LevelFilter, CommandError> {
+        bounds::level(&needed("level", self.level.take())?)
     }
 
     /// `to` of a drain.

@@ -2,12 +2,14 @@
 
 use super::Segment::{Is, Of};
 use super::bounds::{bad_request, name, page_limit, session};
-use super::field::Need::{AtMostOne, Optional};
+use super::field::Need::{AtMostOne, Optional, Required};
 use super::field::*;
 use super::fields::Fields;
 use super::{Answer, Call, Method, Needs, Route, Row, Segment};
 use crate::dispatch::{Action, CommandError, CommandLimits, Right, Selector};
+use log::LevelFilter;
 
+/// What an operator asks of the whole server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
     /// Empty the server, evenly.
@@ -21,6 +23,17 @@ pub enum Order {
     ShowDrain,
     /// Keep those that are left.
     CallOffDrain,
+    /// Read the configuration again.
+    Reload,
+    /// Show the configuration in force.
+    ShowConfig,
+    /// Log so much, for a while.
+    Log {
+        /// How much.
+        level: LevelFilter,
+        /// For so many milliseconds; without, until the next order or the end.
+        for_ms: Option<u64>,
+    },
 }
 
 /// A page that is about no session.
@@ -46,7 +59,7 @@ const READS: Needs = Needs::Right(Right::Read);
 const IN_APP: Field = APP.being(Optional);
 
 /// What HTTP alone has.
-pub static REQUESTS: [Row; 13] = [
+pub static REQUESTS: [Row; 16] = [
     Row {
         name: "batch",
         about: "Runs the commands in the body, one a line, and answers each with a line.",
@@ -148,6 +161,7 @@ pub static REQUESTS: [Row; 13] = [
         "drain",
         "Empties the server evenly: new players are refused, and sessions are closed with 1012, `after_ms=… to=…`.",
         CHANGES,
+        Answer::Drain,
         |fields| Ok(Order::Drain { over_ms: fields.take_over_ms()?, to: fields.take_destination()? }),
         &[Route {
             method: Method::Post,
@@ -155,13 +169,49 @@ pub static REQUESTS: [Row; 13] = [
             query: &[OVER_MS.being(Optional), DESTINATION.being(Optional)],
         }],
     ),
-    order("drain_status", "How far the drain is.", READS, |_| Ok(Order::ShowDrain), &[get(DRAIN)]),
+    order(
+        "drain_status",
+        "How far the drain is.",
+        READS,
+        Answer::Drain,
+        |_| Ok(Order::ShowDrain),
+        &[get(DRAIN)],
+    ),
     order(
         "drain_off",
         "Calls the drain off: the sessions that are still open stay, and new players are taken.",
         CHANGES,
+        Answer::Drain,
         |_| Ok(Order::CallOffDrain),
         &[Route { method: Method::Delete, path: DRAIN, query: &[] }],
+    ),
+    order(
+        "reload",
+        "Reads the configuration again, all or nothing; answers when every reactor goes by it.",
+        CHANGES,
+        Answer::Reloaded,
+        |_| Ok(Order::Reload),
+        &[Route { method: Method::Post, path: &[Is("v1"), Is("admin"), Is("reload")], query: &[] }],
+    ),
+    order(
+        "config",
+        "The configuration in force; secrets are `***`.",
+        CHANGES,
+        Answer::Config,
+        |_| Ok(Order::ShowConfig),
+        &[get(&[Is("v1"), Is("admin"), Is("config")])],
+    ),
+    order(
+        "log",
+        "Changes how much is logged, for `for_ms` or until it is changed again.",
+        CHANGES,
+        Answer::LogLevel,
+        |fields| Ok(Order::Log { level: fields.take_level()?, for_ms: fields.take_for_ms()? }),
+        &[Route {
+            method: Method::Post,
+            path: &[Is("v1"), Is("admin"), Is("log")],
+            query: &[LEVEL.being(Required), FOR_MS.being(Optional)],
+        }],
     ),
     page("console", "The page for operators.", Needs::Key, Page::Console, &[get(&[Is("")])], Answer::Text),
 ];
@@ -183,10 +233,11 @@ const fn order(
     name: &'static str,
     about: &'static str,
     needs: Needs,
+    answer: Answer,
     make: fn(&mut Fields<'_>) -> Result<Order, CommandError>,
     routes: &'static [Route],
 ) -> Row {
-    Row { name, about, needs, is_barrier: false, call: Call::Order(make), routes, answer: Answer::Drain }
+    Row { name, about, needs, is_barrier: false, call: Call::Order(make), routes, answer }
 }
 
 const fn get(path: &'static [Segment]) -> Route {

@@ -1,5 +1,6 @@
 //! What operations are answered, as JSON Schema (2020-12, the dialect of OpenAPI 3.1).
 
+use super::bounds::LOG_LEVELS;
 use super::field::{Field, Kind};
 use serde_json::{Value, json};
 
@@ -34,6 +35,12 @@ pub enum Answer {
     Ready,
     /// How far a drain is.
     Drain,
+    /// What a reload has changed.
+    Reloaded,
+    /// The configuration.
+    Config,
+    /// How much is logged.
+    LogLevel,
     /// The OpenAPI document.
     OpenApi,
     /// A page for people.
@@ -76,6 +83,13 @@ impl Answer {
                 ]
             }
             Self::Drain => one("How far it is.", JSON, component("Drain")),
+            Self::Reloaded => {
+                one("What has changed, and what a restart would change.", JSON, component("Reloaded"))
+            }
+            Self::Config => {
+                one("The configuration.", JSON, json!({"type": "object", "required": ["listen"]}))
+            }
+            Self::LogLevel => one("How much is logged from now on.", JSON, component("LogLevel")),
             Self::OpenApi => one("The document.", JSON, json!({"type": "object", "required": ["openapi"]})),
             Self::Text => one("Text.", "text/plain", json!({"type": "string"})),
         }
@@ -98,6 +112,9 @@ impl Answer {
             | Self::Alive
             | Self::Ready
             | Self::Drain
+            | Self::Reloaded
+            | Self::Config
+            | Self::LogLevel
             | Self::OpenApi
             | Self::Text => component("Nothing"),
         }
@@ -211,6 +228,8 @@ pub fn components(codes: &[&str]) -> Value {
             "draining": {"type": "boolean"}, "over_ms": nullable(count()), "elapsed_ms": nullable(count()),
             "to": nullable(json!({"type": "string"})), "closed": count(), "sessions": count(),
         })),
+        "Reloaded": object(json!({"changed": json!({"type": "array", "items": {"type": "string"}}), "restart": json!({"type": "array", "items": {"type": "string"}})})),
+        "LogLevel": object(json!({"level": {"enum": LOG_LEVELS}, "for_ms": nullable(count())})),
         "Error": object(json!({
             "error": object(json!({"code": {"enum": codes}, "message": {"type": "string", "minLength": 1}})),
         })),

@@ -70,7 +70,7 @@ impl Acceptor {
 impl Reactor {
     /// Accepts what waits at the listener with this number, up to the bound of a turn.
     pub(super) fn accept(&mut self, listener: usize) {
-        for _ in 0..self.core.shared.settings.config.limits.turn_accepts {
+        for _ in 0..self.core.rules.settings.config.limits.turn_accepts {
             let listening = self.acceptor.as_mut().and_then(|acceptor| acceptor.listeners.get_mut(listener));
             let Some(listening) = listening else { return };
             let port = listening.port;
@@ -158,7 +158,7 @@ impl Reactor {
     /// Whether a connection from `address`, over a Unix socket where that is `None`, may stay, and what it is held to.
     fn extras_for(&self, address: Option<IpAddr>, port: Port) -> Result<Option<Box<Extras>>, RefusalReason> {
         let shared = &self.core.shared;
-        let config = &shared.settings.config;
+        let config = &self.core.rules.settings.config;
         match port {
             Port::Backend => {
                 let allow = &config.backend.allow;
@@ -219,7 +219,7 @@ impl Reactor {
             return;
         }
         let attended_ms = self.core.attended_ms();
-        let (transport, session) = match self.core.shared.wrap(port, extras.as_deref()) {
+        let (transport, session) = match self.core.rules.wrap(port, extras.as_deref()) {
             Ok(wrapped) => wrapped,
             Err(failed) => {
                 self.unload(port, &peer, extras.as_deref());

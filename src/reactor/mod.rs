@@ -91,8 +91,8 @@ impl Reactor {
         acceptor: Option<Acceptor>,
     ) -> Self {
         let ended = core.now;
-        let spin = Spin::new(core.shared.settings.spin_ns);
-        let buffer = vec![0; core.shared.settings.config.limits.read_buffer_bytes].into();
+        let spin = Spin::new(core.shared.spin_ns);
+        let buffer = vec![0; core.rules.settings.config.limits.read_buffer_bytes].into();
         Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -146,7 +146,7 @@ impl Reactor {
             self.receiver.awake();
             return self.poll(Some(Duration::ZERO));
         }
-        if self.core.shared.settings.spin_ns == 0 {
+        if self.core.shared.spin_ns == 0 {
             let polled = self.poll(timeout);
             self.receiver.awake();
             return polled;
@@ -190,6 +190,17 @@ impl Reactor {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Goes by other rules from here on, where they have changed.
+    fn follow_rules(&mut self) {
+        let Some(before) = self.core.follow_rules() else { return };
+        self.gateway.follow_rules(&mut self.core, &before);
+        let bytes = self.core.rules.settings.config.limits.read_buffer_bytes;
+        if self.buffer.len() != bytes {
+            self.buffer = vec![0; bytes].into();
+        }
+        self.core.has_followed();
     }
 
     fn tell_ended(&mut self) {

@@ -35,7 +35,7 @@ impl Reactor {
     /// Reads what the socket in `slot` has, up to the bound of a turn. A short read means drained, unless the peer has
     /// hung up: then the end has to be seen.
     pub(super) fn read(&mut self, slot: u32) {
-        let mut budget = self.core.shared.settings.config.limits.turn_read_bytes;
+        let mut budget = self.core.rules.settings.config.limits.turn_read_bytes;
         let was_put_off = self.is_only_put_off(slot);
         while self.is_read(slot) {
             if let Some(count) = self.take_held(slot) {
@@ -176,7 +176,7 @@ impl Reactor {
     fn receive_frames(&mut self, slot: u32, range: Range<usize>) {
         let Self { core, gateway, buffer, reply, .. } = self;
         let mut input = Input::new(&mut buffer[range]);
-        let mut echo = Echo::new(core.shared.settings.inbound.is_some());
+        let mut echo = Echo::new(core.rules.settings.inbound.is_some());
         let mut completed = false;
         while let Some(connection) = core.connections.slot_mut(slot) {
             if matches!(connection.phase, Phase::Finishing | Phase::Doomed) {
@@ -293,7 +293,7 @@ fn hand_on(
 
 /// What a message was compressed from counts in the rate of bytes, not only what was on the wire.
 fn charge_inflated(core: &mut Core, reply: &mut Reply, slot: u32) {
-    if core.shared.settings.inbound.is_none() {
+    if core.rules.settings.inbound.is_none() {
         return;
     }
     let websocket = core.connections.slot_mut(slot).and_then(|connection| connection.websocket.as_mut());
@@ -323,13 +323,13 @@ impl Core {
     /// The session has sent so much. Beyond its rate it is paused, or closed with 1008 behind what it has been answered.
     #[inline]
     fn charge(&mut self, slot: u32, reply: &mut Reply, what: Throttled, count: usize) {
-        if self.shared.settings.inbound.is_some() {
+        if self.rules.settings.inbound.is_some() {
             self.charge_metered(slot, reply, what, count);
         }
     }
 
     fn charge_metered(&mut self, slot: u32, reply: &mut Reply, what: Throttled, count: usize) {
-        let (Some(limits), now) = (&self.shared.settings.inbound, self.now) else { return };
+        let (Some(limits), now) = (&self.rules.settings.inbound, self.now) else { return };
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         if connection.phase != Phase::Open {
             return;
@@ -362,8 +362,8 @@ impl Core {
     /// stay.
     pub fn charge_connection(&mut self, slot: u32, address: IpAddr) -> bool {
         let shared = &self.shared;
-        if !shared.admission.counts_connections() || shared.settings.config.proxy.is_forwarder(Some(address))
-        {
+        let proxy = &self.rules.settings.config.proxy;
+        if !shared.admission.counts_connections() || proxy.is_forwarder(Some(address)) {
             return true;
         }
         let network = shared.admission.connect(address);

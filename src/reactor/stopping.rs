@@ -57,7 +57,7 @@ impl Reactor {
     pub(super) fn look_for_the_stop(&mut self, report: &mut StopReport) {
         let now_ms = self.core.now.ms;
         if matches!(self.stop, Stop::No) && self.core.shared.draining.load(Ordering::Acquire) {
-            let drain_ms = self.core.shared.settings.config.timeouts.drain.as_millis() as u64;
+            let drain_ms = self.core.rules.settings.config.timeouts.drain.as_millis() as u64;
             self.stop = Stop::LameDuck { until_ms: now_ms + drain_ms };
         }
         let at_once = self.core.shared.ends_at_once.load(Ordering::Acquire);
@@ -73,7 +73,7 @@ impl Reactor {
     }
 
     fn begin_leaving(&mut self, report: &mut StopReport) {
-        let (now_ms, config) = (self.core.now.ms, &self.core.shared.settings.config);
+        let (now_ms, config) = (self.core.now.ms, &self.core.rules.settings.config);
         let (shutdown, close) = (config.timeouts.shutdown, config.timeouts.close);
         let at_least = config.limits.drain_per_second.div_ceil(self.core.shared.reactors()) as u64;
         let shutdown_ms = shutdown.as_millis() as u64;

@@ -42,6 +42,8 @@ impl Reactor {
         self.drain();
         self.look_for_the_stop(report);
         self.empty();
+        // After a change of the rules; before deadlines are looked at, which may be others.
+        self.core.review();
         // Deadlines after all that could have put them off.
         self.time();
         // After all input: only what is half received then is held. Who is shed is told so by this turn's writes.
@@ -78,6 +80,7 @@ impl Reactor {
         let is_alone = self.core.unread.is_empty() && !self.core.is_behind_with_work();
         self.core.goes_ahead = is_alone && self.receiver.len() <= 1;
         self.core.budget.refill();
+        self.follow_rules();
         self.core.now
     }
 
@@ -166,11 +169,13 @@ impl Reactor {
     fn drain(&mut self) {
         // However much input there was: what the other reactors ask has its share of every turn.
         self.core.budget.refill_sockets();
-        for _ in 0..self.core.shared.settings.config.limits.turn_envelopes {
+        for _ in 0..self.core.rules.settings.config.limits.turn_envelopes {
             if self.core.is_far_behind_with_work() || self.core.budget.is_spent_on_sockets() {
                 break;
             }
             let Some(envelope) = self.receiver.pop() else { break };
+            // It may have been sent by rules that this reactor does not follow yet.
+            self.follow_rules();
             self.open(envelope);
         }
         self.receiver.drained();

@@ -72,7 +72,7 @@ impl Reactor {
             Ok(count) if count == header.length => {}
             _ => return Headed::Gone,
         }
-        connection.transport = core.shared.transport_of(Port::Client);
+        connection.transport = core.rules.transport_of(Port::Client);
         if let Some(source) = header.source {
             connection.extras().remote = Some(source);
             if !core.charge_connection(slot, source.ip()) {
@@ -84,7 +84,7 @@ impl Reactor {
 
     /// Goes on with the handshakes that can, as many as a turn takes.
     pub(super) fn shake_hands(&mut self) {
-        for _ in 0..self.core.shared.settings.config.limits.turn_handshakes {
+        for _ in 0..self.core.rules.settings.config.limits.turn_handshakes {
             let Some(slot) = self.core.handshakes.pop_front() else { return };
             let Some(connection) = self.core.connection(slot) else { continue };
             connection.flags.clear(Flag::Unread);

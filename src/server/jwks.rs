@@ -84,7 +84,8 @@ pub fn run(shared: &Shared, wanted: &Wanted) {
 }
 
 fn rules_of(shared: &Shared) -> FetchRules {
-    let auth = &shared.settings.config.auth;
+    let rules = shared.in_force.look();
+    let auth = &rules.settings.config.auth;
     FetchRules {
         refresh: auth.jwks_refresh,
         retry: auth.jwks_retry,

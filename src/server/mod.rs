@@ -2,34 +2,35 @@
 //! is one of its users. Knows nothing of what happens inside a turn.
 
 mod fetch;
+mod handles;
 mod jwks;
 mod machine;
 mod ports;
+mod shared;
 
+pub use crate::core::{ReloadError, Reloaded, RulesError};
 pub use crate::reactor::StopReport;
 pub use crate::tls::TlsError;
+pub use handles::{Certificates, Reloader, Stopper};
 pub use ports::PassedFault;
 
-use crate::admission::{Admission, Capacity, OpenFiles};
+use crate::admission::OpenFiles;
 use crate::app::{App, Pusher};
-use crate::auth::{Auth, BackendKeys, InvalidKeys, Pages, RemoteSets, Wanted};
-use crate::config::{Config, ConfigError, DEFAULT_APP, Endpoint};
-use crate::core::{Core, DeliveryRules, Drain, Envelope, Outside, Settings, Shared};
-use crate::dispatch::{Apps, InvalidApps};
+use crate::auth::{RemoteSets, Wanted};
+use crate::config::{Config, ConfigError, Endpoint};
+use crate::core::{Core, Envelope, Rules, Shared};
+use crate::dispatch::InvalidApps;
 use crate::gateway::{Asks, Gateway, OBSERVER_THREAD, Observer};
-use crate::hub::{Interest, MAX_REACTORS};
-use crate::mailbox::{MailboxLimits, Producer, Receiver, mailboxes};
-use crate::metrics::{Metrics, open_fds};
+use crate::hub::MAX_REACTORS;
+use crate::mailbox::{Producer, Receiver, mailboxes};
+use crate::metrics::open_fds;
 use crate::reactor::{Acceptor, Reactor, WAKE_TOKEN};
-use crate::timer::Clock;
-use crate::tls::Ports;
-use log::{error, warn};
+use log::error;
 use machine::{first_generation, one_a_core, pin_to_core, raise_open_files};
 use mio::{Poll, Waker};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -155,9 +156,14 @@ fn advice(address: &Endpoint, kind: io::ErrorKind) -> &'static str {
 
 impl std::error::Error for BindError {}
 
-impl From<InvalidKeys> for BindError {
-    fn from(error: InvalidKeys) -> Self {
-        Self::Keys(error.to_string().into())
+impl From<RulesError> for BindError {
+    fn from(error: RulesError) -> Self {
+        match error {
+            RulesError::Config(error) => Self::Config(error),
+            RulesError::Apps(error) => Self::Apps(error),
+            RulesError::Keys(why) => Self::Keys(why),
+            RulesError::Tls(error) => Self::Tls(error),
+        }
     }
 }
 
@@ -192,89 +198,6 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Stops a running server from any thread; cheap to clone.
-///
-/// ```
-/// fn stop_after(server: &gannet::Server, time: std::time::Duration) {
-///     let stopper = server.stopper();
-///     std::thread::spawn(move || {
-///         std::thread::sleep(time);
-///         stopper.stop();
-///     });
-/// }
-/// ```
-#[derive(Clone)]
-pub struct Stopper {
-    shared: Arc<Shared>,
-}
-
-impl Stopper {
-    /// From now on new players are refused with 503. After `timeouts.drain_ms` every session is closed with 1001, evenly over
-    /// `timeouts.shutdown_ms`; then every link, and the reactors end. A second call does nothing.
-    pub fn stop(&self) {
-        if self.shared.draining.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        self.wake_all();
-    }
-
-    /// Half a server would look alive and serve nobody: better gone than half dead.
-    fn end_at_once(&self) {
-        self.shared.ends_at_once.store(true, Ordering::SeqCst);
-        self.shared.draining.store(true, Ordering::SeqCst);
-        self.wake_all();
-    }
-
-    fn wake_all(&self) {
-        for reactor in 0..self.shared.reactors() {
-            // A reactor whose mailbox is full is awake, and looks for itself.
-            let _ = self.shared.handle.post(reactor, Envelope::Call);
-        }
-    }
-}
-
-impl fmt::Debug for Stopper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Stopper")
-    }
-}
-
-/// The certificates of a server, from any thread; cheap to clone.
-///
-/// ```
-/// /// Call it when new files are in place.
-/// fn renew(certificates: &gannet::Certificates) {
-///     if let Err(error) = certificates.reload() {
-///         println!("the old certificates stay: {error}");
-///     }
-/// }
-/// ```
-#[derive(Clone)]
-pub struct Certificates {
-    shared: Arc<Shared>,
-}
-
-impl Certificates {
-    /// Reads the files of `[tls]` again. Handshakes from now on show the new ones; no connection is closed.
-    ///
-    /// # Errors
-    /// [`TlsError`]; then all certificates stay as they were.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        self.shared.tls.reload()
-    }
-
-    /// Whether any port speaks TLS.
-    pub fn is_empty(&self) -> bool {
-        self.shared.tls.client.is_none() && self.shared.tls.backend.is_none()
-    }
-}
-
-impl fmt::Debug for Certificates {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Certificates")
-    }
-}
-
 impl Server {
     /// Whether a server would start with `config`, as far as can be said without taking its ports: the configuration, the
     /// apps, the certificates, the names to listen on.
@@ -282,10 +205,7 @@ impl Server {
     /// # Errors
     /// As [`Server::bind`].
     pub fn check(config: &Config) -> Result<(), BindError> {
-        config.validate().map_err(BindError::Config)?;
-        let apps = Apps::new(config.apps.keys()).map_err(BindError::Apps)?;
-        auth_of(&apps, config, &RemoteSets::new().0)?;
-        Ports::load(&config.tls).map(drop).map_err(BindError::Tls)?;
+        Rules::first(config.clone(), &RemoteSets::new().0)?;
         ports::check(config)
     }
 
@@ -294,63 +214,20 @@ impl Server {
     ///
     /// # Errors
     /// [`BindError`], each with what to do about it.
-    pub fn bind(mut config: Config) -> Result<Self, BindError> {
-        // Every app of the table below has its settings.
-        config.apps.entry(DEFAULT_APP.to_owned()).or_default();
-        config.validate().map_err(BindError::Config)?;
-        let tls = Ports::load(&config.tls).map_err(BindError::Tls)?;
+    pub fn bind(config: Config) -> Result<Self, BindError> {
+        let (remote_keys, wanted_keys) = RemoteSets::new();
+        let rules = Rules::first(config, &remote_keys)?;
+        let config = &rules.settings.config;
         let most_files = raise_open_files();
-        let [clients, backends] = ports::bind(&config)?;
+        let [clients, backends] = ports::bind(config)?;
         let reactors = config.reactors.unwrap_or_else(one_a_core).clamp(1, MAX_REACTORS);
-        if config.spin_us > 0 && one_a_core() <= reactors {
-            warn!("spin_us is ignored: {reactors} reactors that spin need {} cores or more", reactors + 1);
-            config.spin_us = 0;
-        }
         let polls: Vec<Poll> =
             (0..reactors).map(|_| Poll::new()).collect::<io::Result<_>>().map_err(BindError::Resources)?;
         let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), WAKE_TOKEN).map(Arc::new));
         let wakers = wakers.collect::<io::Result<_>>().map_err(BindError::Resources)?;
-        let limits = &config.limits;
-        let mailbox_limits = MailboxLimits {
-            messages: limits.mailbox_messages,
-            bytes: limits.mailbox_bytes,
-            overflow_messages: limits.overflow_messages,
-            overflow_bytes: limits.overflow_bytes,
-        };
-        let (receivers, mut senders) = mailboxes(wakers, mailbox_limits);
-        let apps = Apps::new(config.apps.keys()).map_err(BindError::Apps)?;
-        let app_configs =
-            || apps.names().filter_map(|name| Some((name.clone(), config.apps.get(name.as_str())?)));
+        let (receivers, mut senders) = mailboxes(wakers, shared::mailbox_limits(&config.limits));
         let files = OpenFiles { most: most_files, used: open_fds().unwrap_or(FILES_AT_THE_START) as usize };
-        let capacity = Capacity::new(limits, files);
-        if let Some(shortage) = capacity.shortage(limits, files) {
-            warn!("{shortage}");
-        }
-        let (remote_keys, wanted_keys) = RemoteSets::new();
-        let shared = Arc::new(Shared {
-            capacity,
-            auth: auth_of(&apps, &config, &remote_keys)?,
-            remote_keys,
-            backend_keys: BackendKeys::new(&config.backend, &apps),
-            backend_pages: Pages::new(&config.backend),
-            delivery_rules: DeliveryRules::new(app_configs().map(|(_, app)| app)),
-            admission: Admission::new(app_configs().map(|(_, app)| app), limits, &config.rates),
-            apps,
-            tls,
-            interest: Arc::new(Interest::new(config.node, reactors)),
-            metrics: Metrics::new(reactors),
-            gates: Default::default(),
-            clock: Clock::start(),
-            loads: (0..reactors).map(|_| Default::default()).collect(),
-            handle: senders.handle(),
-            outside: Outside::default(),
-            draining: false.into(),
-            drain: Drain::default(),
-            ends_at_once: false.into(),
-            ending: false.into(),
-            reactors_with_sessions: reactors.into(),
-            settings: Settings::new(config),
-        });
+        let shared = Arc::new(shared::shared(rules, reactors, files, remote_keys, senders.handle()));
         let (observer, asks) = Observer::new();
         let parts = polls.into_iter().zip(receivers).enumerate();
         let parts = parts
@@ -402,6 +279,23 @@ impl Server {
         Stopper { shared: Arc::clone(&self.shared) }
     }
 
+    /// Where the configuration is read again: at `POST /v1/admin/reload`, and by [`Reloader::reload`]. What cannot be read is
+    /// described in a line. Only the first call counts.
+    ///
+    /// ```
+    /// fn from_file(server: &gannet::Server, path: &'static str) {
+    ///     server.reload_from(move || gannet::config::Config::load(path).map_err(|error| error.to_string()));
+    /// }
+    /// ```
+    pub fn reload_from(&self, source: impl Fn() -> Result<Config, String> + Send + Sync + 'static) {
+        let _ = self.shared.source.set(Box::new(source));
+    }
+
+    /// A way to change what the server goes by, from any thread.
+    pub fn reloader(&self) -> Reloader {
+        Reloader { shared: Arc::clone(&self.shared) }
+    }
+
     /// A way to read the certificates again from any thread.
     pub fn certificates(&self) -> Certificates {
         Certificates { shared: Arc::clone(&self.shared) }
@@ -429,7 +323,12 @@ impl Server {
             for (index, part) in parts.into_iter().enumerate() {
                 let (shared, make_app) = (Arc::clone(&shared), &make_app);
                 let acceptor = acceptor.take();
-                let end = EndOfThread { reactor: index, sender: sender.clone(), result: None };
+                let end = EndOfThread {
+                    reactor: index,
+                    shared: Arc::clone(&shared),
+                    sender: sender.clone(),
+                    result: None,
+                };
                 let body = move || run_reactor(index, part, shared, acceptor, make_app, generation, end);
                 match thread::Builder::new().name(format!("reactor-{index}")).spawn_scoped(scope, body) {
                     Ok(thread) => threads.push(thread),
@@ -480,12 +379,6 @@ impl Drop for FetchingEnds {
     }
 }
 
-/// Who is let in by what they show, as `config` has it.
-fn auth_of(apps: &Apps, config: &Config, keys: &RemoteSets) -> Result<Auth, InvalidKeys> {
-    let configs = apps.names().filter_map(|name| Some((name.clone(), config.apps.get(name.as_str())?)));
-    Auth::new(configs, &config.auth, &config.limits, keys, Clock::wall_unix_ms())
-}
-
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
@@ -507,6 +400,7 @@ fn first_ip(addrs: &[Endpoint]) -> SocketAddr {
 /// Says how a reactor's thread ended, even if it panicked.
 struct EndOfThread {
     reactor: usize,
+    shared: Arc<Shared>,
     sender: mpsc::Sender<Result<StopReport, RunError>>,
     result: Option<Result<StopReport, RunError>>,
 }
@@ -514,6 +408,8 @@ struct EndOfThread {
 impl Drop for EndOfThread {
     fn drop(&mut self) {
         let result = self.result.take().unwrap_or(Err(RunError::Panicked { reactor: self.reactor }));
+        // No change of the rules waits for it any more.
+        self.shared.in_force.end(self.reactor);
         // Whoever started the thread waits for this.
         let _ = self.sender.send(result);
     }
@@ -528,7 +424,7 @@ fn run_reactor(
     generation: u32,
     mut end: EndOfThread,
 ) {
-    if shared.settings.config.pin {
+    if shared.in_force.look().settings.config.pin {
         pin_to_core(index);
     }
     let gateway = Gateway::new(make_app(index), part.observer);

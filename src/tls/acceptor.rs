@@ -1,10 +1,10 @@
 //! What one port needs to take TLS connections.
 
-use super::certificates::{Certificates, Resolver};
+use super::certificates::Certificates;
 use super::{Failed, PemFiles, Session, TlsError};
 use crate::config::{Certificate, TlsVersion};
 use crate::metrics::TlsOutcome;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::ring;
 use rustls::pki_types::UnixTime;
 use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
@@ -14,25 +14,24 @@ use std::sync::Arc;
 
 /// See the module.
 pub struct Acceptor {
-    files: Vec<Certificate>,
-    provider: Arc<CryptoProvider>,
-    resolver: Arc<Resolver>,
+    certificates: Arc<Certificates>,
     config: Arc<ServerConfig>,
 }
 
 impl Acceptor {
-    /// Reads and checks the certificates, the one for any name first.
+    /// Reads and checks the certificates, the one for any name first. Clients of the acceptor `before` may resume their
+    /// TLS sessions.
     ///
     /// # Errors
     /// [`TlsError`].
     pub fn load(
-        files: Vec<Certificate>,
+        files: &[Certificate],
         versions: &[TlsVersion],
+        before: Option<&Self>,
         pem: &mut PemFiles,
     ) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        let certificates = Certificates::read(&files, pem, &provider, UnixTime::now())?;
-        let resolver = Arc::new(Resolver::new(certificates));
+        let certificates = Arc::new(Certificates::read(files, pem, &provider, UnixTime::now())?);
         let settings = |error: rustls::Error| TlsError::Settings(error.to_string().into());
         let versions: Vec<&'static SupportedProtocolVersion> = versions
             .iter()
@@ -45,32 +44,27 @@ impl Acceptor {
             .with_protocol_versions(&versions)
             .map_err(settings)?
             .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&resolver) as _);
+            .with_cert_resolver(Arc::clone(&certificates) as _);
         // A client that comes back brings its session in a ticket: the server remembers none (RFC 8446 §4.6.1, RFC
-        // 5077). The keys change every six hours and outlive a reload of the certificates.
-        config.ticketer = ring::Ticketer::new().map_err(settings)?;
+        // 5077). The keys change every six hours and outlive a reload.
+        config.ticketer = match before {
+            Some(before) => Arc::clone(&before.config.ticketer),
+            None => ring::Ticketer::new().map_err(settings)?,
+        };
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // WebSocket begins with HTTP/1.1: a client that would speak something else is told so (RFC 7301 §3.2).
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { files, provider, resolver, config: Arc::new(config) })
+        Ok(Self { certificates, config: Arc::new(config) })
     }
 
-    /// Reads and checks the certificates again.
-    ///
-    /// # Errors
-    /// [`TlsError`].
-    pub fn read(&self, pem: &mut PemFiles) -> Result<Certificates, TlsError> {
-        Certificates::read(&self.files, pem, &self.provider, UnixTime::now())
-    }
-
-    /// Handshakes from now on show these.
-    pub fn use_from_now_on(&self, certificates: Certificates) {
-        self.resolver.exchange(certificates);
+    /// Whether both show the same certificates.
+    pub fn shows_those_of(&self, other: &Self) -> bool {
+        self.certificates.are_those_of(&other.certificates)
     }
 
     /// The first name of each certificate, and when it ends, in seconds since the Unix epoch.
     pub fn ends(&self) -> Vec<(String, u64)> {
-        self.resolver.ends()
+        self.certificates.ends.clone()
     }
 
     /// The state of a connection that has been accepted.
@@ -85,6 +79,6 @@ impl Acceptor {
 
 impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acceptor").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("Acceptor").field("certificates", &self.certificates).finish_non_exhaustive()
     }
 }

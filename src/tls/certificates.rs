@@ -9,7 +9,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 use webpki::{EndEntityCert, KeyUsage};
 
@@ -21,7 +21,7 @@ pub struct Certificates {
     /// Lower case; a wildcard with its `*.`.
     names: HashMap<Box<str>, usize>,
     /// The first name of each, and when it ends.
-    ends: Vec<(String, u64)>,
+    pub ends: Vec<(String, u64)>,
 }
 
 impl Certificates {
@@ -43,6 +43,12 @@ impl Certificates {
             certificates.keys.push(Arc::new(key));
         }
         Ok(certificates)
+    }
+
+    /// Whether they are the same, to the byte, in the same order.
+    pub fn are_those_of(&self, other: &Self) -> bool {
+        let chains = |all: &Self| all.keys.iter().map(|key| key.cert.clone()).collect::<Vec<_>>();
+        chains(self) == chains(other)
     }
 
     fn choose(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
@@ -112,29 +118,8 @@ fn check(path: &Path, der: &CertificateDer<'_>, now: UnixTime) -> Result<Checked
     Ok(Checked { names, end_unix_seconds })
 }
 
-/// The certificates as they are now: those of handshakes to come can be exchanged.
-#[derive(Debug)]
-pub struct Resolver {
-    current: RwLock<Certificates>,
-}
-
-impl Resolver {
-    pub fn new(certificates: Certificates) -> Self {
-        Self { current: RwLock::new(certificates) }
-    }
-
-    pub fn ends(&self) -> Vec<(String, u64)> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).ends.clone()
-    }
-
-    pub fn exchange(&self, certificates: Certificates) {
-        // Nothing panics while it is held; and what it guards is whole at any time.
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = certificates;
-    }
-}
-
-impl ResolvesServerCert for Resolver {
+impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).choose(hello.server_name())
+        self.choose(hello.server_name())
     }
 }

@@ -76,14 +76,26 @@ impl Ports {
     /// # Errors
     /// [`TlsError`], which names the file and says what to do.
     pub fn load(config: &Tls) -> Result<Self, TlsError> {
-        let mut files = PemFiles::default();
-        let mut acceptor = |certificates: Vec<_>| match certificates.is_empty() {
+        Self::default().read(config, PemFiles::default())
+    }
+
+    /// What the ports speak from now on by a configuration that has been validated; connections that are open keep their
+    /// certificates.
+    ///
+    /// # Errors
+    /// [`TlsError`], also for a file that can be read only once.
+    pub fn load_next(&self, config: &Tls) -> Result<Self, TlsError> {
+        self.read(config, PemFiles::again())
+    }
+
+    fn read(&self, config: &Tls, mut files: PemFiles) -> Result<Self, TlsError> {
+        let mut acceptor = |certificates: Vec<_>, before: &Option<Acceptor>| match certificates.is_empty() {
             true => Ok(None),
-            false => Acceptor::load(certificates, &config.versions, &mut files).map(Some),
+            false => Acceptor::load(&certificates, &config.versions, before.as_ref(), &mut files).map(Some),
         };
         Ok(Self {
-            client: acceptor(config.client_certificates())?,
-            backend: acceptor(config.backend_certificates())?,
+            client: acceptor(config.client_certificates(), &self.client)?,
+            backend: acceptor(config.backend_certificates(), &self.backend)?,
         })
     }
 
@@ -96,20 +108,12 @@ impl Ports {
         of("client", &self.client).chain(of("backend", &self.backend)).collect()
     }
 
-    /// Reads every certificate again; connections that are open keep theirs.
-    ///
-    /// # Errors
-    /// [`TlsError`]; then all stay as they were.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        let mut files = PemFiles::again();
-        let mut loaded =
-            |acceptor: &Option<Acceptor>| acceptor.as_ref().map(|one| one.read(&mut files)).transpose();
-        let (client, backend) = (loaded(&self.client)?, loaded(&self.backend)?);
-        for (acceptor, certificates) in [(&self.client, client), (&self.backend, backend)] {
-            if let (Some(acceptor), Some(certificates)) = (acceptor, certificates) {
-                acceptor.use_from_now_on(certificates);
-            }
-        }
-        Ok(())
+    /// Whether both ports show the same certificates as those of `other`.
+    pub fn show_those_of(&self, other: &Self) -> bool {
+        let same = |one: &Option<Acceptor>, other: &Option<Acceptor>| match (one, other) {
+            (Some(one), Some(other)) => one.shows_those_of(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        same(&self.client, &other.client) && same(&self.backend, &other.backend)
     }
 }

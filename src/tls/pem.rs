@@ -1,10 +1,9 @@
 //! The files of certificates and keys. One may be a pipe, which can be read once: both ports can name the same one.
 
 use super::TlsError;
-use crate::config::read_bounded;
+use crate::config::Reading;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A chain is a few kilobytes; the bound is for a path such as /dev/zero.
@@ -14,14 +13,13 @@ const MAX_PEM_BYTES: u64 = 1 << 20;
 #[derive(Default)]
 pub struct PemFiles {
     read: HashMap<PathBuf, Vec<u8>>,
-    /// Only files that can be read a second time are read.
-    again: bool,
+    reading: Reading,
 }
 
 impl PemFiles {
     /// For files that have been read before: a pipe that is waited on for ever would hold up the signals.
     pub fn again() -> Self {
-        Self { again: true, ..Self::default() }
+        Self { reading: Reading::Again, ..Self::default() }
     }
 
     /// What is in the file at `path`.
@@ -33,10 +31,7 @@ impl PemFiles {
             Entry::Occupied(read) => Ok(read.into_mut()),
             Entry::Vacant(missing) => {
                 let failed = |error| TlsError::read(path, error);
-                if self.again && !fs::metadata(path).map_err(failed)?.is_file() {
-                    return Err(TlsError::read(path, "it is no regular file, and was read once already"));
-                }
-                Ok(missing.insert(read_bounded(path, MAX_PEM_BYTES).map_err(failed)?))
+                Ok(missing.insert(self.reading.bytes(path, MAX_PEM_BYTES).map_err(failed)?))
             }
         }
     }

@@ -43,7 +43,12 @@ fn a_token_says_who_a_session_is() {
         let mut in_header = Raw::connect(server.client);
         in_header.send(upgrade("/ws/chess", &format!("Authorization: Bearer {token}\r\n")));
         assert_eq!(in_header.answer().status, 101);
-        assert!(in_header.frame().unwrap().text().ends_with(r#""user":"ada"}"#));
+        let welcome: Value = serde_json::from_str(in_header.frame().unwrap().text()).unwrap();
+        assert_eq!(
+            (&welcome["user"], welcome["expires_unix_ms"].is_u64()),
+            (&json!("ada"), true),
+            "{welcome}"
+        );
         assert_eq!(in_query.user.as_deref(), Some("ada"));
         let info = server.backend().ok("GET", &format!("/v1/sessions/{}?app=chess", in_query.id));
         let groups: BTreeSet<&str> =

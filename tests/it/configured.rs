@@ -100,7 +100,7 @@ fn certificates_from_pipes_serve_both_ports_and_are_not_waited_for_again() {
     }
 
     server.signal(Signal::HUP);
-    until("word of the certificates", || server.said().contains("the certificates stay as they were"));
+    until("word of the certificates", || server.said().contains("reload: everything stays as it was"));
     assert!(server.said().contains("it is no regular file, and was read once already"), "{}", server.said());
     shake(&mut connect(server.client)).unwrap();
     server.signal(Signal::TERM);

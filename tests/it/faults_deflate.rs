@@ -17,13 +17,13 @@ const PUBLISHERS: usize = 2;
 const ROUNDS: usize = 6;
 
 /// A player who has agreed on compression.
-struct Deflated {
+pub struct Deflated {
     raw: Raw,
     worker: u8,
 }
 
 impl Deflated {
-    fn connect(ports: Ports) -> Self {
+    pub fn connect(ports: Ports) -> Self {
         let mut raw = Raw::connect(ports.client);
         raw.send(upgrade("/ws?group=g", "Sec-WebSocket-Extensions: permessage-deflate\r\n"));
         let answer = raw.answer();
@@ -35,7 +35,7 @@ impl Deflated {
     }
 
     /// The next message, and whether it came compressed.
-    fn recv(&mut self) -> (Message, bool) {
+    pub fn recv(&mut self) -> (Message, bool) {
         let frame = self.raw.frame().unwrap();
         let compressed = frame.first & COMPRESSED != 0;
         let payload = if compressed { inflated(&frame.payload) } else { frame.payload };

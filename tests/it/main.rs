@@ -49,6 +49,7 @@ mod pipelining;
 mod proxy;
 mod pusher;
 mod raw;
+mod reload;
 mod renewing;
 mod retry_after;
 mod smoke;

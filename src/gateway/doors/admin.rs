@@ -1,10 +1,13 @@
 //! What operators order. Knows nothing of who may: that is held against the row.
 
 use super::asker::Asker;
-use crate::core::{Core, Plan};
+use super::job::{Answered, Job};
+use crate::core::{Core, Plan, Shared};
+use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::responses::refusal_response;
 use crate::http::Response;
 use crate::ops::Order;
+use log::LevelFilter;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -19,27 +22,56 @@ struct Drained<'a> {
     sessions: u64,
 }
 
+/// What is logged from now on, as it is answered.
+#[derive(Debug, Serialize)]
+struct Logged {
+    level: String,
+    for_ms: Option<u64>,
+}
+
 /// Carries out an order of `asker`.
-pub fn administer(core: &mut Core, asker: &Asker, order: Order) -> Response {
+pub fn administer(core: &mut Core, asker: &Asker, order: Order) -> Answered {
     if let Err(error) = asker.permit_order(core) {
-        return refusal_response(&error.into());
+        return Answered::Here(refusal_response(&error.into()));
     }
+    asker.note_order(&order);
     let drain = &core.shared.drain;
     match order {
         Order::Drain { over_ms, to } => {
-            let over_ms = over_ms.unwrap_or(core.shared.settings.config.timeouts.shutdown.as_millis() as u64);
-            asker.note_drain(over_ms, to.as_deref());
+            let shutdown = core.rules.settings.config.timeouts.shutdown;
+            let over_ms = over_ms.unwrap_or(shutdown.as_millis() as u64);
             drain.begin(Plan::new(core.now.ms, over_ms, to));
             core.call_all();
         }
         Order::CallOffDrain => {
-            asker.note_drain_called_off();
             drain.call_off();
             core.call_all();
         }
         Order::ShowDrain => {}
+        Order::Reload => return Answered::Elsewhere(Job::Reload),
+        Order::Log { level, for_ms } => return Answered::Elsewhere(Job::Log { level, for_ms }),
+        Order::ShowConfig => {
+            // Every key has a name, and every value is one that JSON can hold; secrets are not shown.
+            let config = serde_json::to_string(&core.rules.settings.config).unwrap_or_default();
+            return Answered::Here(Response::json(200, config));
+        }
     }
-    show(core, core.shared.drain.plan())
+    Answered::Here(show(core, core.shared.drain.plan()))
+}
+
+/// Reads the configuration again. Not on a reactor: it waits for all of them.
+pub fn reload(shared: &Shared) -> Response {
+    match shared.reload_from_source() {
+        // Names of keys alone.
+        Ok(reloaded) => Response::json(200, serde_json::to_string(&reloaded).unwrap_or_default()),
+        Err(error) => refusal_response(&CommandError::new(ErrorCode::Conflict, error.to_string()).into()),
+    }
+}
+
+/// How much is logged from now on.
+pub fn log_level(level: LevelFilter, for_ms: Option<u64>) -> Response {
+    let logged = Logged { level: level.as_str().to_ascii_lowercase(), for_ms };
+    Response::json(200, serde_json::to_string(&logged).unwrap_or_default())
 }
 
 fn show(core: &Core, plan: Option<Arc<Plan>>) -> Response {

@@ -80,7 +80,7 @@ struct Asking<'a> {
 
 /// Whether somebody there may ask at all, and how often.
 pub fn greet(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<(), Refused> {
-    if !core.shared.settings.config.proxy.forwarded_from.is_empty() {
+    if !core.rules.settings.config.proxy.forwarded_from.is_empty() {
         find_client(core, id.slot(), request)?;
     }
     match core.shared.admission.may_upgrade(|| core.address_of(id.slot()), core.now.ns) {
@@ -96,8 +96,8 @@ pub fn admit(
     id: SessionId,
     request: &Request<'_>,
 ) -> Result<Admitted, Refused> {
-    let (settings, shared) = (&core.shared.settings, &core.shared);
-    let route = client_route(request, &shared.apps, settings.config.echo)?;
+    let (settings, shared) = (&core.rules.settings, &core.shared);
+    let route = client_route(request, &core.rules.open_apps, settings.config.echo)?;
     let upgrade: Upgrade<'_> = check_upgrade(request.method, request.version_minor, request.headers())?;
     if request.has_body() {
         return Err(Refused::status(400, UPGRADE_WITH_BODY));
@@ -129,7 +129,7 @@ pub fn admit(
 /// Takes the word of the proxies that are believed for where the client is; from then on it counts as there.
 fn find_client(core: &mut Core, slot: u32, request: &Request<'_>) -> Result<(), Refused> {
     let Some(from) = core.connection(slot).map(|connection| connection.remote().ip()) else { return Ok(()) };
-    let proxy = &core.shared.settings.config.proxy;
+    let proxy = &core.rules.settings.config.proxy;
     let fields: Vec<&[u8]> = request.header_all("x-forwarded-for").collect();
     if !proxy.is_forwarder(from) {
         return Ok(());
@@ -154,11 +154,10 @@ fn identity(
     asking: &Asking<'_>,
     app: Option<AppId>,
 ) -> Result<(Identity, Option<u64>), Refused> {
-    let shared = &core.shared;
-    if !shared.auth.takes_words() {
+    if !core.rules.auth.takes_words() {
         return prove(core, asking, app);
     }
-    let limits = &shared.settings.config.limits;
+    let limits = &core.rules.settings.config.limits;
     let app = app.unwrap_or(Apps::DEFAULT);
     check_app(core, app, asking)?;
     refuse_token(app, asking)?;
@@ -170,7 +169,7 @@ fn identity(
 /// Who asks for an echo, and its place. It is nobody's session, so that the bound of a user's is not looked at, and it cannot
 /// take the place of one.
 fn echo(core: &Core, asking: &Asking<'_>) -> Result<What, Refused> {
-    let (app, expires_unix_ms) = match core.shared.auth.takes_words() {
+    let (app, expires_unix_ms) = match core.rules.auth.takes_words() {
         true => {
             check_app(core, Apps::DEFAULT, asking)?;
             refuse_token(Apps::DEFAULT, asking)?;
@@ -202,10 +201,10 @@ fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<What,
 fn prove(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<(Identity, Option<u64>), Refused> {
     let shown = credentials(asking.request, asking.offered)?;
     let app = match (app, &shown) {
-        (None, Credentials::Signed(params)) => core.shared.apps.find(&params.app)?,
+        (None, Credentials::Signed(params)) => core.rules.open_apps.find(&params.app)?,
         (app, _) => app.unwrap_or(Apps::DEFAULT),
     };
-    let auth = &core.shared.auth;
+    let auth = &core.rules.auth;
     check_app(core, app, asking)?;
     let now_unix_ms = Clock::wall_unix_ms();
     let proven = match &shown {
@@ -219,7 +218,7 @@ fn prove(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<(Identi
                 nonce: &params.nonce,
                 signature: &params.signature,
             };
-            auth.signed_query(app, &query, now_unix_ms)
+            auth.signed_query(app, &query, &core.shared.nonces, now_unix_ms)
         }
     };
     let Proven { user, groups, tags, expires_unix_ms } = proven.map_err(|error| {
@@ -244,7 +243,7 @@ fn refuse_token(app: AppId, asking: &Asking<'_>) -> Result<(), Refused> {
 fn check_app(core: &Core, app: AppId, asking: &Asking<'_>) -> Result<(), Refused> {
     // Two of them come from no browser: each has to be good.
     let mut origins = asking.request.header_all("origin");
-    if !origins.all(|origin| core.shared.auth.allows_origin(app, Some(origin))) {
+    if !origins.all(|origin| core.rules.auth.allows_origin(app, Some(origin))) {
         let message = "pages of this origin may not connect to this app";
         return Err(Refused::because(ErrorCode::Forbidden, message).in_app(app));
     }
@@ -266,8 +265,8 @@ fn select<'h>(core: &Core, app: AppId, asking: &Asking<'h>) -> Option<&'h str> {
     if asking.has_own && offered.contains(&own::SUBPROTOCOL) {
         return Some(own::SUBPROTOCOL);
     }
-    let apps = &core.shared.settings.config.apps;
-    let known = apps.get(core.shared.apps.name_of(app).as_str()).map_or(&[][..], |app| &app.subprotocols);
+    let apps = &core.rules.settings.config.apps;
+    let known = apps.get(core.rules.apps.name_of(app).as_str()).map_or(&[][..], |app| &app.subprotocols);
     offered.iter().copied().find(|name| *name == RAW || known.iter().any(|known| known == name))
 }
 

@@ -1,12 +1,12 @@
 //! Who asks at the backend port: what its key may do, and the audit trail of what it did. A line of the trail is at `info`
 //! under the target `gannet::audit`; no key and no message stands in it, and names are escaped.
 
-use crate::auth::Access;
+use crate::auth::{Access, BackendKeys};
 use crate::connection::Shown;
 use crate::core::{Core, Finished};
 use crate::dispatch::{Action, Apps, CommandError, OperationOutcome, Who};
 use crate::metrics::BackendRefusal;
-use crate::ops::Needs;
+use crate::ops::{Needs, Order};
 use crate::session::{AppId, SessionId};
 use log::info;
 use std::fmt;
@@ -26,6 +26,14 @@ impl Asker {
     /// The one on the connection `id`, who may do so much.
     pub fn new(core: &Core, id: SessionId, access: Arc<Access>) -> Self {
         Self { access, remote: core.remote_of(id) }
+    }
+
+    /// The keys of the port are others: it may do what its key may do now. `false` where that is less than before, or nothing.
+    pub fn follow_keys(&mut self, before: &BackendKeys, now: &BackendKeys) -> bool {
+        let access = now.successor_of(&self.access, before);
+        let follows = access.is_some();
+        self.access = access.unwrap_or_else(|| now.nobody()).clone();
+        follows
     }
 
     /// The apps that it may name.
@@ -85,14 +93,24 @@ impl Asker {
         info!(target: AUDIT, remote:% = self.remote; "{self} op=link_closed app={:?} link={id}", self.app_name(app));
     }
 
-    /// It drains the server.
-    pub fn note_drain(&self, over_ms: u64, to: Option<&str>) {
-        info!(target: AUDIT, remote:% = self.remote; "{self} op=drain over_ms={over_ms} to={:?}", to.unwrap_or_default());
-    }
-
-    /// The server is not drained any more.
-    pub fn note_drain_called_off(&self) {
-        info!(target: AUDIT, remote:% = self.remote; "{self} op=drain_called_off");
+    /// It orders what is about the whole server.
+    pub fn note_order(&self, order: &Order) {
+        let (remote, mut more) = (self.remote, String::new());
+        let op = match order {
+            Order::Drain { over_ms, to } => {
+                let over_ms = over_ms.map_or_else(|| "-".to_owned(), |over_ms| over_ms.to_string());
+                more = format!(" over_ms={over_ms} to={:?}", to.as_deref().unwrap_or_default());
+                "drain"
+            }
+            Order::CallOffDrain => "drain_called_off",
+            Order::Reload => "reload",
+            Order::Log { level, .. } => {
+                more = format!(" level={}", level.as_str().to_ascii_lowercase());
+                "log"
+            }
+            Order::ShowDrain | Order::ShowConfig => return,
+        };
+        info!(target: AUDIT, remote:% = remote; "{self} op={op}{more}");
     }
 
     fn app_name(&self, app: AppId) -> &str {

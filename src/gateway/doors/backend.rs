@@ -6,8 +6,9 @@ use super::answers::Answers;
 use super::asker::Asker;
 use super::batch::{Batch, Progress};
 use super::entry::{TurnedAway, enter};
+use super::job::Answered;
 use super::observer::Observer;
-use super::pages::{Paged, ProcessPage, page, too_many_pages};
+use super::pages::{page, too_many_jobs};
 use super::receipts::Receipts;
 use crate::connection::{Flag, Pause, Phase, log_client};
 use crate::core::{Core, Finished, HalfReceived, Owed, Started};
@@ -151,7 +152,7 @@ impl Backend {
     }
 
     fn await_receipt(&mut self, core: &Core, sequence: u64, push: Arc<Push>) {
-        let deadline_ms = core.now.ms + core.shared.settings.receipt_ms;
+        let deadline_ms = core.now.ms + core.rules.settings.receipt_ms;
         let mut receipts = std::mem::take(&mut self.receipts);
         receipts.add(deadline_ms, sequence, push, |sequence| self.is_awaited(sequence));
         self.receipts = receipts;
@@ -228,7 +229,7 @@ enum Handled {
 impl Backend {
     /// Handles what has been read as far as it may go, and sends the answers that are ready.
     pub fn run(&mut self, core: &mut Core, observer: &Observer, id: SessionId) -> Option<Upgraded> {
-        let (slot, room) = (id.slot(), core.shared.settings.outbox.bytes);
+        let (slot, room) = (id.slot(), core.rules.settings.outbox.bytes);
         let connection = core.connections.get(id)?;
         if connection.phase != Phase::Open {
             return None;
@@ -261,7 +262,7 @@ impl Backend {
         if self.last && self.is_idle() {
             return core.finish(slot);
         }
-        let most = core.shared.settings.config.limits.max_pipelined;
+        let most = core.rules.settings.config.limits.max_pipelined;
         // With nothing left to handle it is read on all the same: most wait for an answer before they ask again.
         let has_more = !self.last && self.reader.has_more();
         let waits = has_more && (!self.may_go_on(most) || !matches!(stopped, Stopped::NeedsMore));
@@ -307,8 +308,8 @@ impl Backend {
         reader: &mut RequestReader,
         answers: &mut Vec<u8>,
     ) -> Stopped {
-        let most = core.shared.settings.config.limits.max_pipelined;
-        let (room, date) = (core.shared.settings.outbox.bytes, core.http_date());
+        let most = core.rules.settings.config.limits.max_pipelined;
+        let (room, date) = (core.rules.settings.outbox.bytes, core.http_date());
         while reader.has_more() {
             // The answers that leave make room for further requests, but not for answers without end.
             self.take_answers(core, date, answers);
@@ -322,7 +323,7 @@ impl Backend {
             {
                 return Stopped::NextTurn;
             }
-            match reader.read(&core.shared.settings.message_limits) {
+            match reader.read(&core.rules.settings.message_limits) {
                 Ok(RequestProgress::NeedsMore) => return Stopped::NeedsMore,
                 Ok(RequestProgress::ExpectsContinue) => {
                     self.say_continue();
@@ -371,7 +372,7 @@ impl Backend {
         request: &Request<'_>,
         body: &mut Vec<u8>,
     ) -> Handled {
-        let settings = &core.shared.settings;
+        let settings = &core.rules.settings;
         let waiting = Waiting {
             keep_alive: request.keep_alive() && !core.draining,
             head_only: request.method == "HEAD",
@@ -427,24 +428,25 @@ impl Backend {
                 Err(response) => self.respond(waiting, response),
             },
             Routed::Order { order, .. } => {
-                let response = administer(core, &asker, order);
-                self.respond(waiting, response);
+                let answered = administer(core, &asker, order);
+                self.give(observer, id, waiting, answered);
             }
-            Routed::Page { page: asked, .. } => match page(core, asked) {
-                Paged::Here(response) => self.respond(waiting, response),
-                Paged::OfProcess(page) => self.observe(observer, id, waiting, page),
-            },
+            Routed::Page { page: asked, .. } => self.give(observer, id, waiting, page(core, asked)),
         }
         Handled::Taken
     }
 
-    /// Has a page about the whole process rendered elsewhere. What comes behind waits for it: so the page knows of no later
-    /// command, and one connection waits for one page at a time, however many it asks for.
-    fn observe(&mut self, observer: &Observer, id: SessionId, waiting: Waiting, page: ProcessPage) {
+    /// Answers, or has the answer made elsewhere. What comes behind waits for that: so a page knows of no later command,
+    /// and one connection waits for one job at a time, however many it asks for.
+    fn give(&mut self, observer: &Observer, id: SessionId, waiting: Waiting, answered: Answered) {
+        let job = match answered {
+            Answered::Here(response) => return self.respond(waiting, response),
+            Answered::Elsewhere(job) => job,
+        };
         let sequence = self.open(waiting);
-        match observer.ask(page, id, sequence) {
+        match observer.ask(job, id, sequence) {
             true => self.barrier = Some(sequence),
-            false => self.fill_page(sequence, too_many_pages()),
+            false => self.fill_page(sequence, too_many_jobs()),
         }
     }
 

@@ -81,8 +81,8 @@ impl Batch {
 
     /// Works it off as far as it may go in this turn. Receipts that are waited for are noted with `note`.
     pub fn run(&mut self, core: &mut Core, id: SessionId, mut note: impl FnMut(u64, Arc<Push>)) -> Progress {
-        let most = core.shared.settings.config.limits.max_receipts;
-        let mut lines = core.shared.settings.config.limits.turn_envelopes;
+        let most = core.rules.settings.config.limits.max_receipts;
+        let mut lines = core.rules.settings.config.limits.turn_envelopes;
         loop {
             while let Some(result) = self.queue.take_ready() {
                 self.results.extend_from_slice(&result);
@@ -98,7 +98,7 @@ impl Batch {
                 return Progress::NextTurn;
             }
             lines -= 1;
-            match self.cursor.next(&self.body, self.asker.apps(), &core.shared.settings.command_limits) {
+            match self.cursor.next(&self.body, self.asker.apps(), &core.rules.settings.command_limits) {
                 None => self.at_end = true,
                 Some(Err(refused)) => {
                     let sequence = self.queue.open(refused.id);

@@ -55,7 +55,7 @@ impl Head {
             self.refuse(core, slot, &refused);
             return None;
         }
-        let limits = core.shared.settings.message_limits;
+        let limits = core.rules.settings.message_limits;
         let admitted = match self.reader.read(&limits) {
             Ok(RequestProgress::Head(request)) => match greet(core, id, &request) {
                 Ok(()) if keyless_page(request.path).is_some() => {
@@ -129,12 +129,12 @@ pub fn count_late(core: &Core) {
 fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -> Option<Opened> {
     let slot = id.slot();
     core.stranger_known(slot);
-    let mut websocket = WebSocket::server(Arc::clone(&core.shared.settings.player_limits));
+    let mut websocket = WebSocket::server(Arc::clone(&core.rules.settings.player_limits));
     if let (Some(agreed), Some(engine)) = (admitted.deflate, &core.deflate) {
         websocket = websocket.with_deflate(agreed, Arc::clone(engine));
     }
     let since_unix_ms = Clock::wall_unix_ms();
-    let (bounds_input, attended_ms) = (core.shared.settings.inbound.is_some(), core.attended_ms());
+    let (bounds_input, attended_ms) = (core.rules.settings.inbound.is_some(), core.attended_ms());
     let connection = core.connection(slot)?;
     if bounds_input {
         connection.extras().inbound = Some(Inbound::default());

@@ -30,10 +30,10 @@ pub struct TurnedAway {
 /// # Errors
 /// The answer: 401, 403, 421, 429 or 503. It is counted.
 pub fn enter(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<Asker, TurnedAway> {
-    let shared = &core.shared;
+    let rules = &core.rules;
     if keyless_page(request.path).is_some() {
         // A load balancer has no key, and says what it likes.
-        return Ok(Asker::new(core, id, Arc::clone(shared.backend_keys.nobody())));
+        return Ok(Asker::new(core, id, Arc::clone(rules.backend_keys.nobody())));
     }
     let (mut origins, mut sites, mut authorization) = (Fields::new(), Fields::new(), None);
     // One pass: each look for a name would walk all lines of the head.
@@ -50,9 +50,9 @@ pub fn enter(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<As
         origins: &origins,
         sites: &sites,
         host: request.host.map(str::as_bytes),
-        is_tls: shared.tls.backend.is_some(),
+        is_tls: rules.tls.backend.is_some(),
     };
-    if let Err(foreign) = shared.backend_pages.admit(&sender) {
+    if let Err(foreign) = rules.backend_pages.admit(&sender) {
         let (reason, response) = match foreign {
             Foreign::Page => (BackendRefusal::Page, forbidden_page()),
             Foreign::Host => (BackendRefusal::Host, unknown_host()),
@@ -63,7 +63,7 @@ pub fn enter(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<As
         return Err(TurnedAway { response, ends: false });
     }
     let key = authorization.and_then(bearer_token);
-    let Some(access) = shared.backend_keys.access(key) else {
+    let Some(access) = rules.backend_keys.access(key) else {
         return Err(refuse_key(core, id, key.is_some()));
     };
     let asker = Asker::new(core, id, Arc::clone(access));

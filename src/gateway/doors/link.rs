@@ -5,6 +5,7 @@ use super::asker::Asker;
 use super::backend::Upgrade;
 use super::receipts::Receipts;
 use crate::app::Message;
+use crate::auth::BackendKeys;
 use crate::connection::{Kind, Pause, Phase};
 use crate::core::{Core, Finished, Reply, Started};
 use crate::dispatch::{Action, Command, CommandError, LinkForm, Outcome, Push, ReceiptMode};
@@ -68,6 +69,7 @@ pub struct Refused {
 /// The state of a link.
 #[derive(Debug)]
 pub struct Link {
+    id: SessionId,
     /// The app of commands that name none.
     app: AppId,
     form: LinkForm,
@@ -133,10 +135,11 @@ impl Commands {
 
 impl Link {
     /// A link right after its upgrade.
-    pub fn new(core: &Core, upgrade: Upgrade) -> Self {
+    pub fn new(core: &Core, id: SessionId, upgrade: Upgrade) -> Self {
         core.metrics().links.add(1);
         let Upgrade { app, form, asker } = upgrade;
         Self {
+            id,
             app,
             form,
             asker,
@@ -151,7 +154,7 @@ impl Link {
 
     /// The connection in `slot` is a link from here on, whose state is at `door`; `rest` came behind the request.
     pub fn begin(core: &mut Core, slot: u32, door: u32, rest: Vec<u8>) {
-        let websocket = WebSocket::server(Arc::clone(&core.shared.settings.link_limits));
+        let websocket = WebSocket::server(Arc::clone(&core.rules.settings.link_limits));
         let attended_ms = core.attended_ms();
         let Some(connection) = core.connection(slot) else { return };
         connection.kind = Kind::Link;
@@ -167,14 +170,24 @@ impl Link {
         core.read_later(slot);
     }
 
-    /// Its connection `id` has become a link.
-    pub fn note_opened(&self, id: SessionId) {
-        self.asker.note_link_opened(id, self.app);
+    /// Its connection.
+    pub fn id(&self) -> SessionId {
+        self.id
     }
 
-    /// Its connection `id` has gone.
-    pub fn note_closed(&self, id: SessionId) {
-        self.asker.note_link_closed(id, self.app);
+    /// Its connection has become a link.
+    pub fn note_opened(&self) {
+        self.asker.note_link_opened(self.id, self.app);
+    }
+
+    /// Its connection has gone.
+    pub fn note_closed(&self) {
+        self.asker.note_link_closed(self.id, self.app);
+    }
+
+    /// The keys of the port are others: it goes on with what its key may do now. `false` where that is less than before.
+    pub fn follow_keys(&mut self, before: &BackendKeys, now: &BackendKeys) -> bool {
+        self.asker.follow_keys(before, now)
     }
 
     /// Whether it asked for events, so that the reactors have to be told of its end.
@@ -198,7 +211,7 @@ impl Link {
         id: SessionId,
         message: Message<'_>,
     ) -> Result<(), Refused> {
-        let (apps, limits) = (self.asker.apps(), &core.shared.settings.command_limits);
+        let (apps, limits) = (self.asker.apps(), &core.rules.settings.command_limits);
         let out = match (message, self.form) {
             (Message::Text(text), LinkForm::Json) => {
                 let parsed = json::parse(text, apps, limits);
@@ -250,7 +263,7 @@ impl Link {
     }
 
     fn await_receipt(&mut self, core: &Core, sequence: u64, push: Arc<Push>) {
-        let deadline_ms = core.now.ms + core.shared.settings.receipt_ms;
+        let deadline_ms = core.now.ms + core.rules.settings.receipt_ms;
         let Self { receipts, commands, .. } = self;
         receipts.add(deadline_ms, sequence, push, |sequence| commands.is_waiting(sequence));
     }
@@ -291,9 +304,9 @@ impl Link {
     /// Says whether the link is read on, and when it is due.
     fn settle(&mut self, core: &mut Core, id: SessionId) {
         let slot = id.slot();
-        let limits = &core.shared.settings.config.limits;
+        let limits = &core.rules.settings.config.limits;
         let (most, most_receipts) = (limits.max_pipelined, limits.max_receipts);
-        let room = core.shared.settings.outbox.bytes;
+        let room = core.rules.settings.outbox.bytes;
         let outbox = core.connections.get(id).and_then(|connection| connection.outbox.as_ref());
         // Events are bounded elsewhere: what is meant are its own replies, which it does not take.
         let is_behind = outbox.is_some_and(|outbox| outbox.bounded_bytes() > room);

@@ -11,6 +11,8 @@ mod admit;
 mod answers;
 mod asker;
 mod entry;
+mod job;
+mod log_level;
 pub(super) mod observer;
 pub(super) mod own;
 mod pages;
@@ -48,6 +50,14 @@ impl Doors {
 
     pub fn get_mut(&mut self, place: u32) -> Option<&mut Door> {
         self.doors.get_mut(place as usize)
+    }
+
+    /// The links, each with what it may do.
+    pub fn links(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.doors.iter_mut().filter_map(|(_, door)| match door {
+            Door::Link(link) => Some(&mut **link),
+            _ => None,
+        })
     }
 
     pub fn remove(&mut self, place: u32) -> Option<Door> {

@@ -1,27 +1,31 @@
-//! The pages about the whole process, `/metrics` and `/v1/stats`: rendered on a thread of their own. What the kernel is asked
-//! for them may take it milliseconds, and on a reactor every session would wait. Knows nothing of connections.
+//! What would hold up a reactor, and with it every session: pages about the whole process, for which the kernel may take
+//! milliseconds, and a reload, which reads files and waits for all reactors. A thread of its own does it, one after the other.
+//! Knows nothing of connections.
 
-use super::pages::{ProcessPage, metrics, stats};
+use super::admin::{log_level, reload};
+use super::job::Job;
+use super::log_level::Temporary;
+use super::pages::{metrics, stats};
 use crate::core::{Envelope, Shared};
 use crate::http::Response;
 use crate::mailbox::Full;
 use crate::session::SessionId;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The thread's name; the kernel shows fifteen bytes.
 pub const THREAD: &str = "gannet-observer";
 
-/// Pages that wait to be rendered, and likewise pages that wait for a mailbox: beyond it requests are refused.
+/// Jobs that wait to be done, and likewise answers that wait for a mailbox: beyond it requests are refused.
 const QUEUE: usize = 64;
 /// After so long a mailbox that was full is tried again: its reactor tells only the other reactors that there is room.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// A request for a page.
+/// A job for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ask {
-    page: ProcessPage,
+    job: Job,
     connection: SessionId,
     sequence: u64,
 }
@@ -50,35 +54,43 @@ impl Observer {
 
     /// Asks for the answer of a connection that has the place `sequence` among its answers: it comes as an
     /// [`Envelope::Page`]. Returns whether it will; if not, too many are asked for, or the thread has ended.
-    pub fn ask(&self, page: ProcessPage, connection: SessionId, sequence: u64) -> bool {
-        self.0.try_send(Ask { page, connection, sequence }).is_ok()
+    pub fn ask(&self, job: Job, connection: SessionId, sequence: u64) -> bool {
+        self.0.try_send(Ask { job, connection, sequence }).is_ok()
     }
 }
 
 impl Asks {
     /// Answers until no [`Observer`] is left.
     pub fn answer(self, shared: &Shared) {
-        let render = |ask: &Ask| match ask.page {
-            ProcessPage::Metrics => metrics(shared),
-            ProcessPage::Stats => stats(shared, ask.reactor()),
+        let mut level = Temporary::default();
+        let act = |ask: &Ask, level: &mut Temporary| match ask.job {
+            Job::Metrics => metrics(shared),
+            Job::Stats => stats(shared, ask.reactor()),
+            Job::Reload => reload(shared),
+            Job::Log { level: to, for_ms } => {
+                level.set(to, for_ms, Instant::now());
+                log_level(to, for_ms)
+            }
         };
-        self.answer_with(render, |reactor, envelope| match shared.handle.post(reactor, envelope) {
+        self.answer_with(&mut level, act, |reactor, envelope| match shared.handle.post(reactor, envelope) {
             Err(Full(envelope)) if !shared.handle.is_closed(reactor) => Some(envelope),
             _ => None,
         });
     }
 
-    /// The same. `post` gives back what a full mailbox did not take: a page that was asked for is not lost.
+    /// The same. `post` gives back what a full mailbox did not take: an answer that was asked for is not lost.
     fn answer_with(
         self,
-        render: impl Fn(&Ask) -> Response,
+        level: &mut Temporary,
+        mut act: impl FnMut(&Ask, &mut Temporary) -> Response,
         mut post: impl FnMut(usize, Envelope) -> Option<Envelope>,
     ) {
         let mut waiting: Vec<(usize, Envelope)> = Vec::new();
-        while let Ok(ask) = self.next(waiting.len()) {
+        while let Ok(ask) = self.next(waiting.len(), level.end()) {
+            level.look(Instant::now());
             waiting.extend(ask.map(|ask| {
                 let Ask { connection, sequence, .. } = ask;
-                let response = Box::new(render(&ask));
+                let response = Box::new(act(&ask, level));
                 (ask.reactor(), Envelope::Page { connection, sequence, response })
             }));
             let again = |(reactor, envelope)| post(reactor, envelope).map(|envelope| (reactor, envelope));
@@ -86,19 +98,22 @@ impl Asks {
         }
     }
 
-    /// What is asked for next; `None` when it is time to try full mailboxes again.
-    fn next(&self, waiting: usize) -> Result<Option<Ask>, mpsc::RecvError> {
-        match waiting {
-            0 => self.0.recv().map(Some),
+    /// What is asked for next; `None` when it is time to try full mailboxes again, or for the `end` of a level of the log.
+    fn next(&self, waiting: usize, end: Option<Instant>) -> Result<Option<Ask>, mpsc::RecvError> {
+        let until_end = end.map(|end| end.saturating_duration_since(Instant::now()));
+        let patience = match waiting {
+            0 => until_end,
             QUEUE.. => {
                 thread::sleep(RETRY);
-                Ok(None)
+                return Ok(None);
             }
-            _ => match self.0.recv_timeout(RETRY) {
-                Ok(ask) => Ok(Some(ask)),
-                Err(RecvTimeoutError::Timeout) => Ok(None),
-                Err(RecvTimeoutError::Disconnected) => Err(mpsc::RecvError),
-            },
+            _ => Some(until_end.map_or(RETRY, |until_end| until_end.min(RETRY))),
+        };
+        let Some(patience) = patience else { return self.0.recv().map(Some) };
+        match self.0.recv_timeout(patience) {
+            Ok(ask) => Ok(Some(ask)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(mpsc::RecvError),
         }
     }
 }
@@ -123,25 +138,26 @@ mod tests {
     fn beyond_the_bound_and_after_the_threads_end_nothing_is_promised() {
         let (observer, asks) = Observer::new();
         for sequence in 0..QUEUE as u64 {
-            assert!(observer.ask(ProcessPage::Stats, connection(0), sequence));
+            assert!(observer.ask(Job::Stats, connection(0), sequence));
         }
-        assert!(!observer.ask(ProcessPage::Stats, connection(0), 64));
+        assert!(!observer.ask(Job::Stats, connection(0), 64));
         drop(asks);
-        assert!(!observer.ask(ProcessPage::Stats, connection(0), 65));
+        assert!(!observer.ask(Job::Stats, connection(0), 65));
     }
 
     #[test]
     fn each_page_goes_to_the_reactor_of_its_connection_and_all_that_were_asked_for_are_answered() {
         let (observer, asks) = Observer::new();
         for (sequence, reactor) in [2, 0, 1, 2].into_iter().enumerate() {
-            let page = if sequence % 2 == 0 { ProcessPage::Metrics } else { ProcessPage::Stats };
+            let page = if sequence % 2 == 0 { Job::Metrics } else { Job::Stats };
             assert!(observer.ask(page, connection(reactor), sequence as u64));
         }
         // What has been asked for is answered before the end is seen.
         drop(observer);
         let posted = RefCell::new(Vec::new());
         asks.answer_with(
-            |ask| Response::text(200, format!("{:?}", ask.page)),
+            &mut Temporary::default(),
+            |ask, _| Response::text(200, format!("{:?}", ask.job)),
             |reactor, envelope| {
                 let Envelope::Page { sequence, response, .. } = envelope else { panic!() };
                 posted.borrow_mut().push((
@@ -164,13 +180,14 @@ mod tests {
         let observer = Cell::new(Some(observer));
         let ask = |reactor, sequence| {
             let taken = observer.take().unwrap();
-            assert!(taken.ask(ProcessPage::Stats, connection(reactor), sequence));
+            assert!(taken.ask(Job::Stats, connection(reactor), sequence));
             observer.set(Some(taken));
         };
         ask(0, 7);
         let (mut refusals, mut posted) = (0, Vec::new());
         asks.answer_with(
-            |_| Response::empty(204),
+            &mut Temporary::default(),
+            |_, _| Response::empty(204),
             |reactor, envelope| {
                 if reactor == 0 && refusals < 5 {
                     refusals += 1;

@@ -1,5 +1,6 @@
 //! The answers of the backend port that concern no session: health, counters, the page for operators.
 
+use super::job::{Answered, Job};
 use crate::core::{Core, Shared};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::refusal::Refusal;
@@ -9,28 +10,11 @@ use crate::metrics::Snapshot;
 use crate::ops::{self, Page};
 use serde::Serialize;
 
-/// Where a page comes from.
-pub enum Paged {
-    /// It is this.
-    Here(Response),
-    /// The observer has it.
-    OfProcess(ProcessPage),
-}
-
-/// A page about the whole process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProcessPage {
-    /// `/metrics`.
-    Metrics,
-    /// `/v1/stats`.
-    Stats,
-}
-
 /// The page that is asked for.
-pub fn page(core: &Core, page: Page) -> Paged {
-    Paged::Here(match page {
-        Page::Stats => return Paged::OfProcess(ProcessPage::Stats),
-        Page::Metrics => return Paged::OfProcess(ProcessPage::Metrics),
+pub fn page(core: &Core, page: Page) -> Answered {
+    Answered::Here(match page {
+        Page::Stats => return Answered::Elsewhere(Job::Stats),
+        Page::Metrics => return Answered::Elsewhere(Job::Metrics),
         Page::Ready => ready(core),
         Page::Health => alive(core),
         Page::OpenApi => Response::json(200, ops::openapi::document()),
@@ -100,9 +84,9 @@ pub fn stats(shared: &Shared, reactor: usize) -> Response {
     Response::json(200, serde_json::to_string(&stats).unwrap_or_default())
 }
 
-/// More pages about the whole process are asked for than are rendered.
-pub fn too_many_pages() -> Response {
-    let message = "too many requests for /metrics and /v1/stats wait: ask less often";
+/// More is asked of the observer's thread than it has done.
+pub fn too_many_jobs() -> Response {
+    let message = "too many requests for /metrics, /v1/stats and /v1/admin wait: ask less often";
     refusal_response(&CommandError::new(ErrorCode::Overloaded, message).into())
 }
 

@@ -2,7 +2,7 @@
 
 use super::Ports;
 use gannet::config::{Config, Endpoint};
-use gannet::{App, Pusher, Relay, RunError, Server, StopReport, Stopper};
+use gannet::{App, Pusher, Relay, Reloaded, Reloader, RunError, Server, StopReport, Stopper};
 use std::ops::Deref;
 use std::thread::{self, JoinHandle};
 
@@ -11,6 +11,7 @@ pub struct TestServer {
     ports: Ports,
     addrs: [Vec<Endpoint>; 2],
     pusher: Pusher,
+    reloader: Reloader,
     stopper: Stopper,
     thread: Option<JoinHandle<Result<StopReport, RunError>>>,
 }
@@ -30,11 +31,14 @@ impl TestServer {
         config.listen.set_port(0);
         config.backend.listen.set_port(0);
         configure(&mut config);
+        let again = config.clone();
         let server = Server::bind(config).unwrap();
+        server.reload_from(move || Ok(again.clone()));
         Self {
             ports: Ports { client: server.client_addr(), backend: server.backend_addr() },
             addrs: [server.client_addrs().to_vec(), server.backend_addrs().to_vec()],
             pusher: server.pusher(),
+            reloader: server.reloader(),
             stopper: server.stopper(),
             thread: Some(thread::spawn(|| server.run(make_app))),
         }
@@ -48,6 +52,13 @@ impl TestServer {
     /// Everywhere that the client port and the backend port listen.
     pub fn addrs(&self) -> &[Vec<Endpoint>; 2] {
         &self.addrs
+    }
+
+    /// Goes by its configuration as `change` makes it, from now on.
+    pub fn reload(&self, change: impl FnOnce(&mut Config)) -> Reloaded {
+        let mut config = self.reloader.config();
+        change(&mut config);
+        self.reloader.apply(config).unwrap()
     }
 
     /// Stops it and says how that went.

@@ -1,0 +1,138 @@
+//! What other threads hold of a server: to stop it, and to change what it goes by.
+
+use crate::config::Config;
+use crate::core::{ReloadError, Reloaded, RulesError, Shared};
+use crate::tls::TlsError;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Stops a running server from any thread; cheap to clone.
+///
+/// ```
+/// fn stop_after(server: &gannet::Server, time: std::time::Duration) {
+///     let stopper = server.stopper();
+///     std::thread::spawn(move || {
+///         std::thread::sleep(time);
+///         stopper.stop();
+///     });
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Stopper {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Stopper {
+    /// From now on new players are refused with 503. After `timeouts.drain_ms` every session is closed with 1001, evenly over
+    /// `timeouts.shutdown_ms`; then every link, and the reactors end. A second call does nothing.
+    pub fn stop(&self) {
+        if self.shared.draining.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.shared.wake_all();
+    }
+
+    /// Half a server would look alive and serve nobody: better gone than half dead.
+    pub(super) fn end_at_once(&self) {
+        self.shared.ends_at_once.store(true, Ordering::SeqCst);
+        self.shared.draining.store(true, Ordering::SeqCst);
+        self.shared.wake_all();
+    }
+}
+
+impl fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stopper")
+    }
+}
+
+/// The certificates of a server, from any thread; cheap to clone.
+///
+/// ```
+/// /// Call it when new files are in place.
+/// fn renew(certificates: &gannet::Certificates) {
+///     if let Err(error) = certificates.reload() {
+///         println!("the old certificates stay: {error}");
+///     }
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Certificates {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Certificates {
+    /// Reads the files of `[tls]` again. Handshakes from now on show the new ones; no connection is closed.
+    ///
+    /// # Errors
+    /// [`TlsError`]; then all certificates stay as they were.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let config = self.shared.in_force.look().settings.config.clone();
+        match self.shared.reload(config) {
+            Ok(_) => Ok(()),
+            Err(ReloadError::Rules(RulesError::Tls(error))) => Err(error),
+            Err(error) => Err(TlsError::Settings(error.to_string().into())),
+        }
+    }
+
+    /// Whether any port speaks TLS.
+    pub fn is_empty(&self) -> bool {
+        let rules = self.shared.in_force.look();
+        rules.tls.client.is_none() && rules.tls.backend.is_none()
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Certificates")
+    }
+}
+
+/// Changes what a running server goes by, from any thread; cheap to clone. Players stay, whatever changes.
+///
+/// ```
+/// use gannet::config::Config;
+///
+/// /// Takes the secrets of tomorrow beside those of today.
+/// fn rotate(reloader: &gannet::Reloader, config: Config) {
+///     match reloader.apply(config) {
+///         Ok(reloaded) => println!("{reloaded}"),
+///         Err(error) => println!("everything stays as it was: {error}"),
+///     }
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Reloader {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Reloader {
+    /// Goes by `config` from now on: all of it but what only a restart can change, or nothing. Returns when every reactor does.
+    /// Not from a reactor's own thread, which would wait for itself.
+    ///
+    /// # Errors
+    /// [`ReloadError::Rules`]; then everything is as it was.
+    pub fn apply(&self, config: Config) -> Result<Reloaded, ReloadError> {
+        self.shared.reload(config)
+    }
+
+    /// The same with what [`Server::reload_from`](crate::Server::reload_from) reads.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; then everything is as it was.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.shared.reload_from_source()
+    }
+
+    /// The configuration that the server goes by.
+    pub fn config(&self) -> Config {
+        self.shared.in_force.look().settings.config.clone()
+    }
+}
+
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reloader")
+    }
+}

@@ -1,0 +1,66 @@
+//! What the reactors will share, as it is before the first of them runs.
+
+use super::machine::one_a_core;
+use crate::admission::{Admission, Capacity, OpenFiles};
+use crate::auth::{Nonces, RemoteSets};
+use crate::config::Limits;
+use crate::core::{Drain, Envelope, InForce, Outside, Rules, Shared};
+use crate::hub::Interest;
+use crate::mailbox::{Handle, MailboxLimits};
+use crate::metrics::Metrics;
+use crate::timer::Clock;
+use log::warn;
+use std::sync::{Arc, OnceLock};
+
+/// The bounds of every mailbox.
+pub fn mailbox_limits(limits: &Limits) -> MailboxLimits {
+    MailboxLimits {
+        messages: limits.mailbox_messages,
+        bytes: limits.mailbox_bytes,
+        overflow_messages: limits.overflow_messages,
+        overflow_bytes: limits.overflow_bytes,
+    }
+}
+
+/// See the module.
+pub fn shared(
+    rules: Rules,
+    reactors: usize,
+    files: OpenFiles,
+    remote_keys: RemoteSets,
+    handle: Handle<Envelope>,
+) -> Shared {
+    let config = &rules.settings.config;
+    let capacity = Capacity::new(&config.limits, files);
+    if let Some(shortage) = capacity.shortage(&config.limits) {
+        warn!("{shortage}");
+    }
+    let may_spin = reactors < one_a_core();
+    if config.spin_us > 0 && !may_spin {
+        warn!("spin_us is ignored: {reactors} reactors that spin need {} cores or more", reactors + 1);
+    }
+    let window_ms = config.auth.timestamp_window.as_millis() as u64;
+    let nonces = Nonces::new(config.auth.max_nonces, window_ms, Clock::wall_unix_ms());
+    Shared {
+        node: config.node,
+        spin_ns: if may_spin { config.spin_us as u64 * 1_000 } else { 0 },
+        capacity,
+        admission: Admission::new(rules.app_configs(), &config.limits, &config.rates),
+        nonces: nonces.into(),
+        remote_keys,
+        interest: Arc::new(Interest::new(config.node, reactors)),
+        in_force: InForce::new(rules, reactors),
+        source: OnceLock::new(),
+        metrics: Metrics::new(reactors, Clock::wall_unix_ms()),
+        gates: Default::default(),
+        clock: Clock::start(),
+        loads: (0..reactors).map(|_| Default::default()).collect(),
+        handle,
+        outside: Outside::default(),
+        draining: false.into(),
+        drain: Drain::default(),
+        ends_at_once: false.into(),
+        ending: false.into(),
+        reactors_with_sessions: reactors.into(),
+    }
+}
