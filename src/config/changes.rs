@@ -43,6 +43,7 @@ impl Config {
             log.format,
             log.file,
             log.queue_lines,
+            log.remembered_clients,
         );
         let speaks_tls = |config: &Self| {
             [config.tls.client_certificates(), config.tls.backend_certificates()]
