@@ -97,8 +97,6 @@ impl RemoteSets {
     /// The keys at `url`: those that are there, where any configuration in use has named it, or new ones that are to be
     /// fetched.
     pub fn at(&self, url: &JwksUrl) -> Arc<RemoteKeys> {
-        // The rules of fetching may have changed with the configuration: the thread looks at all of them.
-        let _ = self.wake.try_send(());
         let mut sets = self.lock();
         if let Some(keys) = sets.get(url).and_then(Weak::upgrade) {
             return keys;
@@ -113,7 +111,7 @@ impl RemoteSets {
         });
         sets.insert(url.clone(), Arc::downgrade(&keys));
         drop(sets);
-        let _ = self.wake.try_send(());
+        self.look_again();
         keys
     }
 
@@ -125,10 +123,16 @@ impl RemoteSets {
         live
     }
 
+    /// Has the thread look at all of them: how they are fetched has changed, perhaps.
+    pub fn look_again(&self) {
+        // A bell that rings already rings for this one too.
+        let _ = self.wake.try_send(());
+    }
+
     /// Nothing is to be fetched any more.
     pub fn end(&self) {
         self.has_ended.store(true, Ordering::SeqCst);
-        let _ = self.wake.try_send(());
+        self.look_again();
     }
 
     /// Whether nothing is to be fetched any more.

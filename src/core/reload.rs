@@ -126,6 +126,8 @@ impl Shared {
         // Before a reactor hears of an app, the app has places.
         self.admission.set_bounds(rules.app_configs(), &config.limits, &config.rates);
         let number = self.in_force.put(rules);
+        // When keys are fetched may have changed.
+        self.remote_keys.look_again();
         self.wake_all();
         if !self.in_force.wait_for_all(number, PATIENCE) {
             warn!("reload: a reactor has not turned for {} s: it follows when it does", PATIENCE.as_secs());

@@ -7,10 +7,32 @@ use crate::core::Shared;
 use crate::metrics::KeyFetches;
 use log::{debug, info, warn};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
+use std::{io, thread};
 
 /// The thread's name; the kernel shows fifteen bytes.
-pub const THREAD: &str = "gannet-jwks";
+const THREAD: &str = "gannet-jwks";
+
+/// Ends the thread when it is dropped, however the server ends. A fetch may take its time, and no stop waits for it: the
+/// thread ends after it.
+pub struct Fetching(Arc<Shared>);
+
+/// Starts the thread.
+///
+/// # Errors
+/// What the system says.
+pub fn start(shared: &Arc<Shared>, wanted: Wanted) -> io::Result<Fetching> {
+    let own = Arc::clone(shared);
+    thread::Builder::new().name(THREAD.to_owned()).spawn(move || run(&own, &wanted))?;
+    Ok(Fetching(Arc::clone(shared)))
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.0.remote_keys.end();
+    }
+}
 
 /// What is known of the fetches of one set.
 #[derive(Debug, Default)]
@@ -59,7 +81,7 @@ impl Course {
 }
 
 /// Fetches what is in use until nothing is to be fetched any more.
-pub fn run(shared: &Shared, wanted: &Wanted) {
+fn run(shared: &Shared, wanted: &Wanted) {
     let sets: &RemoteSets = &shared.remote_keys;
     let mut courses: HashMap<_, Course> = HashMap::new();
     while !sets.has_ended() {

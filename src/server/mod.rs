@@ -309,7 +309,7 @@ impl Server {
         let generation = first_generation().map_err(RunError::Poll)?;
         let stopper = self.stopper();
         let Self { shared, acceptor, parts, asks, wanted_keys, .. } = self;
-        let _fetching = fetch_keys(&shared, wanted_keys).map_err(RunError::Thread)?;
+        let _fetching = jwks::start(&shared, wanted_keys).map_err(RunError::Thread)?;
         let reactors = parts.len();
         let mut acceptor = Some(acceptor);
         let (sender, ends) = mpsc::channel();
@@ -360,22 +360,6 @@ impl Server {
             let _ = observer.join();
             failure.map_or(Ok(report), Err)
         })
-    }
-}
-
-/// Starts the thread that fetches keys. A fetch may take its time, and no stop waits for it: the thread ends after it.
-fn fetch_keys(shared: &Arc<Shared>, wanted: Wanted) -> io::Result<FetchingEnds> {
-    let own = Arc::clone(shared);
-    thread::Builder::new().name(jwks::THREAD.to_owned()).spawn(move || jwks::run(&own, &wanted))?;
-    Ok(FetchingEnds(Arc::clone(shared)))
-}
-
-/// Tells the thread, however the server ends.
-struct FetchingEnds(Arc<Shared>);
-
-impl Drop for FetchingEnds {
-    fn drop(&mut self) {
-        self.0.remote_keys.end();
     }
 }
 
