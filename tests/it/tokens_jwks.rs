@@ -201,3 +201,26 @@ fn a_publisher_that_says_nothing_holds_up_neither_players_nor_the_stop() {
         stopping.join().unwrap();
     });
 }
+
+#[test]
+fn a_reload_keeps_what_was_fetched_and_follows_another_url() {
+    let (old, new) = (Issuer::es256("old"), Issuer::eddsa("new"));
+    let mut publisher = JwksServer::start(jwks([&old]));
+    let next = JwksServer::start(jwks([&new]));
+    let server = TestServer::start(fetching(&publisher));
+    until_good(&server, &old.token(&claims("ada")));
+    // The same URL keeps its keys, although nobody could fetch them any more.
+    publisher.end();
+    server.reload(|config| config.limits.max_page = 7);
+    assert_eq!(status(&server, &old.token(&claims("ada"))), 101);
+    server.reload(|config| {
+        config.apps.get_mut("default").unwrap().jwks_url = Some(next.url().parse().unwrap());
+        config.auth.jwks_ca_file = Some(next.certificate.cert.clone());
+    });
+    until_good(&server, &new.token(&claims("ada")));
+    assert_eq!(status(&server, &old.token(&claims("ada"))), 401);
+    // So does the time after which they are fetched again.
+    server.reload(|config| config.auth.jwks_refresh = Duration::from_secs(1));
+    let asked = next.asked();
+    until("it is asked again and again", || next.asked() >= asked + 3);
+}
