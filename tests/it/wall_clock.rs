@@ -51,3 +51,28 @@ fn tokens_end_and_times_are_shown_by_the_clock_as_it_is_set() {
     assert_eq!(over.recv_end(), End::Closed(4004, "token expired".to_owned()));
     assert_eq!(server.backend().push_text("all=1", "to the end").queued, 5);
 }
+
+#[test]
+fn a_drain_takes_its_time_whatever_the_wall_clock_says() {
+    let clock = WallClock::new();
+    let server = ServerProcess::start_with_clock(&clock, &["--reactors", "2"], "");
+    let pool = Pool::new(|_, message| message.into_text().unwrap().as_str().to_owned());
+    (0..40).for_each(|number| _ = pool.add(server.player(&format!("user=u{number}"))));
+    let mut backend = server.backend();
+    // One leaves in each minute: an hour that counted would take all of them.
+    backend.ok("POST", "/v1/admin/drain?over_ms=2400000");
+    for (round, hours) in [1, -1, 0].into_iter().enumerate() {
+        clock.set(hours * HOUR);
+        let text = format!("round {round}");
+        let receipt = backend.push_text("all=1&receipt=written", &text);
+        assert!(receipt.written >= Some(38), "{receipt:?}");
+        pool.wait("the reactors have turned under that clock", |logs| {
+            logs.iter().filter(|log| log.messages.contains(&text)).count() >= 38
+        });
+        let drain = backend.ok("GET", "/v1/admin/drain");
+        let (elapsed_ms, closed) = (drain["elapsed_ms"].as_u64().unwrap(), drain["closed"].as_u64().unwrap());
+        assert!(elapsed_ms < 1_000_000 && closed <= 2, "{drain}");
+    }
+    backend.ok("DELETE", "/v1/admin/drain");
+    server.player("user=welcome");
+}
