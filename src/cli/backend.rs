@@ -25,14 +25,19 @@ pub struct BackendArgs {
 }
 
 impl BackendArgs {
-    /// A backend port that was named in another way.
-    pub fn new(backend: String, key: KeyArgs) -> Self {
-        Self { backend, cacert: None, key }
+    /// A backend port that other arguments named.
+    pub fn new(backend: String, cacert: Option<PathBuf>, key: KeyArgs) -> Self {
+        Self { backend, cacert, key }
     }
 
     /// Where the backend port is, as given.
     pub fn address(&self) -> &str {
         &self.backend
+    }
+
+    /// Which certificates are taken over TLS.
+    pub fn trust(&self) -> Trust {
+        self.cacert.clone().map_or(Trust::System, Trust::File)
     }
 
     /// The key to it, fit for a header field.
@@ -42,7 +47,7 @@ impl BackendArgs {
 
     /// Sends one request; answers the body of a success.
     pub fn call(&self, method: &str, target: &str, body: Option<Body<'_>>) -> Result<String, CliError> {
-        let trust = self.cacert.clone().map_or(Trust::System, Trust::File);
+        let trust = self.trust();
         let client = HttpClient::new(&self.backend, self.key.secret()?, &trust);
         let reply = client.request(method, target, body)?;
         if (200..300).contains(&reply.status) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::address::Address;
 use crate::client::Trust;
 use crate::config::Secret;
 use crate::http::{HeadLimits, MessageLimits, ResponseError, ResponseProgress, ResponseReader};
@@ -19,16 +20,12 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 const LIMITS: MessageLimits = MessageLimits { head: HeadLimits::DEFAULT, max_body_bytes: 64 * 1024 * 1024 };
 const READ_BYTES: usize = 16 * 1024;
 
-/// What the address of a Unix socket begins with; its path follows.
-const UNIX: &str = "unix:";
-
 /// Where requests go.
 pub struct HttpClient<'a> {
-    /// `host:port`, or a Unix socket.
-    address: &'a str,
+    address: Address<'a>,
     key: Option<&'a Secret>,
-    /// Whom it believes over TLS; `None` is plain HTTP.
-    trust: Option<&'a Trust>,
+    /// Which certificates it takes over TLS.
+    trust: &'a Trust,
 }
 
 /// A connection, whatever lies between it and its socket.
@@ -54,14 +51,10 @@ pub struct Reply {
 }
 
 impl<'a> HttpClient<'a> {
-    /// A client for the server at `address`, `host:port` or `unix:/path`, with `http://` or `https://` before it or not, that shows `key` as a
-    /// bearer and over TLS believes whom `trust` says.
+    /// A client for the server at `address`, which [`Address::parse`] reads. It shows `key` as a bearer; over TLS it takes the
+    /// certificates that `trust` says.
     pub fn new(address: &'a str, key: Option<&'a Secret>, trust: &'a Trust) -> Self {
-        let (address, is_secure) = match (address.strip_prefix("https://"), address.strip_prefix("http://")) {
-            (Some(address), _) => (address, true),
-            (None, plain) => (plain.unwrap_or(address), false),
-        };
-        Self { address: address.trim_end_matches('/'), key, trust: is_secure.then_some(trust) }
+        Self { address: Address::parse(address), key, trust }
     }
 
     /// Sends one request and waits for the whole answer.
@@ -79,15 +72,13 @@ impl<'a> HttpClient<'a> {
             (Err(ReplyError::Response(ResponseError::Truncated)), Ok(())) => {
                 Err(self.lost(io::Error::from(io::ErrorKind::UnexpectedEof)))
             }
-            (Err(ReplyError::Response(_)), _) => {
-                Err(ClientError::NotHttp { address: self.address.to_owned() })
-            }
+            (Err(ReplyError::Response(_)), _) => Err(ClientError::NotHttp { address: self.place() }),
         }
     }
 
     fn encode(&self, method: &str, target: &str, body: Option<Body<'_>>) -> Result<Vec<u8>, ClientError> {
         let mut request =
-            format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.host());
+            format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address.host());
         if let Some(key) = self.key {
             request.push_str(&format!("Authorization: Bearer {}\r\n", checked_key(key)?));
         }
@@ -103,13 +94,13 @@ impl<'a> HttpClient<'a> {
 
     fn connect(&self) -> Result<Box<dyn Stream>, ClientError> {
         let socket = self.open()?;
-        let Some(trust) = self.trust else { return Ok(socket) };
-        let untrusted = |error: String| ClientError::Untrusted { address: self.address.to_owned(), error };
-        let config = trust.config().map_err(|error| untrusted(error.to_string()))?;
-        let host = self.host();
-        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-        let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = name.try_into().map_err(|_| untrusted("that is no name of a server".to_owned()))?;
+        if !self.address.is_secure() {
+            return Ok(socket);
+        }
+        let untrusted = |error: String| ClientError::Untrusted { address: self.place(), error };
+        let config = self.trust.config().map_err(|error| untrusted(error.to_string()))?;
+        let name = self.address.server_name();
+        let name = name.ok_or_else(|| untrusted("that is no name of a server".to_owned()))?;
         let connection =
             rustls::ClientConnection::new(config, name).map_err(|error| untrusted(error.to_string()))?;
         let mut stream = rustls::StreamOwned::new(connection, socket);
@@ -118,18 +109,17 @@ impl<'a> HttpClient<'a> {
         Ok(Box::new(stream))
     }
 
-    /// The name of the server with its port. Behind a Unix socket it is this machine.
-    fn host(&self) -> &str {
-        if self.address.starts_with(UNIX) { "localhost" } else { self.address }
+    fn place(&self) -> String {
+        self.address.place().to_owned()
     }
 
     fn open(&self) -> Result<Box<dyn Stream>, ClientError> {
-        let address = self.address.to_owned();
-        if let Some(path) = self.address.strip_prefix(UNIX) {
+        let address = self.place();
+        if let Some(path) = self.address.unix_path() {
             let stream = open_unix(path).map_err(|error| ClientError::Unreachable { address, error })?;
             return Ok(Box::new(stream));
         }
-        let candidates = match self.address.to_socket_addrs() {
+        let candidates = match self.address.place().to_socket_addrs() {
             Ok(candidates) => candidates,
             Err(error) => return Err(ClientError::BadAddress { address, error }),
         };
@@ -144,7 +134,7 @@ impl<'a> HttpClient<'a> {
     }
 
     fn lost(&self, error: io::Error) -> ClientError {
-        let address = self.address.to_owned();
+        let address = self.place();
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Silent { address },
             _ => ClientError::Lost { address, error },
@@ -166,8 +156,9 @@ pub fn checked_key(key: &Secret) -> Result<&str, ClientError> {
 ///
 /// # Errors
 /// What the system says; for an answer that is none, `InvalidData`.
-pub fn exchange(stream: &mut TcpStream, request: &[u8]) -> io::Result<Reply> {
+pub fn exchange(stream: &mut (impl Read + Write), request: &[u8]) -> io::Result<Reply> {
     stream.write_all(request)?;
+    stream.flush()?;
     read_reply(stream, "GET").map_err(|error| match error {
         ReplyError::Lost(error) => error,
         ReplyError::Response(ResponseError::Truncated) => io::ErrorKind::UnexpectedEof.into(),
@@ -175,8 +166,8 @@ pub fn exchange(stream: &mut TcpStream, request: &[u8]) -> io::Result<Reply> {
     })
 }
 
-/// Connects to the Unix socket at `path`.
-fn open_unix(path: &str) -> io::Result<Socket> {
+/// Connects to the Unix socket at `path`; every wait on it is bounded.
+pub fn open_unix(path: &str) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // Connecting waits, where the server's queue is full, as long as writing does.
     socket.set_write_timeout(Some(CONNECT_TIMEOUT))?;

@@ -1,6 +1,7 @@
 //! The `gannet` program: a file a subcommand. Turns arguments into calls, and outcomes into text and an exit code:
 //! 0 done, 1 the server refused or something failed, 2 the arguments make no sense. What the server does is not here.
 
+mod address;
 mod backend;
 mod banner;
 mod bench;

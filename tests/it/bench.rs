@@ -12,14 +12,14 @@ use tungstenite::{Message, WebSocket};
 
 const QUIET: &str = "[log]\nlevel = 'warn'\n";
 
-fn bench(args: &[&str]) -> Output {
+pub fn bench(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
     command.arg("bench").args(args).env_remove("GANNET_KEY").stdin(Stdio::null());
     command.output().unwrap()
 }
 
 /// Runs a load that must succeed, and answers its JSON.
-fn run(shape: &str, url: &str, args: &str) -> Value {
+pub fn run(shape: &str, url: &str, args: &str) -> Value {
     let mut all = vec![shape, url, "--json", "-"];
     all.extend(args.split_whitespace());
     let output = bench(&all);
@@ -29,19 +29,19 @@ fn run(shape: &str, url: &str, args: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn figure(result: &Value, name: &str) -> f64 {
+pub fn figure(result: &Value, name: &str) -> f64 {
     let figures = result["figures"].as_array().unwrap();
     let figure = figures.iter().find(|figure| figure["name"] == name);
     figure.unwrap_or_else(|| panic!("no figure {name} in {result}"))["value"].as_f64().unwrap()
 }
 
-fn count_of(result: &Value, latency: &str) -> u64 {
+pub fn count_of(result: &Value, latency: &str) -> u64 {
     let latencies = result["latencies"].as_array().unwrap();
     let latency = latencies.iter().find(|each| each["name"] == latency).unwrap();
     latency["count"].as_u64().unwrap()
 }
 
-fn assert_none(result: &Value, names: &[&str]) {
+pub fn assert_none(result: &Value, names: &[&str]) {
     for name in names {
         assert_eq!(figure(result, name), 0.0, "{name}: {result}");
     }
@@ -53,16 +53,16 @@ fn server() -> (ServerProcess, String, String) {
     (server, client, backend)
 }
 
-struct TempFile(PathBuf);
+pub struct TempFile(PathBuf);
 
 impl TempFile {
-    fn new(name: &str, content: &str) -> Self {
+    pub fn new(name: &str, content: &str) -> Self {
         let path = std::env::temp_dir().join(format!("gannet-bench-{}-{name}", std::process::id()));
         std::fs::File::create(&path).unwrap().write_all(content.as_bytes()).unwrap();
         Self(path)
     }
 
-    fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }

@@ -6,6 +6,7 @@ mod accepting;
 mod attacks;
 mod auth;
 mod bench;
+mod bench_backends;
 mod churn;
 mod cli_tls;
 mod client_port;

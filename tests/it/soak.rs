@@ -15,7 +15,7 @@ const URGENT: u8 = 1;
 const LOAD: &str = "-c 20 -r 300 -d 3s --seed 11";
 
 /// The exit code, and what it says on either stream.
-fn soak(args: &str) -> (Option<i32>, String, String) {
+pub fn soak(args: &str) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
     command.args(["bench", "soak"]).args(args.split_whitespace());
     let output = command.env_remove("GANNET_KEY").stdin(Stdio::null()).output().unwrap();

@@ -133,6 +133,10 @@ impl fmt::Display for BenchError {
                  lower --connections or raise ulimit -n"
             ),
             Self::Request(error) => error.fmt(f),
+            Self::Connect { error, .. } if is_tls(error) => write!(
+                f,
+                "no TLS with the server: {error}; give its certificate, or that of its authority, with --ca"
+            ),
             Self::Connect { number, error } => {
                 write!(f, "connection {number} was not made: is the server running? ({error})")
             }
@@ -149,6 +153,10 @@ impl fmt::Display for BenchError {
             ),
             Self::NoneAcross => f.write_str(
                 "every session is on the publisher's reactor: give the server more --reactors, or more --connections",
+            ),
+            Self::Publisher(error) if is_tls(error) => write!(
+                f,
+                "no TLS with the backend port: {error}; give its certificate, or that of its authority, with --cacert"
             ),
             Self::Publisher(error) => write!(
                 f,
@@ -175,6 +183,11 @@ impl fmt::Display for BenchError {
             Self::Panicked => f.write_str("a load thread panicked: this is a bug in gannet bench"),
         }
     }
+}
+
+/// Whether TLS failed, and not the connection under it.
+fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 impl std::error::Error for BenchError {
@@ -205,8 +218,6 @@ impl From<BenchError> for CliError {
 /// Why an address takes no load.
 #[derive(Debug)]
 pub enum TargetError {
-    /// A backend port with TLS, to publish to.
-    PublishesPlain,
     /// Neither `ws://` nor `wss://`.
     Scheme,
     /// TLS cannot begin.
@@ -222,9 +233,6 @@ impl fmt::Display for TargetError {
         match self {
             Self::Scheme => f.write_str("give a URL that begins with ws:// or wss://"),
             Self::Tls(error) => error.fmt(f),
-            Self::PublishesPlain => f.write_str(
-                "the load publishes over plain HTTP: name a backend port without TLS, such as http://127.0.0.1:9001",
-            ),
             Self::Unknown(error) => write!(f, "no such address: {error}"),
             Self::NotLoopback => f.write_str(
                 "this is not a loopback address: load belongs on a server of your own; if it is, say so with \

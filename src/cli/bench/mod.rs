@@ -9,6 +9,7 @@
 //! ```
 
 pub mod args;
+mod backend;
 mod client;
 mod clock;
 mod compare;

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use mio::net::TcpStream;
 
 use super::error::BenchError;
+use super::stream::Stream;
 use crate::http::{HeadLimits, MessageLimits, ResponseProgress, ResponseReader};
 
 /// What a publish asks with. A template may have another method, but not HEAD.
@@ -15,7 +16,7 @@ const LIMITS: MessageLimits = MessageLimits { head: HeadLimits::DEFAULT, max_bod
 
 /// See the module.
 pub struct Pipeline {
-    stream: TcpStream,
+    stream: Stream,
     out: Vec<u8>,
     /// Bytes of `out` that are written; 0 when `out` is empty.
     written: usize,
@@ -24,13 +25,13 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// A connection that is open, or opens.
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: Stream) -> Self {
         Self { stream, out: Vec::new(), written: 0, answers: ResponseReader::default() }
     }
 
     /// The socket, for its registration.
     pub fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+        self.stream.socket()
     }
 
     /// Where the bytes of the next request are appended.
@@ -51,7 +52,7 @@ impl Pipeline {
         }
         self.out.clear();
         self.written = 0;
-        Ok(())
+        self.stream.flush()
     }
 
     /// Reads all there is; answers whether the server has closed.

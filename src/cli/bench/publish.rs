@@ -1,22 +1,22 @@
 //! How the load publishes: gannet's HTTP API, its link, or a request template for another server.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
+use socket2::SockRef;
 
 use super::args::range;
+use super::backend::Backend;
 use super::error::BenchError;
 use super::fleet::Fleet;
 use super::publisher::{Publisher, Wording};
-use super::target;
-use super::template::Template;
+use super::template::{Template, TemplateError};
 use crate::cli::backend::BackendArgs;
 use crate::cli::error::CliError;
-use crate::cli::http_client::{exchange, with_timeouts};
+use crate::cli::http_client::exchange;
 use crate::cli::push::{Receipt, name_of};
 use crate::dispatch::ReceiptMode;
 use crate::link_bin::SUBPROTOCOL;
@@ -67,8 +67,7 @@ pub enum Recipient<'a> {
 
 /// How to publish, ready to be used by every thread. It holds the key, so it cannot be printed.
 pub struct Publishing {
-    address: SocketAddr,
-    host: String,
+    backend: Backend,
     publishers: usize,
     speech: Speech,
     wording: Wording,
@@ -87,29 +86,29 @@ enum Speech {
 impl PublishArgs {
     /// Reads the template, resolves the address.
     pub fn publishing(&self, recipient: Recipient<'_>, any_host: bool) -> Result<Publishing, CliError> {
-        let host = self.backend.address();
+        let backend = Backend::new(&self.backend, any_host)?;
         let key = self.backend.key()?;
-        let (speech, template) = match (&self.publish_template, self.via) {
+        let (speech, wording) = match (&self.publish_template, self.via) {
             (Some(path), _) => {
                 let text = fs::read_to_string(path);
                 let text = text.map_err(|error| BenchError::File { path: path.clone(), error })?;
-                (Speech::Foreign, Template::http(&text, host).map_err(|error| (path.clone(), error)))
+                (Speech::Foreign, text_wording(Template::http(&text, backend.host()), path)?)
             }
             (None, Via::Http) => {
                 let text = http_request(recipient, &name_of(self.receipt), key);
-                (Speech::Http, Template::http(&text, host).map_err(|error| ("--via http".into(), error)))
+                (Speech::Http, text_wording(Template::http(&text, backend.host()), "--via http")?)
             }
             (None, Via::Link) => {
                 let text = link_command(recipient, &name_of(self.receipt));
-                (Speech::Link, Template::text(&text).map_err(|error| ("--via link".into(), error)))
+                (Speech::Link, text_wording(Template::text(&text), "--via link")?)
             }
-            (None, Via::LinkBin) => return self.publishing_binary(recipient, any_host),
+            (None, Via::LinkBin) => (Speech::LinkBin, self.binary_wording(recipient)),
         };
-        let template = template.map_err(|(path, error)| BenchError::Template { path, error })?;
-        self.ready(speech, Wording::Text(Arc::new(template)), any_host)
+        let key = key.map(str::to_owned);
+        Ok(Publishing { backend, publishers: self.publishers, speech, wording, key })
     }
 
-    fn publishing_binary(&self, recipient: Recipient<'_>, any_host: bool) -> Result<Publishing, CliError> {
+    fn binary_wording(&self, recipient: Recipient<'_>) -> Wording {
         let receipt = match self.receipt {
             Receipt::None => ReceiptMode::None,
             Receipt::Queued => ReceiptMode::Queued,
@@ -119,20 +118,16 @@ impl PublishArgs {
             Recipient::Session => None,
             Recipient::Group(group) => Some(group.into()),
         };
-        self.ready(Speech::LinkBin, Wording::Binary { group, receipt }, any_host)
+        Wording::Binary { group, receipt }
     }
+}
 
-    fn ready(&self, speech: Speech, wording: Wording, any_host: bool) -> Result<Publishing, CliError> {
-        let host = self.backend.address();
-        Ok(Publishing {
-            address: target::backend(host, any_host)?,
-            host: host.to_owned(),
-            publishers: self.publishers,
-            speech,
-            wording,
-            key: self.backend.key()?.map(str::to_owned),
-        })
-    }
+fn text_wording(
+    template: Result<Template, TemplateError>,
+    from: impl Into<PathBuf>,
+) -> Result<Wording, BenchError> {
+    let template = template.map_err(|error| BenchError::Template { path: from.into(), error })?;
+    Ok(Wording::Text(Arc::new(template)))
 }
 
 impl Publishing {
@@ -155,16 +150,14 @@ impl Publishing {
     /// Gives a fleet one publishing connection and answers which of gannet's reactors serves it.
     pub fn open_one(&self, fleet: &mut Fleet<'_>) -> Result<u8, BenchError> {
         let key = self.key.as_ref().map_or(String::new(), |key| format!("Authorization: Bearer {key}\r\n"));
-        let request = format!("GET /v1/stats HTTP/1.1\r\nHost: {}\r\n{key}\r\n", self.host);
-        let stream = TcpStream::connect(self.address).and_then(with_timeouts);
-        let mut stream = stream.map_err(BenchError::Publisher)?;
+        let request = format!("GET /v1/stats HTTP/1.1\r\nHost: {}\r\n{key}\r\n", self.backend.host());
+        let mut stream = self.backend.connect_blocking().map_err(BenchError::Publisher)?;
         let reply = exchange(&mut stream, request.as_bytes()).map_err(BenchError::Publisher)?;
         let stats: Option<Stats> = serde_json::from_slice(&reply.body).ok();
         let refused =
             || BenchError::PublishRefused { answer: String::from_utf8_lossy(&reply.body).into_owned() };
         let stats = stats.ok_or_else(refused)?;
-        stream.set_nonblocking(true).map_err(BenchError::Publisher)?;
-        let stream = mio::net::TcpStream::from_std(stream);
+        SockRef::from(&*stream.socket()).set_nonblocking(true).map_err(BenchError::Publisher)?;
         fleet.add_publisher(Publisher::http(stream, self.wording.clone()))?;
         Ok(stats.reactor)
     }
@@ -172,7 +165,7 @@ impl Publishing {
     /// Gives a fleet its publishing connections.
     pub fn open(&self, fleet: &mut Fleet<'_>) -> Result<(), BenchError> {
         for number in 0..self.publishers {
-            let stream = target::connect(self.address, number).map_err(BenchError::Publisher)?;
+            let stream = self.backend.connect(number).map_err(BenchError::Publisher)?;
             let wording = self.wording.clone();
             let publisher = match self.speech {
                 Speech::Http | Speech::Foreign => Publisher::http(stream, wording),
@@ -182,7 +175,7 @@ impl Publishing {
                     let headers: Vec<_> =
                         bearer.iter().map(|value| ("Authorization", value.as_str())).collect();
                     let request = Request {
-                        host: &self.host,
+                        host: self.backend.host(),
                         path: "/v1/link",
                         subprotocols: &[subprotocol],
                         extensions: None,

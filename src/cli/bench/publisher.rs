@@ -89,13 +89,13 @@ enum Speech {
 
 impl Publisher {
     /// Publishes by HTTP requests.
-    pub fn http(stream: TcpStream, wording: Wording) -> Self {
+    pub fn http(stream: Stream, wording: Wording) -> Self {
         Self::new(Speech::Http(Pipeline::new(stream)), wording)
     }
 
     /// Publishes by commands of gannet's link, in the form of the wording.
-    pub fn link(stream: TcpStream, request: &Request<'_>, wording: Wording) -> Result<Self, BenchError> {
-        let client = Client::start(Stream::Plain(stream), request)?;
+    pub fn link(stream: Stream, request: &Request<'_>, wording: Wording) -> Result<Self, BenchError> {
+        let client = Client::start(stream, request)?;
         let limits = Arc::new(Limits::default());
         Ok(Self::new(Speech::Link { client, limits, command: Vec::new() }, wording))
     }

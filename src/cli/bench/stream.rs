@@ -1,4 +1,5 @@
-//! A socket that does not block, with TLS around its bytes or without.
+//! A socket that does not block, of TCP or of Unix, with TLS around its bytes or without. Reading and writing are the same system
+//! calls for TCP and for Unix, so the type that mio has for TCP carries either, and no message pays for a branch.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -7,13 +8,27 @@ use mio::net::TcpStream;
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
-/// Whose servers, and under which name.
+use super::error::TargetError;
+use crate::cli::address::server_name;
+use crate::client::Trust;
+
+/// What connections to one server speak.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    /// What is spoken, and who is believed.
-    pub config: Arc<rustls::ClientConfig>,
-    /// Whom it has to be.
-    pub name: ServerName<'static>,
+    config: Arc<rustls::ClientConfig>,
+    /// What the server's certificate must be for.
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// For the server at `host` or `host:port`; `trust` says which certificates are taken.
+    ///
+    /// # Errors
+    /// [`TargetError::Unknown`] where the host is no name, [`TargetError::Tls`] where the certificates cannot be read.
+    pub fn new(host: &str, trust: &Trust) -> Result<Self, TargetError> {
+        let name = server_name(host).ok_or_else(|| TargetError::Unknown("it is no name".to_owned()))?;
+        Ok(Self { config: trust.config().map_err(TargetError::Tls)?, name })
+    }
 }
 
 /// See the module.
@@ -59,8 +74,11 @@ impl Read for Stream {
                 read => return read,
             }
             let ended = connection.read_tls(socket)? == 0;
-            connection.process_new_packets().map_err(io::Error::other)?;
-            send(connection, socket)?;
+            let processed = connection.process_new_packets();
+            // Before an error is told, the server gets the alert that says what is wrong.
+            let sent = send(connection, socket);
+            processed.map_err(io::Error::other)?;
+            sent?;
             if ended && connection.is_handshaking() {
                 return Ok(0);
             }
@@ -72,8 +90,17 @@ impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.write(bytes),
-            // All of it is taken over; what the socket does not take is sent by `flush`.
-            Self::Tls(connection, _) => connection.writer().write(bytes),
+            // `flush` sends what is taken here. rustls takes none while it holds its limit, 64 KiB, of what is not sent.
+            Self::Tls(connection, socket) => match connection.writer().write(bytes)? {
+                0 if !bytes.is_empty() => {
+                    send(connection, socket)?;
+                    match connection.writer().write(bytes)? {
+                        0 => Err(io::ErrorKind::WouldBlock.into()),
+                        count => Ok(count),
+                    }
+                }
+                count => Ok(count),
+            },
         }
     }
 

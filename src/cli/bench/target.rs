@@ -1,4 +1,4 @@
-//! Where the load goes: a WebSocket URL or a backend's address, resolved once, and where it comes from. Load goes to this
+//! Where the load goes: a WebSocket URL, resolved once, and where it comes from. Load goes to this
 //! machine, unless whoever runs it says that the server is theirs.
 
 use std::io;
@@ -48,7 +48,7 @@ impl Target {
                 None => (rest, "/".to_owned()),
             };
             let address = resolve(host, if is_secure { 443 } else { 80 }, any_host)?;
-            let tls = is_secure.then(|| tls(host, trust)).transpose()?;
+            let tls = is_secure.then(|| Tls::new(host, trust)).transpose()?;
             Ok(Self { url: url.to_owned(), host: host.to_owned(), address, path, tls })
         };
         parse().map_err(|error| BenchError::Target { target: url.to_owned(), error })
@@ -87,19 +87,6 @@ impl Target {
     }
 }
 
-/// Resolves the `host:port` of a backend.
-///
-/// # Errors
-/// As [`Target::new`].
-pub fn backend(address: &str, any_host: bool) -> Result<SocketAddr, BenchError> {
-    let fault = |error| BenchError::Target { target: address.to_owned(), error };
-    if address.starts_with("https://") {
-        return Err(fault(TargetError::PublishesPlain));
-    }
-    let address = address.strip_prefix("http://").unwrap_or(address);
-    resolve(address, 80, any_host).map_err(fault)
-}
-
 /// Begins a connection that does not block, from a source address by its number.
 pub fn connect(to: SocketAddr, number: usize) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking().cloexec(), None)?;
@@ -121,7 +108,11 @@ fn source(to: IpAddr, number: usize) -> Option<IpAddr> {
     v4.is_loopback().then(|| Ipv4Addr::new(127, 64, high, low).into())
 }
 
-fn resolve(host: &str, default_port: u16, any_host: bool) -> Result<SocketAddr, TargetError> {
+/// The address of `host` or `host:port`.
+///
+/// # Errors
+/// [`TargetError::Unknown`]; [`TargetError::NotLoopback`] when it is not this machine and `any_host` is not set.
+pub fn resolve(host: &str, default_port: u16, any_host: bool) -> Result<SocketAddr, TargetError> {
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let found = match has_port {
         true => host.to_socket_addrs(),
@@ -134,13 +125,6 @@ fn resolve(host: &str, default_port: u16, any_host: bool) -> Result<SocketAddr, 
     }
     let best = found.iter().find(|address| address.is_ipv4()).or(found.first());
     best.copied().ok_or_else(|| TargetError::Unknown("it has no address".to_owned()))
-}
-
-fn tls(host: &str, trust: &Trust) -> Result<Tls, TargetError> {
-    let has_port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
-    let name = has_port.map_or(host, |(name, _)| name).trim_matches(['[', ']']).to_owned();
-    let name = name.try_into().map_err(|_| TargetError::Unknown("it is no name".to_owned()))?;
-    Ok(Tls { config: trust.config().map_err(TargetError::Tls)?, name })
 }
 
 #[cfg(test)]
@@ -187,8 +171,6 @@ mod tests {
             assert!(matches!(target(url), Err(TargetError::NotLoopback)), "{url}");
             assert!(Target::new(url, true, &Trust::Anybody).is_ok(), "{url}");
         }
-        assert!(backend("192.0.2.1:9001", false).is_err());
-        assert!(backend("127.0.0.1:9001", false).is_ok());
     }
 
     #[test]

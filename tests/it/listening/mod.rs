@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// `listen` as a configuration has it.
-fn listen(texts: &[&str]) -> Listen {
+pub fn listen(texts: &[&str]) -> Listen {
     texts.iter().map(|text| text.parse::<Endpoint>().unwrap()).collect()
 }
 
@@ -26,21 +26,21 @@ fn ips(endpoints: &[Endpoint]) -> Vec<SocketAddr> {
 }
 
 /// A folder of its own for sockets, removed when it is dropped.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("gannet-listening-{}-{name}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
     /// A socket in it, as a configuration has it.
-    fn unix(&self, name: &str) -> String {
+    pub fn unix(&self, name: &str) -> String {
         format!("unix:{}", self.path(name).display())
     }
 }

@@ -53,9 +53,12 @@ pub struct SoakArgs {
 
 #[derive(Debug, Args)]
 struct MixedOnlyArgs {
-    /// Backend port of the running server, such as 127.0.0.1:9001
-    #[arg(long, value_name = "ADDR", help_heading = MIXED, value_parser = backend)]
+    /// Backend port of the running server, such as 127.0.0.1:9001, or its Unix socket as unix:/path; with https:// before it, over TLS
+    #[arg(long, value_name = "ADDR", help_heading = MIXED)]
     backend: Option<String>,
+    /// With --backend https://: take the certificates in this PEM file, and those that they have signed
+    #[arg(long, value_name = "FILE", help_heading = MIXED, requires = "backend")]
+    cacert: Option<PathBuf>,
     #[command(flatten, next_help_heading = MIXED)]
     key: KeyArgs,
     /// What the random choices begin with [default: another one each time; it is printed]
@@ -127,7 +130,7 @@ impl SoakArgs {
         match &self.mixed.backend {
             Some(backend) => Soak::Mixed {
                 common: self.common(200, Duration::from_secs(30 * 60)),
-                backend: BackendArgs::new(backend.clone(), self.mixed.key.clone()),
+                backend: BackendArgs::new(backend.clone(), self.mixed.cacert.clone(), self.mixed.key.clone()),
                 rate: self.rate.unwrap_or(2_000),
                 seed: self.mixed.seed,
             },
@@ -157,12 +160,6 @@ impl SoakArgs {
     }
 }
 
-/// The address in a URL such as `http://127.0.0.1:9001/`, or as it is.
-fn backend(text: &str) -> Result<String, std::convert::Infallible> {
-    let address = text.strip_prefix("http://").unwrap_or(text);
-    Ok(address.trim_end_matches('/').to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -188,7 +185,7 @@ mod tests {
                     (common.url.as_str(), common.connections, common.duration.as_secs()),
                     ("ws://h/ws", 200, 1800)
                 );
-                assert_eq!((backend.address(), rate, seed), ("127.0.0.1:9001", 2_000, Some(7)));
+                assert_eq!((backend.address(), rate, seed), ("http://127.0.0.1:9001/", 2_000, Some(7)));
             }
             other => panic!("{other:?}"),
         }
@@ -210,6 +207,7 @@ mod tests {
             "",
             "ws://h --url ws://i",
             "ws://h --seed 1",
+            "ws://h --cacert cert.pem",
             "ws://h --backend b:1 --closed",
             "ws://h --backend b:1 -s 99",
         ] {

@@ -1,8 +1,6 @@
 //! The course of a soak: the links that listen and the connections that publish, then the players, the load, the wait for
 //! what is under way, and everybody's leave.
 
-use std::net::SocketAddr;
-
 use super::cast::Role;
 use super::desk::Desk;
 use super::doors::{Door, Speech};
@@ -10,14 +8,14 @@ use super::forms;
 use super::listeners::Listener;
 use super::load::{LinkRole, Load};
 use super::players::{Player, State};
+use crate::cli::bench::backend::Backend;
 use crate::cli::bench::clock::{Nanos, SECOND};
 use crate::cli::bench::error::BenchError;
 use crate::cli::bench::fleet::{Fleet, Patience};
 use crate::cli::bench::pipeline::Pipeline;
 use crate::cli::bench::publish::LINK;
 use crate::cli::bench::schedule::Schedule;
-use crate::cli::bench::stream::Stream;
-use crate::cli::bench::target::{self, Target};
+use crate::cli::bench::target::Target;
 use crate::link_bin::{Command, Request as LinkRequest, SUBPROTOCOL};
 use crate::protocol::handshake::Request;
 
@@ -46,9 +44,7 @@ pub struct Plan<'a> {
     /// Where players connect to.
     pub target: &'a Target,
     /// The backend port.
-    pub backend: SocketAddr,
-    /// Its `Host`.
-    pub host: &'a str,
+    pub backend: &'a Backend,
     /// Its key.
     pub key: Option<&'a str>,
     /// Pushes a second.
@@ -86,7 +82,7 @@ impl<'a, 'f> Course<'a, 'f> {
 
     /// Opens the backend's connections and waits until its links listen.
     pub fn open_backend(&mut self) -> Result<(), BenchError> {
-        let connect = |number| target::connect(self.plan.backend, number).map_err(BenchError::Publisher);
+        let connect = |number| self.plan.backend.connect(number).map_err(BenchError::Publisher);
         for number in 0..3 {
             self.fleet.add_pipeline(Pipeline::new(connect(number)?))?;
         }
@@ -107,7 +103,7 @@ impl<'a, 'f> Course<'a, 'f> {
             (Speech::Json(first_door + 2), 16),
         ];
         for (index, (speech, room)) in doors.into_iter().enumerate() {
-            self.load.doors.push(Door::new(speech, room, self.plan.host, self.plan.key));
+            self.load.doors.push(Door::new(speech, room, self.plan.backend.host(), self.plan.key));
             if let Speech::Json(slot) | Speech::Binary(slot) = speech {
                 self.load.links.push(LinkRole::Door(index));
                 self.open_link(slot, matches!(speech, Speech::Binary(_)))?;
@@ -123,17 +119,17 @@ impl<'a, 'f> Course<'a, 'f> {
     }
 
     fn open_link(&mut self, slot: usize, is_binary: bool) -> Result<(), BenchError> {
-        let stream = target::connect(self.plan.backend, slot).map_err(BenchError::Publisher)?;
+        let stream = self.plan.backend.connect(slot).map_err(BenchError::Publisher)?;
         let bearer = self.plan.key.map(|key| format!("Bearer {key}"));
         let headers: Vec<_> = bearer.iter().map(|value| ("Authorization", value.as_str())).collect();
         let request = Request {
-            host: self.plan.host,
+            host: self.plan.backend.host(),
             path: "/v1/link",
             subprotocols: &[if is_binary { SUBPROTOCOL } else { LINK }],
             extensions: None,
             headers: &headers,
         };
-        self.fleet.dial(slot, Stream::Plain(stream), &request)
+        self.fleet.dial(slot, stream, &request)
     }
 
     fn listen(&mut self, slot: usize, is_binary: bool, share: Option<&str>) {

@@ -37,12 +37,12 @@ pub use args::{Soak, SoakArgs};
 pub use verdict::Verdict;
 
 use super::args::CommonArgs;
+use super::backend::Backend;
 use super::clock::{Clock, nanos};
 use super::error::BenchError;
 use super::fleet::{Fleet, FleetPlan};
 use super::process::Processes;
 use super::run::allow_descriptors;
-use super::target;
 use crate::cli::backend::BackendArgs;
 use crate::cli::error::CliError;
 use cast::{Cast, FEWEST};
@@ -72,7 +72,7 @@ pub fn run(
         return Err(BenchError::FewPlayers { least: FEWEST }.into());
     }
     let target = common.target()?.with_default_path("/ws");
-    let address = target::backend(backend.address(), common.i_own_this_server)?;
+    let port = Backend::new(backend, common.i_own_this_server)?;
     allow_descriptors(players)?;
     let seed = seed.map_or_else(random_seed, Ok)?;
     tell(&format!("seed {seed}"));
@@ -85,14 +85,8 @@ pub fn run(
     let clock = Clock::start();
     let plan = FleetPlan { target: &target, first_number: 0, step: 1, spin: false, clock };
     let load = Load::new(&cast, run, random);
-    let plan_of_course = Plan {
-        target: &target,
-        backend: address,
-        host: backend.address(),
-        key: backend.key()?,
-        rate,
-        duration: nanos(common.duration),
-    };
+    let plan_of_course =
+        Plan { target: &target, backend: &port, key: backend.key()?, rate, duration: nanos(common.duration) };
     let mut course = Course::new(plan_of_course, Fleet::new(plan)?, load);
     course.open_backend()?;
     course.open_players()?;
