@@ -42,14 +42,26 @@ impl fmt::Display for Reloaded {
     }
 }
 
-/// Why everything is as it was.
+/// Why a reload changed nothing.
+///
+/// ```
+/// use gannet::{ReloadError, Reloader};
+///
+/// fn reload(reloader: &Reloader) -> Result<(), ReloadError> {
+///     match reloader.reload() {
+///         // A program without a configuration file has nothing to read again.
+///         Err(ReloadError::NoSource) => Ok(()),
+///         reloaded => reloaded.map(|reloaded| println!("{reloaded}")),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub enum ReloadError {
     /// There is no place to read the configuration from again.
     NoSource,
-    /// It cannot be read.
+    /// It cannot be read: one line that says why.
     Source(String),
-    /// It makes no rules.
+    /// A server cannot run by it.
     Rules(RulesError),
 }
 
@@ -61,6 +73,15 @@ impl fmt::Display for ReloadError {
             }
             Self::Source(error) => f.write_str(error),
             Self::Rules(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ReloadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Rules(error) => Some(error),
+            Self::NoSource | Self::Source(_) => None,
         }
     }
 }

@@ -39,7 +39,15 @@ pub struct Rules {
     removed: BTreeMap<String, AppConfig>,
 }
 
-/// Why a configuration makes no rules.
+/// Why a server cannot run by a configuration.
+///
+/// ```
+/// use gannet::{ReloadError, Reloader, RulesError, config::Config};
+///
+/// fn is_about_certificates(reloader: &Reloader, config: Config) -> bool {
+///     matches!(reloader.apply(config), Err(ReloadError::Rules(RulesError::Tls(_))))
+/// }
+/// ```
 #[derive(Debug)]
 pub enum RulesError {
     /// It is not one to run with.
@@ -51,6 +59,8 @@ pub enum RulesError {
     /// Its certificates are none to run with.
     Tls(TlsError),
 }
+
+impl std::error::Error for RulesError {}
 
 impl Rules {
     /// The first rules of a server, which finds fetched keys in `remote`.
