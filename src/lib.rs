@@ -107,8 +107,8 @@ mod tls;
 pub use app::{App, ClosedSession, Message, PushError, Pusher, Relay, Sent, Session, SessionError};
 #[cfg(feature = "server")]
 pub use server::{
-    BindError, Certificates, PassedFault, ReloadError, Reloaded, Reloader, RulesError, RunError, Server,
-    StopReport, Stopper, TlsError,
+    BindError, Certificates, PassedFault, Pulse, ReloadError, Reloaded, Reloader, RulesError, RunError,
+    Server, StopReport, Stopper, TlsError,
 };
 
 /// The code in the documents compiles and runs: it is tested as that of this file is.

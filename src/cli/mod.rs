@@ -16,6 +16,7 @@ mod input;
 mod key;
 mod kick;
 mod log;
+mod manager;
 mod output;
 mod push;
 mod reload;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::{process, thread};
 
 use clap::Args;
@@ -17,6 +18,7 @@ use super::heap;
 use super::input::input;
 use super::key::RefusedKey;
 use super::log::Running;
+use super::manager;
 use super::output;
 use crate::config::{self, Config, ConfigError, Endpoint, Environment, Listen, LogFormat};
 use crate::{BindError, Relay, Reloader, RunError, Server, Stopper};
@@ -182,6 +184,9 @@ impl From<ServeError> for CliError {
     }
 }
 
+/// What the service manager shows of a server that runs.
+const READY: &str = "players can connect";
+
 fn run_server(
     config: Config,
     again: impl Fn() -> Result<Config, String> + Send + Sync + 'static,
@@ -201,13 +206,17 @@ fn run_server(
         client_tls,
         backend_cert,
     };
-    output::print(&format!("{banner}\n"))?;
     server.reload_from(again);
+    output::print(&format!("{banner}\n"))?;
     let (stopper, reloader, handle) = (server.stopper(), server.reloader(), signals.handle());
+    let (pulse, (running, end)) = (server.pulse(), mpsc::channel());
+    manager::ready(READY);
     let report = thread::scope(|scope| {
         scope.spawn(|| obey_signals(&mut signals, &stopper, &reloader, log));
+        scope.spawn(move || manager::watch(&pulse, &end));
         let report = server.run(|_reactor| Box::new(Relay)).map_err(ServeError::Run);
         handle.close();
+        drop(running);
         report
     })?;
     info!("stopped: {} of {} sessions closed cleanly", report.closed_cleanly, report.sessions);
@@ -226,8 +235,13 @@ fn obey_signals(signals: &mut Signals, stopper: &Stopper, reloader: &Reloader, l
             SIGHUP => {
                 log.reopen();
                 info!("SIGHUP: the log file is opened again, and the configuration is read again");
-                // What has come of it is in the log.
-                let _ = reloader.reload();
+                manager::reloading();
+                match reloader.reload() {
+                    Ok(_) => manager::ready(READY),
+                    Err(error) => {
+                        manager::ready(&format!("{READY}; the last reload changed nothing: {error}"))
+                    }
+                }
             }
             signal if stopping => {
                 warn!("signal {signal}: ending at once");
@@ -238,6 +252,7 @@ fn obey_signals(signals: &mut Signals, stopper: &Stopper, reloader: &Reloader, l
                 info!(
                     "signal {signal}: no new players, and every session will be closed; a second signal ends the process at once"
                 );
+                manager::stopping();
                 stopper.stop();
                 stopping = true;
             }

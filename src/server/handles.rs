@@ -6,6 +6,8 @@ use crate::tls::TlsError;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Stops a running server from any thread; cheap to clone.
 ///
@@ -86,6 +88,49 @@ impl Certificates {
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Certificates")
+    }
+}
+
+/// Tells whether the reactors of a running server turn, from any thread; cheap to clone. For a watchdog.
+///
+/// ```
+/// fn is_well(pulse: &gannet::Pulse) -> bool {
+///     pulse.beats(std::time::Duration::from_secs(1))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Pulse {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Pulse {
+    /// How often it is looked.
+    const LOOK: Duration = Duration::from_millis(5);
+
+    /// Has every reactor turn, and waits for that at most `patience`. `false` where one did not: it is stuck, most likely in
+    /// the app. A reactor that has ended with the server counts as well. Not from a reactor's own thread.
+    pub fn beats(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let turns = |reactor| self.shared.metrics.reactor(reactor).turns.get();
+        let before: Vec<u64> = (0..self.shared.reactors()).map(turns).collect();
+        self.shared.wake_all();
+        let has_turned =
+            |reactor: usize| turns(reactor) > before[reactor] || self.shared.handle.is_closed(reactor);
+        loop {
+            if (0..before.len()).all(has_turned) {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Self::LOOK);
+        }
+    }
+}
+
+impl fmt::Debug for Pulse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pulse")
     }
 }
 

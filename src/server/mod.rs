@@ -11,7 +11,7 @@ mod shared;
 pub use crate::core::{ReloadError, Reloaded, RulesError};
 pub use crate::reactor::StopReport;
 pub use crate::tls::TlsError;
-pub use handles::{Certificates, Reloader, Stopper};
+pub use handles::{Certificates, Pulse, Reloader, Stopper};
 pub use ports::PassedFault;
 
 use crate::admission::OpenFiles;
@@ -289,6 +289,11 @@ impl Server {
     /// ```
     pub fn reload_from(&self, source: impl Fn() -> Result<Config, String> + Send + Sync + 'static) {
         let _ = self.shared.source.set(Box::new(source));
+    }
+
+    /// A way to tell from any thread whether the reactors turn.
+    pub fn pulse(&self) -> Pulse {
+        Pulse { shared: Arc::clone(&self.shared) }
     }
 
     /// A way to change what the server goes by, from any thread.

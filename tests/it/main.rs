@@ -53,6 +53,7 @@ mod raw;
 mod reload;
 mod renewing;
 mod retry_after;
+mod service_manager;
 mod smoke;
 mod soak;
 mod stalled;

@@ -74,6 +74,15 @@ impl ServerProcess {
         Self::spawn(clock.preloaded(command.arg(&path).args(args)).stdin(Stdio::null()), Some(path))
     }
 
+    /// The same under a service manager that listens at `socket` and has a watchdog of `watchdog_us`.
+    pub fn start_managed(socket: &Path, watchdog_us: u32, config: &str) -> Self {
+        let path = written(config);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--backend", "127.0.0.1:0", "--config"]).arg(&path);
+        command.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", watchdog_us.to_string());
+        Self::spawn(command.stdin(Stdio::null()), Some(path))
+    }
+
     /// The same, with standard error left to the test: what it does not read fills the pipe.
     pub fn start_unheard(args: &[&str], config: &str) -> (Self, ChildStderr) {
         let path = written(config);
