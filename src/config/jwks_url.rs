@@ -4,9 +4,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 /// Where an issuer publishes its keys: `https://`, or `http://` on this machine, where nobody is on the way.
 ///
 /// ```
@@ -82,6 +79,12 @@ impl JwksUrl {
     }
 }
 
+impl fmt::Display for JwksUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 impl FromStr for JwksUrl {
     type Err = InvalidJwksUrl;
 
@@ -132,18 +135,6 @@ fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     };
     let is_digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     (!host.is_empty() && port.is_none_or(is_digits)).then_some((host, port))
-}
-
-impl Serialize for JwksUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
-}
-
-impl<'de> Deserialize<'de> for JwksUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod schema;
 mod secret;
 mod slow;
 mod table;
+mod text;
 mod tls;
 mod unix_mode;
 mod validate;

@@ -4,9 +4,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 /// An IPv4 or IPv6 network: an address and the length of its prefix (RFC 4632 §3.1, RFC 4291 §2.3).
 ///
 /// ```
@@ -108,18 +105,6 @@ impl fmt::Display for InvalidNetwork {
 }
 
 impl std::error::Error for InvalidNetwork {}
-
-impl Serialize for Network {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
 
 #[cfg(test)]
 mod tests {

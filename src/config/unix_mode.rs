@@ -3,9 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 /// Who may connect to a Unix socket: the permissions of its file, in octal as for chmod(1). Writing is connecting.
 ///
 /// ```
@@ -63,18 +60,6 @@ impl fmt::Display for InvalidUnixMode {
 }
 
 impl std::error::Error for InvalidUnixMode {}
-
-impl Serialize for UnixMode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for UnixMode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
 
 #[cfg(test)]
 mod tests {
