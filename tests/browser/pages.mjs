@@ -4,54 +4,8 @@
 //
 // PROGRAM is the built `gannet`. Nothing is timed: what has to happen is waited for, and a minute ends it all.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:http";
-import { createInterface } from "node:readline";
-import { startChromium } from "./chromium.mjs";
-import { passed, test } from "./tests.mjs";
-
-const [program] = process.argv.slice(2);
-if (!program) {
-  console.error("usage: node tests/browser/pages.mjs PROGRAM");
-  process.exit(2);
-}
-const ends = setTimeout(() => fail(new Error("it took more than a minute")), 60_000);
-const elsewhere = createServer((_, response) => response.end("<!doctype html><title>elsewhere</title>"));
-elsewhere.listen(0, "127.0.0.1");
-await once(elsewhere, "listening");
-
-let server, browser;
-async function stopAll() {
-  clearTimeout(ends);
-  await browser?.close();
-  elsewhere.close();
-  elsewhere.closeAllConnections();
-  if (server && server.exitCode === null) {
-    const ended = once(server, "exit");
-    server.kill();
-    await ended;
-  }
-}
-
-async function fail(error) {
-  console.error(error);
-  await stopAll();
-  process.exit(1);
-}
-
-async function startServer() {
-  const flags = ["--listen", "127.0.0.1:0", "--backend", "127.0.0.1:0"];
-  server = spawn(program, ["serve", ...flags], { stdio: ["ignore", "pipe", "inherit"] });
-  server.on("error", fail);
-  const addresses = {};
-  for await (const line of createInterface({ input: server.stdout })) {
-    addresses.clients ??= line.match(/ws:\/\/[\d.]+:\d+/)?.[0];
-    addresses.backend ??= line.match(/http:\/\/[\d.]+:\d+/)?.[0];
-    if (addresses.clients && addresses.backend) break;
-  }
-  return addresses;
-}
+import { test } from "./tests.mjs";
+import { inBrowsers } from "./world.mjs";
 
 /** Sends a request from the page and waits for its end, whatever that is. */
 const send = (page, url, options) => page.evaluate(`window.sent = false;
@@ -67,11 +21,11 @@ async function link(page, backend) {
   return page.evaluate(`window.opened`);
 }
 
-try {
-  const { clients, backend } = await startServer();
+await inBrowsers("elsewhere", async (world) => {
+  const { clients, backend } = await world.serve();
   const stats = async () => (await fetch(`${backend}/v1/stats`)).json();
-  browser = await startChromium([]);
-  const foreign = await browser.openPage(`http://127.0.0.1:${elsewhere.address().port}/`, 400, 300);
+  const browser = await world.browse();
+  const foreign = await world.openPage(browser);
   await foreign.until("the page", `document.title === "elsewhere"`);
   await foreign.evaluate(`window.log = []; window.player = new WebSocket(${JSON.stringify(`${clients}/ws?user=ada`)});
     player.onmessage = ({ data }) => log.push(data); 0`);
@@ -97,8 +51,4 @@ try {
     assert.equal(await link(own, backend), true);
     assert.equal((await stats()).backend_refused.page, 4);
   });
-} catch (error) {
-  await fail(error);
-}
-await stopAll();
-console.log(`${passed()} passed, 0 failed`);
+});
