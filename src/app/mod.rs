@@ -43,7 +43,7 @@ pub trait App {
         let _ = (session, message);
     }
 
-    /// A session is over, and has been for everybody else: told once, after its last message.
+    /// A session has ended, and has left all groups already. Called once, after its last message.
     fn close(&mut self, session: &ClosedSession) {
         let _ = session;
     }
@@ -98,7 +98,7 @@ impl<'a> Message<'a> {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosedSession {
-    /// Its id, which names nobody any more.
+    /// Its id, which names no session any more.
     pub id: SessionId,
     /// The app it belonged to.
     pub app: Name,
@@ -229,7 +229,7 @@ impl<'a> Session<'a> {
         self.core.hub.untag(self.slot, tag)
     }
 
-    /// Is this user's from now on, or nobody's.
+    /// Binds the session to this user from now on; `None` unbinds it.
     ///
     /// # Errors
     /// A bad name, or as many sessions as the user may have.

@@ -116,7 +116,7 @@ pub enum ConfigError {
         /// What the configured reactors can hold.
         slots: u64,
     },
-    /// The client port would take anybody's word from anywhere.
+    /// Players on an address that is not loopback would need no proof of who they are.
     OpenToAnybody(Endpoint),
     /// Some apps check who their players are and some take their word.
     SomeWithoutSecrets {
@@ -125,7 +125,7 @@ pub enum ConfigError {
         /// The apps that have none.
         without: Vec<String>,
     },
-    /// The backend port would obey anybody from anywhere.
+    /// The backend port would take commands on an address that is not loopback, without a key.
     BackendWithoutKey(Endpoint),
     /// A key of `[tls]` without the one that it needs.
     TlsHalf {
@@ -184,7 +184,7 @@ pub enum ConfigError {
         /// The app.
         app: String,
     },
-    /// `secrets_file` is set, and nobody has called [`Config::read_secrets`](super::Config::read_secrets).
+    /// `secrets_file` is set, and the program has not called [`Config::read_secrets`](super::Config::read_secrets).
     SecretsFileNotRead {
         /// The app.
         app: String,
@@ -248,7 +248,7 @@ pub enum KeyFault {
     Twice,
     /// Neither is.
     Missing,
-    /// There is a file, and nobody has called [`Config::read_secrets`].
+    /// There is a file, and the program has not called [`Config::read_secrets`].
     FileNotRead,
     /// No `Authorization` field could carry it.
     NotVisible,
@@ -280,7 +280,7 @@ pub enum AppKeyFault {
     Twice,
     /// Neither is.
     Missing,
-    /// There is a file, and nobody has called [`Config::read_secrets`].
+    /// There is a file, and the program has not called [`Config::read_secrets`].
     FileNotRead,
     /// It is at an `https://` URL, and this build has no TLS.
     TlsNotBuilt,

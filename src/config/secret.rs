@@ -29,7 +29,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself; not for anything that somebody reads.
+    /// The text itself. Never show it in a log, an error or a page.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -35,7 +35,7 @@ impl Stopper {
         self.shared.wake_all();
     }
 
-    /// Half a server would look alive and serve nobody: better gone than half dead.
+    /// Ends the server without the lame duck: a server that has lost a reactor looks alive and does not serve its sessions.
     pub(super) fn end_at_once(&self) {
         self.shared.ends_at_once.store(true, Ordering::SeqCst);
         self.shared.draining.store(true, Ordering::SeqCst);
@@ -134,7 +134,7 @@ impl fmt::Debug for Pulse {
     }
 }
 
-/// Changes what a running server goes by, from any thread; cheap to clone. Players stay, whatever changes.
+/// Changes the configuration of a running server, from any thread; cheap to clone. No change drops a player.
 ///
 /// ```
 /// use gannet::config::Config;
@@ -153,8 +153,9 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Goes by `config` from now on: all of it but what only a restart can change, or nothing. Returns when every reactor does.
-    /// Not from a reactor's own thread, which would wait for itself.
+    /// Puts `config` in force: all of it except the keys that need a restart, or nothing. Returns when every reactor
+    /// follows it.
+    /// Do not call it on a reactor's own thread, which would wait for itself.
     ///
     /// # Errors
     /// [`ReloadError::Rules`]; then everything is as it was.
@@ -170,7 +171,7 @@ impl Reloader {
         self.shared.reload_from_source()
     }
 
-    /// The configuration that the server goes by.
+    /// The configuration in force.
     pub fn config(&self) -> Config {
         self.shared.in_force.look().settings.config.clone()
     }

@@ -34,7 +34,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-/// What a server has open before it runs, about, where `/proc` does not say.
+/// About how many files a server has open before it runs, if `/proc` does not say.
 const FILES_AT_THE_START: u64 = 32;
 
 /// A server whose ports are bound and whose reactors do not run yet.
@@ -296,7 +296,7 @@ impl Server {
         Pulse { shared: Arc::clone(&self.shared) }
     }
 
-    /// A way to change what the server goes by, from any thread.
+    /// A way to change the configuration of the server, from any thread.
     pub fn reloader(&self) -> Reloader {
         Reloader { shared: Arc::clone(&self.shared) }
     }
