@@ -121,7 +121,8 @@ fn what_one_turn_does_not_accept_the_next_ones_do() {
     let storm: Vec<TcpStream> = (0..24).map(|_| TcpStream::connect(server.client).unwrap()).collect();
     drop(go);
     let taken: Vec<Player> = storm.into_iter().map(|stream| Player::over(stream, "/ws").unwrap()).collect();
-    assert_eq!(server.backend().stats()["sessions"], players.len() + taken.len());
+    let all = players.len() + taken.len();
+    server.await_stats("all are counted", |totals| totals["sessions"] == all);
 }
 
 #[test]

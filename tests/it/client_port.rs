@@ -259,7 +259,7 @@ fn apps_never_meet() {
         players[index].send(masked(CLOSE, &close.payload));
         assert_eq!(players[index].rest(), b"");
     }
-    assert_eq!(server.backend().stats()["sessions"], 0);
+    server.await_stats("all have gone", |totals| totals["sessions"] == 0);
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn idle_sessions_cost_little_and_a_broadcast_reaches_them_all() {
         let halves = halves.map(|half| scope.spawn(move || half.map(connect).collect::<Vec<_>>()));
         halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
     });
-    assert_eq!(backend.stats()["sessions"], count);
+    ports.await_stats("all are counted", |totals| totals["sessions"] == count);
     let each = (server.resident_bytes() - before) / count as u64;
     println!("{count} idle sessions: {each} bytes of resident memory each, {before} bytes without any");
     assert!(each < BYTES_A_SESSION, "{each} bytes a session");

@@ -162,8 +162,8 @@ fn silent_heads_give_way_to_newer_ones() {
     let mut players: Vec<Player> = (0..20).map(|_| server.player("group=g")).collect();
     assert_eq!(server.backend().push_text("group=g", "in").queued, 20);
     players.iter_mut().for_each(|player| assert_eq!(player.recv_text(), "in"));
-    let totals = server.backend().stats();
-    assert!(totals["refused"]["gave_way"].as_u64().unwrap() >= 190, "{totals:#}");
+    // Other reactors may still be accepting theirs.
+    server.await_stats("the others gave way", |totals| totals["refused"]["gave_way"].as_u64() >= Some(190));
     drop(held);
 }
 
