@@ -37,7 +37,7 @@ pub struct Expected<'a> {
 
 impl<'a> Expected<'a> {
     /// Of an app whose tokens may come from anybody who has its keys, for anybody.
-    #[cfg(any(feature = "cli", feature = "fuzzing"))]
+    #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
     pub fn of_app(app: &'a str) -> Self {
         Self { app, issuer: None, audience: None }
     }

@@ -283,8 +283,8 @@ impl Server {
     /// described in a line. Only the first call counts.
     ///
     /// ```
-    /// fn from_file(server: &gannet::Server, path: &'static str) {
-    ///     server.reload_from(move || gannet::config::Config::load(path).map_err(|error| error.to_string()));
+    /// fn from_file(server: &gannet::Server, path: std::path::PathBuf) {
+    ///     server.reload_from(move || gannet::config::Config::load(&path).map_err(|error| error.to_string()));
     /// }
     /// ```
     pub fn reload_from(&self, source: impl Fn() -> Result<Config, String> + Send + Sync + 'static) {
