@@ -286,4 +286,6 @@ mod reference_tests;
 #[cfg(all(test, feature = "cli"))]
 mod schema_tests;
 #[cfg(test)]
+mod secret_tests;
+#[cfg(test)]
 mod tests;
