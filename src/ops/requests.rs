@@ -151,7 +151,7 @@ pub static REQUESTS: [Row; 16] = [
     ),
     page(
         "ready",
-        "Whether the server takes sessions; 503 when it stops.",
+        "Whether the server takes sessions; 503 while it stops or is drained.",
         Needs::Nothing,
         Page::Ready,
         &[get(&[Is("readyz")])],
@@ -187,7 +187,7 @@ pub static REQUESTS: [Row; 16] = [
     ),
     order(
         "reload",
-        "Reads the configuration again, all or nothing; answers when every reactor goes by it.",
+        "Reads the configuration again, all or nothing; answers when every reactor follows it.",
         CHANGES,
         Answer::Reloaded,
         |_| Ok(Order::Reload),
@@ -213,7 +213,14 @@ pub static REQUESTS: [Row; 16] = [
             query: &[LEVEL.being(Required), FOR_MS.being(Optional)],
         }],
     ),
-    page("console", "The page for operators.", Needs::Key, Page::Console, &[get(&[Is("")])], Answer::Text),
+    page(
+        "console",
+        "The version and the paths of this port, as text.",
+        Needs::Key,
+        Page::Console,
+        &[get(&[Is("")])],
+        Answer::Text,
+    ),
 ];
 
 const fn page(

@@ -232,7 +232,7 @@ pub static OPS: [Op; 12] = [
     Op {
         row: Row {
             name: "bind",
-            about: "A session is a user's from now on, or nobody's.",
+            about: "A session gets another user, or none.",
             needs: CHANGES,
             is_barrier: true,
             call: Call::Act(|fields, _| {
