@@ -191,7 +191,7 @@ fn every_close_code_stands_in_the_documents_and_every_code_there_exists() {
     // A backend, or a program that embeds the server, may close with any code that an application may send.
     let is_chosen = |code: &str| code.parse().is_ok_and(|code: u16| (3000..4000).contains(&code));
     for page in pages() {
-        for (place, groups) in page.find(r"(?i)\b(?:closed?s?|closed with|close code|codes?|with)[ =:]*`?(1\d{3}|[34]\d{3})\b(?:[^,.\d%×µ]|$)") {
+        for (place, groups) in page.find(r"(?i)\b(?:closed?s?|closed with|close code|codes?|with)[ =:]*`?(1\d{3}|[34]\d{3})\b(?:[,.](?:\D|$)|[^,.\d%×µ]|$)") {
             if !counted.contains(&groups[0]) && !is_chosen(&groups[0]) {
                 findings.add(place, format!("gannet closes with no {}: correct it", groups[0]));
             }
