@@ -53,10 +53,11 @@ impl Core {
     /// Looks through some more of the connections.
     pub fn review(&mut self) {
         for _ in 0..EVENTS {
-            let Some(slot) = self.review.next else { return };
+            let Some(slot) = self.review.next else { break };
             self.review_one(slot);
             self.review.next = self.connections.next_slot(slot + 1);
         }
+        // Also where the last one was looked through just now: the next change says for itself whether it touches.
         self.review.touches &= self.is_reviewing();
     }
 

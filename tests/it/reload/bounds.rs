@@ -103,3 +103,20 @@ fn shorter_times_close_nobody_who_answers_and_ping_soon() {
     server.await_stats("the silent one is closed", |stats| stats["sessions"] == 20);
     drop(silent);
 }
+
+#[test]
+fn a_reload_that_changes_no_time_keeps_nobody_alive() {
+    let server = TestServer::start(|_| {});
+    server.reload(|config| {
+        config.timeouts.ping = Duration::from_millis(300);
+        config.timeouts.idle = Duration::from_millis(900);
+    });
+    let silent = server.player("user=silent");
+    let (mut backend, mut round) = (server.backend(), 0);
+    until("it is closed, however often something else changes", || {
+        round += 1;
+        server.reload(|config| config.limits.max_page = 100 + round % 2);
+        backend.stats()["sessions"] == 0
+    });
+    drop(silent);
+}
