@@ -100,7 +100,7 @@ fn shorter_times_close_nobody_who_answers_and_ping_soon() {
     pool.wait("all are pinged, again and again", |logs| logs.iter().all(|log| log.pings >= 3));
     pool.look(|logs| assert!(logs.iter().all(|log| log.end.is_none())));
     // One that does not answer is closed.
-    server.await_stats("the silent one is closed", |stats| stats["sessions"] == 20);
+    server.await_stats("the silent one is closed", |stats| stats["closed"]["4000"] == 1);
     drop(silent);
 }
 
@@ -116,7 +116,7 @@ fn a_reload_that_changes_no_time_keeps_nobody_alive() {
     until("it is closed, however often something else changes", || {
         round += 1;
         server.reload(|config| config.limits.max_page = 100 + round % 2);
-        backend.stats()["sessions"] == 0
+        backend.scrape().sum("gannet_closed_total", &["code=\"4000\""]) == 1
     });
     drop(silent);
 }
