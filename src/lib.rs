@@ -29,6 +29,7 @@
 //! | `mailbox` | a bounded lock-free queue a reactor, a sleeping flag, an eventfd wake |
 //! | `proxy` | where a client is, as a proxy says |
 //! | `metrics` | counters, gauges and histograms, a set a reactor |
+//! | `upgrade` | live sockets and their state on the way to a new process |
 //! | [`session`] | ids and names; where a client is; the slab with generations |
 //! | [`client`] | a blocking WebSocket client |
 //! | [`dispatch`] | the vocabulary of pushes and operations, and inside what travels between reactors |
@@ -102,6 +103,8 @@ pub mod session;
 mod timer;
 #[cfg(feature = "server")]
 mod tls;
+#[cfg(feature = "server")]
+mod upgrade;
 
 #[cfg(feature = "server")]
 pub use app::{App, ClosedSession, Message, PushError, Pusher, Relay, Sent, Session, SessionError};

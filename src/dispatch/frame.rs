@@ -1,7 +1,8 @@
 //! A message as it goes on the wire, made once for all who get it.
 
 use super::mark::MARK;
-use crate::protocol::{DeflateEngine, FrameHeader, OpCode, encode_frame};
+use crate::protocol::{DeflateEngine, FrameHeader, OpCode, Role, encode_frame};
+use crate::upgrade::InvalidState;
 use std::fmt;
 use std::sync::Arc;
 
@@ -66,6 +67,24 @@ impl EncodedFrame {
         let (kind, payload) = self.parts();
         let payload = [&[MARK as u8], payload].concat();
         Some(Self(Shared::Kept(Arc::new(encode_frame(kind, &payload)))))
+    }
+
+    /// A frame that came from another process, which had made it as one of these: plain or compressed.
+    ///
+    /// # Errors
+    /// The bytes are not one whole frame of a text or binary message as a server sends it.
+    pub(crate) fn of_wire(bytes: Vec<u8>) -> Result<Self, InvalidState> {
+        let invalid = || InvalidState::new("a frame is none that a server sends");
+        let (header, length) = FrameHeader::parse(&bytes, Role::Server).ok().flatten().ok_or_else(invalid)?;
+        let is_message = matches!(header.opcode, OpCode::Text | OpCode::Binary) && header.fin;
+        let payload = bytes.get(length..).unwrap_or_default();
+        if !is_message || header.payload_length != payload.len() as u64 {
+            return Err(invalid());
+        }
+        if header.opcode == OpCode::Text && !header.rsv1 && std::str::from_utf8(payload).is_err() {
+            return Err(InvalidState::new("a text is not UTF-8"));
+        }
+        Ok(Self(Shared::Kept(Arc::new(bytes))))
     }
 
     fn parts(&self) -> (OpCode, &[u8]) {

@@ -1,5 +1,9 @@
 //! A push on its way, and what became of it.
 
+mod carry;
+
+pub(crate) use carry::{CarriedShared, Packer, Unpacker};
+
 use super::{EncodedFrame, Origin, Selector, Target};
 use crate::protocol::DeflateEngine;
 use crate::session::{AppId, SessionId};
@@ -169,6 +173,27 @@ struct Tally {
     found: Box<[AtomicBool]>,
 }
 
+impl Tally {
+    /// Nothing counted; the publisher's own part pending.
+    fn of_publisher(found: Box<[AtomicBool]>) -> Self {
+        let zero = || AtomicU32::new(0);
+        Self {
+            pending: AtomicU32::new(1),
+            unselected: zero(),
+            matched: zero(),
+            queued: zero(),
+            written: zero(),
+            replaced: zero(),
+            dropped: zero(),
+            expired: zero(),
+            closed: zero(),
+            unreached: zero(),
+            offline_sessions: zero(),
+            found,
+        }
+    }
+}
+
 impl Push {
     /// A push with nothing counted yet, and one part pending: the publisher's own, ended by [`Push::finish_part`].
     pub fn new(
@@ -185,21 +210,6 @@ impl Push {
             true => target.selectors().iter().map(|_| AtomicBool::new(false)).collect(),
             false => Box::default(),
         };
-        let zero = || AtomicU32::new(0);
-        let tally = Tally {
-            pending: AtomicU32::new(1),
-            unselected: zero(),
-            matched: zero(),
-            queued: zero(),
-            written: zero(),
-            replaced: zero(),
-            dropped: zero(),
-            expired: zero(),
-            closed: zero(),
-            unreached: zero(),
-            offline_sessions: zero(),
-            found,
-        };
         Self {
             app,
             target,
@@ -211,7 +221,7 @@ impl Push {
             deflate_claimed: AtomicBool::new(false),
             deflated: OnceLock::new(),
             marked: OnceLock::new(),
-            tally,
+            tally: Tally::of_publisher(found),
         }
     }
 

@@ -1,0 +1,330 @@
+//! How pushes and frames are carried to another process. Many queues share them, so each is carried once, and the states of
+//! queues name them by number. What a reactor does with a push is done when it is packed: its parts are the queues that still
+//! hold it.
+
+#![allow(dead_code, reason = "in the making")]
+
+use super::{Class, EncodedFrame, Origin, Push, PushOptions, ReceiptMode, Tally, Target};
+use crate::session::{AppId, SessionId};
+use crate::upgrade::InvalidState;
+use hashbrown::HashMap;
+use minicbor::{Decode, Encode};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Where all reactors of a process leave the frames and pushes that their queues hold.
+#[derive(Debug, Default)]
+pub struct Packer(Mutex<Packed>);
+
+#[derive(Debug, Default)]
+struct Packed {
+    /// By the address of what is shared, which stays what it is as long as the second list holds it.
+    numbers: HashMap<usize, u32>,
+    frames: Vec<EncodedFrame>,
+    pushes: Vec<Arc<Push>>,
+}
+
+/// A frame or a push on its way; each has the number that the count of those of its kind before it is.
+#[derive(Debug, Encode, Decode)]
+pub enum CarriedShared {
+    /// A whole frame.
+    #[n(0)]
+    Frame(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// A push, whose frame came before.
+    #[n(1)]
+    Push(#[n(0)] Box<CarriedPush>),
+}
+
+/// A push on its way.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedPush {
+    #[n(0)]
+    app: u16,
+    #[n(1)]
+    frame: u32,
+    #[n(2)]
+    deadline_ms: u64,
+    #[n(3)]
+    accepted_ns: u64,
+    #[n(4)]
+    key: Option<Box<str>>,
+    /// 0 normal, 1 urgent, 2 droppable.
+    #[n(5)]
+    class: u8,
+    /// Its receipt waits for sockets, and is for this connection and answer there.
+    #[n(6)]
+    receipt: Option<CarriedReceipt>,
+    /// The compressed form that some have begun to get.
+    #[n(7)]
+    deflated: Option<u32>,
+}
+
+/// What a receipt that waits for sockets knows.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+struct CarriedReceipt {
+    #[n(0)]
+    connection: u64,
+    #[n(1)]
+    sequence: u64,
+    #[n(2)]
+    matched: u32,
+    #[n(3)]
+    queued: u32,
+    #[n(4)]
+    written: u32,
+    #[n(5)]
+    replaced: u32,
+    #[n(6)]
+    dropped: u32,
+    #[n(7)]
+    expired: u32,
+    #[n(8)]
+    closed: u32,
+    #[n(9)]
+    offline: u32,
+    #[n(10)]
+    unreached: u32,
+}
+
+impl Packer {
+    /// The number of a frame, under which it is carried.
+    pub fn frame(&self, frame: &EncodedFrame) -> u32 {
+        self.lock().frame(frame)
+    }
+
+    /// The number of a push, under which it is carried.
+    pub fn push(&self, push: &Arc<Push>) -> u32 {
+        let mut packed = self.lock();
+        let address = Arc::as_ptr(push).addr();
+        if let Some(number) = packed.numbers.get(&address) {
+            return *number;
+        }
+        packed.frame(&push.frame);
+        let number = packed.pushes.len() as u32;
+        packed.numbers.insert(address, number);
+        packed.pushes.push(Arc::clone(push));
+        number
+    }
+
+    /// All that has a number, in the order in which it is to be unpacked. To be asked when every queue is packed.
+    pub fn into_carried(self) -> impl Iterator<Item = CarriedShared> {
+        let mut packed = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let pushes = std::mem::take(&mut packed.pushes);
+        let pushes: Vec<_> = pushes.iter().map(|push| CarriedPush::of(push, &mut packed)).collect();
+        let frames = packed.frames.into_iter().map(|frame| CarriedShared::Frame(frame.as_bytes().to_vec()));
+        frames.chain(pushes.into_iter().map(|push| CarriedShared::Push(Box::new(push))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Packed> {
+        // What a holder that panicked left is whole: a number is given when what it names is listed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Packed {
+    fn frame(&mut self, frame: &EncodedFrame) -> u32 {
+        // Two frames of one address share their bytes, or one of them is empty of them: no frame is.
+        let address = frame.as_bytes().as_ptr().addr();
+        if let Some(number) = self.numbers.get(&address) {
+            return *number;
+        }
+        let number = self.frames.len() as u32;
+        self.numbers.insert(address, number);
+        self.frames.push(frame.clone());
+        number
+    }
+}
+
+impl CarriedPush {
+    fn of(push: &Push, packed: &mut Packed) -> Self {
+        let Push {
+            app,
+            target: _,
+            frame,
+            options,
+            deadline_ms,
+            accepted_ns,
+            origin,
+            // Who has claimed it has filled it: no reactor is at work.
+            deflate_claimed: _,
+            deflated,
+            // It is made again from the frame.
+            marked: _,
+            tally: _,
+        } = push;
+        // The time to live and who is excepted have had their effect.
+        let PushOptions { ttl: _, key, class, except: _, receipt } = options;
+        let receipt = match (origin, receipt) {
+            (Origin::Connection { connection, sequence }, ReceiptMode::Written) => {
+                Some(CarriedReceipt::of(push, *connection, *sequence))
+            }
+            _ => None,
+        };
+        Self {
+            app: app.0,
+            frame: packed.frame(frame),
+            deadline_ms: *deadline_ms,
+            accepted_ns: *accepted_ns,
+            key: key.clone(),
+            class: match class {
+                Class::Normal => 0,
+                Class::Urgent => 1,
+                Class::Droppable => 2,
+            },
+            receipt,
+            deflated: deflated.get().and_then(Option::as_ref).map(|frame| packed.frame(frame)),
+        }
+    }
+}
+
+impl CarriedReceipt {
+    fn of(push: &Push, connection: SessionId, sequence: u64) -> Self {
+        let Tally {
+            pending: _,
+            unselected: _,
+            matched,
+            queued,
+            written,
+            replaced,
+            dropped,
+            expired,
+            closed,
+            unreached,
+            offline_sessions: _,
+            found: _,
+        } = &push.tally;
+        let read = |counter: &AtomicU32| counter.load(Ordering::Acquire);
+        Self {
+            connection: connection.as_u64(),
+            sequence,
+            matched: read(matched),
+            queued: read(queued),
+            written: read(written),
+            replaced: read(replaced),
+            dropped: read(dropped),
+            expired: read(expired),
+            closed: read(closed),
+            offline: push.offline(),
+            unreached: read(unreached),
+        }
+    }
+}
+
+/// The frames and pushes that came from another process, by their numbers.
+#[derive(Debug, Default)]
+pub struct Unpacker {
+    frames: Vec<EncodedFrame>,
+    pushes: Vec<Arc<Push>>,
+}
+
+impl Unpacker {
+    /// Takes the next one in.
+    ///
+    /// # Errors
+    /// A frame that is none, or a push whose frame has not come.
+    pub fn take(&mut self, carried: CarriedShared) -> Result<(), InvalidState> {
+        match carried {
+            CarriedShared::Frame(bytes) => self.frames.push(EncodedFrame::of_wire(bytes)?),
+            CarriedShared::Push(push) => {
+                let push = push.unpack(self)?;
+                self.pushes.push(Arc::new(push));
+            }
+        }
+        Ok(())
+    }
+
+    /// The frame with this number.
+    ///
+    /// # Errors
+    /// None has come with it.
+    pub fn frame(&self, number: u32) -> Result<&EncodedFrame, InvalidState> {
+        self.frames
+            .get(number as usize)
+            .ok_or_else(|| InvalidState::new("a frame that did not come is named"))
+    }
+
+    /// The push with this number. It has one part pending until [`Unpacker::into_done`]; a reactor whose queues hold it adds
+    /// its own.
+    ///
+    /// # Errors
+    /// None has come with it.
+    pub fn push(&self, number: u32) -> Result<&Arc<Push>, InvalidState> {
+        self.pushes.get(number as usize).ok_or_else(|| InvalidState::new("a push that did not come is named"))
+    }
+
+    /// When every reactor has unpacked its queues: the pushes whose receipts wait for none of them.
+    pub fn into_done(self) -> impl Iterator<Item = Arc<Push>> {
+        self.pushes
+            .into_iter()
+            .filter(|push| push.finish_part() && push.options.receipt == ReceiptMode::Written)
+    }
+}
+
+impl CarriedPush {
+    fn unpack(self, unpacker: &Unpacker) -> Result<Push, InvalidState> {
+        let Self { app, frame, deadline_ms, accepted_ns, key, class, receipt, deflated } = self;
+        let class = match class {
+            0 => Class::Normal,
+            1 => Class::Urgent,
+            2 => Class::Droppable,
+            _ => return Err(InvalidState::new("a push of no class")),
+        };
+        let deflated = deflated.map(|number| unpacker.frame(number).cloned()).transpose()?;
+        let mode = if receipt.is_some() { ReceiptMode::Written } else { ReceiptMode::None };
+        let origin = receipt.as_ref().map_or(Origin::Nobody, |receipt| Origin::Connection {
+            connection: SessionId::from_u64(receipt.connection),
+            sequence: receipt.sequence,
+        });
+        let tally = receipt.map_or_else(|| Tally::of_publisher(Box::default()), CarriedReceipt::unpack);
+        Ok(Push {
+            app: AppId(app),
+            target: Target::nobody(),
+            frame: unpacker.frame(frame)?.clone(),
+            options: PushOptions { ttl: None, key, class, except: None, receipt: mode },
+            deadline_ms,
+            accepted_ns,
+            origin,
+            deflate_claimed: AtomicBool::new(deflated.is_some()),
+            deflated: deflated.map_or_else(OnceLock::new, |frame| OnceLock::from(Some(frame))),
+            marked: OnceLock::new(),
+            tally,
+        })
+    }
+}
+
+impl CarriedReceipt {
+    fn unpack(self) -> Tally {
+        let Self {
+            connection: _,
+            sequence: _,
+            matched,
+            queued,
+            written,
+            replaced,
+            dropped,
+            expired,
+            closed,
+            offline,
+            unreached,
+        } = self;
+        // More fates than sessions would be a sum that no receipt may show.
+        let fates = [written, replaced, dropped, expired, closed];
+        let fates = fates.into_iter().fold(0, u32::saturating_add);
+        Tally {
+            pending: AtomicU32::new(1),
+            unselected: AtomicU32::new(0),
+            matched: AtomicU32::new(matched.max(fates)),
+            queued: AtomicU32::new(queued),
+            written: AtomicU32::new(written),
+            replaced: AtomicU32::new(replaced),
+            dropped: AtomicU32::new(dropped),
+            expired: AtomicU32::new(expired),
+            closed: AtomicU32::new(closed),
+            unreached: AtomicU32::new(unreached),
+            offline_sessions: AtomicU32::new(offline),
+            found: Box::default(),
+        }
+    }
+}
