@@ -1,7 +1,34 @@
 //! Live sockets and their state on the way to a new process. Knows nothing of what a state means: each room says in one place
 //! how what it owns is carried, in types named `Carried…`, which are CBOR (RFC 8949) on the way.
-#![allow(dead_code, reason = "in the making")]
+//!
+//! The old process starts a [`Child`] and talks to it over a [`Line`]. Both send and receive the messages of
+//! `docs/upgrade.md` with it, and the state through a [`Sink`] and a [`Source`], which also lead through a store where no
+//! process answers ([`Parking`], [`Unparked`]). Who takes the [`Token`] owns the players. A [`Fault`] anywhere takes
+//! everything back.
+#![allow(dead_code, unused_imports, reason = "in the making")]
 
+mod child;
+mod fault;
+mod frame;
 mod invalid;
+mod line;
+mod message;
+mod parked;
+mod receiver;
+mod socket;
+mod step;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod token;
 
+pub use child::{Child, Start};
+pub use fault::{Cause, Fault, Peer};
 pub use invalid::InvalidState;
+pub use line::Line;
+pub use message::{Counts, Formats, Hello, MAX_DESCRIPTORS, PROTOCOL, Ready, Totals};
+pub use parked::{Parking, Unparked, Unparking};
+pub use receiver::Batch;
+pub use step::step;
+pub use stream::{Sink, Source};
+pub use token::Token;
