@@ -1,8 +1,13 @@
 //! The keys of the backend port: who asks, and what that one may do. Knows nothing of what the rights are asked for.
 
+mod carry;
+
+pub use carry::CarriedAccess;
+
 use crate::config::{Backend, Secret, UNNAMED_KEY};
 use crate::dispatch::{Apps, CommandError, ErrorCode, Right};
 use crate::session::{AppId, Name};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
@@ -20,6 +25,8 @@ pub struct BackendKeys {
 pub struct Access {
     /// `None` where the port has no keys.
     key: Option<Box<str>>,
+    /// What the key is known by in another process.
+    digest: Option<[u8; 32]>,
     may: Box<[Right]>,
     /// Only those that it may name.
     apps: Apps,
@@ -30,18 +37,21 @@ pub struct Access {
 impl BackendKeys {
     /// The keys of a configuration that has been validated.
     pub fn new(config: &Backend, apps: &Apps) -> Self {
-        let access = |key: Option<&str>, may: &[Right], apps: Apps, is_general: bool| {
-            Arc::new(Access { key: key.map(Into::into), may: may.into(), apps, is_general })
+        let access = |key: Option<(&str, &Secret)>, may: &[Right], apps: Apps, is_general: bool| {
+            let digest = key.map(|(_, secret)| Sha256::digest(secret.expose()).into());
+            let key = key.map(|(name, _)| name.into());
+            Arc::new(Access { key, digest, may: may.into(), apps, is_general })
         };
         let unnamed = config
             .key
             .iter()
-            .map(|key| (key.clone(), access(Some(UNNAMED_KEY), &[Right::All], apps.clone(), true)));
+            .map(|key| (key.clone(), access(Some((UNNAMED_KEY, key)), &[Right::All], apps.clone(), true)));
         let named = config.keys.iter().filter_map(|each| {
             let ids: Vec<AppId> = each.apps.iter().filter_map(|app| apps.find(app).ok()).collect();
             let is_general = each.apps.is_empty();
             let apps = if is_general { apps.clone() } else { apps.only(&ids) };
-            Some((each.key.clone()?, access(Some(&each.name), &each.may, apps, is_general)))
+            let key = each.key.as_ref()?;
+            Some((key.clone(), access(Some((&each.name, key)), &each.may, apps, is_general)))
         });
         Self {
             keys: unnamed.chain(named).collect(),

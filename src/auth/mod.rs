@@ -21,7 +21,7 @@ mod signed_query;
 mod token;
 
 pub use algorithm::Algorithm;
-pub use backend_keys::{Access, BackendKeys};
+pub use backend_keys::{Access, BackendKeys, CarriedAccess};
 pub use error::AuthError;
 pub use jwks::{JwksLimits, KeySet};
 pub use key_error::KeyError;

@@ -90,6 +90,11 @@ impl Outbox {
         self.bytes
     }
 
+    /// The events that wait, and their bytes; one of which a part has been written counts whole.
+    pub fn events(&self) -> (usize, usize) {
+        (self.events, self.event_bytes)
+    }
+
     /// Bytes that wait and that the bounds are about: all but those of events.
     pub fn bounded_bytes(&self) -> usize {
         // An event of which a part has been written is in the second sum whole.

@@ -9,6 +9,10 @@
 //! and then looks at the count, the link's reactor lowers the count and then looks who is noted. So no player waits at a
 //! gate that is open.
 
+mod carry;
+
+pub use carry::CarriedLines;
+
 use super::{Core, Envelope};
 use crate::connection::{Events, Kind, Pause};
 use crate::session::SessionId;

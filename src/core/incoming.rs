@@ -112,6 +112,21 @@ impl Core {
         self.incoming.set(slot, Held { bytes: half.bytes + half.whole, whole: half.whole, owed });
     }
 
+    /// How long the peer in `slot` has owed the rest of what it has begun to send, in attended milliseconds.
+    pub fn owed_for_ms(&self, slot: u32) -> Option<u64> {
+        Some(self.attended_ms().saturating_sub(self.incoming.since_ms(slot)?))
+    }
+
+    /// The same as [`Core::note_incoming`], for a connection that has come from another process: what it owes it has owed for
+    /// so long already.
+    pub fn restore_incoming(&mut self, slot: u32, half: HalfReceived, owed_for_ms: Option<u64>) {
+        self.note_incoming(slot, half);
+        let began_ms = self.attended_ms().saturating_sub(owed_for_ms.unwrap_or(0));
+        if let Some(Held { owed: Some((_, since_ms)), .. }) = self.incoming.held.get_mut(&slot) {
+            *since_ms = began_ms;
+        }
+    }
+
     /// The connection in `slot` was paused: the time for what it is sending begins anew.
     pub fn restart_incoming(&mut self, slot: u32) {
         let now_ms = self.attended_ms();

@@ -3,6 +3,8 @@
 
 use crate::dispatch::{LinkForm, Listen};
 use crate::session::{AppId, Name, SessionId};
+use crate::upgrade::InvalidState;
+use minicbor::{Decode, Encode};
 use smallvec::SmallVec;
 
 /// What an event is about.
@@ -53,6 +55,10 @@ impl Listeners {
     /// `link` gets events from now on; what it asked for before is forgotten.
     pub fn add(&mut self, link: SessionId, app: AppId, listen: Listen) {
         self.remove(link);
+        self.push(link, app, listen);
+    }
+
+    fn push(&mut self, link: SessionId, app: AppId, listen: Listen) {
         let listener = Listener { link, listen };
         let share = &listener.listen.share;
         match self.groups.iter_mut().find(|group| group.app == app && group.share == *share) {
@@ -111,6 +117,77 @@ fn mixed(session: SessionId, link: SessionId) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
+}
+
+/// What a link listens to, on its way to another process.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedListener {
+    #[n(0)]
+    link: u64,
+    #[n(1)]
+    app: u16,
+    #[n(2)]
+    open: bool,
+    #[n(3)]
+    message: bool,
+    #[n(4)]
+    close: bool,
+    #[n(5)]
+    share: Option<String>,
+    #[n(6)]
+    is_binary: bool,
+}
+
+impl Listeners {
+    /// All of them, in an order that makes the same list again.
+    #[allow(dead_code, reason = "in the making")]
+    pub fn carry(&self) -> Vec<CarriedListener> {
+        let Self { groups } = self;
+        let mut carried = Vec::new();
+        for Group { app, share, listeners } in groups {
+            for Listener { link, listen } in listeners {
+                // The same as the group's.
+                let Listen { open, message, close, share: _, form } = listen;
+                carried.push(CarriedListener {
+                    link: link.as_u64(),
+                    app: app.0,
+                    open: *open,
+                    message: *message,
+                    close: *close,
+                    share: share.as_ref().map(ToString::to_string),
+                    is_binary: *form == LinkForm::Binary,
+                });
+            }
+        }
+        carried
+    }
+
+    /// The list that was carried.
+    ///
+    /// # Errors
+    /// A link is named twice, or a share has no name that is one.
+    pub fn restore(carried: &[CarriedListener]) -> Result<Self, InvalidState> {
+        let (mut listeners, mut seen) = (Self::default(), hashbrown::HashSet::new());
+        for CarriedListener { link, app, open, message, close, share, is_binary } in carried {
+            if !seen.insert(*link) {
+                return Err(InvalidState::new("a link listens twice"));
+            }
+            let share = share.as_deref().map(Name::new).transpose();
+            let share = share.map_err(|_| InvalidState::new("a share with a name that is none"))?;
+            let form = if *is_binary { LinkForm::Binary } else { LinkForm::Json };
+            let listen = Listen { open: *open, message: *message, close: *close, share, form };
+            listeners.push(SessionId::from_u64(*link), AppId(*app), listen);
+        }
+        Ok(listeners)
+    }
+
+    /// The links in the list, with their apps and forms.
+    pub fn links(&self) -> impl Iterator<Item = (SessionId, AppId, LinkForm)> {
+        let listeners =
+            self.groups.iter().flat_map(|group| group.listeners.iter().map(|one| (group.app, one)));
+        listeners.map(|(app, listener)| (listener.link, app, listener.listen.form))
+    }
 }
 
 #[cfg(test)]
@@ -175,6 +252,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_list_that_none_can_be_is_refused() {
+        let mut listeners = Listeners::default();
+        listeners.add(id(0, 1), APP, all_events(Some("a")));
+        let carried = listeners.carry();
+        assert!(Listeners::restore(&[carried[0].clone(), carried[0].clone()]).is_err());
+        let nameless = CarriedListener { share: Some(String::new()), ..carried[0].clone() };
+        assert!(Listeners::restore(&[nameless]).is_err());
+    }
+
     /// The links of an event by the definition: of a share, the one with the highest rank; each found anew among all.
     fn links_by_definition(
         listening: &[(SessionId, AppId, Listen)],
@@ -218,6 +305,11 @@ mod tests {
                 listening.push((link, app, listen));
             }
             assert_eq!(listeners.is_empty(), listening.is_empty());
+            // A list that has been to another process is the same.
+            let carried = minicbor::to_vec(listeners.carry()).unwrap();
+            let carried: Vec<CarriedListener> = minicbor::decode(&carried).unwrap();
+            let restored = Listeners::restore(&carried).unwrap();
+            assert_eq!(format!("{restored:?}"), format!("{listeners:?}"));
             for kind in [EventKind::Open, EventKind::Message, EventKind::Close] {
                 let (app, session) = (AppId(below(3) as u16), id(0, below(1_000) as u32));
                 let mut links: Vec<_> =

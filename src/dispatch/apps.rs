@@ -110,6 +110,11 @@ impl Apps {
         self.names.iter()
     }
 
+    /// Whether this is the id of an app of the table, found or not.
+    pub fn has(&self, app: AppId) -> bool {
+        usize::from(app.0) < self.names.len()
+    }
+
     /// The name of an app.
     ///
     /// # Panics

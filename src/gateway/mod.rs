@@ -3,6 +3,7 @@
 //! that listen, and to the program on top. Knows nothing of epoll.
 
 pub mod api;
+mod carry;
 mod doors;
 pub mod events;
 
@@ -16,6 +17,8 @@ use crate::link_bin::{Event, Payload};
 use crate::protocol::CloseCode;
 use crate::session::{AppId, SessionId};
 use api::own::Incoming;
+#[allow(unused_imports, reason = "in the making")]
+pub(crate) use doors::CarriedDoor;
 use doors::backend::Upgraded;
 use doors::client::{Head, Opened};
 use doors::link::{Link, Refused};
@@ -24,6 +27,9 @@ use doors::{Door, Doors};
 use events::Scratch;
 use std::borrow::Cow;
 use std::sync::Arc;
+
+/// Why a link ends whose key is gone, or may do less.
+const KEY_MAY_LESS: &str = "the key of this link may not do all that any more";
 
 /// One reactor's gateway.
 pub struct Gateway {
@@ -311,11 +317,7 @@ impl Gateway {
             }
         }
         for id in ended {
-            core.close(
-                id.slot(),
-                CloseCode::POLICY_VIOLATION,
-                "the key of this link may not do all that any more",
-            );
+            core.close(id.slot(), CloseCode::POLICY_VIOLATION, KEY_MAY_LESS);
         }
     }
 

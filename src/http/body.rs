@@ -30,15 +30,16 @@ pub enum BodyFraming {
 /// ```
 #[derive(Debug, Clone)]
 pub struct BodyReader {
-    state: State,
+    pub(super) state: State,
     /// Bytes of the body that may still come.
-    room: u64,
+    pub(super) room: u64,
     /// Bytes of chunk extensions and trailer fields that may still come.
-    framing_room: usize,
+    pub(super) framing_room: usize,
 }
 
+/// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Length { remaining: u64 },
     ChunkSize { digits: u8, size: u64 },
     AfterSize { size: u64 },
@@ -58,7 +59,7 @@ impl BodyReader {
     /// Chunk extensions and trailer fields of one body, in bytes; they are read over, and mean nothing here.
     pub const MAX_FRAMING_BYTES: usize = 16 * 1024;
     /// Hex digits of a chunk's size: 64 bits.
-    const MAX_SIZE_DIGITS: u8 = 16;
+    pub(super) const MAX_SIZE_DIGITS: u8 = 16;
 
     /// A reader of one body of at most `max` bytes once decoded.
     ///

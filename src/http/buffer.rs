@@ -17,6 +17,14 @@ pub struct Buffer {
 }
 
 impl Buffer {
+    /// A buffer in which `head` is whole, if it is not empty, and `unread` comes behind it.
+    #[cfg(feature = "server")]
+    pub fn restore(head: Vec<u8>, unread: &[u8]) -> Self {
+        let (head_length, mut bytes) = (head.len(), head);
+        bytes.extend_from_slice(unread);
+        Self { bytes, start: 0, head_length, read: head_length, scanner: HeadScanner::default() }
+    }
+
     /// Bytes have come.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

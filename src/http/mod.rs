@@ -8,6 +8,8 @@
 
 mod body;
 mod buffer;
+#[cfg(feature = "server")]
+mod carry;
 mod date;
 mod error;
 mod fields;
@@ -21,6 +23,8 @@ mod response_reader;
 mod target;
 
 pub use body::{BodyFraming, BodyReader};
+#[cfg(feature = "server")]
+pub(crate) use carry::CarriedReader;
 pub use date::HttpDate;
 pub use error::{BodyError, HeadError, TargetError};
 pub use fields::{Headers, is_token, list_tokens};

@@ -25,15 +25,15 @@ use std::fmt;
 /// ```
 #[derive(Debug, Default)]
 pub struct RequestReader {
-    buffer: Buffer,
-    stage: Stage,
+    pub(super) buffer: Buffer,
+    pub(super) stage: Stage,
     /// Of the body, what has been decoded. Empty before [`Stage::Body`].
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 /// How far the request has been read.
 #[derive(Debug, Default)]
-enum Stage {
+pub(super) enum Stage {
     /// Its head is not whole.
     #[default]
     Head,

@@ -32,6 +32,18 @@ impl BatchCursor {
         Ok(Self::default())
     }
 
+    /// How much of the body has been walked, in bytes and lines.
+    pub fn place(&self) -> (usize, usize) {
+        (self.offset, self.lines)
+    }
+
+    /// A cursor at this place of `body`; `None` where no line begins there.
+    pub fn at(offset: usize, lines: usize, body: &[u8]) -> Option<Self> {
+        let walked = body.get(..offset)?;
+        let is_at_line = walked.last().is_none_or(|byte| *byte == b'\n') || offset == body.len();
+        (is_at_line && lines <= offset).then_some(Self { offset, lines })
+    }
+
     /// The next command, or why its line is none; `None` when the body is at its end.
     ///
     /// A line that is refused does not keep those after it from running. The sentence of the error says which line of

@@ -1,6 +1,8 @@
 //! Answers in the order of their questions, though they become ready in any order: what makes pipelining possible on a
 //! backend connection. Knows nothing of what the answers say.
 
+use crate::upgrade::InvalidState;
+use minicbor::{Decode, Encode};
 use std::collections::VecDeque;
 
 /// A queue of answers `A`; `W` is what is remembered about a question until its answer is there.
@@ -69,6 +71,64 @@ impl<W, A> Answers<W, A> {
     /// Whether every question has been answered and every answer taken.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+}
+
+/// A queue of answers on its way to another process.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedAnswers<W, A> {
+    #[n(0)]
+    first: u64,
+    #[n(1)]
+    entries: Vec<CarriedEntry<W, A>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+enum CarriedEntry<W, A> {
+    #[n(0)]
+    Waiting(#[n(0)] W),
+    #[n(1)]
+    Ready(#[n(0)] A),
+}
+
+impl<W, A> Answers<W, A> {
+    /// As it is carried.
+    pub fn carry<V, B>(&self, waiting: impl Fn(&W) -> V, ready: impl Fn(&A) -> B) -> CarriedAnswers<V, B> {
+        let Self { first, entries } = self;
+        let entries = entries.iter().map(|entry| match entry {
+            Entry::Waiting(question) => CarriedEntry::Waiting(waiting(question)),
+            Entry::Ready(answer) => CarriedEntry::Ready(ready(answer)),
+        });
+        CarriedAnswers { first: *first, entries: entries.collect() }
+    }
+
+    /// The queue that was carried: every answer has the number that it had.
+    ///
+    /// # Errors
+    /// More questions than can have been asked, and those of `waiting` and `ready`.
+    pub fn restore<V, B>(
+        carried: CarriedAnswers<V, B>,
+        waiting: impl Fn(V) -> Result<W, InvalidState>,
+        ready: impl Fn(B) -> Result<A, InvalidState>,
+    ) -> Result<Self, InvalidState> {
+        let CarriedAnswers { first, entries } = carried;
+        if first > u64::MAX / 2 {
+            return Err(InvalidState::new("more answers than can have been"));
+        }
+        let entries = entries.into_iter().map(|entry| {
+            Ok(match entry {
+                CarriedEntry::Waiting(question) => Entry::Waiting(waiting(question)?),
+                CarriedEntry::Ready(answer) => Entry::Ready(ready(answer)?),
+            })
+        });
+        Ok(Self { first, entries: entries.collect::<Result<_, _>>()? })
+    }
+
+    /// The questions whose answers are not there yet.
+    pub fn waiting(&self) -> impl Iterator<Item = u64> {
+        let numbered = (self.first..).zip(&self.entries);
+        numbered.filter(|(_, entry)| matches!(entry, Entry::Waiting(_))).map(|(sequence, _)| sequence)
     }
 }
 

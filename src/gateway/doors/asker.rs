@@ -1,7 +1,8 @@
 //! Who asks at the backend port: what its key may do, and the audit trail of what it did. A line of the trail is at `info`
 //! under the target `gannet::audit`; no key and no message stands in it, and names are escaped.
 
-use crate::auth::{Access, BackendKeys};
+use super::restoring::Restoring;
+use crate::auth::{Access, BackendKeys, CarriedAccess};
 use crate::connection::Shown;
 use crate::core::{Core, Finished};
 use crate::dispatch::{Action, Apps, CommandError, OperationOutcome, Who};
@@ -34,6 +35,28 @@ impl Asker {
         let follows = access.is_some();
         self.access = access.unwrap_or_else(|| now.nobody()).clone();
         follows
+    }
+
+    /// As it is carried to another process: where it is its connection knows.
+    pub fn carry(&self) -> CarriedAccess {
+        let Self { access, remote: _ } = self;
+        access.carry()
+    }
+
+    /// The one that was carried, with what its key may do now; `None` where the key is gone.
+    pub fn restore(carried: &CarriedAccess, restoring: &Restoring<'_>) -> Option<Self> {
+        let access = restoring.rules.backend_keys.successor_of_carried(carried)?;
+        Some(Self { access: Arc::clone(access), remote: restoring.remote })
+    }
+
+    /// One that may do nothing.
+    pub fn nobody(restoring: &Restoring<'_>) -> Self {
+        Self { access: Arc::clone(restoring.rules.backend_keys.nobody()), remote: restoring.remote }
+    }
+
+    /// Whether it may do all that it might in the other process.
+    pub fn covers(&self, carried: &CarriedAccess) -> bool {
+        self.access.covers_carried(carried)
     }
 
     /// The apps that it may name.

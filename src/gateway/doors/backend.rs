@@ -1,6 +1,10 @@
 //! HTTP on the backend port: requests in order, pipelined, answered in order. What a command changes is done before the
 //! next one is looked at. Knows nothing of what the paths mean.
 
+mod carry;
+
+pub use carry::CarriedBackend;
+
 use super::admin::administer;
 use super::answers::Answers;
 use super::asker::Asker;
@@ -76,8 +80,8 @@ struct Waiting {
 enum Answer {
     /// A response, which is written when it leaves, with the date of then.
     Response(Waiting, Response),
-    /// 101, and 100, which has not answered anything yet.
-    Interim(u16, Vec<u8>),
+    /// One that is written already: 101, 100, which has not answered anything yet, and what was ready in another process.
+    Written(u16, Vec<u8>),
 }
 
 impl Backend {
@@ -170,7 +174,7 @@ impl Backend {
                     response.write(waiting.keep_alive, waiting.head_only, Some(date), answers);
                     response.status()
                 }
-                Answer::Interim(status, bytes) => {
+                Answer::Written(status, bytes) => {
                     answers.extend_from_slice(&bytes);
                     status
                 }
@@ -185,7 +189,7 @@ impl Backend {
     /// Tells the client, behind the answers to its earlier requests, to send the body that it holds back.
     fn say_continue(&mut self) {
         let sequence = self.queue.open(Waiting::last(false));
-        self.queue.fill(sequence, |_| Answer::Interim(100, http::CONTINUE.to_vec()));
+        self.queue.fill(sequence, |_| Answer::Written(100, http::CONTINUE.to_vec()));
     }
 
     fn respond(&mut self, waiting: Waiting, response: Response) {
@@ -422,7 +426,7 @@ impl Backend {
             Routed::Link { app, .. } => match link_upgrade(core.draining, request) {
                 Ok((form, accept)) => {
                     let sequence = self.queue.open(waiting);
-                    self.queue.fill(sequence, |_| Answer::Interim(101, accept));
+                    self.queue.fill(sequence, |_| Answer::Written(101, accept));
                     return Handled::Upgraded(Upgrade { app, form, asker });
                 }
                 Err(response) => self.respond(waiting, response),

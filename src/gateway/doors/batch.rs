@@ -1,6 +1,10 @@
 //! A batch that is worked off line by line: each line is answered in its place, and what a command changes is done before
 //! the next one is looked at.
 
+mod carry;
+
+pub use carry::CarriedBatch;
+
 use super::answers::Answers;
 use super::asker::Asker;
 use crate::core::{Core, Finished, Started};

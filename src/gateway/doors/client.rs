@@ -10,19 +10,29 @@ use crate::gateway::api::identity::Identity;
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::render;
 use crate::gateway::api::responses::refusal;
-use crate::http::{RequestProgress, RequestReader, Response};
+use crate::http::{CarriedReader, HeadLimits, HeadScanner, RequestProgress, RequestReader, Response};
 use crate::metrics::RefusalReason;
 use crate::ops::keyless_page;
 use crate::protocol::{OpCode, WebSocket, encode_frame};
 use crate::proxy::begins_header;
 use crate::session::{AppId, SessionId};
 use crate::timer::Clock;
+use crate::upgrade::InvalidState;
+use minicbor::{Decode, Encode};
 use std::sync::Arc;
 
 /// An upgrade request that is being read.
 #[derive(Debug, Default)]
 pub struct Head {
     reader: RequestReader,
+}
+
+/// A [`Head`] on its way to another process.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedHead {
+    #[n(0)]
+    reader: CarriedReader,
 }
 
 /// What an upgrade opened.
@@ -35,6 +45,33 @@ pub enum Opened {
 }
 
 impl Head {
+    /// As it is carried.
+    pub fn carry(&self) -> CarriedHead {
+        let Self { reader } = self;
+        CarriedHead { reader: reader.carry() }
+    }
+
+    /// The request that was carried.
+    ///
+    /// # Errors
+    /// No head is being read like that: one that is whole has been answered.
+    pub fn restore(carried: CarriedHead) -> Result<Self, InvalidState> {
+        let any = HeadLimits { max_bytes: usize::MAX, max_headers: usize::MAX, max_target_bytes: usize::MAX };
+        let is_being_read = |reader: &RequestReader| {
+            let is_head = reader.is_between_requests() || reader.is_in_head();
+            is_head && HeadScanner::default().scan(reader.unread(), &any) == Ok(None)
+        };
+        let reader = RequestReader::restore(carried.reader).filter(is_being_read);
+        let reader = reader.ok_or_else(|| InvalidState::new("an upgrade request is read as none can be"))?;
+        Ok(Self { reader })
+    }
+
+    /// Its connection has come into this process: what it holds is counted.
+    pub fn rejoin(&self, core: &mut Core, slot: u32) {
+        let half = HalfReceived { bytes: self.reader.held_bytes(), ..HalfReceived::default() };
+        core.note_incoming(slot, half);
+    }
+
     /// Whether a part of the request has come.
     pub fn has_begun(&self) -> bool {
         !self.reader.is_between_requests()

@@ -1,6 +1,10 @@
 //! A link: a backend's WebSocket, commands in, replies and events out. Replies come as soon as their commands are done;
 //! only what changes something is done before the next command is looked at. Knows nothing of HTTP after the upgrade.
 
+mod carry;
+
+pub use carry::CarriedLink;
+
 use super::asker::Asker;
 use super::backend::Upgrade;
 use super::receipts::Receipts;
@@ -188,6 +192,11 @@ impl Link {
     /// The keys of the port are others: it goes on with what its key may do now. `false` where that is less than before.
     pub fn follow_keys(&mut self, before: &BackendKeys, now: &BackendKeys) -> bool {
         self.asker.follow_keys(before, now)
+    }
+
+    /// How it speaks.
+    pub fn form(&self) -> LinkForm {
+        self.form
     }
 
     /// Whether it asked for events, so that the reactors have to be told of its end.

@@ -10,6 +10,7 @@ mod admin;
 mod admit;
 mod answers;
 mod asker;
+mod carry;
 mod entry;
 mod job;
 mod log_level;
@@ -17,6 +18,10 @@ pub(super) mod observer;
 pub(super) mod own;
 mod pages;
 mod receipts;
+mod restoring;
+
+pub(crate) use carry::CarriedDoor;
+pub(super) use restoring::Restoring;
 
 use backend::Backend;
 use client::Head;
@@ -46,6 +51,10 @@ impl Doors {
 
     pub fn insert(&mut self, door: Door) -> u32 {
         self.doors.insert(door) as u32
+    }
+
+    pub fn get(&self, place: u32) -> Option<&Door> {
+        self.doors.get(place as usize)
     }
 
     pub fn get_mut(&mut self, place: u32) -> Option<&mut Door> {

@@ -1,7 +1,11 @@
 //! Receipts that are waited for, in the order of their deadlines: every receipt is answered in time, with what is known by
 //! then. Whether one is still waited for its door knows.
 
-use crate::dispatch::Push;
+use crate::dispatch::{Origin, Packer, Push, Unpacker};
+use crate::session::SessionId;
+use crate::upgrade::InvalidState;
+use hashbrown::HashSet;
+use minicbor::{Decode, Encode};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -61,6 +65,64 @@ impl Receipts {
     pub fn take_late(&mut self, now_ms: u64) -> Option<(u64, Arc<Push>)> {
         self.awaited.front().filter(|first| first.deadline_ms <= now_ms)?;
         self.awaited.pop_front().map(|late| (late.sequence, late.push))
+    }
+}
+
+/// A receipt that is waited for, on its way to another process.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedAwaited {
+    /// On the server's clock, which goes on.
+    #[n(0)]
+    deadline_ms: u64,
+    #[n(1)]
+    sequence: u64,
+    /// The number of the push.
+    #[n(2)]
+    push: u32,
+}
+
+impl Receipts {
+    /// As they are carried: those that have been answered are not.
+    pub fn carry(&self, packer: &Packer, is_awaited: impl Fn(u64) -> bool) -> Vec<CarriedAwaited> {
+        let Self { awaited, swept_at: _ } = self;
+        let awaited = awaited.iter().filter(|one| is_awaited(one.sequence));
+        awaited
+            .map(|Awaited { deadline_ms, sequence, push }| CarriedAwaited {
+                deadline_ms: *deadline_ms,
+                sequence: *sequence,
+                push: packer.push(push),
+            })
+            .collect()
+    }
+
+    /// Those that the connection `id` waits for; `waiting` are its answers that wait for a receipt.
+    ///
+    /// # Errors
+    /// A push that is not for such an answer, or an answer that would wait for ever.
+    pub fn restore(
+        carried: Vec<CarriedAwaited>,
+        id: SessionId,
+        unpacker: &Unpacker,
+        waiting: impl Iterator<Item = u64>,
+    ) -> Result<Self, InvalidState> {
+        let (mut awaited, mut sequences) = (VecDeque::with_capacity(carried.len()), HashSet::new());
+        for CarriedAwaited { deadline_ms, sequence, push } in carried {
+            let push = unpacker.push(push)?;
+            let origin = |connection: SessionId, place: u64| (connection, place) == (id, sequence);
+            let is_for_it = matches!(push.origin, Origin::Connection { connection, sequence } if origin(connection, sequence));
+            if !is_for_it || !sequences.insert(sequence) {
+                return Err(InvalidState::new("a receipt is that of another answer"));
+            }
+            awaited.push_back(Awaited { deadline_ms, sequence, push: Arc::clone(push) });
+        }
+        if !waiting.into_iter().all(|sequence| sequences.remove(&sequence)) {
+            return Err(InvalidState::new("a command of a backend is not done, and waits for no receipt"));
+        }
+        match sequences.is_empty() {
+            true => Ok(Self { swept_at: 2 * awaited.len() + FEW, awaited }),
+            false => Err(InvalidState::new("a receipt is for no answer that waits")),
+        }
     }
 }
 

@@ -51,6 +51,12 @@ impl RequestId {
     /// The longest id, in bytes of JSON text.
     pub const MAX_BYTES: usize = 128;
 
+    /// The id that is written so; `None` where none is.
+    pub fn of_text(text: &str) -> Option<Self> {
+        let raw: &RawValue = serde_json::from_str(text).ok()?;
+        Self::new(raw).ok()
+    }
+
     fn new(raw: &RawValue) -> Result<Self, CommandError> {
         let text = raw.get();
         if text.len() > Self::MAX_BYTES {
