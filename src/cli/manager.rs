@@ -22,6 +22,12 @@ pub fn reloading() {
     }
 }
 
+/// Another process serves from now on. Only its predecessor can say so: with `NotifyAccess=main` the manager does not listen
+/// to any other process than the main one.
+pub fn handed_over(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}
+
 /// No new players come, and those who are there leave.
 pub fn stopping() {
     tell(&[

@@ -18,6 +18,7 @@ mod kick;
 mod log;
 mod manager;
 mod output;
+mod program;
 mod push;
 mod reload;
 mod serve;

@@ -9,7 +9,7 @@ use std::{process, thread};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use log::{LevelFilter, info, warn};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use super::banner::Banner;
@@ -20,7 +20,9 @@ use super::key::RefusedKey;
 use super::log::Running;
 use super::manager;
 use super::output;
+use super::program;
 use crate::config::{self, Config, ConfigError, Endpoint, Environment, Listen, LogFormat};
+use crate::server::{Program, Successor, UpgradeRequest, Upgrader};
 use crate::{BindError, Relay, Reloader, RunError, Server, Stopper};
 
 /// How a configuration is read.
@@ -62,6 +64,9 @@ pub struct ServeArgs {
     /// Configuration file; - is standard input
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Take over from the process at the other end of standard input; only that process gives it
+    #[arg(long, hide = true)]
+    take_over: bool,
     #[command(flatten)]
     refused: RefusedKey,
 }
@@ -84,6 +89,21 @@ impl ServeArgs {
         config.log.format = self.log_format.unwrap_or(config.log.format);
         config.validate()?;
         Ok(config)
+    }
+}
+
+impl ServeArgs {
+    /// How this process was started, for one that takes over; or why none can be started the same way.
+    fn program(&self) -> Result<Program, String> {
+        // A file that is open already, such as standard input, is not the new process's to read.
+        let is_open = |path: &Path| ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder));
+        match self.config.as_deref().map(input) {
+            Some(path) if is_open(path) || !path.is_file() => Err(format!(
+                "the configuration came from {}, which another process cannot read again: give a file to --config",
+                path.display()
+            )),
+            _ => program::own().map_err(|error| format!("the system does not say what runs: {error}")),
+        }
     }
 }
 
@@ -110,19 +130,23 @@ fn format_parser() -> impl TypedValueParser<Value = LogFormat> {
 pub fn run(args: ServeArgs) -> Result<(), CliError> {
     // First of all: what is read before it is gone after it, if it comes from a pipe.
     let heap = heap::give_memory_back();
+    let program = args.program();
+    let successor = args.take_over.then(Successor::begin).transpose().map_err(ServeError::TakeOver)?;
     let environment = Environment::of_process();
-    let config = args.config(Config::read, &environment)?;
-    let log = log_to(&config.log)?;
+    let prepared = args.config(Config::read, &environment).and_then(|config| {
+        let log = log_to(&config.log)?;
+        Ok((config, log))
+    });
+    let (config, log) = prepared.inspect_err(|error| {
+        let _ = successor.as_ref().inspect(|successor| successor.refuse(&error.to_string()));
+    })?;
     if let Err(error) = heap {
         log::warn!(
             "what a storm of sessions leaves stays in the heap: cannot start again with GLIBC_TUNABLES: {error}"
         );
     }
-    run_server(
-        config,
-        move || args.config(Config::read_again, &environment).map_err(|error| error.to_string()),
-        &log,
-    )
+    let again = move || args.config(Config::read_again, &environment).map_err(|error| error.to_string());
+    run_server(config, Origin { program, successor }, again, &log)
 }
 
 fn log_to(log: &config::Log) -> Result<Running, ServeError> {
@@ -139,6 +163,8 @@ pub enum ServeError {
         /// What the system said.
         error: io::Error,
     },
+    /// The process that asked this one to take over cannot be reached.
+    TakeOver(io::Error),
     /// The handlers of the signals cannot be set.
     Signals(io::Error),
     /// The server could not start.
@@ -161,6 +187,9 @@ impl fmt::Display for ServeError {
                 write!(f, "cannot open the log file {}: {error}", file.display())
             }
             Self::Log { file: None, error } => write!(f, "cannot start the thread of the log: {error}"),
+            Self::TakeOver(error) => {
+                write!(f, "cannot take over: {error}; --take-over is for `gannet upgrade` alone")
+            }
             Self::Signals(error) => write!(f, "cannot listen for signals: {error}"),
             Self::Bind(error) => error.fmt(f),
             Self::Run(error) => error.fmt(f),
@@ -171,7 +200,7 @@ impl fmt::Display for ServeError {
 impl std::error::Error for ServeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Log { error, .. } | Self::Signals(error) => Some(error),
+            Self::Log { error, .. } | Self::TakeOver(error) | Self::Signals(error) => Some(error),
             Self::Bind(error) => Some(error),
             Self::Run(error) => Some(error),
         }
@@ -187,8 +216,17 @@ impl From<ServeError> for CliError {
 /// What the service manager shows of a server that runs.
 const READY: &str = "players can connect";
 
+/// Where a server comes from, and so where it can go.
+struct Origin {
+    /// How this process was started, or why no other one can be.
+    program: Result<Program, String>,
+    /// This process takes over from another.
+    successor: Option<Successor>,
+}
+
 fn run_server(
     config: Config,
+    Origin { program, successor }: Origin,
     again: impl Fn() -> Result<Config, String> + Send + Sync + 'static,
     log: &Running,
 ) -> Result<(), CliError> {
@@ -196,23 +234,32 @@ fn run_server(
     let client_tls = config.tls.is_on();
     let backend_cert = config.tls.backend_certificates().into_iter().next().map(|files| files.cert);
     // Before the ports are open: whoever sees the banner can stop the server.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(ServeError::Signals)?;
-    let server = Server::bind(config).map_err(ServeError::Bind)?;
-    let banner = Banner {
-        clients: server.client_addrs().to_vec(),
-        backends: server.backend_addrs().to_vec(),
-        reactors: server.reactors(),
-        with_key,
-        client_tls,
-        backend_cert,
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2]).map_err(ServeError::Signals)?;
+    let takes_over = successor.is_some();
+    let server = match successor {
+        Some(successor) => successor.bind(config),
+        None => Server::bind(config),
     };
+    let server = server.map_err(ServeError::Bind)?;
     server.reload_from(again);
-    output::print(&format!("{banner}\n"))?;
-    let (stopper, reloader, handle) = (server.stopper(), server.reloader(), signals.handle());
+    server.upgrade_by(program, manager::handed_over);
+    // A process that takes over has its predecessor's terminal, where the addresses stand already.
+    if !takes_over {
+        let banner = Banner {
+            clients: server.client_addrs().to_vec(),
+            backends: server.backend_addrs().to_vec(),
+            reactors: server.reactors(),
+            with_key,
+            client_tls,
+            backend_cert,
+        };
+        output::print(&format!("{banner}\n"))?;
+    }
+    let (handles, handle) = (Handles::of(&server), signals.handle());
     let (pulse, (running, end)) = (server.pulse(), mpsc::channel());
     manager::ready(READY);
     let report = thread::scope(|scope| {
-        scope.spawn(|| obey_signals(&mut signals, &stopper, &reloader, log));
+        scope.spawn(|| obey_signals(&mut signals, &handles, log));
         scope.spawn(move || manager::watch(&pulse, &end));
         let report = server.run(|_reactor| Box::new(Relay)).map_err(ServeError::Run);
         handle.close();
@@ -226,9 +273,22 @@ fn run_server(
     ))
 }
 
+/// What signals act on.
+struct Handles {
+    stopper: Stopper,
+    reloader: Reloader,
+    upgrader: Upgrader,
+}
+
+impl Handles {
+    fn of(server: &Server) -> Self {
+        Self { stopper: server.stopper(), reloader: server.reloader(), upgrader: server.upgrader() }
+    }
+}
+
 /// SIGTERM and SIGINT stop the server in good order, a second one of them at once. SIGHUP opens the log file again and
-/// reads the configuration again: a terminal that is closed does not take the server with it.
-fn obey_signals(signals: &mut Signals, stopper: &Stopper, reloader: &Reloader, log: &Running) {
+/// reads the configuration again: a terminal that is closed does not take the server with it. SIGUSR2 upgrades.
+fn obey_signals(signals: &mut Signals, handles: &Handles, log: &Running) {
     let mut stopping = false;
     for signal in signals.forever() {
         match signal {
@@ -236,12 +296,17 @@ fn obey_signals(signals: &mut Signals, stopper: &Stopper, reloader: &Reloader, l
                 log.reopen();
                 info!("SIGHUP: the log file is opened again, and the configuration is read again");
                 manager::reloading();
-                match reloader.reload() {
+                match handles.reloader.reload() {
                     Ok(_) => manager::ready(READY),
                     Err(error) => {
                         manager::ready(&format!("{READY}; the last reload changed nothing: {error}"))
                     }
                 }
+            }
+            SIGUSR2 => {
+                info!("SIGUSR2: what lies where this process was started from takes over");
+                // What is wrong is in the log.
+                let _ = handles.upgrader.begin(UpgradeRequest::default());
             }
             signal if stopping => {
                 warn!("signal {signal}: ending at once");
@@ -253,7 +318,7 @@ fn obey_signals(signals: &mut Signals, stopper: &Stopper, reloader: &Reloader, l
                     "signal {signal}: no new players, and every session will be closed; a second signal ends the process at once"
                 );
                 manager::stopping();
-                stopper.stop();
+                handles.stopper.stop();
                 stopping = true;
             }
         }

@@ -26,6 +26,8 @@ mod setup;
 mod shared;
 mod strangers;
 mod ticks;
+mod upgrades;
+mod upgrading;
 mod wall;
 mod work;
 mod writing;
@@ -44,6 +46,7 @@ pub use renewing::RenewError;
 pub use reply::Reply;
 pub use rules::{Rules, RulesError};
 pub use shared::{Outside, Shared};
+pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
 pub use writing::Sent;
 
 use crate::connection::{Connection, Due, Events, Flag, Outbox, Settlements, Shown};

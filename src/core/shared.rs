@@ -5,6 +5,7 @@ use super::drain::Drain;
 use super::envelope::Envelope;
 use super::gate::{EventLimit, Gate};
 use super::in_force::InForce;
+use super::upgrades::Upgrades;
 use crate::admission::{Admission, Capacity};
 use crate::auth::{Nonces, RemoteSets};
 use crate::config::Config;
@@ -54,6 +55,8 @@ pub struct Shared {
     pub in_force: InForce,
     /// Where the configuration is read again, if there is such a place.
     pub source: OnceLock<Source>,
+    /// The upgrade of this process to another, if there is one.
+    pub upgrades: Upgrades,
     /// The public keys at URLs: they outlive the configuration that names them.
     pub remote_keys: RemoteSets,
     /// The nonces of signed queries that have been used. Locked for one look-up at an upgrade that shows a valid signature;

@@ -13,6 +13,7 @@ mod process;
 mod reloads;
 mod render;
 mod setup;
+mod upgrades;
 mod value;
 
 pub use by_app::ByApp;
@@ -23,6 +24,9 @@ pub use labels::{
 };
 pub use process::open_fds;
 pub use setup::{CertificateExpiry, Setup};
+#[allow(unused_imports, reason = "in the making")]
+pub use upgrades::LastUpgrade;
+pub use upgrades::UpgradeStats;
 pub use value::Gauge;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,8 +36,9 @@ use crossbeam_utils::CachePadded;
 use serde::Serialize;
 
 use self::process::Process;
-use self::reloads::Reloads;
+use self::reloads::{ReloadStats, Reloads};
 use self::render::Text;
+use self::upgrades::Upgrades;
 
 /// Lines that the log of the process has lost, because they came faster than they were written or could not be. A process
 /// has one log, however many servers run in it.
@@ -47,6 +52,8 @@ pub struct Metrics {
     started: Instant,
     /// How often the configuration was read again.
     pub reloads: Reloads,
+    /// How often the server was upgraded.
+    pub upgrades: Upgrades,
 }
 
 /// Fetches of JWK sets, by how they ended; one thread makes them.
@@ -79,6 +86,8 @@ impl KeyFetches {
 pub struct Snapshot {
     /// The version of gannet.
     pub version: &'static str,
+    /// The process.
+    pub pid: u32,
     /// Seconds since the start.
     pub uptime_seconds: u64,
     /// How many reactors run.
@@ -87,6 +96,10 @@ pub struct Snapshot {
     pub open_fds: Option<u64>,
     /// Resident memory of the process in bytes; `None` where `/proc` does not say.
     pub resident_memory_bytes: Option<u64>,
+    /// How often the configuration was read again.
+    pub reload: ReloadStats,
+    /// How often the server was upgraded.
+    pub upgrade: UpgradeStats,
     /// The sums.
     #[serde(flatten)]
     pub totals: Totals,
@@ -100,6 +113,7 @@ impl Metrics {
             key_fetches: KeyFetches::default(),
             started: Instant::now(),
             reloads: Reloads::new(now_unix_ms),
+            upgrades: Upgrades::default(),
         }
     }
 
@@ -129,6 +143,7 @@ impl Metrics {
         text.family("gannet_log_lines_lost_total", help, "counter");
         text.sample("gannet_log_lines_lost_total", &[], LOG_LINES_LOST.load(Ordering::Relaxed));
         self.reloads.render(&mut text);
+        self.upgrades.render(&mut text);
         let uptime = self.started.elapsed().as_secs_f64();
         text.single("gannet_uptime_seconds", "Time since the server started.", uptime);
         process::read().render(&mut text);
@@ -147,10 +162,13 @@ impl Metrics {
         self.reactors.iter().for_each(|reactor| reactor.add_to(&mut totals));
         Snapshot {
             version: VERSION,
+            pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
             reactors: self.reactors.len(),
             open_fds,
             resident_memory_bytes,
+            reload: self.reloads.stats(),
+            upgrade: self.upgrades.stats(),
             totals,
         }
     }

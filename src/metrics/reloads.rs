@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use serde::Serialize;
+
 use super::render::Text;
 
 /// See the module.
@@ -12,6 +14,19 @@ pub struct Reloads {
     last_succeeded: AtomicBool,
     /// Milliseconds since the Unix epoch: when the configuration in force was read.
     success_unix_ms: AtomicU64,
+}
+
+/// What `/v1/stats` answers of the reloads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReloadStats {
+    /// Reloads that succeeded.
+    pub ok: u64,
+    /// Reloads that changed nothing.
+    pub failed: u64,
+    /// Whether the last one succeeded; also where there was none.
+    pub last_ok: bool,
+    /// When the configuration in force was read, in milliseconds since the Unix epoch.
+    pub last_ok_unix_ms: u64,
 }
 
 impl Reloads {
@@ -32,6 +47,16 @@ impl Reloads {
         self.last_succeeded.store(succeeded, Ordering::Relaxed);
         if succeeded {
             self.success_unix_ms.store(now_unix_ms, Ordering::Relaxed);
+        }
+    }
+
+    /// The counts, and how the last one went.
+    pub fn stats(&self) -> ReloadStats {
+        ReloadStats {
+            ok: self.succeeded.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            last_ok: self.last_succeeded.load(Ordering::Relaxed),
+            last_ok_unix_ms: self.success_unix_ms.load(Ordering::Relaxed),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::session::{Name, SessionId};
 use hashbrown::HashSet;
 use log::LevelFilter;
 use smallvec::SmallVec;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The close code of a kick that names none.
@@ -121,6 +122,25 @@ pub fn close_reason(reason: Option<&str>) -> Result<Box<str>, CommandError> {
 
 /// How much a server logs.
 pub const LOG_LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+
+/// `1` or `true`, `0` or `false`.
+pub fn switch(field: &str, text: &str) -> Result<bool, CommandError> {
+    match text {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(bad_request(format!("{field} cannot be {}; it is 1 or 0", Quoted(text)))),
+    }
+}
+
+/// A path on the machine of the server, whose working directory nobody need know.
+pub fn absolute_path(field: &str, path: &str) -> Result<PathBuf, CommandError> {
+    /// PATH_MAX of Linux, less the zero at its end.
+    const MOST: usize = 4095;
+    match path.starts_with('/') && path.len() <= MOST && !path.contains('\0') {
+        true => Ok(path.into()),
+        false => Err(bad_request(format!("{field} is an absolute path of at most {MOST} bytes"))),
+    }
+}
 
 /// A time that an operator names.
 pub fn up_to_a_day(field: &str, ms: u64) -> Result<u64, CommandError> {

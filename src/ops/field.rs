@@ -1,6 +1,6 @@
 //! What is known of a field whichever way it is given: as a field of a JSON command, in the query or in the path.
 
-use super::bounds::{LOG_LEVELS, bad_request, number};
+use super::bounds::{LOG_LEVELS, bad_request, number, switch};
 use super::fields::{Fields, Session, Text, To};
 use crate::dispatch::CommandError;
 
@@ -47,6 +47,8 @@ pub enum Kind {
     Reason,
     /// Where players are to go: `ws://` or `wss://`, visible ASCII, at most 100 bytes.
     Destination,
+    /// An absolute path on the server's machine: at most 4095 bytes.
+    Path,
     /// A text message.
     Text,
     /// A player's token (RFC 7519).
@@ -145,6 +147,11 @@ fields! {
         `shutdown_ms`.", |fields, name, value| once(&mut fields.over_ms, name, number(name, &value)?);
     DESTINATION = "to", Kind::Destination, "wss://b.example/ws", "Where the sessions are to go.",
         |fields, name, value| once(&mut fields.to, name, To::Group(value));
+    BINARY = "binary", Kind::Path, "/usr/local/bin/gannet-new", "The binary that takes over: an absolute path on the server's \
+        machine; without it, what lies where the running one was started from.",
+        |fields, name, value| once(&mut fields.binary, name, value);
+    DRY_RUN = "dry_run", Kind::Switch, "1", "Only see whether the binary would take over.",
+        |fields, name, value| once(&mut fields.dry_run, name, switch(name, &value)?);
     LEVEL = "level", Kind::OneOf(LOG_LEVELS), "debug", "How much is logged.",
         |fields, name, value| once(&mut fields.level, name, value);
     FOR_MS = "for_ms", Kind::Number(1), "60000", "For how long, in milliseconds: up to a day; without it, until it is \

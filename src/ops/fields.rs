@@ -9,6 +9,7 @@ use log::LevelFilter;
 use serde::Deserialize;
 use serde::de::Deserializer;
 use serde_json::value::RawValue;
+use std::path::PathBuf;
 
 /// Every field of every op. What an op knows it takes out; what is left then is not its own.
 #[derive(Debug, Default, Deserialize)]
@@ -41,6 +42,8 @@ pub struct Fields<'a> {
     pub limit: Option<u64>,
     pub after: Option<Text<'a>>,
     pub over_ms: Option<u64>,
+    pub binary: Option<Text<'a>>,
+    pub dry_run: Option<bool>,
     pub token: Option<Text<'a>>,
     pub level: Option<Text<'a>>,
     pub for_ms: Option<u64>,
@@ -95,17 +98,21 @@ impl Fields<'_> {
             limit,
             after,
             over_ms,
+            binary,
+            dry_run,
             token,
             level,
             for_ms,
         } = self;
         let texts = [
             op, app, text, data, key, class, except, receipt, group, tag, reason, share, after, token, level,
+            binary,
         ];
         let numbers = [ttl_ms, code, limit, over_ms, for_ms];
         texts.iter().all(|text| text.is_none())
             && numbers.iter().all(|number| number.is_none())
             && id.is_none()
+            && dry_run.is_none()
             && session.is_none()
             && to.is_none()
             && user.as_ref().is_none_or(Option::is_none)
@@ -166,6 +173,16 @@ impl Fields<'_> {
     /// `level` of the log.
     pub fn take_level(&mut self) -> Result<LevelFilter, CommandError> {
         bounds::level(&needed("level", self.level.take())?)
+    }
+
+    /// `binary` of an upgrade.
+    pub fn take_binary(&mut self) -> Result<Option<PathBuf>, CommandError> {
+        self.binary.take().map(|path| bounds::absolute_path("binary", &path)).transpose()
+    }
+
+    /// `dry_run` of an upgrade.
+    pub fn take_dry_run(&mut self) -> bool {
+        self.dry_run.take().unwrap_or(false)
     }
 
     /// `to` of a drain.

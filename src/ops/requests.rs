@@ -8,6 +8,7 @@ use super::fields::Fields;
 use super::{Answer, Call, Method, Needs, Route, Row, Segment};
 use crate::dispatch::{Action, CommandError, CommandLimits, Right, Selector};
 use log::LevelFilter;
+use std::path::PathBuf;
 
 /// What an operator asks of the whole server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,13 @@ pub enum Order {
     CallOffDrain,
     /// Read the configuration again.
     Reload,
+    /// Hand everything over to another process.
+    Upgrade {
+        /// Its binary; without, the one that the running process was started from.
+        binary: Option<PathBuf>,
+        /// Only see whether it would take over.
+        dry_run: bool,
+    },
     /// Show the configuration in force.
     ShowConfig,
     /// Log so much, for a while.
@@ -59,7 +67,7 @@ const READS: Needs = Needs::Right(Right::Read);
 const IN_APP: Field = APP.being(Optional);
 
 /// What HTTP alone has.
-pub static REQUESTS: [Row; 16] = [
+pub static REQUESTS: [Row; 17] = [
     Row {
         name: "batch",
         about: "Runs the commands in the body, one a line, and answers each with a line.",
@@ -192,6 +200,18 @@ pub static REQUESTS: [Row; 16] = [
         Answer::Reloaded,
         |_| Ok(Order::Reload),
         &[Route { method: Method::Post, path: &[Is("v1"), Is("admin"), Is("reload")], query: &[] }],
+    ),
+    order(
+        "upgrade",
+        "Hands all connections over to another process, all or nothing; the new process answers.",
+        CHANGES,
+        Answer::Upgraded,
+        |fields| Ok(Order::Upgrade { binary: fields.take_binary()?, dry_run: fields.take_dry_run() }),
+        &[Route {
+            method: Method::Post,
+            path: &[Is("v1"), Is("admin"), Is("upgrade")],
+            query: &[BINARY.being(Optional), DRY_RUN.being(Optional)],
+        }],
     ),
     order(
         "config",

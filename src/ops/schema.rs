@@ -37,6 +37,8 @@ pub enum Answer {
     Drain,
     /// What a reload has changed.
     Reloaded,
+    /// Who has taken over, and how it went.
+    Upgraded,
     /// The configuration.
     Config,
     /// How much is logged.
@@ -86,6 +88,7 @@ impl Answer {
             Self::Reloaded => {
                 one("What has changed, and what a restart would change.", JSON, component("Reloaded"))
             }
+            Self::Upgraded => one("Who has taken over, and how it went.", JSON, component("Upgraded")),
             Self::Config => {
                 one("The configuration.", JSON, json!({"type": "object", "required": ["listen"]}))
             }
@@ -113,6 +116,7 @@ impl Answer {
             | Self::Ready
             | Self::Drain
             | Self::Reloaded
+            | Self::Upgraded
             | Self::Config
             | Self::LogLevel
             | Self::OpenApi
@@ -154,6 +158,7 @@ pub fn field(field: &Field) -> Value {
         Kind::Switch => json!({"enum": ["1", "true", "0", "false"]}),
         Kind::CloseCode => component("CloseCode"),
         Kind::Destination => json!({"type": "string", "pattern": "^wss?://[!-~]+$", "maxLength": 100}),
+        Kind::Path => json!({"type": "string", "pattern": "^/", "maxLength": 4095}),
         Kind::Reason => json!({"type": "string", "maxLength": 123}),
         Kind::Text | Kind::Token => json!({"type": "string"}),
         Kind::Base64 => json!({"type": "string", "contentEncoding": "base64"}),
@@ -229,6 +234,11 @@ pub fn components(codes: &[&str]) -> Value {
             "to": nullable(json!({"type": "string"})), "closed": count(), "sessions": count(),
         })),
         "Reloaded": object(json!({"changed": json!({"type": "array", "items": {"type": "string"}}), "restart": json!({"type": "array", "items": {"type": "string"}})})),
+        "Upgraded": object(json!({
+            "dry_run": {"type": "boolean"}, "version": {"type": "string"}, "pid": count(), "reactors": count(),
+            "sessions": count(), "connections": count(), "bytes": count(), "took_ms": count(), "longest_ms": count(),
+            "notes": {"type": "array", "items": {"type": "string"}},
+        })),
         "LogLevel": object(json!({"level": {"enum": LOG_LEVELS}, "for_ms": nullable(count())})),
         "Error": object(json!({
             "error": object(json!({"code": {"enum": codes}, "message": {"type": "string", "minLength": 1}})),

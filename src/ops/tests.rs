@@ -96,6 +96,7 @@ fn an_example_is_of_its_kind() {
             Kind::Switch => example == "1",
             Kind::CloseCode => bounds::close_code(example.parse().ok()).is_ok(),
             Kind::Destination => bounds::destination(example).is_ok(),
+            Kind::Path => bounds::absolute_path(field.name, example).is_ok(),
             Kind::Reason => bounds::close_reason(Some(example)).is_ok(),
             Kind::Token => example.split('.').count() == 3,
             Kind::Text | Kind::Base64 | Kind::Target => true,

@@ -1,7 +1,7 @@
 //! What other threads hold of a server: to stop it, and to change what it goes by.
 
 use crate::config::Config;
-use crate::core::{ReloadError, Reloaded, RulesError, Shared};
+use crate::core::{ReloadError, Reloaded, RulesError, Shared, UpgradeError, UpgradeRequest};
 use crate::tls::TlsError;
 use std::fmt;
 use std::sync::Arc;
@@ -180,5 +180,22 @@ impl Reloader {
 impl fmt::Debug for Reloader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Reloader")
+    }
+}
+
+/// Upgrades a running server, from any thread.
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the program is upgraded"))]
+pub struct Upgrader {
+    pub(super) shared: Arc<Shared>,
+}
+
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the program is upgraded"))]
+impl Upgrader {
+    /// Begins an upgrade on a thread of its own. How it ends is in the log.
+    ///
+    /// # Errors
+    /// [`UpgradeError::Refused`], which is in the log as well.
+    pub fn begin(&self, request: UpgradeRequest) -> Result<(), UpgradeError> {
+        self.shared.begin_upgrade(request, None, |_, _| ())
     }
 }

@@ -7,12 +7,20 @@ mod jwks;
 mod machine;
 mod ports;
 mod shared;
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the program is upgraded"))]
+mod upgrade;
 
+#[cfg(feature = "cli")]
+pub(crate) use crate::core::UpgradeRequest;
 pub use crate::core::{ReloadError, Reloaded, RulesError};
 pub use crate::reactor::StopReport;
 pub use crate::tls::TlsError;
+#[cfg(feature = "cli")]
+pub(crate) use handles::Upgrader;
 pub use handles::{Certificates, Pulse, Reloader, Stopper};
 pub use ports::PassedFault;
+#[cfg(feature = "cli")]
+pub(crate) use upgrade::{Program, Successor};
 
 use crate::admission::OpenFiles;
 use crate::app::{App, Pusher};
@@ -301,6 +309,12 @@ impl Server {
         Reloader { shared: Arc::clone(&self.shared) }
     }
 
+    /// A way to upgrade the server, from any thread.
+    #[cfg(feature = "cli")]
+    pub(crate) fn upgrader(&self) -> Upgrader {
+        Upgrader { shared: Arc::clone(&self.shared) }
+    }
+
     /// A way to read the certificates again from any thread.
     pub fn certificates(&self) -> Certificates {
         Certificates { shared: Arc::clone(&self.shared) }
@@ -363,6 +377,7 @@ impl Server {
                 let _ = thread.join();
             }
             let _ = observer.join();
+            shared.upgrades.join();
             failure.map_or(Ok(report), Err)
         })
     }

@@ -4,7 +4,7 @@ use super::machine::one_a_core;
 use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::auth::{Nonces, RemoteSets};
 use crate::config::Limits;
-use crate::core::{Drain, Envelope, InForce, Outside, Rules, Shared};
+use crate::core::{Drain, Envelope, InForce, Outside, Rules, Shared, Upgrades};
 use crate::hub::Interest;
 use crate::mailbox::{Handle, MailboxLimits};
 use crate::metrics::Metrics;
@@ -51,6 +51,7 @@ pub fn shared(
         interest: Arc::new(Interest::new(config.node, reactors)),
         in_force: InForce::new(rules, reactors),
         source: OnceLock::new(),
+        upgrades: Upgrades::default(),
         metrics: Metrics::new(reactors, Clock::wall_unix_ms()),
         gates: Default::default(),
         clock: Clock::start(),

@@ -68,4 +68,5 @@ mod tokens_jwks;
 mod tokens_offered;
 mod tokens_public;
 mod tokens_rotation;
+mod upgrade_orders;
 mod wall_clock;

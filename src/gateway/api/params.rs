@@ -69,9 +69,5 @@ pub fn number(name: &str, value: Option<Value<'_>>) -> Result<Option<u64>, Comma
 
 /// A switch: `1` or `true`, `0` or `false`; off when it is not given.
 pub fn switch(name: &str, value: Option<Value<'_>>) -> Result<bool, CommandError> {
-    match value.as_deref() {
-        Some("1" | "true") => Ok(true),
-        None | Some("0" | "false") => Ok(false),
-        Some(other) => Err(bad_request(format!("{name} cannot be {}; it is 1 or 0", Quoted(other)))),
-    }
+    value.map_or(Ok(false), |value| bounds::switch(name, &value))
 }

@@ -2,14 +2,22 @@
 
 use super::asker::Asker;
 use super::job::{Answered, Job};
-use crate::core::{Core, Plan, Shared};
+use crate::core::{
+    AskedBy, Core, Envelope, Plan, Shared, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded,
+};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::responses::refusal_response;
 use crate::http::Response;
+use crate::mailbox::Full;
 use crate::ops::Order;
 use log::LevelFilter;
 use serde::Serialize;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// After so long a mailbox that was full is tried again.
+const RETRY: Duration = Duration::from_millis(5);
 
 /// The drain, as it is answered.
 #[derive(Debug, Serialize)]
@@ -49,6 +57,7 @@ pub fn administer(core: &mut Core, asker: &Asker, order: Order) -> Answered {
         }
         Order::ShowDrain => {}
         Order::Reload => return Answered::Elsewhere(Job::Reload),
+        Order::Upgrade { binary, dry_run } => return Answered::Upgrade(UpgradeRequest { binary, dry_run }),
         Order::Log { level, for_ms } => return Answered::Elsewhere(Job::Log { level, for_ms }),
         Order::ShowConfig => {
             // Every key has a name, and every value is one that JSON can hold; secrets are not shown.
@@ -64,6 +73,45 @@ pub fn reload(shared: &Shared) -> Response {
     match shared.reload_from_source() {
         // Names of keys alone.
         Ok(reloaded) => Response::json(200, serde_json::to_string(&reloaded).unwrap_or_default()),
+        Err(error) => refusal_response(&CommandError::new(ErrorCode::Conflict, error.to_string()).into()),
+    }
+}
+
+/// Begins an upgrade for a request. Its answer comes as an [`Envelope::Page`]: here, or in the process that has taken over.
+///
+/// # Errors
+/// It was not begun: the answer.
+pub fn begin_upgrade(
+    shared: &Arc<Shared>,
+    request: UpgradeRequest,
+    asked_by: AskedBy,
+) -> Result<(), Response> {
+    let answer = move |shared: &Shared, result: Upgraded| {
+        if result.as_ref().is_ok_and(|report| !report.dry_run) {
+            // The connection is the new process's.
+            return;
+        }
+        let AskedBy { connection, sequence } = asked_by;
+        let response = Box::new(upgraded(result.as_ref()));
+        let mut envelope = Envelope::Page { connection, sequence, response };
+        let reactor = usize::from(connection.worker());
+        while let Err(Full(refused)) = shared.handle.post(reactor, envelope) {
+            if shared.handle.is_closed(reactor) {
+                return;
+            }
+            thread::sleep(RETRY);
+            envelope = refused;
+        }
+    };
+    let begun = shared.begin_upgrade(request, Some(asked_by), answer);
+    begun.map_err(|error| upgraded(Err(&error)))
+}
+
+/// How an upgrade ended.
+pub fn upgraded(upgraded: Result<&UpgradeReport, &UpgradeError>) -> Response {
+    match upgraded {
+        // Numbers and text: nothing that JSON cannot hold.
+        Ok(report) => Response::json(200, serde_json::to_string(report).unwrap_or_default()),
         Err(error) => refusal_response(&CommandError::new(ErrorCode::Conflict, error.to_string()).into()),
     }
 }

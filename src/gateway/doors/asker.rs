@@ -11,6 +11,7 @@ use crate::ops::{Needs, Order};
 use crate::session::{AppId, SessionId};
 use log::info;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The target of the audit trail in the log.
@@ -127,6 +128,11 @@ impl Asker {
             }
             Order::CallOffDrain => "drain_called_off",
             Order::Reload => "reload",
+            Order::Upgrade { binary, dry_run } => {
+                let binary = binary.as_deref().unwrap_or(Path::new(""));
+                more = format!(" dry_run={dry_run} binary={binary:?}");
+                "upgrade"
+            }
             Order::Log { level, .. } => {
                 more = format!(" level={}", level.as_str().to_ascii_lowercase());
                 "log"

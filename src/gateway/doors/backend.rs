@@ -5,7 +5,7 @@ mod carry;
 
 pub use carry::CarriedBackend;
 
-use super::admin::administer;
+use super::admin::{administer, begin_upgrade};
 use super::answers::Answers;
 use super::asker::Asker;
 use super::batch::{Batch, Progress};
@@ -15,7 +15,7 @@ use super::observer::Observer;
 use super::pages::{page, too_many_jobs};
 use super::receipts::Receipts;
 use crate::connection::{Flag, Pause, Phase, log_client};
-use crate::core::{Core, Finished, HalfReceived, Owed, Started};
+use crate::core::{AskedBy, Core, Finished, HalfReceived, Owed, Started};
 use crate::dispatch::{LinkForm, Push};
 use crate::gateway::api::responses::{answer, error_response, link_upgrade, refusal_response};
 use crate::gateway::api::routes::{Routed, route};
@@ -433,24 +433,37 @@ impl Backend {
             },
             Routed::Order { order, .. } => {
                 let answered = administer(core, &asker, order);
-                self.give(observer, id, waiting, answered);
+                self.give(core, observer, id, waiting, answered);
             }
-            Routed::Page { page: asked, .. } => self.give(observer, id, waiting, page(core, asked)),
+            Routed::Page { page: asked, .. } => {
+                let answered = page(core, asked);
+                self.give(core, observer, id, waiting, answered);
+            }
         }
         Handled::Taken
     }
 
     /// Answers, or has the answer made elsewhere. What comes behind waits for that: so a page knows of no later command,
     /// and one connection waits for one job at a time, however many it asks for.
-    fn give(&mut self, observer: &Observer, id: SessionId, waiting: Waiting, answered: Answered) {
-        let job = match answered {
-            Answered::Here(response) => return self.respond(waiting, response),
-            Answered::Elsewhere(job) => job,
-        };
+    fn give(
+        &mut self,
+        core: &Core,
+        observer: &Observer,
+        id: SessionId,
+        waiting: Waiting,
+        answered: Answered,
+    ) {
         let sequence = self.open(waiting);
-        match observer.ask(job, id, sequence) {
-            true => self.barrier = Some(sequence),
-            false => self.fill_page(sequence, too_many_jobs()),
+        let here = match answered {
+            Answered::Here(response) => Some(response),
+            Answered::Elsewhere(job) => (!observer.ask(job, id, sequence)).then(too_many_jobs),
+            Answered::Upgrade(request) => {
+                begin_upgrade(&core.shared, request, AskedBy { connection: id, sequence }).err()
+            }
+        };
+        match here {
+            Some(response) => self.fill_page(sequence, response),
+            None => self.barrier = Some(sequence),
         }
     }
 

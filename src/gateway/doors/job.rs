@@ -1,5 +1,6 @@
 //! What a reactor has done elsewhere, because it would hold up every session.
 
+use crate::core::UpgradeRequest;
 use crate::http::Response;
 use log::LevelFilter;
 
@@ -27,4 +28,6 @@ pub enum Answered {
     Here(Response),
     /// The observer's thread has it when it has done this.
     Elsewhere(Job),
+    /// The thread of the upgrade has it, or the process that takes over.
+    Upgrade(UpgradeRequest),
 }

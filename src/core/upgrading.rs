@@ -1,0 +1,111 @@
+//! An upgrade of the running server to another binary: one at a time, on a thread of its own. How it is done is set by the
+//! server, which knows its own process.
+
+use super::shared::Shared;
+use super::upgrades::{AskedBy, UpgradeError, UpgradeRequest, Upgraded};
+use crate::timer::Clock;
+use log::{info, warn};
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::thread;
+
+/// The thread's name; the kernel shows fifteen bytes.
+const THREAD: &str = "gannet-upgrade";
+
+/// The right to upgrade: one at a time has it.
+struct Turn(Arc<Shared>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.upgrades.is_under_way.store(false, Ordering::Release);
+    }
+}
+
+impl Shared {
+    /// Begins an upgrade on a thread of its own, on which `then` gets its end. A refusal at once, and every end, is in the log
+    /// and counted.
+    ///
+    /// # Errors
+    /// [`UpgradeError::Refused`]: `then` is not called.
+    pub fn begin_upgrade(
+        self: &Arc<Self>,
+        request: UpgradeRequest,
+        asked_by: Option<AskedBy>,
+        then: impl FnOnce(&Self, Upgraded) + Send + 'static,
+    ) -> Result<(), UpgradeError> {
+        let begun = self.take_turn().and_then(|turn| {
+            let work = move || {
+                let shared = Arc::clone(&turn.0);
+                let upgraded = shared.upgrade(&request, asked_by);
+                // Before the answer: who has it may ask for the next.
+                drop(turn);
+                then(&shared, upgraded);
+            };
+            let started = thread::Builder::new().name(THREAD.to_owned()).spawn(work);
+            started.map_err(|error| UpgradeError::Refused(format!("there is no thread for it: {error}")))
+        });
+        match begun {
+            Ok(thread) => {
+                *self.upgrades.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+                Ok(())
+            }
+            Err(error) => {
+                warn!("{error}");
+                self.metrics.upgrades.count_refused();
+                Err(error)
+            }
+        }
+    }
+
+    fn take_turn(self: &Arc<Self>) -> Result<Turn, UpgradeError> {
+        let refused = |why: &str| Err(UpgradeError::Refused(why.to_owned()));
+        if self.upgrades.is_under_way.swap(true, Ordering::AcqRel) {
+            return refused("another one is under way");
+        }
+        let turn = Turn(Arc::clone(self));
+        match self.turns_players_away() {
+            true => refused("the server stops or is drained"),
+            false => Ok(turn),
+        }
+    }
+
+    /// Upgrades. Only by the one whose turn it is.
+    fn upgrade(&self, request: &UpgradeRequest, asked_by: Option<AskedBy>) -> Upgraded {
+        info!("upgrade: {}", Asked(request));
+        let hand_over = self.upgrades.hand_over.get();
+        let embedded =
+            || UpgradeError::Refused("the program that embeds this server does not offer it".to_owned());
+        let upgraded = hand_over.ok_or_else(embedded).and_then(|hand_over| hand_over(request, asked_by));
+        let metrics = &self.metrics.upgrades;
+        match &upgraded {
+            Ok(report) => info!("upgrade: {report}"),
+            Err(error) => warn!("{error}"),
+        }
+        match &upgraded {
+            // The process that serves from now on counts its success; a dry run is no upgrade.
+            Ok(_) => {}
+            Err(_) if request.dry_run => {}
+            Err(UpgradeError::Refused(why)) => {
+                metrics.count_refused();
+                metrics.note_failure("refused", why, Clock::wall_unix_ms());
+            }
+            Err(UpgradeError::Failed(why)) => {
+                metrics.count_failed();
+                metrics.note_failure("failed", why, Clock::wall_unix_ms());
+            }
+        }
+        upgraded
+    }
+}
+
+/// What was asked for, for the log.
+struct Asked<'a>(&'a UpgradeRequest);
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let UpgradeRequest { binary, dry_run } = self.0;
+        f.write_str(if *dry_run { "dry run" } else { "begins" })?;
+        binary.iter().try_for_each(|binary| write!(f, ", binary {binary:?}"))
+    }
+}
