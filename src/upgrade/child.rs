@@ -2,18 +2,14 @@
 
 use super::fault::{Cause, Fault};
 use super::line::Line;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use super::process::{DYING, has_ended_by};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
-
-/// How long a process may take from the end of its stream to its own end.
-const GRACE: Duration = Duration::from_secs(1);
+use std::time::Instant;
 
 /// A program to start, with the far end of a [`Line`] as its standard input. Standard output and error are this process's.
 #[derive(Debug)]
@@ -84,17 +80,10 @@ impl Child {
 
     /// Waits until it ends by itself; kills it at the deadline.
     pub fn wait_until(&mut self, deadline: Instant) -> io::Result<ExitStatus> {
-        while let Some(pidfd) = &self.pidfd {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = Timespec::try_from(left).ok();
-            match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], timeout.as_ref()) {
-                Err(Errno::INTR) => {}
-                Ok(0) => break,
-                Ok(_) => return self.process.wait(),
-                Err(_) => break,
-            }
+        match &self.pidfd {
+            Some(pidfd) if has_ended_by(pidfd, deadline) => self.process.wait(),
+            _ => self.kill_and_wait(),
         }
-        self.kill_and_wait()
     }
 
     /// The fault with how the process ended, if that is what it is about. A process that has closed its stream and lives on
@@ -103,7 +92,7 @@ impl Child {
         if !matches!(fault.cause, Cause::Lost) {
             return fault;
         }
-        match self.wait_until(Instant::now() + GRACE) {
+        match self.wait_until(Instant::now() + DYING) {
             Ok(status) => Fault { cause: Cause::Ended { status, was_heard: line.was_heard() }, ..fault },
             Err(_) => fault,
         }

@@ -2,12 +2,14 @@
 
 use super::fault::{Cause, Fault, Peer};
 use super::frame::{self, Frame, Incoming};
-use super::message::{Counts, Hello, Listeners, MAX_DESCRIPTORS, Message, PROTOCOL, Ready, Refused};
+use super::message::{Counts, Hello, Listeners, Message, PROTOCOL, Ready, Refused};
+use super::process::{DYING, has_ended_by};
 use super::socket;
 use super::token::Token;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
@@ -27,7 +29,8 @@ pub struct Line {
     step: &'static str,
     deadline: Option<Instant>,
     /// A descriptor of the other process, readable when it has ended: its end of the stream may have been inherited by a
-    /// process that lives on.
+    /// process that lives on. `None` where the kernel has none (before Linux 5.3): then the end of the stream is all there
+    /// is to see.
     process: Option<OwnedFd>,
     was_heard: bool,
 }
@@ -91,9 +94,11 @@ impl Line {
         Fault { peer: self.peer, step: self.step, cause }
     }
 
-    /// Old: what the state is, before anything else.
+    /// Old: what the state is, before anything else; and a descriptor of this process, by which the new one sees its end.
     pub fn send_hello(&mut self, hello: &Hello) -> Result<(), Fault> {
-        self.send(&Message::Hello(hello.clone()), &[])
+        let process = pidfd_open(getpid(), PidfdFlags::empty()).ok();
+        let descriptors: Vec<_> = process.iter().map(AsFd::as_fd).collect();
+        self.send(&Message::Hello(hello.clone()), &descriptors)
     }
 
     /// New: what the old process says first.
@@ -101,8 +106,10 @@ impl Line {
     /// # Errors
     /// Also if it speaks another protocol.
     pub fn receive_hello(&mut self) -> Result<Hello, Fault> {
-        match self.receive()?.message {
+        let Frame { message, descriptors } = self.receive()?;
+        match message {
             Message::Hello(hello) => {
+                self.process = descriptors.into_iter().next();
                 check_protocol(&hello).map_err(|cause| self.fault(cause))?;
                 Ok(hello)
             }
@@ -136,7 +143,7 @@ impl Line {
         self.send(&Message::Bye, &[])
     }
 
-    /// Old: its listeners by label, at most [`MAX_DESCRIPTORS`].
+    /// Old: its listeners by label, at most [`MAX_DESCRIPTORS`](super::MAX_DESCRIPTORS).
     pub fn send_listeners(&mut self, listeners: &[(&str, BorrowedFd<'_>)]) -> Result<(), Fault> {
         let labels = listeners.iter().map(|(label, _)| (*label).to_owned()).collect();
         let descriptors: Vec<_> = listeners.iter().map(|(_, descriptor)| *descriptor).collect();
@@ -244,9 +251,11 @@ impl Line {
                     descriptors = &[];
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    self.wait(PollFlags::OUT, None).map(drop).map_err(|cause| self.fault(cause))?
-                }
+                Err(Errno::AGAIN) => match self.wait(PollFlags::OUT, None) {
+                    Ok(_) => {}
+                    Err(Cause::Lost) => return Err(self.last_word()),
+                    Err(cause) => return Err(self.fault(cause)),
+                },
                 Err(Errno::PIPE | Errno::CONNRESET) => return Err(self.last_word()),
                 Err(error) => return Err(self.fault(Cause::system("send", error))),
             }
@@ -276,6 +285,14 @@ impl Line {
                 Err(fault) => return fault,
             }
         }
+    }
+
+    /// What the end of the stream means. The new process may serve when the old one has died, so it makes sure of that: an
+    /// old process that has closed the stream and lives serves the players itself.
+    fn end(&self) -> Cause {
+        let process = self.process.as_ref().filter(|_| self.peer == Peer::Old);
+        let lives = process.is_some_and(|process| !has_ended_by(process, Instant::now() + DYING));
+        if lives { Cause::CalledOff } else { Cause::Lost }
     }
 
     /// Waits until the socket is ready for `flags`, or has ended, or `also` is readable. Whether the socket is ready.
@@ -309,7 +326,7 @@ impl Incoming for Line {
     fn read(&mut self, into: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> Result<usize, Cause> {
         loop {
             match socket::receive(self.socket.as_fd(), into, descriptors) {
-                Ok(0) | Err(Errno::CONNRESET) => return Err(Cause::Lost),
+                Ok(0) | Err(Errno::CONNRESET) => return Err(self.end()),
                 Ok(count) => {
                     self.was_heard = true;
                     return Ok(count);
@@ -329,5 +346,3 @@ pub(super) fn check_protocol(hello: &Hello) -> Result<(), Cause> {
     }
     Err(Cause::Version(format!("speaks version {} of the protocol, not {PROTOCOL}", hello.protocol)))
 }
-
-const _: () = assert!(MAX_DESCRIPTORS == socket::MAX_DESCRIPTORS);

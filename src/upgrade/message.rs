@@ -13,7 +13,7 @@ pub const PROTOCOL: u32 = 1;
 /// The most bytes of a message, without its header.
 pub const MAX_MESSAGE: usize = 64 << 10;
 
-/// The most descriptors that the kernel takes with one message (`SCM_MAX_FD`).
+/// The most descriptors that the kernel takes with one message (`SCM_MAX_FD`): with more, `sendmsg` fails with EINVAL.
 pub const MAX_DESCRIPTORS: usize = 253;
 
 /// The lowest number of a message that a receiver may skip if it does not know it.
@@ -228,7 +228,7 @@ impl Message {
             Self::Batch(_) => true,
             Self::Listeners(listeners) => listeners.labels.len() == descriptors,
             Self::Token => descriptors == 1,
-            // The memory that has the state, where no process is at the other end.
+            // The sender's process, or the memory that has its state where no process is at the other end.
             Self::Hello(_) => descriptors <= 1,
             _ => descriptors == 0,
         }

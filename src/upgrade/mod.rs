@@ -14,6 +14,7 @@ mod invalid;
 mod line;
 mod message;
 mod parked;
+mod process;
 mod receiver;
 mod socket;
 mod step;

@@ -1,5 +1,6 @@
 //! `sendmsg` and `recvmsg` with descriptors (unix(7), `SCM_RIGHTS`), never waiting.
 
+use super::message::MAX_DESCRIPTORS;
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -8,9 +9,6 @@ use rustix::net::{
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
-
-/// `SCM_MAX_FD`: with more, `sendmsg` fails with EINVAL.
-pub(super) const MAX_DESCRIPTORS: usize = 253;
 
 const SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS));
 

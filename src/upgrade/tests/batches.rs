@@ -1,12 +1,9 @@
 //! Batches, live and parked.
 
-use super::{COUNTS, borrowed, hello, mark_of, marked, pair};
+use super::{COUNTS, ROOM, borrowed, hello, mark_of, marked, pair};
 use crate::upgrade::{MAX_DESCRIPTORS, Parking, Sink, Source, Totals, Unparked};
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
-
-/// More than any test sends.
-const ROOM: u64 = 1 << 30;
 
 fn many(count: usize) -> Vec<OwnedFd> {
     (0..count).map(|number| marked(&number.to_string())).collect()

@@ -1,16 +1,26 @@
 //! The stream over real sockets, with real descriptors.
 
 mod batches;
+mod messages;
+mod processes;
+mod refused;
+mod roles;
+mod token;
 
-use super::{Counts, Formats, Hello, Line, PROTOCOL, Peer};
+use super::message::Message;
+use super::{Counts, Formats, Hello, Line, PROTOCOL, Peer, frame, socket};
 use rustix::fs::MemfdFlags;
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{IoSlice, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// More bytes of state than any test sends.
+const ROOM: u64 = 1 << 30;
 
 /// Both ends of a line.
 fn pair() -> (Line, Line) {
@@ -20,6 +30,25 @@ fn pair() -> (Line, Line) {
         line.set_deadline(Instant::now() + PATIENCE);
     }
     (old, new)
+}
+
+/// A line whose other end sends these bytes, and descriptors with the first of them, and then no more.
+fn receiving(bytes: &[u8], descriptors: &[OwnedFd]) -> (Line, OwnedFd) {
+    let (near, far) =
+        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+    if !bytes.is_empty() {
+        let sent = socket::send(far.as_fd(), &[IoSlice::new(bytes)], &borrowed(descriptors));
+        assert_eq!(sent, Ok(bytes.len()));
+    }
+    shutdown(&far, Shutdown::Write).unwrap();
+    let mut line = Line::new(near, Peer::Old);
+    line.set_deadline(Instant::now() + PATIENCE);
+    (line, far)
+}
+
+/// What a message is on the stream, with so many descriptors.
+fn framed(message: &Message, descriptors: usize) -> Vec<u8> {
+    frame::encode(message, descriptors).unwrap()
 }
 
 fn hello() -> Hello {
