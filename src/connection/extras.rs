@@ -1,4 +1,4 @@
-//! What only some connections have: what they are held to, TLS, input that is held. Most have none of it, and pay one empty
+//! What only some connections have: what they are held to, input that is held. Most have none of it, and pay one empty
 //! pointer for them.
 
 use crate::admission::{Limiter, Meter};
@@ -6,7 +6,6 @@ use crate::config::{BeyondRate, Network, Rates};
 use crate::metrics::Throttled;
 use crate::session::AppId;
 use crate::timer::Moment;
-use crate::tls::Session;
 use std::net::SocketAddr;
 
 /// Bytes read at once from a session that may be paused: what it has sent beyond its rate is held for it.
@@ -33,8 +32,6 @@ pub struct Extras {
     pub proxy_header: bool,
     /// Where the client is, as a proxy says.
     pub remote: Option<SocketAddr>,
-    /// Its TLS.
-    pub tls: Option<Box<Session>>,
     /// Read, but not parsed: what had come when it was paused.
     pub held: Vec<u8>,
     /// When its door wants to be asked what is due, in milliseconds of the server's clock.

@@ -29,6 +29,7 @@ pub use transport::{Flushed, Transport};
 
 use crate::protocol::WebSocket;
 use crate::timer::Stamp;
+use crate::tls::Session;
 
 /// What a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +97,8 @@ pub struct Connection {
     pub outbox: Option<Box<Outbox>>,
     /// What it is held to; `None` when to nothing.
     pub extras: Option<Box<Extras>>,
+    /// Its TLS, in [`Transport::Handshake`] and [`Transport::Tls`].
+    pub tls: Option<Box<Session>>,
     /// In attended time. In [`Phase::Open`]: from when silence counts; later: when the end began.
     pub since: Stamp,
     /// What is so, or not.
@@ -111,10 +114,10 @@ pub const NO_DOOR: u32 = u32::MAX;
 
 // An idle session is this, its slot in the hub and what the tables say of its names. Where debug assertions
 // are on, mio's sockets are larger.
-const _: () = assert!(size_of::<Connection>() <= if cfg!(debug_assertions) { 120 } else { 104 });
+const _: () = assert!(size_of::<Connection>() <= if cfg!(debug_assertions) { 128 } else { 112 });
 const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>());
 // Of those that queue, and of those that are held to something.
-const _: () = assert!(size_of::<Outbox>() <= 144 && size_of::<Extras>() <= 216);
+const _: () = assert!(size_of::<Outbox>() <= 144 && size_of::<Extras>() <= 200);
 
 impl Connection {
     /// A connection as it is accepted, at `attended_ms`.
@@ -130,6 +133,7 @@ impl Connection {
             pauses: Pauses::default(),
             outbox: None,
             extras: None,
+            tls: None,
             since: Stamp::at(attended_ms),
             flags: Flags::default(),
             figures: Figures::default(),

@@ -6,7 +6,7 @@ use super::outbox::Progress;
 use super::{Connection, Flag, Outbox, Settlements, Socket};
 use crate::session::Remote;
 use crate::timer::Moment;
-use crate::tls::{Received, Session};
+use crate::tls::{Received, Scratch, Session};
 use std::io::{self, IoSlice, Write};
 
 /// How far a connection is from bytes that have a meaning.
@@ -26,15 +26,16 @@ pub enum Transport {
 struct Encrypted<'a> {
     session: &'a mut Session,
     socket: &'a mut Socket,
+    scratch: &'a mut Scratch,
 }
 
 impl Write for Encrypted<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.session.write(self.socket, &[IoSlice::new(bytes)])
+        self.session.write(self.socket, &[IoSlice::new(bytes)], self.scratch)
     }
 
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.session.write(self.socket, buffers)
+        self.session.write(self.socket, buffers, self.scratch)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -105,10 +106,7 @@ impl Connection {
     pub fn tls(&mut self) -> Option<(&mut Session, &mut Socket)> {
         match self.transport {
             Transport::Plain | Transport::ProxyHeader => None,
-            Transport::Handshake | Transport::Tls => {
-                let session = self.extras.as_mut()?.tls.as_deref_mut()?;
-                Some((session, &mut self.stream))
-            }
+            Transport::Handshake | Transport::Tls => Some((self.tls.as_deref_mut()?, &mut self.stream)),
         }
     }
 
@@ -119,16 +117,16 @@ impl Connection {
         }
         match io::Read::read(&mut self.stream, buffer) {
             Ok(0) => Ok(Received::End),
-            Ok(count) => Ok(Received::Bytes(count)),
+            Ok(count) => Ok(Received::Bytes { count, more: count == buffer.len() }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Nothing),
             Err(error) => Err(error),
         }
     }
 
-    /// Writes bytes that have a meaning, as far as the socket takes them.
-    pub fn write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// Writes bytes that have a meaning, as far as the socket takes them; in `scratch` they are encrypted.
+    pub fn write(&mut self, pieces: &[IoSlice<'_>], scratch: &mut Scratch) -> io::Result<usize> {
         match (self.tls(), pieces) {
-            (Some((session, socket)), _) => session.write(socket, pieces),
+            (Some((session, socket)), _) => session.write(socket, pieces, scratch),
             // A `send`: there is no vector to be copied in.
             (None, [bytes]) => self.stream.write(bytes),
             (None, _) => self.stream.write_vectored(pieces),
@@ -141,6 +139,7 @@ impl Connection {
         share: usize,
         now: Moment,
         settlements: &mut Settlements,
+        scratch: &mut Scratch,
     ) -> io::Result<(Progress, Flushed)> {
         let nothing = (Progress::default(), Flushed::All);
         let Some(outbox) = &mut self.outbox else { return Ok(nothing) };
@@ -149,10 +148,13 @@ impl Connection {
             let progress = outbox.write_to(&mut socket, now, settlements)?;
             (progress, Flushed::of(&progress, &socket))
         } else {
-            let Some(session) = self.extras.as_mut().and_then(|extras| extras.tls.as_deref_mut()) else {
-                return Ok(nothing);
-            };
-            Encrypted { session, socket: &mut self.stream }.write_outbox(outbox, share, now, settlements)?
+            let Some(session) = self.tls.as_deref_mut() else { return Ok(nothing) };
+            Encrypted { session, socket: &mut self.stream, scratch }.write_outbox(
+                outbox,
+                share,
+                now,
+                settlements,
+            )?
         };
         match flushed {
             Flushed::Blocked => _ = self.flags.set(Flag::Blocked),
@@ -163,8 +165,7 @@ impl Connection {
 
     /// Whether TLS holds bytes that the socket has not taken.
     pub fn has_unsent(&self) -> bool {
-        let tls = || self.extras.as_ref().and_then(|extras| extras.tls.as_deref());
-        self.transport != Transport::Plain && tls().is_some_and(Session::has_unsent)
+        self.transport != Transport::Plain && self.tls.as_deref().is_some_and(Session::has_unsent)
     }
 
     /// Sends what TLS holds, as far as the socket takes it.

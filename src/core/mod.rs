@@ -56,6 +56,7 @@ use crate::metrics::ReactorMetrics;
 use crate::protocol::DeflateEngine;
 use crate::session::{AppId, GenerationalSlab, Name, SessionId};
 use crate::timer::{Moment, Wheel};
+use crate::tls::Scratch;
 use date::Dates;
 use follow::Review;
 use gate::Gates;
@@ -134,6 +135,8 @@ pub struct Core {
     pub handshakes: VecDeque<u32>,
     doomed: Vec<SessionId>,
     settlements: Settlements,
+    /// What goes out over TLS is encrypted here.
+    scratch: Scratch,
     /// As much of what became of events as is in the counters.
     settled_events: Events,
     /// The boxes are what is kept: a connection holds one pointer.
@@ -184,6 +187,7 @@ impl Core {
             handshakes: VecDeque::new(),
             doomed: Vec::new(),
             settlements: Settlements::default(),
+            scratch: Scratch::default(),
             settled_events: Events::default(),
             pool: Vec::with_capacity(POOLED_OUTBOXES),
             selected: Vec::with_capacity(EVENTS),

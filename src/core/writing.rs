@@ -174,7 +174,7 @@ impl Core {
         let (mut written, mut writes) = (0, 0);
         while !left.is_empty() {
             writes += 1;
-            match connection.write(left) {
+            match connection.write(left, &mut self.scratch) {
                 Ok(0) => break,
                 Ok(bytes) => {
                     written += bytes;
@@ -363,7 +363,9 @@ impl Core {
             }
             return Flushed::All;
         }
-        let Ok((progress, flushed)) = connection.write_outbox(share, now, &mut self.settlements) else {
+        let Ok((progress, flushed)) =
+            connection.write_outbox(share, now, &mut self.settlements, &mut self.scratch)
+        else {
             self.fail(slot);
             return Flushed::All;
         };

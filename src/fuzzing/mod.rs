@@ -47,6 +47,12 @@ pub fn outbox(data: &[u8]) {
     crate::connection::outbox_model::obey(data);
 }
 
+/// The TLS record layer beside rustls: a byte for what is done, then what a client sends, or the state of a session.
+#[cfg(feature = "tls")]
+pub fn record(data: &[u8]) {
+    crate::tls::model::obey(data);
+}
+
 /// The slab beside a table of all its slots: a byte for the width of a generation, then operations.
 pub fn slab(data: &[u8]) {
     let mut choices = Choices::new(data);
@@ -87,6 +93,8 @@ mod tests {
         ("origin", super::origin),
         ("outbox", super::outbox),
         ("proxy", super::proxy),
+        #[cfg(feature = "tls")]
+        ("record", super::record),
         ("request_reader", super::request_reader),
         ("response_reader", super::response_reader),
         ("signed_query", super::signed_query),

@@ -219,7 +219,7 @@ impl Reactor {
             return;
         }
         let attended_ms = self.core.attended_ms();
-        let (transport, session) = match self.core.rules.wrap(port, extras.as_deref()) {
+        let (transport, mut tls) = match self.core.rules.wrap(port, extras.as_deref()) {
             Ok(wrapped) => wrapped,
             Err(failed) => {
                 self.unload(port, &peer, extras.as_deref());
@@ -227,9 +227,6 @@ impl Reactor {
                 return;
             }
         };
-        if session.is_some() {
-            extras.get_or_insert_default().tls = session;
-        }
         let (kind, door) = self.gateway.admit(port);
         let registry = self.poll.registry();
         let mut failure = None;
@@ -240,7 +237,7 @@ impl Reactor {
             if port == Port::Backend {
                 connection.flags.set(Flag::Backend);
             }
-            Connection { extras: extras.take(), transport, door, ..connection }
+            Connection { extras: extras.take(), tls: tls.take(), transport, door, ..connection }
         });
         let Some(id) = id else {
             self.gateway.forget(door);

@@ -4,7 +4,7 @@ use super::Reactor;
 use super::echo::Echo;
 use crate::app::Message;
 use crate::config::BeyondRate;
-use crate::connection::{Connection, Extras, Flag, Kind, MAX_HELD, Pause, Phase, Transport, log_client};
+use crate::connection::{Connection, Extras, Flag, Kind, MAX_HELD, Pause, Phase, log_client};
 use crate::core::{Core, HalfReceived, Owed, Reply};
 use crate::gateway::Gateway;
 use crate::metrics::{Label, ProtocolErrorKind, Throttled};
@@ -111,13 +111,11 @@ impl Reactor {
         if connection.is_wrapping() {
             return Got::Wrapping;
         }
-        // A short read of a socket means drained; what is inside TLS comes in records.
-        let in_records = connection.transport == Transport::Tls;
         loop {
             match connection.read(&mut self.buffer[..most]) {
-                Ok(Received::Bytes(count)) => {
+                Ok(Received::Bytes { count, more }) => {
                     connection.touch(attended_ms);
-                    return Got::Bytes { count, full: in_records || count == most };
+                    return Got::Bytes { count, full: more };
                 }
                 Ok(Received::Nothing) => return Got::Nothing,
                 Ok(Received::Busy) => return Got::Busy,

@@ -2,6 +2,10 @@
 
 use super::{Failed, Received, Shaken, TlsError};
 use crate::config::{Certificate, TlsVersion};
+use crate::upgrade::InvalidState;
+use minicbor::decode::{self, Decoder};
+use minicbor::encode::{self, Encoder};
+use minicbor::{Decode, Encode};
 use std::io::{self, IoSlice, Read, Write};
 
 /// What would have been read.
@@ -13,6 +17,18 @@ impl PemFiles {
         Self(())
     }
 }
+
+/// Nothing is encrypted in it.
+#[derive(Debug, Default)]
+pub struct Scratch(());
+
+/// There is none.
+#[derive(Debug)]
+pub enum CarriedSession {}
+
+/// There are none.
+#[derive(Debug)]
+pub enum CarriedTickets {}
 
 /// There is none.
 #[derive(Debug)]
@@ -40,6 +56,14 @@ impl Acceptor {
         match *self {}
     }
 
+    pub fn carry_tickets(&self) -> CarriedTickets {
+        match *self {}
+    }
+
+    pub fn take_over_tickets(&self, _carried: CarriedTickets) -> Result<(), InvalidState> {
+        match *self {}
+    }
+
     pub fn accept(&self) -> Result<Session, Failed> {
         match *self {}
     }
@@ -58,6 +82,7 @@ impl Session {
         &mut self,
         _socket: &mut (impl Read + Write),
         _buffers: &[IoSlice<'_>],
+        _scratch: &mut Scratch,
     ) -> io::Result<usize> {
         match *self {}
     }
@@ -73,4 +98,43 @@ impl Session {
     pub fn close(&mut self) {
         match *self {}
     }
+
+    pub fn is_untouched(&self) -> bool {
+        match *self {}
+    }
+
+    pub fn carry(&self) -> Option<CarriedSession> {
+        match *self {}
+    }
 }
+
+impl TryFrom<CarriedSession> for Session {
+    type Error = InvalidState;
+
+    fn try_from(carried: CarriedSession) -> Result<Self, InvalidState> {
+        match carried {}
+    }
+}
+
+/// They come from a build with TLS alone, and none of them can be taken.
+macro_rules! not_carried {
+    ($($name:ident)*) => {$(
+        impl<C> Encode<C> for $name {
+            fn encode<W: encode::Write>(
+                &self,
+                _: &mut Encoder<W>,
+                _: &mut C,
+            ) -> Result<(), encode::Error<W::Error>> {
+                match *self {}
+            }
+        }
+
+        impl<'b, C> Decode<'b, C> for $name {
+            fn decode(_: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
+                Err(decode::Error::message("this build has no TLS"))
+            }
+        }
+    )*};
+}
+
+not_carried!(CarriedSession CarriedTickets);

@@ -1,9 +1,11 @@
 //! What one port needs to take TLS connections.
 
 use super::certificates::Certificates;
+use super::tickets::{CarriedTickets, Tickets};
 use super::{Failed, PemFiles, Session, TlsError};
 use crate::config::{Certificate, TlsVersion};
 use crate::metrics::TlsOutcome;
+use crate::upgrade::InvalidState;
 use rustls::crypto::ring;
 use rustls::pki_types::UnixTime;
 use rustls::server::NoServerSessionStorage;
@@ -15,7 +17,8 @@ use std::sync::Arc;
 /// See the module.
 pub struct Acceptor {
     certificates: Arc<Certificates>,
-    config: Arc<ServerConfig>,
+    tickets: Arc<Tickets>,
+    config: ServerConfig,
 }
 
 impl Acceptor {
@@ -45,16 +48,21 @@ impl Acceptor {
             .map_err(settings)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&certificates) as _);
-        // A client that comes back brings its session in a ticket: the server remembers none (RFC 8446 §4.6.1, RFC
-        // 5077). The keys change every six hours and outlive a reload.
-        config.ticketer = match before {
-            Some(before) => Arc::clone(&before.config.ticketer),
-            None => ring::Ticketer::new().map_err(settings)?,
+        // A client that comes back brings its session in a ticket: the server remembers none. Their keys outlive a reload.
+        let tickets = match before {
+            Some(before) => Arc::clone(&before.tickets),
+            None => {
+                let none = || TlsError::Settings("the system gives no random bytes".into());
+                Arc::new(Tickets::new().ok_or_else(none)?)
+            }
         };
+        config.ticketer = Arc::clone(&tickets) as _;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // WebSocket begins with HTTP/1.1: a client that would speak something else is told so (RFC 7301 §3.2).
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { certificates, config: Arc::new(config) })
+        // When its handshake is done a session goes on without rustls.
+        config.enable_secret_extraction = true;
+        Ok(Self { certificates, tickets, config })
     }
 
     /// Whether both show the same certificates.
@@ -65,6 +73,19 @@ impl Acceptor {
     /// The first name of each certificate, and when it ends, in seconds since the Unix epoch.
     pub fn ends(&self) -> Vec<(String, u64)> {
         self.certificates.ends.clone()
+    }
+
+    /// The keys of the tickets, for another process.
+    pub fn carry_tickets(&self) -> CarriedTickets {
+        self.tickets.carry()
+    }
+
+    /// Goes on with the keys of another process's tickets: its clients may resume their TLS sessions.
+    ///
+    /// # Errors
+    /// What has come are no such keys; nothing has changed then.
+    pub fn take_over_tickets(&self, carried: CarriedTickets) -> Result<(), InvalidState> {
+        self.tickets.take_over(carried)
     }
 
     /// The state of a connection that has been accepted.

@@ -1,30 +1,56 @@
-//! TLS over a non-blocking socket, by rustls: the certificates of a port, and the state of one connection as something to
-//! read from and write to. Knows nothing of reactors and of what the bytes mean.
+//! TLS over a non-blocking socket: the certificates of a port, and the state of one connection as something to read from and
+//! write to. rustls shakes hands; the records behind the handshake are our own. Knows nothing of reactors and of what the bytes
+//! mean.
+#![allow(dead_code, unused_imports, reason = "in the making: nothing carries sessions and tickets yet")]
 
 #[cfg(not(feature = "tls"))]
 mod absent;
 #[cfg(feature = "tls")]
 mod acceptor;
 #[cfg(feature = "tls")]
+mod carried;
+#[cfg(feature = "tls")]
 mod certificates;
 mod error;
 #[cfg(feature = "tls")]
+mod established;
+#[cfg(feature = "tls")]
+mod handshake;
+#[cfg(all(feature = "tls", any(test, feature = "fuzzing")))]
+pub(crate) mod model;
+#[cfg(feature = "tls")]
 mod pem;
 #[cfg(feature = "tls")]
+mod record;
+#[cfg(feature = "tls")]
 mod session;
+#[cfg(all(feature = "tls", any(test, feature = "fuzzing")))]
+mod testing;
+#[cfg(all(test, feature = "tls"))]
+mod tests;
+#[cfg(feature = "tls")]
+mod tickets;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{Acceptor, PemFiles, Session};
+pub use absent::{Acceptor, CarriedSession, CarriedTickets, PemFiles, Scratch, Session};
 #[cfg(feature = "tls")]
 pub use acceptor::Acceptor;
+#[cfg(feature = "tls")]
+pub use carried::CarriedSession;
 pub use error::TlsError;
+#[cfg(feature = "tls")]
+pub use established::Scratch;
 #[cfg(feature = "tls")]
 pub use pem::PemFiles;
 #[cfg(feature = "tls")]
 pub use session::Session;
+#[cfg(feature = "tls")]
+pub use tickets::CarriedTickets;
 
 use crate::config::Tls;
 use crate::metrics::{CertificateExpiry, TlsOutcome};
+use crate::upgrade::InvalidState;
+use minicbor::{Decode, Encode};
 
 /// Whether a handshake is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +76,13 @@ pub struct Failed {
 /// What reading gave.
 #[derive(Debug)]
 pub enum Received {
-    /// So many bytes of application data; there may be more.
-    Bytes(usize),
+    /// Application data.
+    Bytes {
+        /// So many bytes of it.
+        count: usize,
+        /// Whether there may be more, or an end, of which no event will tell.
+        more: bool,
+    },
     /// Nothing for now.
     Nothing,
     /// Records without application data, as many as one look takes: ask again.
@@ -68,6 +99,16 @@ pub struct Ports {
     pub client: Option<Acceptor>,
     /// The backend port's; `None` is plain.
     pub backend: Option<Acceptor>,
+}
+
+/// The keys of both ports' tickets on their way to another process.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedPorts {
+    #[n(0)]
+    client: Option<CarriedTickets>,
+    #[n(1)]
+    backend: Option<CarriedTickets>,
 }
 
 impl Ports {
@@ -97,6 +138,27 @@ impl Ports {
             client: acceptor(config.client_certificates(), &self.client)?,
             backend: acceptor(config.backend_certificates(), &self.backend)?,
         })
+    }
+
+    /// What another process needs to take the tickets of this one.
+    pub fn carry(&self) -> CarriedPorts {
+        let Self { client, backend } = self;
+        let of = |acceptor: &Option<Acceptor>| acceptor.as_ref().map(Acceptor::carry_tickets);
+        CarriedPorts { client: of(client), backend: of(backend) }
+    }
+
+    /// Goes on with the keys of another process's tickets, on the ports that speak TLS in both.
+    ///
+    /// # Errors
+    /// What has come are no such keys.
+    pub fn take_over(&self, carried: CarriedPorts) -> Result<(), InvalidState> {
+        let CarriedPorts { client, backend } = carried;
+        for (acceptor, tickets) in [(&self.client, client), (&self.backend, backend)] {
+            if let (Some(acceptor), Some(tickets)) = (acceptor, tickets) {
+                acceptor.take_over_tickets(tickets)?;
+            }
+        }
+        Ok(())
     }
 
     /// When the certificates that are shown now end.
