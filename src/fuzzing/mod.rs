@@ -64,6 +64,11 @@ pub fn slab(data: &[u8]) {
     obey(choices.rest());
 }
 
+/// The stream between an old and a new process: any bytes, or a stream that the input makes, whole or harmed.
+pub fn upgrade_stream(data: &[u8]) {
+    crate::upgrade::model::obey(data);
+}
+
 /// The timer wheel beside a `BTreeMap` of ticks.
 pub fn wheel(data: &[u8]) {
     crate::timer::wheel_model::obey(data);
@@ -100,6 +105,7 @@ mod tests {
         ("signed_query", super::signed_query),
         ("slab", super::slab),
         ("token", super::token),
+        ("upgrade_stream", super::upgrade_stream),
         ("wheel", super::wheel),
     ];
 

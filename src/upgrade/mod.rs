@@ -13,6 +13,8 @@ mod frame;
 mod invalid;
 mod line;
 mod message;
+#[cfg(any(feature = "fuzzing", test))]
+pub(crate) mod model;
 mod parked;
 mod process;
 mod receiver;

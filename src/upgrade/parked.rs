@@ -17,8 +17,8 @@ use std::io::{IoSlice, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
-/// The room asked of the kernel for parked messages, in bytes; it gives at most `net.core.wmem_max`. A message of 253
-/// descriptors takes about 1 KiB of it.
+/// The room asked of the kernel for parked messages, in bytes; it gives at most twice `net.core.wmem_max`. A short
+/// message takes 768 bytes of it, with 253 descriptors or none.
 const BUFFER: usize = 8 << 20;
 
 /// What no process may do to the state any more when it is parked.

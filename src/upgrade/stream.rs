@@ -28,7 +28,7 @@ enum To {
     Live {
         line: Line,
         /// What the other process is to acknowledge before it gets the next batch: so no more than one batch's descriptors
-        /// are on the way, which the kernel bounds by RLIMIT_NOFILE where the process has no CAP_SYS_RESOURCE (unix(7)).
+        /// are on the way, which the kernel bounds by RLIMIT_NOFILE where the process has neither CAP_SYS_RESOURCE nor CAP_SYS_ADMIN (unix(7)).
         unacknowledged: Option<Ack>,
     },
     Parked(Parking),
