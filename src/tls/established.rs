@@ -48,7 +48,7 @@ impl Established {
         session
     }
 
-    /// Reads data. It is opened in `buffer`, where its records were read to.
+    /// Reads data. It is opened in `buffer`, where its records were read to; there is room for a byte at least.
     ///
     /// # Errors
     /// The socket's, and `InvalidData` when the peer breaks the rules of TLS: the alert has been sent then, if the socket

@@ -31,9 +31,10 @@ pub struct Handshake {
 }
 
 /// How far a look at a handshake came.
+#[expect(clippy::large_enum_variant, reason = "in a box, keys would be left in memory that is free")]
 pub enum Step {
     /// To its end.
-    Done(Box<Finished>),
+    Done(Finished),
     /// More has to come.
     NotYet,
     /// More may have come than was looked at.
@@ -102,7 +103,7 @@ impl Handshake {
                 .map_err(|error| Failed { outcome: outcome_of(&error), message: error.to_string().into() })?;
             flushed.map_err(|error| gone(&error.to_string()))?;
             if let Some(connection) = self.connection.take_if(|connection| !connection.is_handshaking()) {
-                return self.finish(connection).map(|finished| Step::Done(Box::new(finished)));
+                return self.finish(connection).map(Step::Done);
             }
         }
         Ok(Step::Busy)

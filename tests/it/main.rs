@@ -63,6 +63,7 @@ mod strangers;
 mod support;
 mod tls;
 mod tls_abuse;
+mod tls_records;
 mod tokens;
 mod tokens_jwks;
 mod tokens_offered;

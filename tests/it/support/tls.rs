@@ -77,7 +77,15 @@ impl Drop for CertFiles {
 
 /// What a client speaks; it takes any certificate, and the test looks which it was.
 pub fn client_config(versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
+    client_config_of(ring::default_provider(), versions)
+}
+
+/// The same with the suites of `provider`.
+pub fn client_config_of(
+    provider: CryptoProvider,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
+    let provider = Arc::new(provider);
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
         .unwrap()
