@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use super::http_client::ClientError;
 use crate::auth::AuthError;
@@ -32,6 +33,8 @@ pub enum CliError {
     Randomness(getrandom::Error),
     /// A token or a signed query proves nothing.
     NotBelieved(AuthError),
+    /// A path that cannot be written into a request: it is not UTF-8, or empty.
+    Path(PathBuf),
     /// The message could not be read from standard input.
     Input(io::Error),
     /// The result could not be printed.
@@ -54,6 +57,9 @@ impl fmt::Display for CliError {
             ),
             Self::Randomness(error) => write!(f, "the system gives no random numbers: {error}"),
             Self::NotBelieved(error) => write!(f, "refused: {error}"),
+            Self::Path(path) => {
+                write!(f, "{path:?} is no path that a request can name: use one of UTF-8")
+            }
             Self::Input(error) => write!(f, "cannot read the message from standard input: {error}"),
             Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
         }
@@ -66,7 +72,7 @@ impl std::error::Error for CliError {
             Self::Config(error) => Some(error),
             Self::Client(error) => Some(error),
             Self::Command(error) => Some(error.as_ref()),
-            Self::Refused { .. } | Self::NoSecret => None,
+            Self::Refused { .. } | Self::NoSecret | Self::Path(_) => None,
             Self::Randomness(error) => Some(error),
             Self::NotBelieved(error) => Some(error),
             Self::Input(error) | Self::Output(error) => Some(error),

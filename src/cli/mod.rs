@@ -17,13 +17,17 @@ mod key;
 mod kick;
 mod log;
 mod manager;
+mod notify;
 mod output;
 mod program;
 mod push;
+mod reaper;
 mod reload;
 mod serve;
 mod stats;
+mod status;
 mod token;
+mod upgrade;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -52,6 +56,8 @@ enum Command {
     Drain(drain::DrainArgs),
     Reload(reload::ReloadArgs),
     Stats(stats::StatsArgs),
+    Status(status::StatusArgs),
+    Upgrade(upgrade::UpgradeArgs),
     #[command(subcommand)]
     Token(token::TokenCommand),
 }
@@ -76,6 +82,8 @@ pub fn main() -> ExitCode {
         Command::Drain(args) => drain::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Upgrade(args) => upgrade::run(&args),
         Command::Token(command) => token::run(command),
     };
     match outcome {

@@ -21,6 +21,7 @@ use super::log::Running;
 use super::manager;
 use super::output;
 use super::program;
+use super::reaper;
 use crate::config::{self, Config, ConfigError, Endpoint, Environment, Listen, LogFormat};
 use crate::server::{Program, Successor, UpgradeRequest, Upgrader};
 use crate::{BindError, Relay, Reloader, RunError, Server, Stopper};
@@ -97,6 +98,13 @@ impl ServeArgs {
     fn program(&self) -> Result<Program, String> {
         // A file that is open already, such as standard input, is not the new process's to read.
         let is_open = |path: &Path| ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder));
+        if reaper::is_first() {
+            return Err(
+                "the PID namespace ends with this process, and sockets that were passed to it keep it from \
+                        starting a worker"
+                    .to_owned(),
+            );
+        }
         match self.config.as_deref().map(input) {
             Some(path) if is_open(path) || !path.is_file() => Err(format!(
                 "the configuration came from {}, which another process cannot read again: give a file to --config",
@@ -128,6 +136,10 @@ fn format_parser() -> impl TypedValueParser<Value = LogFormat> {
 
 /// Runs `gannet serve`.
 pub fn run(args: ServeArgs) -> Result<(), CliError> {
+    if reaper::is_wanted() {
+        let never = reaper::run().map_err(ServeError::Worker)?;
+        match never {}
+    }
     // First of all: what is read before it is gone after it, if it comes from a pipe.
     let heap = heap::give_memory_back();
     let program = args.program();
@@ -163,6 +175,8 @@ pub enum ServeError {
         /// What the system said.
         error: io::Error,
     },
+    /// The first process of a PID namespace could not start its worker.
+    Worker(io::Error),
     /// The process that asked this one to take over cannot be reached.
     TakeOver(io::Error),
     /// The handlers of the signals cannot be set.
@@ -187,6 +201,7 @@ impl fmt::Display for ServeError {
                 write!(f, "cannot open the log file {}: {error}", file.display())
             }
             Self::Log { file: None, error } => write!(f, "cannot start the thread of the log: {error}"),
+            Self::Worker(error) => write!(f, "cannot start the process that serves: {error}"),
             Self::TakeOver(error) => {
                 write!(f, "cannot take over: {error}; --take-over is for `gannet upgrade` alone")
             }
@@ -200,7 +215,9 @@ impl fmt::Display for ServeError {
 impl std::error::Error for ServeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Log { error, .. } | Self::TakeOver(error) | Self::Signals(error) => Some(error),
+            Self::Log { error, .. } | Self::Worker(error) | Self::TakeOver(error) | Self::Signals(error) => {
+                Some(error)
+            }
             Self::Bind(error) => Some(error),
             Self::Run(error) => Some(error),
         }

@@ -4,6 +4,7 @@ use crate::entry::support::{ALL, CHESS, PUSH, READ, ask, bearer, with_keys};
 use crate::support::*;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::process::{Command, Output};
 
 const UPGRADE: &str = "/v1/admin/upgrade";
 
@@ -102,4 +103,49 @@ fn only_a_key_that_may_do_all_to_all_apps_upgrades_and_the_trail_has_it() {
         server.said().contains("op=upgrade dry_run=true binary=\"/does/not/exist\"")
     });
     assert_eq!(server.said().matches("op=upgrade").count(), 1, "{}", server.said());
+}
+
+/// `gannet ARGS` for the backend port of `server`.
+fn gannet(server: &ServerProcess, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+    command.args(args).args(["--backend", &format!("http://{}", server.backend)]).output().unwrap()
+}
+
+#[test]
+fn the_command_line_says_why_there_is_no_upgrade() {
+    let server = ServerProcess::start_fed("[limits]\nmax_page = 5", &["--reactors", "1", "--config", "-"]);
+    for args in [&["upgrade"][..], &["upgrade", "--dry-run", "--binary", "bin/gannet"]] {
+        let output = gannet(&server, args);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("409 conflict") && said.contains("goes on as before"), "{said}");
+    }
+    let here = std::env::current_dir().unwrap().join("bin/gannet");
+    let asked = format!("op=upgrade dry_run=true binary={here:?}");
+    until("the path is one from here on", || server.said().contains(&asked));
+}
+
+#[test]
+fn the_command_line_says_how_the_server_is() {
+    let server = ServerProcess::start(&["--reactors", "2"], "[limits]\nmax_page = 5");
+    let (_ada, _bob) = (server.player("user=ada&group=red"), server.player("user=bob&group=red"));
+    let output = gannet(&server, &["status"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    let version = env!("CARGO_PKG_VERSION");
+    for line in [
+        &format!("gannet {version}, process {}, up ", server.pid()),
+        "sessions: 2, of 2 users in 1 groups",
+        "connections: 3; 1 of them to the backend port (0 links), 0 not yet sessions",
+        "upgrades: 0, 0 failed, 0 refused",
+        "reloads: 0, 0 failed; the configuration in force is of 2",
+    ] {
+        assert!(said.lines().any(|shown| shown.starts_with(line)), "{line} is not in {said}");
+    }
+    assert!(said.contains("reactors: 2\n"), "{said}");
+    server.backend().ok("POST", "/v1/admin/drain?over_ms=60000");
+    let output = gannet(&server, &["status", "--json"]);
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&status["draining"], &status["pid"]), (&json!(true), &json!(server.pid())));
+    assert_eq!(status["upgrade"], json!({ "ok": 0, "failed": 0, "refused": 0, "last": null }));
 }

@@ -69,6 +69,8 @@ pub fn stats(shared: &Shared, reactor: usize) -> Response {
         distinct_users: usize,
         distinct_groups: usize,
         distinct_tags: usize,
+        /// New players are refused, because the server stops or is drained.
+        draining: bool,
         #[serde(flatten)]
         snapshot: Snapshot,
     }
@@ -78,6 +80,7 @@ pub fn stats(shared: &Shared, reactor: usize) -> Response {
         distinct_users: counts.users,
         distinct_groups: counts.groups,
         distinct_tags: counts.tags,
+        draining: shared.turns_players_away(),
         snapshot: shared.metrics.snapshot(),
     };
     // Numbers and names of fields: nothing that JSON cannot hold.
