@@ -51,7 +51,7 @@ pub fn run() -> io::Result<Infallible> {
     let (reader, writer) = UnixStream::pair()?;
     let handled = FORWARDED.iter().chain(&[SIGCHLD]);
     // Before the worker is there: no signal is lost.
-    let signals = SignalDelivery::with_pipe(reader, writer, SignalOnly::default(), handled)?;
+    let signals = SignalDelivery::with_pipe(reader, writer, SignalOnly, handled)?;
     let socket = Listening::new()?;
     let worker = start(&socket.name)?;
     Reaper { signals, socket, line: vec![Worker { pid: worker, ended: None }] }.stay()

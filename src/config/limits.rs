@@ -81,6 +81,8 @@ table! {
         pub outbox_messages: usize = 1_024, in 1..=COUNT;
         /// Memory of all outboxes together, in bytes; 0 is no bound.
         pub outboxes_bytes: usize = GIB, in 0..=16 * 1024 * GIB;
+        /// State that an upgrade takes from the old process at most, in bytes.
+        pub upgrade_bytes: usize = GIB, in MIB..=16 * 1024 * GIB;
         /// Bytes of one socket that the kernel may hold and has not sent (`TCP_NOTSENT_LOWAT`, tcp(7)): beyond it what is
         /// written next waits in the outbox, where it can be replaced, expire and be overtaken; 0 is the kernel's own bound.
         pub socket_unsent_bytes: usize = 16 * KIB, in zero_or(4 * KIB..=GIB);

@@ -124,6 +124,8 @@ pub struct Config {
     pub deflate: Deflate,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// What is handed to another process.
+    pub upgrade: Upgrade,
     /// What is logged, and where to.
     pub log: Log,
 }
@@ -149,6 +151,7 @@ impl Default for Config {
             delivery: Delivery::default(),
             deflate: Deflate::default(),
             timeouts: Timeouts::default(),
+            upgrade: Upgrade::default(),
             log: Log::default(),
         }
     }
@@ -273,9 +276,27 @@ table! {
         /// `shutdown_ms`: then all sessions are closed, evenly over this time.
         #[serde(rename = "shutdown_ms", with = "Millis")]
         pub shutdown: Duration = 10_000, in 1..=DAY_MS;
+        /// `upgrade_start_ms`: the new process of an upgrade starts, and reads and checks its configuration.
+        #[serde(rename = "upgrade_start_ms", with = "Millis")]
+        pub upgrade_start: Duration = 10_000, in 1..=DAY_MS;
+        /// `handover_ms`: from the moment that an upgrade stops reading to the moment that the new process serves.
+        #[serde(rename = "handover_ms", with = "Millis")]
+        pub handover: Duration = 5_000, in 1..=DAY_MS;
         /// `backend_idle_ms`: a backend connection without a request for so long is closed.
         #[serde(rename = "backend_idle_ms", with = "Millis")]
         pub backend_idle: Duration = 120_000, in 1..=DAY_MS;
+    }
+}
+
+table! {
+    /// `[upgrade]`: what is handed to another process.
+    ///
+    /// ```
+    /// assert!(!gannet::config::Upgrade::default().park_on_stop);
+    /// ```
+    pub struct Upgrade in "upgrade" {
+        /// SIGTERM gives the connections to systemd to keep (`FileDescriptorStoreMax=`), and the next start takes them.
+        pub park_on_stop: bool = false;
     }
 }
 

@@ -70,6 +70,7 @@ impl Config {
         self.delivery.check_ranges()?;
         self.deflate.check_ranges()?;
         self.log.check_ranges()?;
+        self.upgrade.check_ranges()?;
         self.timeouts.check_ranges()
     }
 
