@@ -1,9 +1,14 @@
 //! What the service manager is told (sd_notify(3)): that the server is ready, reloads, stops, that its reactors turn, and which
 //! process serves. Without a service manager, which names its socket in `NOTIFY_SOCKET`, nothing happens.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
 
 use log::warn;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{PidfdFlags, getppid, pidfd_open};
 
 use super::notify;
 use crate::Pulse;
@@ -22,6 +27,53 @@ pub fn reloading() {
 /// to any other process than the main one.
 pub fn handed_over(pid: u32) {
     tell(&format!("MAINPID={pid}\n"));
+}
+
+/// What systemd calls what it keeps for [`park`].
+const PARKED: &str = "gannet-parked";
+
+/// Has systemd keep `descriptor` until this service starts again, which gets it as a passed socket of the name
+/// [`PARKED`]. It is kept even if the other end of it is closed.
+///
+/// # Errors
+/// It cannot be reached.
+#[allow(dead_code, reason = "in the making")]
+pub fn park(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    notify::tell_with(&format!("FDSTORE=1\nFDNAME={PARKED}\nFDPOLL=0\n"), descriptor)
+}
+
+/// systemd no longer keeps what was parked.
+#[allow(dead_code, reason = "in the making")]
+pub fn unpark() {
+    tell(&format!("FDSTOREREMOVE=1\nFDNAME={PARKED}\n"));
+}
+
+/// The process that this one takes over from, its parent. Until that has ended, it may be the main process of the unit, and the
+/// manager does not listen to this one.
+pub struct Predecessor(Option<OwnedFd>);
+
+impl Predecessor {
+    /// A process that has handed over ends at once.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    /// How often it is looked whether the server has ended meanwhile.
+    const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+    /// The parent of this process, if it is there.
+    pub fn parent() -> Self {
+        Self(getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok()))
+    }
+
+    /// Waits until it has ended, or `end` has.
+    pub fn wait(&self, end: &Receiver<()>) {
+        let Some(process) = &self.0 else { return };
+        let since = Instant::now();
+        while since.elapsed() < Self::PATIENCE && end.try_recv() == Err(TryRecvError::Empty) {
+            let mut ended = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
+            if poll(&mut ended, Some(&Self::LOOK)).is_ok_and(|ready| ready > 0) {
+                return;
+            }
+        }
+    }
 }
 
 /// No new players come, and those who are there leave.

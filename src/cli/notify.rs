@@ -46,6 +46,17 @@ pub fn tell(message: &str) -> io::Result<()> {
     }
 }
 
+/// The same with a descriptor that goes along.
+///
+/// # Errors
+/// It cannot be reached.
+pub fn tell_with(message: &str, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    match env::var_os(SOCKET) {
+        Some(name) => send(&address(&name)?, message.as_bytes(), Some(descriptor)),
+        None => Ok(()),
+    }
+}
+
 /// Sends `message` in one datagram, with `descriptor` if there is one.
 ///
 /// # Errors

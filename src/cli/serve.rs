@@ -18,7 +18,7 @@ use super::heap;
 use super::input::input;
 use super::key::RefusedKey;
 use super::log::Running;
-use super::manager;
+use super::manager::{self, Predecessor};
 use super::output;
 use super::program;
 use super::reaper;
@@ -143,6 +143,8 @@ pub fn run(args: ServeArgs) -> Result<(), CliError> {
     // First of all: what is read before it is gone after it, if it comes from a pipe.
     let heap = heap::give_memory_back();
     let program = args.program();
+    // Before it can end: its number could be another process's by then.
+    let predecessor = args.take_over.then(Predecessor::parent);
     let successor = args.take_over.then(Successor::begin).transpose().map_err(ServeError::TakeOver)?;
     let environment = Environment::of_process();
     let prepared = args.config(Config::read, &environment).and_then(|config| {
@@ -158,7 +160,7 @@ pub fn run(args: ServeArgs) -> Result<(), CliError> {
         );
     }
     let again = move || args.config(Config::read_again, &environment).map_err(|error| error.to_string());
-    run_server(config, Origin { program, successor }, again, &log)
+    run_server(config, Origin { program, predecessor, successor }, again, &log)
 }
 
 fn log_to(log: &config::Log) -> Result<Running, ServeError> {
@@ -238,12 +240,13 @@ struct Origin {
     /// How this process was started, or why no other one can be.
     program: Result<Program, String>,
     /// This process takes over from another.
+    predecessor: Option<Predecessor>,
     successor: Option<Successor>,
 }
 
 fn run_server(
     config: Config,
-    Origin { program, successor }: Origin,
+    Origin { program, predecessor, successor }: Origin,
     again: impl Fn() -> Result<Config, String> + Send + Sync + 'static,
     log: &Running,
 ) -> Result<(), CliError> {
@@ -252,7 +255,6 @@ fn run_server(
     let backend_cert = config.tls.backend_certificates().into_iter().next().map(|files| files.cert);
     // Before the ports are open: whoever sees the banner can stop the server.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2]).map_err(ServeError::Signals)?;
-    let takes_over = successor.is_some();
     let server = match successor {
         Some(successor) => successor.bind(config),
         None => Server::bind(config),
@@ -261,7 +263,7 @@ fn run_server(
     server.reload_from(again);
     server.upgrade_by(program, manager::handed_over);
     // A process that takes over has its predecessor's terminal, where the addresses stand already.
-    if !takes_over {
+    if predecessor.is_none() {
         let banner = Banner {
             clients: server.client_addrs().to_vec(),
             backends: server.backend_addrs().to_vec(),
@@ -274,10 +276,18 @@ fn run_server(
     }
     let (handles, handle) = (Handles::of(&server), signals.handle());
     let (pulse, (running, end)) = (server.pulse(), mpsc::channel());
-    manager::ready(READY);
+    if predecessor.is_none() {
+        manager::ready(READY);
+    }
     let report = thread::scope(|scope| {
         scope.spawn(|| obey_signals(&mut signals, &handles, log));
-        scope.spawn(move || manager::watch(&pulse, &end));
+        scope.spawn(move || {
+            if let Some(predecessor) = predecessor {
+                predecessor.wait(&end);
+                manager::ready(READY);
+            }
+            manager::watch(&pulse, &end);
+        });
         let report = server.run(|_reactor| Box::new(Relay)).map_err(ServeError::Run);
         handle.close();
         drop(running);

@@ -26,6 +26,7 @@ mod setup;
 mod shared;
 mod strangers;
 mod ticks;
+mod trusted;
 mod upgrades;
 mod upgrading;
 mod wall;

@@ -2,6 +2,7 @@
 //! server, which knows its own process.
 
 use super::shared::Shared;
+use super::trusted::trusted;
 use super::upgrades::{AskedBy, UpgradeError, UpgradeRequest, Upgraded};
 use crate::timer::Clock;
 use log::{info, warn};
@@ -37,7 +38,7 @@ impl Shared {
         let begun = self.take_turn().and_then(|turn| {
             let work = move || {
                 let shared = Arc::clone(&turn.0);
-                let upgraded = shared.upgrade(&request, asked_by);
+                let upgraded = shared.upgrade(request, asked_by);
                 // Before the answer: who has it may ask for the next.
                 drop(turn);
                 then(&shared, upgraded);
@@ -71,12 +72,16 @@ impl Shared {
     }
 
     /// Upgrades. Only by the one whose turn it is.
-    fn upgrade(&self, request: &UpgradeRequest, asked_by: Option<AskedBy>) -> Upgraded {
-        info!("upgrade: {}", Asked(request));
+    fn upgrade(&self, request: UpgradeRequest, asked_by: Option<AskedBy>) -> Upgraded {
+        info!("upgrade: {}", Asked(&request));
+        let dry_run = request.dry_run;
         let hand_over = self.upgrades.hand_over.get();
         let embedded =
             || UpgradeError::Refused("the program that embeds this server does not offer it".to_owned());
-        let upgraded = hand_over.ok_or_else(embedded).and_then(|hand_over| hand_over(request, asked_by));
+        let upgraded = hand_over.ok_or_else(embedded).and_then(|hand_over| {
+            let binary = request.binary.as_deref().map(trusted).transpose().map_err(UpgradeError::Refused)?;
+            hand_over(&UpgradeRequest { binary, dry_run }, asked_by)
+        });
         let metrics = &self.metrics.upgrades;
         match &upgraded {
             Ok(report) => info!("upgrade: {report}"),
@@ -85,7 +90,7 @@ impl Shared {
         match &upgraded {
             // The process that serves from now on counts its success; a dry run is no upgrade.
             Ok(_) => {}
-            Err(_) if request.dry_run => {}
+            Err(_) if dry_run => {}
             Err(UpgradeError::Refused(why)) => {
                 metrics.count_refused();
                 metrics.note_failure("refused", why, Clock::wall_unix_ms());

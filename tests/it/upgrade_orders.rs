@@ -4,6 +4,8 @@ use crate::entry::support::{ALL, CHESS, PUSH, READ, ask, bearer, with_keys};
 use crate::support::*;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 const UPGRADE: &str = "/v1/admin/upgrade";
@@ -148,4 +150,16 @@ fn the_command_line_says_how_the_server_is() {
     let status: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&status["draining"], &status["pid"]), (&json!(true), &json!(server.pid())));
     assert_eq!(status["upgrade"], json!({ "ok": 0, "failed": 0, "refused": 0, "last": null }));
+}
+
+#[test]
+fn a_binary_that_others_can_change_is_not_run() {
+    let server = ServerProcess::start(&["--reactors", "1"], "[limits]\nmax_page = 5");
+    let binary = std::env::temp_dir().join(format!("gannet-it-{}-others", std::process::id()));
+    fs::write(&binary, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&binary, Permissions::from_mode(0o777)).unwrap();
+    let target = format!("{UPGRADE}?dry_run=1&binary={}", binary.display());
+    let message = refused(&mut server.backend(), &target, 409, "conflict");
+    fs::remove_file(&binary).unwrap();
+    assert!(message.contains("can change") && message.ends_with("goes on as before"), "{message}");
 }
