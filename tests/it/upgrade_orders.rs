@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 const UPGRADE: &str = "/v1/admin/upgrade";
 
@@ -162,4 +162,17 @@ fn a_binary_that_others_can_change_is_not_run() {
     let message = refused(&mut server.backend(), &target, 409, "conflict");
     fs::remove_file(&binary).unwrap();
     assert!(message.contains("can change") && message.ends_with("goes on as before"), "{message}");
+}
+
+#[test]
+fn the_flag_of_a_process_that_takes_over_is_for_upgrades_alone() {
+    let serve = |flag: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+        command.args(["serve", flag]).stdin(Stdio::null()).output().unwrap()
+    };
+    let output = serve("--take-over");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("for `gannet upgrade` alone"), "{said}");
+    assert!(!String::from_utf8(serve("--help").stdout).unwrap().contains("take-over"));
 }
