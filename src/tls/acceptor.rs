@@ -103,3 +103,44 @@ impl fmt::Debug for Acceptor {
         f.debug_struct("Acceptor").field("certificates", &self.certificates).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::tls::Ports;
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::server::ProducesTickets;
+    use std::fs;
+
+    #[test]
+    fn another_process_takes_the_tickets_of_each_port() {
+        let directory = std::env::temp_dir().join(format!("gannet-ports-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let cert = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let paths = ["cert.pem", "key.pem"].map(|name| directory.join(name));
+        fs::write(&paths[0], cert.pem()).unwrap();
+        fs::write(&paths[1], key.serialize_pem()).unwrap();
+        let mut config = Config::default();
+        [config.tls.cert, config.tls.key] = paths.map(Some);
+        config.tls.backend = true;
+        let [old, new] = [(); 2].map(|()| Ports::load(&config.tls).unwrap());
+        config.tls.backend = false;
+        let smaller = Ports::load(&config.tls).unwrap();
+        fs::remove_dir_all(&directory).unwrap();
+
+        let bytes = minicbor::to_vec(old.carry()).unwrap();
+        new.take_over(minicbor::decode(&bytes).unwrap()).unwrap();
+        // A port that is plain in the new process needs none.
+        smaller.take_over(minicbor::decode(&bytes).unwrap()).unwrap();
+        let tickets = |ports: &Ports| {
+            [&ports.client, &ports.backend].map(|port| port.as_ref().unwrap().tickets.clone())
+        };
+        let ([client, backend], [new_client, new_backend]) = (tickets(&old), tickets(&new));
+        let ticket = client.encrypt(b"client").unwrap();
+        assert_eq!(new_client.decrypt(&ticket).as_deref(), Some(b"client".as_slice()));
+        assert_eq!(new_backend.decrypt(&ticket), None);
+        let ticket = backend.encrypt(b"backend").unwrap();
+        assert_eq!(new_backend.decrypt(&ticket).as_deref(), Some(b"backend".as_slice()));
+    }
+}
