@@ -42,6 +42,11 @@ pub fn hub(data: &[u8]) {
     crate::hub::model::obey(choices.rest(), [2, 6, 40, 250][choice % 4], choice >= 4);
 }
 
+/// A door that another process is said to have had.
+pub fn carried_door(data: &[u8]) {
+    crate::server::alone::carried_door::obey(data);
+}
+
 /// The outbox beside one list in the order of arrival, with a socket that takes what the input says.
 pub fn outbox(data: &[u8]) {
     crate::connection::outbox_model::obey(data);
@@ -89,6 +94,7 @@ mod tests {
     const TARGETS: &[(&str, Body)] = &[
         ("api", super::api),
         ("batch", super::batch),
+        ("carried_door", super::carried_door),
         ("config", super::config),
         ("hub", super::hub),
         ("identity", super::identity),

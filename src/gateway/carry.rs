@@ -8,7 +8,7 @@ use super::doors::client::Head;
 use super::doors::link::Link;
 use super::doors::{CarriedDoor, Door, Restoring};
 use super::{Gateway, KEY_MAY_LESS};
-use crate::connection::Kind;
+use crate::connection::{Kind, Phase};
 use crate::core::{CarriedLines, CarriedListener, Core};
 use crate::dispatch::{LinkForm, Packer, Unpacker};
 use crate::protocol::CloseCode;
@@ -21,8 +21,12 @@ impl Gateway {
     /// The door of the connection in `slot`, as it is carried; `None` where it has none.
     pub fn carry_door(&self, core: &mut Core, slot: u32, packer: &Packer) -> Option<CarriedDoor> {
         let date = core.http_date();
-        let owed_for_ms = core.owed_for_ms(slot);
-        let door = self.doors.get(core.connections.slot(slot)?.door)?;
+        let connection = core.connections.slot(slot)?;
+        // One that ends owes nothing.
+        let owed_for_ms = core.owed_for_ms(slot).filter(|_| connection.phase == Phase::Open);
+        // Who was refused at a door is past it, though the door is kept until the connection has gone.
+        let is_past = connection.kind == Kind::Discard;
+        let door = self.doors.get(connection.door).filter(|_| !is_past)?;
         Some(match door {
             Door::Head(head) => CarriedDoor::Head(head.carry()),
             Door::Backend(backend) => {

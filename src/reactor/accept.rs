@@ -156,7 +156,11 @@ impl Reactor {
     }
 
     /// Whether a connection from `address`, over a Unix socket where that is `None`, may stay, and what it is held to.
-    fn extras_for(&self, address: Option<IpAddr>, port: Port) -> Result<Option<Box<Extras>>, RefusalReason> {
+    pub(super) fn extras_for(
+        &self,
+        address: Option<IpAddr>,
+        port: Port,
+    ) -> Result<Option<Box<Extras>>, RefusalReason> {
         let shared = &self.core.shared;
         let config = &self.core.rules.settings.config;
         match port {
@@ -187,7 +191,7 @@ impl Reactor {
         }
     }
 
-    fn hand_over(&mut self, arrival: Arrival) {
+    pub(super) fn hand_over(&mut self, arrival: Arrival) {
         let (shared, port) = (&self.core.shared, arrival.port);
         let load = |reactor: &usize| {
             let load = &shared.loads[*reactor];

@@ -1,6 +1,8 @@
 //! One reactor: one poll, the connections it owns, and the turn that joins the rooms. Start from `turn`. Knows nothing of HTTP paths and JSON: it hands bytes and events to the gateway, and values back to the core.
 
 mod accept;
+#[cfg(any(test, feature = "fuzzing"))]
+mod alone;
 mod echo;
 mod emptying;
 mod leaving;
@@ -12,6 +14,8 @@ mod turn;
 mod wrapping;
 
 pub use accept::Acceptor;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use alone::Alone;
 pub use listener::{Listener, SocketFile};
 
 use crate::connection::{Connection, Due, Flag};

@@ -166,7 +166,7 @@ impl Reactor {
         }
     }
 
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         // However much input there was: what the other reactors ask has its share of every turn.
         self.core.budget.refill_sockets();
         for _ in 0..self.core.rules.settings.config.limits.turn_envelopes {

@@ -1,6 +1,8 @@
 //! The server as a library: bind it, run it with an [`App`] on every reactor, push from any thread. The `gannet` program
 //! is one of its users. Knows nothing of what happens inside a turn.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod alone;
 mod fetch;
 mod handles;
 mod jwks;

@@ -86,6 +86,15 @@ impl Core {
         self.restore_lines(lines)
     }
 
+    /// A core of another process knows of no link.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub fn forget_listeners(&mut self) {
+        for (link, ..) in self.listeners.links() {
+            self.shared.forget_gate(link);
+        }
+        (self.listeners, self.gates) = Default::default();
+    }
+
     fn check_link(&self, link: SessionId) -> Result<(), InvalidState> {
         let reactor = usize::from(link.worker());
         let is_of_this_server = link.node() == self.shared.node && reactor < self.shared.reactors();
