@@ -198,6 +198,19 @@ fn it_follows_a_worker_to_its_successor() {
 }
 
 #[test]
+fn signals_go_to_a_successor_as_soon_as_it_is_named() {
+    let namespace = Namespace::start();
+    let worker = namespace.worker();
+    let (successor, _writer) = namespace.orphan("trap 'exit 7' TERM; while :; do read line <&3; done");
+    namespace.tell(&format!("MAINPID={}\n", number_inside(successor)));
+    namespace.signal(Signal::TERM);
+    until("it ends", || namespace.outside.said().contains("and has gone"));
+    // The worker that has named it has had no signal, and serves on.
+    assert_eq!(children(namespace.first), [worker]);
+    namespace.outside.player("user=ada");
+}
+
+#[test]
 fn a_successor_has_to_be_there() {
     let namespace = Namespace::start();
     let worker = namespace.worker();
