@@ -16,6 +16,8 @@
 
 pub mod handshake;
 
+#[cfg(feature = "server")]
+mod carry;
 mod close;
 mod close_code;
 #[cfg(feature = "deflate")]
@@ -35,6 +37,8 @@ mod state;
 mod utf8;
 mod websocket;
 
+#[cfg(feature = "server")]
+pub(crate) use carry::CarriedWebSocket;
 pub use close::CloseFrame;
 pub use close_code::CloseCode;
 #[cfg(feature = "deflate")]

@@ -11,7 +11,7 @@ const GROWTH: usize = 4;
 /// Everything begun and not complete; dropped as soon as nothing is.
 #[derive(Debug, Default)]
 pub(super) struct Partial {
-    header: PartialHeader,
+    pub(super) header: PartialHeader,
     /// The frame whose payload is still coming.
     pub(super) frame: Option<Frame>,
     /// The payload so far of the control frame in `frame`.
@@ -57,19 +57,29 @@ impl Partial {
 }
 
 #[derive(Debug, Default)]
-struct PartialHeader {
+pub(super) struct PartialHeader {
     bytes: [u8; MAX_HEADER],
     /// Less than [`MAX_HEADER`] between calls: that many bytes are always a header or an error.
     length: u8,
 }
 
 impl PartialHeader {
+    /// The start of a header; `None` where that many bytes are more than one.
+    #[cfg(feature = "server")]
+    pub(super) fn of(start: &[u8]) -> Option<Self> {
+        (start.len() < MAX_HEADER).then(|| {
+            let mut header = Self::default();
+            start.iter().for_each(|&byte| header.push(byte));
+            header
+        })
+    }
+
     fn push(&mut self, byte: u8) {
         self.bytes[usize::from(self.length)] = byte;
         self.length += 1;
     }
 
-    fn as_slice(&self) -> &[u8] {
+    pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
     }
 }
@@ -90,7 +100,7 @@ pub(super) struct Frame {
 /// A message that comes in pieces.
 #[derive(Debug)]
 pub(super) struct Message {
-    body: Body,
+    pub(super) body: Body,
     /// Frames so far.
     pub(super) fragments: u32,
     /// What the body becomes when it is inflated; until then it is binary.
@@ -98,7 +108,7 @@ pub(super) struct Message {
 }
 
 #[derive(Debug)]
-enum Body {
+pub(super) enum Body {
     Text(TextAssembly),
     Binary(Vec<u8>),
 }

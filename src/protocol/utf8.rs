@@ -65,7 +65,13 @@ impl TextAssembly {
         if self.tail_length == 0 { Ok(self.text) } else { Err(InvalidUtf8) }
     }
 
-    /// The bytes so far.
+    /// What has come of it, the start of a character included.
+    #[cfg(feature = "server")]
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        [self.text.as_bytes(), &self.tail[..usize::from(self.tail_length)]].concat()
+    }
+
+    /// How many bytes so far.
     pub(super) fn len(&self) -> usize {
         self.text.len() + usize::from(self.tail_length)
     }

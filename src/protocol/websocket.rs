@@ -37,9 +37,9 @@ use super::{DeflateEngine, DeflateParameters};
 /// }
 /// ```
 pub struct WebSocket {
-    limits: Arc<Limits>,
+    pub(super) limits: Arc<Limits>,
     /// Never some and empty between calls.
-    partial: Option<Box<Partial>>,
+    pub(super) partial: Option<Box<Partial>>,
     /// What most ends do not have.
     pub(super) extras: Option<Box<Extras>>,
     pub(super) state: State,

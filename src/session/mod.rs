@@ -11,6 +11,6 @@ pub use id::{ParseSessionIdError, SessionId};
 pub(crate) use name::AppId;
 pub use name::{InvalidName, Name};
 pub use remote::Remote;
-pub(crate) use slab::GenerationalSlab;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use slab::model as slab_model;
+pub(crate) use slab::{CarriedGenerations, GenerationalSlab};

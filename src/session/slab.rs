@@ -4,6 +4,10 @@
 //! that stays of it is the highest generation of its slots, at which they begin again. The lowest free slot is taken first,
 //! so that the high chunks can empty.
 
+mod carry;
+
+pub use carry::CarriedGenerations;
+
 use super::SessionId;
 
 /// Slots that are allocated and given back together. So many connections take more than 64 KiB, which the program's heap maps
@@ -172,12 +176,17 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
         if number == MAX_CHUNKS {
             return None;
         }
+        self.add_chunk();
+        Some(number)
+    }
+
+    fn add_chunk(&mut self) {
+        let number = self.chunks.len();
         self.chunks.push(Chunk::new(self.first_generation));
         if number.is_multiple_of(64) {
             self.open.push(0);
         }
         set(&mut self.open, number);
-        Some(number)
     }
 
     fn note_open(&mut self, number: usize) {

@@ -1,18 +1,48 @@
 //! The clocks: monotonic time since the start for everything that is waited for, the wall clock for what is shown or signed.
 
 use super::Moment;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use minicbor::{Decode, Encode};
+use rustix::time::{ClockId, clock_gettime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The server's clock: time since it started.
+/// The server's clock: time since it started. It goes on where another process takes the server over.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     start: Instant,
+    /// What it said at `start`.
+    before: Duration,
+}
+
+/// A reading of a server's clock that another process can go on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedClock {
+    /// Nanoseconds of the server's clock.
+    #[n(0)]
+    server_ns: u64,
+    /// Nanoseconds of CLOCK_BOOTTIME at that moment, which all processes of a machine share.
+    #[n(1)]
+    boot_ns: u64,
 }
 
 impl Clock {
     /// Starts now.
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self { start: Instant::now(), before: Duration::ZERO }
+    }
+
+    /// What it says now, for another process.
+    pub fn carry(&self) -> CarriedClock {
+        // In this order the other one is ahead by the time in between, and never behind.
+        let boot_ns = boot_ns();
+        CarriedClock { server_ns: self.now().ns, boot_ns }
+    }
+
+    /// The clock of another process goes on here.
+    pub fn going_on(carried: CarriedClock) -> Self {
+        let start = Instant::now();
+        let since = Duration::from_nanos(boot_ns().saturating_sub(carried.boot_ns));
+        Self { start, before: Duration::from_nanos(carried.server_ns).saturating_add(since) }
     }
 
     /// The wall clock as it is set now, in milliseconds since the Unix epoch: what others sign has its readings.
@@ -22,6 +52,29 @@ impl Clock {
 
     /// Time since the start.
     pub fn now(&self) -> Moment {
-        self.start.elapsed().into()
+        (self.before + self.start.elapsed()).into()
+    }
+}
+
+fn boot_ns() -> u64 {
+    let time = clock_gettime(ClockId::Boottime);
+    // Of a machine that runs for less than five hundred years.
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_goes_on_is_never_behind() {
+        let first = Clock::start();
+        let second = Clock::going_on(first.carry());
+        let before = first.now().ns;
+        let after = second.now().ns;
+        assert!(after >= before, "{after} is behind {before}");
+        assert!(second.now().ns - first.now().ns < 1_000_000_000);
+        let late = Clock::going_on(CarriedClock { server_ns: u64::MAX, boot_ns: u64::MAX });
+        assert!(late.now().ms > 0);
     }
 }

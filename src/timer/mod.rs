@@ -5,7 +5,7 @@ mod moment;
 mod stamp;
 mod wheel;
 
-pub use clock::Clock;
+pub use clock::{CarriedClock, Clock};
 pub use moment::Moment;
 pub use stamp::Stamp;
 pub use wheel::Wheel;

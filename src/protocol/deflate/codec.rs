@@ -137,6 +137,18 @@ impl Deflate {
         Self { engine, parameters, role, inflater: None, deflater: None }
     }
 
+    /// What was agreed on.
+    #[cfg(feature = "server")]
+    pub(in crate::protocol) fn parameters(&self) -> &DeflateParameters {
+        &self.parameters
+    }
+
+    /// Whether a context has been begun that either end may refer to.
+    #[cfg(feature = "server")]
+    pub(in crate::protocol) fn has_context(&self) -> bool {
+        self.inflater.is_some() || self.deflater.is_some()
+    }
+
     /// Whether frames of the engine's may be sent: they refer to nothing before them, and leave nothing to refer to.
     pub(in crate::protocol) fn takes_shared_frames(&self) -> bool {
         self.role == Role::Server
