@@ -4,6 +4,7 @@ use super::rate::{Limiter, Meter};
 use super::sharded::Sharded;
 use crate::config::Network;
 use hashbrown::HashMap;
+use minicbor::{Decode, Encode};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,6 +56,10 @@ impl AddressCounts {
     }
 }
 
+/// How fast an address has been, on its way to another process: the address, and the state of its meter.
+#[derive(Debug, Encode, Decode)]
+pub struct CarriedMeter(#[n(0)] IpAddr, #[n(1)] u64);
+
 /// How often each address does something.
 #[derive(Debug)]
 pub struct AddressRates {
@@ -67,6 +72,30 @@ impl AddressRates {
     /// Nobody has done anything yet.
     pub fn new() -> Self {
         Self { meters: Sharded::new(), sweep_ns: AtomicU64::new(0) }
+    }
+
+    /// The meters that are not idle, for another process.
+    pub fn carry(&self, now_ns: u64) -> Vec<CarriedMeter> {
+        let Self { meters, sweep_ns: _ } = self;
+        let mut carried = Vec::new();
+        meters.each(|network, meter| {
+            if !meter.is_idle(now_ns) {
+                carried.push(CarriedMeter(network.base(), meter.as_ns()));
+            }
+        });
+        carried
+    }
+
+    /// Goes on from what came from another process.
+    pub fn go_on_from(&self, carried: Vec<CarriedMeter>) {
+        for CarriedMeter(address, ns) in carried {
+            let network = client_network(address);
+            self.meters.with(&network, |meters| {
+                if meters.len() < MAX_METERS {
+                    meters.insert(network, Meter::from_ns(ns));
+                }
+            });
+        }
     }
 
     /// Once more from there, if that is within the rate of `limiter`.

@@ -1,7 +1,7 @@
 //! A brake on what is refused: so many refusals a second for each address are answered and told, the rest in short and
 //! summed up. Knows nothing of what is refused.
 
-use super::address::{AddressRates, client_network};
+use super::address::{AddressRates, CarriedMeter, client_network};
 use super::rate::Limiter;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +29,17 @@ pub struct Refusal {
 }
 
 impl Brake {
+    /// The rates of addresses, for another process. What has not been summed up yet is lost to the log.
+    pub fn carry(&self, now_ns: u64) -> Vec<CarriedMeter> {
+        let Self { rates, untold: _, quiet_until_ns: _ } = self;
+        rates.carry(now_ns)
+    }
+
+    /// Goes on from what came from another process.
+    pub fn go_on_from(&self, carried: Vec<CarriedMeter>) {
+        self.rates.go_on_from(carried);
+    }
+
     /// Nobody has been refused yet.
     pub fn new() -> Self {
         Self { rates: AddressRates::new(), untold: AtomicU64::new(0), quiet_until_ns: AtomicU64::new(0) }

@@ -101,6 +101,11 @@ impl Capacity {
         enters
     }
 
+    /// A connection that had its place in another process has it here, whatever the bounds.
+    pub fn take_over(&self, role: Role) {
+        self.taken[role as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// One less.
     pub fn leave(&self, role: Role) {
         self.taken[role as usize].fetch_sub(1, Ordering::Relaxed);

@@ -52,6 +52,16 @@ impl Limiter {
 }
 
 impl Meter {
+    /// Its state: a moment in nanoseconds of the server's clock.
+    pub fn as_ns(self) -> u64 {
+        self.0
+    }
+
+    /// A meter whose state that was.
+    pub fn from_ns(ns: u64) -> Self {
+        Self(ns)
+    }
+
     /// Whether it is as good as new.
     pub fn is_idle(self, now_ns: u64) -> bool {
         self.0 <= now_ns
@@ -63,6 +73,16 @@ impl Meter {
 pub struct SharedMeter(AtomicU64);
 
 impl SharedMeter {
+    /// See [`Meter::as_ns`].
+    pub fn as_ns(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Its state was that in another process.
+    pub fn go_on_from(&self, ns: u64) {
+        self.0.fetch_max(ns, Ordering::Relaxed);
+    }
+
     /// Takes one, if that is within the rate of `limiter`.
     pub fn take(&self, limiter: &Limiter, now_ns: u64) -> bool {
         let taken = |before| {

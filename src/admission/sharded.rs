@@ -45,6 +45,14 @@ impl<K: Hash + Eq, V> Sharded<K, V> {
         self.with_shard(self.next.fetch_add(1, Ordering::Relaxed), act)
     }
 
+    /// Shows every entry, a shard at a time.
+    pub fn each(&self, mut see: impl FnMut(&K, &V)) {
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.iter().for_each(|(key, value)| see(key, value));
+        }
+    }
+
     fn with_shard<R>(&self, number: usize, act: impl FnOnce(&mut HashMap<K, V>) -> R) -> R {
         // Each change is one call on a map: what a panicked holder left is whole.
         let mut shard = self.shards[number % SHARDS].lock().unwrap_or_else(PoisonError::into_inner);

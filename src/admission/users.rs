@@ -16,6 +16,28 @@ pub struct UserSessions {
 }
 
 impl UserSessions {
+    /// Users who have several sessions, with these in the order in which they came, for another process.
+    pub fn carry(&self) -> Vec<(Name, Vec<u64>)> {
+        let mut carried = Vec::new();
+        self.sessions.each(|user, held| {
+            if held.len() > 1 {
+                carried.push((user.clone(), held.iter().map(|id| id.as_u64()).collect()));
+            }
+        });
+        carried
+    }
+
+    /// Puts the sessions of a user into the order in which they came in another process; those that are not named go last.
+    pub fn put_in_order(&self, user: &Name, ids: &[u64]) {
+        self.sessions.with(user, |sessions| {
+            let place =
+                |id: &SessionId| ids.iter().position(|other| *other == id.as_u64()).unwrap_or(ids.len());
+            if let Some(held) = sessions.get_mut(user) {
+                held.sort_by_key(place);
+            }
+        });
+    }
+
     /// Nobody has any yet.
     pub fn new() -> Self {
         Self { sessions: Sharded::new() }

@@ -28,7 +28,7 @@ pub use key_error::KeyError;
 pub use keys::{Keys, Signed};
 #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
 pub use mint::{Claims, mint};
-pub use nonces::Nonces;
+pub use nonces::{CarriedNonces, Nonces};
 pub use pages::{Foreign, Pages, Sender};
 pub use public_key::{Material, PublicKey};
 pub use remote::{RemoteKeys, RemoteSets, Wanted};

@@ -3,7 +3,9 @@
 
 use super::AuthError;
 use crate::session::AppId;
+use crate::upgrade::InvalidState;
 use hashbrown::HashSet;
+use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 
@@ -17,6 +19,19 @@ pub struct Nonces {
     /// By the slice of the window that their end is in, ascending.
     slices: VecDeque<(u64, HashSet<u128>)>,
     len: usize,
+}
+
+/// [`Nonces`] on their way.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedNonces {
+    #[n(0)]
+    window_ms: u64,
+    #[n(1)]
+    forgotten_ms: u64,
+    /// The number of each slice, and its nonces of 16 bytes.
+    #[n(2)]
+    slices: Vec<(u64, minicbor::bytes::ByteVec)>,
 }
 
 impl Nonces {
@@ -79,6 +94,43 @@ impl Nonces {
         }
         self.slices[place].1.insert(digest);
         self.len += 1;
+        Ok(())
+    }
+
+    /// All that another process has to know, so that no query is taken twice.
+    pub fn carry(&self) -> CarriedNonces {
+        let Self { most: _, window_ms, forgotten_ms, slices, len: _ } = self;
+        let slice = |(number, nonces): &(u64, HashSet<u128>)| {
+            (*number, nonces.iter().flat_map(|nonce| nonce.to_be_bytes()).collect::<Vec<u8>>().into())
+        };
+        CarriedNonces {
+            window_ms: *window_ms,
+            forgotten_ms: *forgotten_ms,
+            slices: slices.iter().map(slice).collect(),
+        }
+    }
+
+    /// Goes on from what came from another process, under the bounds that were set here.
+    ///
+    /// # Errors
+    /// A window of no length, or half a nonce.
+    pub fn go_on_from(&mut self, carried: CarriedNonces, now_unix_ms: u64) -> Result<(), InvalidState> {
+        let CarriedNonces { window_ms, forgotten_ms, slices } = carried;
+        if window_ms == 0 || slices.iter().any(|(_, nonces)| nonces.len() % 16 != 0) {
+            return Err(InvalidState::new("nonces that are none"));
+        }
+        let (most, window_here_ms) = (self.most, self.window_ms);
+        let mut sorted: VecDeque<(u64, HashSet<u128>)> = slices
+            .into_iter()
+            .map(|(number, nonces)| {
+                let (nonces, _) = nonces.as_chunks::<16>();
+                (number, nonces.iter().map(|nonce| u128::from_be_bytes(*nonce)).collect())
+            })
+            .collect();
+        sorted.make_contiguous().sort_by_key(|(number, _)| *number);
+        let len = sorted.iter().map(|(_, nonces)| nonces.len()).sum();
+        *self = Self { most, window_ms, forgotten_ms, slices: sorted, len };
+        self.set_bounds(most, window_here_ms, now_unix_ms);
         Ok(())
     }
 

@@ -52,8 +52,8 @@ pub struct InboundLimits {
 /// How fast a session has sent.
 #[derive(Debug, Default)]
 pub struct Inbound {
-    messages: Meter,
-    bytes: Meter,
+    pub(super) messages: Meter,
+    pub(super) bytes: Meter,
     /// While it is paused: when it is read again, in milliseconds of the server's clock.
     pub resume_ms: Option<u64>,
 }

@@ -2,6 +2,7 @@
 //! read. What a connection is in the middle of before or beside a WebSocket belongs to the doors of the gateway.
 
 mod budgeted;
+mod carry;
 mod deadlines;
 mod extras;
 mod figures;
@@ -13,6 +14,7 @@ mod peer;
 mod socket;
 mod transport;
 
+pub use carry::{CarriedConnection, Restored, Surroundings};
 pub use deadlines::{Due, Silence};
 pub use extras::{Extras, Inbound, InboundLimits, MAX_HELD};
 pub use figures::Figures;
@@ -21,7 +23,9 @@ pub use log_client::Shown;
 pub(crate) use log_client::log_client;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::model as outbox_model;
-pub use outbox::{Events, Item, LocalPush, Offered, Outbox, OutboxLimits, Settlements, Tick};
+pub use outbox::{
+    Events, Item, LocalPush, LocalPushes, Offered, Outbox, OutboxLimits, Restoring, Settlements, Tick,
+};
 pub use pause::{Pause, Pauses};
 pub use peer::Peer;
 pub use socket::Socket;

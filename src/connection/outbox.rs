@@ -1,10 +1,12 @@
 //! What waits for one socket: the frame on the wire, then the urgent ones, then the rest, bounded in messages and bytes.
 //! Writes as much as the socket takes in one vectored write. Knows nothing of sessions and other sockets.
 
+mod carry;
 mod item;
 mod pressure;
 mod settlements;
 
+pub use carry::{CarriedOutbox, LocalPushes, Restoring};
 pub use item::{Item, LocalPush};
 pub use pressure::Offered;
 pub use settlements::{Events, Settlements};

@@ -231,6 +231,11 @@ impl Push {
         if self.claim_deflate() {
             self.fill_deflated(engine);
         }
+        self.is_deflated()
+    }
+
+    /// Whether there is a compressed form.
+    pub(crate) fn is_deflated(&self) -> bool {
         self.deflated.get().is_some_and(Option::is_some)
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::carry::Carry;
 use super::render::Text;
 use super::value::{Counter, Gauge, Metric};
 
@@ -72,6 +73,19 @@ impl Metric for ByApp<Counter> {
     }
 }
 
+impl Carry for ByApp<Counter> {
+    fn each(&self, see: &mut dyn FnMut(&str, u64)) {
+        // Ids of apps stay what they are.
+        self.all().for_each(|(app, counter)| see(&app.to_string(), counter.get()));
+    }
+
+    fn add_carried(&self, label: &str, count: u64) {
+        if let Ok(app) = label.parse() {
+            self.of(app).add(count);
+        }
+    }
+}
+
 /// What is counted by app alone.
 #[derive(Debug, Default)]
 pub struct AppMetrics {
@@ -83,6 +97,16 @@ pub struct AppMetrics {
     pub refused: ByApp<Counter>,
     /// Pushed messages that were queued for a session.
     pub queued: ByApp<Counter>,
+}
+
+impl AppMetrics {
+    pub(super) fn each_family(&self, see: &mut dyn FnMut(&str, &dyn Carry)) {
+        // Sessions are a gauge.
+        let Self { sessions: _, closed, refused, queued } = self;
+        see("gannet_app_closed_total", closed);
+        see("gannet_app_refused_total", refused);
+        see("gannet_app_deliveries_total", queued);
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crossbeam_utils::CachePadded;
 use serde::Serialize;
 
 use super::by_app::{AppMetrics, ByApp};
+use super::carry::{CarriedMetrics, Carry};
 use super::histogram::Histogram;
 use super::labels::{
     AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, PauseReason, ProtocolErrorKind,
@@ -29,6 +30,13 @@ macro_rules! families {
         }
 
         impl ReactorMetrics {
+            /// Every family that counts, under its name.
+            pub(super) fn each_family(&self, see: &mut dyn FnMut(&str, &dyn Carry)) {
+                let Self { $($field,)+ apps } = self;
+                $(see($name, $field);)+
+                apps.each_family(see);
+            }
+
             pub(super) fn add_to(&self, totals: &mut Totals) {
                 $(self.$field.add_to(&mut totals.$field);)+
             }
@@ -145,4 +153,18 @@ families! {
     turn_time: Histogram => "gannet_turn_seconds",
     /// Time from the acceptance of a push to its write to a socket, for each session that it was written to.
     push_to_write: Histogram => "gannet_push_to_write_seconds",
+}
+
+impl ReactorMetrics {
+    /// The counts, for another process.
+    pub fn carry(&self) -> CarriedMetrics {
+        let mut carried = CarriedMetrics::default();
+        self.each_family(&mut |name, family| carried.take(name, family));
+        carried
+    }
+
+    /// Goes on from the counts of another process. Only for the reactor's own thread.
+    pub fn go_on_from(&self, carried: &CarriedMetrics) {
+        self.each_family(&mut |name, family| carried.give(name, family));
+    }
 }

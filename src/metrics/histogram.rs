@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use super::carry::Carry;
 use super::render::Text;
 use super::value::{Counter, Metric};
 
@@ -54,6 +55,28 @@ impl Metric for Histogram {
         }
         text.sample(&format!("{name}_sum"), &[("reactor", reactor)], seconds(total.sum_ns));
         text.sample(&format!("{name}_count"), &[("reactor", reactor)], cumulative);
+    }
+}
+
+impl Carry for Histogram {
+    fn each(&self, see: &mut dyn FnMut(&str, u64)) {
+        let Self { buckets, sum_ns } = self;
+        for (number, bucket) in buckets.iter().enumerate() {
+            see(&bound_ns(number).unwrap_or(0).to_string(), bucket.get());
+        }
+        see("sum", sum_ns.load(Relaxed));
+    }
+
+    fn add_carried(&self, label: &str, count: u64) {
+        if label == "sum" {
+            return self.sum_ns.store(self.sum_ns.load(Relaxed).saturating_add(count), Relaxed);
+        }
+        // By its bound: where that is none of ours it goes to the one that holds it.
+        match label.parse() {
+            Ok(0) => self.buckets[BOUNDED].add(count),
+            Ok(bound_ns) => self.buckets[bucket_of(bound_ns)].add(count),
+            Err(_) => {}
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod app_families;
 mod by_app;
+mod carry;
 mod families;
 mod histogram;
 mod labels;
@@ -17,6 +18,7 @@ mod upgrades;
 mod value;
 
 pub use by_app::ByApp;
+pub use carry::CarriedMetrics;
 pub use families::{ReactorMetrics, Totals};
 pub use labels::{
     AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, Label, PauseReason,
@@ -35,6 +37,7 @@ use std::time::Instant;
 use crossbeam_utils::CachePadded;
 use serde::Serialize;
 
+use self::carry::Carry;
 use self::process::Process;
 use self::reloads::{ReloadStats, Reloads};
 use self::render::Text;
@@ -77,6 +80,22 @@ impl KeyFetches {
         text.family(NAME, help, "counter");
         for (outcome, count) in [("fetched", &self.fetched), ("failed", &self.failed)] {
             text.sample(NAME, &[("outcome", outcome)], count.load(Ordering::Relaxed));
+        }
+    }
+}
+
+impl Carry for KeyFetches {
+    fn each(&self, see: &mut dyn FnMut(&str, u64)) {
+        let Self { fetched, failed } = self;
+        see("fetched", fetched.load(Ordering::Relaxed));
+        see("failed", failed.load(Ordering::Relaxed));
+    }
+
+    fn add_carried(&self, label: &str, count: u64) {
+        match label {
+            "fetched" => _ = self.fetched.fetch_add(count, Ordering::Relaxed),
+            "failed" => _ = self.failed.fetch_add(count, Ordering::Relaxed),
+            _ => {}
         }
     }
 }
@@ -171,6 +190,28 @@ impl Metrics {
             upgrade: self.upgrades.stats(),
             totals,
         }
+    }
+}
+
+impl Metrics {
+    /// The counts that no reactor keeps, for another process.
+    pub fn carry(&self) -> CarriedMetrics {
+        let mut carried = CarriedMetrics::default();
+        self.each_family(&mut |name, family| carried.take(name, family));
+        carried
+    }
+
+    /// Goes on from the counts of another process.
+    pub fn go_on_from(&self, carried: &CarriedMetrics) {
+        self.each_family(&mut |name, family| carried.give(name, family));
+    }
+
+    fn each_family(&self, see: &mut dyn FnMut(&str, &dyn Carry)) {
+        // Time since the start is the process's own.
+        let Self { reactors: _, key_fetches, started: _, reloads, upgrades } = self;
+        see("gannet_jwks_fetches_total", key_fetches);
+        see("gannet_config_reloads_total", reloads);
+        see("gannet_upgrades_total", upgrades);
     }
 }
 

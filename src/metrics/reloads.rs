@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use super::carry::Carry;
 use super::render::Text;
 
 /// See the module.
@@ -27,6 +28,23 @@ pub struct ReloadStats {
     pub last_ok: bool,
     /// When the configuration in force was read, in milliseconds since the Unix epoch.
     pub last_ok_unix_ms: u64,
+}
+
+impl Carry for Reloads {
+    fn each(&self, see: &mut dyn FnMut(&str, u64)) {
+        // Another process reads the configuration anew, as a start does.
+        let Self { succeeded, failed, last_succeeded: _, success_unix_ms: _ } = self;
+        see("ok", succeeded.load(Ordering::Relaxed));
+        see("failed", failed.load(Ordering::Relaxed));
+    }
+
+    fn add_carried(&self, label: &str, count: u64) {
+        match label {
+            "ok" => _ = self.succeeded.fetch_add(count, Ordering::Relaxed),
+            "failed" => _ = self.failed.fetch_add(count, Ordering::Relaxed),
+            _ => {}
+        }
+    }
 }
 
 impl Reloads {

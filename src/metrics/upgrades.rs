@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+use super::carry::Carry;
 use super::render::Text;
 
 /// See the module.
@@ -49,6 +50,25 @@ pub struct UpgradeStats {
     pub refused: u64,
     /// The last of them.
     pub last: Option<LastUpgrade>,
+}
+
+impl Carry for Upgrades {
+    fn each(&self, see: &mut dyn FnMut(&str, u64)) {
+        // What is known of the last one is about the one that carries it.
+        let Self { ok, failed, refused, took_ms: _, sessions: _, last: _ } = self;
+        for (outcome, count) in [("ok", ok), ("failed", failed), ("refused", refused)] {
+            see(outcome, count.load(Ordering::Relaxed));
+        }
+    }
+
+    fn add_carried(&self, label: &str, count: u64) {
+        match label {
+            "ok" => _ = self.ok.fetch_add(count, Ordering::Relaxed),
+            "failed" => _ = self.failed.fetch_add(count, Ordering::Relaxed),
+            "refused" => _ = self.refused.fetch_add(count, Ordering::Relaxed),
+            _ => {}
+        }
+    }
 }
 
 impl Upgrades {

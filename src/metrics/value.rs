@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde::{Serialize, Serializer};
 
+use super::carry::Carry;
 use super::labels::Label;
 use super::render::Text;
 
@@ -53,6 +54,18 @@ impl Metric for Counter {
     }
 }
 
+impl Carry for Counter {
+    fn each(&self, see: &mut dyn FnMut(&str, u64)) {
+        see("", self.get());
+    }
+
+    fn add_carried(&self, label: &str, count: u64) {
+        if label.is_empty() {
+            self.add(count);
+        }
+    }
+}
+
 /// A number that goes up and down. Only one thread writes it.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);
@@ -92,6 +105,12 @@ impl Metric for Gauge {
     }
 }
 
+impl Carry for Gauge {
+    fn each(&self, _: &mut dyn FnMut(&str, u64)) {}
+
+    fn add_carried(&self, _: &str, _: u64) {}
+}
+
 /// A counter for each value of a label; `N` is the number of values.
 #[derive(Debug)]
 pub struct CounterBy<L, const N: usize> {
@@ -128,6 +147,18 @@ impl<L: Label, const N: usize> Metric for CounterBy<L, N> {
     fn render(&self, name: &str, reactor: &str, text: &mut Text<'_>) {
         for value in L::ALL {
             text.sample(name, &[("reactor", reactor), (L::NAME, value.text())], self.of(*value).get());
+        }
+    }
+}
+
+impl<L: Label, const N: usize> Carry for CounterBy<L, N> {
+    fn each(&self, see: &mut dyn FnMut(&str, u64)) {
+        L::ALL.iter().for_each(|value| see(value.text(), self.of(*value).get()));
+    }
+
+    fn add_carried(&self, label: &str, count: u64) {
+        if let Some(value) = L::ALL.iter().find(|value| value.text() == label) {
+            self.of(*value).add(count);
         }
     }
 }

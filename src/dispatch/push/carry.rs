@@ -22,6 +22,9 @@ struct Packed {
     numbers: HashMap<usize, u32>,
     frames: Vec<EncodedFrame>,
     pushes: Vec<Arc<Push>>,
+    /// How many of each have been taken.
+    taken_frames: usize,
+    taken_pushes: usize,
 }
 
 /// A frame or a push on its way; each has the number that the count of those of its kind before it is.
@@ -101,20 +104,23 @@ impl Packer {
         if let Some(number) = packed.numbers.get(&address) {
             return *number;
         }
-        packed.frame(&push.frame);
         let number = packed.pushes.len() as u32;
         packed.numbers.insert(address, number);
         packed.pushes.push(Arc::clone(push));
         number
     }
 
-    /// All that has a number, in the order in which it is to be unpacked. To be asked when every queue is packed.
-    pub fn into_carried(self) -> impl Iterator<Item = CarriedShared> {
-        let mut packed = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let pushes = std::mem::take(&mut packed.pushes);
-        let pushes: Vec<_> = pushes.iter().map(|push| CarriedPush::of(push, &mut packed)).collect();
-        let frames = packed.frames.into_iter().map(|frame| CarriedShared::Frame(frame.as_bytes().to_vec()));
-        frames.chain(pushes.into_iter().map(|push| CarriedShared::Push(Box::new(push))))
+    /// What has got a number since this was last asked, in the order in which it is to be unpacked. What is named by a state goes
+    /// before that state.
+    pub fn take_new(&self) -> Vec<CarriedShared> {
+        let packed = &mut *self.lock();
+        let from = std::mem::replace(&mut packed.taken_pushes, packed.pushes.len());
+        let pushes: Vec<_> = packed.pushes[from..].to_vec();
+        let pushes: Vec<_> = pushes.iter().map(|push| CarriedPush::of(push, packed)).collect();
+        let from = std::mem::replace(&mut packed.taken_frames, packed.frames.len());
+        let frames = packed.frames[from..].iter();
+        let frames = frames.map(|frame| CarriedShared::Frame(frame.as_bytes().to_vec()));
+        frames.chain(pushes.into_iter().map(|push| CarriedShared::Push(Box::new(push)))).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Packed> {

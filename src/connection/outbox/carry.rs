@@ -1,0 +1,325 @@
+//! How an outbox is carried to another process: its lanes in their order, and what of it is on the wire.
+
+use super::{Item, LocalPush, Outbox, Settlements, Tick};
+use crate::dispatch::{Class, Packer, Unpacker, Wire};
+use crate::upgrade::InvalidState;
+use hashbrown::HashMap;
+use minicbor::{Decode, Encode};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// An [`Outbox`] on its way.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedOutbox {
+    /// What is partly on the wire, and how many bytes of it are.
+    #[n(0)]
+    wire: Option<(CarriedItem, u64)>,
+    #[n(1)]
+    urgent: Vec<CarriedItem>,
+    #[n(2)]
+    normal: Vec<CarriedItem>,
+    /// The tick that the normal lane waits for, in milliseconds.
+    #[n(3)]
+    tick: Option<u16>,
+}
+
+#[derive(Debug, Encode, Decode)]
+enum CarriedItem {
+    #[n(0)]
+    Owned(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
+    /// The number of a frame.
+    #[n(1)]
+    Message(#[n(0)] u32),
+    /// The number of a frame.
+    #[n(2)]
+    Event(#[n(0)] u32),
+    /// The number of a push, and its form: 0 plain, 1 compressed, 2 with its mark doubled.
+    #[n(3)]
+    Shared(#[n(0)] u32, #[n(1)] u8),
+}
+
+/// What the outboxes of one reactor have in common while they are restored.
+#[derive(Debug)]
+pub struct Restoring<'a> {
+    unpacker: &'a Unpacker,
+    pushes: &'a mut LocalPushes,
+}
+
+/// The pushes that outboxes of this reactor hold, by their numbers.
+#[derive(Debug, Default)]
+pub struct LocalPushes(HashMap<u32, Rc<LocalPush>>);
+
+impl<'a> Restoring<'a> {
+    /// Names what has come with `unpacker`.
+    pub fn new(unpacker: &'a Unpacker, pushes: &'a mut LocalPushes) -> Self {
+        Self { unpacker, pushes }
+    }
+
+    /// The reactor's one reference to a push, which has a part in it from the first on.
+    fn push(&mut self, number: u32) -> Result<Rc<LocalPush>, InvalidState> {
+        if let Some(local) = self.pushes.0.get(&number) {
+            return Ok(Rc::clone(local));
+        }
+        let push = self.unpacker.push(number)?;
+        push.add_part();
+        let local = Rc::new(LocalPush::new(std::sync::Arc::clone(push)));
+        self.pushes.0.insert(number, Rc::clone(&local));
+        Ok(local)
+    }
+
+    fn item(&mut self, carried: CarriedItem) -> Result<Item, InvalidState> {
+        Ok(match carried {
+            CarriedItem::Owned(bytes) if bytes.is_empty() => return Err(InvalidState::new("nothing waits")),
+            CarriedItem::Owned(bytes) => Item::Owned(bytes.into()),
+            CarriedItem::Message(frame) => Item::Message(self.unpacker.frame(frame)?.clone()),
+            CarriedItem::Event(frame) => Item::Event(self.unpacker.frame(frame)?.clone()),
+            CarriedItem::Shared(number, form) => {
+                let local = self.push(number)?;
+                let wire = match form {
+                    0 => Wire::Plain,
+                    1 if local.push().is_deflated() => Wire::Deflated,
+                    2 if local.push().mark() => Wire::Marked,
+                    _ => return Err(InvalidState::new("a push has not that form")),
+                };
+                Item::Shared(local, wire)
+            }
+        })
+    }
+}
+
+impl Outbox {
+    /// What another process goes on with.
+    pub fn carry(&self, packer: &Packer) -> CarriedOutbox {
+        // What is counted and noted of the items follows from them; the place in the reactor's list is made anew.
+        let Self {
+            wire,
+            urgent,
+            normal,
+            bytes: _,
+            events: _,
+            event_bytes: _,
+            earliest_deadline_ms: _,
+            droppable: _,
+            behind: _,
+            tick,
+        } = self;
+        let lane = |lane: &VecDeque<Item>| lane.iter().map(|item| CarriedItem::of(item, packer)).collect();
+        CarriedOutbox {
+            wire: wire.as_ref().map(|(item, written)| (CarriedItem::of(item, packer), *written as u64)),
+            urgent: lane(urgent),
+            normal: lane(normal),
+            tick: tick.map(|Tick(ms)| ms),
+        }
+    }
+}
+
+impl CarriedItem {
+    fn of(item: &Item, packer: &Packer) -> Self {
+        match item {
+            Item::Owned(bytes) => Self::Owned(bytes.to_vec()),
+            Item::Message(frame) => Self::Message(packer.frame(frame)),
+            Item::Event(frame) => Self::Event(packer.frame(frame)),
+            Item::Shared(local, wire) => {
+                let form = match wire {
+                    Wire::Plain => 0,
+                    Wire::Deflated => 1,
+                    Wire::Marked => 2,
+                };
+                Self::Shared(packer.push(local.push()), form)
+            }
+        }
+    }
+}
+
+impl CarriedOutbox {
+    /// The outbox that goes on from it, where anything waits.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing of it is counted then but what was admitted before.
+    pub fn restore(
+        self,
+        restoring: &mut Restoring<'_>,
+        settlements: &mut Settlements,
+    ) -> Result<Option<Box<Outbox>>, InvalidState> {
+        let Self { wire, urgent, normal, tick } = self;
+        let mut outbox = Box::<Outbox>::default();
+        if let Some((item, written)) = wire {
+            let item = restoring.item(item)?;
+            let written = usize::try_from(written).ok().filter(|written| *written < item.bytes().len());
+            let written = written.ok_or_else(|| InvalidState::new("more is on the wire than there was"))?;
+            outbox.admit(&item, settlements);
+            outbox.bytes -= written;
+            // On the wire it cannot be dropped any more.
+            outbox.droppable -= u32::from(item.is_push_of(Class::Droppable));
+            outbox.wire = Some((item, written));
+        }
+        for (carried, is_urgent) in
+            urgent.into_iter().map(|item| (item, true)).chain(normal.into_iter().map(|item| (item, false)))
+        {
+            let item = restoring.item(carried)?;
+            outbox.admit(&item, settlements);
+            // Control frames stand in the urgent lane without being of its class.
+            match is_urgent {
+                true => outbox.urgent.push_back(item),
+                false => outbox.normal.push_back(item),
+            }
+        }
+        if tick == Some(0) {
+            return Err(InvalidState::new("a tick of no length"));
+        }
+        outbox.tick = tick.map(Tick);
+        Ok((!outbox.is_empty()).then_some(outbox))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::choices::random_bytes;
+    use crate::connection::OutboxLimits;
+    use crate::dispatch::{EncodedFrame, Origin, Push, PushOptions, ReceiptMode, Target};
+    use crate::session::{AppId, SessionId};
+    use crate::timer::Moment;
+    use std::sync::Arc;
+
+    const LIMITS: OutboxLimits = OutboxLimits { bytes: 1 << 20, messages: 1_000 };
+
+    /// Outboxes through bytes, as between two processes.
+    fn carried(outboxes: &[Outbox]) -> (Vec<Option<Box<Outbox>>>, Settlements, Unpacker) {
+        let packer = Packer::default();
+        let states: Vec<_> =
+            outboxes.iter().map(|outbox| minicbor::to_vec(outbox.carry(&packer)).unwrap()).collect();
+        let mut unpacker = Unpacker::default();
+        for shared in packer.take_new() {
+            let bytes = minicbor::to_vec(shared).unwrap();
+            unpacker.take(minicbor::decode(&bytes).unwrap()).unwrap();
+        }
+        let (mut pushes, mut settlements) = (LocalPushes::default(), Settlements::default());
+        let mut restoring = Restoring::new(&unpacker, &mut pushes);
+        let restored = states.iter().map(|state| {
+            let carried: CarriedOutbox = minicbor::decode(state).unwrap();
+            carried.restore(&mut restoring, &mut settlements).unwrap()
+        });
+        let restored = restored.collect();
+        (restored, settlements, unpacker)
+    }
+
+    fn push(text: &str, options: PushOptions, sequence: u64) -> Arc<Push> {
+        let origin = Origin::Connection { connection: SessionId::from_u64(7), sequence };
+        let frame = EncodedFrame::text(text);
+        Arc::new(Push::new(AppId(3), Target::nobody(), frame, options, 11, 5_000, origin))
+    }
+
+    struct Slow(Vec<u8>, usize);
+
+    impl std::io::Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let taken = bytes.len().min(self.1);
+            if taken == 0 {
+                return Err(std::io::ErrorKind::WouldBlock.into());
+            }
+            self.1 -= taken;
+            self.0.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn write_vectored(&mut self, slices: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+            let all = slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>();
+            self.write(&all)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Two outboxes that share pushes, filled and written at random: carried, the rest comes out as it would have.
+    #[test]
+    fn the_rest_comes_out_as_it_would_have() {
+        for seed in 1..60 {
+            let mut choices = random_bytes(seed, 200).into_iter();
+            let mut settlements = Settlements::default();
+            let mut outboxes = [Outbox::default(), Outbox::default()];
+            let now = Moment { ms: 10, ns: 10_000_000 };
+            let mut written = [Vec::new(), Vec::new()];
+            while let (Some(what), Some(which)) = (choices.next(), choices.next()) {
+                let class = [Class::Normal, Class::Urgent, Class::Droppable][usize::from(which / 3 % 3)];
+                let key = (which % 5 == 0).then(|| format!("k{}", which % 2).into_boxed_str());
+                let options =
+                    PushOptions { class, key, receipt: ReceiptMode::Written, ..PushOptions::default() };
+                match what % 6 {
+                    0 | 1 => {
+                        let local =
+                            Rc::new(LocalPush::new(push(&"x".repeat(usize::from(which)), options, 1)));
+                        local.hold();
+                        for outbox in &mut outboxes {
+                            let item = Item::Shared(Rc::clone(&local), Wire::Plain);
+                            let _ = outbox.offer(item, LIMITS, &mut settlements);
+                        }
+                    }
+                    2 => outboxes[usize::from(which % 2)]
+                        .append(Item::Owned(vec![which; 1 + usize::from(which)].into()), &mut settlements),
+                    3 => outboxes[usize::from(which % 2)]
+                        .append(Item::Event(EncodedFrame::binary(&[which; 40])), &mut settlements),
+                    4 => {
+                        _ = outboxes[usize::from(which % 2)].offer_control(
+                            vec![0x8a, 0].into(),
+                            LIMITS,
+                            &mut settlements,
+                        )
+                    }
+                    _ => {
+                        let one = usize::from(which % 2);
+                        let mut socket = Slow(Vec::new(), usize::from(what) * 3);
+                        outboxes[one].write_to(&mut socket, now, &mut settlements).unwrap();
+                        written[one].extend(socket.0);
+                    }
+                }
+            }
+            let (mut restored, mut after, unpacker) = carried(&outboxes);
+            assert_eq!(after.waiting_messages, settlements.waiting_messages);
+            assert_eq!(after.waiting_bytes, settlements.waiting_bytes);
+            for (outbox, restored) in outboxes.iter_mut().zip(&mut restored) {
+                assert_eq!(outbox.is_empty(), restored.is_none());
+                let Some(restored) = restored else { continue };
+                let of = |outbox: &Outbox| {
+                    (
+                        outbox.bytes,
+                        outbox.events,
+                        outbox.event_bytes,
+                        outbox.droppable,
+                        outbox.earliest_deadline_ms,
+                    )
+                };
+                assert_eq!(of(outbox), of(restored));
+                let mut sockets = [Slow(Vec::new(), usize::MAX), Slow(Vec::new(), usize::MAX)];
+                outbox.write_to(&mut sockets[0], now, &mut settlements).unwrap();
+                restored.write_to(&mut sockets[1], now, &mut after).unwrap();
+                assert_eq!(sockets[0].0, sockets[1].0);
+            }
+            assert_eq!((after.waiting_messages, after.memory), (0, 0));
+            // Each push has settled for this reactor; what is left is the unpacker's own part.
+            let finished: Vec<_> = after.finished.iter().map(|push| push.finish_part()).collect();
+            assert!(finished.iter().all(|last| !last));
+            drop(unpacker);
+        }
+    }
+
+    #[test]
+    fn what_is_no_outbox_is_refused() {
+        let empty = || CarriedOutbox { wire: None, urgent: Vec::new(), normal: Vec::new(), tick: None };
+        let table = [
+            CarriedOutbox { tick: Some(0), ..empty() },
+            CarriedOutbox { wire: Some((CarriedItem::Owned(vec![1, 2]), 2)), ..empty() },
+            CarriedOutbox { normal: vec![CarriedItem::Owned(Vec::new())], ..empty() },
+            CarriedOutbox { normal: vec![CarriedItem::Message(0)], ..empty() },
+            CarriedOutbox { urgent: vec![CarriedItem::Shared(0, 0)], ..empty() },
+        ];
+        for carried in table {
+            let (unpacker, mut pushes) = (Unpacker::default(), LocalPushes::default());
+            let mut restoring = Restoring::new(&unpacker, &mut pushes);
+            assert!(carried.restore(&mut restoring, &mut Settlements::default()).is_err());
+        }
+    }
+}
