@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::{process, thread};
 
 use clap::Args;
@@ -145,14 +147,16 @@ pub fn run(args: ServeArgs) -> Result<(), CliError> {
     let program = args.program();
     // Before it can end: its number could be another process's by then.
     let predecessor = args.take_over.then(Predecessor::parent);
-    let successor = args.take_over.then(Successor::begin).transpose().map_err(ServeError::TakeOver)?;
+    let mut successor = args.take_over.then(Successor::begin).transpose().map_err(ServeError::TakeOver)?;
     let environment = Environment::of_process();
     let prepared = args.config(Config::read, &environment).and_then(|config| {
         let log = log_to(&config.log)?;
         Ok((config, log))
     });
     let (config, log) = prepared.inspect_err(|error| {
-        let _ = successor.as_ref().inspect(|successor| successor.refuse(&error.to_string()));
+        if let Some(successor) = &mut successor {
+            successor.refuse(&error.to_string());
+        }
     })?;
     if let Err(error) = heap {
         log::warn!(
@@ -257,11 +261,17 @@ fn run_server(
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2]).map_err(ServeError::Signals)?;
     let server = match successor {
         Some(successor) => successor.bind(config),
-        None => Server::bind(config),
+        None => Server::bind(config).map(Some),
     };
-    let server = server.map_err(ServeError::Bind)?;
+    // It was only to be seen whether it would.
+    let Some(mut server) = server.map_err(ServeError::Bind)? else { return Ok(()) };
     server.reload_from(again);
-    server.upgrade_by(program, manager::handed_over);
+    let handed_over = Arc::new(AtomicBool::new(false));
+    let has_handed_over = Arc::clone(&handed_over);
+    server.upgrade_by(program.clone(), move |pid| {
+        manager::handed_over(pid);
+        has_handed_over.store(true, Ordering::Release);
+    });
     // A process that takes over has its predecessor's terminal, where the addresses stand already.
     if predecessor.is_none() {
         let banner = Banner {
@@ -277,7 +287,7 @@ fn run_server(
     let (handles, handle) = (Handles::of(&server), signals.handle());
     let (pulse, (running, end)) = (server.pulse(), mpsc::channel());
     if predecessor.is_none() {
-        manager::ready(READY);
+        server.on_serving(|| manager::ready(READY));
     }
     let report = thread::scope(|scope| {
         scope.spawn(|| obey_signals(&mut signals, &handles, log));
@@ -292,12 +302,33 @@ fn run_server(
         handle.close();
         drop(running);
         report
-    })?;
+    });
+    if let Err(ServeError::Run(RunError::NotTaken { why, is_orphan: true })) = &report {
+        warn!("{why}: nobody serves the players of that process; this one begins anew");
+        return Err(begin_anew(program, log).into());
+    }
+    let report = report?;
+    if handed_over.load(Ordering::Acquire) {
+        info!("the new process serves; this one ends");
+        return Ok(());
+    }
     info!("stopped: {} of {} sessions closed cleanly", report.closed_cleanly, report.sessions);
     output::print(&format!(
         "stopped: {} of {} sessions closed cleanly\n",
         report.closed_cleanly, report.sessions
     ))
+}
+
+/// This process becomes a server of its own. Returns only where it cannot.
+fn begin_anew(program: Result<Program, String>, log: &Running) -> ServeError {
+    let error = match program {
+        Ok(Program { binary, arguments }) => {
+            log.finish();
+            process::Command::new(binary).arg("serve").args(arguments).exec()
+        }
+        Err(why) => io::Error::other(why),
+    };
+    ServeError::TakeOver(error)
 }
 
 /// What signals act on.

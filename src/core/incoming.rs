@@ -193,7 +193,7 @@ impl Core {
     }
 
     /// What has come of a message is given up, since its connection closes: what comes of it still is thrown away.
-    fn drop_partial(&mut self, slot: u32) {
+    pub(super) fn drop_partial(&mut self, slot: u32) {
         if let Some(connection) = self.connections.slot_mut(slot) {
             connection.websocket = None;
             self.finish(slot);

@@ -2,6 +2,7 @@
 //! asks it to send, close, push; it answers with plain values and calls no higher room. Knows nothing of HTTP and JSON.
 
 mod budget;
+mod carry;
 mod closing;
 mod date;
 mod delivery;
@@ -11,6 +12,7 @@ mod envelope;
 mod execute;
 mod follow;
 mod gate;
+mod handover;
 mod in_force;
 mod incoming;
 mod listeners;
@@ -34,10 +36,12 @@ mod work;
 mod writing;
 
 pub use budget::Budget;
+pub use carry::{Arriving, CarriedCore, CarriedMember};
 pub use drain::{Drain, Plan};
 pub use envelope::{Arrival, Envelope, Port};
 pub use execute::{Finished, Started, add_tag, join, new_push};
 pub use gate::{CarriedLines, EventLost};
+pub use handover::{Handover, NotHandedOver, Outcome, Parcel, Stage, encode};
 pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
 pub use listeners::{CarriedListener, EventKind};
@@ -50,7 +54,7 @@ pub use shared::{Outside, Shared};
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
 pub use writing::Sent;
 
-use crate::connection::{Connection, Due, Events, Flag, Outbox, Settlements, Shown};
+use crate::connection::{Connection, Due, Events, Flag, Outbox, Phase, Settlements, Shown, Transport};
 use crate::hub::Hub;
 use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
@@ -127,6 +131,8 @@ pub struct Core {
     pub absent_ms: u64,
     /// Whether new sessions are refused because the server stops.
     pub draining: bool,
+    /// Whether no command is begun, since another process is to go on with what waits.
+    pub stands_still: bool,
     /// Whether the next push is the turn's first, and no other is known to come that could share its writes.
     pub goes_ahead: bool,
     /// An entry for each connection that has a deadline; reaping takes it out.
@@ -182,6 +188,7 @@ impl Core {
             budget: Budget::new(&settings.config.limits),
             absent_ms: 0,
             draining: false,
+            stands_still: false,
             goes_ahead: false,
             wheel: Wheel::new(shared.clock.now().ms),
             dirty: Vec::with_capacity(EVENTS),
@@ -219,6 +226,21 @@ impl Core {
     pub fn wake_peers(&mut self) {
         let woken = self.peers.wake();
         self.metrics().wakes.add(woken as u64);
+    }
+
+    /// Whether nothing is under way that this reactor would go on with by itself, but what its sockets send and take.
+    pub fn is_quiet(&self) -> bool {
+        let told = self.ended.is_empty() && self.settlements.finished.is_empty() && self.doomed.is_empty();
+        told && self.work.is_empty() && self.peers.backlog() == 0
+    }
+
+    /// Whether a handshake is under way that could come to its end.
+    pub fn has_handshakes(&self) -> bool {
+        self.strangers.iter().any(|strangers| {
+            strangers.any(&self.connections, |connection| {
+                connection.transport == Transport::Handshake && connection.phase == Phase::Open
+            })
+        })
     }
 
     /// Whether the turn left something that nothing outside will remind it of.

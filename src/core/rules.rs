@@ -74,6 +74,20 @@ impl Rules {
         Self::new(config, remote, apps, tls, BTreeMap::new())
     }
 
+    /// The same rules for a server that goes on where another process was, whose `apps` had these names in the order of their ids:
+    /// each keeps its id. One that the configuration has no longer takes no players, and a backend reaches it until the next
+    /// reload.
+    ///
+    /// # Errors
+    /// [`RulesError`].
+    pub fn going_on(self, remote: &RemoteSets, apps: &[Box<str>]) -> Result<Self, RulesError> {
+        let Self { settings, tls, .. } = self;
+        let config = settings.config;
+        let before = Apps::new(apps).map_err(RulesError::Apps)?;
+        let apps = before.extended(config.apps.keys(), |_, _| true).map_err(RulesError::Apps)?;
+        Self::new(config, remote, apps, tls, BTreeMap::new())
+    }
+
     /// The rules that follow on these. An app keeps its id. One that the configuration has no longer takes no players, and
     /// a backend reaches it for as long as it `has_sessions`.
     ///

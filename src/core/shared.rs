@@ -4,6 +4,7 @@
 use super::drain::Drain;
 use super::envelope::Envelope;
 use super::gate::{EventLimit, Gate};
+use super::handover::Handover;
 use super::in_force::InForce;
 use super::upgrades::Upgrades;
 use crate::admission::{Admission, Capacity};
@@ -84,6 +85,10 @@ pub struct Shared {
     pub draining: AtomicBool,
     /// The drain, if there is one.
     pub drain: Drain,
+    /// Jobs of the observer whose answers are not in a mailbox yet.
+    pub open_jobs: Arc<AtomicUsize>,
+    /// How far another process has taken over.
+    pub handover: Handover,
     /// Set when a reactor has failed: the others end without the lame duck.
     pub ends_at_once: AtomicBool,
     /// Set when the first reactor ends what is left: nothing is taken from outside any more.

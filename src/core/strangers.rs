@@ -7,7 +7,7 @@ use crate::admission::{Role, client_network};
 use crate::config::Network;
 use crate::connection::{Connection, Flag, log_client};
 use crate::metrics::{Gauge, ReactorMetrics, RefusalReason};
-use crate::session::SessionId;
+use crate::session::{GenerationalSlab, SessionId};
 use hashbrown::HashMap;
 
 /// One that came so lately may not have been read yet.
@@ -25,6 +25,17 @@ pub struct Strangers {
     /// In the order in which they came, with when that was in attended time. Some have gone, or are no strangers any more.
     came: Vec<(SessionId, u64)>,
     count: usize,
+}
+
+impl Strangers {
+    /// Whether one of them is such.
+    pub fn any(
+        &self,
+        connections: &GenerationalSlab<Connection>,
+        is_such: impl Fn(&Connection) -> bool,
+    ) -> bool {
+        self.came.iter().any(|(id, _)| connections.get(*id).is_some_and(&is_such))
+    }
 }
 
 impl Port {

@@ -50,7 +50,7 @@ impl Ticks {
     }
 
     /// The connection in `slot` is to be written when `tick` comes next.
-    fn await_tick(&mut self, tick: Tick, slot: u32, now: Moment) {
+    pub(super) fn await_tick(&mut self, tick: Tick, slot: u32, now: Moment) {
         let place = self.lists.iter().position(|list| list.tick == tick).unwrap_or_else(|| {
             self.lists.push(TickList { tick, due_ms: 0, slots: Vec::new(), listed: Vec::new() });
             self.lists.len() - 1

@@ -19,6 +19,7 @@ use crate::session::{AppId, SessionId};
 use api::own::Incoming;
 #[allow(unused_imports, reason = "in the making")]
 pub(crate) use doors::CarriedDoor;
+pub use doors::admin::upgraded;
 use doors::backend::Upgraded;
 use doors::client::{Head, Opened};
 use doors::link::{Link, Refused};

@@ -9,6 +9,7 @@ use log::warn;
 use mio::{Interest, Registry, Token};
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 /// How long accepting pauses when the process or the machine is out of descriptors or memory.
@@ -30,9 +31,14 @@ pub struct Acceptor {
     next_asked: usize,
 }
 
+/// A listener as it goes to another process: its label, and its descriptor.
+pub type SharedListener = (String, OwnedFd);
+
 /// A listener, and what keeps it from being read.
 struct Listening {
     listener: Listener,
+    /// Which entry of the configuration it is, so that another process finds it.
+    label: String,
     port: Port,
     /// Set while it may hold connections that no event will report: the edge has been used up.
     resume_at_ms: Option<u64>,
@@ -40,8 +46,9 @@ struct Listening {
 
 impl Acceptor {
     /// Listeners that are bound and non-blocking.
-    pub fn new(clients: Vec<Listener>, backends: Vec<Listener>) -> Self {
-        let listening = |port| move |listener| Listening { listener, port, resume_at_ms: None };
+    pub fn new(clients: Vec<(String, Listener)>, backends: Vec<(String, Listener)>) -> Self {
+        let listening =
+            |port| move |(label, listener)| Listening { listener, label, port, resume_at_ms: None };
         let (backends, clients) = (backends.into_iter(), clients.into_iter());
         let listeners = backends.map(listening(Port::Backend)).chain(clients.map(listening(Port::Client)));
         Self { listeners: listeners.collect(), quiet_until_ms: 0, next_asked: 0 }
@@ -50,6 +57,20 @@ impl Acceptor {
     /// When the first pause is over.
     pub fn resume_at_ms(&self) -> Option<u64> {
         self.listeners.iter().filter_map(|listening| listening.resume_at_ms).min()
+    }
+
+    /// The listeners for another process. They are those of this one too, until it ends.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(super) fn share(&self) -> io::Result<Vec<SharedListener>> {
+        let shared = self.listeners.iter().map(|one| Ok((one.label.clone(), one.listener.share()?)));
+        shared.collect()
+    }
+
+    /// Another process listens from now on: what its listeners stand for stays when these are gone.
+    fn leave(self) {
+        self.listeners.into_iter().for_each(|listening| listening.listener.leave());
     }
 
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
@@ -68,8 +89,25 @@ impl Acceptor {
 }
 
 impl Reactor {
+    /// Another process accepts from now on.
+    pub(super) fn leave_listeners(&mut self) {
+        if let Some(acceptor) = self.acceptor.take() {
+            acceptor.leave();
+        }
+    }
+
+    /// What has come to the listeners meanwhile is accepted in the next turn: no event will tell of it again.
+    pub(super) fn accept_all_later(&mut self) {
+        for listener in 0..self.acceptor.as_ref().map_or(0, |acceptor| acceptor.listeners.len()) {
+            self.pause_for(listener, 0);
+        }
+    }
+
     /// Accepts what waits at the listener with this number, up to the bound of a turn.
     pub(super) fn accept(&mut self, listener: usize) {
+        if self.accepts_nothing {
+            return;
+        }
         for _ in 0..self.core.rules.settings.config.limits.turn_accepts {
             let listening = self.acceptor.as_mut().and_then(|acceptor| acceptor.listeners.get_mut(listener));
             let Some(listening) = listening else { return };

@@ -6,6 +6,7 @@ use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -35,6 +36,25 @@ impl Listener {
                 let (stream, _) = listener.accept()?;
                 Ok((stream.into(), Peer::unix()))
             }
+        }
+    }
+
+    /// Another descriptor of it.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        let own = match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix { listener, .. } => listener.as_fd(),
+        };
+        own.try_clone_to_owned()
+    }
+
+    /// It is closed here, and its file stays: another process listens there.
+    pub fn leave(self) {
+        if let Self::Unix { _file: Some(file), .. } = self {
+            file.leave();
         }
     }
 
@@ -72,6 +92,12 @@ impl SocketFile {
     pub fn bound(path: PathBuf) -> io::Result<Self> {
         let metadata = fs::symlink_metadata(&path)?;
         Ok(Self { path, device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// It stays where it is.
+    fn leave(self) {
+        // Its own end would remove it.
+        std::mem::forget(self);
     }
 }
 

@@ -3,12 +3,14 @@
 mod accept;
 #[cfg(any(test, feature = "fuzzing"))]
 mod alone;
+mod arriving;
 mod echo;
 mod emptying;
 mod leaving;
 mod listener;
 mod read;
 mod spin;
+mod standing;
 mod stopping;
 mod turn;
 mod wrapping;
@@ -16,7 +18,9 @@ mod wrapping;
 pub use accept::Acceptor;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use alone::Alone;
+pub use arriving::{Arrivals, Beginning};
 pub use listener::{Listener, SocketFile};
+pub use standing::SHARED_PART;
 
 use crate::connection::{Connection, Due, Flag};
 use crate::core::{Core, EVENTS, Envelope, Reply};
@@ -68,6 +72,8 @@ pub struct Reactor {
     /// What the drain asks of this reactor, and which change of it that is.
     emptying: Option<Emptying>,
     drain_order: u64,
+    /// Another process is about to take over: what waits at the listeners is for that one.
+    accepts_nothing: bool,
     stop: Stop,
 }
 
@@ -115,11 +121,12 @@ impl Reactor {
             quiet_until_ms: 0,
             emptying: None,
             drain_order: 0,
+            accepts_nothing: false,
             stop: Stop::No,
         }
     }
 
-    /// Turns until the server has stopped.
+    /// Turns until the server has stopped, or another process goes on from here.
     ///
     /// # Errors
     /// Only what makes going on impossible: the poll itself fails.
@@ -130,6 +137,9 @@ impl Reactor {
         let mut report = StopReport::default();
         loop {
             self.turn(&mut report)?;
+            if self.hand_over_world()? {
+                return Ok(report);
+            }
             if self.is_stopped() {
                 report.closed_cleanly = self.core.closed_cleanly.min(report.sessions);
                 return Ok(report);

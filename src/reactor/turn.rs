@@ -21,6 +21,11 @@ const QUIET_MS: u64 = 10_000;
 /// So many times in a row the timers wait for what had come while the reactor was away.
 const CATCHING_UP: usize = 1 + (1 << 22) / EVENTS;
 
+/// Whether an envelope only has its reactor turn.
+pub(super) fn is_call(envelope: &Envelope) -> bool {
+    matches!(envelope, Envelope::Call)
+}
+
 impl Reactor {
     pub(super) fn turn(&mut self, report: &mut StopReport) -> io::Result<()> {
         self.wait()?;
@@ -181,7 +186,7 @@ impl Reactor {
         self.receiver.drained();
     }
 
-    fn open(&mut self, envelope: Envelope) {
+    pub(super) fn open(&mut self, envelope: Envelope) {
         match envelope {
             Envelope::Adopt(arrival) => self.adopt(*arrival),
             Envelope::Push(push) => self.core.deliver(&push),

@@ -20,7 +20,9 @@ pub use crate::tls::TlsError;
 #[cfg(feature = "cli")]
 pub(crate) use handles::Upgrader;
 pub use handles::{Certificates, Pulse, Reloader, Stopper};
+use ports::Inherited;
 pub use ports::PassedFault;
+use upgrade::{Arriving, TakingOver, feeds};
 #[cfg(feature = "cli")]
 pub(crate) use upgrade::{Program, Successor};
 
@@ -34,10 +36,13 @@ use crate::gateway::{Asks, Gateway, OBSERVER_THREAD, Observer};
 use crate::hub::MAX_REACTORS;
 use crate::mailbox::{Producer, Receiver, mailboxes};
 use crate::metrics::open_fds;
-use crate::reactor::{Acceptor, Reactor, WAKE_TOKEN};
+use crate::reactor::{Acceptor, Beginning, Reactor, WAKE_TOKEN};
+use crate::timer::Clock;
+use crate::upgrade::{Fault, InvalidState};
 use log::error;
 use machine::{first_generation, one_a_core, pin_to_core, raise_open_files};
 use mio::{Poll, Waker};
+use shared::Before;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -71,6 +76,10 @@ pub struct Server {
     parts: Vec<Part>,
     asks: Asks,
     wanted_keys: Wanted,
+    /// What it takes over from another process, before it serves.
+    taking_over: Option<TakingOver>,
+    /// To be called when it serves.
+    on_serving: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// What one reactor's thread starts with.
@@ -79,6 +88,8 @@ struct Part {
     receiver: Receiver<Envelope>,
     producer: Producer<Envelope>,
     observer: Observer,
+    /// What comes for it from another process.
+    arriving: Option<Arriving>,
 }
 
 /// Why a server could not start.
@@ -124,6 +135,8 @@ pub enum BindError {
         /// What the kernel said.
         error: io::Error,
     },
+    /// What another process hands over cannot be taken.
+    TakeOver(Box<str>),
     /// The kernel gave no poll, or no randomness.
     Resources(io::Error),
 }
@@ -144,6 +157,7 @@ impl fmt::Display for BindError {
             Self::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}; {}", advice(address, error.kind()))
             }
+            Self::TakeOver(why) => write!(f, "cannot take over: {why}"),
             Self::Resources(error) => write!(f, "cannot start: {error}; raise the limit of open files"),
         }
     }
@@ -165,6 +179,18 @@ fn advice(address: &Endpoint, kind: io::ErrorKind) -> &'static str {
 }
 
 impl std::error::Error for BindError {}
+
+impl From<Fault> for BindError {
+    fn from(fault: Fault) -> Self {
+        Self::TakeOver(fault.to_string().into())
+    }
+}
+
+impl From<InvalidState> for BindError {
+    fn from(invalid: InvalidState) -> Self {
+        Self::TakeOver(invalid.to_string().into())
+    }
+}
 
 impl From<RulesError> for BindError {
     fn from(error: RulesError) -> Self {
@@ -189,6 +215,13 @@ pub enum RunError {
     Thread(io::Error),
     /// A reactor's poll failed.
     Poll(io::Error),
+    /// Another process was to be taken over from, and that did not come about.
+    NotTaken {
+        /// Why.
+        why: Box<str>,
+        /// Whether that process has died, so that nobody serves its players.
+        is_orphan: bool,
+    },
     /// A reactor panicked, in the server or in the app.
     Panicked {
         /// Which.
@@ -201,6 +234,7 @@ impl fmt::Display for RunError {
         match self {
             Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
             Self::Poll(error) => write!(f, "a reactor cannot poll: {error}"),
+            Self::NotTaken { why, .. } => write!(f, "nothing is taken over: {why}"),
             Self::Panicked { reactor } => write!(f, "reactor {reactor} panicked; the message is in the log"),
         }
     }
@@ -228,27 +262,53 @@ impl Server {
         let (remote_keys, wanted_keys) = RemoteSets::new();
         let rules = Rules::first(config, &remote_keys)?;
         let config = &rules.settings.config;
-        let most_files = raise_open_files();
-        let [clients, backends] = ports::bind(config)?;
+        let before = Before { node: config.node, clock: Clock::start() };
         let reactors = config.reactors.unwrap_or_else(one_a_core).clamp(1, MAX_REACTORS);
+        Self::build(rules, None, reactors, &before, remote_keys, wanted_keys)
+    }
+
+    /// A server that goes on where it was `before`, with the listeners that it has `inherited`, if any.
+    fn build(
+        rules: Rules,
+        inherited: Option<&mut Inherited>,
+        reactors: usize,
+        before: &Before,
+        remote_keys: RemoteSets,
+        wanted_keys: Wanted,
+    ) -> Result<Self, BindError> {
+        let config = &rules.settings.config;
+        let most_files = raise_open_files();
+        let [clients, backends] = ports::bind(config, inherited)?;
         let polls: Vec<Poll> =
             (0..reactors).map(|_| Poll::new()).collect::<io::Result<_>>().map_err(BindError::Resources)?;
         let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), WAKE_TOKEN).map(Arc::new));
         let wakers = wakers.collect::<io::Result<_>>().map_err(BindError::Resources)?;
         let (receivers, mut senders) = mailboxes(wakers, shared::mailbox_limits(&config.limits));
         let files = OpenFiles { most: most_files, used: open_fds().unwrap_or(FILES_AT_THE_START) as usize };
-        let shared = Arc::new(shared::shared(rules, reactors, files, remote_keys, senders.handle()));
         let (observer, asks) = Observer::new();
+        let handle = senders.handle();
+        let shared =
+            shared::shared(rules, reactors, files, remote_keys, handle, observer.open_jobs(), before);
         let parts = polls.into_iter().zip(receivers).enumerate();
         let parts = parts
             .map(|(index, (poll, receiver))| {
                 let producer = senders.producer(index);
-                Part { poll, receiver, producer, observer: observer.clone() }
+                Part { poll, receiver, producer, observer: observer.clone(), arriving: None }
             })
             .collect();
         let acceptor = Acceptor::new(clients.listeners, backends.listeners);
         let (client_addrs, backend_addrs) = (clients.addrs, backends.addrs);
-        Ok(Self { shared, client_addrs, backend_addrs, acceptor, parts, asks, wanted_keys })
+        Ok(Self {
+            shared: Arc::new(shared),
+            client_addrs,
+            backend_addrs,
+            acceptor,
+            parts,
+            asks,
+            wanted_keys,
+            taking_over: None,
+            on_serving: None,
+        })
     }
 
     /// Where players connect: the first IP address of the client port. `0.0.0.0:0`, to which nobody can connect, where it
@@ -311,6 +371,12 @@ impl Server {
         Reloader { shared: Arc::clone(&self.shared) }
     }
 
+    /// Has `then` called when the server serves: at once, or when it has taken over from another process.
+    #[cfg(feature = "cli")]
+    pub(crate) fn on_serving(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.on_serving = Some(Box::new(then));
+    }
+
     /// A way to upgrade the server, from any thread.
     #[cfg(feature = "cli")]
     pub(crate) fn upgrader(&self) -> Upgrader {
@@ -329,9 +395,14 @@ impl Server {
     pub fn run(self, make_app: impl Fn(usize) -> Box<dyn App> + Send + Sync) -> Result<StopReport, RunError> {
         let generation = first_generation().map_err(RunError::Poll)?;
         let stopper = self.stopper();
-        let Self { shared, acceptor, parts, asks, wanted_keys, .. } = self;
+        let Self { shared, acceptor, mut parts, asks, wanted_keys, taking_over, on_serving, .. } = self;
         let _fetching = jwks::start(&shared, wanted_keys).map_err(RunError::Thread)?;
         let reactors = parts.len();
+        let taking_over = taking_over.map(|taking_over| {
+            let (feeds, arriving) = feeds(reactors);
+            parts.iter_mut().zip(arriving).for_each(|(part, arriving)| part.arriving = Some(arriving));
+            (taking_over, feeds)
+        });
         let mut acceptor = Some(acceptor);
         let (sender, ends) = mpsc::channel();
         thread::scope(|scope| {
@@ -359,6 +430,15 @@ impl Server {
                         break;
                     }
                 }
+            }
+            if let Some((taking_over, feeds)) = taking_over
+                && let Err(not_taken) = taking_over.take(&shared, feeds)
+            {
+                failure.get_or_insert(not_taken.into());
+                stopper.end_at_once();
+            }
+            if let Some(on_serving) = on_serving.filter(|_| failure.is_none()) {
+                on_serving();
             }
             let mut report = StopReport::default();
             for result in ends.iter().take(threads.len()) {
@@ -433,8 +513,19 @@ fn run_reactor(
     if shared.in_force.look().settings.config.pin {
         pin_to_core(index);
     }
-    let gateway = Gateway::new(make_app(index), part.observer);
-    let core = Core::new(shared, index, part.producer, generation);
-    let reactor = Reactor::new(part.poll, part.receiver, core, gateway, acceptor);
-    end.result = Some(reactor.run().map_err(RunError::Poll));
+    let Part { poll, receiver, producer, observer, arriving } = part;
+    let gateway = Gateway::new(make_app(index), observer);
+    let reactor = match arriving {
+        Some(arriving) => {
+            let beginning = Beginning { poll, receiver, producer, shared, index, gateway, acceptor };
+            arriving.reactor(beginning)
+        }
+        None => {
+            let core = Core::new(shared, index, producer, generation);
+            Some(Reactor::new(poll, receiver, core, gateway, acceptor))
+        }
+    };
+    // Where nothing is taken over, whoever was to says so.
+    let ran = reactor.map_or(Ok(StopReport::default()), |reactor| reactor.run().map_err(RunError::Poll));
+    end.result = Some(ran);
 }

@@ -4,12 +4,13 @@ use super::machine::one_a_core;
 use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::auth::{Nonces, RemoteSets};
 use crate::config::Limits;
-use crate::core::{Drain, Envelope, InForce, Outside, Rules, Shared, Upgrades};
+use crate::core::{Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Upgrades};
 use crate::hub::Interest;
 use crate::mailbox::{Handle, MailboxLimits};
 use crate::metrics::Metrics;
 use crate::timer::Clock;
 use log::warn;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 /// The bounds of every mailbox.
@@ -22,6 +23,14 @@ pub fn mailbox_limits(limits: &Limits) -> MailboxLimits {
     }
 }
 
+/// What a server begins with that goes on where another process was.
+pub struct Before {
+    /// This node's part of the ids.
+    pub node: u16,
+    /// The server's clock.
+    pub clock: Clock,
+}
+
 /// See the module.
 pub fn shared(
     rules: Rules,
@@ -29,6 +38,8 @@ pub fn shared(
     files: OpenFiles,
     remote_keys: RemoteSets,
     handle: Handle<Envelope>,
+    open_jobs: Arc<AtomicUsize>,
+    before: &Before,
 ) -> Shared {
     let config = &rules.settings.config;
     let capacity = Capacity::new(&config.limits, files);
@@ -42,24 +53,26 @@ pub fn shared(
     let window_ms = config.auth.timestamp_window.as_millis() as u64;
     let nonces = Nonces::new(config.auth.max_nonces, window_ms, Clock::wall_unix_ms());
     Shared {
-        node: config.node,
+        node: before.node,
         spin_ns: if may_spin { config.spin_us as u64 * 1_000 } else { 0 },
         capacity,
         admission: Admission::new(rules.app_configs(), &config.limits, &config.rates),
         nonces: nonces.into(),
         remote_keys,
-        interest: Arc::new(Interest::new(config.node, reactors)),
+        interest: Arc::new(Interest::new(before.node, reactors)),
         in_force: InForce::new(rules, reactors),
         source: OnceLock::new(),
         upgrades: Upgrades::default(),
         metrics: Metrics::new(reactors, Clock::wall_unix_ms()),
         gates: Default::default(),
-        clock: Clock::start(),
+        clock: before.clock,
         loads: (0..reactors).map(|_| Default::default()).collect(),
         handle,
         outside: Outside::default(),
         draining: false.into(),
         drain: Drain::default(),
+        open_jobs,
+        handover: Handover::new(reactors),
         ends_at_once: false.into(),
         ending: false.into(),
         reactors_with_sessions: reactors.into(),

@@ -117,6 +117,13 @@ impl Fault {
     }
 }
 
+impl From<InvalidState> for Fault {
+    /// The old process has sent it.
+    fn from(invalid: InvalidState) -> Self {
+        Self { peer: Peer::Old, step: "taking over", cause: invalid.into() }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peer = self.peer;

@@ -6,7 +6,7 @@ mod batch;
 pub(super) mod client;
 pub(super) mod link;
 
-mod admin;
+pub(super) mod admin;
 mod admit;
 mod answers;
 mod asker;

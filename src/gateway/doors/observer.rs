@@ -10,6 +10,8 @@ use crate::core::{Envelope, Shared};
 use crate::http::Response;
 use crate::mailbox::Full;
 use crate::session::SessionId;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,23 +41,41 @@ impl Ask {
 
 /// A reactor's way to the thread.
 #[derive(Debug, Clone)]
-pub struct Observer(mpsc::SyncSender<Ask>);
+pub struct Observer {
+    asks: mpsc::SyncSender<Ask>,
+    /// Jobs whose answers are not in a mailbox yet.
+    open: Arc<AtomicUsize>,
+}
 
 /// What the thread is asked for; see [`Asks::answer`].
 #[derive(Debug)]
-pub struct Asks(mpsc::Receiver<Ask>);
+pub struct Asks {
+    asks: mpsc::Receiver<Ask>,
+    open: Arc<AtomicUsize>,
+}
 
 impl Observer {
     /// An observer, and what it asks for.
     pub fn new() -> (Self, Asks) {
         let (sender, receiver) = mpsc::sync_channel(QUEUE);
-        (Self(sender), Asks(receiver))
+        let open = Arc::new(AtomicUsize::new(0));
+        (Self { asks: sender, open: Arc::clone(&open) }, Asks { asks: receiver, open })
+    }
+
+    /// Counts the jobs whose answers are not in a mailbox yet.
+    pub fn open_jobs(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.open)
     }
 
     /// Asks for the answer of a connection that has the place `sequence` among its answers: it comes as an
     /// [`Envelope::Page`]. Returns whether it will; if not, too many are asked for, or the thread has ended.
     pub fn ask(&self, job: Job, connection: SessionId, sequence: u64) -> bool {
-        self.0.try_send(Ask { job, connection, sequence }).is_ok()
+        self.open.fetch_add(1, Ordering::AcqRel);
+        let asked = self.asks.try_send(Ask { job, connection, sequence }).is_ok();
+        if !asked {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+        }
+        asked
     }
 }
 
@@ -94,7 +114,9 @@ impl Asks {
                 (ask.reactor(), Envelope::Page { connection, sequence, response })
             }));
             let again = |(reactor, envelope)| post(reactor, envelope).map(|envelope| (reactor, envelope));
+            let before = waiting.len();
             waiting = waiting.into_iter().filter_map(again).collect();
+            self.open.fetch_sub(before - waiting.len(), Ordering::AcqRel);
         }
     }
 
@@ -109,8 +131,8 @@ impl Asks {
             }
             _ => Some(until_end.map_or(RETRY, |until_end| until_end.min(RETRY))),
         };
-        let Some(patience) = patience else { return self.0.recv().map(Some) };
-        match self.0.recv_timeout(patience) {
+        let Some(patience) = patience else { return self.asks.recv().map(Some) };
+        match self.asks.recv_timeout(patience) {
             Ok(ask) => Ok(Some(ask)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(mpsc::RecvError),

@@ -1,0 +1,103 @@
+//! A reactor goes on where one of another process was: its connections arrive, in batches.
+
+use super::standing::{CarriedReactor, CarriedSlot};
+use super::{Acceptor, Reactor};
+use crate::connection::Socket;
+use crate::core::{Arriving, Core, Envelope, Shared};
+use crate::dispatch::Unpacker;
+use crate::gateway::Gateway;
+use crate::mailbox::{Producer, Receiver};
+use crate::upgrade::{Batch, Counts, InvalidState};
+use minicbor::Decoder;
+use mio::{Interest, Poll, Token};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// A reactor to which connections come still.
+pub struct Arrivals {
+    reactor: Reactor,
+    arriving: Arriving,
+    /// Connections that were announced, less those that have come.
+    announced: u64,
+    counts: Counts,
+}
+
+/// What a reactor's thread begins with, whether it goes on from another process or not.
+pub struct Beginning {
+    /// Its poll, whose waker is registered under [`super::WAKE_TOKEN`].
+    pub poll: Poll,
+    /// Its end of the mailboxes.
+    pub receiver: Receiver<Envelope>,
+    /// Its way to the others.
+    pub producer: Producer<Envelope>,
+    /// What all of them see.
+    pub shared: Arc<Shared>,
+    /// Which it is.
+    pub index: usize,
+    /// What it makes of requests.
+    pub gateway: Gateway,
+    /// Only of the one that accepts.
+    pub acceptor: Option<Acceptor>,
+}
+
+impl Arrivals {
+    /// The reactor whose first batch this is.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn begin(beginning: Beginning, first: &Batch<OwnedFd>) -> Result<Self, InvalidState> {
+        let Beginning { poll, receiver, producer, shared, index, gateway, acceptor } = beginning;
+        let mut decoder = Decoder::new(&first.state);
+        let CarriedReactor { core, connections } = decode(&mut decoder)?;
+        if !first.descriptors.is_empty() {
+            return Err(InvalidState::new("sockets before their reactor"));
+        }
+        let (core, arriving) = Core::going_on(shared, index, producer, core)?;
+        let reactor = Reactor::new(poll, receiver, core, gateway, acceptor);
+        Ok(Self { reactor, arriving, announced: connections, counts: Counts::default() })
+    }
+
+    /// Takes the connections of a batch in. Their sockets are polled from now on and neither read nor written.
+    ///
+    /// # Errors
+    /// What is wrong with one of them.
+    pub fn take(&mut self, batch: Batch<OwnedFd>, unpacker: &Unpacker) -> Result<(), InvalidState> {
+        let mut decoder = Decoder::new(&batch.state);
+        for socket in batch.descriptors {
+            let CarriedSlot { member, door } = decode(&mut decoder)?;
+            let Reactor { poll, core, gateway, .. } = &mut self.reactor;
+            let id = core.arrive(Socket::from(socket), member, unpacker, &mut self.arriving)?;
+            gateway.restore_door(core, id, door, unpacker)?;
+            let Some(connection) = core.connections.slot_mut(id.slot()) else { continue };
+            let token = Token(id.slot() as usize);
+            poll.registry()
+                .register(&mut connection.stream, token, Interest::READABLE | Interest::WRITABLE)
+                .map_err(|error| InvalidState::new(format!("a socket cannot be polled: {error}")))?;
+            self.counts.connections += 1;
+            self.counts.sessions += u64::from(connection.is_open_session());
+        }
+        match decoder.position() == batch.state.len() {
+            true => Ok(()),
+            false => Err(InvalidState::new("a connection without a socket")),
+        }
+    }
+
+    /// Everything has come. Returns the reactor, which has not turned, and how much came.
+    ///
+    /// # Errors
+    /// More was announced than came, or less.
+    pub fn all(mut self) -> Result<(Reactor, Counts), InvalidState> {
+        if self.counts.connections > self.announced {
+            return Err(InvalidState::new("more connections than were announced"));
+        }
+        let (listeners, lines) = self.arriving.take_listeners();
+        let Reactor { core, gateway, .. } = &mut self.reactor;
+        gateway.restore_listeners(core, &listeners, &lines)?;
+        core.all_arrived(self.arriving);
+        Ok((self.reactor, self.counts))
+    }
+}
+
+fn decode<'b, T: minicbor::Decode<'b, ()>>(decoder: &mut Decoder<'b>) -> Result<T, InvalidState> {
+    decoder.decode().map_err(|error| InvalidState::new(format!("not to be read: {error}")))
+}

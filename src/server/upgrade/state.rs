@@ -1,0 +1,92 @@
+//! What belongs to no reactor, on its way to another process.
+
+use crate::admission::CarriedAdmission;
+use crate::auth::CarriedNonces;
+use crate::core::{AskedBy, Shared};
+use crate::metrics::CarriedMetrics;
+use crate::session::SessionId;
+use crate::timer::{CarriedClock, Clock};
+use crate::upgrade::{Formats, InvalidState};
+use minicbor::{Decode, Encode};
+
+/// The versions of the state: raised only where an older process could not go on from what is written.
+pub const FORMATS: Formats = Formats { written: 1, oldest_read: 1, oldest_reader: 1 };
+
+/// The part of the stream that comes first.
+pub const SETUP_PART: u32 = (1 << 16) + 1;
+/// The part of the stream that comes last.
+pub const SERVER_PART: u32 = (1 << 16) + 2;
+
+/// What the new process has to know to make its reactors.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedSetup {
+    #[n(0)]
+    pub clock: CarriedClock,
+    /// This node's part of the ids.
+    #[n(1)]
+    pub node: u16,
+    /// In the order of their ids.
+    #[n(2)]
+    pub apps: Vec<Box<str>>,
+}
+
+impl CarriedSetup {
+    /// Of a server that runs.
+    pub fn of(shared: &Shared) -> Self {
+        let names = shared.in_force.look();
+        Self {
+            clock: shared.clock.carry(),
+            node: shared.node,
+            apps: names.apps.names().map(|name| name.as_str().into()).collect(),
+        }
+    }
+}
+
+/// What all reactors share, when they have packed.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedServer {
+    #[n(0)]
+    nonces: CarriedNonces,
+    #[n(1)]
+    admission: CarriedAdmission,
+    #[n(2)]
+    metrics: CarriedMetrics,
+    /// The connection that asked for the upgrade, and which of its answers it waits for.
+    #[n(3)]
+    asked_by: Option<(u64, u64)>,
+    /// When the world came to stand still, in milliseconds of the server's clock.
+    #[n(4)]
+    pub still_ms: u64,
+    /// The process that was upgraded.
+    #[n(5)]
+    pub pid: u32,
+}
+
+impl CarriedServer {
+    /// Of a server that stands still since `still_ms`.
+    pub fn of(shared: &Shared, asked_by: Option<AskedBy>, still_ms: u64) -> Self {
+        Self {
+            nonces: shared.nonces().carry(),
+            admission: shared.admission.carry(shared.clock.now().ns),
+            metrics: shared.metrics.carry(),
+            asked_by: asked_by.map(|AskedBy { connection, sequence }| (connection.as_u64(), sequence)),
+            still_ms,
+            pid: std::process::id(),
+        }
+    }
+
+    /// The server goes on from it. Every connection has arrived.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn restore(self, shared: &Shared) -> Result<Option<AskedBy>, InvalidState> {
+        let Self { nonces, admission, metrics, asked_by, still_ms: _, pid: _ } = self;
+        shared.nonces().go_on_from(nonces, Clock::wall_unix_ms())?;
+        shared.admission.go_on_from(admission);
+        shared.metrics.go_on_from(&metrics);
+        Ok(asked_by
+            .map(|(connection, sequence)| AskedBy { connection: SessionId::from_u64(connection), sequence }))
+    }
+}

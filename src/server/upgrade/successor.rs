@@ -1,0 +1,406 @@
+//! The new process's side of an upgrade: everything arrives, and nothing is read or written before it is this process's.
+
+use super::state::{CarriedServer, CarriedSetup, FORMATS, SERVER_PART, SETUP_PART};
+use crate::auth::{RemoteSets, Wanted};
+use crate::config::Config;
+use crate::core::{AskedBy, Envelope, Rules, Shared, UpgradeReport};
+use crate::dispatch::{CarriedShared, Unpacker};
+use crate::gateway::upgraded;
+use crate::metrics::LastUpgrade;
+use crate::reactor::{Arrivals, Beginning, Reactor, SHARED_PART};
+use crate::server::ports::Inherited;
+use crate::server::shared::Before;
+use crate::server::{BindError, RunError, Server, machine};
+use crate::timer::Clock;
+use crate::upgrade::{Batch, Counts, Fault, Hello, InvalidState, Line, Ready, Source, Token, step};
+use log::{info, warn};
+use minicbor::Decoder;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The process that is to take over, before it owns anything. Its predecessor is at the other end of what was its standard
+/// input.
+#[derive(Debug)]
+pub struct Successor {
+    line: Line,
+    hello: Hello,
+}
+
+impl Successor {
+    /// Begins to take over. First of all, before standard input is read.
+    ///
+    /// # Errors
+    /// Standard input is not what a predecessor gives, or it speaks another protocol.
+    pub fn begin() -> io::Result<Self> {
+        let mut line = Line::inherited().map_err(io::Error::other)?;
+        step("new:started");
+        let hello = line.receive_hello().map_err(io::Error::other)?;
+        Ok(Self { line, hello })
+    }
+
+    /// Tells the predecessor why it has to go on: `why`.
+    pub fn refuse(&mut self, why: &str) {
+        // One that has gone does not have to be told.
+        let _ = self.line.refuse(why);
+    }
+
+    /// A server that goes by `config` and takes everything over when it is [run](Server::run); `None` where it was only asked
+    /// whether it would.
+    ///
+    /// # Errors
+    /// [`BindError`], of which the predecessor has been told.
+    pub fn bind(self, config: Config) -> Result<Option<Server>, BindError> {
+        let Self { mut line, hello } = self;
+        let greeted = match Greeted::greet(&mut line, &hello, config) {
+            Ok(Some(greeted)) => greeted,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                let _ = line.refuse(&error.to_string());
+                return Err(error);
+            }
+        };
+        let most_bytes = greeted.rules.settings.config.upgrade.state_bytes as u64;
+        let mut source = Source::live(line, most_bytes);
+        match greeted.build(&mut source) {
+            Ok((mut server, token)) => {
+                server.taking_over = Some(TakingOver { source, token });
+                Ok(Some(server))
+            }
+            Err(error) => {
+                if let Some(line) = source.line() {
+                    let _ = line.refuse(&error.to_string());
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What both processes have agreed on.
+struct Greeted {
+    rules: Rules,
+    remote_keys: RemoteSets,
+    wanted_keys: Wanted,
+    reactors: usize,
+    listeners: Vec<(String, OwnedFd)>,
+    token: Token,
+}
+
+impl Greeted {
+    /// Says whether it would take over, and gets the listeners. `None` where that was all that was asked.
+    fn greet(line: &mut Line, hello: &Hello, config: Config) -> Result<Option<Self>, BindError> {
+        let too_new = |why| InvalidState::new(format!("the old process {why}"));
+        FORMATS.can_read(&hello.formats).map_err(too_new)?;
+        let (remote_keys, wanted_keys) = RemoteSets::new();
+        let rules = Rules::first(config, &remote_keys)?;
+        let reactors = reactors_of(hello)?;
+        line.send_ready(&ready(&rules, reactors))?;
+        step("new:ready");
+        let Some(listeners) = line.receive_listeners()? else { return Ok(None) };
+        let token = line.receive_token()?;
+        step("new:listeners");
+        Ok(Some(Self { rules, remote_keys, wanted_keys, reactors, listeners, token }))
+    }
+
+    /// A server on these listeners, that goes on with the clock and the ids of the old process.
+    fn build(self, source: &mut Source) -> Result<(Server, Token), BindError> {
+        let Self { rules, remote_keys, wanted_keys, reactors, listeners, token } = self;
+        let CarriedSetup { clock, node, apps } = first(source)?;
+        let rules = rules.going_on(&remote_keys, &apps)?;
+        let mut inherited = Inherited::new(listeners);
+        let before = Before { node, clock: Clock::going_on(clock) };
+        let server = Server::build(rules, Some(&mut inherited), reactors, &before, remote_keys, wanted_keys)?;
+        for label in inherited.left() {
+            info!("upgrade: the configuration does not name {label} any more: nothing listens there");
+        }
+        Ok((server, token))
+    }
+}
+
+fn reactors_of(hello: &Hello) -> Result<usize, InvalidState> {
+    let reactors =
+        usize::try_from(hello.reactors).ok().filter(|count| (1..=Config::MAX_REACTORS).contains(count));
+    reactors.ok_or_else(|| InvalidState::new("the old process has more reactors than there can be"))
+}
+
+fn ready(rules: &Rules, reactors: usize) -> Ready {
+    let wanted = rules.settings.config.reactors.unwrap_or_else(machine::one_a_core);
+    let mut notes = Vec::new();
+    if wanted != reactors {
+        // Ids name the reactor of their session.
+        notes.push(format!(
+            "there stay {reactors} reactors, since the ids of sessions name theirs: {wanted} would need a restart"
+        ));
+    }
+    Ready {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        formats: FORMATS,
+        reactors: reactors as u32,
+        notes,
+    }
+}
+
+fn first(source: &mut Source) -> Result<CarriedSetup, Fault> {
+    let batch = source.next()?.filter(|batch| batch.part == SETUP_PART);
+    let decoded = batch.ok_or_else(|| InvalidState::new("it does not begin with its setup"));
+    Ok(decoded.and_then(|batch| decode(&batch.state))?)
+}
+
+fn decode<T: for<'b> minicbor::Decode<'b, ()>>(state: &[u8]) -> Result<T, InvalidState> {
+    minicbor::decode(state).map_err(|error| InvalidState::new(format!("not to be read: {error}")))
+}
+
+/// What a server that takes over has before it serves.
+pub struct TakingOver {
+    source: Source,
+    token: Token,
+}
+
+/// Why a server does not take over.
+pub enum NotTaken {
+    /// The predecessor has died before it had handed over all.
+    Orphaned(Fault),
+    /// The predecessor goes on.
+    Refused(String),
+}
+
+impl From<NotTaken> for RunError {
+    fn from(not_taken: NotTaken) -> Self {
+        match not_taken {
+            NotTaken::Orphaned(fault) => Self::NotTaken { why: fault.to_string().into(), is_orphan: true },
+            NotTaken::Refused(why) => Self::NotTaken { why: why.into(), is_orphan: false },
+        }
+    }
+}
+
+/// What a reactor's thread is fed.
+enum Feed {
+    Batch(Batch<OwnedFd>),
+    All,
+}
+
+/// The thread's end of what comes for one reactor.
+pub struct Arriving {
+    feed: Receiver<Feed>,
+    unpacker: Arc<RwLock<Unpacker>>,
+    answer: Sender<Result<Counts, InvalidState>>,
+    go: Receiver<()>,
+}
+
+/// The other ends, of all reactors.
+pub struct Feeds {
+    feeds: Vec<Sender<Feed>>,
+    unpacker: Arc<RwLock<Unpacker>>,
+    answers: Receiver<Result<Counts, InvalidState>>,
+    go: Vec<Sender<()>>,
+}
+
+/// Both ends for so many reactors.
+pub fn feeds(reactors: usize) -> (Feeds, Vec<Arriving>) {
+    let unpacker = Arc::<RwLock<Unpacker>>::default();
+    let (answer, answers) = channel();
+    let mut feeds = Feeds { feeds: Vec::new(), unpacker, answers, go: Vec::new() };
+    let arriving = (0..reactors).map(|_| {
+        let ((feed_in, feed), (go_in, go)) = (channel(), channel());
+        feeds.feeds.push(feed_in);
+        feeds.go.push(go_in);
+        Arriving { feed, unpacker: Arc::clone(&feeds.unpacker), answer: answer.clone(), go }
+    });
+    let arriving = arriving.collect();
+    (feeds, arriving)
+}
+
+impl Arriving {
+    /// The reactor to which everything has come, when it may serve; `None` where it may not.
+    pub fn reactor(self, beginning: Beginning) -> Option<Reactor> {
+        match self.arrive(beginning) {
+            Ok((reactor, counts)) => {
+                // Nobody waits for it any more where the predecessor has died.
+                let _ = self.answer.send(Ok(counts));
+                self.go.recv().ok().map(|()| reactor)
+            }
+            Err(error) => {
+                let _ = self.answer.send(Err(error));
+                None
+            }
+        }
+    }
+
+    fn arrive(&self, beginning: Beginning) -> Result<(Reactor, Counts), InvalidState> {
+        let cut = || InvalidState::new("the stream was cut");
+        let Ok(Feed::Batch(first)) = self.feed.recv() else { return Err(cut()) };
+        let mut arrivals = Arrivals::begin(beginning, &first)?;
+        loop {
+            match self.feed.recv() {
+                Ok(Feed::Batch(batch)) => {
+                    let unpacker = self.unpacker.read().unwrap_or_else(PoisonError::into_inner);
+                    arrivals.take(batch, &unpacker)?;
+                }
+                Ok(Feed::All) => return arrivals.all(),
+                Err(_) => return Err(cut()),
+            }
+        }
+    }
+}
+
+impl TakingOver {
+    /// Takes everything over, and has the reactors serve. How that went, and who asked for it.
+    ///
+    /// # Errors
+    /// [`NotTaken`]; no reactor serves then.
+    pub fn take(mut self, shared: &Shared, feeds: Feeds) -> Result<UpgradeReport, NotTaken> {
+        let (counts, server) = match self.receive(shared, &feeds) {
+            Ok(received) => received,
+            Err(fault) => return Err(self.not_taken(fault)),
+        };
+        let (still_ms, before) = (server.still_ms, server.pid);
+        let bytes = self.source.totals().bytes;
+        let Feeds { unpacker, go, .. } = feeds;
+        let asked_by = match server.restore(shared) {
+            Ok(asked_by) => asked_by,
+            Err(invalid) => return Err(self.not_taken(invalid.into())),
+        };
+        step("new:restored");
+        let Self { mut source, token, .. } = self;
+        if let Some(line) = source.line()
+            && let Err(fault) = take_token(line, &token, counts)
+        {
+            return Err(NotTaken::Refused(fault.to_string()));
+        }
+        step("new:serving");
+        let took_ms = shared.clock.now().ms.saturating_sub(still_ms);
+        for go in go {
+            // A reactor that has ended says so itself.
+            let _ = go.send(());
+        }
+        finish_pushes(shared, unpacker);
+        let report = UpgradeReport {
+            dry_run: false,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: process::id(),
+            reactors: shared.reactors(),
+            sessions: counts.sessions,
+            connections: counts.connections,
+            bytes,
+            took_ms,
+            longest_ms: took_ms,
+            notes: Vec::new(),
+        };
+        info!("upgrade: taken over from process {before}: {report}; {bytes} bytes of state");
+        shared.metrics.upgrades.count_ok(LastUpgrade {
+            at_unix_ms: Clock::wall_unix_ms(),
+            outcome: "ok",
+            sessions: report.sessions,
+            bytes,
+            took_ms,
+            longest_ms: took_ms,
+            why: None,
+        });
+        answer(shared, asked_by, &report);
+        Ok(report)
+    }
+
+    fn receive(&mut self, shared: &Shared, feeds: &Feeds) -> Result<(Counts, CarriedServer), Fault> {
+        let mut server = None;
+        step("new:receiving");
+        while let Some(batch) = self.source.next()? {
+            match batch.part {
+                SHARED_PART => unpack(&batch.state, &feeds.unpacker)?,
+                SERVER_PART => server = Some(decode(&batch.state)?),
+                reactor => {
+                    let feed = feeds.feeds.get(reactor as usize);
+                    let feed = feed.ok_or_else(|| InvalidState::new("a part of no reactor"))?;
+                    // One that has ended has said why.
+                    let _ = feed.send(Feed::Batch(batch));
+                }
+            }
+            if let Ok(Err(invalid)) = feeds.answers.try_recv() {
+                return Err(invalid.into());
+            }
+        }
+        step("new:received");
+        feeds.feeds.iter().for_each(|feed| _ = feed.send(Feed::All));
+        let mut counts = Counts::default();
+        for _ in 0..shared.reactors() {
+            let arrived = feeds.answers.recv().map_err(|_| InvalidState::new("a reactor has ended"))??;
+            counts.sessions += arrived.sessions;
+            counts.connections += arrived.connections;
+        }
+        if self.source.counts() != Some(counts) {
+            return Err(InvalidState::new("other players came than were sent").into());
+        }
+        let server = server.ok_or_else(|| InvalidState::new("what all reactors share did not come"))?;
+        Ok((counts, server))
+    }
+
+    fn not_taken(&mut self, fault: Fault) -> NotTaken {
+        if fault.is_lost() {
+            return NotTaken::Orphaned(fault);
+        }
+        let why = fault.to_string();
+        if let Some(line) = self.source.line() {
+            let _ = line.refuse(&why);
+        }
+        NotTaken::Refused(why)
+    }
+}
+
+fn unpack(state: &[u8], unpacker: &RwLock<Unpacker>) -> Result<(), InvalidState> {
+    let mut unpacker = unpacker.write().unwrap_or_else(PoisonError::into_inner);
+    let mut decoder = Decoder::new(state);
+    while decoder.position() < state.len() {
+        let shared: CarriedShared =
+            decoder.decode().map_err(|error| InvalidState::new(format!("not to be read: {error}")))?;
+        unpacker.take(shared)?;
+    }
+    Ok(())
+}
+
+/// Waits until the players are this process's. They are, too, if the predecessor has died with everything handed over.
+fn take_token(line: &mut Line, token: &Token, counts: Counts) -> Result<(), Fault> {
+    let taken = line.send_taken(counts).and_then(|()| {
+        step("new:taken");
+        line.take(token)
+    });
+    match taken {
+        Ok(()) => {
+            step("new:token");
+            // One that has died does not have to be told.
+            let _ = line.send_serving();
+            Ok(())
+        }
+        Err(fault) if fault.is_lost() => {
+            warn!(
+                "upgrade: the old process has ended before it was told to ({fault}): this one has everything, and serves"
+            );
+            Ok(())
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Sends home the pushes whose receipts wait for no queue.
+fn finish_pushes(shared: &Shared, unpacker: Arc<RwLock<Unpacker>>) {
+    let mut unpacker = unpacker.write().unwrap_or_else(PoisonError::into_inner);
+    for push in std::mem::take(&mut *unpacker).into_done() {
+        if let crate::dispatch::Origin::Connection { connection, .. } = &push.origin {
+            let reactor = usize::from(connection.worker());
+            // Its deadline answers where the mailbox is full.
+            let _ = shared.handle.post(reactor, Envelope::PushDone(push));
+        }
+    }
+}
+
+/// Answers the request that asked for the upgrade: its connection has come along.
+fn answer(shared: &Shared, asked_by: Option<AskedBy>, report: &UpgradeReport) {
+    let Some(AskedBy { connection, sequence }) = asked_by else { return };
+    let response = Box::new(upgraded(Ok(report)));
+    let reactor = usize::from(connection.worker());
+    if reactor < shared.reactors() {
+        // Nothing else is in the mailbox of a server that has just begun.
+        let _ = shared.handle.post(reactor, Envelope::Page { connection, sequence, response });
+    }
+}
