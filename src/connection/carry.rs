@@ -10,6 +10,7 @@ use crate::dispatch::Packer;
 use crate::protocol::{CarriedWebSocket, DeflateEngine, Limits};
 use crate::session::{AppId, Remote, SessionId};
 use crate::timer::Stamp;
+use crate::tls::{CarriedSession, Session};
 use crate::upgrade::InvalidState;
 use minicbor::{Decode, Encode};
 use std::net::SocketAddr;
@@ -53,6 +54,9 @@ pub struct CarriedConnection {
     outbox: Option<Box<CarriedOutbox>>,
     #[n(12)]
     extras: Option<Box<CarriedExtras>>,
+    /// Of one whose handshake is done.
+    #[n(13)]
+    tls: Option<Box<CarriedSession>>,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -153,6 +157,7 @@ impl Connection {
             transport,
             kind,
             websocket,
+            tls,
             // It belongs to the gateway, which carries it.
             door: _,
             phase,
@@ -168,9 +173,12 @@ impl Connection {
             Remote::Ip(address) => Some(address),
             Remote::Unix => None,
         };
-        if extras.as_ref().is_some_and(|extras| extras.tls.is_some()) {
-            return None;
-        }
+        let tls = match (transport, tls.as_deref()) {
+            (Transport::Tls, Some(session)) => Some(Box::new(session.carry()?)),
+            // It begins there as it would here.
+            (_, Some(session)) if !session.is_untouched() => return None,
+            _ => None,
+        };
         let extras = extras.as_deref().map(CarriedExtras::of);
         Some(CarriedConnection {
             id: id.as_u64(),
@@ -186,6 +194,7 @@ impl Connection {
             websocket: websocket.as_ref().map(|websocket| websocket.carry()),
             outbox: outbox.as_ref().map(|outbox| Box::new(outbox.carry(packer))),
             extras: extras.map(Box::new),
+            tls,
         })
     }
 }
@@ -204,7 +213,6 @@ impl CarriedExtras {
             inbound,
             proxy_header,
             remote,
-            tls: _,
             held,
             // The door says it again.
             door_ms: _,
@@ -284,6 +292,7 @@ impl CarriedConnection {
             websocket,
             outbox,
             extras,
+            tls,
         } = self;
         let id = SessionId::from_u64(id);
         let kind = of_place(&KINDS, kind, "a connection of no kind")?;
@@ -302,6 +311,10 @@ impl CarriedConnection {
         let mut connection = Connection::new(stream, peer, kind, around.attended_ms);
         connection.phase = phase;
         connection.transport = of_place(&TRANSPORTS, transport, "a connection over nothing")?;
+        if tls.is_some() != (connection.transport == Transport::Tls) {
+            return Err(InvalidState::new("a TLS session where none is, or none where one is"));
+        }
+        connection.tls = tls.map(|carried| Session::try_from(*carried)).transpose()?.map(Box::new);
         connection.since = Stamp::at(since_ms);
         connection.door = NO_DOOR;
         connection.flags = of_bits(&FLAGS, flags, Flags::default(), |flags, flag| _ = flags.set(flag));

@@ -6,6 +6,7 @@ use super::{CarriedLines, CarriedListener, Core, Envelope, HalfReceived, Owed, P
 use crate::admission::Role;
 use crate::connection::{
     CarriedConnection, Connection, Flag, Kind, LocalPushes, Phase, Restored, Restoring, Socket, Surroundings,
+    Transport,
 };
 use crate::dispatch::{Packer, Unpacker};
 use crate::mailbox::Producer;
@@ -157,7 +158,8 @@ impl Core {
     ) -> Result<SessionId, InvalidState> {
         let CarriedMember { connection, names, owed_for_ms } = carried;
         let restored = self.restore(stream, connection, unpacker, arriving)?;
-        let Restored { id, connection, expires_unix_ms, counts_address, has_lost_context } = restored;
+        let Restored { id, mut connection, expires_unix_ms, counts_address, has_lost_context } = restored;
+        self.wrap_anew(&mut connection)?;
         let is_session = connection.kind == Kind::Player && connection.phase == Phase::Open;
         if is_session != names.is_some() {
             return Err(InvalidState::new("a session without an app, or an app without a session"));
@@ -196,6 +198,25 @@ impl Core {
         };
         let mut restoring = Restoring::new(unpacker, &mut arriving.pushes);
         connection.restore(stream, &around, &mut restoring, &mut self.settlements)
+    }
+
+    /// A connection that has not begun its handshake begins it here.
+    fn wrap_anew(&self, connection: &mut Connection) -> Result<(), InvalidState> {
+        if !connection.is_wrapping() {
+            return Ok(());
+        }
+        let port = if connection.flags.has(Flag::Backend) { Port::Backend } else { Port::Client };
+        let wrapped = self.rules.wrap(port, connection.extras.as_deref());
+        let (transport, session) =
+            wrapped.map_err(|failed| InvalidState::new(failed.message.into_string()))?;
+        connection.tls = session;
+        if connection.transport == Transport::Handshake {
+            // The configuration may speak TLS no longer.
+            connection.transport = self.rules.transport_of(port);
+        } else {
+            connection.transport = transport;
+        }
+        Ok(())
     }
 
     fn arrive_in_hub(&mut self, id: SessionId, names: CarriedNames) -> Result<(), InvalidState> {
@@ -264,7 +285,8 @@ impl Core {
         let held = connection.extras.as_ref().map_or(0, |extras| extras.held.len());
         let partial = connection.websocket.as_ref().map_or(0, |websocket| websocket.partial_bytes());
         let has_door = !matches!(connection.kind, Kind::Player | Kind::Echo | Kind::Discard);
-        let (has_more, bytes, owes) = (held > 0 || has_door, held + partial, partial > 0);
+        let is_opened = connection.tls.as_ref().is_some_and(|session| session.has_unread());
+        let (has_more, bytes, owes) = (held > 0 || has_door || is_opened, held + partial, partial > 0);
         if connection.phase != Phase::Open || !connection.is_drained() {
             self.mark_dirty(slot);
         }

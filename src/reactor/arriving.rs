@@ -12,6 +12,7 @@ use minicbor::Decoder;
 use mio::{Interest, Poll, Token};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// A reactor to which connections come still.
 pub struct Arrivals {
@@ -62,8 +63,11 @@ impl Arrivals {
     /// # Errors
     /// What is wrong with one of them.
     pub fn take(&mut self, batch: Batch<OwnedFd>, unpacker: &Unpacker) -> Result<(), InvalidState> {
-        let mut decoder = Decoder::new(&batch.state);
-        for socket in batch.descriptors {
+        let Batch { descriptors, state, .. } = batch;
+        // The keys of TLS sessions are in it.
+        let state = Zeroizing::new(state);
+        let mut decoder = Decoder::new(&state);
+        for socket in descriptors {
             let CarriedSlot { member, door } = decode(&mut decoder)?;
             let Reactor { poll, core, gateway, .. } = &mut self.reactor;
             let id = core.arrive(Socket::from(socket), member, unpacker, &mut self.arriving)?;
@@ -76,7 +80,7 @@ impl Arrivals {
             self.counts.connections += 1;
             self.counts.sessions += u64::from(connection.is_open_session());
         }
-        match decoder.position() == batch.state.len() {
+        match decoder.position() == state.len() {
             true => Ok(()),
             false => Err(InvalidState::new("a connection without a socket")),
         }

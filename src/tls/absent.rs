@@ -99,6 +99,10 @@ impl Session {
         match *self {}
     }
 
+    pub fn has_unread(&self) -> bool {
+        match *self {}
+    }
+
     pub fn is_untouched(&self) -> bool {
         match *self {}
     }

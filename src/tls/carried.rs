@@ -29,6 +29,12 @@ pub struct CarriedSession {
 }
 
 impl Session {
+    /// Whether it holds data that no event of the socket will report.
+    pub fn has_unread(&self) -> bool {
+        let Self(State::Established(Established { waiting: Some(waiting), .. })) = self else { return false };
+        !waiting.opened.is_empty()
+    }
+
     /// What the session is now; `None` while its handshake is not done. Only one of the two may go on with it: two records
     /// under one number would give both away.
     pub fn carry(&self) -> Option<CarriedSession> {

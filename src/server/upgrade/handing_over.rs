@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// What the service manager has said to this process alone.
 const OWN_VARIABLES: [&str; 4] = ["WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
@@ -228,7 +229,8 @@ impl Handing<'_> {
         part: u32,
         carried: &C,
     ) -> Result<(), NotHandedOver> {
-        let mut bytes = Vec::new();
+        // The keys of tickets may be in it.
+        let mut bytes = Zeroizing::new(Vec::new());
         encode(carried, &mut bytes);
         Ok(lock(parcel).batch(part, &[], &bytes)?)
     }

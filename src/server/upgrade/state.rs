@@ -6,6 +6,7 @@ use crate::core::{AskedBy, Shared};
 use crate::metrics::CarriedMetrics;
 use crate::session::SessionId;
 use crate::timer::{CarriedClock, Clock};
+use crate::tls::CarriedPorts;
 use crate::upgrade::{Formats, InvalidState};
 use minicbor::{Decode, Encode};
 
@@ -29,16 +30,20 @@ pub struct CarriedSetup {
     /// In the order of their ids.
     #[n(2)]
     pub apps: Vec<Box<str>>,
+    /// So that players who come back resume their TLS sessions.
+    #[n(3)]
+    pub tickets: Option<CarriedPorts>,
 }
 
 impl CarriedSetup {
     /// Of a server that runs.
     pub fn of(shared: &Shared) -> Self {
-        let names = shared.in_force.look();
+        let rules = shared.in_force.look();
         Self {
             clock: shared.clock.carry(),
             node: shared.node,
-            apps: names.apps.names().map(|name| name.as_str().into()).collect(),
+            apps: rules.apps.names().map(|name| name.as_str().into()).collect(),
+            tickets: Some(rules.tls.carry()),
         }
     }
 }

@@ -108,8 +108,9 @@ impl Greeted {
     /// A server on these listeners, that goes on with the clock and the ids of the old process.
     fn build(self, source: &mut Source) -> Result<(Server, Token), BindError> {
         let Self { rules, remote_keys, wanted_keys, reactors, listeners, token } = self;
-        let CarriedSetup { clock, node, apps } = first(source)?;
+        let CarriedSetup { clock, node, apps, tickets } = first(source)?;
         let rules = rules.going_on(&remote_keys, &apps)?;
+        tickets.map_or(Ok(()), |tickets| rules.tls.take_over(tickets))?;
         let mut inherited = Inherited::new(listeners);
         let before = Before { node, clock: Clock::going_on(clock) };
         let server = Server::build(rules, Some(&mut inherited), reactors, &before, remote_keys, wanted_keys)?;
