@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How far it has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,8 @@ struct State {
 /// What a reactor has said.
 #[derive(Debug, Default)]
 struct Answer {
+    /// It stands still.
+    stands: bool,
     /// No handshake of it is under way.
     is_closed: bool,
     /// The last round in which nothing was left of it.
@@ -207,7 +209,9 @@ impl Handover {
             return Err(NotHandedOver::Late("a reactor did not pack in time"));
         }
         let mut counts = Counts::default();
-        for answer in &mut self.lock().reactors {
+        let mut state = self.lock();
+        state.parcel = None;
+        for answer in &mut state.reactors {
             match answer.packed.take() {
                 Some(Ok(packed)) => {
                     counts.sessions += packed.sessions;
@@ -220,13 +224,17 @@ impl Handover {
         Ok(counts)
     }
 
-    /// The other process goes on, or this one does. The reactors let go of the parcel.
+    /// The other process goes on, or this one does. Returns when every reactor knows, but for one that does not turn.
     pub fn end(&self, outcome: Outcome, call: impl Fn()) {
+        /// Longer than any turn.
+        const PATIENCE: Duration = Duration::from_secs(10);
         if outcome == Outcome::TakenBack {
             self.stage.store(Stage::Serving as u8, Ordering::Release);
         }
         self.change(|state| (state.outcome, state.parcel, state.listeners) = (Some(outcome), None, None));
         call();
+        let nobody = |state: &State| state.reactors.iter().all(|answer| !answer.stands);
+        self.wait(Instant::now() + PATIENCE, nobody);
     }
 
     /// Whether it is so by `deadline`.
@@ -260,6 +268,11 @@ impl Handover {
     /// No handshake of the reactor is under way.
     pub fn is_closed(&self, reactor: usize) {
         self.change(|state| state.reactors[reactor].is_closed = true);
+    }
+
+    /// The reactor stands still from now on, or no longer.
+    pub fn stands(&self, reactor: usize, stands: bool) {
+        self.change(|state| state.reactors[reactor].stands = stands);
     }
 
     /// The round in which reactors are asked now.

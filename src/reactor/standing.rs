@@ -75,6 +75,7 @@ impl Reactor {
         let (shared, index) = (Arc::clone(&self.core.shared), self.core.index);
         let began_ms = shared.clock.now().ms;
         self.core.stands_still = true;
+        shared.handover.stands(index, true);
         let (mut opened, mut answered) = (0, 0);
         let outcome = loop {
             match shared.handover.stage() {
@@ -96,6 +97,7 @@ impl Reactor {
                 answered = round;
             }
         };
+        shared.handover.stands(index, false);
         if outcome == Outcome::Gone {
             self.leave_listeners();
             return Ok(true);

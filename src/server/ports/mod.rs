@@ -7,7 +7,7 @@ mod tcp;
 mod unix;
 
 pub use inherited::Inherited;
-pub use passed::PassedFault;
+pub use passed::{PassedFault, take_parked};
 
 use super::BindError;
 use crate::config::{Config, Endpoint, Listen, UnixMode};

@@ -6,9 +6,11 @@ use crate::metrics::open_fds;
 use crate::reactor::Listener;
 use listenfd::ListenFd;
 use mio::net::{TcpListener, UnixListener};
+use rustix::net::{AddressFamily, SocketType};
 use socket2::{SockRef, Socket};
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::{env, process};
 
 /// `SD_LISTEN_FDS_START`.
@@ -63,6 +65,23 @@ pub enum PassedFault {
         /// What they are called.
         names: Vec<String>,
     },
+}
+
+/// What systemd calls the socket that a server has left to its store of descriptors.
+const PARKED: &str = "gannet-parked";
+
+/// The socket that another process of this unit has left to systemd's store of descriptors, if one was passed. What else was
+/// passed is closed then: the other process's listeners are in there.
+///
+/// # Errors
+/// It is none of that kind.
+pub fn take_parked() -> io::Result<Option<OwnedFd>> {
+    let value = |variable| env::var_os(variable).map(|value| value.to_string_lossy().into_owned());
+    let is_ours = value(PID).and_then(|pid| pid.parse().ok()) == Some(process::id());
+    let names = value(NAMES).filter(|_| is_ours).unwrap_or_default();
+    let Some(index) = names.split(':').position(|name| name == PARKED) else { return Ok(None) };
+    let (family, kind) = (AddressFamily::UNIX.as_raw().into(), SocketType::STREAM.as_raw() as i32);
+    ListenFd::from_env().take_custom(index, family, kind, "unix stream socket")
 }
 
 /// Sockets that were passed, and that no entry of the configuration has taken yet.

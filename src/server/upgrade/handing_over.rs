@@ -7,16 +7,31 @@ use crate::core::{
 };
 use crate::dispatch::Packer;
 use crate::upgrade::{
-    Cause, Child, Counts, Fault, Hello, Line, PROTOCOL, Ready, Sink, Start, Token, Totals, step,
+    Cause, Child, Counts, Fault, Hello, Line, PROTOCOL, Parking, Ready, Sink, Start, Token, Totals, step,
 };
-use log::info;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
+
+/// Leaves everything to the service manager, for the process that it starts next: `keep` takes the one descriptor. How much that
+/// was.
+///
+/// # Errors
+/// [`UpgradeError::Failed`]: then all is as it was before.
+pub fn park(
+    shared: &Arc<Shared>,
+    keep: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>,
+) -> Result<Counts, UpgradeError> {
+    let deadline = Instant::now() + shared.in_force.look().settings.config.upgrade.handover;
+    let parked = Handing { shared, deadline, token: None }.park(keep);
+    let outcome = if parked.is_ok() { Outcome::Gone } else { Outcome::TakenBack };
+    shared.handover.end(outcome, || shared.wake_all());
+    parked.map_err(|why| UpgradeError::Failed(why.to_string()))
+}
 
 /// What the service manager has said to this process alone.
 const OWN_VARIABLES: [&str; 4] = ["WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
@@ -162,31 +177,16 @@ impl Handing<'_> {
         mut line: Line,
         asked_by: Option<AskedBy>,
     ) -> Result<(Counts, Totals, Duration), NotHandedOver> {
-        let (shared, call) = (self.shared, || self.shared.wake_all());
         line.set_deadline(self.deadline);
         line.set_step("listeners");
-        let handshakes = self.deadline.saturating_duration_since(Instant::now()) / HANDSHAKES_PART;
-        let listeners = shared.handover.close(Instant::now() + handshakes, call);
-        let listeners: Vec<(String, OwnedFd)> = listeners.map_err(cannot("listen on"))?;
-        let labelled: Vec<_> =
-            listeners.iter().map(|(label, socket)| (label.as_str(), socket.as_fd())).collect();
-        line.send_listeners(&labelled)?;
+        let listeners = self.close()?;
+        line.send_listeners(&labelled(&listeners))?;
         drop(listeners);
         let mut token = Token::new().map_err(cannot("make the token"))?;
         line.send_token(&token)?;
         step("old:listeners");
-        let parcel = Arc::new(Parcel { packer: Packer::default(), sink: Mutex::new(Sink::live(line)) });
-        self.send(&parcel, SETUP_PART, &CarriedSetup::of(shared))?;
-        self.may_go_on()?;
-        let began = Instant::now();
-        let still_ms = shared.clock.now().ms;
-        shared.handover.stand_still(self.deadline, || shared.open_jobs.load(Ordering::Acquire), call)?;
-        step("old:quiet");
-        let counts = shared.handover.pack(Arc::clone(&parcel), self.deadline, call)?;
-        self.may_go_on()?;
-        self.send(&parcel, SERVER_PART, &CarriedServer::of(shared, asked_by, still_ms))?;
+        let (parcel, counts, began) = self.send_all(Sink::live(line), asked_by)?;
         let mut sink = lock(&parcel);
-        sink.end(counts)?;
         step("old:sent");
         let totals = sink.totals();
         let Some(line) = sink.line() else { return Err(NotHandedOver::Late("the stream has no other end")) };
@@ -202,8 +202,55 @@ impl Handing<'_> {
         self.token = Some(token);
         self.commit(line)?;
         step("old:serving");
-        info!("upgrade: the new process serves {} connections", counts.connections);
         Ok((counts, totals, began.elapsed()))
+    }
+
+    /// Leaves everything in a store, of which `keep` takes the one descriptor.
+    ///
+    /// # Errors
+    /// Why not; this process owns the players then.
+    fn park(
+        &mut self,
+        keep: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>,
+    ) -> Result<Counts, NotHandedOver> {
+        let listeners = self.close()?;
+        let parking = Parking::new(&hello(self.shared), &labelled(&listeners))?;
+        drop(listeners);
+        let (parcel, counts, _) = self.send_all(Sink::parked(parking), None)?;
+        let sink = Arc::into_inner(parcel).map(|parcel| parcel.sink.into_inner());
+        let sink = sink.map(|sink| sink.unwrap_or_else(PoisonError::into_inner));
+        let Some(parked) = sink.and_then(Sink::into_parked) else {
+            return Err(NotHandedOver::Late("a reactor has not let go of the store"));
+        };
+        keep(parked.as_fd()).map_err(cannot("reach the service manager"))?;
+        Ok(counts)
+    }
+
+    /// The listeners, on which nothing is accepted any more.
+    fn close(&self) -> Result<Vec<(String, OwnedFd)>, NotHandedOver> {
+        let handshakes = self.deadline.saturating_duration_since(Instant::now()) / HANDSHAKES_PART;
+        let listeners = self.shared.handover.close(Instant::now() + handshakes, || self.shared.wake_all());
+        listeners.map_err(cannot("share its listeners"))
+    }
+
+    /// Sends everything into `sink`: how much that was, and since when the world stands still.
+    fn send_all(
+        &self,
+        sink: Sink,
+        asked_by: Option<AskedBy>,
+    ) -> Result<(Arc<Parcel>, Counts, Instant), NotHandedOver> {
+        let (shared, call) = (self.shared, || self.shared.wake_all());
+        let parcel = Arc::new(Parcel { packer: Packer::default(), sink: Mutex::new(sink) });
+        self.send(&parcel, SETUP_PART, &CarriedSetup::of(shared))?;
+        self.may_go_on()?;
+        let (began, still_ms) = (Instant::now(), shared.clock.now().ms);
+        shared.handover.stand_still(self.deadline, || shared.open_jobs.load(Ordering::Acquire), call)?;
+        step("old:quiet");
+        let counts = shared.handover.pack(Arc::clone(&parcel), self.deadline, call)?;
+        self.may_go_on()?;
+        self.send(&parcel, SERVER_PART, &CarriedServer::of(shared, asked_by, still_ms))?;
+        lock(&parcel).end(counts)?;
+        Ok((parcel, counts, began))
     }
 
     /// Waits until the other process serves.
@@ -242,6 +289,10 @@ impl Handing<'_> {
             false => Ok(()),
         }
     }
+}
+
+fn labelled(listeners: &[(String, OwnedFd)]) -> Vec<(&str, BorrowedFd<'_>)> {
+    listeners.iter().map(|(label, socket)| (label.as_str(), socket.as_fd())).collect()
 }
 
 fn lock(parcel: &Parcel) -> MutexGuard<'_, Sink> {

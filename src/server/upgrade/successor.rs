@@ -8,11 +8,11 @@ use crate::dispatch::{CarriedShared, Unpacker};
 use crate::gateway::upgraded;
 use crate::metrics::LastUpgrade;
 use crate::reactor::{Arrivals, Beginning, Reactor, SHARED_PART};
-use crate::server::ports::Inherited;
+use crate::server::ports::{Inherited, take_parked};
 use crate::server::shared::Before;
 use crate::server::{BindError, RunError, Server, machine};
 use crate::timer::Clock;
-use crate::upgrade::{Batch, Counts, Fault, Hello, InvalidState, Line, Ready, Source, Token, step};
+use crate::upgrade::{Batch, Counts, Fault, Hello, InvalidState, Line, Ready, Source, Token, Unparked, step};
 use log::{info, warn};
 use minicbor::Decoder;
 use std::io;
@@ -21,12 +21,16 @@ use std::process;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The process that is to take over, before it owns anything. Its predecessor is at the other end of what was its standard
-/// input.
+/// The process that is to take over, before it owns anything.
 #[derive(Debug)]
-pub struct Successor {
-    line: Line,
-    hello: Hello,
+pub struct Successor(Predecessor);
+
+#[derive(Debug)]
+enum Predecessor {
+    /// The predecessor is at the other end of what was standard input.
+    Process(Line, Hello),
+    /// The predecessor has ended, and left everything to the service manager.
+    Store(Unparked),
 }
 
 impl Successor {
@@ -38,13 +42,31 @@ impl Successor {
         let mut line = Line::inherited().map_err(io::Error::other)?;
         step("new:started");
         let hello = line.receive_hello().map_err(io::Error::other)?;
-        Ok(Self { line, hello })
+        Ok(Self(Predecessor::Process(line, hello)))
+    }
+
+    /// Begins to take over what a predecessor has left to the service manager, if it has passed something of that kind. Early,
+    /// before other threads read the environment.
+    ///
+    /// # Errors
+    /// What was passed is not to be used.
+    pub fn of_store() -> io::Result<Option<Self>> {
+        let Some(parked) = take_parked()? else { return Ok(None) };
+        let unparked = Unparked::read(parked).map_err(io::Error::other)?;
+        Ok(Some(Self(Predecessor::Store(unparked))))
+    }
+
+    /// Whether there is nobody who would go on if this process did not take over.
+    pub fn is_of_store(&self) -> bool {
+        matches!(self.0, Predecessor::Store(_))
     }
 
     /// Tells the predecessor why it has to go on: `why`.
     pub fn refuse(&mut self, why: &str) {
-        // One that has gone does not have to be told.
-        let _ = self.line.refuse(why);
+        if let Predecessor::Process(line, _) = &mut self.0 {
+            // One that has gone does not have to be told.
+            let _ = line.refuse(why);
+        }
     }
 
     /// A server that goes by `config` and takes everything over when it is [run](Server::run); `None` where it was only asked
@@ -53,20 +75,25 @@ impl Successor {
     /// # Errors
     /// [`BindError`], of which the predecessor has been told.
     pub fn bind(self, config: Config) -> Result<Option<Server>, BindError> {
-        let Self { mut line, hello } = self;
-        let greeted = match Greeted::greet(&mut line, &hello, config) {
-            Ok(Some(greeted)) => greeted,
-            Ok(None) => return Ok(None),
-            Err(error) => {
-                let _ = line.refuse(&error.to_string());
-                return Err(error);
+        let most_bytes = config.upgrade.state_bytes as u64;
+        let (greeted, mut source) = match self.0 {
+            Predecessor::Process(mut line, hello) => match Greeted::greet(&mut line, &hello, config) {
+                Ok(Some(greeted)) => (greeted, Source::live(line, most_bytes)),
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    let _ = line.refuse(&error.to_string());
+                    return Err(error);
+                }
+            },
+            Predecessor::Store(Unparked { hello, listeners, unparking }) => {
+                let mut greeted = Greeted::new(&hello, config)?;
+                greeted.listeners = listeners;
+                (greeted, Source::parked(unparking, most_bytes))
             }
         };
-        let most_bytes = greeted.rules.settings.config.upgrade.state_bytes as u64;
-        let mut source = Source::live(line, most_bytes);
         match greeted.build(&mut source) {
-            Ok((mut server, token)) => {
-                server.taking_over = Some(TakingOver { source, token });
+            Ok((mut server, token, notes)) => {
+                server.taking_over = Some(TakingOver { source, token, notes });
                 Ok(Some(server))
             }
             Err(error) => {
@@ -85,29 +112,41 @@ struct Greeted {
     remote_keys: RemoteSets,
     wanted_keys: Wanted,
     reactors: usize,
+    /// What an operator should know.
+    notes: Vec<String>,
     listeners: Vec<(String, OwnedFd)>,
-    token: Token,
+    /// `None` where the predecessor has ended.
+    token: Option<Token>,
 }
 
 impl Greeted {
-    /// Says whether it would take over, and gets the listeners. `None` where that was all that was asked.
-    fn greet(line: &mut Line, hello: &Hello, config: Config) -> Result<Option<Self>, BindError> {
+    /// What can be said by the hello and the configuration alone.
+    fn new(hello: &Hello, config: Config) -> Result<Self, BindError> {
         let too_new = |why| InvalidState::new(format!("the old process {why}"));
         FORMATS.can_read(&hello.formats).map_err(too_new)?;
         let (remote_keys, wanted_keys) = RemoteSets::new();
         let rules = Rules::first(config, &remote_keys)?;
         let reactors = reactors_of(hello)?;
-        line.send_ready(&ready(&rules, reactors))?;
+        let notes = notes(&rules, reactors);
+        Ok(Self { rules, remote_keys, wanted_keys, reactors, notes, listeners: Vec::new(), token: None })
+    }
+
+    /// Says whether it would take over, and gets the listeners. `None` where that was all that was asked.
+    fn greet(line: &mut Line, hello: &Hello, config: Config) -> Result<Option<Self>, BindError> {
+        let greeted = Self::new(hello, config)?;
+        let (reactors, notes) = (greeted.reactors as u32, greeted.notes.clone());
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        line.send_ready(&Ready { version, formats: FORMATS, reactors, notes })?;
         step("new:ready");
         let Some(listeners) = line.receive_listeners()? else { return Ok(None) };
-        let token = line.receive_token()?;
+        let token = Some(line.receive_token()?);
         step("new:listeners");
-        Ok(Some(Self { rules, remote_keys, wanted_keys, reactors, listeners, token }))
+        Ok(Some(Self { listeners, token, ..greeted }))
     }
 
     /// A server on these listeners, that goes on with the clock and the ids of the old process.
-    fn build(self, source: &mut Source) -> Result<(Server, Token), BindError> {
-        let Self { rules, remote_keys, wanted_keys, reactors, listeners, token } = self;
+    fn build(self, source: &mut Source) -> Result<(Server, Option<Token>, Vec<String>), BindError> {
+        let Self { rules, remote_keys, wanted_keys, reactors, mut notes, listeners, token } = self;
         let CarriedSetup { clock, node, apps, tickets } = first(source)?;
         let rules = rules.going_on(&remote_keys, &apps)?;
         tickets.map_or(Ok(()), |tickets| rules.tls.take_over(tickets))?;
@@ -115,9 +154,9 @@ impl Greeted {
         let before = Before { node, clock: Clock::going_on(clock) };
         let server = Server::build(rules, Some(&mut inherited), reactors, &before, remote_keys, wanted_keys)?;
         for label in inherited.left() {
-            info!("upgrade: the configuration does not name {label} any more: nothing listens there");
+            notes.push(format!("the configuration does not name {label} any more: nothing listens there"));
         }
-        Ok((server, token))
+        Ok((server, token, notes))
     }
 }
 
@@ -127,21 +166,13 @@ fn reactors_of(hello: &Hello) -> Result<usize, InvalidState> {
     reactors.ok_or_else(|| InvalidState::new("the old process has more reactors than there can be"))
 }
 
-fn ready(rules: &Rules, reactors: usize) -> Ready {
+fn notes(rules: &Rules, reactors: usize) -> Vec<String> {
     let wanted = rules.settings.config.reactors.unwrap_or_else(machine::one_a_core);
-    let mut notes = Vec::new();
-    if wanted != reactors {
-        // Ids name the reactor of their session.
-        notes.push(format!(
-            "there stay {reactors} reactors, since the ids of sessions name theirs: {wanted} would need a restart"
-        ));
-    }
-    Ready {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        formats: FORMATS,
-        reactors: reactors as u32,
-        notes,
-    }
+    // Ids name the reactor of their session.
+    let stays = format!(
+        "there stay {reactors} reactors, since the ids of sessions name theirs: {wanted} would need a restart"
+    );
+    (wanted != reactors).then_some(stays).into_iter().collect()
 }
 
 fn first(source: &mut Source) -> Result<CarriedSetup, Fault> {
@@ -157,7 +188,9 @@ fn decode<T: for<'b> minicbor::Decode<'b, ()>>(state: &[u8]) -> Result<T, Invali
 /// What a server that takes over has before it serves.
 pub struct TakingOver {
     source: Source,
-    token: Token,
+    /// `None` where the predecessor has ended.
+    token: Option<Token>,
+    notes: Vec<String>,
 }
 
 /// Why a server does not take over.
@@ -265,8 +298,8 @@ impl TakingOver {
             Err(invalid) => return Err(self.not_taken(invalid.into())),
         };
         step("new:restored");
-        let Self { mut source, token, .. } = self;
-        if let Some(line) = source.line()
+        let Self { mut source, token, notes } = self;
+        if let (Some(line), Some(token)) = (source.line(), token)
             && let Err(fault) = take_token(line, &token, counts)
         {
             return Err(NotTaken::Refused(fault.to_string()));
@@ -288,7 +321,7 @@ impl TakingOver {
             bytes,
             took_ms,
             longest_ms: took_ms,
-            notes: Vec::new(),
+            notes,
         };
         info!("upgrade: taken over from process {before}: {report}; {bytes} bytes of state");
         shared.metrics.upgrades.count_ok(LastUpgrade {
@@ -338,14 +371,14 @@ impl TakingOver {
     }
 
     fn not_taken(&mut self, fault: Fault) -> NotTaken {
-        if fault.is_lost() {
-            return NotTaken::Orphaned(fault);
+        match self.source.line() {
+            Some(line) if !fault.is_lost() => {
+                let why = fault.to_string();
+                let _ = line.refuse(&why);
+                NotTaken::Refused(why)
+            }
+            _ => NotTaken::Orphaned(fault),
         }
-        let why = fault.to_string();
-        if let Some(line) = self.source.line() {
-            let _ = line.refuse(&why);
-        }
-        NotTaken::Refused(why)
     }
 }
 
