@@ -31,7 +31,7 @@ pub use mint::{Claims, mint};
 pub use nonces::{CarriedNonces, Nonces};
 pub use pages::{Foreign, Pages, Sender};
 pub use public_key::{Material, PublicKey};
-pub use remote::{RemoteKeys, RemoteSets, Wanted};
+pub use remote::{CarriedKeys, RemoteKeys, RemoteSets, Wanted};
 pub use signed_query::SignedQuery;
 pub use token::{Expected, TokenLimits, verify};
 

@@ -1,9 +1,10 @@
 //! Sets of public keys that stand at a URL: what has been fetched of each, for all reactors, and what is to be fetched.
 //! Nothing here fetches. A set outlives the configuration that named it as long as the next one names the same URL.
 
-use super::KeySet;
+use super::{JwksLimits, KeySet};
 use crate::config::JwksUrl;
 use arc_swap::ArcSwapOption;
+use minicbor::{Decode, Encode};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,12 +17,24 @@ pub struct RemoteKeys {
     url: JwksUrl,
     /// What the last document held that was one; `None` before the first.
     keys: ArcSwapOption<KeySet>,
+    /// The same as it was fetched, for a process that takes over.
+    document: ArcSwapOption<Vec<u8>>,
     /// When it was fetched, in milliseconds since `start`.
     fetched_ms: AtomicU64,
     start: Instant,
     /// A token has named a key that is not among them.
     is_wanted: AtomicBool,
     wake: SyncSender<()>,
+}
+
+/// What stood at a URL, on its way to another process.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub struct CarriedKeys {
+    #[n(0)]
+    url: Box<str>,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    document: Vec<u8>,
 }
 
 /// The keys at every URL that is in use.
@@ -55,8 +68,9 @@ impl RemoteKeys {
         Some(self.start.elapsed().saturating_sub(fetched))
     }
 
-    /// A document has been fetched.
-    pub fn store(&self, keys: KeySet) {
+    /// A document has been fetched, in which these keys are.
+    pub fn store(&self, keys: KeySet, document: Vec<u8>) {
+        self.document.store(Some(Arc::new(document)));
         self.fetched_ms.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
         self.keys.store(Some(Arc::new(keys)));
     }
@@ -104,6 +118,7 @@ impl RemoteSets {
         let keys = Arc::new(RemoteKeys {
             url: url.clone(),
             keys: ArcSwapOption::empty(),
+            document: ArcSwapOption::empty(),
             fetched_ms: AtomicU64::new(0),
             start: self.start,
             is_wanted: true.into(),
@@ -121,6 +136,28 @@ impl RemoteSets {
         let live: Vec<_> = sets.values().filter_map(Weak::upgrade).collect();
         sets.retain(|_, keys| keys.strong_count() > 0);
         live
+    }
+
+    /// What has been fetched, for another process.
+    pub fn carry(&self) -> Vec<CarriedKeys> {
+        let carried = self.in_use().into_iter().filter_map(|keys| {
+            let document = keys.document.load_full()?;
+            Some(CarriedKeys { url: keys.url.as_str().into(), document: document.to_vec() })
+        });
+        carried.collect()
+    }
+
+    /// Goes on with what another process has fetched, where this one's configuration names the same: until the next fetch it
+    /// is as good as there.
+    pub fn go_on_from(&self, carried: Vec<CarriedKeys>, limits: &JwksLimits) {
+        let in_use = self.in_use();
+        for CarriedKeys { url, document } in carried {
+            let keys = in_use.iter().find(|keys| *keys.url.as_str() == *url);
+            // By this configuration's bounds it may be none: then it is fetched.
+            if let (Some(keys), Ok(set)) = (keys, KeySet::parse(&document, limits)) {
+                keys.store(set, document);
+            }
+        }
     }
 
     /// Has the thread look at all of them: how they are fetched has changed, perhaps.

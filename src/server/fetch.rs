@@ -68,11 +68,11 @@ impl From<io::Error> for FetchError {
     }
 }
 
-/// What stands at `url`.
+/// What stands at `url`: the keys, and the document that they are in.
 ///
 /// # Errors
 /// [`FetchError`].
-pub fn fetch(url: &JwksUrl, rules: &FetchRules) -> Result<KeySet, FetchError> {
+pub fn fetch(url: &JwksUrl, rules: &FetchRules) -> Result<(KeySet, Vec<u8>), FetchError> {
     let deadline = Instant::now() + rules.timeout;
     let mut stream = connect(url, deadline, rules)?;
     let (authority, path) = (url.authority(), if url.path().is_empty() { "/" } else { url.path() });
@@ -83,7 +83,9 @@ pub fn fetch(url: &JwksUrl, rules: &FetchRules) -> Result<KeySet, FetchError> {
     );
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
-    KeySet::parse(&read_body(&mut stream, rules.limits.max_bytes)?, &rules.limits).map_err(FetchError::Keys)
+    let document = read_body(&mut stream, rules.limits.max_bytes)?;
+    let keys = KeySet::parse(&document, &rules.limits).map_err(FetchError::Keys)?;
+    Ok((keys, document))
 }
 
 /// The body of a 200.

@@ -3,6 +3,7 @@
 
 use super::fetch::{FetchRules, fetch};
 use crate::auth::{JwksLimits, RemoteKeys, RemoteSets, Wanted};
+use crate::config::Auth;
 use crate::core::Shared;
 use crate::metrics::KeyFetches;
 use log::{debug, info, warn};
@@ -54,11 +55,11 @@ impl Course {
         self.last = Some(Instant::now());
         let url = keys.url();
         match fetch(url, rules) {
-            Ok(set) => {
+            Ok((set, document)) => {
                 counts.count(true);
                 let (count, skipped) = (set.keys.len(), set.skipped);
                 let is_news = self.has_failed || keys.keys().is_none_or(|old| *old != set);
-                keys.store(set);
+                keys.store(set, document);
                 self.has_failed = false;
                 if is_news {
                     info!("{}: {count} keys, {skipped} passed over", url.as_str());
@@ -113,6 +114,11 @@ fn rules_of(shared: &Shared) -> FetchRules {
         retry: auth.jwks_retry,
         timeout: auth.jwks_timeout,
         ca_file: auth.jwks_ca_file.clone(),
-        limits: JwksLimits { max_bytes: auth.max_jwks_bytes, max_keys: auth.max_jwks_keys },
+        limits: limits_of(auth),
     }
+}
+
+/// The bounds of a set.
+pub fn limits_of(auth: &Auth) -> JwksLimits {
+    JwksLimits { max_bytes: auth.max_jwks_bytes, max_keys: auth.max_jwks_keys }
 }

@@ -1,7 +1,7 @@
 //! What belongs to no reactor, on its way to another process.
 
 use crate::admission::CarriedAdmission;
-use crate::auth::CarriedNonces;
+use crate::auth::{CarriedKeys, CarriedNonces};
 use crate::core::{AskedBy, Shared};
 use crate::metrics::CarriedMetrics;
 use crate::session::SessionId;
@@ -33,6 +33,9 @@ pub struct CarriedSetup {
     /// So that players who come back resume their TLS sessions.
     #[n(3)]
     pub tickets: Option<CarriedPorts>,
+    /// Public keys of apps, so that no player waits for a fetch.
+    #[n(4)]
+    pub keys: Vec<CarriedKeys>,
 }
 
 impl CarriedSetup {
@@ -44,6 +47,7 @@ impl CarriedSetup {
             node: shared.node,
             apps: rules.apps.names().map(|name| name.as_str().into()).collect(),
             tickets: Some(rules.tls.carry()),
+            keys: shared.remote_keys.carry(),
         }
     }
 }

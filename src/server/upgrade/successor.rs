@@ -10,7 +10,7 @@ use crate::metrics::LastUpgrade;
 use crate::reactor::{Arrivals, Beginning, Reactor, SHARED_PART};
 use crate::server::ports::{Inherited, take_parked};
 use crate::server::shared::Before;
-use crate::server::{BindError, RunError, Server, machine};
+use crate::server::{BindError, RunError, Server, jwks, machine};
 use crate::timer::Clock;
 use crate::upgrade::{Batch, Counts, Fault, Hello, InvalidState, Line, Ready, Source, Token, Unparked, step};
 use log::{info, warn};
@@ -147,8 +147,9 @@ impl Greeted {
     /// A server on these listeners, that goes on with the clock and the ids of the old process.
     fn build(self, source: &mut Source) -> Result<(Server, Option<Token>, Vec<String>), BindError> {
         let Self { rules, remote_keys, wanted_keys, reactors, mut notes, listeners, token } = self;
-        let CarriedSetup { clock, node, apps, tickets } = first(source)?;
+        let CarriedSetup { clock, node, apps, tickets, keys } = first(source)?;
         let rules = rules.going_on(&remote_keys, &apps)?;
+        remote_keys.go_on_from(keys, &jwks::limits_of(&rules.settings.config.auth));
         tickets.map_or(Ok(()), |tickets| rules.tls.take_over(tickets))?;
         let mut inherited = Inherited::new(listeners);
         let before = Before { node, clock: Clock::going_on(clock) };
