@@ -1,6 +1,7 @@
 //! What the service manager is told (sd_notify(3)): that the server is ready, reloads, stops, that its reactors turn, and which
 //! process serves. Without a service manager, which names its socket in `NOTIFY_SOCKET`, nothing happens.
 
+use std::env;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
@@ -29,6 +30,11 @@ pub fn handed_over(pid: u32) {
     tell(&format!("MAINPID={pid}\n"));
 }
 
+/// Whether there is a service manager.
+pub fn is_there() -> bool {
+    env::var_os(notify::SOCKET).is_some()
+}
+
 /// What systemd calls what it keeps for [`park`].
 const PARKED: &str = "gannet-parked";
 
@@ -37,13 +43,11 @@ const PARKED: &str = "gannet-parked";
 ///
 /// # Errors
 /// It cannot be reached.
-#[allow(dead_code, reason = "in the making")]
 pub fn park(descriptor: BorrowedFd<'_>) -> io::Result<()> {
     notify::tell_with(&format!("FDSTORE=1\nFDNAME={PARKED}\nFDPOLL=0\n"), descriptor)
 }
 
 /// systemd no longer keeps what was parked.
-#[allow(dead_code, reason = "in the making")]
 pub fn unpark() {
     tell(&format!("FDSTOREREMOVE=1\nFDNAME={PARKED}\n"));
 }

@@ -25,7 +25,7 @@ use super::output;
 use super::program;
 use super::reaper;
 use crate::config::{self, Config, ConfigError, Endpoint, Environment, Listen, LogFormat};
-use crate::server::{Program, Successor, UpgradeRequest, Upgrader};
+use crate::server::{Bound, Program, Successor, UpgradeRequest, Upgrader};
 use crate::{BindError, Relay, Reloader, RunError, Server, Stopper};
 
 /// How a configuration is read.
@@ -147,7 +147,9 @@ pub fn run(args: ServeArgs) -> Result<(), CliError> {
     let program = args.program();
     // Before it can end: its number could be another process's by then.
     let predecessor = args.take_over.then(Predecessor::parent);
-    let mut successor = args.take_over.then(Successor::begin).transpose().map_err(ServeError::TakeOver)?;
+    let begun = if args.take_over { Successor::begin().map(Some) } else { Successor::of_store() };
+    let mut successor = begun.map_err(ServeError::TakeOver)?;
+    let is_of_store = predecessor.is_none() && successor.is_some();
     let environment = Environment::of_process();
     let prepared = args.config(Config::read, &environment).and_then(|config| {
         let log = log_to(&config.log)?;
@@ -164,7 +166,7 @@ pub fn run(args: ServeArgs) -> Result<(), CliError> {
         );
     }
     let again = move || args.config(Config::read_again, &environment).map_err(|error| error.to_string());
-    run_server(config, Origin { program, predecessor, successor }, again, &log)
+    run_server(config, Origin { program, predecessor, successor, is_of_store }, again, &log)
 }
 
 fn log_to(log: &config::Log) -> Result<Running, ServeError> {
@@ -246,11 +248,13 @@ struct Origin {
     /// This process takes over from another.
     predecessor: Option<Predecessor>,
     successor: Option<Successor>,
+    /// What it takes over the service manager has kept.
+    is_of_store: bool,
 }
 
 fn run_server(
     config: Config,
-    Origin { program, predecessor, successor }: Origin,
+    Origin { program, predecessor, successor, is_of_store }: Origin,
     again: impl Fn() -> Result<Config, String> + Send + Sync + 'static,
     log: &Running,
 ) -> Result<(), CliError> {
@@ -259,12 +263,14 @@ fn run_server(
     let backend_cert = config.tls.backend_certificates().into_iter().next().map(|files| files.cert);
     // Before the ports are open: whoever sees the banner can stop the server.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2]).map_err(ServeError::Signals)?;
-    let server = match successor {
-        Some(successor) => successor.bind(config),
-        None => Server::bind(config).map(Some),
+    let mut server = match successor {
+        None => Server::bind(config).map_err(ServeError::Bind)?,
+        Some(successor) => match successor.bind(config).map_err(ServeError::Bind)? {
+            Bound::Server(server) => *server,
+            Bound::Trial => return Ok(()),
+            Bound::Orphan(why) => return Err(begin_anew(program, &why, log).into()),
+        },
     };
-    // It was only to be seen whether it would.
-    let Some(mut server) = server.map_err(ServeError::Bind)? else { return Ok(()) };
     server.reload_from(again);
     let handed_over = Arc::new(AtomicBool::new(false));
     let has_handed_over = Arc::clone(&handed_over);
@@ -284,10 +290,15 @@ fn run_server(
         };
         output::print(&format!("{banner}\n"))?;
     }
-    let (handles, handle) = (Handles::of(&server), signals.handle());
+    let (handles, handle) = (Handles::of(&server, &handed_over), signals.handle());
     let (pulse, (running, end)) = (server.pulse(), mpsc::channel());
     if predecessor.is_none() {
-        server.on_serving(|| manager::ready(READY));
+        server.on_serving(move || {
+            manager::ready(READY);
+            if is_of_store {
+                manager::unpark();
+            }
+        });
     }
     let report = thread::scope(|scope| {
         scope.spawn(|| obey_signals(&mut signals, &handles, log));
@@ -304,12 +315,11 @@ fn run_server(
         report
     });
     if let Err(ServeError::Run(RunError::NotTaken { why, is_orphan: true })) = &report {
-        warn!("{why}: nobody serves the players of that process; this one begins anew");
-        return Err(begin_anew(program, log).into());
+        return Err(begin_anew(program, why, log).into());
     }
     let report = report?;
     if handed_over.load(Ordering::Acquire) {
-        info!("the new process serves; this one ends");
+        info!("another process serves on; this one ends");
         return Ok(());
     }
     info!("stopped: {} of {} sessions closed cleanly", report.closed_cleanly, report.sessions);
@@ -319,8 +329,9 @@ fn run_server(
     ))
 }
 
-/// This process becomes a server of its own. Returns only where it cannot.
-fn begin_anew(program: Result<Program, String>, log: &Running) -> ServeError {
+/// The process that was to be taken over from has died: this one becomes a server of its own. Returns only where it cannot.
+fn begin_anew(program: Result<Program, String>, why: &str, log: &Running) -> ServeError {
+    warn!("upgrade: {why}: nobody serves the players of that process; this one begins anew");
     let error = match program {
         Ok(Program { binary, arguments }) => {
             log.finish();
@@ -336,11 +347,36 @@ struct Handles {
     stopper: Stopper,
     reloader: Reloader,
     upgrader: Upgrader,
+    /// Set when another process serves, or will.
+    handed_over: Arc<AtomicBool>,
 }
 
 impl Handles {
-    fn of(server: &Server) -> Self {
-        Self { stopper: server.stopper(), reloader: server.reloader(), upgrader: server.upgrader() }
+    fn of(server: &Server, handed_over: &Arc<AtomicBool>) -> Self {
+        Self {
+            stopper: server.stopper(),
+            reloader: server.reloader(),
+            upgrader: server.upgrader(),
+            handed_over: Arc::clone(handed_over),
+        }
+    }
+
+    /// Leaves the players to the service manager, if the configuration says so and it keeps them.
+    fn park(&self) -> bool {
+        if !self.upgrader.parks_on_stop() || !manager::is_there() {
+            return false;
+        }
+        let parked = self.upgrader.park(|descriptor| {
+            manager::park(descriptor)?;
+            // Before the reactors end, and the process with them.
+            self.handed_over.store(true, Ordering::Release);
+            Ok(())
+        });
+        match parked {
+            Ok(sessions) => info!("{sessions} sessions are left to the service manager, for the next start"),
+            Err(error) => warn!("the players are not left to the service manager: {error}"),
+        }
+        self.handed_over.load(Ordering::Acquire)
     }
 }
 
@@ -375,9 +411,11 @@ fn obey_signals(signals: &mut Signals, handles: &Handles, log: &Running) {
                 info!(
                     "signal {signal}: no new players, and every session will be closed; a second signal ends the process at once"
                 );
-                manager::stopping();
-                handles.stopper.stop();
                 stopping = true;
+                if !handles.park() {
+                    manager::stopping();
+                    handles.stopper.stop();
+                }
             }
         }
     }

@@ -141,7 +141,6 @@ pub struct CarriedListener {
 
 impl Listeners {
     /// All of them, in an order that makes the same list again.
-    #[allow(dead_code, reason = "in the making")]
     pub fn carry(&self) -> Vec<CarriedListener> {
         let Self { groups } = self;
         let mut carried = Vec::new();

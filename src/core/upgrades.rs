@@ -72,7 +72,6 @@ pub enum UpgradeError {
     /// It was not begun, or the new process would not take over: the reason.
     Refused(String),
     /// It was begun and did not come to its end; everything was taken back: the reason.
-    #[cfg_attr(not(test), allow(dead_code, reason = "in the making"))]
     Failed(String),
 }
 

@@ -59,6 +59,18 @@ impl Shared {
         }
     }
 
+    /// Has `park` leave everything to the service manager, on this thread, in the place of an upgrade.
+    ///
+    /// # Errors
+    /// An upgrade is under way, the server stops already, or `park` failed: then all is as before.
+    pub fn park_by<T>(
+        self: &Arc<Self>,
+        park: impl FnOnce(&Arc<Self>) -> Result<T, UpgradeError>,
+    ) -> Result<T, UpgradeError> {
+        let turn = self.take_turn()?;
+        park(&turn.0)
+    }
+
     fn take_turn(self: &Arc<Self>) -> Result<Turn, UpgradeError> {
         let refused = |why: &str| Err(UpgradeError::Refused(why.to_owned()));
         if self.upgrades.is_under_way.swap(true, Ordering::AcqRel) {

@@ -33,7 +33,6 @@ pub(crate) use kick::{bad_code, check_close_code, check_close_reason};
 pub(crate) use limits::CommandLimits;
 pub(crate) use mark::{MARK, marked};
 pub(crate) use operation::Operation;
-#[allow(unused_imports, reason = "in the making")]
 pub(crate) use push::{CarriedShared, Packer, Unpacker};
 pub(crate) use push::{Fate, Push, Wire};
 pub(crate) use quoted::Quoted;

@@ -1,7 +1,6 @@
 //! How the doors of a reactor, and what links listen to, are carried to another process. The world stands still meanwhile: no
 //! envelope is on its way, and every command is done, or waits for a receipt that some socket owes, or is the request for
 //! the upgrade itself.
-#![allow(dead_code, reason = "in the making")]
 
 use super::doors::backend::Backend;
 use super::doors::client::Head;

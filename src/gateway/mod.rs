@@ -17,7 +17,6 @@ use crate::link_bin::{Event, Payload};
 use crate::protocol::CloseCode;
 use crate::session::{AppId, SessionId};
 use api::own::Incoming;
-#[allow(unused_imports, reason = "in the making")]
 pub(crate) use doors::CarriedDoor;
 pub use doors::admin::upgraded;
 use doors::backend::Upgraded;

@@ -26,7 +26,6 @@ pub use labels::{
 };
 pub use process::open_fds;
 pub use setup::{CertificateExpiry, Setup};
-#[allow(unused_imports, reason = "in the making")]
 pub use upgrades::LastUpgrade;
 pub use upgrades::UpgradeStats;
 pub use value::Gauge;

@@ -1,9 +1,12 @@
 //! What other threads hold of a server: to stop it, and to change what it goes by.
 
+use super::upgrade;
 use crate::config::Config;
 use crate::core::{ReloadError, Reloaded, RulesError, Shared, UpgradeError, UpgradeRequest};
 use crate::tls::TlsError;
 use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -197,5 +200,19 @@ impl Upgrader {
     /// [`UpgradeError::Refused`], which is in the log as well.
     pub fn begin(&self, request: UpgradeRequest) -> Result<(), UpgradeError> {
         self.shared.begin_upgrade(request, None, |_, _| ())
+    }
+
+    /// Whether a stop is to leave the players to the service manager, by the configuration in force.
+    pub fn parks_on_stop(&self) -> bool {
+        self.shared.in_force.look().settings.config.upgrade.park_on_stop
+    }
+
+    /// Leaves everything to the service manager, for the process that it starts next: `keep` gives it the one descriptor that
+    /// it has to keep. Returns how many sessions that are; the server ends then.
+    ///
+    /// # Errors
+    /// [`UpgradeError`]: then all is as it was before.
+    pub fn park(&self, keep: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>) -> Result<u64, UpgradeError> {
+        self.shared.park_by(|shared| upgrade::park(shared, keep)).map(|counts| counts.sessions)
     }
 }

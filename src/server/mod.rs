@@ -24,7 +24,7 @@ use ports::Inherited;
 pub use ports::PassedFault;
 use upgrade::{Arriving, TakingOver, feeds};
 #[cfg(feature = "cli")]
-pub(crate) use upgrade::{Program, Successor};
+pub(crate) use upgrade::{Bound, Program, Successor};
 
 use crate::admission::OpenFiles;
 use crate::app::{App, Pusher};

@@ -1,7 +1,6 @@
 //! TLS over a non-blocking socket: the certificates of a port, and the state of one connection as something to read from and
 //! write to. rustls shakes hands; the records behind the handshake are our own. Knows nothing of reactors and of what the bytes
 //! mean.
-#![allow(dead_code, unused_imports, reason = "in the making: nothing carries sessions and tickets yet")]
 
 #[cfg(not(feature = "tls"))]
 mod absent;

@@ -67,6 +67,7 @@ impl Child {
     }
 
     /// How it has ended, if it has.
+    #[cfg(test)]
     pub fn has_ended(&mut self) -> Option<ExitStatus> {
         // `try_wait` fails for a process that is not ours, which this one is.
         self.process.try_wait().ok().flatten()

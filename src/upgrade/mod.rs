@@ -5,7 +5,6 @@
 //! `docs/upgrade.md` with it, and the state through a [`Sink`] and a [`Source`], which also lead through a store where no
 //! process answers ([`Parking`], [`Unparked`]). Who takes the [`Token`] owns the players. A [`Fault`] anywhere takes
 //! everything back.
-#![allow(dead_code, unused_imports, reason = "in the making")]
 
 mod child;
 mod fault;
@@ -30,7 +29,7 @@ pub use fault::{Cause, Fault, Peer};
 pub use invalid::InvalidState;
 pub use line::Line;
 pub use message::{Counts, Formats, Hello, MAX_DESCRIPTORS, PROTOCOL, Ready, Totals};
-pub use parked::{Parking, Unparked, Unparking};
+pub use parked::{Parking, Unparked};
 pub use receiver::Batch;
 pub use step::step;
 pub use stream::{Sink, Source};

@@ -2,7 +2,6 @@
 
 use super::fault::{Cause, Fault};
 use super::frame;
-use super::frame::Incoming;
 use super::line::Line;
 use super::message::{self, Ack, Counts, End, Message, Totals};
 use super::parked::{Parking, Unparking};

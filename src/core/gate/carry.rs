@@ -44,7 +44,6 @@ impl Gate {
 
 impl Core {
     /// The players here that wait for links.
-    #[allow(dead_code, reason = "in the making")]
     pub fn carry_lines(&self) -> CarriedLines {
         let Gates { lines, released } = &self.gates;
         let waits = |id: &&SessionId| self.waits_for_link(**id);

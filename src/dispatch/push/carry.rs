@@ -2,8 +2,6 @@
 //! queues name them by number. What a reactor does with a push is done when it is packed: its parts are the queues that still
 //! hold it.
 
-#![allow(dead_code, reason = "in the making")]
-
 use super::{Class, EncodedFrame, Origin, Push, PushOptions, ReceiptMode, Tally, Target};
 use crate::session::{AppId, SessionId};
 use crate::upgrade::InvalidState;

@@ -26,7 +26,7 @@ pub fn park(
     shared: &Arc<Shared>,
     keep: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>,
 ) -> Result<Counts, UpgradeError> {
-    let deadline = Instant::now() + shared.in_force.look().settings.config.upgrade.handover;
+    let deadline = Instant::now() + shared.in_force.look().settings.config.timeouts.handover;
     let parked = Handing { shared, deadline, token: None }.park(keep);
     let outcome = if parked.is_ok() { Outcome::Gone } else { Outcome::TakenBack };
     shared.handover.end(outcome, || shared.wake_all());
@@ -49,8 +49,8 @@ pub fn upgrade(
     request: &UpgradeRequest,
     asked_by: Option<AskedBy>,
 ) -> Result<UpgradeReport, UpgradeError> {
-    let times = shared.in_force.look().settings.config.upgrade.clone();
-    let mut started = Started::start(program, request, times.start)?;
+    let times = shared.in_force.look().settings.config.timeouts.clone();
+    let mut started = Started::start(program, request, times.upgrade_start)?;
     let ready = match started.greet(shared) {
         Ok(ready) => ready,
         Err(fault) => return Err(UpgradeError::Refused(started.end(fault))),
@@ -209,10 +209,7 @@ impl Handing<'_> {
     ///
     /// # Errors
     /// Why not; this process owns the players then.
-    fn park(
-        &mut self,
-        keep: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>,
-    ) -> Result<Counts, NotHandedOver> {
+    fn park(&mut self, keep: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>) -> Result<Counts, NotHandedOver> {
         let listeners = self.close()?;
         let parking = Parking::new(&hello(self.shared), &labelled(&listeners))?;
         drop(listeners);

@@ -4,12 +4,13 @@ mod handing_over;
 mod state;
 mod successor;
 
-#[cfg(feature = "cli")]
-pub use successor::Successor;
 pub use successor::{Arriving, TakingOver, feeds};
+#[cfg(feature = "cli")]
+pub use successor::{Bound, Successor};
 
 use super::Server;
 use crate::core::{UpgradeError, UpgradeRequest};
+pub use handing_over::park;
 use handing_over::upgrade;
 use std::ffi::OsString;
 use std::path::PathBuf;

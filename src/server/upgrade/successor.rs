@@ -3,7 +3,7 @@
 use super::state::{CarriedServer, CarriedSetup, FORMATS, SERVER_PART, SETUP_PART};
 use crate::auth::{RemoteSets, Wanted};
 use crate::config::Config;
-use crate::core::{AskedBy, Envelope, Rules, Shared, UpgradeReport};
+use crate::core::{AskedBy, Envelope, Rules, RulesError, Shared, UpgradeReport};
 use crate::dispatch::{CarriedShared, Unpacker};
 use crate::gateway::upgraded;
 use crate::metrics::LastUpgrade;
@@ -56,11 +56,6 @@ impl Successor {
         Ok(Some(Self(Predecessor::Store(unparked))))
     }
 
-    /// Whether there is nobody who would go on if this process did not take over.
-    pub fn is_of_store(&self) -> bool {
-        matches!(self.0, Predecessor::Store(_))
-    }
-
     /// Tells the predecessor why it has to go on: `why`.
     pub fn refuse(&mut self, why: &str) {
         if let Predecessor::Process(line, _) = &mut self.0 {
@@ -69,40 +64,72 @@ impl Successor {
         }
     }
 
-    /// A server that goes by `config` and takes everything over when it is [run](Server::run); `None` where it was only asked
-    /// whether it would.
+    /// A server that goes by `config`.
     ///
     /// # Errors
     /// [`BindError`], of which the predecessor has been told.
-    pub fn bind(self, config: Config) -> Result<Option<Server>, BindError> {
-        let most_bytes = config.upgrade.state_bytes as u64;
-        let (greeted, mut source) = match self.0 {
+    pub fn bind(self, config: Config) -> Result<Bound, BindError> {
+        let most_bytes = config.limits.upgrade_bytes as u64;
+        match self.0 {
             Predecessor::Process(mut line, hello) => match Greeted::greet(&mut line, &hello, config) {
-                Ok(Some(greeted)) => (greeted, Source::live(line, most_bytes)),
-                Ok(None) => return Ok(None),
-                Err(error) => {
+                Ok(Some(greeted)) => greeted.bind(Source::live(line, most_bytes)),
+                Ok(None) => Ok(Bound::Trial),
+                Err(Failure::Orphaned(fault)) => Ok(Bound::Orphan(fault.to_string())),
+                Err(Failure::Refused(error)) => {
                     let _ = line.refuse(&error.to_string());
-                    return Err(error);
+                    Err(error)
                 }
             },
             Predecessor::Store(Unparked { hello, listeners, unparking }) => {
-                let mut greeted = Greeted::new(&hello, config)?;
-                greeted.listeners = listeners;
-                (greeted, Source::parked(unparking, most_bytes))
-            }
-        };
-        match greeted.build(&mut source) {
-            Ok((mut server, token, notes)) => {
-                server.taking_over = Some(TakingOver { source, token, notes });
-                Ok(Some(server))
-            }
-            Err(error) => {
-                if let Some(line) = source.line() {
-                    let _ = line.refuse(&error.to_string());
-                }
-                Err(error)
+                let greeted = Greeted { listeners, ..Greeted::new(&hello, config)? };
+                greeted.bind(Source::parked(unparking, most_bytes))
             }
         }
+    }
+}
+
+/// What came of a process that was to take over, before it is run.
+pub enum Bound {
+    /// It takes everything over when it is [run](Server::run).
+    Server(Box<Server>),
+    /// It was only asked whether it would.
+    Trial,
+    /// The predecessor has died, and its ports are free: why.
+    Orphan(String),
+}
+
+/// Why a process does not take over.
+enum Failure {
+    /// The predecessor has died.
+    Orphaned(Fault),
+    /// The predecessor goes on.
+    Refused(BindError),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        match fault.is_lost() {
+            true => Self::Orphaned(fault),
+            false => Self::Refused(fault.into()),
+        }
+    }
+}
+
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<RulesError> for Failure {
+    fn from(error: RulesError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<InvalidState> for Failure {
+    fn from(invalid: InvalidState) -> Self {
+        Self::Refused(invalid.into())
     }
 }
 
@@ -132,7 +159,7 @@ impl Greeted {
     }
 
     /// Says whether it would take over, and gets the listeners. `None` where that was all that was asked.
-    fn greet(line: &mut Line, hello: &Hello, config: Config) -> Result<Option<Self>, BindError> {
+    fn greet(line: &mut Line, hello: &Hello, config: Config) -> Result<Option<Self>, Failure> {
         let greeted = Self::new(hello, config)?;
         let (reactors, notes) = (greeted.reactors as u32, greeted.notes.clone());
         let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -144,10 +171,29 @@ impl Greeted {
         Ok(Some(Self { listeners, token, ..greeted }))
     }
 
+    fn bind(self, mut source: Source) -> Result<Bound, BindError> {
+        let setup = match first(&mut source) {
+            Err(fault) if fault.is_lost() => return self.begin_anew(&fault),
+            first => first.map_err(BindError::from),
+        };
+        match setup.and_then(|setup| self.build(setup)) {
+            Ok((mut server, token, notes)) => {
+                server.taking_over = Some(TakingOver { source, token, notes });
+                Ok(Bound::Server(Box::new(server)))
+            }
+            Err(error) => {
+                if let Some(line) = source.line() {
+                    let _ = line.refuse(&error.to_string());
+                }
+                Err(error)
+            }
+        }
+    }
+
     /// A server on these listeners, that goes on with the clock and the ids of the old process.
-    fn build(self, source: &mut Source) -> Result<(Server, Option<Token>, Vec<String>), BindError> {
+    fn build(self, setup: CarriedSetup) -> Result<(Server, Option<Token>, Vec<String>), BindError> {
         let Self { rules, remote_keys, wanted_keys, reactors, mut notes, listeners, token } = self;
-        let CarriedSetup { clock, node, apps, tickets, keys } = first(source)?;
+        let CarriedSetup { clock, node, apps, tickets, keys } = setup;
         let rules = rules.going_on(&remote_keys, &apps)?;
         remote_keys.go_on_from(keys, &jwks::limits_of(&rules.settings.config.auth));
         tickets.map_or(Ok(()), |tickets| rules.tls.take_over(tickets))?;
@@ -158,6 +204,18 @@ impl Greeted {
             notes.push(format!("the configuration does not name {label} any more: nothing listens there"));
         }
         Ok((server, token, notes))
+    }
+
+    /// The old process has died with its players. Who comes to its listeners finds a server.
+    fn begin_anew(self, fault: &Fault) -> Result<Bound, BindError> {
+        warn!(
+            "upgrade: {fault}, before it had handed over its players: this process begins anew on its listeners"
+        );
+        let Self { rules, remote_keys, wanted_keys, reactors, listeners, .. } = self;
+        let before = Before { node: rules.settings.config.node, clock: Clock::start() };
+        let mut inherited = Inherited::new(listeners);
+        let server = Server::build(rules, Some(&mut inherited), reactors, &before, remote_keys, wanted_keys)?;
+        Ok(Bound::Server(Box::new(server)))
     }
 }
 
