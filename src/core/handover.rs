@@ -201,14 +201,12 @@ impl Handover {
         self.change(|state| state.parcel = Some(parcel));
         self.stage.store(Stage::Packing as u8, Ordering::Release);
         call();
-        let is_over = |state: &State| {
-            let failed = |answer: &Answer| matches!(answer.packed, Some(Err(_)));
-            state.reactors.iter().all(|answer| answer.packed.is_some()) || state.reactors.iter().any(failed)
-        };
-        if !self.wait(deadline, is_over) {
+        // All of them, also where one has failed: what the other process has said last is what one of them has read.
+        let all_packed = |state: &State| state.reactors.iter().all(|answer| answer.packed.is_some());
+        if !self.wait(deadline, all_packed) {
             return Err(NotHandedOver::Late("a reactor did not pack in time"));
         }
-        let mut counts = Counts::default();
+        let (mut counts, mut faults) = (Counts::default(), Vec::new());
         let mut state = self.lock();
         state.parcel = None;
         for answer in &mut state.reactors {
@@ -217,11 +215,15 @@ impl Handover {
                     counts.sessions += packed.sessions;
                     counts.connections += packed.connections;
                 }
-                Some(Err(fault)) => return Err(NotHandedOver::Stream(fault)),
+                Some(Err(fault)) => faults.push(fault),
                 None => {}
             }
         }
-        Ok(counts)
+        faults.sort_by_key(Fault::is_lost);
+        match faults.into_iter().next() {
+            Some(fault) => Err(NotHandedOver::Stream(fault)),
+            None => Ok(counts),
+        }
     }
 
     /// The other process goes on, or this one does. Returns when every reactor knows, but for one that does not turn.

@@ -138,7 +138,7 @@ impl Alone {
         let (packer, mut unpacker) = (Packer::default(), Unpacker::default());
         let Reactor { core, gateway, .. } = &mut self.reactor;
         gateway.carry_door(core, id.slot(), &packer);
-        packer.into_carried().for_each(|shared| unpacker.take(shared).expect("it was carried"));
+        packer.take_new().into_iter().for_each(|shared| unpacker.take(shared).expect("it was carried"));
         (0..).map_while(|number| unpacker.push(number).ok().cloned()).collect()
     }
 
@@ -156,7 +156,7 @@ impl Alone {
         let packer = Packer::default();
         pushes.iter().for_each(|push| _ = packer.push(push));
         let mut unpacker = Unpacker::default();
-        packer.into_carried().try_for_each(|shared| unpacker.take(shared))?;
+        packer.take_new().into_iter().try_for_each(|shared| unpacker.take(shared))?;
         let Reactor { core, gateway, .. } = &mut self.reactor;
         let place = core.connection(id.slot()).map(|one| std::mem::replace(&mut one.door, NO_DOOR));
         gateway.forget(place.unwrap_or(NO_DOOR));
@@ -194,7 +194,7 @@ impl Alone {
         });
         let doors = doors.collect();
         let (listeners, lines) = (core.listeners.carry(), core.carry_lines());
-        let carried = Carried { shared: packer.into_carried().collect(), doors, listeners, lines };
+        let carried = Carried { shared: packer.take_new(), doors, listeners, lines };
         minicbor::to_vec(carried).expect("nothing fails to be written to memory")
     }
 

@@ -17,7 +17,7 @@ pub fn alone(mut config: Config) -> Alone {
     config.listen.set_port(0);
     config.backend.listen.set_port(0);
     let Server { shared, parts, asks, .. } = Server::bind(config).expect("a configuration to run with");
-    let Some(Part { poll, receiver, producer, observer }) = parts.into_iter().next() else {
+    let Some(Part { poll, receiver, producer, observer, .. }) = parts.into_iter().next() else {
         unreachable!("there is one reactor");
     };
     let core = Core::new(shared, 0, producer, 1);

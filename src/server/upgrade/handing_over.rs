@@ -36,6 +36,9 @@ pub fn park(
 /// What the service manager has said to this process alone.
 const OWN_VARIABLES: [&str; 4] = ["WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
+/// How long a process that has closed its stream has to end.
+const ENDING: Duration = Duration::from_millis(500);
+
 /// The part of the handover's time that handshakes have to come to their end.
 const HANDSHAKES_PART: u32 = 10;
 
@@ -78,8 +81,12 @@ pub fn upgrade(
             })
         }
         Err(why) => {
-            // It neither serves nor holds a socket when this one goes on.
-            let ended = child.kill_and_wait();
+            // It neither serves nor holds a socket when this one goes on. One whose stream has ended ends by itself, and its
+            // status says how.
+            let ended = match &why {
+                NotHandedOver::Stream(fault) if fault.is_lost() => child.wait_until(Instant::now() + ENDING),
+                _ => child.kill_and_wait(),
+            };
             shared.handover.end(Outcome::TakenBack, || shared.wake_all());
             let why = match (why, ended) {
                 (NotHandedOver::Stream(fault), Ok(status)) if fault.is_lost() => {
