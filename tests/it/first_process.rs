@@ -223,6 +223,9 @@ fn a_successor_has_to_be_there() {
     }
     let (named, writer) = namespace.orphan("read line <&3");
     namespace.tell(&format!("STATUS=x\nMAINPID={}\n", number_inside(named)));
+    // Datagrams are read in their order.
+    namespace.tell("MAINPID=999998\n");
+    until("it was named", || namespace.outside.said().contains("\"999998\" is not taken"));
     drop(writer);
     until("it ends before the worker does", || children(namespace.first) == [worker]);
     send(worker, Signal::KILL);
