@@ -57,6 +57,28 @@ fn players_that_wait_for_a_link_go_on_in_the_new_process_and_no_event_is_lost_or
 }
 
 #[test]
+fn the_gate_of_a_link_that_is_behind_is_shut_in_the_new_process_until_the_link_has_taken_its_events() {
+    let mut alone = small(|config| config.limits.link_outbox_messages = 8);
+    let mut clients = vec![listener(&mut alone, "")];
+    finish(&mut alone, &mut clients);
+    clients.push(player(&mut alone, "a"));
+    finish(&mut alone, &mut clients);
+    let expected: Vec<String> = (0..300).map(|number| format!("m{number}")).collect();
+    clients[1].wire = expected.iter().flat_map(|text| frame(1, text.as_bytes())).collect();
+    clients[1].sent = 0;
+    while alone.gauges()[2] == 0 {
+        clients[1].send(100);
+        alone.run();
+    }
+    alone.carry().unwrap();
+    alone.run();
+    assert_eq!(alone.gauges()[2], 1, "the link has taken nothing meanwhile");
+    finish(&mut alone, &mut clients);
+    assert_eq!(texts(&clients[0], "a"), expected);
+    assert_eq!(alone.gauges()[2], 0);
+}
+
+#[test]
 fn a_session_stays_with_its_link_of_a_share() {
     let mut alone = small(|_| {});
     let share = ",\"share\":\"game\"";
