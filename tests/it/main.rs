@@ -70,5 +70,6 @@ mod tokens_jwks;
 mod tokens_offered;
 mod tokens_public;
 mod tokens_rotation;
+mod upgrade;
 mod upgrade_orders;
 mod wall_clock;

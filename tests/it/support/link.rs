@@ -106,6 +106,11 @@ impl Link {
         Ok(frame)
     }
 
+    /// The events that came before the last reply and have not been taken.
+    pub fn events_so_far(&mut self) -> Vec<Value> {
+        self.events.drain(..).collect()
+    }
+
     fn read(&mut self) -> Result<Value, End> {
         loop {
             match self.socket.read() {

@@ -160,6 +160,11 @@ impl<S: Read + Write> Player<S> {
     pub fn stream(&self) -> &S {
         self.socket.get_ref()
     }
+
+    /// The same to act on. What it is given goes between two messages.
+    pub fn stream_mut(&mut self) -> &mut S {
+        self.socket.get_mut()
+    }
 }
 
 /// The stream under `socket` sends RST when it is closed.

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::Deref;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -223,6 +224,19 @@ impl ServerProcess {
         (self.child.wait().unwrap(), self.said())
     }
 
+    /// Waits for the end of its process alone, whose streams another may still have: its exit code, and the signal that
+    /// ended it.
+    pub fn ended(&mut self) -> (Option<i32>, Option<i32>) {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), status.signal());
+            }
+            assert!(started.elapsed() < DEADLINE, "the server did not end");
+            thread::yield_now();
+        }
+    }
+
     /// What it has said so far.
     pub fn said(&self) -> String {
         self.said.lock().unwrap().clone()
@@ -230,10 +244,7 @@ impl ServerProcess {
 
     /// Its resident memory, in bytes.
     pub fn resident_bytes(&self) -> u64 {
-        // The figure in `status` is batched for each processor and off by as much as the sessions cost.
-        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap();
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
-        line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
+        resident_bytes(self.pid())
     }
 
     /// The most resident memory it ever had, in bytes.
@@ -264,6 +275,14 @@ impl ServerProcess {
     pub fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
+}
+
+/// The resident memory of a process, in bytes.
+pub fn resident_bytes(pid: u32) -> u64 {
+    // The figure in `status` is batched for each processor and off by as much as the sessions cost.
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
 }
 
 /// See [`ServerProcess::limit_open_files`].

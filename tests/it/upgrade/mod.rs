@@ -1,0 +1,16 @@
+//! A new process takes over every live connection from the one that serves: nobody is disconnected, and nothing is lost,
+//! doubled or out of order. When it fails, the one that serves goes on.
+
+mod backends;
+mod clients;
+mod halves;
+mod keys;
+mod kills;
+mod limits;
+mod listeners;
+mod load;
+mod queues;
+mod refusals;
+mod running;
+mod signals;
+mod traffic;
