@@ -3,6 +3,7 @@
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod alone;
+mod error;
 mod fetch;
 mod handles;
 mod jwks;
@@ -17,6 +18,7 @@ pub(crate) use crate::core::UpgradeRequest;
 pub use crate::core::{ReloadError, Reloaded, RulesError};
 pub use crate::reactor::StopReport;
 pub use crate::tls::TlsError;
+pub use error::RunError;
 #[cfg(feature = "cli")]
 pub(crate) use handles::Upgrader;
 pub use handles::{Certificates, Pulse, Reloader, Stopper};
@@ -202,45 +204,6 @@ impl From<RulesError> for BindError {
         }
     }
 }
-
-/// Why a server ended without having been told to.
-///
-/// ```
-/// use gannet::RunError;
-/// assert!(RunError::Panicked { reactor: 2 }.to_string().contains("reactor 2"));
-/// ```
-#[derive(Debug)]
-pub enum RunError {
-    /// A thread could not be started.
-    Thread(io::Error),
-    /// A reactor's poll failed.
-    Poll(io::Error),
-    /// Another process was to be taken over from, and that did not come about.
-    NotTaken {
-        /// Why.
-        why: Box<str>,
-        /// Whether that process has died, so that nobody serves its players.
-        is_orphan: bool,
-    },
-    /// A reactor panicked, in the server or in the app.
-    Panicked {
-        /// Which.
-        reactor: usize,
-    },
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
-            Self::Poll(error) => write!(f, "a reactor cannot poll: {error}"),
-            Self::NotTaken { why, .. } => write!(f, "nothing is taken over: {why}"),
-            Self::Panicked { reactor } => write!(f, "reactor {reactor} panicked; the message is in the log"),
-        }
-    }
-}
-
-impl std::error::Error for RunError {}
 
 impl Server {
     /// Whether a server would start with `config`, as far as can be said without taking its ports: the configuration, the

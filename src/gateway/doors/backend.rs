@@ -241,7 +241,8 @@ impl Backend {
         let behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > room);
         let mut reader = std::mem::take(&mut self.reader);
         let (date, mut answers) = (core.http_date(), Vec::new());
-        let batch = self.run_batch(core, id);
+        // While the world stands still nothing begins: another process may go on from here.
+        let batch = if core.stands_still { Some(Progress::NextTurn) } else { self.run_batch(core, id) };
         let stopped = match behind {
             true => Stopped::Blocked,
             false if batch == Some(Progress::NextTurn) => Stopped::NextTurn,
