@@ -55,6 +55,7 @@ listen = "127.0.0.1:9001"
 max_page = $1
 [timeouts]
 shutdown_ms = 200
+upgrade_start_ms = 3000
 close_ms = 1000
 ${parks:+[upgrade]}
 ${parks:+park_on_stop = true}
@@ -260,15 +261,17 @@ part_upgrade() {
     done
     main=$(property MainPID)
     # Longer than WatchdogSec of the drop-in.
-    sleep 3
+    sleep 5
     check "the watchdog hears of the new process" is MainPID "$main"
     refused "an upgrade to a program that does not serve fails" gannet upgrade --binary /bin/true
     check "and the server goes on" push 6
     check "as the same process" is MainPID "$main"
     check "a reload reaches the new process" inside systemctl reload gannet
-    check "a stop as well" inside systemctl stop gannet
+    check "an upgrade begins" begin_upgrade
+    check "a stop in the middle of it" inside systemctl stop gannet
     check "with the players' sessions closed in good order" ended '^closed 1001'
     check "and successfully" is Result success
+    refused "no process but the main one has told systemd anything" journal_has 'reception only permitted'
 }
 
 part_restart() {
@@ -280,8 +283,26 @@ part_restart() {
         check "restart $number" inside systemctl restart gannet
         check "restart $number: every player is there" push "$number"
     done
+    check "an upgrade after it" gannet upgrade
+    check "every player is there" push 3
+    check "another upgrade begins" begin_upgrade
+    check "a restart in the middle of it" inside systemctl restart gannet
+    check "every player is there" push 4
+    refused "no process but the main one has told systemd anything" journal_has 'reception only permitted'
     check "a stop keeps nothing for ever" inside systemctl stop gannet
     configure_inside 5
+}
+
+# begin_upgrade: one whose new process hangs, in the background; returns when that process is there.
+begin_upgrade() {
+    printf '#!/bin/sh\nexec sleep 600\n' >"/proc/$manager/root/usr/local/bin/hangs"
+    chmod 755 "/proc/$manager/root/usr/local/bin/hangs"
+    gannet upgrade --binary /usr/local/bin/hangs >"$work/upgrade" 2>&1 &
+    until_true inside sh -c 'grep -qx sleep /proc/[0-9]*/comm'
+}
+
+journal_has() {
+    inside journalctl --no-pager -u gannet | grep -q "$1"
 }
 
 grep_config() {
@@ -307,7 +328,7 @@ until_true booted || fail "systemd did not boot: $(cat "$work/boot")"
 inside systemctl --version | head -n 1
 # A stuck reactor is found in seconds, and a crash is over at once.
 mkdir -p "/proc/$manager/root/etc/systemd/system/gannet.service.d"
-printf '[Service]\nWatchdogSec=2s\nRestartSec=100ms\n' >"/proc/$manager/root/etc/systemd/system/gannet.service.d/check.conf"
+printf '[Service]\nWatchdogSec=4s\nRestartSec=100ms\n' >"/proc/$manager/root/etc/systemd/system/gannet.service.d/check.conf"
 inside systemctl daemon-reload || fail "systemd does not read the unit"
 
 for part in "${@:-serve upgrade restart}"; do

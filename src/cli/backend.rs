@@ -47,8 +47,24 @@ impl BackendArgs {
 
     /// Sends one request; answers the body of a success.
     pub fn call(&self, method: &str, target: &str, body: Option<Body<'_>>) -> Result<String, CliError> {
+        self.call_by(false, method, target, body)
+    }
+
+    /// The same, however long the server takes.
+    pub fn call_patiently(&self, method: &str, target: &str) -> Result<String, CliError> {
+        self.call_by(true, method, target, None)
+    }
+
+    fn call_by(
+        &self,
+        is_patient: bool,
+        method: &str,
+        target: &str,
+        body: Option<Body<'_>>,
+    ) -> Result<String, CliError> {
         let trust = self.trust();
         let client = HttpClient::new(&self.backend, self.key.secret()?, &trust);
+        let client = if is_patient { client.patient() } else { client };
         let reply = client.request(method, target, body)?;
         if (200..300).contains(&reply.status) {
             return Ok(String::from_utf8_lossy(&reply.body).into_owned());

@@ -26,6 +26,8 @@ pub struct HttpClient<'a> {
     key: Option<&'a Secret>,
     /// Which certificates it takes over TLS.
     trust: &'a Trust,
+    /// How long it waits for more of an answer, if not for ever.
+    silence: Option<Duration>,
 }
 
 /// A connection, whatever lies between it and its socket.
@@ -54,7 +56,13 @@ impl<'a> HttpClient<'a> {
     /// A client for the server at `address`, which [`Address::parse`] reads. It shows `key` as a bearer; over TLS it takes the
     /// certificates that `trust` says.
     pub fn new(address: &'a str, key: Option<&'a Secret>, trust: &'a Trust) -> Self {
-        Self { address: Address::parse(address), key, trust }
+        Self { address: Address::parse(address), key, trust, silence: Some(SILENCE_TIMEOUT) }
+    }
+
+    /// The same, for what takes as long as the server's own configuration lets it: it waits for an answer until the connection
+    /// ends.
+    pub fn patient(self) -> Self {
+        Self { silence: None, ..self }
     }
 
     /// Sends one request and waits for the whole answer.
@@ -116,8 +124,11 @@ impl<'a> HttpClient<'a> {
     fn open(&self) -> Result<Box<dyn Stream>, ClientError> {
         let address = self.place();
         if let Some(path) = self.address.unix_path() {
-            let stream = open_unix(path).map_err(|error| ClientError::Unreachable { address, error })?;
-            return Ok(Box::new(stream));
+            let stream = open_unix(path).and_then(|stream| {
+                stream.set_read_timeout(self.silence)?;
+                Ok(stream)
+            });
+            return Ok(Box::new(stream.map_err(|error| ClientError::Unreachable { address, error })?));
         }
         let candidates = match self.address.place().to_socket_addrs() {
             Ok(candidates) => candidates,
@@ -125,7 +136,12 @@ impl<'a> HttpClient<'a> {
         };
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for candidate in candidates {
-            match TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT).and_then(with_timeouts) {
+            let stream = TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT).and_then(|stream| {
+                let stream = with_timeouts(stream)?;
+                stream.set_read_timeout(self.silence)?;
+                Ok(stream)
+            });
+            match stream {
                 Ok(stream) => return Ok(Box::new(stream)),
                 Err(error) => last = error,
             }

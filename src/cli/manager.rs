@@ -91,10 +91,20 @@ pub fn watch(pulse: &Pulse, end: &Receiver<()>) {
     let Some(period) = notify::watchdog_period() else { return };
     // Half of it is what sd_watchdog_enabled(3) recommends; a reactor has the other half to turn.
     while end.recv_timeout(period / 2) == Err(RecvTimeoutError::Timeout) {
-        match pulse.beats(period / 4) {
-            true => tell("WATCHDOG=1\n"),
-            false => warn!("a reactor has not turned for {:?}: the watchdog is not told", period / 4),
-        }
+        tell_pulse(pulse, period);
+    }
+}
+
+/// Tells the watchdog of a process that has taken over. Another main process is no reason for it to wait for longer: without
+/// this, upgrades that follow each other closely would be taken for a server that hangs.
+pub fn watch_on(pulse: &Pulse) {
+    notify::watchdog_period().into_iter().for_each(|period| tell_pulse(pulse, period));
+}
+
+fn tell_pulse(pulse: &Pulse, period: Duration) {
+    match pulse.beats(period / 4) {
+        true => tell("WATCHDOG=1\n"),
+        false => warn!("a reactor has not turned for {:?}: the watchdog is not told", period / 4),
     }
 }
 

@@ -4,13 +4,14 @@ use std::fmt;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::{process, thread};
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use log::{LevelFilter, info, warn};
+use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
@@ -272,10 +273,11 @@ fn run_server(
         },
     };
     server.reload_from(again);
-    let handed_over = Arc::new(AtomicBool::new(false));
-    let has_handed_over = Arc::clone(&handed_over);
+    let (handed_over, heir) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(NOBODY)));
+    let (has_handed_over, to) = (Arc::clone(&handed_over), Arc::clone(&heir));
     server.upgrade_by(program.clone(), move |pid| {
         manager::handed_over(pid);
+        to.store(pid, Ordering::Release);
         has_handed_over.store(true, Ordering::Release);
     });
     // A process that takes over has its predecessor's terminal, where the addresses stand already.
@@ -300,19 +302,20 @@ fn run_server(
             }
         });
     }
-    let report = thread::scope(|scope| {
-        scope.spawn(|| obey_signals(&mut signals, &handles, log));
+    let (report, stopped_by) = thread::scope(|scope| {
+        let obeying = scope.spawn(|| obey_signals(&mut signals, &handles, log));
         scope.spawn(move || {
             if let Some(predecessor) = predecessor {
                 predecessor.wait(&end);
                 manager::ready(READY);
+                manager::watch_on(&pulse);
             }
             manager::watch(&pulse, &end);
         });
         let report = server.run(|_reactor| Box::new(Relay)).map_err(ServeError::Run);
         handle.close();
         drop(running);
-        report
+        (report, obeying.join().unwrap_or_default())
     });
     if let Err(ServeError::Run(RunError::NotTaken { why, is_orphan: true })) = &report {
         return Err(begin_anew(program, why, log).into());
@@ -320,6 +323,9 @@ fn run_server(
     let report = report?;
     if handed_over.load(Ordering::Acquire) {
         info!("another process serves on; this one ends");
+        if let Some(signal) = stopped_by {
+            pass_on(signal, heir.load(Ordering::Acquire));
+        }
         return Ok(());
     }
     info!("stopped: {} of {} sessions closed cleanly", report.closed_cleanly, report.sessions);
@@ -327,6 +333,19 @@ fn run_server(
         "stopped: {} of {} sessions closed cleanly\n",
         report.closed_cleanly, report.sessions
     ))
+}
+
+/// No process.
+const NOBODY: u32 = 0;
+
+/// A signal to stop that came when it was too late to take an upgrade back is for the process that serves, a child of this one.
+fn pass_on(signal: i32, heir: u32) {
+    let heir = i32::try_from(heir).ok().and_then(Pid::from_raw);
+    if let Some((heir, signal)) = heir.zip(Signal::from_named_raw(signal)) {
+        info!("process {heir} gets the signal");
+        // One that has ended by now has stopped as well.
+        let _ = kill_process(heir, signal);
+    }
 }
 
 /// The process that was to be taken over from has died: this one becomes a server of its own. Returns only where it cannot.
@@ -366,6 +385,10 @@ impl Handles {
         if !self.upgrader.parks_on_stop() || !manager::is_there() {
             return false;
         }
+        self.upgrader.call_off();
+        if self.handed_over.load(Ordering::Acquire) {
+            return true;
+        }
         let parked = self.upgrader.park(|descriptor| {
             manager::park(descriptor)?;
             // Before the reactors end, and the process with them.
@@ -381,9 +404,10 @@ impl Handles {
 }
 
 /// SIGTERM and SIGINT stop the server in good order, a second one of them at once. SIGHUP opens the log file again and
-/// reads the configuration again: a terminal that is closed does not take the server with it. SIGUSR2 upgrades.
-fn obey_signals(signals: &mut Signals, handles: &Handles, log: &Running) {
-    let mut stopping = false;
+/// reads the configuration again: a terminal that is closed does not take the server with it. SIGUSR2 upgrades. Returns what
+/// has stopped the server.
+fn obey_signals(signals: &mut Signals, handles: &Handles, log: &Running) -> Option<i32> {
+    let mut stopped_by = None;
     for signal in signals.forever() {
         match signal {
             SIGHUP => {
@@ -402,7 +426,7 @@ fn obey_signals(signals: &mut Signals, handles: &Handles, log: &Running) {
                 // What is wrong is in the log.
                 let _ = handles.upgrader.begin(UpgradeRequest::default());
             }
-            signal if stopping => {
+            signal if stopped_by.is_some() => {
                 warn!("signal {signal}: ending at once");
                 log.finish();
                 process::exit(128 + signal);
@@ -411,7 +435,7 @@ fn obey_signals(signals: &mut Signals, handles: &Handles, log: &Running) {
                 info!(
                     "signal {signal}: no new players, and every session will be closed; a second signal ends the process at once"
                 );
-                stopping = true;
+                stopped_by = Some(signal);
                 if !handles.park() {
                     manager::stopping();
                     handles.stopper.stop();
@@ -419,6 +443,7 @@ fn obey_signals(signals: &mut Signals, handles: &Handles, log: &Running) {
             }
         }
     }
+    stopped_by
 }
 
 #[cfg(test)]

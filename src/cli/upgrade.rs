@@ -41,7 +41,8 @@ pub fn run(args: &UpgradeArgs) -> Result<(), CliError> {
     let mut target = Target::new("/v1/admin/upgrade");
     target.pairs("binary", args.binary.as_deref().map(absolute).transpose()?);
     target.pairs("dry_run", args.dry_run.then_some("1"));
-    let answer = args.backend.call("POST", target.as_str(), None)?;
+    // The server bounds it, by times that only its own configuration has.
+    let answer = args.backend.call_patiently("POST", target.as_str())?;
     match serde_json::from_str::<Upgraded>(&answer) {
         Ok(upgraded) => output::print(&told(&upgraded)),
         // A newer server may say it in another way.

@@ -4,7 +4,7 @@ use crate::session::SessionId;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
@@ -110,6 +110,8 @@ pub struct Upgrades {
     pub hand_over: OnceLock<HandOver>,
     /// Whether there is one under way, dry runs included.
     pub(super) is_under_way: AtomicBool,
+    /// Whether the one under way is to be taken back: this process is about to leave its players to the service manager.
+    is_called_off: AtomicBool,
     /// The thread of the one under way, or of the last.
     pub(super) thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -120,6 +122,23 @@ impl Upgrades {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A panic of it is in the log.
         let _ = thread.map(JoinHandle::join);
+    }
+
+    /// Has the one under way taken back, unless the other process serves already, and waits for its end. Until
+    /// [`Upgrades::allow`] there is no other one.
+    pub fn call_off(&self) {
+        self.is_called_off.store(true, Ordering::Release);
+        self.join();
+    }
+
+    /// Ends what [`Upgrades::call_off`] began.
+    pub fn allow(&self) {
+        self.is_called_off.store(false, Ordering::Release);
+    }
+
+    /// Whether the one under way has been called off.
+    pub fn is_called_off(&self) -> bool {
+        self.is_called_off.load(Ordering::Acquire)
     }
 }
 

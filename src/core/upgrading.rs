@@ -36,6 +36,9 @@ impl Shared {
         then: impl FnOnce(&Self, Upgraded) + Send + 'static,
     ) -> Result<(), UpgradeError> {
         let begun = self.take_turn().and_then(|turn| {
+            if self.upgrades.is_called_off() {
+                return Err(UpgradeError::Refused("the server stops".to_owned()));
+            }
             let work = move || {
                 let shared = Arc::clone(&turn.0);
                 let upgraded = shared.upgrade(request, asked_by);
@@ -68,6 +71,7 @@ impl Shared {
         park: impl FnOnce(&Arc<Self>) -> Result<T, UpgradeError>,
     ) -> Result<T, UpgradeError> {
         let turn = self.take_turn()?;
+        self.upgrades.allow();
         park(&turn.0)
     }
 

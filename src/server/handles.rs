@@ -202,6 +202,12 @@ impl Upgrader {
         self.shared.begin_upgrade(request, None, |_, _| ())
     }
 
+    /// Has an upgrade that is under way taken back, unless the other process serves already, and waits for its end. What follows
+    /// is [`Upgrader::park`].
+    pub fn call_off(&self) {
+        self.shared.upgrades.call_off();
+    }
+
     /// Whether a stop is to leave the players to the service manager, by the configuration in force.
     pub fn parks_on_stop(&self) -> bool {
         self.shared.in_force.look().settings.config.upgrade.park_on_stop

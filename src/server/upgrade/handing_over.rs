@@ -184,6 +184,7 @@ impl Handing<'_> {
         mut line: Line,
         asked_by: Option<AskedBy>,
     ) -> Result<(Counts, Totals, Duration), NotHandedOver> {
+        self.may_go_on()?;
         line.set_deadline(self.deadline);
         line.set_step("listeners");
         let listeners = self.close()?;
@@ -288,7 +289,7 @@ impl Handing<'_> {
 
     /// An operator may have stopped the server meanwhile.
     fn may_go_on(&self) -> Result<(), NotHandedOver> {
-        match self.shared.turns_players_away() {
+        match self.shared.turns_players_away() || self.shared.upgrades.is_called_off() {
             true => Err(NotHandedOver::Late("the server was told to stop, or is drained")),
             false => Ok(()),
         }
