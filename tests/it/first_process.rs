@@ -7,6 +7,7 @@ use std::fs;
 use std::io::PipeWriter;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// A PID namespace whose first process is `gannet serve`. It ends with the value.
@@ -254,4 +255,65 @@ fn what_a_worker_tells_goes_on_to_the_manager_outside_without_its_process() {
     namespace.signal(Signal::TERM);
     assert!(told().starts_with("STOPPING=1\n"));
     let _ = fs::remove_file(&path);
+}
+
+/// `gannet upgrade ARGS` to the server in the namespace: whether it succeeded, and what it said.
+fn upgrade(namespace: &Namespace, args: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+    let backend = namespace.outside.backend.to_string();
+    let output = command.arg("upgrade").args(args).args(["--backend", &backend]).output().unwrap();
+    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+/// A server with a file that a new process can read again, and a player who has come through `rounds` upgrades.
+fn upgraded(name: &str, config: &str, rounds: u32) -> (Namespace, Player, PathBuf) {
+    let path = std::env::temp_dir().join(format!("gannet-it-{}-first-{name}.toml", std::process::id()));
+    fs::write(&path, config).unwrap();
+    let mut command = gannet_in(unshare());
+    command.arg("--config").arg(&path);
+    let namespace = Namespace::start_by(command);
+    let mut player = namespace.outside.player("user=ada");
+    for round in 1..=rounds {
+        let before = namespace.worker();
+        let (succeeded, said) = upgrade(&namespace, &[]);
+        assert!(succeeded, "{said}");
+        until("the old worker ends", || {
+            let children = children(namespace.first);
+            children.len() == 1 && children != [before]
+        });
+        serves(&namespace, &mut player, &format!("after upgrade {round}"));
+    }
+    (namespace, player, path)
+}
+
+fn serves(namespace: &Namespace, player: &mut Player, text: &str) {
+    assert_eq!(namespace.outside.backend().push_text("user=ada", text).queued, 1);
+    assert_eq!(player.recv_text(), text);
+}
+
+#[test]
+fn it_stays_with_the_worker_through_upgrades_and_ends_with_the_last() {
+    let (namespace, mut player, path) = upgraded("five", "timeouts.shutdown_ms = 100", 5);
+    let before = namespace.worker();
+    for failing in ["/bin/true", "/does/not/exist"] {
+        let (succeeded, said) = upgrade(&namespace, &["--binary", failing]);
+        assert!(!succeeded && said.contains("goes on as before"), "{said}");
+        assert_eq!(children(namespace.first), [before]);
+        serves(&namespace, &mut player, failing);
+    }
+    namespace.signal(Signal::TERM);
+    assert!(matches!(player.recv_end(), End::Closed(1001, _)));
+    let (status, said) = namespace.outside.wait();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("stopped: 1 of 1 sessions closed cleanly"), "{said}");
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_process_that_served_last() {
+    let (namespace, _player, path) = upgraded("killed", "timeouts.shutdown_ms = 100", 1);
+    send(namespace.worker(), Signal::KILL);
+    let (status, said) = namespace.outside.wait();
+    assert_eq!(status.code(), Some(137), "{said}");
+    fs::remove_file(&path).unwrap();
 }
