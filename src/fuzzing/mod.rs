@@ -47,6 +47,11 @@ pub fn carried_door(data: &[u8]) {
     crate::server::alone::carried_door::obey(data);
 }
 
+/// A whole server that another process is said to have had.
+pub fn carried_world(data: &[u8]) {
+    crate::server::alone::carried_world::obey(data);
+}
+
 /// The outbox beside one list in the order of arrival, with a socket that takes what the input says.
 pub fn outbox(data: &[u8]) {
     crate::connection::outbox_model::obey(data);
@@ -95,6 +100,7 @@ mod tests {
         ("api", super::api),
         ("batch", super::batch),
         ("carried_door", super::carried_door),
+        ("carried_world", super::carried_world),
         ("config", super::config),
         ("hub", super::hub),
         ("identity", super::identity),

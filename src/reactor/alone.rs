@@ -4,12 +4,12 @@
 use super::{Reactor, StopReport};
 use crate::app::Relay;
 use crate::connection::{Flag, Kind, NO_DOOR, Peer};
-use crate::core::{Arrival, CarriedLines, CarriedListener, Port};
+use crate::core::{Arrival, CarriedLines, CarriedListener, Parcel, Port, Shared};
 use crate::dispatch::{CarriedShared, Packer, Push, Unpacker};
 use crate::gateway::{Asks, CarriedDoor, Gateway, Observer};
 use crate::http::Response;
 use crate::session::SessionId;
-use crate::upgrade::InvalidState;
+use crate::upgrade::{Counts, Fault, InvalidState};
 use minicbor::{Decode, Encode};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use std::os::fd::OwnedFd;
@@ -125,6 +125,20 @@ impl Alone {
         assert!(self.pack() == bytes, "what has been restored is carried as before");
         let carried: Carried = minicbor::decode(&bytes).expect("it was decoded before");
         Ok(carried.doors.into_iter().filter_map(|connection| connection.door).collect())
+    }
+
+    /// Lets the world stand still, and packs all of the reactor as for another process.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub fn pack_into(&mut self, parcel: &Parcel) -> Result<Counts, Fault> {
+        self.stand_still();
+        self.reactor.pack(parcel)
+    }
+
+    /// What reactors share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.reactor.core.shared
     }
 
     /// The door of `id` as it is carried.

@@ -179,7 +179,7 @@ impl Reactor {
     }
 
     /// Sends everything to the other process. Nothing is changed by it.
-    fn pack(&mut self, parcel: &Parcel) -> Result<Counts, Fault> {
+    pub(super) fn pack(&mut self, parcel: &Parcel) -> Result<Counts, Fault> {
         let part = self.core.index as u32;
         let slots: Vec<u32> = self.core.connections.slots().collect();
         // The keys of TLS sessions go through it.

@@ -1,8 +1,10 @@
 //! A server of one reactor that is turned by hand, for tests and fuzz targets.
 
 pub mod carried_door;
+pub mod carried_world;
 #[cfg(test)]
 mod tests;
+mod world;
 
 use super::{Part, Server};
 use crate::app::Relay;

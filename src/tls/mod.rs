@@ -24,7 +24,7 @@ mod record;
 #[cfg(feature = "tls")]
 mod session;
 #[cfg(all(feature = "tls", any(test, feature = "fuzzing")))]
-mod testing;
+pub(crate) mod testing;
 #[cfg(all(test, feature = "tls"))]
 mod tests;
 #[cfg(feature = "tls")]

@@ -3,5 +3,9 @@
 mod keys;
 mod links;
 mod random;
+#[cfg(feature = "tls")]
+mod reference;
 mod states;
 mod support;
+#[cfg(feature = "tls")]
+mod world;

@@ -155,7 +155,8 @@ impl Started {
     }
 }
 
-fn hello(shared: &Shared) -> Hello {
+/// What this process says of itself.
+pub fn hello(shared: &Shared) -> Hello {
     Hello {
         protocol: PROTOCOL,
         formats: FORMATS,

@@ -4,9 +4,15 @@ mod handing_over;
 mod state;
 mod successor;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use handing_over::hello;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use state::{CarriedServer, CarriedSetup, FORMATS, SERVER_PART, SETUP_PART, decode, unpack};
 pub use successor::{Arriving, TakingOver, feeds};
 #[cfg(feature = "cli")]
 pub use successor::{Bound, Successor};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use successor::{Greeted, finish_pushes};
 
 use super::Server;
 use crate::core::{UpgradeError, UpgradeRequest};

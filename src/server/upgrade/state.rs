@@ -3,12 +3,14 @@
 use crate::admission::CarriedAdmission;
 use crate::auth::{CarriedKeys, CarriedNonces};
 use crate::core::{AskedBy, Shared};
+use crate::dispatch::{CarriedShared, Unpacker};
 use crate::metrics::CarriedMetrics;
 use crate::session::SessionId;
 use crate::timer::{CarriedClock, Clock};
 use crate::tls::CarriedPorts;
 use crate::upgrade::{Formats, InvalidState};
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode};
+use std::sync::{PoisonError, RwLock};
 
 /// The versions of the state: raised only where an older process could not go on from what is written.
 pub const FORMATS: Formats = Formats { written: 1, oldest_read: 1, oldest_reader: 1 };
@@ -98,4 +100,27 @@ impl CarriedServer {
         Ok(asked_by
             .map(|(connection, sequence)| AskedBy { connection: SessionId::from_u64(connection), sequence }))
     }
+}
+
+/// What a batch has, as bytes of another process.
+///
+/// # Errors
+/// It is not to be read.
+pub fn decode<T: for<'b> minicbor::Decode<'b, ()>>(state: &[u8]) -> Result<T, InvalidState> {
+    minicbor::decode(state).map_err(|error| InvalidState::new(format!("not to be read: {error}")))
+}
+
+/// Takes in a batch of frames and pushes.
+///
+/// # Errors
+/// What is wrong with one of them.
+pub fn unpack(state: &[u8], unpacker: &RwLock<Unpacker>) -> Result<(), InvalidState> {
+    let mut unpacker = unpacker.write().unwrap_or_else(PoisonError::into_inner);
+    let mut decoder = Decoder::new(state);
+    while decoder.position() < state.len() {
+        let shared: CarriedShared =
+            decoder.decode().map_err(|error| InvalidState::new(format!("not to be read: {error}")))?;
+        unpacker.take(shared)?;
+    }
+    Ok(())
 }

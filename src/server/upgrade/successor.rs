@@ -1,10 +1,10 @@
 //! The new process's side of an upgrade: everything arrives, and nothing is read or written before it is this process's.
 
-use super::state::{CarriedServer, CarriedSetup, FORMATS, SERVER_PART, SETUP_PART};
+use super::state::{CarriedServer, CarriedSetup, FORMATS, SERVER_PART, SETUP_PART, decode, unpack};
 use crate::auth::{RemoteSets, Wanted};
 use crate::config::Config;
 use crate::core::{AskedBy, Envelope, Rules, RulesError, Shared, UpgradeReport};
-use crate::dispatch::{CarriedShared, Unpacker};
+use crate::dispatch::Unpacker;
 use crate::gateway::upgraded;
 use crate::metrics::LastUpgrade;
 use crate::reactor::{Arrivals, Beginning, Reactor, SHARED_PART};
@@ -14,7 +14,6 @@ use crate::server::{BindError, RunError, Server, jwks, machine};
 use crate::timer::Clock;
 use crate::upgrade::{Batch, Counts, Fault, Hello, InvalidState, Line, Ready, Source, Token, Unparked, step};
 use log::{info, warn};
-use minicbor::Decoder;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process;
@@ -134,7 +133,7 @@ impl From<InvalidState> for Failure {
 }
 
 /// What both processes have agreed on.
-struct Greeted {
+pub struct Greeted {
     rules: Rules,
     remote_keys: RemoteSets,
     wanted_keys: Wanted,
@@ -148,7 +147,10 @@ struct Greeted {
 
 impl Greeted {
     /// What can be said by the hello and the configuration alone.
-    fn new(hello: &Hello, config: Config) -> Result<Self, BindError> {
+    ///
+    /// # Errors
+    /// The old process cannot be taken over from, or the configuration is not one to run with.
+    pub fn new(hello: &Hello, config: Config) -> Result<Self, BindError> {
         let too_new = |why| InvalidState::new(format!("the old process {why}"));
         FORMATS.can_read(&hello.formats).map_err(too_new)?;
         let (remote_keys, wanted_keys) = RemoteSets::new();
@@ -191,7 +193,10 @@ impl Greeted {
     }
 
     /// A server on these listeners, that goes on with the clock and the ids of the old process.
-    fn build(self, setup: CarriedSetup) -> Result<(Server, Option<Token>, Vec<String>), BindError> {
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn build(self, setup: CarriedSetup) -> Result<(Server, Option<Token>, Vec<String>), BindError> {
         let Self { rules, remote_keys, wanted_keys, reactors, mut notes, listeners, token } = self;
         let CarriedSetup { clock, node, apps, tickets, keys } = setup;
         let rules = rules.going_on(&remote_keys, &apps)?;
@@ -238,10 +243,6 @@ fn first(source: &mut Source) -> Result<CarriedSetup, Fault> {
     let batch = source.next()?.filter(|batch| batch.part == SETUP_PART);
     let decoded = batch.ok_or_else(|| InvalidState::new("it does not begin with its setup"));
     Ok(decoded.and_then(|batch| decode(&batch.state))?)
-}
-
-fn decode<T: for<'b> minicbor::Decode<'b, ()>>(state: &[u8]) -> Result<T, InvalidState> {
-    minicbor::decode(state).map_err(|error| InvalidState::new(format!("not to be read: {error}")))
 }
 
 /// What a server that takes over has before it serves.
@@ -441,17 +442,6 @@ impl TakingOver {
     }
 }
 
-fn unpack(state: &[u8], unpacker: &RwLock<Unpacker>) -> Result<(), InvalidState> {
-    let mut unpacker = unpacker.write().unwrap_or_else(PoisonError::into_inner);
-    let mut decoder = Decoder::new(state);
-    while decoder.position() < state.len() {
-        let shared: CarriedShared =
-            decoder.decode().map_err(|error| InvalidState::new(format!("not to be read: {error}")))?;
-        unpacker.take(shared)?;
-    }
-    Ok(())
-}
-
 /// Waits until the players are this process's. They are, too, if the predecessor has died with everything handed over.
 fn take_token(line: &mut Line, token: &Token, counts: Counts) -> Result<(), Fault> {
     let taken = line.send_taken(counts).and_then(|()| {
@@ -476,7 +466,7 @@ fn take_token(line: &mut Line, token: &Token, counts: Counts) -> Result<(), Faul
 }
 
 /// Sends home the pushes whose receipts wait for no queue.
-fn finish_pushes(shared: &Shared, unpacker: Arc<RwLock<Unpacker>>) {
+pub fn finish_pushes(shared: &Shared, unpacker: Arc<RwLock<Unpacker>>) {
     let mut unpacker = unpacker.write().unwrap_or_else(PoisonError::into_inner);
     for push in std::mem::take(&mut *unpacker).into_done() {
         if let crate::dispatch::Origin::Connection { connection, .. } = &push.origin {
