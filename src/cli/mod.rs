@@ -24,6 +24,7 @@ mod push;
 mod reaper;
 mod reload;
 mod serve;
+mod signals;
 mod stats;
 mod status;
 mod token;

@@ -11,7 +11,6 @@ use std::{process, thread};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use log::{LevelFilter, info, warn};
-use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
@@ -25,9 +24,10 @@ use super::manager::{self, Predecessor};
 use super::output;
 use super::program;
 use super::reaper;
+use super::signals::{Handles, NOBODY, READY, obey_signals, pass_on};
 use crate::config::{self, Config, ConfigError, Endpoint, Environment, Listen, LogFormat};
-use crate::server::{Bound, Program, Successor, UpgradeRequest, Upgrader};
-use crate::{BindError, Relay, Reloader, RunError, Server, Stopper};
+use crate::server::{Bound, Program, Successor};
+use crate::{BindError, Relay, RunError, Server};
 
 /// How a configuration is read.
 type ReadConfig = fn(Option<&Path>, &Environment) -> Result<Config, ConfigError>;
@@ -239,9 +239,6 @@ impl From<ServeError> for CliError {
     }
 }
 
-/// What the service manager shows of a server that runs.
-const READY: &str = "players can connect";
-
 /// Where a server comes from, and so where it can go.
 struct Origin {
     /// How this process was started, or why no other one can be.
@@ -335,19 +332,6 @@ fn run_server(
     ))
 }
 
-/// No process.
-const NOBODY: u32 = 0;
-
-/// A signal to stop that came when it was too late to take an upgrade back is for the process that serves, a child of this one.
-fn pass_on(signal: i32, heir: u32) {
-    let heir = i32::try_from(heir).ok().and_then(Pid::from_raw);
-    if let Some((heir, signal)) = heir.zip(Signal::from_named_raw(signal)) {
-        info!("process {heir} gets the signal");
-        // One that has ended by now has stopped as well.
-        let _ = kill_process(heir, signal);
-    }
-}
-
 /// The process that was to be taken over from has died: this one becomes a server of its own. Returns only where it cannot.
 fn begin_anew(program: Result<Program, String>, why: &str, log: &Running) -> ServeError {
     warn!("upgrade: {why}: nobody serves the players of that process; this one begins anew");
@@ -359,91 +343,6 @@ fn begin_anew(program: Result<Program, String>, why: &str, log: &Running) -> Ser
         Err(why) => io::Error::other(why),
     };
     ServeError::TakeOver(error)
-}
-
-/// What signals act on.
-struct Handles {
-    stopper: Stopper,
-    reloader: Reloader,
-    upgrader: Upgrader,
-    /// Set when another process serves, or will.
-    handed_over: Arc<AtomicBool>,
-}
-
-impl Handles {
-    fn of(server: &Server, handed_over: &Arc<AtomicBool>) -> Self {
-        Self {
-            stopper: server.stopper(),
-            reloader: server.reloader(),
-            upgrader: server.upgrader(),
-            handed_over: Arc::clone(handed_over),
-        }
-    }
-
-    /// Leaves the players to the service manager, if the configuration says so and it keeps them.
-    fn park(&self) -> bool {
-        if !self.upgrader.parks_on_stop() || !manager::is_there() {
-            return false;
-        }
-        self.upgrader.call_off();
-        if self.handed_over.load(Ordering::Acquire) {
-            return true;
-        }
-        let parked = self.upgrader.park(|descriptor| {
-            manager::park(descriptor)?;
-            // Before the reactors end, and the process with them.
-            self.handed_over.store(true, Ordering::Release);
-            Ok(())
-        });
-        match parked {
-            Ok(sessions) => info!("{sessions} sessions are left to the service manager, for the next start"),
-            Err(error) => warn!("the players are not left to the service manager: {error}"),
-        }
-        self.handed_over.load(Ordering::Acquire)
-    }
-}
-
-/// SIGTERM and SIGINT stop the server in good order, a second one of them at once. SIGHUP opens the log file again and
-/// reads the configuration again: a terminal that is closed does not take the server with it. SIGUSR2 upgrades. Returns what
-/// has stopped the server.
-fn obey_signals(signals: &mut Signals, handles: &Handles, log: &Running) -> Option<i32> {
-    let mut stopped_by = None;
-    for signal in signals.forever() {
-        match signal {
-            SIGHUP => {
-                log.reopen();
-                info!("SIGHUP: the log file is opened again, and the configuration is read again");
-                manager::reloading();
-                match handles.reloader.reload() {
-                    Ok(_) => manager::ready(READY),
-                    Err(error) => {
-                        manager::ready(&format!("{READY}; the last reload changed nothing: {error}"))
-                    }
-                }
-            }
-            SIGUSR2 => {
-                info!("SIGUSR2: what lies where this process was started from takes over");
-                // What is wrong is in the log.
-                let _ = handles.upgrader.begin(UpgradeRequest::default());
-            }
-            signal if stopped_by.is_some() => {
-                warn!("signal {signal}: ending at once");
-                log.finish();
-                process::exit(128 + signal);
-            }
-            signal => {
-                info!(
-                    "signal {signal}: no new players, and every session will be closed; a second signal ends the process at once"
-                );
-                stopped_by = Some(signal);
-                if !handles.park() {
-                    manager::stopping();
-                    handles.stopper.stop();
-                }
-            }
-        }
-    }
-    stopped_by
 }
 
 #[cfg(test)]

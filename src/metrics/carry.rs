@@ -20,8 +20,23 @@ pub(super) trait Carry {
     fn add_carried(&self, label: &str, count: u64);
 }
 
+/// Shows every family under its name.
+pub(super) type EachFamily<'a> = dyn Fn(&mut dyn FnMut(&str, &dyn Carry)) + 'a;
+
 impl CarriedMetrics {
-    pub(super) fn take(&mut self, name: &str, family: &dyn Carry) {
+    /// The counts of all families.
+    pub(super) fn of(each: &EachFamily<'_>) -> Self {
+        let mut carried = Self::default();
+        each(&mut |name, family| carried.take(name, family));
+        carried
+    }
+
+    /// Adds these counts to all families.
+    pub(super) fn add_to(&self, each: &EachFamily<'_>) {
+        each(&mut |name, family| self.give(name, family));
+    }
+
+    fn take(&mut self, name: &str, family: &dyn Carry) {
         let mut counts = Vec::new();
         family.each(&mut |label, count| {
             if count > 0 {
@@ -33,7 +48,7 @@ impl CarriedMetrics {
         }
     }
 
-    pub(super) fn give(&self, name: &str, family: &dyn Carry) {
+    fn give(&self, name: &str, family: &dyn Carry) {
         for CarriedFamily(_, counts) in self.0.iter().filter(|CarriedFamily(carried, _)| **carried == *name) {
             counts.iter().for_each(|(label, count)| family.add_carried(label, *count));
         }

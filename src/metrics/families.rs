@@ -158,13 +158,11 @@ families! {
 impl ReactorMetrics {
     /// The counts, for another process.
     pub fn carry(&self) -> CarriedMetrics {
-        let mut carried = CarriedMetrics::default();
-        self.each_family(&mut |name, family| carried.take(name, family));
-        carried
+        CarriedMetrics::of(&|see| self.each_family(see))
     }
 
     /// Goes on from the counts of another process. Only for the reactor's own thread.
     pub fn go_on_from(&self, carried: &CarriedMetrics) {
-        self.each_family(&mut |name, family| carried.give(name, family));
+        carried.add_to(&|see| self.each_family(see));
     }
 }

@@ -195,14 +195,12 @@ impl Metrics {
 impl Metrics {
     /// The counts that no reactor keeps, for another process.
     pub fn carry(&self) -> CarriedMetrics {
-        let mut carried = CarriedMetrics::default();
-        self.each_family(&mut |name, family| carried.take(name, family));
-        carried
+        CarriedMetrics::of(&|see| self.each_family(see))
     }
 
     /// Goes on from the counts of another process.
     pub fn go_on_from(&self, carried: &CarriedMetrics) {
-        self.each_family(&mut |name, family| carried.give(name, family));
+        carried.add_to(&|see| self.each_family(see));
     }
 
     fn each_family(&self, see: &mut dyn FnMut(&str, &dyn Carry)) {
