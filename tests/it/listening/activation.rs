@@ -5,6 +5,7 @@ use super::Folder;
 use crate::support::*;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -166,23 +167,13 @@ fn every_passed_socket_has_an_entry_that_takes_it() {
 
 #[test]
 fn a_passed_socket_opens_the_server_to_nobody_by_accident() {
-    let port = free(8).port();
-    let mut command = Command::new("systemd-socket-activate");
-    command.args([
-        "--listen",
-        &format!("0.0.0.0:{port}"),
-        GANNET,
-        "serve",
-        "--listen",
-        "systemd",
-        "--backend",
-    ]);
-    let caller = thread::spawn(move || {
-        let address = SocketAddr::from(([127, 9, 8, 8], port));
-        until("systemd's socket", || TcpStream::connect(address).is_ok());
-    });
-    let output = command.arg("127.0.0.1:0").output().unwrap();
-    caller.join().unwrap();
+    // A port that is free at one address may be taken at another, and this needs it at all of them: the kernel chooses it,
+    // and the socket is passed as it is.
+    let everywhere = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = everywhere.local_addr().unwrap().port();
+    let script = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" serve --listen systemd --backend 127.0.0.1:0 3<&0";
+    let mut command = Command::new("sh");
+    let output = command.args(["-c", script, GANNET]).stdin(OwnedFd::from(everywhere)).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
         said.contains(&format!("anybody who reaches 0.0.0.0:{port} could claim to be any user")),
