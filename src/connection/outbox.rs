@@ -3,14 +3,17 @@
 
 mod carry;
 mod item;
+mod parting;
 mod pressure;
 mod settlements;
 
 pub use carry::{CarriedOutbox, LocalPushes, Restoring};
-pub use item::{Item, LocalPush};
+pub use item::{Item, KeptItem, LocalPush};
+pub use parting::Form;
 pub use pressure::Offered;
 pub use settlements::{Events, Settlements};
 
+use super::kept::Keeping;
 use crate::dispatch::{Class, Fate};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
@@ -47,9 +50,10 @@ pub struct Outbox {
     normal: VecDeque<Item>,
     /// The wire lengths of all items, less what of the first one has been written.
     bytes: usize,
-    /// The events among them, and their wire lengths: they are bounded where they set out, not here.
-    events: usize,
-    event_bytes: usize,
+    /// The items among them that are bounded elsewhere, and their wire lengths: events where they set out, messages that are sent
+    /// again in the ring that they were in.
+    exempt: usize,
+    exempt_bytes: usize,
     /// No item's time to live ends before this.
     earliest_deadline_ms: u64,
     /// Droppable messages that wait.
@@ -71,8 +75,8 @@ impl Default for Outbox {
             urgent: VecDeque::new(),
             normal: VecDeque::new(),
             bytes: 0,
-            events: 0,
-            event_bytes: 0,
+            exempt: 0,
+            exempt_bytes: 0,
             earliest_deadline_ms: u64::MAX,
             droppable: 0,
             behind: None,
@@ -92,15 +96,15 @@ impl Outbox {
         self.bytes
     }
 
-    /// The events that wait, and their bytes; one of which a part has been written counts whole.
+    /// The events that wait, and their bytes; one of which a part has been written counts whole. Only a link's outbox has any.
     pub fn events(&self) -> (usize, usize) {
-        (self.events, self.event_bytes)
+        (self.exempt, self.exempt_bytes)
     }
 
-    /// Bytes that wait and that the bounds are about: all but those of events.
+    /// Bytes that wait and that the bounds are about: all but those of events and of what is sent again.
     pub fn bounded_bytes(&self) -> usize {
         // An event of which a part has been written is in the second sum whole.
-        self.bytes.saturating_sub(self.event_bytes)
+        self.bytes.saturating_sub(self.exempt_bytes)
     }
 
     /// Whether nothing waits.
@@ -166,7 +170,7 @@ impl Outbox {
         settlements: &mut Settlements,
     ) -> Result<(), Box<[u8]>> {
         if self.bounded_bytes() + bytes.len() > limits.bytes
-            || self.messages() - self.events >= limits.messages
+            || self.messages() - self.exempt >= limits.messages
         {
             return Err(bytes);
         }
@@ -210,7 +214,8 @@ impl Outbox {
         }
     }
 
-    /// Writes what is due and the socket takes, one vectored write for each [`MAX_SLICES`] items.
+    /// Writes what is due and the socket takes, one vectored write for each [`MAX_SLICES`] items. What has been written whole
+    /// goes into the ring of `keeping`, where there is one.
     ///
     /// # Errors
     /// What the socket says, other than `WouldBlock` (then something is left) and `Interrupted` (tried again).
@@ -219,6 +224,7 @@ impl Outbox {
         socket: &mut impl Write,
         now: crate::timer::Moment,
         settlements: &mut Settlements,
+        mut keeping: Option<&mut Keeping<'_>>,
     ) -> io::Result<Progress> {
         self.expire(now.ms, settlements);
         let mut progress = Progress { written: 0, writes: 0, blocked: false };
@@ -233,7 +239,7 @@ impl Outbox {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     progress.written += written;
-                    self.advance(written, now.ns, settlements);
+                    self.advance(written, now.ns, settlements, keeping.as_deref_mut());
                     if written < offered {
                         // The kernel has noted that we want more room: the next edge comes without another call.
                         return Ok(Progress { blocked: true, ..progress });
@@ -254,9 +260,9 @@ impl Outbox {
             self.bytes -= item.bytes().len();
             settlements.settle(item, fate, 0);
         }
-        let on_wire = self.wire.iter().filter_map(|(item, _)| item.event_bytes());
-        (self.events, self.event_bytes) =
-            on_wire.fold((0, 0), |(events, sum), bytes| (events + 1, sum + bytes));
+        let on_wire = self.wire.iter().filter_map(|(item, _)| item.exempt_bytes());
+        (self.exempt, self.exempt_bytes) =
+            on_wire.fold((0, 0), |(exempt, sum), bytes| (exempt + 1, sum + bytes));
         self.droppable = 0;
         self.earliest_deadline_ms = u64::MAX;
     }
@@ -267,12 +273,12 @@ impl Outbox {
         if let Some((item, _)) = self.wire.take() {
             settlements.settle(item, fate, 0);
         }
-        (self.bytes, self.events, self.event_bytes) = (0, 0, 0);
+        (self.bytes, self.exempt, self.exempt_bytes) = (0, 0, 0);
     }
 
     fn has_room_for(&self, item: &Item, limits: OutboxLimits) -> bool {
         self.is_empty()
-            || (self.messages() - self.events < limits.messages
+            || (self.messages() - self.exempt < limits.messages
                 && self.bounded_bytes() + item.bytes().len() <= limits.bytes)
     }
 
@@ -284,9 +290,9 @@ impl Outbox {
     fn admit(&mut self, item: &Item, settlements: &mut Settlements) {
         settlements.admit(item);
         self.bytes += item.bytes().len();
-        if let Some(bytes) = item.event_bytes() {
-            self.events += 1;
-            self.event_bytes += bytes;
+        if let Some(bytes) = item.exempt_bytes() {
+            self.exempt += 1;
+            self.exempt_bytes += bytes;
         }
         self.droppable += u32::from(item.is_push_of(Class::Droppable));
         self.earliest_deadline_ms = self.earliest_deadline_ms.min(item.deadline_ms());
@@ -370,7 +376,13 @@ impl Outbox {
         (offered, socket.write_vectored(&slices[..count]))
     }
 
-    fn advance(&mut self, mut written: usize, now_ns: u64, settlements: &mut Settlements) {
+    fn advance(
+        &mut self,
+        mut written: usize,
+        now_ns: u64,
+        settlements: &mut Settlements,
+        mut keeping: Option<&mut Keeping<'_>>,
+    ) {
         self.bytes -= written;
         while written > 0 {
             let next = self.wire.take().or_else(|| {
@@ -387,9 +399,12 @@ impl Outbox {
                 return;
             }
             written -= left;
-            if let Some(bytes) = item.event_bytes() {
-                self.events -= 1;
-                self.event_bytes -= bytes;
+            if let Some(bytes) = item.exempt_bytes() {
+                self.exempt -= 1;
+                self.exempt_bytes -= bytes;
+            }
+            if let Some(keeping) = &mut keeping {
+                keeping.written(&item, settlements);
             }
             settlements.settle(item, Fate::Written, now_ns);
         }

@@ -3,10 +3,11 @@
 //! only where nothing but a place can still be missing.
 
 use crate::admission::{Entered, NoRoom, Role};
-use crate::auth::{AuthError, Proven, SignedQuery};
+use crate::auth::{AuthError, Proven, SignedQuery, Ticket};
 use crate::connection::log_client;
-use crate::core::{Core, Reply};
+use crate::core::{Claim, Core, Reply};
 use crate::dispatch::{Apps, ErrorCode};
+use crate::gateway::api::coming_back::{ComingBack, coming_back};
 use crate::gateway::api::credentials::{Credentials, credentials, is_token};
 use crate::gateway::api::identity::{ClientRoute, Identity, IdentityLimits, claimed, client_route};
 use crate::gateway::api::own;
@@ -14,7 +15,7 @@ use crate::gateway::api::params;
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::responses::UPGRADE_WITH_BODY;
 use crate::http::Request;
-use crate::metrics::RefusalReason;
+use crate::metrics::{RefusalReason, ResumeFailure};
 use crate::protocol::DeflateParameters;
 use crate::protocol::handshake::{Upgrade, check_upgrade, write_accept};
 use crate::proxy::client_behind;
@@ -46,6 +47,19 @@ pub enum What {
         expires_unix_ms: Option<u64>,
         /// Its places.
         entered: Entered,
+        /// Whether it came back for one that it cannot have.
+        came_back: bool,
+    },
+    /// The session that this ticket is for, or another one where it cannot be. It has its places, and no places are taken.
+    Claim {
+        /// Who it is in another one.
+        identity: Identity,
+        /// When its token expires, in milliseconds since the Unix epoch.
+        expires_unix_ms: Option<u64>,
+        /// The ticket.
+        ticket: Ticket,
+        /// How many messages it has read.
+        received: u64,
     },
     /// Its own messages back. It is no session, but it is let in as one of this app, and has a place there.
     Echo {
@@ -62,7 +76,7 @@ impl What {
     /// The app that it was let in by.
     fn app(&self) -> AppId {
         match self {
-            Self::Session { identity, .. } => identity.app,
+            Self::Session { identity, .. } | Self::Claim { identity, .. } => identity.app,
             Self::Echo { app, .. } => *app,
         }
     }
@@ -190,11 +204,32 @@ fn echo(core: &Core, asking: &Asking<'_>) -> Result<What, Refused> {
 /// Who asks for a session of the app that the path names, and its places.
 fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<What, Refused> {
     let shared = &core.shared;
+    let coming_back = coming_back(asking.request.query)?;
     let (identity, expires_unix_ms) = identity(core, asking, app)?;
+    let came_back = coming_back.is_some();
+    if let Some(ComingBack { ticket, received }) = coming_back
+        && let Some(ticket) = shared.tickets.read(&ticket)
+        && ticket.session.node() == shared.node
+        && usize::from(ticket.session.worker()) < shared.reactors()
+    {
+        return Ok(What::Claim { identity, expires_unix_ms, ticket, received });
+    }
+    if came_back {
+        core.metrics().resume_failures.of(ResumeFailure::Unknown).add(1);
+    }
     let (id, address) = (asking.id, || core.address_of(asking.id.slot()));
     let entered = shared.admission.enter(identity.app, identity.user.as_ref(), id, address);
     let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(identity.app))?;
-    Ok(What::Session { identity, expires_unix_ms, entered })
+    Ok(What::Session { identity, expires_unix_ms, entered, came_back })
+}
+
+/// The same for a client that came back for a session that it cannot have: it has proven who it is.
+pub fn session_instead(core: &Core, id: SessionId, claim: &Claim) -> Result<What, Refused> {
+    let Claim { app, user, groups, tags, expires_unix_ms, .. } = claim;
+    let entered = core.shared.admission.enter(*app, user.as_ref(), id, || core.address_of(id.slot()));
+    let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(*app))?;
+    let identity = Identity { app: *app, user: user.clone(), groups: groups.clone(), tags: tags.clone() };
+    Ok(What::Session { identity, expires_unix_ms: *expires_unix_ms, entered, came_back: true })
 }
 
 /// Who asks for a session, as the backend of the app has signed; and until when that holds.

@@ -1,21 +1,22 @@
 //! The client port before and at the upgrade: a head read under bounds and a deadline, the refusals, and a session
 //! opened. Knows nothing of who is let in, nor of the backend port.
 
-use super::admit::{Admitted, What, admit, greet};
+use super::admit::{Admitted, What, admit, greet, session_instead};
 use super::pages::health;
-use crate::connection::{Figures, Flag, Inbound, Kind, log_client};
-use crate::core::{Core, HalfReceived, Reply, displace};
+use crate::auth::Ticket;
+use crate::connection::{Claimant, Figures, Flag, Inbound, Kind, log_client};
+use crate::core::{Claim, Core, HalfReceived, Reply, displace};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::identity::Identity;
 use crate::gateway::api::refusal::Refused;
-use crate::gateway::api::render;
+use crate::gateway::api::render::{self, Welcome};
 use crate::gateway::api::responses::refusal;
 use crate::http::{CarriedReader, HeadLimits, HeadScanner, RequestProgress, RequestReader, Response};
-use crate::metrics::RefusalReason;
+use crate::metrics::{Label, RefusalReason, ResumeFailure};
 use crate::ops::keyless_page;
 use crate::protocol::{OpCode, WebSocket, encode_frame};
 use crate::proxy::begins_header;
-use crate::session::{AppId, SessionId};
+use crate::session::{AppId, Name, SessionId};
 use crate::timer::Clock;
 use crate::upgrade::InvalidState;
 use minicbor::{Decode, Encode};
@@ -36,10 +37,12 @@ pub struct CarriedHead {
 }
 
 /// What an upgrade opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Opened {
     /// A session of this app.
     Session(AppId),
+    /// Nothing yet: a session is claimed, which another reactor may have.
+    Claim(Box<Claim>),
     /// An echo.
     Echo,
 }
@@ -113,7 +116,35 @@ impl Head {
         };
         core.note_incoming(slot, HalfReceived::default());
         let opened = match admitted {
-            Ok(admitted) => open(core, reply, id, admitted)?,
+            Ok(Admitted {
+                what: What::Claim { identity, expires_unix_ms, ticket, received },
+                raw,
+                speaks_own,
+                deflate,
+            }) => {
+                core.stranger_known(slot);
+                core.connection(slot)?.leave_door();
+                let accept = std::mem::take(&mut reply.messages);
+                let Identity { app, user, groups, tags } = identity;
+                let claimant = claimant_of(core, user.as_ref());
+                let says_who = user.is_some() || !core.rules.auth.takes_words();
+                Opened::Claim(Box::new(Claim {
+                    ticket,
+                    received,
+                    claimant,
+                    says_who,
+                    app,
+                    user,
+                    groups,
+                    tags,
+                    expires_unix_ms,
+                    accept,
+                    raw,
+                    speaks_own,
+                    deflate,
+                }))
+            }
+            Ok(admitted) => open(core, reply, id, admitted, None)?,
             Err(refused) => {
                 reply.clear();
                 self.refuse(core, slot, &refused);
@@ -139,21 +170,71 @@ impl Head {
         self.refuse(core, slot, &Refused::because(ErrorCode::Overloaded, message));
     }
 
-    /// Answers with an error and ends the connection.
     fn refuse(&self, core: &mut Core, slot: u32, refused: &Refused) {
-        let metrics = core.metrics();
-        metrics.refused.of(refused.reason).add(1);
-        if let Some(app) = refused.app {
-            metrics.apps.refused.of(app.0).add(1);
-        }
-        if let Some(id) = core.connections.id_of(slot) {
-            let (status, message) = (refused.status, &refused.message);
-            log_client!(debug, connection = id, core.remote_of(id), "refused with {status}: {message}");
-        }
-        let error = CommandError::new(refused.code, refused.message.clone());
-        let response = refusal(refused.status, &error, refused.allow.clone());
-        answer(core, slot, &response, self.reader.is_head());
+        refuse(core, slot, refused, self.reader.is_head());
     }
+}
+
+/// Answers with an error and ends the connection.
+fn refuse(core: &mut Core, slot: u32, refused: &Refused, head_only: bool) {
+    let metrics = core.metrics();
+    metrics.refused.of(refused.reason).add(1);
+    if let Some(app) = refused.app {
+        metrics.apps.refused.of(app.0).add(1);
+    }
+    if let Some(id) = core.connections.id_of(slot) {
+        let (status, message) = (refused.status, &refused.message);
+        log_client!(debug, connection = id, core.remote_of(id), "refused with {status}: {message}");
+    }
+    let error = CommandError::new(refused.code, refused.message.clone());
+    let response = refusal(refused.status, &error, refused.allow.clone());
+    answer(core, slot, &response, head_only);
+}
+
+/// A client has come back for a session that it cannot have, to the connection `id`: it gets another one, and is told why. Returns
+/// the app of that, unless there is no place for it.
+pub fn open_instead(
+    core: &mut Core,
+    reply: &mut Reply,
+    id: SessionId,
+    claim: Claim,
+    why: ResumeFailure,
+) -> Option<AppId> {
+    let what = match session_instead(core, id, &claim) {
+        Ok(what) => what,
+        Err(refused) => {
+            refuse(core, id.slot(), &refused, false);
+            return None;
+        }
+    };
+    let Claim { accept, raw, speaks_own, deflate, .. } = claim;
+    reply.messages.extend_from_slice(&accept);
+    match open(core, reply, id, Admitted { what, raw, speaks_own, deflate }, Some(why))? {
+        Opened::Session(app) => Some(app),
+        Opened::Echo | Opened::Claim(_) => None,
+    }
+}
+
+/// What a client hears first that gets its session back: the answer to its upgrade, and the welcome with its next ticket.
+pub fn words_of_return(core: &mut Core, slot: u32, claim: &Claim) -> Vec<u8> {
+    let mut first = claim.accept.clone();
+    let ticket = core.next_ticket(slot).map(|ticket| core.shared.tickets.write(ticket));
+    if let (false, Some(session)) = (claim.raw, core.connections.id_of(slot)) {
+        let welcome = Welcome {
+            session,
+            user: core.hub.user_of(slot).map(|user| user.as_str()),
+            expires_unix_ms: claim.expires_unix_ms,
+            ticket: ticket.as_deref(),
+            resumed: Some(Ok(())),
+        };
+        first.extend_from_slice(&frame_of(&welcome));
+    }
+    first
+}
+
+/// Who opens a session, or comes back for it.
+fn claimant_of(core: &Core, user: Option<&Name>) -> Claimant {
+    Claimant(core.shared.tickets.digest_of_user(user.map(|user| user.as_str())))
 }
 
 /// A stranger's request was not whole in time, at either port, and it is not the client port that answers.
@@ -163,9 +244,17 @@ pub fn count_late(core: &Core) {
 
 /// Opens what was asked for. The 101 and the welcome are written before anything that the app does: whatever it pushes
 /// comes behind them.
-fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -> Option<Opened> {
+fn open(
+    core: &mut Core,
+    reply: &mut Reply,
+    id: SessionId,
+    admitted: Admitted,
+    why_anew: Option<ResumeFailure>,
+) -> Option<Opened> {
     let slot = id.slot();
-    core.stranger_known(slot);
+    if why_anew.is_none() {
+        core.stranger_known(slot);
+    }
     let mut websocket = WebSocket::server(Arc::clone(&core.rules.settings.player_limits));
     if let (Some(agreed), Some(engine)) = (admitted.deflate, &core.deflate) {
         websocket = websocket.with_deflate(agreed, Arc::clone(engine));
@@ -173,6 +262,7 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
     let since_unix_ms = Clock::wall_unix_ms();
     let (bounds_input, attended_ms) = (core.rules.settings.inbound.is_some(), core.attended_ms());
     let connection = core.connection(slot)?;
+    connection.leave_door();
     if bounds_input {
         connection.extras().inbound = Some(Inbound::default());
     }
@@ -190,7 +280,7 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
             }
             Opened::Echo
         }
-        What::Session { identity, expires_unix_ms, entered } => {
+        What::Session { identity, expires_unix_ms, entered, came_back } => {
             connection.kind = Kind::Player;
             connection.touch(attended_ms);
             if entered.network.is_some() {
@@ -205,10 +295,14 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
             enter(core, id, &identity);
             displace(core, identity.app, entered.displaced);
             if !admitted.raw {
-                welcome(core, reply, id, expires_unix_ms);
+                let claimant = claimant_of(core, identity.user.as_ref());
+                let ticket = core.let_resume(slot, claimant).map(|number| Ticket { session: id, number });
+                let why = why_anew.or(came_back.then_some(ResumeFailure::Unknown));
+                welcome(core, reply, id, expires_unix_ms, ticket, why);
             }
             Opened::Session(identity.app)
         }
+        What::Claim { .. } => return None,
     };
     core.write_reply(slot, reply);
     Some(opened)
@@ -243,11 +337,29 @@ fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
     metrics.apps.sessions.of(identity.app.0).add(1);
 }
 
-fn welcome(core: &Core, reply: &mut Reply, id: SessionId, expires_unix_ms: Option<u64>) {
+fn welcome(
+    core: &Core,
+    reply: &mut Reply,
+    session: SessionId,
+    expires_unix_ms: Option<u64>,
+    ticket: Option<Ticket>,
+    why_anew: Option<ResumeFailure>,
+) {
+    let ticket = ticket.map(|ticket| core.shared.tickets.write(ticket));
+    let welcome = Welcome {
+        session,
+        user: core.hub.user_of(session.slot()).map(|user| user.as_str()),
+        expires_unix_ms,
+        ticket: ticket.as_deref(),
+        resumed: why_anew.map(|why| Err(why.text())),
+    };
+    reply.messages.extend_from_slice(&frame_of(&welcome));
+}
+
+fn frame_of(welcome: &Welcome<'_>) -> Vec<u8> {
     let mut text = String::new();
-    let user = core.hub.user_of(id.slot()).map(|user| user.as_str());
-    render::welcome(&mut text, id, user, expires_unix_ms);
-    reply.messages.extend_from_slice(&encode_frame(OpCode::Text, text.as_bytes()));
+    render::welcome(&mut text, welcome);
+    encode_frame(OpCode::Text, text.as_bytes())
 }
 
 /// Answers and ends the connection.
