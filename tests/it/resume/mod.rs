@@ -3,6 +3,7 @@
 mod claims;
 mod ends;
 mod returning;
+mod upgraded;
 mod waiting;
 
 use crate::support::*;

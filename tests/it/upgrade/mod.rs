@@ -11,6 +11,6 @@ mod listeners;
 mod load;
 mod queues;
 mod refusals;
-mod running;
+pub mod running;
 mod signals;
 mod traffic;
