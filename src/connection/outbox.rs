@@ -413,5 +413,7 @@ impl Outbox {
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod model;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod resume_model;
 #[cfg(test)]
 mod tests;
