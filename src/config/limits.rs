@@ -70,6 +70,9 @@ table! {
         /// Entries of one page of a listing.
         pub max_page: usize = 1_000, in 1..=COUNT;
 
+        /// Members of the largest group of which presence names them; of a larger one it gives the counts.
+        pub presence_members: usize = 10_000, in 0..=COUNT;
+
         /// Groups one session may be in.
         pub groups_per_session: usize = 64, in 0..=COUNT;
         /// Tags one session may have.

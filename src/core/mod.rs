@@ -16,8 +16,10 @@ mod handover;
 mod in_force;
 mod incoming;
 mod listeners;
+mod membership;
 mod pausing;
 mod places;
+mod presence;
 mod relief;
 mod reload;
 mod renewing;
@@ -44,7 +46,8 @@ pub use gate::{CarriedLines, EventLost};
 pub use handover::{Handover, NotHandedOver, Outcome, Parcel, Stage, encode};
 pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
-pub use listeners::{CarriedListener, EventKind};
+pub use listeners::CarriedListener;
+pub use membership::Change;
 pub use places::{bind, displace};
 pub use reload::{ReloadError, Reloaded};
 pub use renewing::RenewError;
@@ -121,6 +124,8 @@ pub struct Core {
     pub peers: Producer<Envelope>,
     /// Sessions that are over and of which nobody has been told.
     pub ended: Vec<Ended>,
+    /// Changes of groups of which no link has been told; told before any end that follows them.
+    changes: Vec<Change>,
     /// Closing handshakes that the peer completed.
     pub closed_cleanly: u64,
     /// Slots whose sockets may hold more input than a turn reads; each once, by [`Flag::Unread`].
@@ -183,6 +188,7 @@ impl Core {
             deflate: settings.deflate.clone().map(|config| Arc::new(DeflateEngine::new(config))),
             peers,
             ended: Vec::new(),
+            changes: Vec::new(),
             closed_cleanly: 0,
             unread: VecDeque::new(),
             budget: Budget::new(&settings.config.limits),
@@ -230,7 +236,7 @@ impl Core {
 
     /// Whether nothing is under way that this reactor would go on with by itself, but what its sockets send and take.
     pub fn is_quiet(&self) -> bool {
-        let told = self.ended.is_empty() && self.settlements.finished.is_empty() && self.doomed.is_empty();
+        let told = self.ended.is_empty() && self.changes.is_empty() && self.settlements.finished.is_empty() && self.doomed.is_empty();
         told && self.work.is_empty() && self.peers.backlog() == 0
     }
 
@@ -272,6 +278,7 @@ impl Core {
             }
             let spent = self.budget.is_spent_on_sockets();
             assert!(self.doomed.is_empty() && (spent || self.dirty.len() <= self.connections.len()));
+            assert!(self.changes.is_empty(), "every change of a group has been told");
             assert!(self.settlements.finished.is_empty(), "every push that is done has been sent home");
         }
     }

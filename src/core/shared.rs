@@ -165,6 +165,7 @@ impl Shared {
                 of(Selector::Group(group.clone()))
             }
             Action::List { by, .. } => of(by.clone()),
+            Action::Presence { group, .. } => of(Selector::Group(group.clone())),
             Action::Listen { .. } | Action::Unlisten { .. } => ReactorSet::first(self.reactors()),
         }
     }

@@ -9,11 +9,10 @@ pub mod events;
 
 use crate::app::{App, ClosedSession, Message, Session};
 use crate::connection::{Connection, Kind, NO_DOOR, Transport};
-use crate::core::{Core, Ended, EventKind, Finished, Port, Reply, Rules};
-use crate::dispatch::MARK;
-use crate::dispatch::{Action, ErrorCode, Operation, Origin, Push};
+use crate::core::{Change, Core, Ended, Finished, Port, Reply, Rules};
+use crate::dispatch::{Action, ErrorCode, EventKind, MARK, Operation, Origin, Push};
 use crate::http::Response;
-use crate::link_bin::{Event, Payload};
+use crate::link_bin::{Event, Membership, Payload};
 use crate::protocol::CloseCode;
 use crate::session::{AppId, SessionId};
 use api::own::Incoming;
@@ -82,6 +81,8 @@ impl Gateway {
             message => message,
         };
         core.metrics().messages_in.of(app.0).add(1);
+        // What its handlers changed before comes before it.
+        self.tell_changes(core);
         let links = core.listeners.links_for(app, id, EventKind::Message);
         if !links.is_empty() {
             let payload = match message {
@@ -111,11 +112,33 @@ impl Gateway {
             let (user, tags) = (user.as_deref(), Cow::Owned(tags));
             self.scratch.send(core, &links, &Event::Open { session: id, user, app: &app, remote, tags });
         }
+        // The groups that it came with.
+        self.tell_changes(core);
         self.app.open(&mut Session::new(core, reply, id));
+    }
+
+    /// The links that ask for it are told who has joined and left groups, in the order of that.
+    pub fn tell_changes(&mut self, core: &mut Core) {
+        for change in core.take_changes() {
+            let Change { kind, session, app, user, group } = change;
+            let links = core.listeners.links_for(app, session, kind);
+            if links.is_empty() {
+                continue;
+            }
+            let app = core.rules.apps.name_of(app).clone();
+            let membership = Membership { session, user: user.as_deref(), app: &app, group: &group };
+            let event = match kind {
+                EventKind::Join => Event::Join(membership),
+                _ => Event::Leave(membership),
+            };
+            self.scratch.send(core, &links, &event);
+        }
     }
 
     /// A session is over: the links that listen are told, then the app.
     pub fn closed(&mut self, core: &mut Core, ended: &Ended) {
+        // It has left its groups before.
+        self.tell_changes(core);
         let links = core.listeners.links_for(ended.app, ended.id, EventKind::Close);
         if !links.is_empty() {
             let (session, user) = (ended.id, ended.user.as_deref());

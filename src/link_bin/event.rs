@@ -5,6 +5,7 @@ use super::Payload;
 use super::error::{Malformed, TooLong, Wrong};
 use super::reply::{put_names, read_names, read_remote};
 use super::wire::{Reader, put_session, put_text, put_whole};
+use crate::dispatch::EventKind;
 use crate::session::{Name, Remote, SessionId};
 use std::borrow::Cow;
 
@@ -12,6 +13,9 @@ use std::borrow::Cow;
 pub(super) const OPEN: u8 = 0xc1;
 const MESSAGE: u8 = 0xc2;
 const CLOSE: u8 = 0xc3;
+const JOIN: u8 = 0xc4;
+const LEAVE: u8 = 0xc5;
+const GAP: u8 = 0xc8;
 
 /// Of a message: it is binary; without it, text.
 const BINARY: u8 = 0x01;
@@ -63,6 +67,50 @@ pub enum Event<'a> {
         /// The close reason.
         reason: &'a str,
     },
+    /// It is in a group from now on.
+    Join(Membership<'a>),
+    /// It is in a group no more.
+    Leave(Membership<'a>),
+    /// Events before this one are missing: the link came back, and they were kept no more.
+    Gap,
+}
+
+/// A session that is in a group, or was.
+///
+/// ```
+/// use gannet::link_bin::{Event, Membership};
+/// use gannet::session::SessionId;
+/// let session = SessionId::from_u64(0x00a0_0000_0000_0001);
+/// let event = Event::Join(Membership { session, user: Some("ada"), app: "default", group: "red" });
+/// let mut message = Vec::new();
+/// event.encode(&mut message)?;
+/// assert_eq!(Event::decode(&message)?, event);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Membership<'a> {
+    /// Which session.
+    pub session: SessionId,
+    /// Its user.
+    pub user: Option<&'a str>,
+    /// Its app.
+    pub app: &'a str,
+    /// The group.
+    pub group: &'a str,
+}
+
+impl Event<'_> {
+    /// What it is about; `None` for what is about no session.
+    pub fn kind(&self) -> Option<EventKind> {
+        match self {
+            Self::Open { .. } => Some(EventKind::Open),
+            Self::Message { .. } => Some(EventKind::Message),
+            Self::Close { .. } => Some(EventKind::Close),
+            Self::Join(_) => Some(EventKind::Join),
+            Self::Leave(_) => Some(EventKind::Leave),
+            Self::Gap => None,
+        }
+    }
 }
 
 impl<'a> Event<'a> {
@@ -75,8 +123,8 @@ impl<'a> Event<'a> {
         let opcode = reader.u8("an opcode")?;
         let flags = reader.u8("flags")?;
         let code = reader.u16("a close code")?;
-        if !(OPEN..=CLOSE).contains(&opcode) {
-            let (what, known) = ("the opcode of an event", "0xc1 to 0xc3");
+        if !matches!(opcode, OPEN..=LEAVE | GAP) {
+            let (what, known) = ("the opcode of an event", "0xc1 to 0xc5, 0xc8");
             let wrong = Wrong::Unknown { what, value: opcode.into(), known };
             return Err(Malformed { offset: 0, wrong });
         }
@@ -96,7 +144,13 @@ impl<'a> Event<'a> {
                 let payload = Payload::Text(reader.rest_as_text("the payload of a text message")?);
                 Self::Message { session, user, payload }
             }
-            _ => Self::Close { session, user, code, reason: reader.rest_as_text("reason")? },
+            CLOSE => Self::Close { session, user, code, reason: reader.rest_as_text("reason")? },
+            GAP => Self::Gap,
+            _ => {
+                let (app, group) = (reader.text("app")?, reader.text("group")?);
+                let membership = Membership { session, user, app, group };
+                if opcode == JOIN { Self::Join(membership) } else { Self::Leave(membership) }
+            }
         })
     }
 
@@ -110,6 +164,9 @@ impl<'a> Event<'a> {
             Self::Message { session, user, payload: Payload::Text(_) } => (MESSAGE, 0, 0, session, user),
             Self::Message { session, user, .. } => (MESSAGE, BINARY, 0, session, user),
             Self::Close { session, user, code, .. } => (CLOSE, 0, *code, session, user),
+            Self::Join(Membership { session, user, .. }) => (JOIN, 0, 0, session, user),
+            Self::Leave(Membership { session, user, .. }) => (LEAVE, 0, 0, session, user),
+            Self::Gap => (GAP, 0, 0, &SessionId::from_u64(0), &None),
         };
         let [low, high] = code.to_le_bytes();
         put_whole(out, |out| {
@@ -124,6 +181,11 @@ impl<'a> Event<'a> {
                 }
                 Self::Message { payload, .. } => out.extend_from_slice(payload.as_bytes()),
                 Self::Close { reason, .. } => out.extend_from_slice(reason.as_bytes()),
+                Self::Join(Membership { app, group, .. }) | Self::Leave(Membership { app, group, .. }) => {
+                    put_text(app, "app", out)?;
+                    put_text(group, "group", out)?;
+                }
+                Self::Gap => {}
             }
             Ok(())
         })

@@ -218,6 +218,7 @@ impl Reactor {
     }
 
     fn tell_ended(&mut self) {
+        self.gateway.tell_changes(&mut self.core);
         // Telling may end further sessions: an app that answers a close with a push to somebody too slow.
         while !self.core.ended.is_empty() {
             for ended in std::mem::take(&mut self.core.ended) {

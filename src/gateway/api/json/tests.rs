@@ -1,7 +1,7 @@
 use super::*;
 use crate::dispatch::CommandLimits;
 use crate::dispatch::{
-    Action, Class, ErrorCode, LinkForm, Listen, PushOptions, ReceiptMode, Selector, Token, Who,
+    Action, Class, ErrorCode, EventKind, EventSet, LinkForm, Listen, PushOptions, ReceiptMode, Selector, Token, Who,
 };
 use crate::ops::OPS;
 use crate::session::{Name, SessionId};
@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const ID: &str = "00a0000000000001";
+
+const OLDEST: EventSet = EventSet::of(&[EventKind::Open, EventKind::Message, EventKind::Close]);
 
 fn apps() -> Apps {
     Apps::new(["chess"]).unwrap()
@@ -133,11 +135,11 @@ fn listen_names_its_events() {
     };
     assert_eq!(
         listen(r#"{"op":"listen","events":["open","message","close"],"share":"game"}"#),
-        Listen { open: true, message: true, close: true, share: Some(name("game")), form: LinkForm::Json }
+        Listen { events: OLDEST, share: Some(name("game")), form: LinkForm::Json }
     );
     assert_eq!(
         listen(r#"{"op":"listen","events":["message","message"]}"#),
-        Listen { open: false, message: true, close: false, share: None, form: LinkForm::Json }
+        Listen { events: EventSet::of(&[EventKind::Message]), share: None, form: LinkForm::Json }
     );
 }
 
@@ -253,8 +255,8 @@ fn a_refusal_has_the_id_and_says_what_is_wrong() {
         (json!({"op":"bind","session":ID,"user":""}), "user: a name needs"),
         (json!({"op":"tag","session":ID}), "tag is missing"),
         (json!({"op":"session"}), "session is missing"),
-        (json!({"op":"listen"}), "at least one of open, message, close"),
-        (json!({"op":"listen","events":[]}), "at least one of open, message, close"),
+        (json!({"op":"listen"}), "at least one of open, message, close, join, leave"),
+        (json!({"op":"listen","events":[]}), "at least one of open, message, close, join, leave"),
         (json!({"op":"listen","events":["opne"]}), r#"no event "opne""#),
         (json!({"op":"listen","events":"open"}), "expected a sequence"),
         (json!({"op":"listen","events":["open"],"share":""}), "share: a name needs"),
