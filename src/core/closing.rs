@@ -120,7 +120,7 @@ impl Core {
     }
 
     /// Gives up what waits for a socket that has gone.
-    fn clear_outbox(&mut self, slot: u32) {
+    pub(super) fn clear_outbox(&mut self, slot: u32) {
         let before = self.settlements.events;
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         let Some(mut outbox) = connection.outbox.take() else { return };

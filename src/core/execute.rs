@@ -79,7 +79,8 @@ impl Core {
             }
             Command::Act(action) => self.start_operation(Operation::new(app, action, origin)),
             Command::Listen(listen) => {
-                let action = Action::Listen { link: connection, listen };
+                let link = self.link_that_asks(connection);
+                let action = Action::Listen { link, listen };
                 self.start_operation(Operation::new(app, action, origin))
             }
         }
@@ -160,11 +161,16 @@ impl Core {
             Action::Presence { .. } => return self.begin_presence(operation),
             Action::Listen { link, listen } => {
                 self.open_gate(*link);
+                if listen.share.is_some() {
+                    self.seat_in_share(*link, listen.form);
+                }
                 self.listeners.add(*link, app, listen.clone());
             }
             Action::Unlisten { link } => {
+                let of = self.listeners.share_of(*link);
                 self.listeners.remove(*link);
                 self.remove_gate(*link);
+                self.release_held(*link, of);
             }
         }
         self.finish_operation_part(operation);

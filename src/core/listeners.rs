@@ -69,6 +69,36 @@ impl Listeners {
         self.wanted.has(kind)
     }
 
+    /// The app that the link listens to.
+    pub fn app_of(&self, link: SessionId) -> Option<AppId> {
+        self.find(link).map(|(group, _)| group.app)
+    }
+
+    /// The app and the share of the link, and how it speaks; `None` where it listens alone, or not at all.
+    pub fn share_of(&self, link: SessionId) -> Option<(AppId, Name, LinkForm)> {
+        let (group, listener) = self.find(link)?;
+        Some((group.app, group.share.clone()?, listener.listen.form))
+    }
+
+    fn find(&self, link: SessionId) -> Option<(&Group, &Listener)> {
+        let found = |group: &'_ Group| group.listeners.iter().position(|listener| listener.link == link);
+        self.groups.iter().find_map(|group| Some((group, &group.listeners[found(group)?])))
+    }
+
+    /// The link that takes `session` over from `link`, which is of this share; how it speaks, and whether it wants such events.
+    pub fn heir_of(
+        &self,
+        link: SessionId,
+        (app, share): (AppId, &Name),
+        session: SessionId,
+        kind: EventKind,
+    ) -> Option<(SessionId, LinkForm, bool)> {
+        let of_share = |group: &&Group| group.app == app && group.share.as_ref() == Some(share);
+        let others = self.groups.iter().find(of_share)?.listeners.iter().filter(|one| one.link != link);
+        let heir = others.max_by_key(|one| (mixed(session, one.link), one.link))?;
+        Some((heir.link, heir.listen.form, heir.wants(kind)))
+    }
+
     /// Whether no link listens to any app.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()

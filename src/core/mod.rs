@@ -17,6 +17,7 @@ mod in_force;
 mod incoming;
 mod listeners;
 mod membership;
+mod moving;
 mod pausing;
 mod places;
 mod presence;
@@ -25,6 +26,7 @@ mod reload;
 mod renewing;
 mod reply;
 mod rules;
+mod seats;
 mod settings;
 mod setup;
 mod shared;
@@ -48,11 +50,13 @@ pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
 pub use listeners::CarriedListener;
 pub use membership::Change;
+pub use moving::{LinkCall, Mover, Resuming};
 pub use places::{bind, displace};
 pub use reload::{ReloadError, Reloaded};
 pub use renewing::RenewError;
 pub use reply::Reply;
 pub use rules::{Rules, RulesError};
+pub use seats::{CarriedSeat, Comer, Gone, HandOn, Kept, Taken, Ticket};
 pub use shared::{Outside, Shared};
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
 pub use writing::Sent;
@@ -71,6 +75,7 @@ use gate::Gates;
 use incoming::Incoming;
 use listeners::Listeners;
 use relief::Relief;
+use seats::Seats;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -124,6 +129,8 @@ pub struct Core {
     pub peers: Producer<Envelope>,
     /// Sessions that are over and of which nobody has been told.
     pub ended: Vec<Ended>,
+    /// What of links outlives their connections.
+    pub seats: Seats,
     /// Changes of groups of which no link has been told; told before any end that follows them.
     changes: Vec<Change>,
     /// Closing handshakes that the peer completed.
@@ -146,6 +153,8 @@ pub struct Core {
     /// Connections whose TLS handshake may go on, in the order of their bytes.
     pub handshakes: VecDeque<u32>,
     doomed: Vec<SessionId>,
+    /// Connections that go to other reactors at the end of the turn.
+    moving: Vec<(SessionId, usize, LinkCall)>,
     settlements: Settlements,
     /// What goes out over TLS is encrypted here.
     scratch: Scratch,
@@ -188,6 +197,7 @@ impl Core {
             deflate: settings.deflate.clone().map(|config| Arc::new(DeflateEngine::new(config))),
             peers,
             ended: Vec::new(),
+            seats: Seats::default(),
             changes: Vec::new(),
             closed_cleanly: 0,
             unread: VecDeque::new(),
@@ -200,6 +210,7 @@ impl Core {
             dirty: Vec::with_capacity(EVENTS),
             handshakes: VecDeque::new(),
             doomed: Vec::new(),
+            moving: Vec::new(),
             settlements: Settlements::default(),
             scratch: Scratch::default(),
             settled_events: Events::default(),
@@ -237,7 +248,7 @@ impl Core {
     /// Whether nothing is under way that this reactor would go on with by itself, but what its sockets send and take.
     pub fn is_quiet(&self) -> bool {
         let told = self.ended.is_empty() && self.changes.is_empty() && self.settlements.finished.is_empty() && self.doomed.is_empty();
-        told && self.work.is_empty() && self.peers.backlog() == 0
+        told && self.work.is_empty() && self.seats.are_quiet() && self.peers.backlog() == 0
     }
 
     /// Whether a handshake is under way that could come to its end.
@@ -256,7 +267,9 @@ impl Core {
         let relieved = !self.relief.is_pending() && !self.incoming_relief.is_pending();
         let flushed =
             flushed && relieved && self.work.is_empty() && !self.gates.has_work() && !self.ticks.has_work();
-        self.is_reviewing() || !(self.unread.is_empty() && self.ended.is_empty() && settled && flushed)
+        self.is_reviewing()
+            || self.seats.have_work()
+            || !(self.unread.is_empty() && self.ended.is_empty() && settled && flushed)
     }
 
     /// What holds at the end of every turn: what is to be written is listed, once, and nothing is freed twice.

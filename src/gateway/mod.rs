@@ -6,10 +6,11 @@ pub mod api;
 mod carry;
 mod doors;
 pub mod events;
+mod linking;
 
 use crate::app::{App, ClosedSession, Message, Session};
 use crate::connection::{Connection, Kind, NO_DOOR, Transport};
-use crate::core::{Change, Core, Ended, Finished, Port, Reply, Rules};
+use crate::core::{Change, Core, Ended, Finished, Gone, Port, Reply, Rules};
 use crate::dispatch::{Action, ErrorCode, EventKind, MARK, Operation, Origin, Push};
 use crate::http::Response;
 use crate::link_bin::{Event, Membership, Payload};
@@ -20,7 +21,7 @@ pub(crate) use doors::CarriedDoor;
 pub use doors::admin::upgraded;
 use doors::backend::Upgraded;
 use doors::client::{Head, Opened};
-use doors::link::{Link, Refused};
+use doors::link::Refused;
 pub use doors::observer::{Asks, Observer, THREAD as OBSERVER_THREAD};
 use doors::{Door, Doors};
 use events::Scratch;
@@ -119,6 +120,8 @@ impl Gateway {
 
     /// The links that ask for it are told who has joined and left groups, in the order of that.
     pub fn tell_changes(&mut self, core: &mut Core) {
+        // What a link that has ended did not get is older.
+        self.send_released(core);
         for change in core.take_changes() {
             let Change { kind, session, app, user, group } = change;
             let links = core.listeners.links_for(app, session, kind);
@@ -305,10 +308,11 @@ impl Gateway {
         if let Some(Upgraded { upgrade, rest }) = backend.run(core, &self.observer, id) {
             let slot = id.slot();
             self.leave_door(core, slot);
-            let link = Link::new(core, id, upgrade);
-            link.note_opened();
-            let door = self.doors.insert(Door::Link(Box::new(link)));
-            Link::begin(core, slot, door, rest);
+            let call = upgrade.into_call(rest);
+            match core.reactor_of_call(&call) {
+                Some(reactor) => core.move_later(id, reactor, call),
+                None => self.begin_link(core, id, call),
+            }
         }
     }
 
@@ -322,7 +326,7 @@ impl Gateway {
                 core.metrics().links.sub(1);
                 let Some(Door::Link(link)) = door else { return };
                 link.note_closed();
-                if link.listens() {
+                if core.link_gone(id) == Gone::Plain && link.listens() {
                     let unlisten = Operation::new(link.app(), Action::Unlisten { link: id }, Origin::Nobody);
                     core.start_operation(unlisten);
                 }
@@ -333,6 +337,7 @@ impl Gateway {
 
     /// The rules are others than those `before`: a link whose key is gone, or may do less, ends.
     pub fn follow_rules(&mut self, core: &mut Core, before: &Rules) {
+        core.seats_follow_keys(&before.backend_keys, &Arc::clone(&core.rules).backend_keys);
         let mut ended = Vec::new();
         for link in self.doors.links() {
             if !link.follow_keys(&before.backend_keys, &core.rules.backend_keys) {

@@ -111,6 +111,15 @@ impl Event<'_> {
             Self::Gap => None,
         }
     }
+
+    /// The session that it is about; the id 0, which no session has, for what is about none.
+    pub fn session(&self) -> SessionId {
+        match self {
+            Self::Open { session, .. } | Self::Message { session, .. } | Self::Close { session, .. } => *session,
+            Self::Join(membership) | Self::Leave(membership) => membership.session,
+            Self::Gap => SessionId::from_u64(0),
+        }
+    }
 }
 
 impl<'a> Event<'a> {

@@ -157,6 +157,10 @@ fields! {
         |fields, name, value| once(&mut fields.limit, name, number(name, &value)?);
     AFTER = "after", Kind::Session, "00a0000000000001", "What the last page gave as `next`.",
         |fields, name, value| once(&mut fields.after, name, value);
+    RESUME = "resume", Kind::Text, "new", "`new`: the first message of the link is a ticket. A ticket: the link goes on where the one \
+        that gave it was.", |fields, name, value| once(&mut fields.resume, name, value);
+    RECEIVED = "received", Kind::Number(0), "0", "With a ticket: how many events of the link have been read.",
+        |fields, name, value| once(&mut fields.received, name, number(name, &value)?);
     AFTER_PRESENT = "after", Kind::Text, "u:ada", "What the last page gave as `next`.",
         |fields, name, value| once(&mut fields.after, name, value);
     MEMBERS = "members", Kind::Switch, "1", "Whether who is there is named, or only counted; without it, yes.",

@@ -48,6 +48,8 @@ pub struct Fields<'a> {
     pub level: Option<Text<'a>>,
     pub for_ms: Option<u64>,
     pub members: Option<bool>,
+    pub resume: Option<Text<'a>>,
+    pub received: Option<u64>,
 }
 
 /// A session as it is named: in text, or by the number that the binary layout has.
@@ -105,12 +107,14 @@ impl Fields<'_> {
             level,
             for_ms,
             members,
+            resume,
+            received,
         } = self;
         let texts = [
             op, app, text, data, key, class, except, receipt, group, tag, reason, share, after, token, level,
-            binary,
+            binary, resume,
         ];
-        let numbers = [ttl_ms, code, limit, over_ms, for_ms];
+        let numbers = [ttl_ms, code, limit, over_ms, for_ms, received];
         texts.iter().all(|text| text.is_none())
             && numbers.iter().all(|number| number.is_none())
             && id.is_none()

@@ -8,6 +8,7 @@ mod echo;
 mod emptying;
 mod leaving;
 mod listener;
+mod moving;
 mod read;
 mod spin;
 mod standing;
@@ -228,6 +229,7 @@ impl Reactor {
     }
 
     fn reap(&mut self) {
+        self.send_movers();
         for (id, mut connection) in self.core.reap() {
             // Closing the descriptor takes it out of the poll too; a failure to do it earlier changes nothing.
             let _ = self.poll.registry().deregister(&mut connection.stream);

@@ -65,6 +65,8 @@ pub fn shared(
         upgrades: Upgrades::default(),
         metrics: Metrics::new(reactors, Clock::wall_unix_ms()),
         gates: Default::default(),
+        links_away: Default::default(),
+        handing_on: Default::default(),
         clock: before.clock,
         loads: (0..reactors).map(|_| Default::default()).collect(),
         handle,

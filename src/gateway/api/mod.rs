@@ -5,6 +5,7 @@ pub mod batch;
 pub mod bearer;
 pub mod binary;
 pub mod credentials;
+pub mod heard;
 pub mod identity;
 pub mod json;
 pub mod own;

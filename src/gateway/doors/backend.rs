@@ -15,10 +15,10 @@ use super::observer::Observer;
 use super::pages::{page, too_many_jobs};
 use super::receipts::Receipts;
 use crate::connection::{Flag, Pause, Phase, log_client};
-use crate::core::{AskedBy, Core, Finished, HalfReceived, Owed, Started};
+use crate::core::{AskedBy, Core, Finished, HalfReceived, LinkCall, Owed, Resuming, Started};
 use crate::dispatch::{LinkForm, Push};
 use crate::gateway::api::responses::{answer, error_response, link_upgrade, refusal_response};
-use crate::gateway::api::routes::{Routed, route};
+use crate::gateway::api::routes::{Resume, Routed, route};
 use crate::http::{self, HttpDate, Request, RequestProgress, RequestReader, Response};
 use crate::metrics::StatusClass;
 use crate::session::{AppId, SessionId};
@@ -66,6 +66,20 @@ pub struct Upgrade {
     pub form: LinkForm,
     /// Who asked for it.
     pub asker: Asker,
+    /// Whether it can be resumed, or resumes another.
+    pub resume: Option<Resume>,
+}
+
+impl Upgrade {
+    /// As a reactor takes it; `rest` came behind the request.
+    pub fn into_call(self, rest: Vec<u8>) -> LinkCall {
+        let Self { app, form, asker, resume } = self;
+        let resume = resume.map(|resume| match resume {
+            Resume::New => Resuming::New,
+            Resume::Back { ticket, received } => Resuming::Back { ticket: ticket.parse().ok(), received },
+        });
+        LinkCall { app, form, access: Arc::clone(asker.access()), resume, rest }
+    }
 }
 
 /// What an answer needs to know of its request.
@@ -424,11 +438,11 @@ impl Backend {
                 self.batch = Some(Box::new(Batch::new(std::mem::take(body), cursor, app, asker, answer)));
                 self.run_batch(core, id);
             }
-            Routed::Link { app, .. } => match link_upgrade(core.draining, request) {
+            Routed::Link { app, resume, .. } => match link_upgrade(core.draining, request) {
                 Ok((form, accept)) => {
                     let sequence = self.queue.open(waiting);
                     self.queue.fill(sequence, |_| Answer::Written(101, accept));
-                    return Handled::Upgraded(Upgrade { app, form, asker });
+                    return Handled::Upgraded(Upgrade { app, form, asker, resume });
                 }
                 Err(response) => self.respond(waiting, response),
             },

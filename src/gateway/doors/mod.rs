@@ -9,7 +9,7 @@ pub(super) mod link;
 pub(super) mod admin;
 mod admit;
 mod answers;
-mod asker;
+pub(super) mod asker;
 mod carry;
 mod entry;
 mod job;
