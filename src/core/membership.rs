@@ -80,6 +80,12 @@ impl Core {
         Some(left)
     }
 
+    /// Whether links are to be told something before the next event.
+    #[inline]
+    pub fn has_untold(&self) -> bool {
+        !self.changes.is_empty() || self.seats.has_released()
+    }
+
     /// The changes that no link has been told of, in their order.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)

@@ -120,6 +120,9 @@ impl Gateway {
 
     /// The links that ask for it are told who has joined and left groups, in the order of that.
     pub fn tell_changes(&mut self, core: &mut Core) {
+        if !core.has_untold() {
+            return;
+        }
         // What a link that has ended did not get is older.
         self.send_released(core);
         for change in core.take_changes() {

@@ -180,6 +180,12 @@ impl Seats {
         self.seats.values().filter_map(|seat| seat.until_ms).min()
     }
 
+    /// Whether events are to be sent to those that have taken over.
+    #[inline]
+    pub fn has_released(&self) -> bool {
+        !self.released.is_empty()
+    }
+
     /// Whether nothing is under way that other reactors have a part in.
     pub fn are_quiet(&self) -> bool {
         let handing = self.endings.is_empty() && self.handing.is_none();
@@ -294,12 +300,21 @@ impl Core {
         }
     }
 
-    /// Events for the link are missing from now on: what is kept of them is of no use.
-    pub fn open_gap(&mut self, link: SessionId) {
-        let lost = self.seats.change(link, |seat| {
+    /// Events for the link are missing from now on: what follows is of no use to it. What its socket may still take is lost when
+    /// its connection has gone.
+    fn open_gap(&mut self, link: SessionId) {
+        let is_away = self.seats.change(link, |seat| {
             seat.has_gap = seat.resume.is_some();
-            if seat.has_gap { seat.ring.restart() } else { 0 }
+            seat.connection.is_none()
         });
+        if is_away == Some(true) {
+            self.forget_ring(link);
+        }
+    }
+
+    /// What is kept of the link's events is of no use, and no socket will take the rest.
+    fn forget_ring(&mut self, link: SessionId) {
+        let lost = self.seats.change(link, |seat| seat.ring.restart());
         self.metrics().link_events_lost.add(lost.unwrap_or(0));
     }
 
@@ -346,10 +361,13 @@ impl Core {
             seat.before = 0;
             let lingers = seat.resume.is_some() && !seat.leaves && linger_ms > 0;
             seat.until_ms = lingers.then_some(attended_ms + linger_ms);
-            lingers
+            (lingers, seat.has_gap)
         });
+        if let Some((_, true)) = lingers {
+            self.forget_ring(link);
+        }
         match lingers {
-            Some(true) => {
+            Some((true, _)) => {
                 self.metrics().links_away.add(1);
                 self.shared.links_away.fetch_add(1, Relaxed);
                 self.bound_seat(link);
@@ -458,8 +476,7 @@ impl Core {
         if resumed == Some(true) {
             return (Taken::Resumed, Some(next));
         }
-        let lost = self.seats.change(link, |seat| seat.ring.restart());
-        self.metrics().link_events_lost.add(lost.unwrap_or(0));
+        self.forget_ring(link);
         self.forgive_gate(link);
         (Taken::Gap, Some(next))
     }
