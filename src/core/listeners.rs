@@ -245,7 +245,11 @@ mod tests {
     #[test]
     fn a_link_gets_the_kinds_it_asked_for_of_its_own_app() {
         let mut listeners = Listeners::default();
-        listeners.add(id(0, 1), APP, Listen { events: EventSet::of(&[EventKind::Open, EventKind::Close]), ..all_events(None) });
+        listeners.add(
+            id(0, 1),
+            APP,
+            Listen { events: EventSet::of(&[EventKind::Open, EventKind::Close]), ..all_events(None) },
+        );
         listeners.add(id(0, 2), AppId(1), all_events(None));
         let links =
             |kind| listeners.links_for(APP, id(1, 7), kind).iter().map(|(link, _)| *link).collect::<Vec<_>>();
@@ -258,7 +262,11 @@ mod tests {
     fn to_listen_again_replaces_what_was_asked_before() {
         let mut listeners = Listeners::default();
         listeners.add(id(0, 1), APP, all_events(None));
-        listeners.add(id(0, 1), APP, Listen { events: EventSet::of(&[EventKind::Close]), ..all_events(None) });
+        listeners.add(
+            id(0, 1),
+            APP,
+            Listen { events: EventSet::of(&[EventKind::Close]), ..all_events(None) },
+        );
         assert!(listeners.links_for(APP, id(1, 7), EventKind::Open).is_empty());
         assert_eq!(
             listeners.links_for(APP, id(1, 7), EventKind::Close).to_vec(),

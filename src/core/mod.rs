@@ -247,7 +247,10 @@ impl Core {
 
     /// Whether nothing is under way that this reactor would go on with by itself, but what its sockets send and take.
     pub fn is_quiet(&self) -> bool {
-        let told = self.ended.is_empty() && self.changes.is_empty() && self.settlements.finished.is_empty() && self.doomed.is_empty();
+        let told = self.ended.is_empty()
+            && self.changes.is_empty()
+            && self.settlements.finished.is_empty()
+            && self.doomed.is_empty();
         told && self.work.is_empty() && self.seats.are_quiet() && self.peers.backlog() == 0
     }
 

@@ -91,7 +91,10 @@ impl Core {
     /// The connections that go, each with where it goes to. One that has ended meanwhile stays, to be freed.
     pub fn take_moving(&mut self) -> Vec<(usize, Mover)> {
         let moving = std::mem::take(&mut self.moving);
-        moving.into_iter().filter_map(|(id, reactor, call)| Some((reactor, self.part_with(id, call)?))).collect()
+        moving
+            .into_iter()
+            .filter_map(|(id, reactor, call)| Some((reactor, self.part_with(id, call)?)))
+            .collect()
     }
 
     fn part_with(&mut self, id: SessionId, call: LinkCall) -> Option<Mover> {

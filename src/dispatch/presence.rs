@@ -244,13 +244,7 @@ impl Gathered {
     pub(crate) fn finish(self) -> Presence {
         let has_page = self.has_page();
         let Self { page, sessions, anonymous, users, first, mut loose } = self;
-        let counts = Presence {
-            sessions,
-            users: users.len() as u32,
-            anonymous,
-            present: None,
-            next: None,
-        };
+        let counts = Presence { sessions, users: users.len() as u32, anonymous, present: None, next: None };
         if !has_page {
             return counts;
         }
@@ -261,7 +255,8 @@ impl Gathered {
             sessions.truncate(page.limit);
             Present { user: Some(user), count, sessions }
         });
-        let of_none = loose.into_iter().map(|session| Present { user: None, count: 1, sessions: vec![session] });
+        let of_none =
+            loose.into_iter().map(|session| Present { user: None, count: 1, sessions: vec![session] });
         let mut present: Vec<Present> = of_users.chain(of_none).take(page.limit + 1).collect();
         let has_more = present.len() > page.limit;
         present.truncate(page.limit);
@@ -296,7 +291,8 @@ mod tests {
 
     /// The page by its definition, of everybody.
     fn by_definition(all: &[(Option<Name>, PresentSession)], page: &Page) -> Presence {
-        let users: std::collections::BTreeSet<&Name> = all.iter().filter_map(|(user, _)| user.as_ref()).collect();
+        let users: std::collections::BTreeSet<&Name> =
+            all.iter().filter_map(|(user, _)| user.as_ref()).collect();
         let sessions_of = |wanted: Option<&Name>| {
             let of = all.iter().filter(|(user, _)| user.as_ref() == wanted).map(|(_, session)| *session);
             let mut of: Vec<PresentSession> = of.collect();
@@ -355,7 +351,14 @@ mod tests {
                 let user = (below(4) > 0).then(|| name(below(12)));
                 let id = SessionId::new(1, reactor, u32::from(below(3)), slot);
                 let session = PresentSession { id, since_unix_ms: u64::from(slot) };
-                let hashed = user.as_ref().map(|user| (user, u64::from(user.as_bytes()[1]) << 8 | user.len() as u64 | u64::from(*user.as_bytes().last().unwrap()) << 16));
+                let hashed = user.as_ref().map(|user| {
+                    (
+                        user,
+                        u64::from(user.as_bytes()[1]) << 8
+                            | user.len() as u64
+                            | u64::from(*user.as_bytes().last().unwrap()) << 16,
+                    )
+                });
                 parts[usize::from(reactor)].add(hashed, session);
                 all.push((user, session));
             }

@@ -98,7 +98,8 @@ impl Gateway {
         let mut listening = self.doors.links().filter(|link| link.listens());
         let mut here = core.seats.away();
         let is_listed = |link: &mut Link| listed.remove(&core.seats.link_of(link.id())) == Some(link.form());
-        let are_listed = listening.all(is_listed) && here.all(|(link, form)| listed.remove(&link) == Some(form));
+        let are_listed =
+            listening.all(is_listed) && here.all(|(link, form)| listed.remove(&link) == Some(form));
         match are_listed && listed.is_empty() {
             true => Ok(()),
             false => Err(InvalidState::new("the links that listen are not those that are listed")),

@@ -9,7 +9,6 @@ use super::doors::link::Link;
 use crate::core::{Comer, Core, HandOn, LinkCall, Resuming, Taken, Ticket};
 use crate::dispatch::LinkForm;
 use crate::link_bin::{Event, NotResumed, Resumption};
-use crate::metrics::LinkResume;
 use crate::session::SessionId;
 
 impl Gateway {
@@ -29,9 +28,9 @@ impl Gateway {
                 self.greet(core, slot, form, ticket.as_ref(), None);
             }
             Some(Resuming::Back { ticket, received }) => {
-                let comer = |ticket| Comer { connection: id, ticket, received, access: &access, form };
-                let taken = ticket.as_ref().map(|ticket| self.take_seat(core, &comer(ticket)));
-                let (taken, mut ticket) = taken.unwrap_or((Taken::Unknown, None));
+                let shown = ticket.as_ref();
+                let comer = Comer { connection: id, ticket: shown, received, access: &access, form };
+                let (taken, mut ticket) = self.take_seat(core, &comer);
                 if !matches!(taken, Taken::Resumed | Taken::Gap) {
                     ticket = core.open_seat(id, access, form);
                 }
@@ -41,7 +40,8 @@ impl Gateway {
     }
 
     fn take_seat(&mut self, core: &mut Core, comer: &Comer<'_>) -> (Taken, Option<Ticket>) {
-        let old = core.seats.connection_of(comer.ticket.link()).filter(|_| core.seats.has(comer.ticket.link()));
+        let link = comer.ticket.map(Ticket::link).filter(|link| core.seats.has(*link));
+        let old = link.and_then(|link| core.seats.connection_of(link));
         let (taken, ticket) = core.take_seat(comer);
         // The connection that it had is not the link's any more: its end is nobody's.
         if matches!(taken, Taken::Resumed | Taken::Gap)
@@ -62,7 +62,6 @@ impl Gateway {
         ticket: Option<&Ticket>,
         resumed: Result<(), NotResumed>,
     ) {
-        core.metrics().link_resumes.of(outcome_of(resumed)).add(1);
         self.greet(core, id.slot(), form, ticket, Some(resumed));
         let link = core.seats.link_of(id);
         let door = core.connections.get(id).map(|connection| connection.door);
@@ -135,15 +134,5 @@ fn resumed(taken: Taken) -> Result<(), NotResumed> {
         Taken::Unknown => Err(NotResumed::Unknown),
         Taken::Key => Err(NotResumed::Key),
         Taken::Form => Err(NotResumed::Form),
-    }
-}
-
-fn outcome_of(resumed: Result<(), NotResumed>) -> LinkResume {
-    match resumed {
-        Ok(()) => LinkResume::Resumed,
-        Err(NotResumed::Gap) => LinkResume::Gap,
-        Err(NotResumed::Unknown) => LinkResume::Unknown,
-        Err(NotResumed::Key) => LinkResume::Key,
-        Err(NotResumed::Form) => LinkResume::Form,
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Payload;
 use super::error::{Malformed, TooLong, Wrong};
-use super::reply::{put_names, read_names, read_remote};
+use super::names::{put_names, read_names, read_remote};
 use super::wire::{Reader, put_session, put_text, put_whole};
 use crate::dispatch::EventKind;
 use crate::session::{Name, Remote, SessionId};
@@ -115,7 +115,9 @@ impl Event<'_> {
     /// The session that it is about; the id 0, which no session has, for what is about none.
     pub fn session(&self) -> SessionId {
         match self {
-            Self::Open { session, .. } | Self::Message { session, .. } | Self::Close { session, .. } => *session,
+            Self::Open { session, .. } | Self::Message { session, .. } | Self::Close { session, .. } => {
+                *session
+            }
             Self::Join(membership) | Self::Leave(membership) => membership.session,
             Self::Gap => SessionId::from_u64(0),
         }

@@ -19,6 +19,7 @@
 mod command;
 mod error;
 mod event;
+mod names;
 mod presence;
 mod reply;
 mod resumption;

@@ -1,7 +1,7 @@
 //! Who is in a group, as a reply.
 
 use super::error::{Malformed, TooLong, Wrong};
-use super::reply::read_optional_name;
+use super::names::read_optional_name;
 use super::wire::{Reader, put_count, put_session, put_text};
 use crate::dispatch::{Presence, Present, PresentSession};
 

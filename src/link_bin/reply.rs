@@ -1,11 +1,11 @@
 //! Replies: what a command came to. Eight bytes of header with the command's id, then each reply's own fields.
 
 use super::error::{Malformed, TooLong, Wrong};
-use super::resumption::Resumption;
-use super::wire::{Reader, put_count, put_session, put_text, put_whole};
+use super::names::{put_names, read_names, read_optional_name, read_remote};
 use super::presence::{flags_of_presence, put_presence, read_presence};
+use super::resumption::Resumption;
+use super::wire::{Reader, put_session, put_text, put_whole};
 use crate::dispatch::{ErrorCode, Presence, Receipt, SessionInfo};
-use crate::session::{Name, Remote};
 use std::borrow::Cow;
 
 const DONE: u8 = 0x81;
@@ -117,7 +117,9 @@ impl<'a> Reply<'a> {
                 Self::Sessions(sessions) => out.extend_from_slice(&sessions.to_le_bytes()),
                 Self::Session(info) => put_info(info, out)?,
                 Self::Renewed(expires_unix_ms) => out.extend_from_slice(&expires_unix_ms.to_le_bytes()),
-                Self::Resume(Resumption { ticket, .. }) => out.extend_from_slice(ticket.unwrap_or_default().as_bytes()),
+                Self::Resume(Resumption { ticket, .. }) => {
+                    out.extend_from_slice(ticket.unwrap_or_default().as_bytes())
+                }
                 Self::Presence(presence) => put_presence(presence, out)?,
                 Self::Error { message, .. } => out.extend_from_slice(message.as_bytes()),
             }
@@ -202,43 +204,4 @@ fn put_info(info: &SessionInfo, out: &mut Vec<u8>) -> Result<(), TooLong> {
     put_text(&info.remote.to_string(), "remote", out)?;
     put_names(&info.groups, "groups", out)?;
     put_names(&info.tags, "tags", out)
-}
-
-/// A name of the server's: one that it would have taken.
-pub(super) fn read_name(what: &'static str, reader: &mut Reader<'_>) -> Result<Name, Malformed> {
-    let text = reader.text(what)?;
-    Name::new(text).map_err(|_| {
-        let wrong = Wrong::Unknown { what, value: text.len() as u64, known: "names of 1 to 128 bytes" };
-        reader.wrong(text.len(), wrong)
-    })
-}
-
-pub(super) fn read_optional_name(what: &'static str, reader: &mut Reader<'_>) -> Result<Option<Name>, Malformed> {
-    let mut ahead = *reader;
-    match ahead.optional(what)? {
-        Some(_) => read_name(what, reader).map(Some),
-        None => {
-            *reader = ahead;
-            Ok(None)
-        }
-    }
-}
-
-pub(super) fn read_names(what: &'static str, reader: &mut Reader<'_>) -> Result<Vec<Name>, Malformed> {
-    let count = reader.u16(what)?;
-    (0..count).map(|_| read_name(what, reader)).collect()
-}
-
-pub(super) fn put_names(names: &[Name], what: &'static str, out: &mut Vec<u8>) -> Result<(), TooLong> {
-    put_count(names.len(), what, out)?;
-    names.iter().try_for_each(|name| put_text(name, what, out))
-}
-
-/// An address as RFC 3986 §3.2 writes host and port, or `unix:`.
-pub(super) fn read_remote(reader: &mut Reader<'_>) -> Result<Remote, Malformed> {
-    let text = reader.text("remote")?;
-    text.parse().map_err(|_| {
-        let known = "addresses such as 127.0.0.1:5000, and unix:";
-        reader.wrong(text.len(), Wrong::Unknown { what: "remote", value: text.len() as u64, known })
-    })
 }

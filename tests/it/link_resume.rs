@@ -291,7 +291,8 @@ fn as_many_are_away_as_may_be_and_none_where_none_may() {
         server.await_stats("it has gone", |stats| stats["links"] == 3 - away);
     }
     server.await_stats("two are away", |stats| stats["links_away"] == 2);
-    let resumed: Vec<Value> = readers.iter_mut().map(|reader| reader.back(&server)["resumed"].take()).collect();
+    let resumed: Vec<Value> =
+        readers.iter_mut().map(|reader| reader.back(&server)["resumed"].take()).collect();
     assert_eq!(resumed, [json!(false), json!(false), json!(true), json!(true)]);
     let server = TestServer::start(|config| config.timeouts.link_linger = Duration::ZERO);
     let (mut link, first) = Link::resume(server.backend, true, "new", None);

@@ -83,7 +83,10 @@ fn fails_over(is_binary: bool, heirs_are_binary: bool) {
             has.is_some()
         });
         let own = has.unwrap();
-        assert!(own.values().all(|numbers| numbers.iter().copied().eq(before..said)), "round {round}: {own:?}");
+        assert!(
+            own.values().all(|numbers| numbers.iter().copied().eq(before..said)),
+            "round {round}: {own:?}"
+        );
         for (id, numbers) in own {
             heard.entry(id).or_default().extend(numbers);
         }

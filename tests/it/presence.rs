@@ -32,7 +32,8 @@ fn the_users_of_a_group_are_each_there_once_with_all_their_sessions() {
     for _ in 0..90 {
         // A user of many sessions has some on several reactors.
         let user = random.chance(80).then(|| format!("größer {}", random.below(20)));
-        let query = user.as_ref().map_or(String::new(), |user| format!("&user={}", crate::support::encoded(user)));
+        let query =
+            user.as_ref().map_or(String::new(), |user| format!("&user={}", crate::support::encoded(user)));
         let player = server.player(&format!("group=g&group=other{query}"));
         match user {
             Some(user) => _ = users.entry(user).or_default().insert(player.id.to_string()),
@@ -83,7 +84,11 @@ fn the_users_of_a_group_are_each_there_once_with_all_their_sessions() {
     let nobody = json!({"sessions": 0, "users": 0, "anonymous": 0, "present": [], "next": null});
     assert_eq!(backend.ok("GET", "/v1/groups/nobody/presence"), nobody);
     for target in ["after=x", "after=u:", "limit=0", "members=2", "nonsense=1"] {
-        assert_eq!(backend.request("GET", &format!("/v1/groups/g/presence?{target}")).status, 400, "{target}");
+        assert_eq!(
+            backend.request("GET", &format!("/v1/groups/g/presence?{target}")).status,
+            400,
+            "{target}"
+        );
     }
     let ask = Action::Presence {
         group: Name::new("g").unwrap(),
@@ -207,7 +212,9 @@ fn every_change_of_a_group_is_told_once_and_in_order() {
             continue;
         }
         match event["event"].as_str().unwrap() {
-            "leave" => _ = left.entry(session).or_default().insert(event["group"].as_str().unwrap().to_owned()),
+            "leave" => {
+                _ = left.entry(session).or_default().insert(event["group"].as_str().unwrap().to_owned())
+            }
             "close" => {
                 closed += 1;
                 for (group, live) in ["a", "b", "c", "d"].iter().zip(&live) {

@@ -98,7 +98,8 @@ impl Core {
         let reactor = usize::from(link.worker());
         let is_of_this_server = link.node() == self.shared.node && reactor < self.shared.reactors();
         let is_link = || {
-            let is_link = |id| self.connections.get(id).is_some_and(|connection| connection.kind == Kind::Link);
+            let is_link =
+                |id| self.connections.get(id).is_some_and(|connection| connection.kind == Kind::Link);
             self.seats.connection_of(link).is_none_or(is_link)
         };
         match is_of_this_server && (reactor != self.index || is_link()) {

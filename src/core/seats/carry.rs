@@ -63,7 +63,8 @@ impl Core {
     /// The seats of this reactor.
     pub fn carry_seats(&self, packer: &Packer) -> Vec<CarriedSeat> {
         // Which connection has which link follows from the seats, and so do the sums.
-        let Seats { seats, links: _, kept: _, endings: _, looked: _, handing: _, held: _, released: _ } = &self.seats;
+        let Seats { seats, links: _, kept: _, endings: _, looked: _, handing: _, held: _, released: _ } =
+            &self.seats;
         let attended_ms = self.attended_ms();
         let mut carried: Vec<CarriedSeat> =
             seats.iter().map(|(link, seat)| seat.carry(*link, attended_ms, packer)).collect();
@@ -76,7 +77,11 @@ impl Core {
     /// # Errors
     /// A link that is not of this reactor, twice, or away and connected; a connection that is no link, or has two; events that
     /// none can be.
-    pub fn restore_seats(&mut self, carried: Vec<CarriedSeat>, unpacker: &Unpacker) -> Result<(), InvalidState> {
+    pub fn restore_seats(
+        &mut self,
+        carried: Vec<CarriedSeat>,
+        unpacker: &Unpacker,
+    ) -> Result<(), InvalidState> {
         for one in carried {
             let (link, connection) = (SessionId::from_u64(one.link), one.connection.map(SessionId::from_u64));
             let is_own = link.node() == self.shared.node && usize::from(link.worker()) == self.index;

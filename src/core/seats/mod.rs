@@ -3,11 +3,13 @@
 //! for those that take its sessions over. Every other link is its connection alone.
 
 mod carry;
+mod coming;
 mod handing;
 mod ring;
 mod ticket;
 
 pub use carry::CarriedSeat;
+pub use coming::{Comer, Taken};
 pub use handing::HandOn;
 pub use ring::Kept;
 pub use ticket::{Ticket, Tickets};
@@ -83,36 +85,6 @@ pub enum Gone {
     Plain,
     /// It lingers, or others take its sessions over.
     Seated,
-}
-
-/// A link that is to be resumed.
-#[derive(Debug)]
-pub struct Comer<'a> {
-    /// The new connection.
-    pub connection: SessionId,
-    /// What it has shown.
-    pub ticket: &'a Ticket,
-    /// The events that it has read.
-    pub received: u64,
-    /// What it may do.
-    pub access: &'a Arc<Access>,
-    /// How it speaks.
-    pub form: LinkForm,
-}
-
-/// How a link is come back to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// It goes on: the rest of its events is to be sent.
-    Resumed,
-    /// It goes on from now on.
-    Gap,
-    /// No link has that ticket.
-    Unknown,
-    /// The key may not do what the link's may.
-    Key,
-    /// It speaks the other form.
-    Form,
 }
 
 impl Seats {
@@ -323,11 +295,14 @@ impl Core {
     pub fn events_lost(&mut self, link: SessionId) {
         if self.listeners.share_of(link).is_none() {
             self.open_gap(link);
-        } else if self.seats.change(link, |seat| seat.leaves = true).is_some() && self.seats.connection_of(link).is_none() {
+        } else if self.seats.change(link, |seat| seat.leaves = true).is_some()
+            && self.seats.connection_of(link).is_none()
+        {
             self.end_seat(link);
         }
         let connection = self.seats.connection_of(link);
-        if let Some(connection) = connection.filter(|connection| self.connections.get(*connection).is_some()) {
+        if let Some(connection) = connection.filter(|connection| self.connections.get(*connection).is_some())
+        {
             self.close(connection.slot(), close_codes::TOO_SLOW, "events were lost");
         }
     }
@@ -437,72 +412,5 @@ impl Core {
             }
         }
         ended.into_iter().for_each(|link| self.end_seat(link));
-    }
-}
-
-/// Coming back.
-impl Core {
-    /// A connection here shows the ticket of a link of this reactor. Where that is good the link is this connection's from now on,
-    /// and whatever connection it had has ended; its new ticket.
-    pub fn take_seat(&mut self, comer: &Comer<'_>) -> (Taken, Option<Ticket>) {
-        let Comer { connection, ticket, received, access, form } = *comer;
-        let link = ticket.link();
-        let seat = self.seats.seats.get_mut(&link).filter(|seat| !seat.ended);
-        let Some(Seat { connection: old, resume: Some(resume), form: of, .. }) = seat else {
-            return (Taken::Unknown, None);
-        };
-        if !resume.tickets.are(ticket) {
-            return (Taken::Unknown, None);
-        }
-        // What is kept has been made for the form that it spoke.
-        if *of != form {
-            return (Taken::Form, None);
-        }
-        if !access.covers(&resume.access) {
-            return (Taken::Key, None);
-        }
-        // Without randomness there is no ticket: then the one that was shown stays.
-        let next = resume.tickets.renew(ticket).unwrap_or_else(|| ticket.clone());
-        resume.access = Arc::clone(access);
-        if let Some(old) = *old {
-            self.part_from(old);
-        }
-        self.came_back(link);
-        self.seats.links.insert(connection, link);
-        let resumed = self.seats.change(link, |seat| {
-            (seat.connection, seat.before, seat.leaves) = (Some(connection), 0, false);
-            !std::mem::take(&mut seat.has_gap) && seat.ring.resume(received)
-        });
-        if resumed == Some(true) {
-            return (Taken::Resumed, Some(next));
-        }
-        self.forget_ring(link);
-        self.forgive_gate(link);
-        (Taken::Gap, Some(next))
-    }
-
-    /// The link has another connection: what waited for this one is kept, and it ends at once.
-    fn part_from(&mut self, connection: SessionId) {
-        let slot = connection.slot();
-        if self.connections.get(connection).is_some() {
-            self.clear_outbox(slot);
-            self.doom(slot);
-        }
-        self.seats.links.remove(&connection);
-    }
-
-    /// Sends what follows the events that the link has read once more, on the connection that it has now.
-    pub fn send_rest(&mut self, link: SessionId) {
-        let Some(seat) = self.seats.seats.get(&link) else { return };
-        let Some(connection) = seat.connection else { return };
-        let frames: Vec<EncodedFrame> = seat.ring.events().map(|kept| kept.frame.clone()).collect();
-        for frame in frames {
-            let bytes = frame.wire_len();
-            // It is on its way to the link again. A gate that is shut for it keeps players waiting, and loses nothing.
-            _ = self.enter_gate(link, bytes, true);
-            if !self.append_event(connection.slot(), frame) {
-                self.leave_gate(link, bytes, 1);
-            }
-        }
     }
 }

@@ -155,10 +155,9 @@ mod tests {
     #[test]
     fn who_comes_back_gets_the_rest_or_is_told_that_it_cannot() {
         for seed in 1..300 {
-            let mut choices = random_bytes(seed, 400).into_iter();
             let limits = RingLimits { events: 6, bytes: 200 };
             let (mut ring, mut all, mut wrote, mut read, mut on_way) = (Ring::default(), 0, 0, 0, 0);
-            while let Some(choice) = choices.next() {
+            for choice in random_bytes(seed, 400) {
                 match choice % 8 {
                     0..=3 => {
                         ring.push(kept(all));

@@ -109,7 +109,11 @@ mod tests {
                 (EncodedFrame::binary(&binary), LinkForm::Binary),
             ];
             for (frame, form) in frames {
-                assert_eq!(with_event(&frame, form, |read| *read == event), Some(true), "{event:?} in {form:?}");
+                assert_eq!(
+                    with_event(&frame, form, |read| *read == event),
+                    Some(true),
+                    "{event:?} in {form:?}"
+                );
             }
         }
         assert_eq!(with_event(&EncodedFrame::text("{}"), LinkForm::Json, |_| ()), None);

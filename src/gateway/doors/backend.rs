@@ -9,19 +9,20 @@ use super::admin::{administer, begin_upgrade};
 use super::answers::Answers;
 use super::asker::Asker;
 use super::batch::{Batch, Progress};
+use super::calling::Upgrade;
 use super::entry::{TurnedAway, enter};
 use super::job::Answered;
 use super::observer::Observer;
 use super::pages::{page, too_many_jobs};
 use super::receipts::Receipts;
 use crate::connection::{Flag, Pause, Phase, log_client};
-use crate::core::{AskedBy, Core, Finished, HalfReceived, LinkCall, Owed, Resuming, Started};
-use crate::dispatch::{LinkForm, Push};
+use crate::core::{AskedBy, Core, Finished, HalfReceived, Owed, Started};
+use crate::dispatch::Push;
 use crate::gateway::api::responses::{answer, error_response, link_upgrade, refusal_response};
-use crate::gateway::api::routes::{Resume, Routed, route};
+use crate::gateway::api::routes::{Routed, route};
 use crate::http::{self, HttpDate, Request, RequestProgress, RequestReader, Response};
 use crate::metrics::StatusClass;
-use crate::session::{AppId, SessionId};
+use crate::session::SessionId;
 use std::sync::Arc;
 
 /// The state of an HTTP connection on the backend port.
@@ -55,31 +56,6 @@ pub struct Upgraded {
     pub upgrade: Upgrade,
     /// What came behind the request.
     pub rest: Vec<u8>,
-}
-
-/// What is to become a link.
-#[derive(Debug)]
-pub struct Upgrade {
-    /// The app of commands that name none.
-    pub app: AppId,
-    /// How it speaks.
-    pub form: LinkForm,
-    /// Who asked for it.
-    pub asker: Asker,
-    /// Whether it can be resumed, or resumes another.
-    pub resume: Option<Resume>,
-}
-
-impl Upgrade {
-    /// As a reactor takes it; `rest` came behind the request.
-    pub fn into_call(self, rest: Vec<u8>) -> LinkCall {
-        let Self { app, form, asker, resume } = self;
-        let resume = resume.map(|resume| match resume {
-            Resume::New => Resuming::New,
-            Resume::Back { ticket, received } => Resuming::Back { ticket: ticket.parse().ok(), received },
-        });
-        LinkCall { app, form, access: Arc::clone(asker.access()), resume, rest }
-    }
 }
 
 /// What an answer needs to know of its request.

@@ -10,6 +10,7 @@ pub(super) mod admin;
 mod admit;
 mod answers;
 pub(super) mod asker;
+mod calling;
 mod carry;
 mod entry;
 mod job;

@@ -37,7 +37,12 @@ impl Link {
     }
 
     /// Connects with `resume`, and with `received` where that is a ticket. The link, and its first message.
-    pub fn resume(address: SocketAddr, is_binary: bool, ticket: &str, received: Option<u64>) -> (Self, Value) {
+    pub fn resume(
+        address: SocketAddr,
+        is_binary: bool,
+        ticket: &str,
+        received: Option<u64>,
+    ) -> (Self, Value) {
         Self::resume_with(address, is_binary, ticket, received, None)
     }
 
@@ -52,8 +57,7 @@ impl Link {
         let subprotocol = if is_binary { gannet::link_bin::SUBPROTOCOL } else { "gannet.link.json" };
         let received = received.map_or(String::new(), |received| format!("&received={received}"));
         let target = format!("/v1/link?resume={ticket}{received}");
-        let socket =
-            open_with(TcpStream::connect(address).unwrap(), &target, &[subprotocol], key).unwrap();
+        let socket = open_with(TcpStream::connect(address).unwrap(), &target, &[subprotocol], key).unwrap();
         let mut link = Self { socket, is_binary, last_id: 0, events: VecDeque::new(), end: End::Lost };
         let first = link.read().unwrap_or_else(|end| panic!("no first message but {end:?}"));
         assert!(first.get("resume").is_some(), "{first}");

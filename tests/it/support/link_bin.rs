@@ -2,7 +2,9 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gannet::dispatch::{Class, EventKind, EventSet, Present, PresentSession, ReceiptMode};
-use gannet::link_bin::{Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, is_event};
+use gannet::link_bin::{
+    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, is_event,
+};
 use gannet::session::SessionId;
 use serde_json::{Value, json};
 
@@ -98,9 +100,8 @@ fn event(event: &Event<'_>) -> Value {
 }
 
 fn one_present(present: &Present) -> Value {
-    let session = |one: &PresentSession| {
-        json!({"session": one.id.to_string(), "since_unix_ms": one.since_unix_ms})
-    };
+    let session =
+        |one: &PresentSession| json!({"session": one.id.to_string(), "since_unix_ms": one.since_unix_ms});
     let sessions: Vec<Value> = present.sessions.iter().map(session).collect();
     json!({"user": present.user.as_deref(), "count": present.count, "sessions": sessions})
 }

@@ -94,7 +94,8 @@ fn who_is_carried_has_not_joined_anew_and_leaves_once() {
     let mut server = Running::start(&["--reactors", "2"], "");
     let mut links = [server.link(), server.binary_link()];
     links.iter_mut().for_each(|link| link.listen(&["join", "leave", "close"], None));
-    let players: Vec<Player> = (0..20).map(|number| server.player(&format!("user=u{}&group=g", number % 6))).collect();
+    let players: Vec<Player> =
+        (0..20).map(|number| server.player(&format!("user=u{}&group=g", number % 6))).collect();
     let ids: Vec<String> = players.iter().map(|player| player.id.to_string()).collect();
     let presence = server.backend().ok("GET", "/v1/groups/g/presence");
     assert_eq!((&presence["sessions"], &presence["users"]), (&json!(20), &json!(6)));
@@ -111,7 +112,8 @@ fn who_is_carried_has_not_joined_anew_and_leaves_once() {
             told.entry(of("session")).or_default().push((of("event"), of("group")));
         }
         let all = [("join", "g"), ("leave", "g"), ("join", "h"), ("leave", "h"), ("close", "")];
-        let all: Vec<(String, String)> = all.map(|(kind, group)| (kind.to_owned(), group.to_owned())).to_vec();
+        let all: Vec<(String, String)> =
+            all.map(|(kind, group)| (kind.to_owned(), group.to_owned())).to_vec();
         assert!(ids.iter().all(|id| told[id] == all), "{told:?}");
     }
 }

@@ -1,7 +1,8 @@
 use super::*;
 use crate::dispatch::CommandLimits;
 use crate::dispatch::{
-    Action, Class, ErrorCode, EventKind, EventSet, LinkForm, Listen, PushOptions, ReceiptMode, Selector, Token, Who,
+    Action, Class, ErrorCode, EventKind, EventSet, LinkForm, Listen, PushOptions, ReceiptMode, Selector,
+    Token, Who,
 };
 use crate::ops::OPS;
 use crate::session::{Name, SessionId};

@@ -3,8 +3,8 @@
 
 use super::{Hex, Names, write};
 use crate::dispatch::{
-    Action, CommandError, OperationOutcome, Outcome, Page, Presence, Present, PresentSession, Receipt, Selector,
-    SessionInfo, SessionRow,
+    Action, CommandError, OperationOutcome, Outcome, Page, Presence, Present, PresentSession, Receipt,
+    Selector, SessionInfo, SessionRow,
 };
 use crate::gateway::api::json::RequestId;
 use crate::session::Remote;

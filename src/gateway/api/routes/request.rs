@@ -187,9 +187,9 @@ fn resume(fields: &mut Fields<'_>) -> Result<Option<Resume>, CommandError> {
         (Some(ticket), Some(received)) if &*ticket != "new" => {
             Ok(Some(Resume::Back { ticket: (&*ticket).into(), received }))
         }
-        _ => {
-            Err(bad_request("a link has resume=new, or resume with its ticket and received, the events it has read"))
-        }
+        _ => Err(bad_request(
+            "a link has resume=new, or resume with its ticket and received, the events it has read",
+        )),
     }
 }
 
