@@ -1,13 +1,16 @@
 //! Links that come back: exactly the rest of their events, or a gap; tickets; moved to the reactor that has them.
 
-use crate::support::{Link, Player, Random, TestServer, until};
+use crate::support::tls::{self, CertFiles};
+use crate::support::{End, Link, Player, Random, TestServer, until};
 use gannet::config::{BackendKey, Secret};
 use gannet::dispatch::Right;
+use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::net::Shutdown;
 use std::time::Duration;
 use tungstenite::Message;
+use tungstenite::client::IntoClientRequest;
 
 const ALL: [&str; 5] = ["open", "message", "close", "join", "leave"];
 
@@ -320,4 +323,71 @@ fn a_link_is_come_back_to_from_every_reactor() {
     assert_eq!(stats["backend_connections"].as_u64(), Some(9), "{stats:#}");
     drop(readers);
     server.await_stats("all are away", |stats| stats["links_away"] == 8 && stats["backend_connections"] == 1);
+}
+
+/// A connection that goes to another reactor takes its TLS session along, in both versions.
+#[test]
+fn a_link_over_tls_is_come_back_to_from_every_reactor() {
+    let files = CertFiles::new(&["localhost"]);
+    let server = TestServer::start(|config| {
+        (config.tls.cert, config.tls.key) = (Some(files.cert.clone()), Some(files.key.clone()));
+        config.tls.backend = true;
+    });
+    let open = |version, ticket: &str, received: &str| {
+        let stream = tls::connect_as(server.backend, &tls::client_config(&[version]), "localhost");
+        let mut request =
+            format!("wss://localhost/v1/link?resume={ticket}{received}").into_client_request().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "gannet.link.json".parse().unwrap());
+        let (mut socket, _) = tungstenite::client(request, stream).unwrap();
+        let first = read(&mut socket);
+        (socket, first)
+    };
+    fn read(socket: &mut tungstenite::WebSocket<tls::TlsStream>) -> Value {
+        serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap()
+    }
+    let (mut socket, mut first) = open(&TLS13, "new", "");
+    let long = "x".repeat(100_000);
+    socket.send(Message::text(r#"{"id":1,"op":"listen","events":["message"]}"#)).unwrap();
+    assert_eq!(read(&mut socket), json!({"id": 1, "ok": {}}));
+    let mut player = Player::on(tls::connect(server.client), "/ws?").unwrap();
+    for round in 0..12_u64 {
+        player.send_text(&format!("{round} {long}"));
+        let event = read(&mut socket);
+        assert_eq!(event["text"], format!("{round} {long}"));
+        let version = if round % 2 == 0 { &TLS12 } else { &TLS13 };
+        (socket, first) = open(version, &ticket(&first), &format!("&received={}", round + 1));
+        assert_eq!(first["resumed"], true, "round {round}");
+        socket.send(Message::text(r#"{"id":2,"op":"presence","group":"g"}"#)).unwrap();
+        assert_eq!(read(&mut socket)["ok"]["sessions"], 0);
+    }
+}
+
+/// To destroy a group makes an event for each member at once: where they do not fit, the link is told so by its end and by a gap.
+#[test]
+fn a_group_too_large_for_the_bound_is_a_gap() {
+    let server = TestServer::start(|config| {
+        config.limits.link_outbox_messages = 40;
+        config.reactors = Some(1);
+    });
+    let mut reader = Reader::new(&server, false);
+    let players: Vec<Player> = (0..100).map(|_| server.player("group=g")).collect();
+    reader.link.listen(&["leave"], None);
+    assert_eq!(server.backend().change("DELETE", "/v1/groups/g"), 100);
+    let end = loop {
+        match reader.link.next_event() {
+            Ok(event) => assert_eq!(event["event"], "leave"),
+            Err(end) => break end,
+        }
+    };
+    assert!(matches!(&end, End::Closed(4003, reason) if reason == "events were lost"), "{end:?}");
+    assert_eq!(reader.back(&server)["why"], "gap");
+    assert_eq!(reader.event(), json!({"event": "gap"}));
+    // It listens on, and a further loss is told again.
+    drop(players);
+    let players: Vec<Player> = (0..100).map(|_| server.player("group=h")).collect();
+    assert_eq!(server.backend().change("DELETE", "/v1/groups/h"), 100);
+    while reader.link.next_event().is_ok() {}
+    assert_eq!(reader.back(&server)["why"], "gap");
+    assert!(server.backend().stats()["link_events_lost"].as_u64() >= Some(100));
+    drop(players);
 }
