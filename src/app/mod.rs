@@ -228,7 +228,7 @@ impl<'a> Session<'a> {
 
     /// Leaves a group. Returns whether it was in it.
     pub fn leave(&mut self, group: &str) -> bool {
-        self.core.hub.leave(self.slot, group)
+        self.core.leave_group(self.slot, group)
     }
 
     /// Gets a tag. Returns whether it did not have it before.

@@ -173,9 +173,10 @@ impl Pusher {
         let action = Action::Kick { who, code: code.0, reason: reason.into() };
         match self.act(app, action, patience)? {
             OperationOutcome::Sessions(count) => Ok(count),
-            OperationOutcome::Session(_) | OperationOutcome::Page(_) | OperationOutcome::Renewed { .. } => {
-                Ok(0)
-            }
+            OperationOutcome::Session(_)
+            | OperationOutcome::Page(_)
+            | OperationOutcome::Presence(_)
+            | OperationOutcome::Renewed { .. } => Ok(0),
         }
     }
 

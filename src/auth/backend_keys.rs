@@ -103,7 +103,7 @@ impl Access {
     }
 
     /// Whether it may do all that `other` may.
-    fn covers(&self, other: &Self) -> bool {
+    pub fn covers(&self, other: &Self) -> bool {
         let may = |needed: &Right| self.may.iter().any(|right| right.covers(*needed));
         let finds = |app: &Name| self.apps.find(app).is_ok();
         let reaches = self.is_general || (!other.is_general && other.apps.found().all(finds));

@@ -70,6 +70,9 @@ table! {
         /// Entries of one page of a listing.
         pub max_page: usize = 1_000, in 1..=COUNT;
 
+        /// Members of the largest group of which presence names them; of a larger one it gives the counts.
+        pub presence_members: usize = 10_000, in 0..=COUNT;
+
         /// Groups one session may be in.
         pub groups_per_session: usize = 64, in 0..=COUNT;
         /// Tags one session may have.
@@ -96,6 +99,12 @@ table! {
         pub link_outbox_bytes: usize = 16 * MIB, in 1..=16 * GIB;
         /// Messages on their way to one link; from half of it on, the same.
         pub link_outbox_messages: usize = 65_536, in 1..=COUNT;
+        /// Bytes of events that are kept for one link that may be resumed.
+        pub link_kept_bytes: usize = 16 * MIB, in 1..=16 * GIB;
+        /// Events that are kept for it.
+        pub link_kept_messages: usize = 65_536, in 1..=COUNT;
+        /// Links of the whole server that are away; beyond it the one that has been away longest ends.
+        pub links_away: usize = 64, in 0..=COUNT;
 
         /// Envelopes in one reactor's mailbox.
         pub mailbox_messages: usize = 4_096, in 1..=COUNT;

@@ -269,6 +269,9 @@ table! {
         /// an HTTP connection on the backend port without more words.
         #[serde(rename = "link_stalled_ms", with = "Millis")]
         pub link_stalled: Duration = 10_000, in 1..=DAY_MS;
+        /// `link_linger_ms`: a link that may be resumed lives for so long without a connection; 0: none may be.
+        #[serde(rename = "link_linger_ms", with = "Millis")]
+        pub link_linger: Duration = 30_000, in 0..=DAY_MS;
         /// `drain_ms`: from SIGTERM to the first session that is closed; meanwhile `/readyz` says `draining` and new players get
         /// 503.
         #[serde(rename = "drain_ms", with = "Millis")]

@@ -193,6 +193,13 @@ impl Outbox {
         self.wire = Some((item, 0));
     }
 
+    /// The bytes that wait, where all of them are the connection's own: answers of a backend's.
+    pub fn own_bytes(&self) -> Vec<u8> {
+        let on_wire = self.wire.iter().map(|(item, written)| &item.bytes()[*written..]);
+        let waiting = self.urgent.iter().chain(&self.normal).map(Item::bytes);
+        on_wire.chain(waiting).flatten().copied().collect()
+    }
+
     /// Takes out what has expired by `now_ms`, wherever it waits.
     pub fn expire(&mut self, now_ms: u64, settlements: &mut Settlements) {
         if now_ms <= self.earliest_deadline_ms {

@@ -2,7 +2,7 @@
 //! Lists, sums and deadlines are not: each follows from the connections, and is made anew as they come.
 
 use super::shared::Shared;
-use super::{CarriedLines, CarriedListener, Core, Envelope, HalfReceived, Owed, Port};
+use super::{CarriedLines, CarriedListener, CarriedSeat, Core, Envelope, HalfReceived, Owed, Port};
 use crate::admission::Role;
 use crate::connection::{
     CarriedConnection, CarriedResume, Connection, Flag, Kind, LocalPushes, Phase, Restored, Restoring,
@@ -39,6 +39,9 @@ pub struct CarriedCore {
     /// Players that wait for links.
     #[n(5)]
     lines: CarriedLines,
+    /// What of links outlives their connections.
+    #[n(6)]
+    seats: Option<Vec<CarriedSeat>>,
 }
 
 /// A connection of a [`Core`] on its way, with its names in the hub.
@@ -91,6 +94,7 @@ pub struct Arriving {
     lost_context: Vec<SessionId>,
     listeners: Vec<CarriedListener>,
     lines: CarriedLines,
+    seats: Vec<CarriedSeat>,
     unix_ms: u64,
 }
 
@@ -99,11 +103,16 @@ impl Arriving {
     pub fn take_listeners(&mut self) -> (Vec<CarriedListener>, CarriedLines) {
         (std::mem::take(&mut self.listeners), std::mem::take(&mut self.lines))
     }
+
+    /// What of links outlives their connections: for before that.
+    pub fn take_seats(&mut self) -> Vec<CarriedSeat> {
+        std::mem::take(&mut self.seats)
+    }
 }
 
 impl Core {
     /// What another process goes on with, beside the connections.
-    pub fn carry(&self) -> CarriedCore {
+    pub fn carry(&self, packer: &Packer) -> CarriedCore {
         CarriedCore {
             generations: self.connections.carry(),
             absent_ms: self.absent_ms,
@@ -111,6 +120,7 @@ impl Core {
             turned_ms: self.now.ms,
             listeners: self.listeners.carry(),
             lines: self.carry_lines(),
+            seats: Some(self.carry_seats(packer)).filter(|seats| !seats.is_empty()),
         }
     }
 
@@ -141,7 +151,7 @@ impl Core {
         peers: Producer<Envelope>,
         carried: CarriedCore,
     ) -> Result<(Self, Arriving), InvalidState> {
-        let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines } = carried;
+        let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats } = carried;
         let connections: GenerationalSlab<Connection> = generations.restore(shared.node, index as u8)?;
         let mut core = Self::new(shared, index, peers, 0);
         if turned_ms > core.now.ms || absent_ms > turned_ms {
@@ -150,7 +160,8 @@ impl Core {
         (core.connections, core.absent_ms) = (connections, absent_ms + core.now.ms - turned_ms);
         core.metrics().go_on_from(&metrics);
         let unix_ms = Clock::wall_unix_ms();
-        Ok((core, Arriving { listeners, lines, unix_ms, ..Arriving::default() }))
+        let seats = seats.unwrap_or_default();
+        Ok((core, Arriving { listeners, lines, seats, unix_ms, ..Arriving::default() }))
     }
 
     /// A connection arrives on its socket: it is in its slot, in the hub and in every count. Its door and the poll are for the
@@ -326,7 +337,7 @@ impl Core {
 
     /// All connections have arrived. What cannot go on is closed: it is told so in the first turn.
     pub fn all_arrived(&mut self, arriving: Arriving) {
-        let Arriving { pushes: _, lost_context, listeners: _, lines: _, unix_ms: _ } = arriving;
+        let Arriving { pushes: _, lost_context, listeners: _, lines: _, seats: _, unix_ms: _ } = arriving;
         self.connections.filled();
         for id in lost_context {
             self.close(id.slot(), CloseCode::SERVICE_RESTART, "the context of the compression was lost");

@@ -111,10 +111,9 @@ impl Core {
 
     /// Takes the session out of every table, once, and remembers that it has to be told.
     pub fn end_session(&mut self, slot: u32, code: u16, reason: &str) {
-        let (Some(id), Some(app)) = (self.hub.id_of(slot), self.hub.app_of(slot)) else { return };
         self.forget_resume(slot);
         let user = self.hub.user_of(slot).cloned();
-        self.hub.remove(slot);
+        let Some((id, app)) = self.leave_hub(slot) else { return };
         let extras = self.connections.slot_mut(slot).and_then(|connection| connection.extras.as_mut());
         let network = extras.and_then(|extras| extras.session_from.take());
         self.shared.admission.leave(app, user.as_ref(), id, network);

@@ -246,6 +246,7 @@ impl Core {
         for push in std::mem::take(&mut self.settlements.finished) {
             self.finish_push_part(&push);
         }
+        self.count_seats();
         let outside = &self.shared.outside;
         let metrics = self.shared.metrics.reactor(self.index);
         let settlements = &mut self.settlements;

@@ -1,5 +1,6 @@
 //! What one reactor sends another through its mailbox.
 
+use super::Mover;
 use super::coming_back::Claimed;
 use crate::connection::{Extras, Peer, Socket};
 use crate::dispatch::{EncodedFrame, Operation, Push};
@@ -45,8 +46,14 @@ pub enum Envelope {
     Operation(Arc<Operation>),
     /// A command from here whose last part is done.
     OperationDone(Arc<Operation>),
-    /// An event for a link here.
-    Event(SessionId, EncodedFrame),
+    /// An event for a link here, and the session that it is about.
+    Event(SessionId, SessionId, EncodedFrame),
+    /// A connection that resumes a link of this reactor.
+    Move(Box<Mover>),
+    /// Others take the sessions of this link over: events for it are to be held back.
+    Hold(SessionId),
+    /// A reactor is through with a step of what is done for this link, which is of this reactor.
+    Through(SessionId),
     /// Events for a link here were lost on the way: it must be told by its end. Sent once for each link.
     EventsLost(SessionId),
     /// The players here that wait for this link are read again.
@@ -74,7 +81,7 @@ impl Weigh for Envelope {
     fn weight(&self) -> usize {
         match self {
             Self::Push(push) => push.frame.wire_len(),
-            Self::Event(_, frame) => frame.wire_len(),
+            Self::Event(_, _, frame) => frame.wire_len(),
             Self::Page { response, .. } => response.body().len(),
             _ => 0,
         }

@@ -80,7 +80,8 @@ impl Core {
             }
             Command::Act(action) => self.start_operation(Operation::new(app, action, origin)),
             Command::Listen(listen) => {
-                let action = Action::Listen { link: connection, listen };
+                let link = self.link_that_asks(connection);
+                let action = Action::Listen { link, listen };
                 self.start_operation(Operation::new(app, action, origin))
             }
         }
@@ -128,10 +129,10 @@ impl Core {
                 each(self, operation, who, |core, slot| join(core, slot, group));
             }
             Action::Leave { who, group } => {
-                each(self, operation, who, |core, slot| Ok(core.hub.leave(slot, group)));
+                each(self, operation, who, |core, slot| Ok(core.leave_group(slot, group)));
             }
-            Action::Destroy { group } => operation.count_sessions(self.hub.destroy(app, group)),
-            Action::Move { from, to } => operation.count_sessions(self.hub.move_members(app, from, to)),
+            Action::Destroy { group } => operation.count_sessions(self.destroy_group(app, group)),
+            Action::Move { from, to } => operation.count_sessions(self.move_group(app, from, to)),
             Action::Kick { who, code, reason } => each(self, operation, who, |core, slot| {
                 core.close_for_good(slot, CloseCode(*code), reason);
                 Ok(true)
@@ -158,13 +159,19 @@ impl Core {
                 }
             }
             Action::List { .. } => return self.list(operation),
+            Action::Presence { .. } => return self.begin_presence(operation),
             Action::Listen { link, listen } => {
                 self.open_gate(*link);
+                if listen.share.is_some() {
+                    self.seat_in_share(*link, listen.form);
+                }
                 self.listeners.add(*link, app, listen.clone());
             }
             Action::Unlisten { link } => {
+                let of = self.listeners.share_of(*link);
                 self.listeners.remove(*link);
                 self.remove_gate(*link);
+                self.release_held(*link, of);
             }
         }
         self.finish_operation_part(operation);
@@ -251,7 +258,7 @@ pub fn join(core: &mut Core, slot: u32, group: &Name) -> Result<bool, CommandErr
             format!("a session is in at most {most} groups: leave one, or raise limits.groups_per_session");
         return Err(CommandError::new(ErrorCode::BadRequest, message));
     }
-    Ok(core.hub.join(slot, group))
+    Ok(core.join_group(slot, group))
 }
 
 /// Tags unless the session has as many tags as it may have.

@@ -202,10 +202,24 @@ impl Core {
     /// What became of events since `before` was taken was of the link in `slot`.
     pub(super) fn events_left(&mut self, slot: u32, before: Events) {
         let after = self.settlements.events;
-        let events = after.written + after.lost - before.written - before.lost;
+        let (written, lost) = (after.written - before.written, after.lost - before.lost);
         let is_link = self.connections.slot(slot).is_some_and(|connection| connection.kind == Kind::Link);
-        if let (1.., true, Some(id)) = (events, is_link, self.connections.id_of(slot)) {
-            self.leave_gate(id, (after.bytes - before.bytes) as usize, events as usize);
+        if let (1.., true, Some(id)) = (written + lost, is_link, self.connections.id_of(slot)) {
+            let link = self.seats.link_of(id);
+            if self.seats.has(link) {
+                // What the socket has not taken is in the seat: it is not lost yet.
+                self.settlements.events.lost -= lost;
+                let limits = self.ring_limits();
+                self.seats.wrote(link, written, limits);
+            }
+            self.leave_gate(link, (after.bytes - before.bytes) as usize, (written + lost) as usize);
+        }
+    }
+
+    /// The link has been told that events were lost: the next loss is told again.
+    pub(super) fn forgive_gate(&mut self, link: SessionId) {
+        if let Some(line) = self.gates.find(link) {
+            line.gate.lost.store(false, Relaxed);
         }
     }
 

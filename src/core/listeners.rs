@@ -1,28 +1,19 @@
 //! The links that listen for events, as one reactor knows them: every reactor has the same list, kept by operations that
 //! go to all. Decides which links an event is for; knows nothing of how it gets there.
 
-use crate::dispatch::{LinkForm, Listen};
+use crate::dispatch::{EventKind, EventSet, LinkForm, Listen};
 use crate::session::{AppId, Name, SessionId};
 use crate::upgrade::InvalidState;
 use minicbor::{Decode, Encode};
 use smallvec::SmallVec;
-
-/// What an event is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventKind {
-    /// A session opened.
-    Open,
-    /// A client sent a message.
-    Message,
-    /// A session closed.
-    Close,
-}
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Listeners {
     /// None is empty.
     groups: Vec<Group>,
+    /// What any of them wants: looked at before anything is made for them.
+    wanted: EventSet,
 }
 
 /// The links of an app that divide its sessions among them, or that get the events of all.
@@ -43,11 +34,7 @@ struct Listener {
 
 impl Listener {
     fn wants(&self, kind: EventKind) -> bool {
-        match kind {
-            EventKind::Open => self.listen.open,
-            EventKind::Message => self.listen.message,
-            EventKind::Close => self.listen.close,
-        }
+        self.listen.events.has(kind)
     }
 }
 
@@ -60,6 +47,7 @@ impl Listeners {
 
     fn push(&mut self, link: SessionId, app: AppId, listen: Listen) {
         let listener = Listener { link, listen };
+        self.wanted = self.wanted.union(listener.listen.events);
         let share = &listener.listen.share;
         match self.groups.iter_mut().find(|group| group.app == app && group.share == *share) {
             Some(group) => group.listeners.push(listener),
@@ -71,6 +59,44 @@ impl Listeners {
     pub fn remove(&mut self, link: SessionId) {
         self.groups.iter_mut().for_each(|group| group.listeners.retain(|listener| listener.link != link));
         self.groups.retain(|group| !group.listeners.is_empty());
+        let left = self.groups.iter().flat_map(|group| &group.listeners);
+        self.wanted = left.fold(EventSet::NONE, |wanted, listener| wanted.union(listener.listen.events));
+    }
+
+    /// Whether any link wants events of this kind, of whatever app.
+    #[inline]
+    pub fn any_wants(&self, kind: EventKind) -> bool {
+        self.wanted.has(kind)
+    }
+
+    /// The app that the link listens to.
+    pub fn app_of(&self, link: SessionId) -> Option<AppId> {
+        self.find(link).map(|(group, _)| group.app)
+    }
+
+    /// The app and the share of the link, and how it speaks; `None` where it listens alone, or not at all.
+    pub fn share_of(&self, link: SessionId) -> Option<(AppId, Name, LinkForm)> {
+        let (group, listener) = self.find(link)?;
+        Some((group.app, group.share.clone()?, listener.listen.form))
+    }
+
+    fn find(&self, link: SessionId) -> Option<(&Group, &Listener)> {
+        let found = |group: &'_ Group| group.listeners.iter().position(|listener| listener.link == link);
+        self.groups.iter().find_map(|group| Some((group, &group.listeners[found(group)?])))
+    }
+
+    /// The link that takes `session` over from `link`, which is of this share; how it speaks, and whether it wants such events.
+    pub fn heir_of(
+        &self,
+        link: SessionId,
+        (app, share): (AppId, &Name),
+        session: SessionId,
+        kind: EventKind,
+    ) -> Option<(SessionId, LinkForm, bool)> {
+        let of_share = |group: &&Group| group.app == app && group.share.as_ref() == Some(share);
+        let others = self.groups.iter().find(of_share)?.listeners.iter().filter(|one| one.link != link);
+        let heir = others.max_by_key(|one| (mixed(session, one.link), one.link))?;
+        Some((heir.link, heir.listen.form, heir.wants(kind)))
     }
 
     /// Whether no link listens to any app.
@@ -87,7 +113,7 @@ impl Listeners {
         kind: EventKind,
     ) -> SmallVec<[(SessionId, LinkForm); 2]> {
         let mut links = SmallVec::new();
-        if self.is_empty() {
+        if !self.any_wants(kind) {
             return links;
         }
         for group in self.groups.iter().filter(|group| group.app == app) {
@@ -137,25 +163,33 @@ pub struct CarriedListener {
     share: Option<String>,
     #[n(6)]
     is_binary: bool,
+    /// The bits of the kinds that have no field of their own.
+    #[n(7)]
+    more: Option<u8>,
 }
+
+/// The kinds that have a field of their own in a [`CarriedListener`].
+const OLDEST: [EventKind; 3] = [EventKind::Open, EventKind::Message, EventKind::Close];
 
 impl Listeners {
     /// All of them, in an order that makes the same list again.
     pub fn carry(&self) -> Vec<CarriedListener> {
-        let Self { groups } = self;
+        let Self { groups, wanted: _ } = self;
         let mut carried = Vec::new();
         for Group { app, share, listeners } in groups {
             for Listener { link, listen } in listeners {
                 // The same as the group's.
-                let Listen { open, message, close, share: _, form } = listen;
+                let Listen { events, share: _, form } = listen;
+                let more = events.bits() & !EventSet::of(&OLDEST).bits();
                 carried.push(CarriedListener {
                     link: link.as_u64(),
                     app: app.0,
-                    open: *open,
-                    message: *message,
-                    close: *close,
+                    open: events.has(EventKind::Open),
+                    message: events.has(EventKind::Message),
+                    close: events.has(EventKind::Close),
                     share: share.as_ref().map(ToString::to_string),
                     is_binary: *form == LinkForm::Binary,
+                    more: Some(more).filter(|more| *more != 0),
                 });
             }
         }
@@ -168,14 +202,18 @@ impl Listeners {
     /// A link is named twice, or a share has no name that is one.
     pub fn restore(carried: &[CarriedListener]) -> Result<Self, InvalidState> {
         let (mut listeners, mut seen) = (Self::default(), hashbrown::HashSet::new());
-        for CarriedListener { link, app, open, message, close, share, is_binary } in carried {
+        for CarriedListener { link, app, open, message, close, share, is_binary, more } in carried {
             if !seen.insert(*link) {
                 return Err(InvalidState::new("a link listens twice"));
             }
             let share = share.as_deref().map(Name::new).transpose();
             let share = share.map_err(|_| InvalidState::new("a share with a name that is none"))?;
             let form = if *is_binary { LinkForm::Binary } else { LinkForm::Json };
-            let listen = Listen { open: *open, message: *message, close: *close, share, form };
+            let oldest = OLDEST.into_iter().zip([open, message, close]).filter(|(_, wanted)| **wanted);
+            // A kind of a later version is none here: the link hears of it no more.
+            let more = EventSet::from_bits(more.unwrap_or(0) & EventSet::ALL.bits()).unwrap_or_default();
+            let events = oldest.fold(more, |events, (kind, _)| events.with(kind));
+            let listen = Listen { events, share, form };
             listeners.push(SessionId::from_u64(*link), AppId(*app), listen);
         }
         Ok(listeners)
@@ -201,13 +239,17 @@ mod tests {
 
     fn all_events(share: Option<&str>) -> Listen {
         let share = share.map(|name| Name::new(name).unwrap());
-        Listen { open: true, message: true, close: true, share, form: LinkForm::Json }
+        Listen { events: EventSet::ALL, share, form: LinkForm::Json }
     }
 
     #[test]
     fn a_link_gets_the_kinds_it_asked_for_of_its_own_app() {
         let mut listeners = Listeners::default();
-        listeners.add(id(0, 1), APP, Listen { message: false, ..all_events(None) });
+        listeners.add(
+            id(0, 1),
+            APP,
+            Listen { events: EventSet::of(&[EventKind::Open, EventKind::Close]), ..all_events(None) },
+        );
         listeners.add(id(0, 2), AppId(1), all_events(None));
         let links =
             |kind| listeners.links_for(APP, id(1, 7), kind).iter().map(|(link, _)| *link).collect::<Vec<_>>();
@@ -220,7 +262,11 @@ mod tests {
     fn to_listen_again_replaces_what_was_asked_before() {
         let mut listeners = Listeners::default();
         listeners.add(id(0, 1), APP, all_events(None));
-        listeners.add(id(0, 1), APP, Listen { open: false, ..all_events(None) });
+        listeners.add(
+            id(0, 1),
+            APP,
+            Listen { events: EventSet::of(&[EventKind::Close]), ..all_events(None) },
+        );
         assert!(listeners.links_for(APP, id(1, 7), EventKind::Open).is_empty());
         assert_eq!(
             listeners.links_for(APP, id(1, 7), EventKind::Close).to_vec(),
@@ -297,9 +343,9 @@ mod tests {
                 listeners.remove(link);
             } else {
                 let share = [None, Some("a"), Some("b")][below(3) as usize];
-                let open = below(2) == 0;
+                let events = EventSet::from_bits(below(32) as u8).unwrap();
                 let form = if below(2) == 0 { LinkForm::Json } else { LinkForm::Binary };
-                let listen = Listen { open, form, ..all_events(share) };
+                let listen = Listen { events, form, ..all_events(share) };
                 listeners.add(link, app, listen.clone());
                 listening.push((link, app, listen));
             }
@@ -309,7 +355,9 @@ mod tests {
             let carried: Vec<CarriedListener> = minicbor::decode(&carried).unwrap();
             let restored = Listeners::restore(&carried).unwrap();
             assert_eq!(format!("{restored:?}"), format!("{listeners:?}"));
-            for kind in [EventKind::Open, EventKind::Message, EventKind::Close] {
+            for (kind, _) in EventKind::ALL {
+                let wanted = listening.iter().any(|(.., listen)| listen.events.has(kind));
+                assert_eq!(listeners.any_wants(kind), wanted);
                 let (app, session) = (AppId(below(3) as u16), id(0, below(1_000) as u32));
                 let mut links: Vec<_> =
                     listeners.links_for(app, session, kind).into_iter().map(|(link, _)| link).collect();

@@ -18,8 +18,11 @@ mod in_force;
 mod incoming;
 mod lingering;
 mod listeners;
+mod membership;
+mod moving;
 mod pausing;
 mod places;
+mod presence;
 mod relief;
 mod reload;
 mod renewing;
@@ -27,6 +30,7 @@ mod reply;
 mod resume_rules;
 mod resumes;
 mod rules;
+mod seats;
 mod settings;
 mod setup;
 mod shared;
@@ -50,13 +54,16 @@ pub use handover::{Handover, NotHandedOver, Outcome, Parcel, Stage, encode};
 pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
 pub use lingering::Parted;
-pub use listeners::{CarriedListener, EventKind};
+pub use listeners::CarriedListener;
+pub use membership::Change;
+pub use moving::{LinkCall, Mover, Resuming};
 pub use places::{bind, displace};
 pub use reload::{ReloadError, Reloaded};
 pub use renewing::RenewError;
 pub use reply::Reply;
 pub use resumes::AwayCounts;
 pub use rules::{Rules, RulesError};
+pub use seats::{CarriedSeat, Comer, Gone, HandOn, Kept, Taken, Ticket};
 pub use shared::{Outside, Shared};
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
 pub use writing::Sent;
@@ -78,6 +85,7 @@ use lingering::Partings;
 use listeners::Listeners;
 use relief::Relief;
 use resumes::Resumes;
+use seats::Seats;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -131,6 +139,10 @@ pub struct Core {
     pub peers: Producer<Envelope>,
     /// Sessions that are over and of which nobody has been told.
     pub ended: Vec<Ended>,
+    /// What of links outlives their connections.
+    pub seats: Seats,
+    /// Changes of groups of which no link has been told; told before any end that follows them.
+    changes: Vec<Change>,
     /// Closing handshakes that the peer completed.
     pub closed_cleanly: u64,
     /// Slots whose sockets may hold more input than a turn reads; each once, by [`Flag::Unread`].
@@ -151,6 +163,8 @@ pub struct Core {
     /// Connections whose TLS handshake may go on, in the order of their bytes.
     pub handshakes: VecDeque<u32>,
     doomed: Vec<SessionId>,
+    /// Connections that go to other reactors at the end of the turn.
+    moving: Vec<(SessionId, usize, LinkCall)>,
     settlements: Settlements,
     /// What goes out over TLS is encrypted here.
     scratch: Scratch,
@@ -197,6 +211,8 @@ impl Core {
             deflate: settings.deflate.clone().map(|config| Arc::new(DeflateEngine::new(config))),
             peers,
             ended: Vec::new(),
+            seats: Seats::default(),
+            changes: Vec::new(),
             closed_cleanly: 0,
             unread: VecDeque::new(),
             budget: Budget::new(&settings.config.limits),
@@ -208,6 +224,7 @@ impl Core {
             dirty: Vec::with_capacity(EVENTS),
             handshakes: VecDeque::new(),
             doomed: Vec::new(),
+            moving: Vec::new(),
             settlements: Settlements::default(),
             scratch: Scratch::default(),
             settled_events: Events::default(),
@@ -248,9 +265,12 @@ impl Core {
 
     /// Whether nothing is under way that this reactor would go on with by itself, but what its sockets send and take.
     pub fn is_quiet(&self) -> bool {
-        let told = self.ended.is_empty() && self.settlements.finished.is_empty() && self.doomed.is_empty();
+        let told = self.ended.is_empty()
+            && self.changes.is_empty()
+            && self.settlements.finished.is_empty()
+            && self.doomed.is_empty();
         let told = told && !self.has_parted() && self.claims.is_empty();
-        told && self.work.is_empty() && self.peers.backlog() == 0
+        told && self.work.is_empty() && self.seats.are_quiet() && self.peers.backlog() == 0
     }
 
     /// Whether a handshake is under way that could come to its end.
@@ -271,7 +291,9 @@ impl Core {
         let flushed =
             flushed && relieved && self.work.is_empty() && !self.gates.has_work() && !self.ticks.has_work();
         let told = self.ended.is_empty() && !self.has_parted();
-        self.is_reviewing() || !(self.unread.is_empty() && told && settled && flushed)
+        self.is_reviewing()
+            || self.seats.have_work()
+            || !(self.unread.is_empty() && told && settled && flushed)
     }
 
     /// What holds at the end of every turn: what is to be written is listed, once, and nothing is freed twice.
@@ -293,6 +315,7 @@ impl Core {
             }
             let spent = self.budget.is_spent_on_sockets();
             assert!(self.doomed.is_empty() && (spent || self.dirty.len() <= self.connections.len()));
+            assert!(self.changes.is_empty(), "every change of a group has been told");
             assert!(self.settlements.finished.is_empty(), "every push that is done has been sent home");
         }
     }

@@ -78,6 +78,10 @@ pub struct Shared {
     pub metrics: Metrics,
     /// The gates of the links that listen, by link: looked up when one begins, never on the way of a message.
     pub gates: Mutex<HashMap<SessionId, Arc<Gate>>>,
+    /// Links that are away, on all reactors.
+    pub links_away: AtomicUsize,
+    /// The link, plus one, whose sessions others are taking over; 0 is none. One at a time.
+    pub handing_on: AtomicU64,
     /// The clock.
     pub clock: Clock,
     /// One a reactor.
@@ -170,6 +174,7 @@ impl Shared {
                 of(Selector::Group(group.clone()))
             }
             Action::List { by, .. } => of(by.clone()),
+            Action::Presence { group, .. } => of(Selector::Group(group.clone())),
             Action::Listen { .. } | Action::Unlisten { .. } => ReactorSet::first(self.reactors()),
         }
     }

@@ -5,6 +5,7 @@ use super::Core;
 use super::Sent;
 use super::delivery::Delivery;
 use super::execute::Listing;
+use super::presence::Gathering;
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::metrics::DropReason;
 use crate::protocol::CloseCode;
@@ -25,6 +26,8 @@ pub(super) enum Work {
     Operation(Arc<Operation>),
     /// A listing of which some sessions have been described.
     Listing(Listing),
+    /// A presence of which some members have been looked at.
+    Presence(Gathering),
     /// A message to one session, sent behind a push that it follows.
     Send(SessionId, EncodedFrame),
     /// The end of one session, behind a push that it follows.
@@ -34,6 +37,12 @@ pub(super) enum Work {
 impl From<Delivery> for Work {
     fn from(delivery: Delivery) -> Self {
         Self::Delivery(delivery)
+    }
+}
+
+impl From<Gathering> for Work {
+    fn from(gathering: Gathering) -> Self {
+        Self::Presence(gathering)
     }
 }
 
@@ -106,7 +115,7 @@ impl Core {
             let is_spent = match &work {
                 Work::Push(_) | Work::Delivery(_) => self.budget.is_spent_on_deliveries(),
                 Work::Operation(_) | Work::Send(..) | Work::Close(..) => false,
-                Work::Listing(_) => self.budget.is_spent_on_lists(),
+                Work::Listing(_) | Work::Presence(_) => self.budget.is_spent_on_lists(),
             };
             if is_spent {
                 return self.work.push_front(work);
@@ -117,6 +126,7 @@ impl Core {
                 Work::Delivery(delivery) => self.go_on_delivering(delivery),
                 Work::Operation(operation) => self.begin_operation(&operation),
                 Work::Listing(listing) => self.go_on_listing(listing),
+                Work::Presence(gathering) => self.go_on_gathering(gathering),
                 Work::Send(id, frame) if self.hub.id_of(id.slot()) == Some(id) => {
                     self.send(id.slot(), frame);
                 }

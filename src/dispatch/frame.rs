@@ -87,6 +87,11 @@ impl EncodedFrame {
         Ok(Self(Shared::Kept(Arc::new(bytes))))
     }
 
+    /// The message in it.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.parts().1
+    }
+
     fn parts(&self) -> (OpCode, &[u8]) {
         // As `encode_frame` wrote it (RFC 6455 §5.2): FIN and opcode, then a length of one, three or nine bytes.
         let bytes = self.as_bytes();

@@ -1,5 +1,6 @@
 //! A command about sessions on its way through the reactors, and its answer.
 
+use super::presence::{Gathered, Presence};
 use super::{CommandError, ErrorCode, Origin, Token};
 use crate::session::{AppId, Name, Remote, SessionId};
 use std::sync::Mutex;
@@ -119,6 +120,17 @@ pub enum Action {
         /// Everything about each ([`Page::sessions`]), or its id and user ([`Page::rows`]).
         detailed: bool,
     },
+    /// Who is in a group, page by page: the users by name, each with its sessions, then the sessions without a user.
+    Presence {
+        /// The group.
+        group: Name,
+        /// How many entries at the most, and how many sessions of one.
+        limit: usize,
+        /// Only entries behind this one.
+        after: Option<super::PresentAfter>,
+        /// Whether the entries are wanted, or only the counts.
+        members: bool,
+    },
     /// A link gets events from now on.
     Listen {
         /// The id of the link's connection.
@@ -228,6 +240,7 @@ pub struct Page {
 ///         OperationOutcome::Session(_) => 1,
 ///         OperationOutcome::Page(page) => page.count,
 ///         OperationOutcome::Renewed { .. } => 1,
+///         OperationOutcome::Presence(presence) => presence.sessions,
 ///     }
 /// }
 /// assert_eq!(count(&OperationOutcome::Sessions(3)), 3);
@@ -245,6 +258,8 @@ pub enum OperationOutcome {
         /// Until then, in milliseconds since the Unix epoch.
         expires_unix_ms: u64,
     },
+    /// Who is in the group asked for.
+    Presence(super::Presence),
 }
 
 /// A command as every reactor with a part in it sees it.
@@ -264,6 +279,7 @@ pub struct Operation {
 #[derive(Debug, Default)]
 struct Findings {
     page: Page,
+    presence: Option<Gathered>,
     expires_unix_ms: Option<u64>,
     error: Option<CommandError>,
 }
@@ -309,6 +325,15 @@ impl Operation {
         findings.page.sessions.extend(sessions);
     }
 
+    /// A reactor's part of a presence.
+    pub fn add_presence(&self, part: Gathered) {
+        let mut findings = self.findings();
+        match &mut findings.presence {
+            Some(gathered) => gathered.merge(part),
+            none => *none = Some(part),
+        }
+    }
+
     /// The session asked for goes on until then.
     pub fn renewed(&self, expires_unix_ms: u64) {
         self.findings().expires_unix_ms = Some(expires_unix_ms);
@@ -336,6 +361,10 @@ impl Operation {
             Action::List { limit, .. } => {
                 Ok(OperationOutcome::Page(cut_to_page(std::mem::take(&mut findings.page), limit)))
             }
+            // Where no reactor has a member, none has a part in it.
+            Action::Presence { members, .. } => Ok(OperationOutcome::Presence(
+                findings.presence.take().map_or_else(|| Presence::of_nobody(members), Gathered::finish),
+            )),
             _ => Ok(OperationOutcome::Sessions(sessions)),
         }
     }

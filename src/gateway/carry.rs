@@ -96,7 +96,11 @@ impl Gateway {
         let own = core.listeners.links().filter(|(link, ..)| usize::from(link.worker()) == core.index);
         let mut listed: HashMap<SessionId, LinkForm> = own.map(|(link, _, form)| (link, form)).collect();
         let mut listening = self.doors.links().filter(|link| link.listens());
-        match listening.all(|link| listed.remove(&link.id()) == Some(link.form())) && listed.is_empty() {
+        let mut here = core.seats.away();
+        let is_listed = |link: &mut Link| listed.remove(&core.seats.link_of(link.id())) == Some(link.form());
+        let are_listed =
+            listening.all(is_listed) && here.all(|(link, form)| listed.remove(&link) == Some(form));
+        match are_listed && listed.is_empty() {
             true => Ok(()),
             false => Err(InvalidState::new("the links that listen are not those that are listed")),
         }

@@ -1,10 +1,10 @@
 //! Events on their way to links: encoded once for each form that some link wants, and counted at each link's gate.
 
 use super::api::render;
-use crate::core::{Core, Envelope, EventLost};
+use crate::core::{Core, Envelope, EventLost, Kept};
 use crate::dispatch::{EncodedFrame, LinkForm};
-use crate::link_bin::{Event, TooLong};
-use crate::session::{SessionId, close_codes};
+use crate::link_bin::{Event, Reply, Resumption, TooLong};
+use crate::session::SessionId;
 
 /// Where events are rendered.
 #[derive(Debug, Default)]
@@ -29,14 +29,12 @@ impl Scratch {
                 // A session with more tags than the layout counts.
                 Err(TooLong { .. }) => Err(EventLost { is_first: true }),
             };
-            let reactor = usize::from(link.worker());
             match entered {
-                Ok(frame) if reactor == core.index => arrive(core, *link, frame),
-                // The gate bounds what is on its way; the mailbox must not lose any of it.
-                Ok(frame) => core.peers.post_always(reactor, Envelope::Event(*link, frame)),
+                Ok(frame) => core.post_event(*link, Kept { session: event.session(), frame }),
                 Err(EventLost { is_first }) => {
                     core.metrics().link_events_lost.add(1);
                     if is_first {
+                        let reactor = usize::from(link.worker());
                         core.peers.post_always(reactor, Envelope::EventsLost(*link));
                     }
                 }
@@ -46,6 +44,55 @@ impl Scratch {
         const KEPT: usize = 64 * 1024;
         self.json.shrink_to(KEPT);
         self.binary.shrink_to(KEPT);
+    }
+
+    /// Sends an event that another link did not get, as it was made for that one where both speak alike.
+    pub fn hand_on(
+        &mut self,
+        core: &mut Core,
+        (link, form): (SessionId, LinkForm),
+        session: SessionId,
+        event: &Event<'_>,
+        frame: Option<EncodedFrame>,
+    ) {
+        let frame = frame.map_or_else(|| self.encode(form, event), Ok);
+        let Ok(frame) = frame else { return core.metrics().link_events_lost.add(1) };
+        core.metrics().link_events_handed_on.add(1);
+        // It was let in at the gate of the link that did not get it.
+        _ = core.enter_gate(link, frame.wire_len(), true);
+        core.post_event(link, Kept { session, frame });
+    }
+
+    /// Tells a link of this reactor that it has missed events.
+    pub fn send_gap(&mut self, core: &mut Core, link: SessionId, form: LinkForm) {
+        // It has no tags, and so always fits.
+        let Ok(frame) = self.encode(form, &Event::Gap) else { return };
+        _ = core.enter_gate(link, frame.wire_len(), true);
+        core.event_arrives(link, Event::Gap.session(), frame);
+    }
+
+    /// The first message of a link that can be resumed.
+    pub fn first(&mut self, form: LinkForm, resumption: Resumption<'_>) -> EncodedFrame {
+        match form {
+            LinkForm::Json => {
+                self.json.clear();
+                render::resumption(&mut self.json, &resumption);
+                EncodedFrame::text(&self.json)
+            }
+            LinkForm::Binary => {
+                self.binary.clear();
+                // It has no names, and so always fits.
+                _ = Reply::Resume(resumption).encode(0, &mut self.binary);
+                EncodedFrame::binary(&self.binary)
+            }
+        }
+    }
+
+    fn encode(&mut self, form: LinkForm, event: &Event<'_>) -> Result<EncodedFrame, TooLong> {
+        match form {
+            LinkForm::Json => Ok(self.json(event)),
+            LinkForm::Binary => self.binary(event),
+        }
     }
 
     fn json(&mut self, event: &Event<'_>) -> EncodedFrame {
@@ -58,20 +105,5 @@ impl Scratch {
         self.binary.clear();
         event.encode(&mut self.binary)?;
         Ok(EncodedFrame::binary(&self.binary))
-    }
-}
-
-/// An event has come to the reactor of its link.
-pub fn arrive(core: &mut Core, link: SessionId, frame: EncodedFrame) {
-    let bytes = frame.wire_len();
-    if core.connections.get(link).is_none() || !core.append_event(link.slot(), frame) {
-        core.event_too_late(link, bytes);
-    }
-}
-
-/// Events for a link of this reactor were lost: it is told by its end, and can listen anew.
-pub fn lost(core: &mut Core, link: SessionId) {
-    if core.connections.get(link).is_some() {
-        core.close(link.slot(), close_codes::TOO_SLOW, "events were lost");
     }
 }

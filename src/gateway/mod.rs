@@ -6,14 +6,14 @@ pub mod api;
 mod carry;
 mod doors;
 pub mod events;
+mod linking;
 
 use crate::app::{App, ClosedSession, Message, Session};
 use crate::connection::{Connection, Kind, Transport};
-use crate::core::{Claim, Core, Ended, EventKind, Finished, Parted, Port, Reply, Rules};
-use crate::dispatch::MARK;
-use crate::dispatch::{Action, ErrorCode, Operation, Origin, Push};
+use crate::core::{Change, Claim, Core, Ended, Finished, Gone, Parted, Port, Reply, Rules};
+use crate::dispatch::{Action, ErrorCode, EventKind, MARK, Operation, Origin, Push};
 use crate::http::Response;
-use crate::link_bin::{Event, Payload};
+use crate::link_bin::{Event, Membership, Payload};
 use crate::metrics::ResumeFailure;
 use crate::protocol::CloseCode;
 use crate::session::{AppId, SessionId};
@@ -22,7 +22,7 @@ pub(crate) use doors::CarriedDoor;
 pub use doors::admin::upgraded;
 use doors::backend::Upgraded;
 use doors::client::{Head, Opened};
-use doors::link::{Link, Refused};
+use doors::link::Refused;
 pub use doors::observer::{Asks, Observer, THREAD as OBSERVER_THREAD};
 use doors::{Door, Doors};
 use events::Scratch;
@@ -91,6 +91,8 @@ impl Gateway {
             message => message,
         };
         core.metrics().messages_in.of(app.0).add(1);
+        // What its handlers changed before comes before it.
+        self.tell_changes(core);
         let links = core.listeners.links_for(app, id, EventKind::Message);
         if !links.is_empty() {
             let payload = match message {
@@ -120,11 +122,38 @@ impl Gateway {
             let (user, tags) = (user.as_deref(), Cow::Owned(tags));
             self.scratch.send(core, &links, &Event::Open { session: id, user, app: &app, remote, tags });
         }
+        // The groups that it came with.
+        self.tell_changes(core);
         self.app.open(&mut Session::new(core, reply, id));
+    }
+
+    /// The links that ask for it are told who has joined and left groups, in the order of that.
+    pub fn tell_changes(&mut self, core: &mut Core) {
+        if !core.has_untold() {
+            return;
+        }
+        // What a link that has ended did not get is older.
+        self.send_released(core);
+        for change in core.take_changes() {
+            let Change { kind, session, app, user, group } = change;
+            let links = core.listeners.links_for(app, session, kind);
+            if links.is_empty() {
+                continue;
+            }
+            let app = core.rules.apps.name_of(app).clone();
+            let membership = Membership { session, user: user.as_deref(), app: &app, group: &group };
+            let event = match kind {
+                EventKind::Join => Event::Join(membership),
+                _ => Event::Leave(membership),
+            };
+            self.scratch.send(core, &links, &event);
+        }
     }
 
     /// A session is over: the links that listen are told, then the app.
     pub fn closed(&mut self, core: &mut Core, ended: &Ended) {
+        // It has left its groups before.
+        self.tell_changes(core);
         let links = core.listeners.links_for(ended.app, ended.id, EventKind::Close);
         if !links.is_empty() {
             let (session, user) = (ended.id, ended.user.as_deref());
@@ -221,6 +250,12 @@ impl Gateway {
 
     /// The client of a session is away.
     pub fn away(&mut self, core: &mut Core, reply: &mut Reply, parted: &Parted) {
+        let links = core.listeners.links_for(parted.app, parted.id, EventKind::Away);
+        if !links.is_empty() {
+            let (session, user) = (parted.id, parted.user.as_deref());
+            let event = Event::Away { session, user, code: parted.code, reason: &parted.reason };
+            self.scratch.send(core, &links, &event);
+        }
         // It may have ended meanwhile.
         if core.is_away(parted.id) {
             self.app.away(&mut Session::new(core, reply, parted.id));
@@ -229,6 +264,13 @@ impl Gateway {
 
     /// The client of a session that was away is back.
     pub fn back(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId) {
+        let app = core.hub.app_of(id.slot());
+        let links = app.map(|app| core.listeners.links_for(app, id, EventKind::Back)).unwrap_or_default();
+        let remote = core.connections.get(id).filter(|_| !links.is_empty()).map(Connection::remote);
+        if let Some(remote) = remote {
+            let user = core.hub.user_of(id.slot()).cloned();
+            self.scratch.send(core, &links, &Event::Back { session: id, user: user.as_deref(), remote });
+        }
         self.app.back(&mut Session::new(core, reply, id));
         core.write_reply(id.slot(), reply);
     }
@@ -336,10 +378,11 @@ impl Gateway {
         if let Some(Upgraded { upgrade, rest }) = backend.run(core, &self.observer, id) {
             let slot = id.slot();
             self.leave_door(core, slot);
-            let link = Link::new(core, id, upgrade);
-            link.note_opened();
-            let door = self.doors.insert(Door::Link(Box::new(link)));
-            Link::begin(core, slot, door, rest);
+            let call = upgrade.into_call(rest);
+            match core.reactor_of_call(&call) {
+                Some(reactor) => core.move_later(id, reactor, call),
+                None => self.begin_link(core, id, call),
+            }
         }
     }
 
@@ -353,7 +396,7 @@ impl Gateway {
                 core.metrics().links.sub(1);
                 let Some(Door::Link(link)) = door else { return };
                 link.note_closed();
-                if link.listens() {
+                if core.link_gone(id) == Gone::Plain && link.listens() {
                     let unlisten = Operation::new(link.app(), Action::Unlisten { link: id }, Origin::Nobody);
                     core.start_operation(unlisten);
                 }
@@ -364,6 +407,7 @@ impl Gateway {
 
     /// The rules are others than those `before`: a link whose key is gone, or may do less, ends.
     pub fn follow_rules(&mut self, core: &mut Core, before: &Rules) {
+        core.seats_follow_keys(&before.backend_keys, &Arc::clone(&core.rules).backend_keys);
         let mut ended = Vec::new();
         for link in self.doors.links() {
             if !link.follow_keys(&before.backend_keys, &core.rules.backend_keys) {

@@ -159,6 +159,19 @@ impl Hub {
         self.names_of(slot, Kind::Group)
     }
 
+    /// Whether the session is in the group.
+    pub fn is_member(&self, slot: u32, group: &str) -> bool {
+        let set = self.app_of(slot).and_then(|app| self.sets.find(KeyRef::new(app, Kind::Group, group)));
+        set.is_some_and(|set| self.find_membership(slot, set).is_some())
+    }
+
+    /// The session's user, with a hash of app and name that is the same on all reactors of this process. It is seeded, and
+    /// of 62 bits: two users that count as one are less likely than a broken memory.
+    pub fn hashed_user_of(&self, slot: u32) -> Option<(&Name, u64)> {
+        let key = self.keys_of(slot).nth(USER).filter(|key| key.kind() == Kind::User)?;
+        Some((key.name()?, self.sets.hash(key.borrowed()).as_u64()))
+    }
+
     /// How many groups the session is in.
     pub fn groups_len(&self, slot: u32) -> usize {
         self.groups_of(slot).count()

@@ -8,9 +8,9 @@ pub use push::{Push, Selector, Targets};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_session, put_text, put_whole};
+use crate::dispatch::{EventKind, EventSet};
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
-use parts::{CLOSE_EVENTS, MESSAGE_EVENTS, OPEN_EVENTS};
 use std::sync::LazyLock;
 
 /// One command, and what its reply is to be marked with.
@@ -113,14 +113,21 @@ pub enum Command<'a> {
         /// The session.
         session: SessionId,
     },
+    /// Who is in a group.
+    Presence {
+        /// Which.
+        group: &'a str,
+        /// Entries of a page; 0 is the default.
+        limit: u32,
+        /// What the last page gave as next.
+        after: Option<&'a str>,
+        /// Whether who is there is named, or only counted.
+        members: bool,
+    },
     /// Events from now on.
     Listen {
-        /// Of sessions that open.
-        open: bool,
-        /// Of messages from clients.
-        message: bool,
-        /// Of sessions that close.
-        close: bool,
+        /// Of these kinds.
+        events: EventSet,
         /// Links with the same name here split the sessions among them.
         share: Option<&'a str>,
     },
@@ -197,7 +204,8 @@ impl<'a> Request<'a> {
                 let has = |part| layout.contains(&part);
                 let user = flag(has(Part::Who) && matches!(parts.who, Who::User(_)), Part::USER);
                 let code = flag(has(Part::Code) && parts.code.is_some(), Part::CODE);
-                (user | code, [parts.events, 0])
+                let counts = flag(has(Part::Page) && parts.counts_only, Part::COUNTS);
+                (user | code | counts, [parts.events.bits(), 0])
             }
         };
         Header { opcode: self.command.verb().op().opcode, flags, arguments, id: self.id }
@@ -238,13 +246,15 @@ impl Header {
     }
 
     /// The events in the first argument.
-    fn events(&self) -> Result<u8, Malformed> {
-        const ALL: u8 = OPEN_EVENTS | MESSAGE_EVENTS | CLOSE_EVENTS;
-        let events = self.arguments[0];
-        if events == 0 || events & !ALL != 0 {
-            return Err(self.bad_argument(0, "0x01 (open), 0x02 (message), 0x04 (close) or several"));
-        }
-        self.check_arguments([ALL, 0]).map(|()| events)
+    fn events(&self) -> Result<EventSet, Malformed> {
+        static KNOWN: LazyLock<String> = LazyLock::new(|| {
+            let bit = |kind: EventKind| EventSet::of(&[kind]).bits();
+            let bits = EventKind::ALL.iter().map(|(kind, name)| format!("{:#04x} ({name})", bit(*kind)));
+            format!("{} or several", bits.collect::<Vec<_>>().join(", "))
+        });
+        let events = EventSet::from_bits(self.arguments[0]).filter(|events| !events.is_empty());
+        let events = events.ok_or_else(|| self.bad_argument(0, &KNOWN))?;
+        self.check_arguments([EventSet::ALL.bits(), 0]).map(|()| events)
     }
 
     fn bad_argument(&self, index: usize, known: &'static str) -> Malformed {
@@ -271,8 +281,7 @@ impl<'a> Command<'a> {
         reader.check_flags(header.flags, op.flags.known, op.flags.names)?;
         // Nothing of a push: it has a reader of its own.
         let parts = Parts::read(op, header, reader)?;
-        let Parts { who, session, user, group, to, tag, code, reason, events, share, token } = parts;
-        let has = |event| events & event != 0;
+        let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join => Self::Join { who, group },
@@ -285,9 +294,10 @@ impl<'a> Command<'a> {
             Verb::Untag => Self::Untag { session, tag },
             Verb::Session => Self::Session { session },
             Verb::Renew => Self::Renew { session, token },
-            Verb::Listen => {
-                let (open, message, close) = (has(OPEN_EVENTS), has(MESSAGE_EVENTS), has(CLOSE_EVENTS));
-                Self::Listen { open, message, close, share }
+            Verb::Listen => Self::Listen { events, share },
+            Verb::Presence => {
+                let Parts { limit, after, counts_only, .. } = parts;
+                Self::Presence { group, limit, after, members: !counts_only }
             }
         })
     }
@@ -321,11 +331,10 @@ impl<'a> Command<'a> {
             Self::Untag { session, tag } => (Verb::Untag, Parts { session, tag, ..none }),
             Self::Renew { session, token } => (Verb::Renew, Parts { session, token, ..none }),
             Self::Session { session } => (Verb::Session, Parts { session, ..none }),
-            Self::Listen { open, message, close, share } => {
-                let events =
-                    flag(open, OPEN_EVENTS) | flag(message, MESSAGE_EVENTS) | flag(close, CLOSE_EVENTS);
-                (Verb::Listen, Parts { events, share, ..none })
+            Self::Presence { group, limit, after, members } => {
+                (Verb::Presence, Parts { group, limit, after, counts_only: !members, ..none })
             }
+            Self::Listen { events, share } => (Verb::Listen, Parts { events, share, ..none }),
         }
     }
 }

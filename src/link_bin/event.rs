@@ -3,8 +3,9 @@
 
 use super::Payload;
 use super::error::{Malformed, TooLong, Wrong};
-use super::reply::{put_names, read_names, read_remote};
+use super::names::{put_names, read_names, read_remote};
 use super::wire::{Reader, put_session, put_text, put_whole};
+use crate::dispatch::EventKind;
 use crate::session::{Name, Remote, SessionId};
 use std::borrow::Cow;
 
@@ -12,6 +13,11 @@ use std::borrow::Cow;
 pub(super) const OPEN: u8 = 0xc1;
 const MESSAGE: u8 = 0xc2;
 const CLOSE: u8 = 0xc3;
+const JOIN: u8 = 0xc4;
+const LEAVE: u8 = 0xc5;
+const AWAY: u8 = 0xc6;
+const BACK: u8 = 0xc7;
+const GAP: u8 = 0xc8;
 
 /// Of a message: it is binary; without it, text.
 const BINARY: u8 = 0x01;
@@ -63,6 +69,85 @@ pub enum Event<'a> {
         /// The close reason.
         reason: &'a str,
     },
+    /// It is in a group from now on.
+    Join(Membership<'a>),
+    /// It is in a group no more.
+    Leave(Membership<'a>),
+    /// Its client is away, and it waits for it.
+    Away {
+        /// Which.
+        session: SessionId,
+        /// Its user.
+        user: Option<&'a str>,
+        /// How its connection ended (RFC 6455 §7.1.5).
+        code: u16,
+        /// The reason of that.
+        reason: &'a str,
+    },
+    /// Its client is back.
+    Back {
+        /// Which.
+        session: SessionId,
+        /// Its user.
+        user: Option<&'a str>,
+        /// Where the client is now.
+        remote: Remote,
+    },
+    /// Events before this one are missing: the link came back, and they were kept no more.
+    Gap,
+}
+
+/// A session that is in a group, or was.
+///
+/// ```
+/// use gannet::link_bin::{Event, Membership};
+/// use gannet::session::SessionId;
+/// let session = SessionId::from_u64(0x00a0_0000_0000_0001);
+/// let event = Event::Join(Membership { session, user: Some("ada"), app: "default", group: "red" });
+/// let mut message = Vec::new();
+/// event.encode(&mut message)?;
+/// assert_eq!(Event::decode(&message)?, event);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Membership<'a> {
+    /// Which session.
+    pub session: SessionId,
+    /// Its user.
+    pub user: Option<&'a str>,
+    /// Its app.
+    pub app: &'a str,
+    /// The group.
+    pub group: &'a str,
+}
+
+impl Event<'_> {
+    /// What it is about; `None` for what is about no session.
+    pub fn kind(&self) -> Option<EventKind> {
+        match self {
+            Self::Open { .. } => Some(EventKind::Open),
+            Self::Message { .. } => Some(EventKind::Message),
+            Self::Close { .. } => Some(EventKind::Close),
+            Self::Join(_) => Some(EventKind::Join),
+            Self::Leave(_) => Some(EventKind::Leave),
+            Self::Away { .. } => Some(EventKind::Away),
+            Self::Back { .. } => Some(EventKind::Back),
+            Self::Gap => None,
+        }
+    }
+
+    /// The session that it is about; the id 0, which no session has, for what is about none.
+    pub fn session(&self) -> SessionId {
+        match self {
+            Self::Open { session, .. }
+            | Self::Message { session, .. }
+            | Self::Close { session, .. }
+            | Self::Away { session, .. }
+            | Self::Back { session, .. } => *session,
+            Self::Join(membership) | Self::Leave(membership) => membership.session,
+            Self::Gap => SessionId::from_u64(0),
+        }
+    }
 }
 
 impl<'a> Event<'a> {
@@ -75,8 +160,8 @@ impl<'a> Event<'a> {
         let opcode = reader.u8("an opcode")?;
         let flags = reader.u8("flags")?;
         let code = reader.u16("a close code")?;
-        if !(OPEN..=CLOSE).contains(&opcode) {
-            let (what, known) = ("the opcode of an event", "0xc1 to 0xc3");
+        if !matches!(opcode, OPEN..=GAP) {
+            let (what, known) = ("the opcode of an event", "0xc1 to 0xc8");
             let wrong = Wrong::Unknown { what, value: opcode.into(), known };
             return Err(Malformed { offset: 0, wrong });
         }
@@ -96,7 +181,15 @@ impl<'a> Event<'a> {
                 let payload = Payload::Text(reader.rest_as_text("the payload of a text message")?);
                 Self::Message { session, user, payload }
             }
-            _ => Self::Close { session, user, code, reason: reader.rest_as_text("reason")? },
+            CLOSE => Self::Close { session, user, code, reason: reader.rest_as_text("reason")? },
+            AWAY => Self::Away { session, user, code, reason: reader.rest_as_text("reason")? },
+            BACK => Self::Back { session, user, remote: read_remote(&mut reader)? },
+            GAP => Self::Gap,
+            _ => {
+                let (app, group) = (reader.text("app")?, reader.text("group")?);
+                let membership = Membership { session, user, app, group };
+                if opcode == JOIN { Self::Join(membership) } else { Self::Leave(membership) }
+            }
         })
     }
 
@@ -110,6 +203,11 @@ impl<'a> Event<'a> {
             Self::Message { session, user, payload: Payload::Text(_) } => (MESSAGE, 0, 0, session, user),
             Self::Message { session, user, .. } => (MESSAGE, BINARY, 0, session, user),
             Self::Close { session, user, code, .. } => (CLOSE, 0, *code, session, user),
+            Self::Join(Membership { session, user, .. }) => (JOIN, 0, 0, session, user),
+            Self::Leave(Membership { session, user, .. }) => (LEAVE, 0, 0, session, user),
+            Self::Away { session, user, code, .. } => (AWAY, 0, *code, session, user),
+            Self::Back { session, user, .. } => (BACK, 0, 0, session, user),
+            Self::Gap => (GAP, 0, 0, &SessionId::from_u64(0), &None),
         };
         let [low, high] = code.to_le_bytes();
         put_whole(out, |out| {
@@ -123,7 +221,15 @@ impl<'a> Event<'a> {
                     put_names(tags, "tags", out)?;
                 }
                 Self::Message { payload, .. } => out.extend_from_slice(payload.as_bytes()),
-                Self::Close { reason, .. } => out.extend_from_slice(reason.as_bytes()),
+                Self::Close { reason, .. } | Self::Away { reason, .. } => {
+                    out.extend_from_slice(reason.as_bytes())
+                }
+                Self::Back { remote, .. } => put_text(&remote.to_string(), "remote", out)?,
+                Self::Join(Membership { app, group, .. }) | Self::Leave(Membership { app, group, .. }) => {
+                    put_text(app, "app", out)?;
+                    put_text(group, "group", out)?;
+                }
+                Self::Gap => {}
             }
             Ok(())
         })

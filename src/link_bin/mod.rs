@@ -19,14 +19,18 @@
 mod command;
 mod error;
 mod event;
+mod names;
+mod presence;
 mod reply;
+mod resumption;
 mod wire;
 
 pub(crate) use command::Parts;
 pub use command::{Command, Push, Refused, Request, Selector, Targets, Who};
 pub use error::{Malformed, TooLong, Wrong};
-pub use event::Event;
+pub use event::{Event, Membership};
 pub use reply::Reply;
+pub use resumption::{NotResumed, Resumption};
 
 /// The subprotocol of a link that speaks this layout.
 pub const SUBPROTOCOL: &str = "gannet.link.bin";

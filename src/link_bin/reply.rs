@@ -1,9 +1,11 @@
 //! Replies: what a command came to. Eight bytes of header with the command's id, then each reply's own fields.
 
 use super::error::{Malformed, TooLong, Wrong};
-use super::wire::{Reader, put_count, put_session, put_text, put_whole};
-use crate::dispatch::{ErrorCode, Receipt, SessionInfo};
-use crate::session::{Name, Remote};
+use super::names::{put_names, read_names, read_optional_name, read_remote};
+use super::presence::{flags_of_presence, put_presence, read_presence};
+use super::resumption::Resumption;
+use super::wire::{Reader, put_session, put_text, put_whole};
+use crate::dispatch::{ErrorCode, Presence, Receipt, SessionInfo};
 use std::borrow::Cow;
 
 const DONE: u8 = 0x81;
@@ -11,6 +13,8 @@ const RECEIPT: u8 = 0x82;
 const SESSIONS: u8 = 0x83;
 const SESSION: u8 = 0x84;
 const RENEWED: u8 = 0x85;
+const PRESENCE: u8 = 0x86;
+const RESUME: u8 = 0x87;
 const ERROR: u8 = 0x8f;
 
 /// Of a receipt: the counts of what was written and of who closed follow.
@@ -41,6 +45,10 @@ pub enum Reply<'a> {
     Session(Cow<'a, SessionInfo>),
     /// The session goes on until then, in milliseconds since the Unix epoch.
     Renewed(u64),
+    /// Who is in the group asked for.
+    Presence(Cow<'a, Presence>),
+    /// No command asked for it: the first message of a link that can be resumed.
+    Resume(Resumption<'a>),
     /// It was refused.
     Error {
         /// For programs.
@@ -69,6 +77,8 @@ impl<'a> Reply<'a> {
             SESSIONS => Self::Sessions(reader.u32("sessions")?),
             SESSION => Self::Session(Cow::Owned(read_session(&mut reader)?)),
             RENEWED => Self::Renewed(reader.u64("expires_unix_ms")?),
+            PRESENCE => Self::Presence(Cow::Owned(read_presence(flags, &mut reader)?)),
+            RESUME => Self::Resume(Resumption::read(flags, code, &mut reader)?),
             ERROR => Self::Error {
                 code: ErrorCode::numbered(code).ok_or({
                     let (what, known) = ("an error code", "1 to 10");
@@ -77,7 +87,7 @@ impl<'a> Reply<'a> {
                 message: reader.rest_as_text("the message")?,
             },
             _ => {
-                let (what, known) = ("the opcode of a reply", "0x81 to 0x85, 0x8f");
+                let (what, known) = ("the opcode of a reply", "0x81 to 0x87, 0x8f");
                 let wrong = Wrong::Unknown { what, value: opcode.into(), known };
                 return Err(Malformed { offset: 0, wrong });
             }
@@ -88,7 +98,7 @@ impl<'a> Reply<'a> {
     /// Appends the message to `out`.
     ///
     /// # Errors
-    /// [`TooLong`] for a session with more than 65,535 groups or tags; `out` is as it was then.
+    /// [`TooLong`] for a session with more than 65,535 groups or tags, and a page with as many entries; `out` is as it was then.
     pub fn encode(&self, id: u32, out: &mut Vec<u8>) -> Result<(), TooLong> {
         let (opcode, flags, code) = match self {
             Self::Done => (DONE, 0, 0),
@@ -96,6 +106,8 @@ impl<'a> Reply<'a> {
             Self::Sessions(_) => (SESSIONS, 0, 0),
             Self::Session(_) => (SESSION, 0, 0),
             Self::Renewed(_) => (RENEWED, 0, 0),
+            Self::Presence(presence) => (PRESENCE, flags_of_presence(presence), 0),
+            Self::Resume(resumption) => resumption.header(RESUME),
             Self::Error { code, .. } => (ERROR, 0, code.row().number),
         };
         put_whole(out, |out| {
@@ -107,6 +119,10 @@ impl<'a> Reply<'a> {
                 Self::Sessions(sessions) => out.extend_from_slice(&sessions.to_le_bytes()),
                 Self::Session(info) => put_info(info, out)?,
                 Self::Renewed(expires_unix_ms) => out.extend_from_slice(&expires_unix_ms.to_le_bytes()),
+                Self::Resume(Resumption { ticket, .. }) => {
+                    out.extend_from_slice(ticket.unwrap_or_default().as_bytes())
+                }
+                Self::Presence(presence) => put_presence(presence, out)?,
                 Self::Error { message, .. } => out.extend_from_slice(message.as_bytes()),
             }
             Ok(())
@@ -213,43 +229,4 @@ fn put_info(info: &SessionInfo, out: &mut Vec<u8>) -> Result<(), TooLong> {
     put_names(&info.tags, "tags", out)?;
     out.extend(info.away.then_some(1));
     Ok(())
-}
-
-/// A name of the server's: one that it would have taken.
-pub(super) fn read_name(what: &'static str, reader: &mut Reader<'_>) -> Result<Name, Malformed> {
-    let text = reader.text(what)?;
-    Name::new(text).map_err(|_| {
-        let wrong = Wrong::Unknown { what, value: text.len() as u64, known: "names of 1 to 128 bytes" };
-        reader.wrong(text.len(), wrong)
-    })
-}
-
-fn read_optional_name(what: &'static str, reader: &mut Reader<'_>) -> Result<Option<Name>, Malformed> {
-    let mut ahead = *reader;
-    match ahead.optional(what)? {
-        Some(_) => read_name(what, reader).map(Some),
-        None => {
-            *reader = ahead;
-            Ok(None)
-        }
-    }
-}
-
-pub(super) fn read_names(what: &'static str, reader: &mut Reader<'_>) -> Result<Vec<Name>, Malformed> {
-    let count = reader.u16(what)?;
-    (0..count).map(|_| read_name(what, reader)).collect()
-}
-
-pub(super) fn put_names(names: &[Name], what: &'static str, out: &mut Vec<u8>) -> Result<(), TooLong> {
-    put_count(names.len(), what, out)?;
-    names.iter().try_for_each(|name| put_text(name, what, out))
-}
-
-/// An address as RFC 3986 §3.2 writes host and port, or `unix:`.
-pub(super) fn read_remote(reader: &mut Reader<'_>) -> Result<Remote, Malformed> {
-    let text = reader.text("remote")?;
-    text.parse().map_err(|_| {
-        let known = "addresses such as 127.0.0.1:5000, and unix:";
-        reader.wrong(text.len(), Wrong::Unknown { what: "remote", value: text.len() as u64, known })
-    })
 }

@@ -7,7 +7,7 @@ use super::by_app::{AppMetrics, ByApp};
 use super::carry::{CarriedMetrics, Carry};
 use super::histogram::Histogram;
 use super::labels::{
-    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, LingerEnd, PauseReason,
+    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, LingerEnd, LinkResume, PauseReason,
     ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled, TlsOutcome,
 };
 use super::render::Text;
@@ -163,6 +163,18 @@ families! {
     link_events: Counter => "gannet_link_events_total",
     /// Events for links that no socket took, because the link was too slow or ended first; the backend has to list its sessions again.
     link_events_lost: Counter => "gannet_link_events_lost_total",
+    /// Links without a connection now that can be resumed; limits.links_away bounds their sum.
+    links_away: Gauge => "gannet_links_away",
+    /// Links that were to be resumed, by outcome: resumed, or why not.
+    link_resumes: CounterBy<LinkResume, { LinkResume::COUNT }> => "gannet_link_resumes_total",
+    /// Events kept for links: those that no socket has taken, and those that a link which may be resumed may not have read.
+    link_kept_events: Gauge => "gannet_link_kept_events",
+    /// Bytes of the events kept for links.
+    link_kept_bytes: Gauge => "gannet_link_kept_bytes",
+    /// Events of a link of a share that ended, sent to those that took its sessions over.
+    link_events_handed_on: Counter => "gannet_link_events_handed_on_total",
+    /// Events that the socket of a link took which ended without saying that it had read them; nobody gets them again.
+    link_events_unconfirmed: Counter => "gannet_link_events_unconfirmed_total",
     /// Requests answered on the backend port, by class of status.
     http_requests: CounterBy<StatusClass, { StatusClass::COUNT }> => "gannet_http_requests_total",
     /// Connections closed because the peer broke RFC 6455 or a bound on messages, by kind.

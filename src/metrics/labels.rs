@@ -111,6 +111,22 @@ label! {
 }
 
 label! {
+    /// What came of a link that was to be resumed.
+    LinkResume, "outcome" {
+        /// It went on with the events that it had not read.
+        Resumed => "resumed",
+        /// Events are missing.
+        Gap => "gap",
+        /// No link has the ticket.
+        Unknown => "unknown",
+        /// The key may not do what the link's key may.
+        Key => "key",
+        /// It speaks the other form.
+        Form => "form",
+    }
+}
+
+label! {
     /// Why a token or a signed query was not taken.
     AuthFailure, "reason" {
         /// There was none.

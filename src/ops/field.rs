@@ -2,7 +2,7 @@
 
 use super::bounds::{LOG_LEVELS, bad_request, number, switch};
 use super::fields::{Fields, Session, Text, To};
-use crate::dispatch::CommandError;
+use crate::dispatch::{CommandError, EventKind};
 
 /// A field of a command, and the parameter of the same name.
 #[derive(Debug, Clone, Copy)]
@@ -123,9 +123,6 @@ macro_rules! fields {
     };
 }
 
-/// The events of a link.
-pub const EVENTS_OF_LINKS: &[&str] = &["open", "message", "close"];
-
 fields! {
     APP = "app", Kind::Name, "default", "The app whose names are used; without it, `default`.",
         |fields, name, value| once(&mut fields.app, name, value);
@@ -160,7 +157,15 @@ fields! {
         |fields, name, value| once(&mut fields.limit, name, number(name, &value)?);
     AFTER = "after", Kind::Session, "00a0000000000001", "What the last page gave as `next`.",
         |fields, name, value| once(&mut fields.after, name, value);
-    EVENTS = "events", Kind::Some(EVENTS_OF_LINKS), "open", "Which events.", unput;
+    RESUME = "resume", Kind::Text, "new", "`new`: the first message of the link is a ticket. A ticket: the link goes on where the one \
+        that gave it was.", |fields, name, value| once(&mut fields.resume, name, value);
+    RECEIVED = "received", Kind::Number(0), "0", "With a ticket: how many events of the link have been read.",
+        |fields, name, value| once(&mut fields.received, name, number(name, &value)?);
+    AFTER_PRESENT = "after", Kind::Text, "u:ada", "What the last page gave as `next`.",
+        |fields, name, value| once(&mut fields.after, name, value);
+    MEMBERS = "members", Kind::Switch, "1", "Whether who is there is named, or only counted; without it, yes.",
+        |fields, name, value| once(&mut fields.members, name, switch(name, &value)?);
+    EVENTS = "events", Kind::Some(&EventKind::NAMES), "open", "Which events.", unput;
     SHARE = "share", Kind::Name, "game", "Links with the same name here split the sessions among them.", unput;
     TARGET = "to", Kind::Target, "", "Whom the message is for: the union of all that is named.", unput;
     ALL = "all", Kind::Switch, "1", "Every session of the app.", unput;

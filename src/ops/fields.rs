@@ -3,7 +3,7 @@
 
 use super::bounds::{self, bad_request};
 pub use super::shapes::{Text, To};
-use crate::dispatch::{CommandError, Token, Who};
+use crate::dispatch::{CommandError, PresentAfter, Token, Who};
 use crate::session::{Name, SessionId};
 use log::LevelFilter;
 use serde::Deserialize;
@@ -47,6 +47,9 @@ pub struct Fields<'a> {
     pub token: Option<Text<'a>>,
     pub level: Option<Text<'a>>,
     pub for_ms: Option<u64>,
+    pub members: Option<bool>,
+    pub resume: Option<Text<'a>>,
+    pub received: Option<u64>,
 }
 
 /// A session as it is named: in text, or by the number that the binary layout has.
@@ -103,16 +106,20 @@ impl Fields<'_> {
             token,
             level,
             for_ms,
+            members,
+            resume,
+            received,
         } = self;
         let texts = [
             op, app, text, data, key, class, except, receipt, group, tag, reason, share, after, token, level,
-            binary,
+            binary, resume,
         ];
-        let numbers = [ttl_ms, code, limit, over_ms, for_ms];
+        let numbers = [ttl_ms, code, limit, over_ms, for_ms, received];
         texts.iter().all(|text| text.is_none())
             && numbers.iter().all(|number| number.is_none())
             && id.is_none()
             && dry_run.is_none()
+            && members.is_none()
             && session.is_none()
             && to.is_none()
             && user.as_ref().is_none_or(Option::is_none)
@@ -183,6 +190,17 @@ impl Fields<'_> {
     /// `dry_run` of an upgrade.
     pub fn take_dry_run(&mut self) -> bool {
         self.dry_run.take().unwrap_or(false)
+    }
+
+    /// `after` of a presence.
+    pub fn take_after_present(&mut self) -> Result<Option<PresentAfter>, CommandError> {
+        let after = self.after.take().map(|after| after.parse::<PresentAfter>()).transpose();
+        after.map_err(|error| bad_request(format!("after: {error}")))
+    }
+
+    /// `members` of a presence.
+    pub fn take_members(&mut self) -> bool {
+        self.members.take().unwrap_or(true)
     }
 
     /// `to` of a drain.

@@ -1,5 +1,8 @@
 //! The words in which rows tell the layout of a command of the binary link. docs/link.md has the whole message.
 
+#[cfg(test)]
+use crate::dispatch::{EventKind, EventSet};
+
 /// What follows the app in a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -21,6 +24,8 @@ pub enum Part {
     Code,
     /// A close reason: all that is left.
     Reason,
+    /// Entries of a page: u32, 0 for as many as there are without a limit; and where it begins, a text or none.
+    Page,
     /// Events in the first argument, and the name of a share or none.
     Events,
     /// A part of a push, in words: `link_bin` has a reader for the whole of it.
@@ -32,6 +37,8 @@ impl Part {
     pub const USER: u8 = 0x01;
     /// A close code follows.
     pub const CODE: u8 = 0x02;
+    /// Only the counts of a page are wanted.
+    pub const COUNTS: u8 = 0x04;
 
     /// In words, for the reference.
     #[cfg(test)]
@@ -45,10 +52,14 @@ impl Part {
             Self::Tag => "tag name".to_owned(),
             Self::Token => "token: all that is left".to_owned(),
             Self::Code => "code u16, if flagged".to_owned(),
+            Self::Page => "limit u32, 0 for the default · `after` text or absent".to_owned(),
             Self::Reason => "reason: all that is left".to_owned(),
             Self::Events => {
-                "share name or absent; `a` has the events: 0x01 open, 0x02 message, 0x04 close, or several"
-                    .to_owned()
+                let bit = |(kind, name): &(EventKind, &str)| {
+                    format!("{:#04x} {name}", EventSet::of(&[*kind]).bits())
+                };
+                let bits: Vec<String> = EventKind::ALL.iter().map(bit).collect();
+                format!("share name or absent; `a` has the events: {}, or several", bits.join(", "))
             }
             Self::OfPush(words) => words.to_owned(),
         }

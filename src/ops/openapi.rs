@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document of the backend port, made of the rows.
 
-use super::field::{Field, Need};
+use super::field::{Field, Kind, Need};
 use super::schema::{component, components, field as schema_of, object};
 use super::{Call, Needs, OPS, Op, Route, Row, rows};
 use crate::dispatch::{ERRORS, ErrorCode, ErrorRow};
@@ -237,7 +237,11 @@ fn command(op: &Op) -> Value {
     let id = json!({"type": ["integer", "string", "number"]});
     let mut properties = json!({"id": id, "op": {"const": op.row.name}, "app": component("Name")});
     for field in op.fields {
-        properties[field.name] = schema_of(field);
+        // JSON has a type for what is a word in a query.
+        properties[field.name] = match field.kind {
+            Kind::Switch => json!({"type": "boolean"}),
+            _ => schema_of(field),
+        };
     }
     let required = op.fields.iter().filter(|field| field.need == Need::Required).map(|field| field.name);
     let required: Vec<&str> = std::iter::once("op").chain(required).collect();

@@ -122,7 +122,11 @@ pub static REQUESTS: [Row; 17] = [
         needs: Needs::Key,
         is_barrier: false,
         call: Call::Link,
-        routes: &[Route { method: Method::Get, path: &[Is("v1"), Is("link")], query: &[IN_APP] }],
+        routes: &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("link")],
+            query: &[IN_APP, RESUME.being(Optional), RECEIVED.being(Optional)],
+        }],
         answer: Answer::Upgrade,
     },
     page(

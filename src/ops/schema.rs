@@ -21,6 +21,8 @@ pub enum Answer {
     Members,
     /// A page of sessions.
     SessionsPage,
+    /// Who is in a group.
+    Presence,
     /// A line for each command.
     Batch,
     /// 101: the connection is a link from here on.
@@ -68,6 +70,7 @@ impl Answer {
             Self::Renewed => one("Until when it goes on.", JSON, component("Renewed")),
             Self::Members => one("A page of members.", JSON, component("MembersPage")),
             Self::SessionsPage => one("A page of sessions.", JSON, component("SessionsPage")),
+            Self::Presence => one("Who is there.", JSON, component("Presence")),
             Self::Batch => one(
                 "A reply a line, in the order of the lines.",
                 "application/x-ndjson",
@@ -105,6 +108,7 @@ impl Answer {
             Self::Sessions => component("Sessions"),
             Self::Session => component("Session"),
             Self::Renewed => component("Renewed"),
+            Self::Presence => component("Presence"),
             Self::Nothing
             | Self::Members
             | Self::SessionsPage
@@ -222,6 +226,17 @@ pub fn components(codes: &[&str]) -> Value {
         }), json!({"away": {"const": true}})),
         "MembersPage": page("members", json!({"group": component("Name")}), row),
         "SessionsPage": page("sessions", Value::Null, component("Session")),
+        "Present": object(json!({
+            "user": nullable(component("Name")), "count": count(),
+            "sessions": {"type": "array", "items": object(json!({
+                "session": component("SessionId"), "since_unix_ms": count(),
+            }))},
+        })),
+        "Presence": object(json!({
+            "sessions": count(), "users": count(), "anonymous": count(),
+            "present": nullable(json!({"type": "array", "items": component("Present")})),
+            "next": nullable(json!({"type": "string"})),
+        })),
         "Stats": {
             "type": "object",
             "required": ["reactor", "distinct_users", "distinct_groups", "distinct_tags"],

@@ -2,12 +2,12 @@
 //! `core::execute`, and where the binary link has it a command in `link_bin`; nothing else knows it by name.
 
 use super::Segment::{Is, Of};
-use super::bounds::{bad_request, close_code, close_reason, name};
+use super::bounds::{bad_request, close_code, close_reason, name, page_limit};
 use super::field::Need::{AtLeastOne, ExactlyOne, Optional};
 use super::field::*;
 use super::fields::Fields;
 use super::{Answer, Call, Flags, Method, Needs, Op, Part, Route, Row};
-use crate::dispatch::{Action, CommandError, LinkForm, Listen, Quoted, Right};
+use crate::dispatch::{Action, CommandError, EventKind, EventSet, LinkForm, Listen, Quoted, Right};
 
 /// The commands of the binary link: the places of their rows in [`OPS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub enum Verb {
     Session,
     Listen,
     Renew,
+    Presence,
 }
 
 /// What an operator orders.
@@ -47,7 +48,7 @@ const EITHER_USER: Field = USER.being(ExactlyOne);
 const IN_APP: Field = APP.being(Optional);
 
 /// The operations, in the order of [`Verb`].
-pub static OPS: [Op; 12] = [
+pub static OPS: [Op; 13] = [
     Op {
         row: Row {
             name: "push",
@@ -359,25 +360,52 @@ pub static OPS: [Op; 12] = [
         fields: &[SESSION, TOKEN],
         is_in_batches: true,
     },
+    Op {
+        row: Row {
+            name: "presence",
+            about: "Who is in a group: its users with their sessions, page by page, and how many.",
+            needs: READS,
+            is_barrier: false,
+            call: Call::Act(|fields, limits| {
+                Ok(Action::Presence {
+                    group: fields.take_group()?,
+                    limit: page_limit(fields.limit.take(), limits)?,
+                    after: fields.take_after_present()?,
+                    members: fields.take_members(),
+                })
+            }),
+            routes: &[Route {
+                method: Method::Get,
+                path: &[Is("v1"), Is("groups"), Of(GROUP), Is("presence")],
+                query: &[
+                    IN_APP,
+                    LIMIT.being(Optional),
+                    AFTER_PRESENT.being(Optional),
+                    MEMBERS.being(Optional),
+                ],
+            }],
+            answer: Answer::Presence,
+        },
+        verb: Verb::Presence,
+        opcode: 0x0d,
+        flags: flags(Part::COUNTS, "0x04 (counts)", "0x04 only the counts"),
+        layout: &[Part::Group, Part::Page],
+        fields: &[GROUP, LIMIT.being(Optional), AFTER_PRESENT.being(Optional), MEMBERS.being(Optional)],
+        is_in_batches: true,
+    },
 ];
 
 fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
-    let known = EVENTS_OF_LINKS.join(", ");
-    let events = fields.events.take().unwrap_or_default();
-    if events.is_empty() {
+    let known = EventKind::NAMES.join(", ");
+    let named = fields.events.take().unwrap_or_default();
+    if named.is_empty() {
         return Err(bad_request(format!("events is an array of at least one of {known}")));
     }
     let share = fields.share.take().map(|share| name("share", &share)).transpose()?;
-    let mut listen = Listen { open: false, message: false, close: false, share, form: LinkForm::Json };
-    for event in events {
-        match &*event {
-            "open" => listen.open = true,
-            "message" => listen.message = true,
-            "close" => listen.close = true,
-            other => {
-                return Err(bad_request(format!("there is no event {}; there are {known}", Quoted(other))));
-            }
-        }
+    let mut events = EventSet::NONE;
+    for name in named {
+        let unknown = || bad_request(format!("there is no event {}; there are {known}", Quoted(&name)));
+        events = events.with(EventKind::named(&name).ok_or_else(unknown)?);
     }
-    Ok(listen)
+    Ok(Listen { events, share, form: LinkForm::Json })
 }

@@ -22,9 +22,11 @@ fn the_rows_of_the_links_stand_in_the_order_of_their_verbs_and_no_name_or_opcode
 fn flags_are_those_of_the_layout() {
     for op in OPS.iter().filter(|op| op.verb != Verb::Push) {
         let flag = |part, flag| if op.layout.contains(&part) { flag } else { 0 };
-        let known = flag(Part::Who, Part::USER) | flag(Part::Code, Part::CODE);
+        let known =
+            flag(Part::Who, Part::USER) | flag(Part::Code, Part::CODE) | flag(Part::Page, Part::COUNTS);
         assert_eq!(op.flags.known, known, "{op:?}");
-        let named = [(Part::USER, "0x01 (user)"), (Part::CODE, "0x02 (code)")];
+        let named =
+            [(Part::USER, "0x01 (user)"), (Part::CODE, "0x02 (code)"), (Part::COUNTS, "0x04 (counts)")];
         let names: Vec<&str> =
             named.iter().filter(|(flag, _)| known & flag != 0).map(|(_, name)| *name).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };

@@ -194,6 +194,7 @@ impl Alone {
             self.reactor.core.budget.refill();
             self.reactor.core.go_on_with_work();
             self.reactor.drain();
+            self.reactor.gateway.go_on_with_endings(&mut self.reactor.core);
             self.reactor.tell_ended();
             self.reactor.core.settle();
         }

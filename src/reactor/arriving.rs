@@ -112,12 +112,13 @@ impl Arrivals {
     ///
     /// # Errors
     /// More was announced than came, or less.
-    pub fn all(mut self) -> Result<(Reactor, Counts), InvalidState> {
+    pub fn all(mut self, unpacker: &Unpacker) -> Result<(Reactor, Counts), InvalidState> {
         if self.counts.connections > self.announced {
             return Err(InvalidState::new("more connections than were announced"));
         }
         let (listeners, lines) = self.arriving.take_listeners();
         let Reactor { core, gateway, .. } = &mut self.reactor;
+        core.restore_seats(self.arriving.take_seats(), unpacker)?;
         gateway.restore_listeners(core, &listeners, &lines)?;
         core.all_arrived(self.arriving);
         Ok((self.reactor, self.counts))

@@ -9,6 +9,7 @@ mod echo;
 mod emptying;
 mod leaving;
 mod listener;
+mod moving;
 mod read;
 mod spin;
 mod standing;
@@ -219,6 +220,7 @@ impl Reactor {
     }
 
     fn tell_ended(&mut self) {
+        self.gateway.tell_changes(&mut self.core);
         // Telling may end further sessions: an app that answers a close with a push to somebody too slow.
         while !self.core.ended.is_empty() || self.core.has_parted() {
             for parted in self.core.take_parted() {
@@ -232,6 +234,7 @@ impl Reactor {
 
     fn reap(&mut self) {
         self.follow_moved();
+        self.send_movers();
         for (id, mut connection) in self.core.reap() {
             // Closing the descriptor takes it out of the poll too; a failure to do it earlier changes nothing.
             let _ = self.poll.registry().deregister(&mut connection.stream);

@@ -154,7 +154,13 @@ impl Reactor {
             return;
         }
         match connection.kind {
-            Kind::Player | Kind::Echo | Kind::Link => self.receive_frames(slot, 0..count),
+            Kind::Link => {
+                if let Some(id) = self.core.connections.id_of(slot) {
+                    self.core.link_heard(id);
+                }
+                self.receive_frames(slot, 0..count);
+            }
+            Kind::Player | Kind::Echo => self.receive_frames(slot, 0..count),
             Kind::Upgrade => {
                 let Self { core, gateway, reply, buffer, .. } = self;
                 // What follows the head belongs to the session that it opened.
@@ -229,6 +235,9 @@ impl Reactor {
                         Some(frame) => (frame.code.0, frame.reason),
                         None => (CloseCode::NO_STATUS.0, Cow::Borrowed("")),
                     };
+                    if kind == Kind::Link && open && is_goodbye(code) {
+                        core.link_leaves(slot);
+                    }
                     core.peer_closed(slot, reply, code, &reason);
                     break;
                 }
@@ -271,6 +280,11 @@ fn brings_message(connection: &Connection, input: &Input<'_>) -> bool {
     const CONTROL: u8 = 0x8;
     let is_within = connection.websocket.as_ref().is_some_and(|websocket| websocket.has_partial());
     input.as_slice().first().is_some_and(|first| is_within || first & CONTROL == 0)
+}
+
+/// Whether a link that ends with this code does not come back (RFC 6455 §7.4.1): normal closure, going away.
+fn is_goodbye(code: u16) -> bool {
+    [CloseCode::NORMAL.0, CloseCode::GOING_AWAY.0].contains(&code)
 }
 
 /// Keeps what came behind a pause; it is parsed when the connection is read again.

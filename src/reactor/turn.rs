@@ -3,7 +3,6 @@
 use super::{LISTENERS, Reactor, StopReport, WAKE};
 use crate::connection::{Due, Flag, Pause};
 use crate::core::{EVENTS, Envelope};
-use crate::gateway::events;
 use crate::session::close_codes;
 use crate::timer::{Clock, Moment};
 use mio::event::Event;
@@ -59,6 +58,8 @@ impl Reactor {
         self.tell_ended();
         // What has been posted goes out before this reactor's own sockets are written: the others can work meanwhile.
         self.core.peers.retry();
+        // What goes to those that take over from a link is in their mailboxes before the other reactors hear of it.
+        self.gateway.go_on_with_endings(&mut self.core);
         self.core.wake_peers();
         // One write for each connection that got something in any of the phases above.
         self.core.budget.refill_sockets();
@@ -197,11 +198,14 @@ impl Reactor {
             Envelope::PushDone(push) => self.gateway.push_done(&mut self.core, &push),
             Envelope::Operation(operation) => self.core.operate(&operation),
             Envelope::OperationDone(operation) => self.gateway.operation_done(&mut self.core, &operation),
-            Envelope::Event(link, frame) => events::arrive(&mut self.core, link, frame),
+            Envelope::Event(link, session, frame) => self.core.event_arrives(link, session, frame),
+            Envelope::Move(mover) => self.take_mover(*mover),
+            Envelope::Hold(link) => self.core.hold_for(link),
+            Envelope::Through(link) => self.core.one_is_through(link),
             Envelope::Page { connection, sequence, response } => {
                 self.gateway.page_done(&mut self.core, connection, sequence, *response);
             }
-            Envelope::EventsLost(link) => events::lost(&mut self.core, link),
+            Envelope::EventsLost(link) => self.core.events_lost(link),
             Envelope::GateOpen(link) => self.core.called_to_gate(link),
             Envelope::MakeRoom(port) => self.core.make_room(port),
             // It was sent to end the sleep: the turn itself looks at what has been asked for.
@@ -223,6 +227,7 @@ impl Reactor {
             }
             self.due = due;
         }
+        self.core.end_late_seats();
         self.resume_accepting();
     }
 
@@ -298,7 +303,8 @@ impl Reactor {
         let accept = self.acceptor.as_ref().and_then(super::Acceptor::resume_at_ms);
         let wall = self.core.next_look_ms();
         let drain = self.emptying.as_ref().and_then(super::Emptying::next_ms);
-        let next_ms = [self.core.next_deadline_ms(), accept, wall, drain, self.stop.next_ms()]
+        let seat = self.core.next_seat_ms();
+        let next_ms = [self.core.next_deadline_ms(), accept, wall, drain, seat, self.stop.next_ms()]
             .into_iter()
             .flatten()
             .min()?;

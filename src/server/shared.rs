@@ -78,6 +78,8 @@ pub fn shared(
         upgrades: Upgrades::default(),
         metrics: Metrics::new(reactors, Clock::wall_unix_ms()),
         gates: Default::default(),
+        links_away: Default::default(),
+        handing_on: Default::default(),
         clock: before.clock,
         tickets: before.tickets,
         away: AwayCounts::default(),

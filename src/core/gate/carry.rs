@@ -97,7 +97,11 @@ impl Core {
     fn check_link(&self, link: SessionId) -> Result<(), InvalidState> {
         let reactor = usize::from(link.worker());
         let is_of_this_server = link.node() == self.shared.node && reactor < self.shared.reactors();
-        let is_link = || self.connections.get(link).is_some_and(|connection| connection.kind == Kind::Link);
+        let is_link = || {
+            let is_link =
+                |id| self.connections.get(id).is_some_and(|connection| connection.kind == Kind::Link);
+            self.seats.connection_of(link).is_none_or(is_link)
+        };
         match is_of_this_server && (reactor != self.index || is_link()) {
             true => Ok(()),
             false => Err(InvalidState::new("who listens is no link")),
@@ -106,7 +110,8 @@ impl Core {
 
     /// The reactor of a link counts what is on its way to it.
     fn count_again(&mut self, link: SessionId) {
-        let Some(connection) = self.connections.get(link) else { return };
+        let connection = self.seats.connection_of(link).and_then(|id| self.connections.get(id));
+        let Some(connection) = connection else { return };
         let events = connection.outbox.as_ref().map_or((0, 0), |outbox| outbox.events());
         if let Some(line) = self.gates.find(link) {
             line.gate.restore(events);

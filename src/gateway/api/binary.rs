@@ -37,6 +37,7 @@ pub fn reply(id: u32, outcome: &Outcome, out: &mut Vec<u8>) {
         Outcome::Done(OperationOutcome::Sessions(sessions)) => Reply::Sessions(*sessions),
         Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }) => Reply::Renewed(*expires_unix_ms),
         Outcome::Done(OperationOutcome::Session(info)) => Reply::Session(Cow::Borrowed(info)),
+        Outcome::Done(OperationOutcome::Presence(presence)) => Reply::Presence(Cow::Borrowed(presence)),
         // No command of a link lists sessions.
         Outcome::Accepted | Outcome::Listening | Outcome::Done(OperationOutcome::Page(_)) => Reply::Done,
         Outcome::Refused(error) => return reply_error(id, error, out),
@@ -93,6 +94,10 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
             Part::Events => {
                 fields.events = Some(parts.events().map(|event| Text(event.into())).collect());
                 fields.share = parts.share.map(text);
+            }
+            Part::Page => {
+                fields.limit = Some(parts.limit.into()).filter(|limit| *limit != 0);
+                (fields.after, fields.members) = (parts.after.map(text), Some(!parts.counts_only));
             }
             Part::OfPush(_) => {}
         }

@@ -6,6 +6,7 @@ pub mod bearer;
 pub mod binary;
 pub mod coming_back;
 pub mod credentials;
+pub mod heard;
 pub mod identity;
 pub mod json;
 pub mod own;

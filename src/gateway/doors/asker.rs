@@ -60,6 +60,11 @@ impl Asker {
         self.access.covers_carried(carried)
     }
 
+    /// What it may do.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
     /// The apps that it may name.
     pub fn apps(&self) -> &Apps {
         self.access.apps()

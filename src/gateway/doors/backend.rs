@@ -9,6 +9,7 @@ use super::admin::{administer, begin_upgrade};
 use super::answers::Answers;
 use super::asker::Asker;
 use super::batch::{Batch, Progress};
+use super::calling::Upgrade;
 use super::entry::{TurnedAway, enter};
 use super::job::Answered;
 use super::observer::Observer;
@@ -16,12 +17,12 @@ use super::pages::{page, too_many_jobs};
 use super::receipts::Receipts;
 use crate::connection::{Flag, Pause, Phase, log_client};
 use crate::core::{AskedBy, Core, Finished, HalfReceived, Owed, Started};
-use crate::dispatch::{LinkForm, Push};
+use crate::dispatch::Push;
 use crate::gateway::api::responses::{answer, error_response, link_upgrade, refusal_response};
 use crate::gateway::api::routes::{Routed, route};
 use crate::http::{self, HttpDate, Request, RequestProgress, RequestReader, Response};
 use crate::metrics::StatusClass;
-use crate::session::{AppId, SessionId};
+use crate::session::SessionId;
 use std::sync::Arc;
 
 /// The state of an HTTP connection on the backend port.
@@ -55,17 +56,6 @@ pub struct Upgraded {
     pub upgrade: Upgrade,
     /// What came behind the request.
     pub rest: Vec<u8>,
-}
-
-/// What is to become a link.
-#[derive(Debug)]
-pub struct Upgrade {
-    /// The app of commands that name none.
-    pub app: AppId,
-    /// How it speaks.
-    pub form: LinkForm,
-    /// Who asked for it.
-    pub asker: Asker,
 }
 
 /// What an answer needs to know of its request.
@@ -424,11 +414,11 @@ impl Backend {
                 self.batch = Some(Box::new(Batch::new(std::mem::take(body), cursor, app, asker, answer)));
                 self.run_batch(core, id);
             }
-            Routed::Link { app, .. } => match link_upgrade(core.draining, request) {
+            Routed::Link { app, resume, .. } => match link_upgrade(core.draining, request) {
                 Ok((form, accept)) => {
                     let sequence = self.queue.open(waiting);
                     self.queue.fill(sequence, |_| Answer::Written(101, accept));
-                    return Handled::Upgraded(Upgrade { app, form, asker });
+                    return Handled::Upgraded(Upgrade { app, form, asker, resume });
                 }
                 Err(response) => self.respond(waiting, response),
             },

@@ -327,7 +327,7 @@ fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
     core.hub.insert(id, identity.app);
     core.hub.bind(slot, identity.user.as_ref());
     for group in &identity.groups {
-        core.hub.join(slot, group);
+        core.join_group(slot, group);
     }
     for tag in &identity.tags {
         core.hub.tag(slot, tag);

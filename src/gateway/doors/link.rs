@@ -6,7 +6,6 @@ mod carry;
 pub use carry::CarriedLink;
 
 use super::asker::Asker;
-use super::backend::Upgrade;
 use super::receipts::Receipts;
 use crate::app::Message;
 use crate::auth::BackendKeys;
@@ -139,9 +138,8 @@ impl Commands {
 
 impl Link {
     /// A link right after its upgrade.
-    pub fn new(core: &Core, id: SessionId, upgrade: Upgrade) -> Self {
+    pub fn new(core: &Core, id: SessionId, app: AppId, form: LinkForm, asker: Asker) -> Self {
         core.metrics().links.add(1);
-        let Upgrade { app, form, asker } = upgrade;
         Self {
             id,
             app,
@@ -202,6 +200,16 @@ impl Link {
     /// Whether it asked for events, so that the reactors have to be told of its end.
     pub fn listens(&self) -> bool {
         self.listens
+    }
+
+    /// Another connection has the link now: this one's end is nobody's.
+    pub fn listens_no_more(&mut self) {
+        self.listens = false;
+    }
+
+    /// The link that it goes on with had asked for events.
+    pub fn listens_again(&mut self) {
+        self.listens = true;
     }
 
     /// The app of commands that name none.

@@ -3,14 +3,11 @@
 use super::super::error::{Malformed, TooLong};
 use super::super::wire::{Reader, put_session, put_text};
 use super::{Header, Who};
+use crate::dispatch::EventSet;
 use crate::ops::{Op, Part};
 use crate::session::SessionId;
 #[cfg(any(feature = "cli", feature = "fuzzing", test))]
 use serde_json::{Value, json};
-
-pub const OPEN_EVENTS: u8 = 0x01;
-pub const MESSAGE_EVENTS: u8 = 0x02;
-pub const CLOSE_EVENTS: u8 = 0x04;
 
 /// The parts of any command but a push; what its layout does not have is empty.
 #[derive(Debug, Clone, Copy)]
@@ -23,10 +20,13 @@ pub(crate) struct Parts<'a> {
     pub(crate) tag: &'a str,
     pub(crate) code: Option<u16>,
     pub(crate) reason: &'a str,
-    /// [`OPEN_EVENTS`] and the like.
-    pub(super) events: u8,
+    pub(super) events: EventSet,
     pub(crate) share: Option<&'a str>,
     pub(crate) token: &'a str,
+    /// 0 is the default.
+    pub(crate) limit: u32,
+    pub(crate) after: Option<&'a str>,
+    pub(crate) counts_only: bool,
 }
 
 impl Default for Parts<'_> {
@@ -41,9 +41,12 @@ impl Default for Parts<'_> {
             tag: "",
             code: None,
             reason: "",
-            events: 0,
+            events: EventSet::NONE,
             share: None,
             token: "",
+            limit: 0,
+            after: None,
+            counts_only: false,
         }
     }
 }
@@ -66,6 +69,10 @@ impl<'a> Parts<'a> {
                     parts.events = header.events()?;
                     parts.share = reader.optional("share")?;
                 }
+                Part::Page => {
+                    (parts.limit, parts.after) = (reader.u32("limit")?, reader.optional("after")?);
+                    parts.counts_only = header.flags & Part::COUNTS != 0;
+                }
                 Part::Code | Part::OfPush(_) => {}
             }
         }
@@ -84,6 +91,10 @@ impl<'a> Parts<'a> {
                 Part::Token => out.extend_from_slice(self.token.as_bytes()),
                 Part::Code => self.code.iter().for_each(|code| out.extend_from_slice(&code.to_le_bytes())),
                 Part::Reason => out.extend_from_slice(self.reason.as_bytes()),
+                Part::Page => {
+                    out.extend_from_slice(&self.limit.to_le_bytes());
+                    put_text(self.after.unwrap_or_default(), "after", out)?;
+                }
                 Part::Events => put_text(self.share.unwrap_or_default(), "share", out)?,
                 Part::OfPush(_) => {}
             }
@@ -109,6 +120,10 @@ impl<'a> Parts<'a> {
                 Part::Token => fields["token"] = self.token.into(),
                 Part::Code => self.code.iter().for_each(|code| fields["code"] = (*code).into()),
                 Part::Reason => fields["reason"] = self.reason.into(),
+                Part::Page => {
+                    fields["limit"] = Some(self.limit).filter(|limit| *limit != 0).into();
+                    (fields["after"], fields["members"]) = (self.after.into(), (!self.counts_only).into());
+                }
                 Part::Events => {
                     fields["events"] = self.events().collect();
                     fields["share"] = self.share.into();
@@ -121,8 +136,6 @@ impl<'a> Parts<'a> {
 
     /// The names of the events that a link is to get.
     pub(crate) fn events(&self) -> impl Iterator<Item = &'static str> {
-        let names = [(OPEN_EVENTS, "open"), (MESSAGE_EVENTS, "message"), (CLOSE_EVENTS, "close")];
-        let events = self.events;
-        names.into_iter().filter(move |(event, _)| events & event != 0).map(|(_, name)| name)
+        self.events.names()
     }
 }

@@ -94,7 +94,7 @@ pub fn take(config: Config, world: World) -> Result<(Alone, Counts), InvalidStat
         }
     }
     let arrivals = arrivals.ok_or_else(|| InvalidState::new("the stream was cut"))?;
-    let (reactor, counts) = arrivals.all()?;
+    let (reactor, counts) = arrivals.all(&unpacker.read().expect("no holder has panicked"))?;
     restore(last, &shared)?;
     finish_pushes(&shared, Arc::new(unpacker));
     Ok((Alone::new(reactor, observer, asks), counts))

@@ -338,7 +338,10 @@ impl Arriving {
                     let unpacker = self.unpacker.read().unwrap_or_else(PoisonError::into_inner);
                     arrivals.take(batch, &unpacker)?;
                 }
-                Ok(Feed::All) => return arrivals.all(),
+                Ok(Feed::All) => {
+                    let unpacker = self.unpacker.read().unwrap_or_else(PoisonError::into_inner);
+                    return arrivals.all(&unpacker);
+                }
                 Err(_) => return Err(cut()),
             }
         }

@@ -61,10 +61,18 @@ fn a_client_that_breaks_the_protocol_is_told_so_and_may_come_back() {
 fn it_ends_once_when_nobody_comes_and_backends_hear_of_it_then() {
     let server = server(|config| config.apps.get_mut("default").unwrap().resume.linger_ms = 300);
     let mut link = server.link();
-    link.listen(&["open", "close"], None);
+    link.listen(&["open", "close", "away", "back"], None);
     let mut ada = Comer::new(*server, "user=ada&group=red");
     assert_eq!(link.event()["event"], "open");
     ada.vanish();
+    ada.come_back();
+    for event in ["away", "back"] {
+        let told = link.event();
+        let said = (&told["event"], &told["session"], &told["user"]);
+        assert_eq!(said, (&event.into(), &ada.session.clone().into(), &"ada".into()));
+    }
+    ada.vanish();
+    assert_eq!(link.event()["event"], "away");
     let close = link.event();
     let said = (&close["event"], &close["session"], &close["user"], &close["code"]);
     assert_eq!(said, (&"close".into(), &ada.session.clone().into(), &"ada".into(), &1006.into()));

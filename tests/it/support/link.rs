@@ -1,10 +1,11 @@
 //! A link: commands out, replies and events in.
 
-use super::player::{closed, is_end, is_timeout, open};
+use super::player::{closed, is_end, is_timeout, open, open_with, reset_on_drop};
 use super::{DEADLINE, End, link_bin};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpStream};
+use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message, WebSocket};
 
 /// One link, in either form; to the test both speak JSON.
@@ -33,6 +34,46 @@ impl Link {
         let socket = open(stream, "/v1/link", &[subprotocol]).unwrap();
         let is_binary = subprotocol == gannet::link_bin::SUBPROTOCOL;
         Self { socket, is_binary, last_id: 0, events: VecDeque::new(), end: End::Lost }
+    }
+
+    /// Connects with `resume`, and with `received` where that is a ticket. The link, and its first message.
+    pub fn resume(
+        address: SocketAddr,
+        is_binary: bool,
+        ticket: &str,
+        received: Option<u64>,
+    ) -> (Self, Value) {
+        Self::resume_with(address, is_binary, ticket, received, None)
+    }
+
+    /// The same with a key.
+    pub fn resume_with(
+        address: SocketAddr,
+        is_binary: bool,
+        ticket: &str,
+        received: Option<u64>,
+        key: Option<&str>,
+    ) -> (Self, Value) {
+        let subprotocol = if is_binary { gannet::link_bin::SUBPROTOCOL } else { "gannet.link.json" };
+        let received = received.map_or(String::new(), |received| format!("&received={received}"));
+        let target = format!("/v1/link?resume={ticket}{received}");
+        let socket = open_with(TcpStream::connect(address).unwrap(), &target, &[subprotocol], key).unwrap();
+        let mut link = Self { socket, is_binary, last_id: 0, events: VecDeque::new(), end: End::Lost };
+        let first = link.read().unwrap_or_else(|end| panic!("no first message but {end:?}"));
+        assert!(first.get("resume").is_some(), "{first}");
+        (link, first)
+    }
+
+    /// Vanishes with a reset instead of a FIN.
+    pub fn reset(self) {
+        reset_on_drop(self.socket.get_ref());
+    }
+
+    /// Closes with this code, and waits for the end.
+    pub fn close(mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        self.socket.close(Some(frame)).unwrap();
+        while self.read().is_ok() {}
     }
 
     /// Sends a message as it is.

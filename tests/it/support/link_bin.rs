@@ -1,8 +1,10 @@
 //! What the two forms of the link say, in each other's words: so that one test speaks both.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use gannet::dispatch::{Class, ReceiptMode};
-use gannet::link_bin::{Command, Event, Payload, Push, Reply, Request, Selector, Who, is_event};
+use gannet::dispatch::{Class, EventKind, EventSet, Present, PresentSession, ReceiptMode};
+use gannet::link_bin::{
+    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, is_event,
+};
 use gannet::session::SessionId;
 use serde_json::{Value, json};
 
@@ -47,6 +49,21 @@ pub fn decode(message: &[u8]) -> Value {
             }
             ok
         }
+        Reply::Presence(presence) => json!({
+            "sessions": presence.sessions, "users": presence.users, "anonymous": presence.anonymous,
+            "next": presence.next.as_ref().map(ToString::to_string),
+            "present": presence.present.as_ref().map(|present| present.iter().map(one_present).collect::<Vec<_>>()),
+        }),
+        Reply::Resume(Resumption { ticket, resumed }) => {
+            let mut first = json!({ "resume": ticket });
+            if let Some(resumed) = resumed {
+                first["resumed"] = resumed.is_ok().into();
+            }
+            if let Some(Err(why)) = resumed {
+                first["why"] = why.as_str().into();
+            }
+            return first;
+        }
         Reply::Session(info) => json!({
             "session": info.id.to_string(), "app": &*info.app, "user": info.user.as_deref(),
             "groups": info.groups.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
@@ -76,7 +93,29 @@ fn event(event: &Event<'_>) -> Value {
             let session = session.to_string();
             json!({"event": "close", "session": session, "user": user, "code": code, "reason": reason})
         }
+        Event::Join(membership) => of_group("join", membership),
+        Event::Leave(membership) => of_group("leave", membership),
+        Event::Away { session, user, code, reason } => {
+            let session = session.to_string();
+            json!({"event": "away", "session": session, "user": user, "code": code, "reason": reason})
+        }
+        Event::Back { session, user, remote } => {
+            json!({"event": "back", "session": session.to_string(), "user": user, "remote": remote.to_string()})
+        }
+        Event::Gap => json!({"event": "gap"}),
     }
+}
+
+fn one_present(present: &Present) -> Value {
+    let session =
+        |one: &PresentSession| json!({"session": one.id.to_string(), "since_unix_ms": one.since_unix_ms});
+    let sessions: Vec<Value> = present.sessions.iter().map(session).collect();
+    json!({"user": present.user.as_deref(), "count": present.count, "sessions": sessions})
+}
+
+fn of_group(event: &str, membership: &Membership<'_>) -> Value {
+    let Membership { session, user, app, group } = membership;
+    json!({"event": event, "session": session.to_string(), "user": user, "app": app, "group": group})
 }
 
 fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
@@ -102,11 +141,16 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
         "untag" => Command::Untag { session: session(), tag: needed("tag") },
         "renew" => Command::Renew { session: session(), token: needed("token") },
         "session" => Command::Session { session: session() },
+        "presence" => Command::Presence {
+            group: needed("group"),
+            limit: command["limit"].as_u64().unwrap_or(0).try_into().unwrap(),
+            after: text("after"),
+            members: command["members"].as_bool().unwrap_or(true),
+        },
         "listen" => {
-            let events = command["events"].as_array().unwrap();
-            let has = |event: &str| events.iter().any(|one| one == event);
-            let (open, message, close) = (has("open"), has("message"), has("close"));
-            Command::Listen { open, message, close, share: text("share") }
+            let named = command["events"].as_array().unwrap().iter();
+            let kinds = named.map(|name| EventKind::named(name.as_str().unwrap()).unwrap());
+            Command::Listen { events: kinds.fold(EventSet::NONE, EventSet::with), share: text("share") }
         }
         op => panic!("no op {op}"),
     }

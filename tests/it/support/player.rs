@@ -196,8 +196,18 @@ pub(super) fn open(
     target: &str,
     subprotocols: &[&str],
 ) -> Result<WebSocket<TcpStream>, Refusal> {
+    open_with(stream, target, subprotocols, None)
+}
+
+/// The same with a key of the backend port.
+pub(super) fn open_with(
+    stream: TcpStream,
+    target: &str,
+    subprotocols: &[&str],
+    key: Option<&str>,
+) -> Result<WebSocket<TcpStream>, Refusal> {
     let address = stream.peer_addr().map_err(Refusal::Io)?;
-    upgrade(prepared(stream), &address.to_string(), target, subprotocols)
+    upgrade_with(prepared(stream), &address.to_string(), target, subprotocols, key)
 }
 
 fn upgrade<S: Read + Write>(
@@ -206,10 +216,23 @@ fn upgrade<S: Read + Write>(
     target: &str,
     subprotocols: &[&str],
 ) -> Result<WebSocket<S>, Refusal> {
+    upgrade_with(stream, host, target, subprotocols, None)
+}
+
+fn upgrade_with<S: Read + Write>(
+    stream: S,
+    host: &str,
+    target: &str,
+    subprotocols: &[&str],
+    key: Option<&str>,
+) -> Result<WebSocket<S>, Refusal> {
     let mut request = format!("ws://{host}{target}").into_client_request().unwrap();
     if !subprotocols.is_empty() {
         let offer = subprotocols.join(", ").parse().unwrap();
         request.headers_mut().insert("Sec-WebSocket-Protocol", offer);
+    }
+    if let Some(key) = key {
+        request.headers_mut().insert("Authorization", format!("Bearer {key}").parse().unwrap());
     }
     // Thousands of them share this process; the default is 128 KiB each.
     let config = WebSocketConfig::default().read_buffer_size(4 * 1024);

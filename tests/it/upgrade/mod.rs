@@ -7,6 +7,7 @@ mod halves;
 mod keys;
 mod kills;
 mod limits;
+mod links;
 mod listeners;
 mod load;
 mod queues;

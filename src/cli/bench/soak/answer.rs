@@ -137,8 +137,8 @@ impl Answer {
         let texts =
             |names: &[crate::session::Name]| names.iter().map(|name| name.as_str().to_owned()).collect();
         let answer = match reply {
-            // The load renews no tokens.
-            Reply::Done | Reply::Renewed(_) => Self::Done,
+            // The load renews no tokens, asks for no presence and resumes no link.
+            Reply::Done | Reply::Renewed(_) | Reply::Presence(_) | Reply::Resume(_) => Self::Done,
             Reply::Sessions(sessions) => Self::Sessions(sessions),
             Reply::Receipt(receipt) => Self::Receipt(receipt.into()),
             Reply::Session(info) => Self::Session(Described {

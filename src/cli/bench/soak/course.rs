@@ -16,8 +16,12 @@ use crate::cli::bench::pipeline::Pipeline;
 use crate::cli::bench::publish::LINK;
 use crate::cli::bench::schedule::Schedule;
 use crate::cli::bench::target::Target;
+use crate::dispatch::{EventKind, EventSet};
 use crate::link_bin::{Command, Request as LinkRequest, SUBPROTOCOL};
 use crate::protocol::handshake::Request;
+
+/// What a link listens to.
+const EVENTS: EventSet = EventSet::of(&[EventKind::Open, EventKind::Message, EventKind::Close]);
 
 /// Handshakes under way at a time while players come.
 const HANDSHAKES: usize = 32;
@@ -133,7 +137,7 @@ impl<'a, 'f> Course<'a, 'f> {
     }
 
     fn listen(&mut self, slot: usize, is_binary: bool, share: Option<&str>) {
-        let command = Command::Listen { open: true, message: true, close: true, share };
+        let command = Command::Listen { events: EVENTS, share };
         match is_binary {
             true => {
                 let mut message = Vec::new();

@@ -65,6 +65,10 @@ pub fn read_binary(message: &[u8], run: u32) -> Result<Told, String> {
             Told::Event(session, Heard::Message(mark(payload.as_bytes(), run)?))
         }
         Event::Close { session, code, .. } => Told::Event(session, Heard::Close(code)),
+        // A soak asks for no other.
+        Event::Join(_) | Event::Leave(_) | Event::Away { .. } | Event::Back { .. } | Event::Gap => {
+            return Err(unlike());
+        }
     })
 }
 

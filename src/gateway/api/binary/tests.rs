@@ -78,6 +78,15 @@ fn every_reply_is_as_its_vector_says() {
             Reply::Sessions(sessions) => Outcome::Done(OperationOutcome::Sessions(sessions)),
             Reply::Session(info) => Outcome::Done(OperationOutcome::Session(Box::new(info.into_owned()))),
             Reply::Renewed(expires_unix_ms) => Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }),
+            Reply::Presence(presence) => Outcome::Done(OperationOutcome::Presence(presence.into_owned())),
+            Reply::Resume(resumption) => {
+                let first = written(|out| render::resumption(out, &resumption));
+                assert_eq!(first, json, "{about}");
+                let mut again = Vec::new();
+                Reply::Resume(resumption).encode(id, &mut again).unwrap();
+                assert_eq!(again, message, "{about}");
+                continue;
+            }
             Reply::Error { code, message } => Outcome::Refused(CommandError::new(code, message)),
         };
         let mut again = Vec::new();

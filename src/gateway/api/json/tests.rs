@@ -1,7 +1,8 @@
 use super::*;
 use crate::dispatch::CommandLimits;
 use crate::dispatch::{
-    Action, Class, ErrorCode, LinkForm, Listen, PushOptions, ReceiptMode, Selector, Token, Who,
+    Action, Class, ErrorCode, EventKind, EventSet, LinkForm, Listen, PushOptions, ReceiptMode, Selector,
+    Token, Who,
 };
 use crate::ops::OPS;
 use crate::session::{Name, SessionId};
@@ -9,6 +10,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const ID: &str = "00a0000000000001";
+
+const OLDEST: EventSet = EventSet::of(&[EventKind::Open, EventKind::Message, EventKind::Close]);
 
 fn apps() -> Apps {
     Apps::new(["chess"]).unwrap()
@@ -133,11 +136,11 @@ fn listen_names_its_events() {
     };
     assert_eq!(
         listen(r#"{"op":"listen","events":["open","message","close"],"share":"game"}"#),
-        Listen { open: true, message: true, close: true, share: Some(name("game")), form: LinkForm::Json }
+        Listen { events: OLDEST, share: Some(name("game")), form: LinkForm::Json }
     );
     assert_eq!(
         listen(r#"{"op":"listen","events":["message","message"]}"#),
-        Listen { open: false, message: true, close: false, share: None, form: LinkForm::Json }
+        Listen { events: EventSet::of(&[EventKind::Message]), share: None, form: LinkForm::Json }
     );
 }
 
@@ -253,8 +256,8 @@ fn a_refusal_has_the_id_and_says_what_is_wrong() {
         (json!({"op":"bind","session":ID,"user":""}), "user: a name needs"),
         (json!({"op":"tag","session":ID}), "tag is missing"),
         (json!({"op":"session"}), "session is missing"),
-        (json!({"op":"listen"}), "at least one of open, message, close"),
-        (json!({"op":"listen","events":[]}), "at least one of open, message, close"),
+        (json!({"op":"listen"}), "at least one of open, message, close, join, leave, away, back"),
+        (json!({"op":"listen","events":[]}), "at least one of open, message, close, join, leave, away, back"),
         (json!({"op":"listen","events":["opne"]}), r#"no event "opne""#),
         (json!({"op":"listen","events":"open"}), "expected a sequence"),
         (json!({"op":"listen","events":["open"],"share":""}), "share: a name needs"),
@@ -295,7 +298,7 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
 /// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 20] = [
+    const ALL: [(&str, &str); 21] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -315,6 +318,7 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("limit", "1"),
         ("after", r#""00a0000000000001""#),
         ("token", r#""a.b.c""#),
+        ("members", "true"),
         ("nonsense", "[]"),
     ];
     for listed in &OPS {

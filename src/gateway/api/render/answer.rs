@@ -3,7 +3,8 @@
 
 use super::{Hex, Names, write};
 use crate::dispatch::{
-    Action, CommandError, OperationOutcome, Outcome, Page, Receipt, Selector, SessionInfo, SessionRow,
+    Action, CommandError, OperationOutcome, Outcome, Page, Presence, Present, PresentSession, Receipt,
+    Selector, SessionInfo, SessionRow,
 };
 use crate::gateway::api::json::RequestId;
 use crate::session::Remote;
@@ -82,6 +83,7 @@ enum Body<'a> {
     Session(SessionBody<'a>),
     Members(MembersPage<'a>),
     SessionsPage(SessionsPage<'a>),
+    Presence(PresenceBody<'a>),
 }
 
 impl<'a> Body<'a> {
@@ -94,6 +96,9 @@ impl<'a> Body<'a> {
             }
             Outcome::Done(OperationOutcome::Session(info)) => Self::Session(info.as_ref().into()),
             Outcome::Done(OperationOutcome::Page(page)) => Self::page(asked, page),
+            Outcome::Done(OperationOutcome::Presence(presence)) => {
+                Self::Presence(PresenceBody::new(presence))
+            }
             Outcome::Accepted | Outcome::Listening | Outcome::Refused(_) => Self::Nothing {},
         }
     }
@@ -188,6 +193,56 @@ impl<'a> From<&'a SessionInfo> for SessionBody<'a> {
             round_trip_us: info.round_trip_us,
             away: info.away.then_some(true),
         }
+    }
+}
+
+#[derive(Serialize)]
+struct PresenceBody<'a> {
+    sessions: u32,
+    users: u32,
+    anonymous: u32,
+    present: Option<Presents<'a>>,
+    next: Option<String>,
+}
+
+impl<'a> PresenceBody<'a> {
+    fn new(presence: &'a Presence) -> Self {
+        let Presence { sessions, users, anonymous, present, next } = presence;
+        let (present, next) = (present.as_deref().map(Presents), next.as_ref().map(ToString::to_string));
+        Self { sessions: *sessions, users: *users, anonymous: *anonymous, present, next }
+    }
+}
+
+struct Presents<'a>(&'a [Present]);
+
+impl<'a> Serialize for Presents<'a> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            user: Option<&'a str>,
+            count: u32,
+            sessions: PresentSessions<'a>,
+        }
+        let entry = |present: &'a Present| Entry {
+            user: present.user.as_deref(),
+            count: present.count,
+            sessions: PresentSessions(&present.sessions),
+        };
+        serializer.collect_seq(self.0.iter().map(entry))
+    }
+}
+
+struct PresentSessions<'a>(&'a [PresentSession]);
+
+impl Serialize for PresentSessions<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry {
+            session: Hex,
+            since_unix_ms: u64,
+        }
+        let entry = |one: &PresentSession| Entry { session: Hex(one.id), since_unix_ms: one.since_unix_ms };
+        serializer.collect_seq(self.0.iter().map(entry))
     }
 }
 

@@ -2,7 +2,7 @@
 //! so that nothing here allocates but the buffer.
 
 use super::{Hex, Names, write};
-use crate::link_bin::{Event, Payload};
+use crate::link_bin::{Event, Membership, NotResumed, Payload, Resumption};
 use crate::session::{Remote, SessionId};
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
@@ -58,9 +58,26 @@ pub struct Welcome<'a> {
     pub resumed: Option<Result<(), &'a str>>,
 }
 
+/// The first message of a link that can be resumed: `{"resume":"…"}`, with `"resumed":true` where it came back, or
+/// `"resumed":false` and `why`.
+pub fn resumption(out: &mut String, resumption: &Resumption<'_>) {
+    #[derive(Serialize)]
+    struct First<'a> {
+        resume: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resumed: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<&'static str>,
+    }
+    let Resumption { ticket, resumed } = *resumption;
+    let why = resumed.and_then(Result::err).map(NotResumed::as_str);
+    write(out, &First { resume: ticket, resumed: resumed.map(|resumed| resumed.is_ok()), why });
+}
+
 /// An event of a link: `{"event":"open","session","app","user","tags","remote"}`,
 /// `{"event":"message","session","user","text"}`, or with `"data"` in base64 for a binary message,
-/// `{"event":"close","session","user","code","reason"}`.
+/// `{"event":"close","session","user","code","reason"}`, `{"event":"join","session","app","user","group"}` and the same with
+/// `leave`, `{"event":"away","session","user","code","reason"}`, `{"event":"back","session","user","remote"}`, `{"event":"gap"}`.
 pub fn event(out: &mut String, event: &Event<'_>) {
     match event {
         Event::Open { session, user, app, remote, tags } => {
@@ -77,7 +94,45 @@ pub fn event(out: &mut String, event: &Event<'_>) {
         Event::Close { session, user, code, reason } => {
             write(out, &Close { event: "close", session: Hex(*session), user: *user, code: *code, reason });
         }
+        Event::Join(membership) => write(out, &InGroup::new("join", membership)),
+        Event::Leave(membership) => write(out, &InGroup::new("leave", membership)),
+        Event::Away { session, user, code, reason } => {
+            write(out, &Close { event: "away", session: Hex(*session), user: *user, code: *code, reason });
+        }
+        Event::Back { session, user, remote } => {
+            write(out, &Back { event: "back", session: Hex(*session), user: *user, remote: *remote });
+        }
+        Event::Gap => write(out, &Gap { event: "gap" }),
     }
+}
+
+#[derive(Serialize)]
+struct InGroup<'a> {
+    event: &'static str,
+    session: Hex,
+    app: &'a str,
+    user: Option<&'a str>,
+    group: &'a str,
+}
+
+impl<'a> InGroup<'a> {
+    fn new(event: &'static str, membership: &Membership<'a>) -> Self {
+        let Membership { session, user, app, group } = *membership;
+        Self { event, session: Hex(session), app, user, group }
+    }
+}
+
+#[derive(Serialize)]
+struct Back<'a> {
+    event: &'static str,
+    session: Hex,
+    user: Option<&'a str>,
+    remote: Remote,
+}
+
+#[derive(Serialize)]
+struct Gap {
+    event: &'static str,
 }
 
 #[derive(Serialize)]

@@ -35,6 +35,8 @@ pub enum Routed {
     Link {
         /// The app of a command that names none.
         app: AppId,
+        /// Whether it can be resumed, or resumes another.
+        resume: Option<Resume>,
         /// What is known of it.
         row: &'static Row,
     },
@@ -51,6 +53,20 @@ pub enum Routed {
         page: Page,
         /// What is known of it.
         row: &'static Row,
+    },
+}
+
+/// What a link wants to be beyond its connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resume {
+    /// A new one that can be resumed.
+    New,
+    /// The one that gave this ticket.
+    Back {
+        /// What is shown.
+        ticket: Box<str>,
+        /// Events that have been read.
+        received: u64,
     },
 }
 

@@ -1,7 +1,7 @@
 //! From a request to what it asks for: the path, then the method, then the parameters, then the body. The first that is
 //! wrong is what the answer says.
 
-use super::Routed;
+use super::{Resume, Routed};
 use crate::dispatch::{Apps, Command, CommandError, CommandLimits, EncodedFrame, PushOptions, Selector};
 use crate::gateway::api::batch::BatchCursor;
 use crate::gateway::api::params::{self, Value};
@@ -58,7 +58,11 @@ impl<'a> Router<'a> {
                 let cursor = BatchCursor::new(self.body, self.limits)?;
                 Ok(Routed::Batch { app, cursor, row: self.row })
             }
-            Call::Link => Ok(Routed::Link { app: self.app_of(&mut self.fields()?)?, row: self.row }),
+            Call::Link => {
+                let mut fields = self.fields()?;
+                let resume = resume(&mut fields)?;
+                Ok(Routed::Link { app: self.app_of(&mut fields)?, resume, row: self.row })
+            }
             Call::Order(make) => {
                 make(&mut self.fields()?).map(|order| Routed::Order { order, row: self.row })
             }
@@ -172,6 +176,20 @@ impl<'a> Router<'a> {
 
     fn app(&self, name: Option<Value<'_>>) -> Result<AppId, CommandError> {
         name.map_or_else(|| self.apps.default_app(), |name| self.apps.find(&name))
+    }
+}
+
+/// What a link wants to be beyond its connection.
+fn resume(fields: &mut Fields<'_>) -> Result<Option<Resume>, CommandError> {
+    match (fields.resume.take(), fields.received.take()) {
+        (None, None) => Ok(None),
+        (Some(ticket), None) if &*ticket == "new" => Ok(Some(Resume::New)),
+        (Some(ticket), Some(received)) if &*ticket != "new" => {
+            Ok(Some(Resume::Back { ticket: (&*ticket).into(), received }))
+        }
+        _ => Err(bad_request(
+            "a link has resume=new, or resume with its ticket and received, the events it has read",
+        )),
     }
 }
 

@@ -1,0 +1,416 @@
+//! Seats: what of a link outlives its connection. A link that may be resumed keeps its id, what it listens to and its events in
+//! its seat, on the reactor where it began, whatever connection it has; a link of a share keeps there what no socket has taken,
+//! for those that take its sessions over. Every other link is its connection alone.
+
+mod carry;
+mod coming;
+mod handing;
+mod ring;
+mod ticket;
+
+pub use carry::CarriedSeat;
+pub use coming::{Comer, Taken};
+pub use handing::HandOn;
+pub use ring::Kept;
+pub use ticket::{Ticket, Tickets};
+
+use super::Core;
+use crate::auth::{Access, BackendKeys};
+use crate::dispatch::{EncodedFrame, LinkForm};
+use crate::session::{SessionId, close_codes};
+use handing::Handing;
+use hashbrown::HashMap;
+use ring::{Ring, RingLimits};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The seats of one reactor, and what it holds back for links of all reactors whose sessions others take over.
+#[derive(Debug, Default)]
+pub struct Seats {
+    /// By the ids of the links.
+    seats: HashMap<SessionId, Seat>,
+    /// The links of the connections that have a seat.
+    links: HashMap<SessionId, SessionId>,
+    /// Events in all rings, and their bytes.
+    kept: (usize, usize),
+    /// Links that have ended and whose sessions others are to take over, in the order of that; none is twice in it.
+    endings: VecDeque<SessionId>,
+    /// The first of them has been looked at since it came.
+    looked: bool,
+    handing: Option<Handing>,
+    /// Events for links whose sessions are being taken over, of this reactor's own sessions, in their order.
+    held: HashMap<SessionId, Vec<Kept>>,
+    /// Events to be sent to those that have taken over.
+    released: Vec<HandOn>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Seat {
+    /// The connection that it has; `None` while it is away.
+    connection: Option<SessionId>,
+    /// How it can be resumed; `None` where it cannot.
+    resume: Option<Resume>,
+    /// How it speaks.
+    form: LinkForm,
+    /// Its events.
+    ring: Ring,
+    /// Events that the outbox of its connection held before the ring began.
+    before: u64,
+    /// Events that cannot be given any more are missing: it is told so when it comes back, and until then nothing is kept.
+    has_gap: bool,
+    /// It does not linger when its connection has gone.
+    leaves: bool,
+    /// While it is away: until when it lingers, in attended time.
+    until_ms: Option<u64>,
+    /// It has asked for events: every reactor has to be told of its end.
+    asks: bool,
+    /// It has ended.
+    ended: bool,
+}
+
+/// How a link can be resumed.
+#[derive(Debug)]
+struct Resume {
+    tickets: Tickets,
+    /// What it may do: who comes back has to be allowed as much.
+    access: Arc<Access>,
+}
+
+/// What has become of a link whose connection has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// It was its connection alone.
+    Plain,
+    /// It lingers, or others take its sessions over.
+    Seated,
+}
+
+impl Seats {
+    /// The id of the link that has this connection.
+    pub fn link_of(&self, connection: SessionId) -> SessionId {
+        match self.links.is_empty() {
+            true => connection,
+            false => self.links.get(&connection).copied().unwrap_or(connection),
+        }
+    }
+
+    /// The connection that a link has; that of a link without a seat has its id.
+    pub fn connection_of(&self, link: SessionId) -> Option<SessionId> {
+        self.seats.get(&link).map_or(Some(link), |seat| seat.connection)
+    }
+
+    /// Whether the link has a seat.
+    pub fn has(&self, link: SessionId) -> bool {
+        self.seats.contains_key(&link)
+    }
+
+    /// The links that have asked for events and have no connection, and how they speak.
+    pub fn away(&self) -> impl Iterator<Item = (SessionId, LinkForm)> {
+        let away = self.seats.iter().filter(|(_, seat)| seat.connection.is_none() && seat.asks);
+        away.map(|(link, seat)| (*link, seat.form))
+    }
+
+    /// Whether the link has asked for events.
+    pub fn asks(&self, link: SessionId) -> bool {
+        self.seats.get(&link).is_some_and(|seat| seat.asks)
+    }
+
+    /// Changes a seat; what its ring keeps stays counted.
+    fn change<R>(&mut self, link: SessionId, change: impl FnOnce(&mut Seat) -> R) -> Option<R> {
+        let seat = self.seats.get_mut(&link)?;
+        let before = seat.ring.size();
+        let changed = change(seat);
+        let after = seat.ring.size();
+        self.kept = (self.kept.0 + after.0 - before.0, self.kept.1 + after.1 - before.1);
+        Some(changed)
+    }
+
+    fn remove(&mut self, link: SessionId) -> Option<Seat> {
+        let seat = self.seats.remove(&link)?;
+        let (events, bytes) = seat.ring.size();
+        self.kept = (self.kept.0 - events, self.kept.1 - bytes);
+        Some(seat)
+    }
+
+    /// The socket of the link has taken so many of its events.
+    pub(super) fn wrote(&mut self, link: SessionId, events: u64, limits: RingLimits) {
+        self.change(link, |seat| {
+            let earlier = seat.before.min(events);
+            seat.before -= earlier;
+            seat.ring.wrote(events - earlier);
+            match seat.resume {
+                Some(_) => _ = seat.ring.trim(limits),
+                None => seat.ring.trim_written(),
+            }
+        });
+    }
+
+    /// When the first link that is away lingers no more, in attended time.
+    fn next_ms(&self) -> Option<u64> {
+        self.seats.values().filter_map(|seat| seat.until_ms).min()
+    }
+
+    /// Whether events are to be sent to those that have taken over.
+    #[inline]
+    pub fn has_released(&self) -> bool {
+        !self.released.is_empty()
+    }
+
+    /// Whether nothing is under way that other reactors have a part in.
+    pub fn are_quiet(&self) -> bool {
+        let handing = self.endings.is_empty() && self.handing.is_none();
+        handing && self.held.is_empty() && self.released.is_empty()
+    }
+
+    /// Whether a link has ended that has not been looked at.
+    pub fn have_work(&self) -> bool {
+        !self.looked && !self.endings.is_empty()
+    }
+}
+
+/// Links, their connections and their ends.
+impl Core {
+    pub(super) fn ring_limits(&self) -> RingLimits {
+        let limits = &self.rules.settings.config.limits;
+        RingLimits { events: limits.link_kept_messages, bytes: limits.link_kept_bytes }
+    }
+
+    fn linger_ms(&self) -> u64 {
+        self.rules.settings.config.timeouts.link_linger.as_millis() as u64
+    }
+
+    /// The link of a new connection may be resumed from now on. Its ticket; `None` where the server keeps none.
+    pub fn open_seat(
+        &mut self,
+        connection: SessionId,
+        access: Arc<Access>,
+        form: LinkForm,
+    ) -> Option<Ticket> {
+        if self.linger_ms() == 0 {
+            return None;
+        }
+        let (tickets, ticket) = Tickets::new(connection)?;
+        self.put_seat(connection, form, Some(Resume { tickets, access }));
+        Some(ticket)
+    }
+
+    /// What no socket has taken of the link's events is kept apart from now on, for others of its share.
+    pub(super) fn seat_in_share(&mut self, link: SessionId, form: LinkForm) {
+        let is_own = usize::from(link.worker()) == self.index;
+        if is_own && !self.seats.has(link) && self.connections.get(link).is_some() {
+            self.put_seat(link, form, None);
+            self.seats.change(link, |seat| seat.asks = true);
+        }
+    }
+
+    /// A connection asks for events; the link that it has.
+    pub(super) fn link_that_asks(&mut self, connection: SessionId) -> SessionId {
+        let link = self.seats.link_of(connection);
+        self.seats.change(link, |seat| seat.asks = true);
+        link
+    }
+
+    fn put_seat(&mut self, connection: SessionId, form: LinkForm, resume: Option<Resume>) {
+        let outbox = self.connections.get(connection).and_then(|connection| connection.outbox.as_ref());
+        let before = outbox.map_or(0, |outbox| outbox.events().0 as u64);
+        let seat = Seat {
+            connection: Some(connection),
+            resume,
+            form,
+            ring: Ring::default(),
+            before,
+            has_gap: false,
+            leaves: false,
+            until_ms: None,
+            asks: false,
+            ended: false,
+        };
+        self.seats.seats.insert(connection, seat);
+        self.seats.links.insert(connection, connection);
+    }
+
+    /// An event for a link of this reactor has come here.
+    pub fn event_arrives(&mut self, link: SessionId, session: SessionId, frame: EncodedFrame) {
+        let bytes = frame.wire_len();
+        let Some(seat) = self.seats.seats.get(&link) else {
+            if self.connections.get(link).is_none() || !self.append_event(link.slot(), frame) {
+                self.event_too_late(link, bytes);
+            }
+            return;
+        };
+        let (connection, has_gap) = (seat.connection, seat.has_gap);
+        if has_gap {
+            return self.event_too_late(link, bytes);
+        }
+        self.seats.change(link, |seat| seat.ring.push(Kept { session, frame: frame.clone() }));
+        let open = connection.filter(|connection| self.connections.get(*connection).is_some());
+        if open.is_some_and(|connection| self.append_event(connection.slot(), frame)) {
+            let limits = self.ring_limits();
+            // What the socket has not taken is bounded by the gate.
+            self.seats.change(link, |seat| seat.resume.is_some() && seat.ring.trim(limits));
+        } else {
+            self.leave_gate(link, bytes, 1);
+            self.bound_seat(link);
+        }
+    }
+
+    /// What is kept of a link whose socket takes nothing is held to its bounds: beyond them others of its share take over, or it
+    /// has a gap.
+    fn bound_seat(&mut self, link: SessionId) {
+        let limits = self.ring_limits();
+        let fits = |seat: &mut Seat| seat.ended || seat.ring.trim(limits);
+        if self.seats.change(link, fits).unwrap_or(true) {
+            return;
+        }
+        match self.listeners.share_of(link) {
+            Some(_) if self.seats.connection_of(link).is_none() => self.end_seat(link),
+            // It is handed on as soon as its connection has gone.
+            Some(_) => {}
+            None => self.open_gap(link),
+        }
+    }
+
+    /// Events for the link are missing from now on: what follows is of no use to it. What its socket may still take is lost when
+    /// its connection has gone.
+    fn open_gap(&mut self, link: SessionId) {
+        let is_away = self.seats.change(link, |seat| {
+            seat.has_gap = seat.resume.is_some();
+            seat.connection.is_none()
+        });
+        if is_away == Some(true) {
+            self.forget_ring(link);
+        }
+    }
+
+    /// What is kept of the link's events is of no use, and no socket will take the rest.
+    fn forget_ring(&mut self, link: SessionId) {
+        let lost = self.seats.change(link, |seat| seat.ring.restart());
+        self.metrics().link_events_lost.add(lost.unwrap_or(0));
+    }
+
+    /// Events for the link were lost on the way here. It is told so by its end, and when it comes back; what is there goes to
+    /// others of its share, where it has one.
+    pub fn events_lost(&mut self, link: SessionId) {
+        if self.listeners.share_of(link).is_none() {
+            self.open_gap(link);
+        } else if self.seats.change(link, |seat| seat.leaves = true).is_some()
+            && self.seats.connection_of(link).is_none()
+        {
+            self.end_seat(link);
+        }
+        let connection = self.seats.connection_of(link);
+        if let Some(connection) = connection.filter(|connection| self.connections.get(*connection).is_some())
+        {
+            self.close(connection.slot(), close_codes::TOO_SLOW, "events were lost");
+        }
+    }
+
+    /// The connection in `slot` says goodbye, or is told to: its link does not linger.
+    pub fn link_leaves(&mut self, slot: u32) {
+        let Some(id) = self.connections.id_of(slot) else { return };
+        let link = self.seats.link_of(id);
+        self.seats.change(link, |seat| seat.leaves = true);
+    }
+
+    /// The client of a link has sent something: it has got its ticket, and the one before is used up.
+    pub fn link_heard(&mut self, connection: SessionId) {
+        if self.seats.links.is_empty() {
+            return;
+        }
+        let link = self.seats.link_of(connection);
+        self.seats.change(link, |seat| {
+            if let Some(resume) = &mut seat.resume {
+                resume.tickets.use_up();
+            }
+        });
+    }
+
+    /// The connection of a link has been freed.
+    pub fn link_gone(&mut self, connection: SessionId) -> Gone {
+        let Some(link) = self.seats.links.remove(&connection) else { return Gone::Plain };
+        let (linger_ms, attended_ms) = (self.linger_ms(), self.attended_ms());
+        let lingers = self.seats.change(link, |seat| {
+            seat.connection = None;
+            seat.before = 0;
+            let lingers = seat.resume.is_some() && !seat.leaves && linger_ms > 0;
+            seat.until_ms = lingers.then_some(attended_ms + linger_ms);
+            (lingers, seat.has_gap)
+        });
+        if let Some((_, true)) = lingers {
+            self.forget_ring(link);
+        }
+        match lingers {
+            Some((true, _)) => {
+                self.metrics().links_away.add(1);
+                self.shared.links_away.fetch_add(1, Relaxed);
+                self.bound_seat(link);
+                self.bound_away();
+            }
+            _ => self.end_seat(link),
+        }
+        Gone::Seated
+    }
+
+    /// As many links are away as may be: the one of this reactor that has been longest ends.
+    fn bound_away(&mut self) {
+        let most = self.rules.settings.config.limits.links_away;
+        while self.shared.links_away.load(Relaxed) > most {
+            let away = self.seats.seats.iter().filter_map(|(link, seat)| Some((seat.until_ms?, *link)));
+            let Some((_, link)) = away.min() else { return };
+            self.end_seat(link);
+        }
+    }
+
+    /// The link is not away any more.
+    fn came_back(&mut self, link: SessionId) {
+        if self.seats.change(link, |seat| seat.until_ms.take()).flatten().is_some() {
+            self.metrics().links_away.sub(1);
+            self.shared.links_away.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// The link is over: others of its share take its sessions, or what it has not got is lost.
+    pub fn end_seat(&mut self, link: SessionId) {
+        self.came_back(link);
+        if self.seats.change(link, |seat| !std::mem::replace(&mut seat.ended, true)) == Some(true) {
+            self.seats.endings.push_back(link);
+            self.seats.looked = false;
+        }
+    }
+
+    /// Links that have been away for too long are over.
+    pub fn end_late_seats(&mut self) {
+        let attended_ms = self.attended_ms();
+        if self.seats.next_ms().is_none_or(|next_ms| next_ms > attended_ms) {
+            return;
+        }
+        let is_late = |seat: &Seat| seat.until_ms.is_some_and(|until_ms| until_ms <= attended_ms);
+        let late = self.seats.seats.iter().filter(|(_, seat)| is_late(seat)).map(|(link, _)| *link);
+        for link in late.collect::<Vec<_>>() {
+            self.end_seat(link);
+        }
+    }
+
+    /// When the first link that is away lingers no more, in milliseconds of the server's clock.
+    pub fn next_seat_ms(&self) -> Option<u64> {
+        self.seats.next_ms().map(|attended_ms| attended_ms + self.absent_ms)
+    }
+
+    /// The keys of the port are others: a link that is away, and whose key is gone or may do less, is over.
+    pub fn seats_follow_keys(&mut self, before: &BackendKeys, now: &BackendKeys) {
+        let mut ended = Vec::new();
+        for (link, seat) in &mut self.seats.seats {
+            let Some(resume) = &mut seat.resume else { continue };
+            match now.successor_of(&resume.access, before) {
+                Some(access) => resume.access = Arc::clone(access),
+                None => {
+                    seat.leaves = true;
+                    ended.extend(seat.connection.is_none().then_some(*link));
+                }
+            }
+        }
+        ended.into_iter().for_each(|link| self.end_seat(link));
+    }
+}

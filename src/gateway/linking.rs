@@ -1,0 +1,139 @@
+//! Links that begin, come back and end: what a connection that has become a link is told first, and what of a link that has ended
+//! goes to those that take its sessions over.
+
+use super::Gateway;
+use super::api::heard::with_event;
+use super::doors::Door;
+use super::doors::asker::Asker;
+use super::doors::link::Link;
+use crate::connection::Connection;
+use crate::core::{Comer, Core, HandOn, LinkCall, Resuming, Taken, Ticket};
+use crate::dispatch::LinkForm;
+use crate::link_bin::{Event, NotResumed, Resumption};
+use crate::session::SessionId;
+
+impl Gateway {
+    /// The connection `id` has become a link. What it has been answered so far waits for its socket, or is there.
+    pub(super) fn begin_link(&mut self, core: &mut Core, id: SessionId, call: LinkCall) {
+        let LinkCall { app, form, access, resume, rest } = call;
+        let slot = id.slot();
+        let asker = Asker::new(core, id, access.clone());
+        let link = Link::new(core, id, app, form, asker);
+        link.note_opened();
+        let door = self.doors.insert(Door::Link(Box::new(link)));
+        Link::begin(core, slot, door, rest);
+        match resume {
+            None => {}
+            Some(Resuming::New) => {
+                let ticket = core.open_seat(id, access, form);
+                self.greet(core, slot, form, ticket.as_ref(), None);
+            }
+            Some(Resuming::Back { ticket, received }) => {
+                let shown = ticket.as_ref();
+                let comer = Comer { connection: id, ticket: shown, received, access: &access, form };
+                let (taken, mut ticket) = self.take_seat(core, &comer);
+                if !matches!(taken, Taken::Resumed | Taken::Gap) {
+                    ticket = core.open_seat(id, access, form);
+                }
+                self.come_back(core, id, form, ticket.as_ref(), resumed(taken));
+            }
+        }
+    }
+
+    fn take_seat(&mut self, core: &mut Core, comer: &Comer<'_>) -> (Taken, Option<Ticket>) {
+        let link = comer.ticket.map(Ticket::link).filter(|link| core.seats.has(*link));
+        let old = link.and_then(|link| core.seats.connection_of(link));
+        let (taken, ticket) = core.take_seat(comer);
+        // The connection that it had is not the link's any more: its end is nobody's.
+        if matches!(taken, Taken::Resumed | Taken::Gap)
+            && let Some(place) = old.and_then(|old| core.connections.get(old)).and_then(Connection::door)
+            && let Some(Door::Link(link)) = self.doors.get_mut(place)
+        {
+            link.listens_no_more();
+        }
+        (taken, ticket)
+    }
+
+    /// What the client of a link that comes back is told, and what follows.
+    fn come_back(
+        &mut self,
+        core: &mut Core,
+        id: SessionId,
+        form: LinkForm,
+        ticket: Option<&Ticket>,
+        resumed: Result<(), NotResumed>,
+    ) {
+        self.greet(core, id.slot(), form, ticket, Some(resumed));
+        let link = core.seats.link_of(id);
+        let door = core.connections.get(id).and_then(Connection::door);
+        if let Some(Door::Link(door)) = door.and_then(|door| self.doors.get_mut(door))
+            && core.seats.asks(link)
+        {
+            door.listens_again();
+        }
+        match resumed {
+            Ok(()) => core.send_rest(link),
+            Err(_) => self.scratch.send_gap(core, link, form),
+        }
+    }
+
+    /// The first message of a link that can be resumed.
+    fn greet(
+        &mut self,
+        core: &mut Core,
+        slot: u32,
+        form: LinkForm,
+        ticket: Option<&Ticket>,
+        resumed: Option<Result<(), NotResumed>>,
+    ) {
+        let ticket = ticket.map(ToString::to_string);
+        let resumption = Resumption { ticket: ticket.as_deref(), resumed };
+        core.append(slot, self.scratch.first(form, resumption).as_bytes().to_vec());
+    }
+
+    /// A connection has come from another reactor, to be a link of this one; its socket has not taken `unwritten`.
+    pub fn link_comes(&mut self, core: &mut Core, id: SessionId, unwritten: Vec<u8>, call: LinkCall) {
+        core.append(id.slot(), unwritten);
+        self.begin_link(core, id, call);
+    }
+
+    /// Goes on with the links that have ended.
+    pub fn go_on_with_endings(&mut self, core: &mut Core) {
+        while !core.seats.are_quiet() {
+            let goes_on = core.go_on_with_endings();
+            self.send_released(core);
+            if !goes_on {
+                break;
+            }
+        }
+    }
+
+    /// Sends what links that have ended did not get to those that have their sessions now.
+    pub(super) fn send_released(&mut self, core: &mut Core) {
+        for HandOn { link, app, share, form, kept } in core.take_released() {
+            let handed = with_event(&kept.frame, form, |event: &Event<'_>| {
+                let heir = core.listeners.heir_of(link, (app, &share), kept.session, event.kind()?);
+                let (heir, heirs_form, wants) = heir?;
+                // What it did not ask for is not lost to it.
+                if wants {
+                    let frame = (form == heirs_form).then(|| kept.frame.clone());
+                    self.scratch.hand_on(core, (heir, heirs_form), kept.session, event, frame);
+                }
+                Some(())
+            });
+            if handed.flatten().is_none() {
+                core.metrics().link_events_lost.add(1);
+            }
+        }
+    }
+}
+
+fn resumed(taken: Taken) -> Result<(), NotResumed> {
+    match taken {
+        Taken::Resumed => Ok(()),
+        Taken::Gap => Err(NotResumed::Gap),
+        Taken::Unknown => Err(NotResumed::Unknown),
+        Taken::Key => Err(NotResumed::Key),
+        Taken::Form => Err(NotResumed::Form),
+    }
+}

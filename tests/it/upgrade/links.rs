@@ -1,0 +1,119 @@
+//! Links that can be resumed, across an upgrade: away, connected, with events that wait; who listens for joins and leaves.
+
+use super::running::Running;
+use crate::support::*;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::Shutdown;
+
+fn ticket(first: &Value) -> String {
+    first["resume"].as_str().unwrap().to_owned()
+}
+
+fn number(event: &Value) -> usize {
+    event["text"].as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_ticket_of_the_old_process_is_good_in_the_new_one() {
+    let mut server = Running::start(&["--reactors", "3"], "");
+    let mut links: Vec<(Link, Value, u64, bool)> = (0..6)
+        .map(|number| {
+            let is_binary = number % 2 == 0;
+            let (mut link, first) = Link::resume(server.backend, is_binary, "new", None);
+            link.listen(&["message"], None);
+            (link, first, 0, is_binary)
+        })
+        .collect();
+    let mut player = server.player("");
+    let mut said = 0;
+    for round in 0..4 {
+        // Some are away when it is upgraded, some come away while they have read nothing, some go on.
+        for (number, (link, ..)) in links.iter().enumerate() {
+            if number % 3 == 0 {
+                link.stream().shutdown(Shutdown::Both).unwrap();
+            }
+        }
+        server.await_stats("two are away", |stats| stats["links_away"] == 2);
+        (0..5).for_each(|more| player.send_text(&(said + more).to_string()));
+        server.await_stats("all has been said", |stats| stats["messages_in"] == said + 5);
+        server.upgrade();
+        let stats = server.backend().stats();
+        assert_eq!((&stats["links_away"], &stats["links"]), (&json!(2), &json!(4)), "{stats:#}");
+        (5..10).for_each(|more| player.send_text(&(said + more).to_string()));
+        for (index, (link, first, received, is_binary)) in links.iter_mut().enumerate() {
+            if index % 3 != 2 {
+                let (again, now) = Link::resume(server.backend, *is_binary, &ticket(first), Some(*received));
+                assert_eq!(now["resumed"], true, "round {round}, link {index}");
+                (*link, *first) = (again, now);
+            }
+            for expected in said..said + 10 {
+                assert_eq!(number(&link.event()) as u64, expected, "round {round}, link {index}");
+            }
+            *received += 10;
+            link.command(json!({"op": "destroy", "group": "nobody"}));
+        }
+        said += 10;
+    }
+    let stats = server.backend().stats();
+    assert_eq!((&stats["link_events_lost"], &stats["link_resumes"]["resumed"]), (&json!(0), &json!(16)));
+}
+
+#[test]
+fn a_link_that_lingers_goes_on_lingering_and_is_taken_over_from_in_the_new_process() {
+    let mut server = Running::start(&["--reactors", "3"], "timeouts.link_linger_ms = 1500");
+    let mut heir = server.binary_link();
+    heir.listen(&["message"], Some("s"));
+    let (mut link, _) = Link::resume(server.backend, false, "new", None);
+    link.listen(&["message"], Some("s"));
+    let mut players: Vec<Player> = (0..30).map(|_| server.player("")).collect();
+    link.reset();
+    server.await_stats("it is away", |stats| stats["links_away"] == 1);
+    let mut said = 0;
+    let mut say = |players: &mut Vec<Player>| {
+        players.iter_mut().for_each(|player| player.send_text(&said.to_string()));
+        said += 1;
+    };
+    (0..3).for_each(|_| say(&mut players));
+    server.upgrade();
+    (0..3).for_each(|_| say(&mut players));
+    server.await_stats("it is over", |stats| stats["links_away"] == 0);
+    (0..3).for_each(|_| say(&mut players));
+    let mut heard: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for _ in 0..9 * players.len() {
+        let event = heir.event();
+        heard.entry(event["session"].as_str().unwrap().to_owned()).or_default().push(number(&event));
+    }
+    assert_eq!(heard.len(), players.len());
+    assert!(heard.values().all(|numbers| numbers.iter().copied().eq(0..9)), "{heard:?}");
+    assert_eq!(server.backend().stats()["link_events_lost"], 0);
+}
+
+#[test]
+fn who_is_carried_has_not_joined_anew_and_leaves_once() {
+    let mut server = Running::start(&["--reactors", "2"], "");
+    let mut links = [server.link(), server.binary_link()];
+    links.iter_mut().for_each(|link| link.listen(&["join", "leave", "close"], None));
+    let players: Vec<Player> =
+        (0..20).map(|number| server.player(&format!("user=u{}&group=g", number % 6))).collect();
+    let ids: Vec<String> = players.iter().map(|player| player.id.to_string()).collect();
+    let presence = server.backend().ok("GET", "/v1/groups/g/presence");
+    assert_eq!((&presence["sessions"], &presence["users"]), (&json!(20), &json!(6)));
+    server.upgrade();
+    assert_eq!(server.backend().ok("GET", "/v1/groups/g/presence"), presence);
+    assert_eq!(server.backend().change("POST", "/v1/groups/g/move?to=h"), 20);
+    server.upgrade();
+    players.into_iter().for_each(|player| drop(player.close(1000, "")));
+    for link in &mut links {
+        let mut told: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+        for _ in 0..20 * 5 {
+            let event = link.event();
+            let of = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+            told.entry(of("session")).or_default().push((of("event"), of("group")));
+        }
+        let all = [("join", "g"), ("leave", "g"), ("join", "h"), ("leave", "h"), ("close", "")];
+        let all: Vec<(String, String)> =
+            all.map(|(kind, group)| (kind.to_owned(), group.to_owned())).to_vec();
+        assert!(ids.iter().all(|id| told[id] == all), "{told:?}");
+    }
+}
