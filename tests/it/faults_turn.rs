@@ -442,6 +442,7 @@ fn a_scrape_reads_no_file_on_a_reactor() {
     const SCRAPES: usize = 100;
     let server = ServerProcess::start(&["--reactors", "2"], NO_PINGS);
     let players: Vec<Player> = (0..200).map(|number| server.player(&format!("user=u{number}"))).collect();
+    server.await_stats("all are counted", |stats| stats["sessions"] == players.len());
     let mut backends: Vec<Backend> = (0..4).map(|_| server.backend()).collect();
     // What a thread has got from read(2); a socket is read by recv(2), which does not count.
     let read_by_reactors =
