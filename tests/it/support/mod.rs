@@ -27,7 +27,7 @@ pub use link_bin::{decode as decode_binary, encode as encode_binary};
 pub use player::{End, Player, Refusal, prepared};
 pub use pool::{Log, OverTcp, Pool};
 pub use ports::{ClosedPort, Ports, encoded};
-pub use process::{ServerProcess, resident_bytes, serve_if_asked};
+pub use process::{ServerProcess, resident_bytes, serve_if_asked, without_pings};
 pub use publisher::{Publisher, Push};
 pub use random::Random;
 pub use scrape::Scrape;
