@@ -189,6 +189,9 @@ impl Alone {
 
     /// No envelope is on its way, and nothing is left over by turns.
     fn stand_still(&mut self) {
+        // As where the world stands still: a turn that took long has added its time to the absences, and the moment at which
+        // it began lies before them.
+        self.reactor.core.now = self.reactor.core.shared.clock.now();
         while self.reactor.core.is_behind_with_work() || !self.reactor.receiver.is_empty() {
             self.reactor.core.budget.refill();
             self.reactor.core.go_on_with_work();
