@@ -71,6 +71,9 @@ impl Alone {
         for _ in 0..count {
             (self.reactor.may_sleep, self.reactor.expected_ms) = (Some(Duration::ZERO), u64::MAX);
             self.reactor.turn(&mut StopReport::default()).expect("the poll is asked for nothing unusual");
+            // A turn that took long has added its time to the absences, and the moment at which it began lies before them. What
+            // is asked of the reactor between two turns is asked now.
+            self.reactor.core.now = self.reactor.core.shared.clock.now();
         }
     }
 
@@ -189,9 +192,6 @@ impl Alone {
 
     /// No envelope is on its way, and nothing is left over by turns.
     fn stand_still(&mut self) {
-        // As where the world stands still: a turn that took long has added its time to the absences, and the moment at which
-        // it began lies before them.
-        self.reactor.core.now = self.reactor.core.shared.clock.now();
         while self.reactor.core.is_behind_with_work() || !self.reactor.receiver.is_empty() {
             self.reactor.core.budget.refill();
             self.reactor.core.go_on_with_work();
