@@ -160,10 +160,10 @@ fn only_a_player_who_does_not_answer_is_closed_with_4000_after_a_stop() {
         let server = ServerProcess::start(&["--reactors", reactors], TIMES);
         let mut link = server.link();
         link.listen(&["message"], None);
-        let pool = crowd(*server, PLAYERS);
-        let mut mute = Raw::player(server.client, "/ws?group=crowd&user=mute");
         // The link answers its pings as it reads: until the last player has spoken after the stop.
         let link = thread::spawn(move || while link.event()["text"] != "after the stop" {});
+        let pool = crowd(*server, PLAYERS);
+        let mut mute = Raw::player(server.client, "/ws?group=crowd&user=mute");
         speak(*server, &pool);
         stand(&server, || ());
         let end = std::iter::from_fn(|| mute.frame()).find(|frame| frame.first == crate::raw::CLOSE);

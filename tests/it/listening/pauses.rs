@@ -63,10 +63,15 @@ fn who_says_nothing_at_one_listener_gives_way_to_who_asks_at_another() {
         config.listen = listen(&["127.0.0.1:0", "127.0.0.2:0", &folder.unix("players")]);
     });
     let addresses = ips(&server.addrs()[0][..2]);
-    let _silent = silent(&addresses, &folder, 8);
+    let silent_ones = silent(&addresses, &folder, 8);
+    // Each listener is read by itself: one that is accepted later would be newer than who has come to another one meanwhile.
+    server.await_stats("all of them are accepted", |stats| {
+        stats["refused"]["gave_way"] == silent_ones.len() - 4
+    });
     let players: Vec<_> = silent(&addresses, &folder, 1).into_iter().map(welcomed).collect();
     assert_eq!(server.backend().push_text("group=g", "to all").queued as usize, players.len());
     server.await_stats("they gave way", |stats| stats["sessions"] == 3);
+    drop(silent_ones);
 }
 
 #[test]
