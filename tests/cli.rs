@@ -245,7 +245,10 @@ fn wrong_usage_ends_with_2() {
 
 #[test]
 fn nobody_listens() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    // Bound, so that nobody else can listen there meanwhile.
+    let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    bound.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = bound.local_addr().unwrap().as_socket().unwrap().to_string();
     for args in [["stats"].as_slice(), &["push", "--all", "x"], &["kick", "--user", "ada"]] {
         let failed = gannet(&[args, &["--backend", &address]].concat());
         assert_eq!(failed.status.code(), Some(1));

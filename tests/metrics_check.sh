@@ -20,7 +20,7 @@ trap cleanup EXIT
 
 "$program" serve --reactors 2 --listen 127.0.0.1:0 --backend 127.0.0.1:0 >"$work/said" 2>"$work/log" &
 server=$!
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     backend=$(grep -oE 'http://[0-9.:]+' "$work/said" | head -1)
     clients=$(grep -oE 'ws://[0-9.:]+' "$work/said" | head -1)
     [ -n "$backend" ] && break

@@ -105,9 +105,9 @@ inside() {
     nsenter --target "$manager" --mount --pid --cgroup --uts --ipc --net --root --wd "$@"
 }
 
-# until_true COMMAND…: waits until it succeeds, for half a minute at most.
+# until_true COMMAND…: waits until it succeeds, for two minutes at most.
 until_true() {
-    local until=$((SECONDS + 30))
+    local until=$((SECONDS + 120))
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < until)) || return 1
         sleep 0.05

@@ -407,7 +407,10 @@ mod tests {
 
     #[test]
     fn nobody_there() {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        // Bound, so that nobody else can listen there meanwhile.
+        let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        bound.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = bound.local_addr().unwrap().as_socket().unwrap().to_string();
         let error = HttpClient::new(&address, None, &Trust::System).request("GET", "/", None).unwrap_err();
         assert!(error.to_string().starts_with(&format!("cannot reach {address}: is the server running")));
         let error = HttpClient::new("9001", None, &Trust::System).request("GET", "/", None).unwrap_err();

@@ -5,7 +5,7 @@
 use super::{Core, Port};
 use crate::admission::{Role, client_network};
 use crate::config::Network;
-use crate::connection::{Connection, Flag, log_client};
+use crate::connection::{Connection, Flag, Phase, log_client};
 use crate::metrics::{Gauge, ReactorMetrics, RefusalReason};
 use crate::session::{GenerationalSlab, SessionId};
 use hashbrown::HashMap;
@@ -154,6 +154,10 @@ impl Core {
                 continue;
             };
             (*count, go) = (*count - 1, go - 1);
+            // Asked twice in a turn, the same ones go: they are there until its end, and are counted once.
+            if self.connections.get(id).is_some_and(|connection| connection.phase == Phase::Doomed) {
+                continue;
+            }
             self.metrics().refused.of(RefusalReason::GaveWay).add(1);
             let what = "gave way to a newer one before it had shown who it is";
             log_client!(debug, connection = id, self.remote_of(id), "{what}");

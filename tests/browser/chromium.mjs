@@ -84,7 +84,7 @@ class Page {
   }
 
   /** Waits until an expression is true in the page, and says what was waited for if that takes too long. */
-  async until(what, expression, patienceMs = 15_000) {
+  async until(what, expression, patienceMs = 60_000) {
     const deadline = Date.now() + patienceMs;
     while (!(await this.evaluate(`Boolean(${expression})`).catch(() => false))) {
       if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`);

@@ -2,7 +2,7 @@
 //
 //   node tests/browser/pages.mjs PROGRAM
 //
-// PROGRAM is the built `gannet`. Nothing is timed: what has to happen is waited for, and a minute ends it all.
+// PROGRAM is the built `gannet`. Nothing is timed: what has to happen is waited for, and five minutes end it all.
 import assert from "node:assert/strict";
 import { test } from "./tests.mjs";
 import { inBrowsers } from "./world.mjs";

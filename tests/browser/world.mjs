@@ -10,7 +10,7 @@ import { startChromium } from "./chromium.mjs";
 import { passed } from "./tests.mjs";
 
 /**
- * Runs the tests in `body` with the program that the command line names, and says how many have passed. A minute ends it all.
+ * Runs the tests in `body` with the program that the command line names, and says how many have passed. Five minutes end it all.
  * The page from elsewhere has the title `title`: a page such as about:blank may not reach the local network.
  */
 export async function inBrowsers(title, body) {
@@ -20,7 +20,7 @@ export async function inBrowsers(title, body) {
     process.exit(2);
   }
   const world = new World(program, title);
-  const ends = setTimeout(() => fail(new Error("it took more than a minute")), 60_000);
+  const ends = setTimeout(() => fail(new Error("it took more than five minutes")), 300_000);
   const stop = async () => {
     clearTimeout(ends);
     await world.stop();

@@ -2,12 +2,16 @@
 //! is so, and that it keeps to what is not its business. How fast anything is, is not asked here.
 
 use crate::support::*;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 use tungstenite::{Message, WebSocket};
 
 const QUIET: &str = "[log]\nlevel = 'warn'\n";
@@ -84,7 +88,7 @@ fn echoes_at_a_rate_and_as_fast_as_it_goes() {
     assert!(figure(&open, "server memory") > 0.0);
     assert_eq!(open["settings"]["pace"], "open loop, 100/s");
 
-    let closed = run("echo", &url, "-c 5 -s 2000 --text --closed -i 4 -d 500ms --warm-up 0 --threads 2");
+    let closed = run("echo", &url, "-c 5 -s 2000 --text --closed -i 4 -d 1s --warm-up 0 --threads 2");
     assert!(count_of(&closed, "round trip") > 0);
     assert_none(&closed, &["unanswered", "lost connections", "wrong answers"]);
 
@@ -111,7 +115,7 @@ fn pushes_by_http_by_the_link_and_by_a_template() {
         assert_eq!(count_of(&pushed, "publish to read"), 50, "{how}");
         assert_none(&pushed, &none);
     }
-    let closed = run("push", &url, &format!("-c 6 --closed -i 3 -d 300ms --warm-up 0 {backend} --threads 2"));
+    let closed = run("push", &url, &format!("-c 6 --closed -i 3 -d 1s --warm-up 0 {backend} --threads 2"));
     assert!(count_of(&closed, "publish to read") > 0);
     assert_none(&closed, &none);
 
@@ -134,7 +138,7 @@ fn a_fan_out_reaches_everybody() {
     assert_eq!((count_of(&fanout, "first delivery"), count_of(&fanout, "last delivery")), (10, 10));
     assert_none(&fanout, &["missing deliveries", "doubled deliveries", "publishes refused"]);
     for via in ["link", "link-bin"] {
-        let load = format!("-c 30 --closed -d 300ms --warm-up 0 --via {via} {backend}");
+        let load = format!("-c 30 --closed -d 1s --warm-up 0 --via {via} {backend}");
         let closed = run("fanout", &url, &load);
         assert_eq!(count_of(&closed, "delivery"), 30 * count_of(&closed, "last delivery"));
         assert_none(&closed, &["missing deliveries", "doubled deliveries"]);
@@ -147,7 +151,7 @@ fn connections_come_and_go_and_stay() {
     let connect = run("connect", &format!("{client}/echo"), "-c 4 -r 50 -d 500ms");
     assert_eq!(count_of(&connect, "handshake"), 25);
     assert_none(&connect, &["refused"]);
-    assert!(count_of(&run("connect", &format!("{client}/ws"), "-c 4 -d 300ms"), "handshake") > 0);
+    assert!(count_of(&run("connect", &format!("{client}/ws"), "-c 4 -d 1s"), "handshake") > 0);
 
     let url = format!("{client}/ws?user=u{{session}}&group=g");
     let idle = run("idle", &url, &format!("-c 200 -d 200ms --pid {}", server.pid()));
@@ -204,6 +208,49 @@ fn a_server_that_stalls_cannot_hide_it() {
     assert!(at(90.0) >= 189_000.0, "{}", at(90.0));
 }
 
+/// `load`, which lasts a second, stands still from when `has_begun` says so to behind its end: its JSON.
+fn standing(load: &str, has_begun: impl FnMut() -> bool) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+    command.arg("bench").args(load.split_whitespace()).args(["-d", "1s", "--json", "-"]);
+    command.env_remove("GANNET_KEY").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let bench = command.spawn().unwrap();
+    until("the load has begun", has_begun);
+    let pid = Pid::from_child(&bench);
+    kill_process(pid, Signal::STOP).unwrap();
+    thread::sleep(Duration::from_millis(1_200));
+    kill_process(pid, Signal::CONT).unwrap();
+    let output = bench.wait_with_output().unwrap();
+    assert!(output.status.success(), "{load}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// As on a machine that is busy. What was left out would not be among the latencies, and nothing would say so.
+#[test]
+fn a_load_that_stands_still_at_its_end_leaves_out_nothing_that_was_due() {
+    let begun = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&begun);
+    let (url, server) = serve(move |number, message, socket| {
+        begins.fetch_or(number == 10, Ordering::Relaxed);
+        socket.send(message).unwrap();
+    });
+    let echo = standing(&format!("echo {url} -c 1 -r 100 --warm-up 0"), || begun.load(Ordering::Relaxed));
+    server.join().unwrap();
+    assert_eq!(count_of(&echo, "round trip"), 100);
+
+    for (load, latency, count, begun, by) in [
+        // Each connection is warmed by twenty messages.
+        ("push URL -c 2 -r 100 --warm-up 0 BACKEND", "publish to read", 100, "pushes", 50),
+        ("fanout URL -c 2 -r 100 --warm-up 0 BACKEND", "last delivery", 100, "pushes", 50),
+        ("connect URL -c 4 -r 50", "handshake", 50, "opened", 10),
+    ] {
+        let (server, client, backend) = self::server();
+        let load = load.replace("URL", &format!("{client}/ws")).replace("BACKEND", &backend);
+        let mut asks = server.backend();
+        let result = standing(&load, || asks.stats()[begun].as_u64().unwrap() >= by);
+        assert_eq!(count_of(&result, latency), count, "{load}");
+    }
+}
+
 #[test]
 fn a_soak_finds_what_is_wrong() {
     let mut swapped = None;
@@ -254,7 +301,7 @@ fn results_are_compared_and_reported() {
 #[test]
 fn what_cannot_be_measured_says_why() {
     let (server, client, _) = server();
-    let closed_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed_port = ClosedPort::new();
     let template = TempFile::new("no-payload", "POST /v1/push?all=1\n\nhello");
     let echo = format!("{client}/echo");
     let players = format!("{client}/ws");
@@ -274,12 +321,13 @@ fn what_cannot_be_measured_says_why() {
         assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
         assert!(said.starts_with("gannet: ") && said.contains(says), "{args:?}: {said}");
     }
-    let url = format!("ws://{closed_port}/");
-    let refused = bench(&["connect", &url, "-d", "10ms"]);
+    let url = format!("ws://{}/", closed_port.address());
+    // It begins no connection behind its end, and may not have begun one in ten milliseconds.
+    let refused = bench(&["connect", &url, "-d", "10s"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("is the server running?"));
     let lost = bench(&["echo", &format!("{client}/nothing"), "-d", "10ms"]);
     assert!(String::from_utf8_lossy(&lost.stderr).contains("refused the upgrade with status 404"));
-    let publisher = format!("127.0.0.1:{}", closed_port.port());
+    let publisher = closed_port.address().to_string();
     let gone = bench(&["push", &players, "-c", "1", "-d", "10ms", "--backend", &publisher]);
     assert!(String::from_utf8_lossy(&gone.stderr).contains("the publishing connection failed"));
     server.await_stats("nobody", |totals| totals["sessions"] == 0);

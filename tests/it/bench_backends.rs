@@ -107,14 +107,14 @@ fn what_tls_does_not_take_at_once_waits_for_its_turn() {
     let [cert, key] = [&files.cert, &files.key].map(|path| path.to_str().unwrap());
     let echo = ServerProcess::start(&["--echo", "--reactors", "1", "--tls-cert", cert, "--tls-key", key], "");
     let url = format!("wss://{}/echo", echo.client);
-    let echoed = run("echo", &url, &format!("-c 2 -s 200000 --closed -i 4 -d 300ms --warm-up 0 --ca {cert}"));
+    let echoed = run("echo", &url, &format!("-c 2 -s 200000 --closed -i 4 -d 2s --warm-up 0 --ca {cert}"));
     assert!(count_of(&echoed, "round trip") > 8);
     assert_none(&echoed, &["unanswered", "lost connections", "wrong answers"]);
 
     let world = World::new("large", true);
     let [backend, _] = world.backends();
     for via in ["http", "link", "link-bin"] {
-        let args = format!("-c 4 -s 60000 --closed -i 16 -d 300ms --warm-up 0 --via {via} {backend}");
+        let args = format!("-c 4 -s 60000 --closed -i 16 -d 2s --warm-up 0 --via {via} {backend}");
         let pushed = run("push", &world.players(), &args);
         assert!(count_of(&pushed, "publish to read") > 16, "{args}");
         assert_none(&pushed, &PUSHED);

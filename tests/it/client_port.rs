@@ -6,7 +6,7 @@ use gannet::config::AppConfig;
 use gannet::dispatch::{Class, EncodedFrame, PushOptions, Selector, Target};
 use gannet::{App, Message, Session};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A server with three apps: `default`, `chess` and `a b`.
 fn with_apps() -> TestServer {
@@ -20,6 +20,10 @@ fn with_apps() -> TestServer {
 fn ask(server: &TestServer, bytes: impl AsRef<[u8]>) -> Answer {
     let mut raw = Raw::connect(server.client);
     raw.send(bytes);
+    answer_of(raw)
+}
+
+fn answer_of(mut raw: Raw) -> Answer {
     let answer = raw.answer();
     if answer.status != 101 {
         assert!(answer.header("connection").is_some_and(|options| options.starts_with("close")));
@@ -90,9 +94,9 @@ fn every_refusal() {
 
 #[test]
 fn a_head_that_takes_too_long() {
-    let server = TestServer::start(|config| config.timeouts.upgrade = Duration::from_millis(300));
+    let server = ServerProcess::start(&[], "[timeouts]\nupgrade_ms = 300");
     for bytes in ["GET", &upgrade("/ws", "")[..100]] {
-        let answer = ask(&server, bytes);
+        let answer = answer_of(Raw::begun(&server, server.client, bytes));
         assert_eq!((answer.status, answer.error().as_str()), (408, "bad_request"));
     }
     // Where nothing has come nothing is answered.

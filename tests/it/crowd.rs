@@ -16,7 +16,7 @@ pub struct World {
 
 impl World {
     pub fn new(config: &str) -> Self {
-        let server = ServerProcess::start(&["--echo", "--reactors", "2"], config);
+        let server = ServerProcess::start(&["--echo", "--reactors", "2"], &without_pings(config));
         let pool = Pool::new(|_, message| message.into_text().unwrap().as_str().to_owned());
         for _ in 0..CROWD {
             pool.add(server.player("group=crowd"));

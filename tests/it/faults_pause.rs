@@ -4,7 +4,6 @@
 use crate::raw::{Raw, upgrade};
 use crate::support::*;
 use gannet::{App, Message, Session};
-use serde_json::json;
 use std::thread;
 use std::time::Duration;
 
@@ -161,10 +160,10 @@ fn only_a_player_who_does_not_answer_is_closed_with_4000_after_a_stop() {
         let server = ServerProcess::start(&["--reactors", reactors], TIMES);
         let mut link = server.link();
         link.listen(&["message"], None);
-        let pool = crowd(*server, PLAYERS);
-        let mut mute = Raw::player(server.client, "/ws?group=crowd&user=mute");
         // The link answers its pings as it reads: until the last player has spoken after the stop.
         let link = thread::spawn(move || while link.event()["text"] != "after the stop" {});
+        let pool = crowd(*server, PLAYERS);
+        let mut mute = Raw::player(server.client, "/ws?group=crowd&user=mute");
         speak(*server, &pool);
         stand(&server, || ());
         let end = std::iter::from_fn(|| mute.frame()).find(|frame| frame.first == crate::raw::CLOSE);
@@ -172,8 +171,8 @@ fn only_a_player_who_does_not_answer_is_closed_with_4000_after_a_stop() {
         assert_eq!(pool.look(|logs| logs.iter().filter(|log| log.end.is_some()).count()), 0);
         pool.send(0, tungstenite::Message::text("after the stop"));
         link.join().unwrap();
-        let totals = server.backend().stats();
-        assert_eq!((&totals["sessions"], &totals["closed"]["4000"]), (&json!(PLAYERS), &json!(1)));
+        let totals = server.await_stats("one less is counted", |totals| totals["sessions"] == PLAYERS);
+        assert_eq!(totals["closed"]["4000"], 1);
     }
 }
 

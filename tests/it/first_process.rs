@@ -104,6 +104,12 @@ fn number_inside(pid: u32) -> String {
     field(pid, "NSpid:").split_whitespace().last().unwrap().to_owned()
 }
 
+/// Waits until a process that has just been started handles SIGTERM: before, it would end by it.
+fn await_trap(pid: u32) {
+    let term = 1 << (Signal::TERM.as_raw() - 1);
+    until("it handles SIGTERM", || u64::from_str_radix(&field(pid, "SigCgt:"), 16).unwrap() & term != 0);
+}
+
 /// A line of proc_pid_status(5).
 fn field(pid: u32, name: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -190,6 +196,7 @@ fn it_follows_a_worker_to_its_successor() {
     let namespace = Namespace::start();
     let worker = namespace.worker();
     let (successor, _writer) = namespace.orphan("trap 'exit 7' TERM; while :; do read line <&3; done");
+    await_trap(successor);
     namespace.tell(&format!("MAINPID={}\n", number_inside(successor)));
     send(worker, Signal::TERM);
     until("the worker ends", || children(namespace.first) == [successor]);
@@ -203,6 +210,7 @@ fn signals_go_to_a_successor_as_soon_as_it_is_named() {
     let namespace = Namespace::start();
     let worker = namespace.worker();
     let (successor, _writer) = namespace.orphan("trap 'exit 7' TERM; while :; do read line <&3; done");
+    await_trap(successor);
     namespace.tell(&format!("MAINPID={}\n", number_inside(successor)));
     namespace.signal(Signal::TERM);
     until("it ends", || namespace.outside.said().contains("and has gone"));

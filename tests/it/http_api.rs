@@ -366,6 +366,7 @@ fn pages_about_the_whole_process_keep_their_place_among_pipelined_answers() {
     const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
     let server = TestServer::start(|_| ());
     let mut player = server.player("user=ada");
+    server.await_stats("the player is counted", |totals| totals["sessions"] == 1);
     let mut raw = Raw::connect(server.backend);
     let round = [
         request("GET /healthz"),

@@ -1,6 +1,6 @@
 //! As many idle sessions as the limit of open files lets one process hold: what each costs, and a broadcast to all.
 
-use crate::support::{Player, Pool, ServerProcess, heavy, open_files};
+use crate::support::{Player, Pool, ServerProcess, heavy, open_files, without_pings};
 use std::thread;
 use tungstenite::Message;
 
@@ -17,7 +17,7 @@ const FORERUNNERS: usize = 100;
 fn idle_sessions_cost_little_and_a_broadcast_reaches_them_all() {
     let _heavy = heavy();
     let count = MOST.min(open_files() - RESERVE);
-    let server = ServerProcess::start(&["--reactors", "4"], "");
+    let server = ServerProcess::start(&["--reactors", "4"], &without_pings("delivery.receipt_ms = 600000"));
     let mut backend = server.backend();
     let ports = *server;
     let gone = |totals: &serde_json::Value| {

@@ -29,6 +29,7 @@ fn an_app_has_so_many_sessions_and_others_have_theirs() {
         assert_eq!(answer.header("retry-after"), Some("5"));
     }
     let _others: Vec<Player> = (0..5).map(|_| server.player("")).collect();
+    server.await_stats("all are counted", |totals| totals["sessions"] == 8);
     players.pop().unwrap().close(1000, "");
     players.pop().unwrap().reset();
     server.await_stats("two have gone", |totals| totals["sessions"] == 6);
@@ -130,6 +131,7 @@ fn an_address_has_so_many_sessions() {
         }
     }
     let _others: Vec<Player> = (0..3).map(|_| from(3).unwrap()).collect();
+    server.await_stats("all are counted", |totals| totals["sessions"] == 6);
     players.pop().unwrap().reset();
     server.await_stats("one has gone", |totals| totals["sessions"] == 5);
     players.push(from(2).unwrap());

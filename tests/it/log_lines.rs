@@ -30,8 +30,9 @@ impl Logging {
         Self { server, log }
     }
 
+    /// The whole lines: of the last one a part may be written.
     fn text(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
+        whole_lines(fs::read_to_string(&self.log).unwrap())
     }
 
     /// The lines that have `part`.
@@ -54,6 +55,12 @@ impl Drop for Logging {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.log);
     }
+}
+
+/// The text up to its last line break.
+pub fn whole_lines(mut text: String) -> String {
+    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+    text
 }
 
 /// Asks for an app that is not there.
@@ -199,7 +206,7 @@ fn what_is_held_back_is_told_at_the_end() {
     let told = |text: String| {
         text.lines().map(|line| usize::from(line.contains("127.0.0.2")) + held(line)).sum::<usize>()
     };
-    until("all are told", || told(fs::read_to_string(log).unwrap()) == 20);
+    until("all are told", || told(whole_lines(fs::read_to_string(log).unwrap())) == 20);
 }
 
 #[test]

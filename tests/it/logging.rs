@@ -1,6 +1,7 @@
 //! The log of the real program: nobody waits for it, what it loses is counted, and a file that has been moved away is
 //! opened again.
 
+use crate::log_lines::whole_lines;
 use crate::raw::{Raw, request};
 use crate::support::*;
 use rustix::process::Signal;
@@ -39,7 +40,7 @@ fn log_of(server: &ServerProcess, name: &str) -> PathBuf {
 }
 
 fn text(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_default()
+    whole_lines(fs::read_to_string(path).unwrap_or_default())
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A peer that says exactly what a test wants, byte for byte, and reads back HTTP answers and WebSocket frames.
 
-use crate::support::DEADLINE;
+use crate::support::{DEADLINE, ServerProcess};
 use serde_json::Value;
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{self, Read, Write};
@@ -81,6 +81,15 @@ impl Raw {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// Connects, and has sent `bytes` when the server, which stands meanwhile, accepts the connection: on a busy machine too
+    /// they are there before its first deadline has passed.
+    pub fn begun(server: &ServerProcess, address: SocketAddr, bytes: impl AsRef<[u8]>) -> Self {
+        let _frozen = server.freeze();
+        let mut raw = Self::connect(address);
+        raw.send(bytes);
+        raw
     }
 
     /// Connects with a small receive buffer: who does not read is behind soon.

@@ -20,9 +20,8 @@ fn ask(raw: &mut Raw) -> u16 {
     raw.answer().status
 }
 
-/// Sends `begun`, then a byte at a time until there is an answer: that answer.
-fn trickle(mut raw: Raw, begun: &str) -> (u16, String) {
-    raw.send(begun);
+/// Goes on with a line that has begun, a byte at a time until there is an answer: that answer.
+fn trickle(mut raw: Raw) -> (u16, String) {
     for byte in std::iter::once(b'X').chain(std::iter::repeat(b'y')) {
         if raw.is_readable() || raw.try_send([byte]).is_err() {
             break;
@@ -100,28 +99,30 @@ fn those_that_may_ask_have_a_bound_and_are_told_so() {
 
 #[test]
 fn a_head_on_the_backend_port_has_to_end_in_its_time() {
-    let server = TestServer::start(|config| config.timeouts.head = Duration::from_millis(400));
-    let half = "GET /v1/stats HTTP/1.1\r\n";
+    let server = ServerProcess::start(&[], "[timeouts]\nhead_ms = 400");
+    let begun = |bytes: &str| Raw::begun(&server, server.backend, bytes);
+    let (half, whole) = ("GET /v1/stats HTTP/1.1\r\n", request("GET /v1/stats"));
     let late = (408, "the request was not complete in time".to_owned());
-    assert_eq!(trickle(Raw::connect(server.backend), half), late);
+    assert_eq!(trickle(begun(half)), late);
     // The next head of one that may ask, too.
-    let mut known = Raw::connect(server.backend);
-    assert_eq!(ask(&mut known), 200);
-    assert_eq!(trickle(known, half), late);
+    let mut known = begun(&whole);
+    assert_eq!(known.answer().status, 200);
+    known.send(half);
+    assert_eq!(trickle(known), late);
     // Where nothing has come nothing is answered.
     assert_eq!(Raw::connect(server.backend).rest(), b"");
     // One that was refused has as long for its next request.
-    let mut other = Raw::connect(server.backend);
-    other.send("GET /v1/stats HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+    let mut other = begun("GET /v1/stats HTTP/1.1\r\nHost: evil.example\r\n\r\n");
     assert_eq!(other.answer().status, 421);
     assert_eq!(other.rest(), b"");
-    assert_eq!(server.backend().stats()["refused"]["head_timeout"], 3);
+    assert_eq!(begun(&whole).answer().json()["refused"]["head_timeout"], 3);
 }
 
 #[test]
 fn a_stranger_that_reads_no_answer_has_no_longer() {
     let server = TestServer::start(|config| {
-        config.timeouts.head = Duration::from_millis(400);
+        // The one that looks has to ask in its time, too.
+        config.timeouts.head = Duration::from_secs(2);
         config.limits.outbox_bytes = 1_100_000;
     });
     let mut raw = Raw::connect_narrow(server.backend);

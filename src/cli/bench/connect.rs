@@ -104,14 +104,16 @@ impl Storm {
             rate.map(|rate| Schedule::new(start, window.to, rate, worker.index, worker.threads()));
         loop {
             let now = fleet.now();
-            let is_drained = now >= window.to && self.free.len() == self.due.len();
+            // A thread that comes late to the end has connections that were due.
+            let is_all_begun = schedule.as_ref().and_then(Schedule::next_due).is_none();
+            let is_drained = now >= window.to && is_all_begun && self.free.len() == self.due.len();
             if now >= until || is_drained || worker.is_aborted() {
                 return Ok(());
             }
-            while let Some(&slot) = self.free.front().filter(|_| now < window.to) {
+            while let Some(&slot) = self.free.front() {
                 let due = match &mut schedule {
                     Some(schedule) => schedule.take_due(now),
-                    None => Some(fleet.now()),
+                    None => (now < window.to).then(|| fleet.now()),
                 };
                 let Some(due) = due else { break };
                 self.free.pop_front();

@@ -274,7 +274,9 @@ impl<'a> Echo<'a> {
         let mut held: VecDeque<usize> = VecDeque::new();
         loop {
             let now = fleet.now();
-            let is_drained = now >= window.to && self.outstanding == 0 && held.is_empty();
+            // A thread that comes late to the end has messages that were due.
+            let is_all_sent = schedule.next_due().is_none() && held.is_empty();
+            let is_drained = now >= window.to && self.outstanding == 0 && is_all_sent;
             if now >= until || is_drained || worker.is_aborted() {
                 return Ok(());
             }

@@ -238,6 +238,8 @@ impl<'a> Fanout<'a> {
         let mut held: std::collections::VecDeque<Nanos> = Default::default();
         loop {
             let now = fleet.now();
+            // Before the end is looked for: a thread that comes late to it has messages that were due.
+            held.extend(std::iter::from_fn(|| schedule.take_due(now)));
             if publishes && now >= window.to && held.is_empty() {
                 self.load.total.get_or_init(|| self.published);
             }
@@ -249,7 +251,6 @@ impl<'a> Fanout<'a> {
                 let in_flight = self.came / own + pace.in_flight as u64;
                 while self.published < in_flight && self.publish(fleet.now(), fleet) {}
             }
-            held.extend(std::iter::from_fn(|| schedule.take_due(now)));
             while held.front().is_some_and(|&due| self.publish(due, fleet)) {
                 held.pop_front();
             }

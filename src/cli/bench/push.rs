@@ -234,6 +234,8 @@ impl<'a> Push<'a> {
         let mut held: VecDeque<Nanos> = VecDeque::new();
         loop {
             let now = fleet.now();
+            // Before the end is looked for: a thread that comes late to it has messages that were due.
+            held.extend(std::iter::from_fn(|| schedule.take_due(now)));
             let is_drained = now >= window.to && self.came >= self.published && held.is_empty();
             if now >= until || is_drained || worker.is_aborted() {
                 return Ok(held.len() as u64);
@@ -241,9 +243,6 @@ impl<'a> Push<'a> {
             if pace.closed && now < window.to {
                 let in_flight = self.came + pace.in_flight as u64;
                 while self.published < in_flight && self.publish(fleet.now(), fleet) {}
-            }
-            while let Some(due) = schedule.take_due(now) {
-                held.push_back(due);
             }
             while held.front().is_some_and(|&due| self.publish(due, fleet)) {
                 held.pop_front();

@@ -86,8 +86,7 @@ fn a_server_without_bounds_holds_five_thousand_from_one_address_beside_them() {
     let mut siege = Siege::lay("", |_| "group=crowd".to_owned());
     siege.stand("5,000 sessions from one address", |siege| {
         let intruders: Vec<_> = (0..5_000).map(|_| siege.raw(20).upgraded("/ws")).collect();
-        let totals = siege.backend.stats();
-        assert_eq!(totals["sessions"], 5_000 + siege::CROWD);
+        siege.server.await_stats("all are there", |totals| totals["sessions"] == 5_000 + siege::CROWD);
         drop(intruders);
     });
 }

@@ -40,7 +40,7 @@ impl Siege {
 impl<S: OverTcp> Siege<S> {
     /// The same with what `wrap` puts between the crowd and its sockets.
     pub fn lay_over(config: &str, query: impl Fn(usize) -> String, wrap: impl Fn(TcpStream) -> S) -> Self {
-        let server = ServerProcess::start(&["--reactors", "2"], config);
+        let server = ServerProcess::start(&["--reactors", "2"], &without_pings(config));
         let crowd = Pool::new(|_, message| message.into_text().unwrap().as_str().parse().unwrap());
         for number in 0..CROWD {
             // Ten homes, so that no bound of an address concerns them.

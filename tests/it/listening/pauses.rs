@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, mpsc};
-use std::thread;
+use std::{iter, thread};
 
 /// A connection of either kind.
 trait Stream: Read + Write + Send {}
@@ -16,6 +16,11 @@ impl<S: Read + Write + Send> Stream for S {}
 
 /// `count` connections to each of two addresses and of a Unix socket, none of which has said anything.
 fn silent(addresses: &[SocketAddr], folder: &Folder, count: usize) -> Vec<Box<dyn Stream>> {
+    (0..count).flat_map(|_| one_at_each(addresses, folder)).collect()
+}
+
+/// A connection to each, which is made when it is asked for.
+fn one_at_each(addresses: &[SocketAddr], folder: &Folder) -> impl Iterator<Item = Box<dyn Stream>> {
     let tcp =
         |address: &SocketAddr| Box::new(prepared(TcpStream::connect(address).unwrap())) as Box<dyn Stream>;
     let unix = || {
@@ -23,7 +28,7 @@ fn silent(addresses: &[SocketAddr], folder: &Folder, count: usize) -> Vec<Box<dy
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         Box::new(stream) as Box<dyn Stream>
     };
-    (0..count).flat_map(|_| addresses.iter().map(tcp).chain([unix()])).collect()
+    addresses.iter().map(tcp).chain(iter::once_with(unix))
 }
 
 fn welcomed(stream: Box<dyn Stream>) -> Player<Box<dyn Stream>> {
@@ -63,10 +68,17 @@ fn who_says_nothing_at_one_listener_gives_way_to_who_asks_at_another() {
         config.listen = listen(&["127.0.0.1:0", "127.0.0.2:0", &folder.unix("players")]);
     });
     let addresses = ips(&server.addrs()[0][..2]);
-    let _silent = silent(&addresses, &folder, 8);
-    let players: Vec<_> = silent(&addresses, &folder, 1).into_iter().map(welcomed).collect();
+    let silent_ones = silent(&addresses, &folder, 8);
+    // Each listener is read by itself: one that is accepted later would be newer than who has come to another one meanwhile.
+    server.await_stats("all of them are accepted", |stats| {
+        let gave_way = stats["refused"]["gave_way"].as_u64().unwrap();
+        gave_way + stats["upgrading"].as_u64().unwrap() == silent_ones.len() as u64
+    });
+    // One after the other: who waits with its request says nothing either, and may give way.
+    let players: Vec<_> = one_at_each(&addresses, &folder).map(welcomed).collect();
     assert_eq!(server.backend().push_text("group=g", "to all").queued as usize, players.len());
     server.await_stats("they gave way", |stats| stats["sessions"] == 3);
+    drop(silent_ones);
 }
 
 #[test]

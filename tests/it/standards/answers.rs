@@ -6,7 +6,7 @@ use crate::support::*;
 use gannet::config::{AppConfig, PerUser, PerUserPolicy, Rate, Secret};
 use gannet::http::HttpDate;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What stands in every answer, and what a status asks for.
 fn check(answer: &Answer, closes: bool) {
@@ -93,7 +93,6 @@ fn errors_of_the_client_port() {
     let server = TestServer::start(|config| {
         config.apps.insert("locked".into(), AppConfig { max_sessions: 1, ..AppConfig::default() });
         config.limits.sessions_per_address = 2;
-        config.timeouts.upgrade = Duration::from_millis(300);
     });
     let client = server.client;
     for (bytes, status) in heads("/ws") {
@@ -107,9 +106,9 @@ fn errors_of_the_client_port() {
     check_both(client, &upgrade("/ws/locked", ""), 503);
     let _second = Raw::player(client, "/ws");
     check_both(client, &upgrade("/ws", ""), 429);
+    let server = ServerProcess::start(&[], "[timeouts]\nupgrade_ms = 300");
     for (begun, method) in [("GET /ws HT", "GET"), ("HEAD /ws HT", "HEAD")] {
-        let mut late = Raw::connect(client);
-        late.send(begun);
+        let mut late = Raw::begun(&server, server.client, begun);
         let answer = late.answer_to(method);
         assert_eq!((answer.status, late.rest()), (408, Vec::new()));
         check(&answer, true);
@@ -137,8 +136,6 @@ fn errors_of_the_backend_port() {
     let server = TestServer::start(|config| {
         config.limits.max_body_bytes = 1_000;
         config.limits.max_push_bytes = 100;
-        config.timeouts.message = Duration::from_millis(300);
-        config.timeouts.head = Duration::from_millis(300);
         let per_user = PerUser { max: 1, policy: PerUserPolicy::Refuse };
         config.apps.insert("chess".into(), AppConfig { per_user, ..AppConfig::default() });
     });
@@ -173,9 +170,9 @@ fn errors_of_the_backend_port() {
     let bind =
         format!("PUT /v1/sessions/{}/user?user=ada&app=chess HTTP/1.1\r\nHost: localhost\r\n\r\n", bob.id);
     check_both(backend, &bind, 429);
+    let server = ServerProcess::start(&[], "[timeouts]\nmessage_ms = 300\nhead_ms = 300");
     for (begun, method) in [("GET /healthz HT", "GET"), ("HEAD /healthz HT", "HEAD"), (&push(10), "POST")] {
-        let mut late = Raw::connect(backend);
-        late.send(begun);
+        let mut late = Raw::begun(&server, server.backend, begun);
         let answer = late.answer_to(method);
         assert_eq!((answer.status, late.rest()), (408, Vec::new()));
         check(&answer, true);

@@ -3,7 +3,6 @@
 use super::ask;
 use crate::raw::{Raw, upgrade};
 use crate::support::*;
-use std::time::Duration;
 
 /// A request line and field lines; the client port gets the fields of an upgrade with them.
 fn on_both_ports(server: &TestServer, line: &str, fields: &str) -> [u16; 2] {
@@ -82,17 +81,12 @@ fn heads_that_are_taken() {
 /// A line break behind a body is no part of a request (RFC 9112 §2.2), and none that has begun.
 #[test]
 fn a_line_break_between_requests_begins_none() {
-    let server = TestServer::start(|config| {
-        config.timeouts.message = Duration::from_millis(200);
-        config.timeouts.head = Duration::from_millis(200);
-    });
-    let mut raw = Raw::connect(server.backend);
-    raw.send("POST /v1/push?all=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi\r\n");
+    let server = ServerProcess::start(&[], "[timeouts]\nmessage_ms = 200\nhead_ms = 200");
+    let push = "POST /v1/push?all=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi\r\n";
+    let mut raw = Raw::begun(&server, server.backend, push);
     assert_eq!(raw.answer().status, 200);
-    // A request that has begun at the same time is given up: so much time has passed.
-    let mut begun = Raw::connect(server.backend);
-    begun.send("GET");
-    assert_eq!(begun.answer().status, 408);
+    // A request that has begun later is given up: so much time has passed.
+    assert_eq!(Raw::begun(&server, server.backend, "GET").answer().status, 408);
     raw.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(raw.answer().status, 200);
     // On the client port too.

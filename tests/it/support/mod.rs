@@ -26,8 +26,8 @@ pub use link::Link;
 pub use link_bin::{decode as decode_binary, encode as encode_binary};
 pub use player::{End, Player, Refusal, prepared};
 pub use pool::{Log, OverTcp, Pool};
-pub use ports::{Ports, encoded};
-pub use process::{ServerProcess, resident_bytes, serve_if_asked};
+pub use ports::{ClosedPort, Ports, encoded};
+pub use process::{ServerProcess, resident_bytes, serve_if_asked, without_pings};
 pub use publisher::{Publisher, Push};
 pub use random::Random;
 pub use scrape::Scrape;
@@ -38,6 +38,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the test fails: far more than it needs on a busy machine.
@@ -48,6 +49,8 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
         assert!(started.elapsed() < DEADLINE, "{what} did not come about in {DEADLINE:?}");
+        // What is waited for may need this core.
+        thread::yield_now();
     }
 }
 

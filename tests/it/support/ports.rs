@@ -2,6 +2,7 @@
 
 use super::{Backend, DEADLINE, Link, Player, Refusal};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -51,6 +52,23 @@ impl Ports {
             }
             assert!(started.elapsed() < DEADLINE, "{what} did not come about: {totals:#}");
         }
+    }
+}
+
+/// A port at which connections are refused. It is bound, and nobody else can listen there before this is dropped.
+pub struct ClosedPort(Socket);
+
+impl ClosedPort {
+    /// One that the kernel chooses.
+    pub fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        Self(socket)
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap().as_socket().unwrap()
     }
 }
 

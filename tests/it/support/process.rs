@@ -330,6 +330,20 @@ pub fn serve_if_asked(make_app: impl Fn(usize) -> Box<dyn App> + Send + Sync) {
     std::process::exit(0);
 }
 
+/// `config` without pings, and so without an end for who does not answer any, unless it says something of them: however long
+/// a test takes on a busy machine.
+pub fn without_pings(config: &str) -> String {
+    const NONE: &str = "ping_ms = 3600000\nidle_ms = 7200000\n";
+    const TABLE: &str = "[timeouts]\n";
+    if config.contains("ping_ms") {
+        config.to_owned()
+    } else if config.contains(TABLE) {
+        config.replacen(TABLE, &format!("{TABLE}{NONE}"), 1)
+    } else {
+        format!("{config}\n{TABLE}{NONE}")
+    }
+}
+
 /// `config` in a file of its own.
 fn written(config: &str) -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);

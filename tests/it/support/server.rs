@@ -5,6 +5,11 @@ use gannet::config::{Config, Endpoint};
 use gannet::{App, Pusher, Relay, Reloaded, Reloader, RunError, Server, StopReport, Stopper};
 use std::ops::Deref;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Longer than any test takes.
+const PING: Duration = Duration::from_secs(3_600);
+const IDLE: Duration = Duration::from_secs(7_200);
 
 /// A running server; stopped and joined when it is dropped. Its [`Ports`] are at hand on it.
 pub struct TestServer {
@@ -30,6 +35,9 @@ impl TestServer {
         let mut config = Config { reactors: Some(4), ..Config::default() };
         config.listen.set_port(0);
         config.backend.listen.set_port(0);
+        // However long a test takes on a busy machine: who does not read is neither pinged nor closed for it, unless the test
+        // is about that.
+        (config.timeouts.ping, config.timeouts.idle) = (PING, IDLE);
         configure(&mut config);
         let again = config.clone();
         let server = Server::bind(config).unwrap();

@@ -193,7 +193,8 @@ fn counters_go_on() {
         server.await_stats("it came", |totals| totals["messages_in"] == number);
         assert_eq!(server.backend().push_text("user=ada", "hi").queued, 1);
         assert_eq!(player.frame().unwrap().text(), "hi");
-        let before = server.backend().stats();
+        // It is counted as written behind the write.
+        let before = server.await_stats("it is written", |totals| totals["deliveries"]["written"] == number);
         server.upgrade();
         let after = server.backend().stats();
         for figure in ["opened", "messages_in", "pushes", "sessions", "closed", "refused", "deliveries"] {

@@ -12,7 +12,8 @@ const PLAYERS: usize = 20;
 #[test]
 fn a_program_that_is_no_server_is_refused_and_named() {
     let _alone = heavy();
-    let mut server = Running::start(&["--reactors", "2"], "timeouts.upgrade_start_ms = 1000");
+    // Those that end have ended by then, on a busy machine too.
+    let mut server = Running::start(&["--reactors", "2"], "timeouts.upgrade_start_ms = 3000");
     let traffic = Traffic::start(*server, PLAYERS, plain);
     traffic.await_news();
     let (sessions, pid, files) = (traffic.sessions(), server.pid(), server.open_files());
