@@ -298,6 +298,34 @@ mod tests {
     }
 
     #[test]
+    fn the_heir_of_a_session_is_the_one_that_has_it_when_the_link_has_gone() {
+        let mut listeners = Listeners::default();
+        let (share, name) = (Some("workers"), Name::new("workers").unwrap());
+        for number in 0..5 {
+            let events = if number == 4 { EventSet::of(&[EventKind::Close]) } else { EventSet::ALL };
+            listeners.add(id(number % 2, u32::from(number)), APP, Listen { events, ..all_events(share) });
+        }
+        listeners.add(id(0, 9), APP, all_events(None));
+        listeners.add(id(0, 8), AppId(1), all_events(share));
+        let gone = id(1, 1);
+        assert_eq!(listeners.share_of(gone), Some((APP, name.clone(), LinkForm::Json)));
+        let heirs = (0..500).map(|slot| {
+            let heir = listeners.heir_of(gone, (APP, &name), id(1, slot), EventKind::Message);
+            heir.unwrap()
+        });
+        let heirs: Vec<_> = heirs.collect();
+        listeners.remove(gone);
+        assert_eq!((listeners.share_of(gone), listeners.app_of(gone)), (None, None));
+        for (slot, (heir, form, wants)) in (0..).zip(heirs) {
+            let mut links = listeners.links_for(APP, id(1, slot), EventKind::Message);
+            links.retain(|(link, _)| *link != id(0, 9));
+            let expected: &[_] = if wants { &[(heir, form)] } else { &[] };
+            assert_eq!(links.as_slice(), expected);
+        }
+        assert_eq!(listeners.heir_of(id(0, 8), (AppId(1), &name), id(1, 1), EventKind::Open), None);
+    }
+
+    #[test]
     fn a_list_that_none_can_be_is_refused() {
         let mut listeners = Listeners::default();
         listeners.add(id(0, 1), APP, all_events(Some("a")));

@@ -112,7 +112,9 @@ impl Gateway {
     pub(super) fn send_released(&mut self, core: &mut Core) {
         for HandOn { link, app, share, form, kept } in core.take_released() {
             let handed = with_event(&kept.frame, form, |event: &Event<'_>| {
-                let heir = core.listeners.heir_of(link, (app, &share), kept.session, event.kind()?);
+                // That it has missed something is its own affair.
+                let Some(kind) = event.kind() else { return Some(()) };
+                let heir = core.listeners.heir_of(link, (app, &share), kept.session, kind);
                 let (heir, heirs_form, wants) = heir?;
                 // What it did not ask for is not lost to it.
                 if wants {

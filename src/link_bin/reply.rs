@@ -13,8 +13,8 @@ const RECEIPT: u8 = 0x82;
 const SESSIONS: u8 = 0x83;
 const SESSION: u8 = 0x84;
 const RENEWED: u8 = 0x85;
-const PRESENCE: u8 = 0x86;
-const RESUME: u8 = 0x87;
+const PRESENCE: u8 = 0x88;
+const RESUME: u8 = 0x89;
 const ERROR: u8 = 0x8f;
 
 /// Of a receipt: the counts of what was written and of who closed follow.
@@ -87,7 +87,7 @@ impl<'a> Reply<'a> {
                 message: reader.rest_as_text("the message")?,
             },
             _ => {
-                let (what, known) = ("the opcode of a reply", "0x81 to 0x87, 0x8f");
+                let (what, known) = ("the opcode of a reply", "0x81 to 0x89, 0x8f");
                 let wrong = Wrong::Unknown { what, value: opcode.into(), known };
                 return Err(Malformed { offset: 0, wrong });
             }

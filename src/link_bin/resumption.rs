@@ -15,7 +15,7 @@ const NOT_RESUMED: u8 = 0x02;
 /// let resumption = Resumption { ticket: Some("bm8"), resumed: Some(Err(NotResumed::Gap)) };
 /// let mut message = Vec::new();
 /// Reply::Resume(resumption).encode(0, &mut message)?;
-/// assert_eq!(message, [0x87, 0x02, 2, 0, 0, 0, 0, 0, b'b', b'm', b'8']);
+/// assert_eq!(message, [0x89, 0x02, 2, 0, 0, 0, 0, 0, b'b', b'm', b'8']);
 /// assert_eq!(Reply::decode(&message)?, (0, Reply::Resume(resumption)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -157,7 +157,7 @@ fields! {
         |fields, name, value| once(&mut fields.limit, name, number(name, &value)?);
     AFTER = "after", Kind::Session, "00a0000000000001", "What the last page gave as `next`.",
         |fields, name, value| once(&mut fields.after, name, value);
-    RESUME = "resume", Kind::Text, "new", "`new`: the first message of the link is a ticket. A ticket: the link goes on where the one \
+    RESUME = "resume", Kind::Text, "AKAAAAAAAAEAAAAAAAAAAAAAAAAAAAAA", "`new`: the first message of the link is a ticket. A ticket: the link goes on where the one \
         that gave it was.", |fields, name, value| once(&mut fields.resume, name, value);
     RECEIVED = "received", Kind::Number(0), "0", "With a ticket: how many events of the link have been read.",
         |fields, name, value| once(&mut fields.received, name, number(name, &value)?);

@@ -387,7 +387,7 @@ pub static OPS: [Op; 13] = [
             answer: Answer::Presence,
         },
         verb: Verb::Presence,
-        opcode: 0x0d,
+        opcode: 0x10,
         flags: flags(Part::COUNTS, "0x04 (counts)", "0x04 only the counts"),
         layout: &[Part::Group, Part::Page],
         fields: &[GROUP, LIMIT.being(Optional), AFTER_PRESENT.being(Optional), MEMBERS.being(Optional)],
