@@ -81,6 +81,8 @@ table! {
         pub outbox_messages: usize = 1_024, in 1..=COUNT;
         /// Memory of all outboxes together, in bytes; 0 is no bound.
         pub outboxes_bytes: usize = GIB, in 0..=16 * 1024 * GIB;
+        /// Memory of all that groups remember, in bytes; 0 is no bound.
+        pub group_memory_bytes: usize = 256 * MIB, in 0..=16 * 1024 * GIB;
         /// State that an upgrade takes from the old process at most, in bytes.
         pub upgrade_bytes: usize = GIB, in MIB..=16 * 1024 * GIB;
         /// Bytes of one socket that the kernel may hold and has not sent (`TCP_NOTSENT_LOWAT`, tcp(7)): beyond it what is

@@ -1,6 +1,6 @@
 //! How the settings must go together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -55,7 +55,8 @@ impl Config {
         self.check_ranges()?;
         self.apps.iter().try_for_each(|(name, app)| {
             check_quotas(name, app)?;
-            check_ticks(name, app)
+            check_ticks(name, app)?;
+            check_groups(name, app)
         })
     }
 
@@ -116,6 +117,8 @@ impl Config {
                 .map_err(|error| ConfigError::BadAppName { name: name.escape_debug().to_string(), error })?;
             check_quotas(name, app)?;
             check_ticks(name, app)?;
+            check_groups(name, app)?;
+            check_memory(name, app, &self.limits)?;
             check_secrets(name, app)?;
             check_public_keys(name, app)?;
         }
@@ -286,6 +289,35 @@ fn check_ticks(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
         })?;
     }
     Ok(())
+}
+
+/// Whether every entry of `groups` is legal for itself, and no prefix is there twice.
+fn check_groups(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
+    let legal = Legal::from(0..=16 * 1024 * super::table::GIB);
+    legal.check(format!("apps.{name}.group_memory_bytes"), app.group_memory_bytes as u64)?;
+    let mut seen = HashSet::new();
+    for (index, group) in app.groups.iter().enumerate() {
+        let prefix = || (name.to_owned(), group.prefix.escape_debug().to_string());
+        Name::check(&group.prefix).map_err(|error| {
+            let (app, prefix) = prefix();
+            ConfigError::BadGroupPrefix { app, prefix, error }
+        })?;
+        let has_two_ticks = group.tick_ms.is_some() && app.group_tick_ms.contains_key(&group.prefix);
+        if !seen.insert(&*group.prefix) || has_two_ticks {
+            let (app, prefix) = prefix();
+            return Err(ConfigError::PrefixTwice { app, prefix });
+        }
+        group.check_ranges(&format!("apps.{name}.groups[{index}]"))?;
+    }
+    Ok(())
+}
+
+/// Whether what one group remembers fits an outbox.
+fn check_memory(name: &str, app: &AppConfig, limits: &Limits) -> Result<(), ConfigError> {
+    app.groups
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, group)| group.check_fits(&format!("apps.{name}.groups[{index}]"), limits))
 }
 
 fn check_secrets(name: &str, app: &AppConfig) -> Result<(), ConfigError> {

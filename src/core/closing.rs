@@ -84,6 +84,7 @@ impl Core {
         let (Some(id), Some(app)) = (self.hub.id_of(slot), self.hub.app_of(slot)) else { return };
         let user = self.hub.user_of(slot).cloned();
         self.hub.remove(slot);
+        self.forget_recalls(slot);
         let extras = self.connections.slot_mut(slot).and_then(|connection| connection.extras.as_mut());
         let network = extras.and_then(|extras| extras.session_from.take());
         self.shared.admission.leave(app, user.as_ref(), id, network);

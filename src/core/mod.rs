@@ -16,8 +16,11 @@ mod handover;
 mod in_force;
 mod incoming;
 mod listeners;
+mod memory;
 mod pausing;
 mod places;
+mod recall;
+mod recollection;
 mod relief;
 mod reload;
 mod renewing;
@@ -37,6 +40,8 @@ mod writing;
 
 pub use budget::Budget;
 pub use carry::{Arriving, CarriedCore, CarriedMember};
+pub use crate::hub::scope_of;
+pub use delivery_rules::Remembering;
 pub use drain::{Drain, Plan};
 pub use envelope::{Arrival, Envelope, Port};
 pub use execute::{Finished, Started, add_tag, join, new_push};
@@ -55,7 +60,7 @@ pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgrade
 pub use writing::Sent;
 
 use crate::connection::{Connection, Due, Events, Flag, Outbox, Phase, Settlements, Shown, Transport};
-use crate::hub::Hub;
+use crate::hub::{Hub, Memory};
 use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
 use crate::protocol::DeflateEngine;
@@ -67,8 +72,10 @@ use follow::Review;
 use gate::Gates;
 use incoming::Incoming;
 use listeners::Listeners;
+use recall::Recalls;
 use relief::Relief;
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use strangers::Strangers;
@@ -113,6 +120,9 @@ pub struct Core {
     pub connections: GenerationalSlab<Connection>,
     /// The names of the sessions among them.
     pub hub: Hub,
+    /// What the groups remember that this reactor owns.
+    memory: Memory,
+    recalls: Recalls,
     /// The links that listen, on any reactor.
     pub listeners: Listeners,
     /// Compresses and inflates for the connections here that agreed on it.
@@ -179,6 +189,8 @@ impl Core {
             now: shared.clock.now(),
             connections: GenerationalSlab::new(shared.node, index as u8, first_generation),
             hub: Hub::new(index, Arc::clone(&shared.interest)),
+            memory: Memory::new(RandomState::new().hash_one(index)),
+            recalls: Recalls::default(),
             listeners: Listeners::default(),
             deflate: settings.deflate.clone().map(|config| Arc::new(DeflateEngine::new(config))),
             peers,
@@ -231,7 +243,7 @@ impl Core {
     /// Whether nothing is under way that this reactor would go on with by itself, but what its sockets send and take.
     pub fn is_quiet(&self) -> bool {
         let told = self.ended.is_empty() && self.settlements.finished.is_empty() && self.doomed.is_empty();
-        told && self.work.is_empty() && self.peers.backlog() == 0
+        told && self.work.is_empty() && self.recalls.is_empty() && self.peers.backlog() == 0
     }
 
     /// Whether a handshake is under way that could come to its end.
@@ -336,7 +348,7 @@ impl Core {
 
     /// When time next brings something, in milliseconds of the server's clock.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.wheel.next_deadline().into_iter().chain(self.ticks.next_ms()).min()
+        self.wheel.next_deadline().into_iter().chain(self.ticks.next_ms()).chain(self.memory.next_ms()).min()
     }
 
     /// The door of the connection in `slot` wants to be asked at this time what is due, in milliseconds of the server's

@@ -99,6 +99,16 @@ impl EncodedFrame {
         (opcode, &bytes[header..])
     }
 
+    /// Whether it is a text message.
+    pub fn is_text(&self) -> bool {
+        self.parts().0 == OpCode::Text
+    }
+
+    /// The message without the header of its frame.
+    pub fn payload(&self) -> &[u8] {
+        self.parts().1
+    }
+
     /// The bytes for the wire.
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
@@ -112,6 +122,14 @@ impl EncodedFrame {
         self.as_bytes().len()
     }
 }
+
+impl PartialEq for EncodedFrame {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for EncodedFrame {}
 
 fn share(opcode: OpCode, payload: &[u8]) -> Shared {
     /// The longest payload whose length is one byte (RFC 6455 §5.2).

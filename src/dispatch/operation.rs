@@ -1,6 +1,6 @@
 //! A command about sessions on its way through the reactors, and its answer.
 
-use super::{CommandError, ErrorCode, Origin, Token};
+use super::{CommandError, Epoch, ErrorCode, KeptPage, Origin, Recall, Recalled, Token};
 use crate::session::{AppId, Name, Remote, SessionId};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -46,6 +46,15 @@ pub enum Action {
         /// What they join.
         group: Name,
     },
+    /// Sessions join a group that has a log, and get a part of the log first. A session that is in the group gets nothing.
+    JoinWith {
+        /// Who joins.
+        who: Who,
+        /// What they join.
+        group: Name,
+        /// What they get first.
+        recall: Recall,
+    },
     /// Sessions leave a group.
     Leave {
         /// Who leaves.
@@ -53,7 +62,7 @@ pub enum Action {
         /// What they leave.
         group: Name,
     },
-    /// Every member leaves the group.
+    /// Every member leaves the group, and what it remembers is forgotten.
     Destroy {
         /// The group.
         group: Name,
@@ -118,6 +127,29 @@ pub enum Action {
         after: Option<SessionId>,
         /// Everything about each ([`Page::sessions`]), or its id and user ([`Page::rows`]).
         detailed: bool,
+    },
+    /// The newest push of each key that a group keeps.
+    Latest {
+        /// The group.
+        group: Name,
+    },
+    /// A page of the pushes that a group keeps.
+    Log {
+        /// The group.
+        group: Name,
+        /// Only those behind this number.
+        after: u64,
+        /// The epoch of that number; `None` is any.
+        epoch: Option<Epoch>,
+        /// How many at the most.
+        limit: usize,
+    },
+    /// A group forgets.
+    Forget {
+        /// The group.
+        group: Name,
+        /// The newest push of this key; `None` is everything, and the numbers begin anew.
+        key: Option<Box<str>>,
     },
     /// A link gets events from now on.
     Listen {
@@ -226,6 +258,9 @@ pub struct Page {
 ///         OperationOutcome::Session(_) => 1,
 ///         OperationOutcome::Page(page) => page.count,
 ///         OperationOutcome::Renewed { .. } => 1,
+///         OperationOutcome::Joined { sessions, .. } => *sessions,
+///         OperationOutcome::Kept(page) => page.messages.len() as u32,
+///         OperationOutcome::Forgotten(messages) => *messages,
 ///     }
 /// }
 /// assert_eq!(count(&OperationOutcome::Sessions(3)), 3);
@@ -243,6 +278,17 @@ pub enum OperationOutcome {
         /// Until then, in milliseconds since the Unix epoch.
         expires_unix_ms: u64,
     },
+    /// Sessions joined and got a part of the log.
+    Joined {
+        /// How many.
+        sessions: u32,
+        /// How far that part goes; for several sessions, of the one whose part ends first. `None` where none joined.
+        recalled: Option<Recalled>,
+    },
+    /// What a group keeps.
+    Kept(KeptPage),
+    /// How many messages a group has forgotten.
+    Forgotten(u32),
 }
 
 /// A command as every reactor with a part in it sees it.
@@ -263,6 +309,8 @@ pub struct Operation {
 struct Findings {
     page: Page,
     expires_unix_ms: Option<u64>,
+    recalled: Option<Recalled>,
+    kept: Option<KeptPage>,
     error: Option<CommandError>,
 }
 
@@ -289,7 +337,7 @@ impl Operation {
         self.pending.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Counts sessions that a reactor changed, closed or found.
+    /// Counts sessions that a reactor changed, closed or found; of a group that forgets, messages.
     pub fn count_sessions(&self, sessions: u32) {
         self.sessions.fetch_add(sessions, Ordering::Relaxed);
     }
@@ -310,6 +358,22 @@ impl Operation {
     /// The session asked for goes on until then.
     pub fn renewed(&self, expires_unix_ms: u64) {
         self.findings().expires_unix_ms = Some(expires_unix_ms);
+    }
+
+    /// Sessions that joined have got what the group keeps, so far.
+    pub fn recalled(&self, recalled: Recalled) {
+        let mut findings = self.findings();
+        let before = findings.recalled.get_or_insert(recalled);
+        let complete = before.complete && recalled.complete;
+        if recalled.offset < before.offset {
+            *before = recalled;
+        }
+        before.complete = complete;
+    }
+
+    /// What was asked for of what a group keeps.
+    pub fn kept(&self, page: KeptPage) {
+        self.findings().kept = Some(page);
     }
 
     /// The answer; final once the last part is done.
@@ -334,6 +398,12 @@ impl Operation {
             Action::List { limit, .. } => {
                 Ok(OperationOutcome::Page(cut_to_page(std::mem::take(&mut findings.page), limit)))
             }
+            Action::JoinWith { .. } => Ok(OperationOutcome::Joined { sessions, recalled: findings.recalled }),
+            Action::Latest { .. } | Action::Log { .. } => {
+                let nothing = KeptPage { epoch: None, offset: 0, messages: Vec::new(), complete: true };
+                Ok(OperationOutcome::Kept(findings.kept.take().unwrap_or(nothing)))
+            }
+            Action::Forget { .. } => Ok(OperationOutcome::Forgotten(sessions)),
             _ => Ok(OperationOutcome::Sessions(sessions)),
         }
     }

@@ -21,7 +21,7 @@ pub use by_app::ByApp;
 pub use carry::CarriedMetrics;
 pub use families::{ReactorMetrics, Totals};
 pub use labels::{
-    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, Label, PauseReason,
+    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, Label, MemoryLoss, PauseReason,
     ProtocolErrorKind, RefusalReason, StatusClass, Throttled, TlsOutcome,
 };
 pub use process::open_fds;

@@ -185,7 +185,7 @@ impl Reactor {
         // The keys of TLS sessions go through it.
         let mut bytes = Zeroizing::new(Vec::with_capacity(STATE_BYTES));
         let connections = slots.len() as u64;
-        encode(&CarriedReactor { core: self.core.carry(), connections }, &mut bytes);
+        encode(&CarriedReactor { core: self.core.carry(&parcel.packer), connections }, &mut bytes);
         parcel.send(part, &[], &bytes, SHARED_PART)?;
         step("old:sending");
         let mut counts = Counts::default();
