@@ -104,6 +104,13 @@ impl EncodedFrame {
         self.parts().0 == OpCode::Text
     }
 
+    /// The message, where it is text.
+    pub fn as_text(&self) -> Option<&str> {
+        // It was text when it was made, and has been checked where it came from elsewhere.
+        let (opcode, payload) = self.parts();
+        std::str::from_utf8(payload).ok().filter(|_| opcode == OpCode::Text)
+    }
+
     /// The message without the header of its frame.
     pub fn payload(&self) -> &[u8] {
         self.parts().1

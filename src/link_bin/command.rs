@@ -8,6 +8,7 @@ pub use push::{Push, Selector, Targets};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_session, put_text, put_whole};
+use crate::dispatch::Epoch;
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
 use parts::{CLOSE_EVENTS, MESSAGE_EVENTS, OPEN_EVENTS};
@@ -51,6 +52,19 @@ pub enum Command<'a> {
         who: Who<'a>,
         /// Which.
         group: &'a str,
+    },
+    /// Sessions join a group that has a log, and get a part of it first: the newest so many, or what is behind a number.
+    JoinWith {
+        /// Who.
+        who: Who<'a>,
+        /// Which.
+        group: &'a str,
+        /// The newest so many.
+        last: Option<u64>,
+        /// What is behind this number.
+        after: Option<u64>,
+        /// The epoch of that number.
+        epoch: Option<Epoch>,
     },
     /// Sessions leave a group.
     Leave {
@@ -112,6 +126,29 @@ pub enum Command<'a> {
     Session {
         /// The session.
         session: SessionId,
+    },
+    /// The newest push of each key that a group keeps.
+    Latest {
+        /// Which.
+        group: &'a str,
+    },
+    /// The pushes that the log of a group keeps.
+    Log {
+        /// Which.
+        group: &'a str,
+        /// What is behind this number.
+        after: Option<u64>,
+        /// The epoch of that number.
+        epoch: Option<Epoch>,
+        /// How many at the most.
+        limit: Option<u32>,
+    },
+    /// A group forgets.
+    Forget {
+        /// Which.
+        group: &'a str,
+        /// The newest push of this key; `None` is everything.
+        key: Option<&'a str>,
     },
     /// Events from now on.
     Listen {
@@ -197,7 +234,7 @@ impl<'a> Request<'a> {
                 let has = |part| layout.contains(&part);
                 let user = flag(has(Part::Who) && matches!(parts.who, Who::User(_)), Part::USER);
                 let code = flag(has(Part::Code) && parts.code.is_some(), Part::CODE);
-                (user | code, [parts.events, 0])
+                (user | code | parts.flags(verb.op()), [parts.events, 0])
             }
         };
         Header { opcode: self.command.verb().op().opcode, flags, arguments, id: self.id }
@@ -271,10 +308,14 @@ impl<'a> Command<'a> {
         reader.check_flags(header.flags, op.flags.known, op.flags.names)?;
         // Nothing of a push: it has a reader of its own.
         let parts = Parts::read(op, header, reader)?;
-        let Parts { who, session, user, group, to, tag, code, reason, events, share, token } = parts;
+        let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
+        let Parts { last, after, epoch, limit, key, .. } = parts;
         let has = |event| events & event != 0;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
+            Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
+                Self::JoinWith { who, group, last, after, epoch }
+            }
             Verb::Join => Self::Join { who, group },
             Verb::Leave => Self::Leave { who, group },
             Verb::Destroy => Self::Destroy { group },
@@ -285,6 +326,9 @@ impl<'a> Command<'a> {
             Verb::Untag => Self::Untag { session, tag },
             Verb::Session => Self::Session { session },
             Verb::Renew => Self::Renew { session, token },
+            Verb::Latest => Self::Latest { group },
+            Verb::Log => Self::Log { group, after, epoch, limit },
+            Verb::Forget => Self::Forget { group, key },
             Verb::Listen => {
                 let (open, message, close) = (has(OPEN_EVENTS), has(MESSAGE_EVENTS), has(CLOSE_EVENTS));
                 Self::Listen { open, message, close, share }
@@ -312,6 +356,14 @@ impl<'a> Command<'a> {
         match *self {
             Self::Push(_) => (Verb::Push, none),
             Self::Join { who, group } => (Verb::Join, Parts { who, group, ..none }),
+            Self::JoinWith { who, group, last, after, epoch } => {
+                (Verb::Join, Parts { who, group, last, after, epoch, ..none })
+            }
+            Self::Latest { group } => (Verb::Latest, Parts { group, ..none }),
+            Self::Log { group, after, epoch, limit } => {
+                (Verb::Log, Parts { group, after, epoch, limit, ..none })
+            }
+            Self::Forget { group, key } => (Verb::Forget, Parts { group, key, ..none }),
             Self::Leave { who, group } => (Verb::Leave, Parts { who, group, ..none }),
             Self::Destroy { group } => (Verb::Destroy, Parts { group, ..none }),
             Self::Move { from, to } => (Verb::Move, Parts { group: from, to, ..none }),

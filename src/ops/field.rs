@@ -1,7 +1,7 @@
 //! What is known of a field whichever way it is given: as a field of a JSON command, in the query or in the path.
 
 use super::bounds::{LOG_LEVELS, bad_request, number, switch};
-use super::fields::{Fields, Session, Text, To};
+use super::fields::{After, Fields, Session, Text, To};
 use crate::dispatch::CommandError;
 
 /// A field of a command, and the parameter of the same name.
@@ -33,6 +33,8 @@ pub enum Kind {
     NameOrNobody,
     /// A session id.
     Session,
+    /// The epoch of a group's numbers.
+    Epoch,
     /// A number from this one on; [`Field::about`] says which configuration bounds it.
     Number(u64),
     /// One of these.
@@ -159,7 +161,15 @@ fields! {
     LIMIT = "limit", Kind::Number(1), "100", "Sessions on a page: 1 to `max_page`; without it, 100.",
         |fields, name, value| once(&mut fields.limit, name, number(name, &value)?);
     AFTER = "after", Kind::Session, "00a0000000000001", "What the last page gave as `next`.",
-        |fields, name, value| once(&mut fields.after, name, value);
+        |fields, name, value| once(&mut fields.after, name, After::Session(value));
+    LAST = "last", Kind::Number(0), "10", "Of a group with a log: who joins gets the newest so many of it first.",
+        |fields, name, value| once(&mut fields.last, name, number(name, &value)?);
+    AFTER_OFFSET = "after", Kind::Number(0), "17", "Of a group with a log: only what is behind this number.",
+        |fields, name, value| once(&mut fields.after, name, After::Offset(number(name, &value)?));
+    EPOCH = "epoch", Kind::Epoch, "5f3a00000000c0de", "The epoch of the number in `after`; without it, any.",
+        |fields, name, value| once(&mut fields.epoch, name, value);
+    KEPT_KEY = "key", Kind::Name, "score", "The newest push of this key; without it, all that the group remembers.",
+        |fields, name, value| once(&mut fields.key, name, value);
     EVENTS = "events", Kind::Some(EVENTS_OF_LINKS), "open", "Which events.", unput;
     SHARE = "share", Kind::Name, "game", "Links with the same name here split the sessions among them.", unput;
     TARGET = "to", Kind::Target, "", "Whom the message is for: the union of all that is named.", unput;

@@ -207,6 +207,9 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
             if !admitted.raw {
                 welcome(core, reply, id, expires_unix_ms);
             }
+            core.write_reply(slot, reply);
+            // What the groups remember comes behind the welcome.
+            identity.groups.iter().for_each(|group| core.recall_for(slot, group, None));
             Opened::Session(identity.app)
         }
     };

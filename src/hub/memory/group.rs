@@ -53,7 +53,8 @@ pub(super) struct Counts {
     pub(super) bytes: usize,
 }
 
-type Losses = [u64; MemoryLoss::COUNT];
+/// Messages that are gone, by [`MemoryLoss`].
+pub type Losses = [u64; MemoryLoss::COUNT];
 
 impl Entry {
     fn weight(&self) -> usize {

@@ -17,9 +17,9 @@ pub use room::{Room, Share};
 pub use rule::{LatestRule, LogRule, MemoryRule};
 
 use crate::dispatch::{Epoch, KeptPage, Place, Push, Recall, Recalled};
-use crate::metrics::{Label, MemoryLoss};
+use crate::metrics::MemoryLoss;
 use crate::session::{AppId, Name};
-use group::{Counts, Group};
+use group::{Counts, Group, Losses};
 use hashbrown::HashMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ pub struct Memory {
     epochs: u64,
     counts: Counts,
     /// Messages that are gone, by [`MemoryLoss`], since the last look.
-    losses: [u64; MemoryLoss::COUNT],
+    losses: Losses,
 }
 
 /// What the groups of a reactor keep together.
@@ -110,7 +110,7 @@ impl Memory {
             seed,
             epochs: 0,
             counts: Counts::default(),
-            losses: [0; MemoryLoss::COUNT],
+            losses: Losses::default(),
         }
     }
 
@@ -263,8 +263,8 @@ impl Memory {
     }
 
     /// Messages that are gone since this was last asked, by reason.
-    pub fn take_losses(&mut self) -> [u64; MemoryLoss::COUNT] {
-        std::mem::replace(&mut self.losses, [0; MemoryLoss::COUNT])
+    pub fn take_losses(&mut self) -> Losses {
+        std::mem::replace(&mut self.losses, Losses::default())
     }
 
     fn group(&self, app: AppId, group: &str) -> Option<&Group> {

@@ -3,6 +3,7 @@
 use super::super::error::{Malformed, TooLong};
 use super::super::wire::{Reader, put_session, put_text};
 use super::{Header, Who};
+use crate::dispatch::Epoch;
 use crate::ops::{Op, Part};
 use crate::session::SessionId;
 #[cfg(any(feature = "cli", feature = "fuzzing", test))]
@@ -27,6 +28,11 @@ pub(crate) struct Parts<'a> {
     pub(super) events: u8,
     pub(crate) share: Option<&'a str>,
     pub(crate) token: &'a str,
+    pub(crate) last: Option<u64>,
+    pub(crate) after: Option<u64>,
+    pub(crate) epoch: Option<Epoch>,
+    pub(crate) limit: Option<u32>,
+    pub(crate) key: Option<&'a str>,
 }
 
 impl Default for Parts<'_> {
@@ -44,6 +50,11 @@ impl Default for Parts<'_> {
             events: 0,
             share: None,
             token: "",
+            last: None,
+            after: None,
+            epoch: None,
+            limit: None,
+            key: None,
         }
     }
 }
@@ -66,6 +77,20 @@ impl<'a> Parts<'a> {
                     parts.events = header.events()?;
                     parts.share = reader.optional("share")?;
                 }
+                Part::Recall | Part::Pages => {
+                    let flags = header.flags;
+                    let mut number = |flag: u8, what| match part.has(flag) && flags & flag != 0 {
+                        true => reader.u64(what).map(Some),
+                        false => Ok(None),
+                    };
+                    parts.last = number(Part::LAST, "last")?;
+                    parts.after = number(Part::AFTER, "after")?;
+                    parts.epoch = number(Part::EPOCH, "epoch")?.map(Epoch::from_u64);
+                    if part.has(Part::LIMIT) && flags & Part::LIMIT != 0 {
+                        parts.limit = Some(reader.u32("limit")?);
+                    }
+                }
+                Part::Key(_) => parts.key = reader.optional("key")?,
                 Part::Code | Part::OfPush(_) => {}
             }
         }
@@ -85,10 +110,32 @@ impl<'a> Parts<'a> {
                 Part::Code => self.code.iter().for_each(|code| out.extend_from_slice(&code.to_le_bytes())),
                 Part::Reason => out.extend_from_slice(self.reason.as_bytes()),
                 Part::Events => put_text(self.share.unwrap_or_default(), "share", out)?,
+                Part::Recall | Part::Pages => {
+                    let epoch = self.epoch.map(Epoch::as_u64);
+                    for number in [self.last.filter(|_| part.has(Part::LAST)), self.after, epoch] {
+                        number.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+                    }
+                    let limit = self.limit.filter(|_| part.has(Part::LIMIT));
+                    limit.iter().for_each(|limit| out.extend_from_slice(&limit.to_le_bytes()));
+                }
+                Part::Key(_) => put_text(self.key.unwrap_or_default(), "key", out)?,
                 Part::OfPush(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// The flags that say which of its parts are there.
+    pub(super) fn flags(&self, op: &Op) -> u8 {
+        let is_there = |flag: u8| match flag {
+            Part::LAST => self.last.is_some(),
+            Part::AFTER => self.after.is_some(),
+            Part::EPOCH => self.epoch.is_some(),
+            Part::LIMIT => self.limit.is_some(),
+            _ => false,
+        };
+        let pages = op.layout.iter().filter(|part| matches!(part, Part::Recall | Part::Pages));
+        pages.flat_map(|part| part.flags()).filter(|(flag, _)| is_there(*flag)).fold(0, |all, (flag, _)| all | flag)
     }
 
     /// The fields of the same command in JSON, but for those of every command.
@@ -113,6 +160,15 @@ impl<'a> Parts<'a> {
                     fields["events"] = self.events().collect();
                     fields["share"] = self.share.into();
                 }
+                Part::Recall => {
+                    (fields["last"], fields["after"]) = (self.last.into(), self.after.into());
+                    fields["epoch"] = self.epoch.map(|epoch| epoch.to_string()).into();
+                }
+                Part::Pages => {
+                    (fields["after"], fields["limit"]) = (self.after.into(), self.limit.into());
+                    fields["epoch"] = self.epoch.map(|epoch| epoch.to_string()).into();
+                }
+                Part::Key(_) => fields["key"] = self.key.into(),
                 Part::OfPush(_) => {}
             }
         }

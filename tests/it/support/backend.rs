@@ -49,6 +49,10 @@ pub struct Receipt {
     /// Reactors whose mailbox took no more; their sessions are not in `matched`.
     #[serde(default)]
     pub unreached: u32,
+    /// The number of the push in a group that remembers.
+    pub offset: Option<u64>,
+    /// The epoch of that number.
+    pub epoch: Option<String>,
 }
 
 impl Receipt {

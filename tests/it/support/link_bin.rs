@@ -1,7 +1,7 @@
 //! What the two forms of the link say, in each other's words: so that one test speaks both.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use gannet::dispatch::{Class, ReceiptMode};
+use gannet::dispatch::{Class, KeptMessage, Recalled, ReceiptMode};
 use gannet::link_bin::{Command, Event, Payload, Push, Reply, Request, Selector, Who, is_event};
 use gannet::session::SessionId;
 use serde_json::{Value, json};
@@ -31,6 +31,15 @@ pub fn decode(message: &[u8]) -> Value {
         }
         Reply::Done => json!({}),
         Reply::Sessions(sessions) => json!({ "sessions": sessions }),
+        Reply::Joined(sessions, Recalled { epoch, offset, complete }) => json!({
+            "sessions": sessions, "epoch": epoch.map(|epoch| epoch.to_string()), "offset": offset,
+            "complete": complete,
+        }),
+        Reply::Forgotten(messages) => json!({ "forgotten": messages }),
+        Reply::Kept(page) => json!({
+            "epoch": page.epoch.map(|epoch| epoch.to_string()), "offset": page.offset, "complete": page.complete,
+            "messages": page.messages.iter().map(kept).collect::<Vec<_>>(),
+        }),
         Reply::Renewed(expires_unix_ms) => json!({ "expires_unix_ms": expires_unix_ms }),
         Reply::Receipt(receipt) => {
             let mut ok = json!({
@@ -39,6 +48,9 @@ pub fn decode(message: &[u8]) -> Value {
             });
             if let Some(written) = receipt.written {
                 (ok["written"], ok["closed"]) = (written.into(), receipt.closed.into());
+            }
+            if let (Some(offset), Some(epoch)) = (receipt.offset, receipt.epoch) {
+                (ok["offset"], ok["epoch"]) = (offset.into(), epoch.to_string().into());
             }
             for (name, count) in [("pending", receipt.pending), ("unreached", receipt.unreached)] {
                 if count > 0 {
@@ -57,6 +69,18 @@ pub fn decode(message: &[u8]) -> Value {
         }),
     };
     json!({"id": id, "ok": ok})
+}
+
+fn kept(message: &KeptMessage) -> Value {
+    let mut json = json!({ "offset": message.offset });
+    if let Some(key) = &message.key {
+        json["key"] = (**key).into();
+    }
+    match message.frame.as_text() {
+        Some(text) => json["text"] = text.into(),
+        None => json["data"] = STANDARD.encode(message.frame.payload()).into(),
+    }
+    json
 }
 
 fn event(event: &Event<'_>) -> Value {
@@ -90,6 +114,14 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
     match needed("op") {
         "push" => Command::Push(push(command, data)),
         "join" => Command::Join { who: who(), group: needed("group") },
+        "latest" => Command::Latest { group: needed("group") },
+        "read_log" => Command::Log {
+            group: needed("group"),
+            after: command["after"].as_u64(),
+            epoch: text("epoch").map(|epoch| epoch.parse().unwrap()),
+            limit: command["limit"].as_u64().map(|limit| limit.try_into().unwrap()),
+        },
+        "forget" => Command::Forget { group: needed("group"), key: text("key") },
         "leave" => Command::Leave { who: who(), group: needed("group") },
         "destroy" => Command::Destroy { group: needed("group") },
         "move" => Command::Move { from: needed("group"), to: needed("to") },

@@ -9,6 +9,7 @@ mod kills;
 mod limits;
 mod listeners;
 mod load;
+mod memory;
 mod queues;
 mod refusals;
 mod running;

@@ -137,9 +137,9 @@ impl Answer {
         let texts =
             |names: &[crate::session::Name]| names.iter().map(|name| name.as_str().to_owned()).collect();
         let answer = match reply {
-            // The load renews no tokens.
-            Reply::Done | Reply::Renewed(_) => Self::Done,
-            Reply::Sessions(sessions) => Self::Sessions(sessions),
+            // The load renews no tokens, and asks for nothing that groups remember.
+            Reply::Done | Reply::Renewed(_) | Reply::Kept(_) | Reply::Forgotten(_) => Self::Done,
+            Reply::Sessions(sessions) | Reply::Joined(sessions, _) => Self::Sessions(sessions),
             Reply::Receipt(receipt) => Self::Receipt(receipt.into()),
             Reply::Session(info) => Self::Session(Described {
                 session: info.id.to_string(),

@@ -78,6 +78,11 @@ fn every_reply_is_as_its_vector_says() {
             Reply::Sessions(sessions) => Outcome::Done(OperationOutcome::Sessions(sessions)),
             Reply::Session(info) => Outcome::Done(OperationOutcome::Session(Box::new(info.into_owned()))),
             Reply::Renewed(expires_unix_ms) => Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }),
+            Reply::Joined(sessions, recalled) => {
+                Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled) })
+            }
+            Reply::Kept(page) => Outcome::Done(OperationOutcome::Kept(page.into_owned())),
+            Reply::Forgotten(messages) => Outcome::Done(OperationOutcome::Forgotten(messages)),
             Reply::Error { code, message } => Outcome::Refused(CommandError::new(code, message)),
         };
         let mut again = Vec::new();
