@@ -109,7 +109,7 @@ impl Core {
             turned_ms: self.now.ms,
             listeners: self.listeners.carry(),
             lines: self.carry_lines(),
-            memory: Some(self.memory.carry(packer)),
+            memory: (!self.memory.is_empty()).then(|| self.memory.carry(packer)),
         }
     }
 
@@ -148,7 +148,7 @@ impl Core {
         }
         (core.connections, core.absent_ms) = (connections, absent_ms + core.now.ms - turned_ms);
         core.metrics().go_on_from(&metrics);
-        core.arrive_in_memory(memory.unwrap_or_default(), unpacker)?;
+        memory.map_or(Ok(()), |memory| core.arrive_in_memory(memory, unpacker))?;
         let unix_ms = Clock::wall_unix_ms();
         Ok((core, Arriving { listeners, lines, unix_ms, ..Arriving::default() }))
     }

@@ -152,8 +152,52 @@ impl AppDelivery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LogConfig;
     use crate::dispatch::{EncodedFrame, Origin, PushOptions, Target};
     use crate::session::Name;
+
+    #[test]
+    fn the_longest_prefix_says_what_a_group_remembers_and_two_such_groups_have_no_order() {
+        let log = Some(LogConfig { messages: 7, ..LogConfig::default() });
+        let app = AppConfig {
+            tick_ms: 100,
+            group_tick_ms: [("match/slow/".to_owned(), 500)].into(),
+            groups: vec![
+                GroupConfig { latest: true, tick_ms: Some(50), ..GroupConfig::new("match/") },
+                GroupConfig { log, ..GroupConfig::new("match/log/") },
+                GroupConfig::new("match/log/off/"),
+            ],
+            ..AppConfig::default()
+        };
+        let rules = DeliveryRules::new([&AppConfig::default(), &app].into_iter());
+        let memory = |name: &str| rules.memory(AppId(1), name).map(|rule| (rule.latest.is_some(), rule.log.is_some()));
+        assert_eq!(memory("match/1"), Some((true, false)));
+        assert_eq!(memory("match/log/1"), Some((false, true)));
+        assert_eq!(rules.memory(AppId(1), "match/log/1").and_then(|rule| rule.log).map(|log| log.messages), Some(7));
+        assert_eq!([memory("match/log/off/1"), memory("match"), memory("chat")], [None; 3]);
+        for (name, tick_ms) in [("match/1", 50), ("match/log/1", 50), ("match/slow/1", 500), ("chat", 100)] {
+            assert_eq!(ms(&rules, 1, group(name), Class::Normal), tick_ms, "{name}");
+        }
+        let user = Target::from(Selector::User(Name::new("ada").unwrap()));
+        let both = |one: &str, other: &str| group(one).or(group(other).selectors()[0].clone());
+        for (target, is_one) in [
+            (user.clone(), None),
+            (both("chat", "match/log/off/1"), None),
+            (both("chat", "match/1"), Some(true)),
+            (both("match/1", "match/1"), Some(true)),
+            (both("match/1", "match/2"), Some(false)),
+            (both("match/1", "match/log/2"), Some(false)),
+        ] {
+            let expected = match rules.remembering(AppId(1), &target) {
+                Remembering::No => None,
+                Remembering::One(..) => Some(true),
+                Remembering::Several(..) => Some(false),
+            };
+            assert_eq!(expected, is_one, "{target:?}");
+            assert_eq!(rules.check_target(AppId(1), &target).is_err(), is_one == Some(false));
+            assert_eq!(rules.remembering(AppId(0), &target), Remembering::No);
+        }
+    }
 
     fn ms(deliveries: &DeliveryRules, app: u16, target: Target, class: Class) -> u64 {
         let options = PushOptions { class, ..PushOptions::default() };

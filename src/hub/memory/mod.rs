@@ -255,6 +255,11 @@ impl Memory {
         self.due.first().map(|(due_ms, ..)| *due_ms)
     }
 
+    /// Whether nothing is kept, and no group is numbered.
+    pub fn is_empty(&self) -> bool {
+        self.due.is_empty()
+    }
+
     /// How much is kept.
     pub fn sizes(&self) -> MemorySizes {
         let Counts { groups, messages, bytes } = self.counts;

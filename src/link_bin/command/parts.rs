@@ -160,13 +160,13 @@ impl<'a> Parts<'a> {
                     fields["events"] = self.events().collect();
                     fields["share"] = self.share.into();
                 }
-                Part::Recall => {
-                    (fields["last"], fields["after"]) = (self.last.into(), self.after.into());
-                    fields["epoch"] = self.epoch.map(|epoch| epoch.to_string()).into();
-                }
-                Part::Pages => {
-                    (fields["after"], fields["limit"]) = (self.after.into(), self.limit.into());
-                    fields["epoch"] = self.epoch.map(|epoch| epoch.to_string()).into();
+                Part::Recall | Part::Pages => {
+                    let limit = self.limit.map(u64::from);
+                    let numbers = [("last", self.last), ("after", self.after), ("limit", limit)];
+                    for (name, number) in numbers {
+                        number.iter().for_each(|number| fields[name] = (*number).into());
+                    }
+                    self.epoch.iter().for_each(|epoch| fields["epoch"] = epoch.to_string().into());
                 }
                 Part::Key(_) => fields["key"] = self.key.into(),
                 Part::OfPush(_) => {}

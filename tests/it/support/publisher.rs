@@ -160,6 +160,8 @@ fn push_by_library(pusher: &Pusher, push: &Push) -> Option<Receipt> {
         closed: receipt.written.map(|_| receipt.closed),
         pending: receipt.pending,
         unreached: receipt.unreached,
+        offset: receipt.offset,
+        epoch: receipt.epoch.map(|epoch| epoch.to_string()),
     })
 }
 
