@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Config, Endpoint};
+use super::{Config, Endpoint, GroupFault};
 use crate::session::InvalidName;
 
 /// Why a configuration is refused.
@@ -231,32 +231,12 @@ pub enum ConfigError {
         /// What is wrong with it.
         error: InvalidName,
     },
-    /// The prefix of an entry of `groups` that begins no group's name.
-    BadGroupPrefix {
-        /// The app.
-        app: String,
-        /// As configured.
-        prefix: String,
-        /// What is wrong with it.
-        error: InvalidName,
-    },
-    /// A prefix that has two entries in `groups`, or a tick there and in `group_tick_ms`.
-    PrefixTwice {
-        /// The app.
-        app: String,
-        /// As configured.
-        prefix: String,
-    },
-    /// A group may keep more than an outbox has room for.
-    KeepsTooMuch {
-        /// The key.
+    /// An entry of `groups` of an app that cannot be used as it is written.
+    AppGroup {
+        /// The key of the configuration, with the tables in front of it.
         key: String,
-        /// Its value.
-        value: u64,
-        /// What an outbox has room for.
-        most: u64,
-        /// The key of the outbox.
-        or_raise: &'static str,
+        /// Why not.
+        fault: GroupFault,
     },
     /// More apps than there are ids for.
     TooManyApps,
@@ -477,18 +457,7 @@ impl fmt::Display for ConfigError {
             Self::BadGroupName { app, name, error } => {
                 write!(f, "\"{name}\" in apps.{app}.group_tick_ms begins no group's name: {error}")
             }
-            Self::BadGroupPrefix { app, prefix, error } => {
-                write!(f, "the prefix \"{prefix}\" in apps.{app}.groups begins no group's name: {error}")
-            }
-            Self::PrefixTwice { app, prefix } => write!(
-                f,
-                "apps.{app} says twice what holds for groups that begin with \"{prefix}\": make one entry of groups of it"
-            ),
-            Self::KeepsTooMuch { key, value, most, or_raise } => write!(
-                f,
-                "{key} = {value} is more than an outbox has room for, and who joins gets all of it: set it to {most} or less, or \
-                 raise {or_raise}"
-            ),
+            Self::AppGroup { key, fault } => write!(f, "{key} {fault}"),
             Self::TooManyApps => write!(f, "there are more than {} apps: remove some", u16::MAX),
         }
     }
@@ -499,9 +468,8 @@ impl std::error::Error for ConfigError {
         match self {
             Self::Read { error, .. } | Self::KeyFile { error, .. } => Some(error),
             Self::InFile { error, .. } | Self::InVariable { error, .. } => Some(error),
-            Self::BadAppName { error, .. }
-            | Self::BadGroupName { error, .. }
-            | Self::BadGroupPrefix { error, .. } => Some(error),
+            Self::BadAppName { error, .. } | Self::BadGroupName { error, .. } => Some(error),
+            Self::AppGroup { fault: GroupFault::Prefix(error), .. } => Some(error),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use super::duration::Millis;
 #[cfg(feature = "cli")]
 use super::table::Legal;
 use super::table::{COUNT, DAY_MS, GIB, MIB};
-use super::{ConfigError, Limits, duration};
+use super::{ConfigError, GroupFault, Limits, duration};
 
 /// The most messages and keys that a group may keep.
 const MESSAGES: std::ops::RangeInclusive<u64> = 1..=COUNT;
@@ -122,23 +122,25 @@ impl GroupConfig {
 
     /// Whether what a session gets that joins fits into its outbox; `key` is what the configuration calls the entry.
     pub(super) fn check_fits(&self, key: &str, limits: &Limits) -> Result<(), ConfigError> {
+        let (messages, bytes) = (limits.outbox_messages, limits.outbox_bytes);
         let latest = self.latest.then_some([
-            ("latest_keys", self.latest_keys, limits.outbox_messages, "limits.outbox_messages"),
-            ("latest_bytes", self.latest_bytes, limits.outbox_bytes, "limits.outbox_bytes"),
+            ("latest_keys", self.latest_keys, messages, "limits.outbox_messages"),
+            ("latest_bytes", self.latest_bytes, bytes, "limits.outbox_bytes"),
         ]);
         let log = self.log.map(|log| {
             [
-                ("log.messages", log.messages, limits.outbox_messages, "limits.outbox_messages"),
-                ("log.bytes", log.bytes, limits.outbox_bytes, "limits.outbox_bytes"),
+                ("log.messages", log.messages, messages, "limits.outbox_messages"),
+                ("log.bytes", log.bytes, bytes, "limits.outbox_bytes"),
             ]
         });
-        for (name, value, most, or_raise) in latest.into_iter().chain(log).flatten() {
-            if value > most {
-                let (key, value, most) = (format!("{key}.{name}"), value as u64, most as u64);
-                return Err(ConfigError::KeepsTooMuch { key, value, most, or_raise });
+        let mut all = latest.into_iter().chain(log).flatten();
+        match all.find(|(_, value, most, _)| value > most) {
+            None => Ok(()),
+            Some((name, value, most, or_raise)) => {
+                let (key, fault) = (format!("{key}.{name}"), GroupFault::TooMuch { value, most, or_raise });
+                Err(ConfigError::AppGroup { key, fault })
             }
         }
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::limits::CONNECTIONS;
 use super::table::{KIB, Legal, as_millis};
-use super::{AppConfig, AppKeyFault, Config, ConfigError, Endpoint, Limits, Listen, Secret};
+use super::{AppConfig, AppKeyFault, Config, ConfigError, Endpoint, GroupFault, Limits, Listen, Secret};
 use crate::session::{Name, SessionId};
 
 /// Room in a request head beside its target: method, version and the fields that every client sends.
@@ -297,17 +297,14 @@ fn check_groups(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
     legal.check(format!("apps.{name}.group_memory_bytes"), app.group_memory_bytes as u64)?;
     let mut seen = HashSet::new();
     for (index, group) in app.groups.iter().enumerate() {
-        let prefix = || (name.to_owned(), group.prefix.escape_debug().to_string());
-        Name::check(&group.prefix).map_err(|error| {
-            let (app, prefix) = prefix();
-            ConfigError::BadGroupPrefix { app, prefix, error }
-        })?;
+        let key = format!("apps.{name}.groups[{index}]");
+        let prefix_fault = |fault| ConfigError::AppGroup { key: format!("{key}.prefix"), fault };
+        Name::check(&group.prefix).map_err(|error| prefix_fault(GroupFault::Prefix(error)))?;
         let has_two_ticks = group.tick_ms.is_some() && app.group_tick_ms.contains_key(&group.prefix);
         if !seen.insert(&*group.prefix) || has_two_ticks {
-            let (app, prefix) = prefix();
-            return Err(ConfigError::PrefixTwice { app, prefix });
+            return Err(prefix_fault(GroupFault::Twice));
         }
-        group.check_ranges(&format!("apps.{name}.groups[{index}]"))?;
+        group.check_ranges(&key)?;
     }
     Ok(())
 }

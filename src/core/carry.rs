@@ -101,7 +101,10 @@ impl Arriving {
 impl Core {
     /// What another process goes on with, beside the connections.
     pub fn carry(&self, packer: &Packer) -> CarriedCore {
-        debug_assert!(self.recalls.is_empty(), "no envelope is under way, and so none that a session waits for");
+        debug_assert!(
+            self.recalls.is_empty(),
+            "no envelope is under way, and so none that a session waits for"
+        );
         CarriedCore {
             generations: self.connections.carry(),
             absent_ms: self.absent_ms,

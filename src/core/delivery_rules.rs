@@ -91,8 +91,9 @@ impl DeliveryRules {
     pub fn check_target(&self, app: AppId, target: &Target) -> Result<(), CommandError> {
         let Remembering::Several(one, other) = self.remembering(app, target) else { return Ok(()) };
         let (one, other) = (Quoted(one), Quoted(other));
-        let message =
-            format!("a push names one group that remembers at most, not both {one} and {other}: push to each");
+        let message = format!(
+            "a push names one group that remembers at most, not both {one} and {other}: push to each"
+        );
         Err(CommandError::new(ErrorCode::BadRequest, message))
     }
 
@@ -170,10 +171,14 @@ mod tests {
             ..AppConfig::default()
         };
         let rules = DeliveryRules::new([&AppConfig::default(), &app].into_iter());
-        let memory = |name: &str| rules.memory(AppId(1), name).map(|rule| (rule.latest.is_some(), rule.log.is_some()));
+        let memory =
+            |name: &str| rules.memory(AppId(1), name).map(|rule| (rule.latest.is_some(), rule.log.is_some()));
         assert_eq!(memory("match/1"), Some((true, false)));
         assert_eq!(memory("match/log/1"), Some((false, true)));
-        assert_eq!(rules.memory(AppId(1), "match/log/1").and_then(|rule| rule.log).map(|log| log.messages), Some(7));
+        assert_eq!(
+            rules.memory(AppId(1), "match/log/1").and_then(|rule| rule.log).map(|log| log.messages),
+            Some(7)
+        );
         assert_eq!([memory("match/log/off/1"), memory("match"), memory("chat")], [None; 3]);
         for (name, tick_ms) in [("match/1", 50), ("match/log/1", 50), ("match/slow/1", 500), ("chat", 100)] {
             assert_eq!(ms(&rules, 1, group(name), Class::Normal), tick_ms, "{name}");

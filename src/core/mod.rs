@@ -38,9 +38,9 @@ mod wall;
 mod work;
 mod writing;
 
+pub use crate::hub::scope_of;
 pub use budget::Budget;
 pub use carry::{Arriving, CarriedCore, CarriedMember};
-pub use crate::hub::scope_of;
 pub use delivery_rules::Remembering;
 pub use drain::{Drain, Plan};
 pub use envelope::{Arrival, Envelope, Port};

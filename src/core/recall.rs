@@ -158,7 +158,12 @@ impl Core {
     ///
     /// # Errors
     /// It keeps no log.
-    pub fn check_recall(&self, app: AppId, group: &Name, recall: Option<Recall>) -> Result<bool, CommandError> {
+    pub fn check_recall(
+        &self,
+        app: AppId,
+        group: &Name,
+        recall: Option<Recall>,
+    ) -> Result<bool, CommandError> {
         let rule = self.rules.delivery_rules.memory(app, group);
         match recall {
             Some(_) if rule.is_none_or(|rule| rule.log.is_none()) => Err(no_log(group)),
@@ -196,7 +201,13 @@ impl Core {
 impl Core {
     /// Holds a push for the session in `slot`, where that waits for what the push's group remembers.
     #[cold]
-    pub(super) fn hold(&mut self, slot: u32, local: &Rc<LocalPush>, wire: Wire, tick: Option<Tick>) -> Holding {
+    pub(super) fn hold(
+        &mut self,
+        slot: u32,
+        local: &Rc<LocalPush>,
+        wire: Wire,
+        tick: Option<Tick>,
+    ) -> Holding {
         let Some(place) = local.push().place() else { return Holding::Not };
         let recalling = self.recalls.by_slot.get_mut(&slot);
         let recalling = recalling.and_then(|all| all.iter_mut().find(|one| one.scope == place.scope));

@@ -118,7 +118,9 @@ impl Core {
     pub fn go_on_with_work(&mut self) {
         while let Some(work) = self.work.pop_front() {
             let is_spent = match &work {
-                Work::Push(_) | Work::Delivery(_) | Work::Recollection(_) => self.budget.is_spent_on_deliveries(),
+                Work::Push(_) | Work::Delivery(_) | Work::Recollection(_) => {
+                    self.budget.is_spent_on_deliveries()
+                }
                 Work::Operation(_) | Work::Send(..) | Work::Close(..) => false,
                 Work::Listing(_) => self.budget.is_spent_on_lists(),
             };

@@ -66,7 +66,7 @@ impl std::error::Error for InvalidEpoch {}
 ///
 /// ```
 /// use gannet::dispatch::Recall;
-/// assert_ne!(Recall::Last(10), Recall::After { offset: 10, epoch: None });
+/// assert_ne!(Recall::Last(10), Recall::After { offset: 10, epoch: None, last: Some(10) });
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recall {
@@ -78,6 +78,8 @@ pub enum Recall {
         offset: u64,
         /// The epoch of that number; `None` is any.
         epoch: Option<Epoch>,
+        /// Of these the newest so many at the most; `None` is all.
+        last: Option<u64>,
     },
 }
 

@@ -2,7 +2,9 @@
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_count, put_long, put_session, put_text, put_whole};
-use crate::dispatch::{EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Recalled, Receipt, SessionInfo};
+use crate::dispatch::{
+    EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Recalled, Receipt, SessionInfo,
+};
 use crate::session::{Name, Remote};
 use std::borrow::Cow;
 
@@ -116,7 +118,9 @@ impl<'a> Reply<'a> {
             Self::Sessions(_) => (SESSIONS, 0, 0),
             Self::Session(_) => (SESSION, 0, 0),
             Self::Renewed(_) => (RENEWED, 0, 0),
-            Self::Joined(_, recalled) => (SESSIONS, NUMBERED | flags_of_place(recalled.epoch, recalled.complete), 0),
+            Self::Joined(_, recalled) => {
+                (SESSIONS, NUMBERED | flags_of_place(recalled.epoch, recalled.complete), 0)
+            }
             Self::Kept(page) => (KEPT, flags_of_place(page.epoch, page.complete), 0),
             Self::Forgotten(_) => (FORGOTTEN, 0, 0),
             Self::Error { code, .. } => (ERROR, 0, code.row().number),
@@ -170,7 +174,9 @@ fn read_receipt(flags: u8, reader: &mut Reader<'_>) -> Result<Receipt, Malformed
 fn flags_of(receipt: &Receipt) -> u8 {
     let flag = |flag, set| if set { flag } else { 0 };
     let numbered = receipt.epoch.is_some() && receipt.offset.is_some();
-    flag(WRITTEN, receipt.written.is_some()) | flag(INCOMPLETE, is_incomplete(receipt)) | flag(NUMBERED, numbered)
+    flag(WRITTEN, receipt.written.is_some())
+        | flag(INCOMPLETE, is_incomplete(receipt))
+        | flag(NUMBERED, numbered)
 }
 
 fn is_incomplete(receipt: &Receipt) -> bool {
@@ -178,8 +184,19 @@ fn is_incomplete(receipt: &Receipt) -> bool {
 }
 
 fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
-    let Receipt { matched, queued, replaced, dropped, expired, closed, offline, written, pending, unreached, .. } =
-        receipt;
+    let Receipt {
+        matched,
+        queued,
+        replaced,
+        dropped,
+        expired,
+        closed,
+        offline,
+        written,
+        pending,
+        unreached,
+        ..
+    } = receipt;
     let Receipt { offset, epoch, .. } = receipt;
     for count in [matched, queued, replaced, dropped, expired, offline] {
         out.extend_from_slice(&count.to_le_bytes());

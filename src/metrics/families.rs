@@ -7,8 +7,8 @@ use super::by_app::{AppMetrics, ByApp};
 use super::carry::{CarriedMetrics, Carry};
 use super::histogram::Histogram;
 use super::labels::{
-    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, MemoryLoss, PauseReason, ProtocolErrorKind,
-    RefusalReason, StatusClass, Throttled, TlsOutcome,
+    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, MemoryLoss, PauseReason,
+    ProtocolErrorKind, RefusalReason, StatusClass, Throttled, TlsOutcome,
 };
 use super::render::Text;
 use super::value::{Counter, CounterBy, Gauge, Metric};

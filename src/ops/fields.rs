@@ -110,8 +110,8 @@ impl Fields<'_> {
             for_ms,
         } = self;
         let texts = [
-            op, app, text, data, key, class, except, receipt, group, tag, reason, share, token, level, binary,
-            epoch,
+            op, app, text, data, key, class, except, receipt, group, tag, reason, share, token, level,
+            binary, epoch,
         ];
         let numbers = [ttl_ms, code, limit, over_ms, for_ms, last];
         texts.iter().all(|text| text.is_none())
@@ -154,13 +154,12 @@ impl Fields<'_> {
         bounds::name("group", &needed("group", self.group.take())?)
     }
 
-    /// What a session that joins gets of the log first: `last`, or `after` with its `epoch`.
+    /// What a session that joins gets of the log first: `last`, `after` with its `epoch`, or both.
     pub fn take_recall(&mut self) -> Result<Option<Recall>, CommandError> {
         match (self.last.take(), self.take_offset()?) {
             (None, None) => Ok(None),
             (Some(last), None) => Ok(Some(Recall::Last(last))),
-            (None, Some((offset, epoch))) => Ok(Some(Recall::After { offset, epoch })),
-            (Some(_), Some(_)) => Err(bad_request("name either last or after, not both")),
+            (last, Some((offset, epoch))) => Ok(Some(Recall::After { offset, epoch, last })),
         }
     }
 

@@ -73,7 +73,7 @@ impl Answer {
             Self::Joined => one(
                 "How many sessions joined, and how far what they were sent of the log goes.",
                 JSON,
-                component("Joined"),
+                sessions_or_joined(),
             ),
             Self::Kept => one("The messages.", JSON, component("Kept")),
             Self::Forgotten => one("How many messages were forgotten.", JSON, component("Forgotten")),
@@ -116,7 +116,7 @@ impl Answer {
         match self {
             Self::Receipt => json!({"oneOf": [component("Receipt"), component("Nothing")]}),
             Self::Sessions => component("Sessions"),
-            Self::Joined => component("Joined"),
+            Self::Joined => sessions_or_joined(),
             Self::Kept => component("Kept"),
             Self::Forgotten => component("Forgotten"),
             Self::Session => component("Session"),
@@ -139,6 +139,11 @@ impl Answer {
             | Self::Text => component("Nothing"),
         }
     }
+}
+
+/// How many joined; where they were sent something of what the group keeps, how far that goes.
+fn sessions_or_joined() -> Value {
+    json!({"oneOf": [component("Sessions"), component("Joined")]})
 }
 
 /// A reference to a schema of the document.
@@ -234,10 +239,10 @@ pub fn components(codes: &[&str]) -> Value {
             }),
         ),
         "Sessions": object(json!({"sessions": count()})),
-        "Joined": object_with(
-            json!({"sessions": count()}),
-            json!({"epoch": nullable(component("Epoch")), "offset": count(), "complete": {"type": "boolean"}}),
-        ),
+        "Joined": object(json!({
+            "sessions": count(), "epoch": nullable(component("Epoch")), "offset": count(),
+            "complete": {"type": "boolean"},
+        })),
         "Kept": object(json!({
             "epoch": nullable(component("Epoch")), "offset": count(), "complete": {"type": "boolean"},
             "messages": {"type": "array", "items": object_with(

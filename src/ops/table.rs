@@ -413,12 +413,7 @@ pub static OPS: [Op; 15] = [
             routes: &[Route {
                 method: Method::Get,
                 path: &[Is("v1"), Is("groups"), Of(GROUP), Is("log")],
-                query: &[
-                    IN_APP,
-                    AFTER_OFFSET.being(Optional),
-                    EPOCH.being(Optional),
-                    LIMIT.being(Optional),
-                ],
+                query: &[IN_APP, AFTER_OFFSET.being(Optional), EPOCH.being(Optional), LIMIT.being(Optional)],
             }],
             answer: Answer::Kept,
         },

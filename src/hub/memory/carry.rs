@@ -113,7 +113,8 @@ impl Memory {
             // Counted in every turn.
             losses: _,
         } = self;
-        let groups = apps.iter().flat_map(|(app, groups)| groups.iter().map(move |(name, group)| (app, name, group)));
+        let groups =
+            apps.iter().flat_map(|(app, groups)| groups.iter().map(move |(name, group)| (app, name, group)));
         let groups = groups.map(|(app, name, group)| CarriedGroup::of(*app, name, group, packer)).collect();
         CarriedMemory { order: *order, groups }
     }
@@ -163,17 +164,19 @@ impl Memory {
         check(&latest, self.order, offset, false)?;
         // A message that both have is one.
         let mut shared: HashMap<u64, Arc<Push>> = HashMap::new();
-        for (entry, in_log) in log.into_iter().map(|entry| (entry, true)).chain(latest.into_iter().map(|entry| (entry, false))) {
+        for (entry, in_log) in
+            log.into_iter().map(|entry| (entry, true)).chain(latest.into_iter().map(|entry| (entry, false)))
+        {
             let CarriedEntry { order, offset, at_ms, key, frame } = entry;
-            let is_new_key = |key: &Box<str>| Name::check(key).is_ok() && (in_log || !group.has_key(key));
-            if !(key.as_ref().map_or(in_log, is_new_key)) {
+            let is_new_key = |key: &str| Name::check(key).is_ok() && (in_log || !group.has_key(key));
+            if !(key.as_deref().map_or(in_log, is_new_key)) {
                 return Err(InvalidState::new("a message of a key that is none, or twice"));
             }
             let place = Place { scope: group.scope, order, epoch: group.epoch, offset };
             let frame = unpacker.frame(frame)?;
-            let push = shared.entry(offset).or_insert_with(|| {
-                Arc::new(Push::kept(app, frame.clone(), key.clone(), place))
-            });
+            let push = shared
+                .entry(offset)
+                .or_insert_with(|| Arc::new(Push::kept(app, frame.clone(), key.clone(), place)));
             if push.options.key != key || push.place() != Some(&place) {
                 return Err(InvalidState::new("two messages with one number"));
             }

@@ -330,13 +330,7 @@ impl Group {
         }
     }
 
-    fn drop_log(
-        &mut self,
-        reason: MemoryLoss,
-        room: &Room<'_>,
-        counts: &mut Counts,
-        losses: &mut Losses,
-    ) {
+    fn drop_log(&mut self, reason: MemoryLoss, room: &Room<'_>, counts: &mut Counts, losses: &mut Losses) {
         while self.pop_log(room, counts) {
             losses[reason.index()] += 1;
         }
@@ -387,13 +381,13 @@ impl Group {
         let (epoch, offset) = (Some(self.epoch), self.offset);
         let recalled = |complete| Recalled { epoch, offset, complete };
         match (asked, &rule.log) {
-            (Asked::Log(Recall::After { offset, epoch }), Some(log)) => {
+            (Asked::Log(Recall::After { offset, epoch, last }), Some(log)) => {
                 let (from, complete) = self.find(offset, epoch, log, now_ms);
-                (kept(self.log.range(from..)), recalled(complete))
+                let cut = last.map_or(from, |last| from.max(self.first_of_last(last)));
+                (kept(self.log.range(cut..)), recalled(complete && cut == from))
             }
-            (Asked::Log(Recall::Last(count)), Some(log)) => {
-                let count = usize::try_from(count).unwrap_or(usize::MAX);
-                let from = self.first_live(log, now_ms).max(self.log.len().saturating_sub(count));
+            (Asked::Log(Recall::Last(last)), Some(log)) => {
+                let from = self.first_live(log, now_ms).max(self.first_of_last(last));
                 (kept(self.log.range(from..)), recalled(true))
             }
             (Asked::Latest | Asked::Log(_), _) => (kept(self.latest.values()), recalled(!self.lacks_keys)),
@@ -433,6 +427,11 @@ impl Group {
         let behind = usize::try_from(self.offset - after).unwrap_or(usize::MAX);
         let live = self.log.len() - first;
         (self.log.len() - behind.min(live), behind <= live)
+    }
+
+    /// Where the newest `count` of the log begin.
+    fn first_of_last(&self, count: u64) -> usize {
+        self.log.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     fn first_live(&self, rule: &LogRule, now_ms: u64) -> usize {

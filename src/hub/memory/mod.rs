@@ -160,7 +160,7 @@ impl Memory {
         match self.group(app, group).zip(around.rule(app, group)) {
             Some((found, rule)) => found.recall(asked, &rule, now_ms),
             None => {
-                let complete = !matches!(asked, Asked::Log(Recall::After { offset, epoch })
+                let complete = !matches!(asked, Asked::Log(Recall::After { offset, epoch, .. })
                     if offset > 0 || epoch.is_some());
                 (Kept::from([]), Recalled { epoch: None, offset: 0, complete })
             }
@@ -269,7 +269,7 @@ impl Memory {
 
     /// Messages that are gone since this was last asked, by reason.
     pub fn take_losses(&mut self) -> Losses {
-        std::mem::replace(&mut self.losses, Losses::default())
+        std::mem::take(&mut self.losses)
     }
 
     fn group(&self, app: AppId, group: &str) -> Option<&Group> {

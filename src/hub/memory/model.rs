@@ -69,6 +69,11 @@ fn weight(all: &[Said]) -> usize {
     all.iter().map(Said::weight).sum()
 }
 
+/// The last `count` of them.
+fn newest(mut said: Vec<&Said>, count: usize) -> Vec<&Said> {
+    said.split_off(said.len().saturating_sub(count))
+}
+
 /// The memory and the model side by side.
 struct Pair {
     memory: Memory,
@@ -270,7 +275,9 @@ impl Pair {
             if is_there {
                 self.model.insert(name, group);
             } else {
-                assert!(group.log.is_empty() && group.latest.is_empty() && !self.world.members.contains(&name));
+                assert!(
+                    group.log.is_empty() && group.latest.is_empty() && !self.world.members.contains(&name)
+                );
             }
         }
     }
@@ -333,15 +340,25 @@ impl Pair {
         let complete = is_known && behind.len() as u64 == kept.offset - after;
         let expected: Vec<_> = behind.iter().take(limit).map(|said| said.message()).collect();
         assert_eq!((page.messages, page.complete, page.offset), (expected, complete, kept.offset));
+        let count = behind.len();
         for (recall, expected) in [
-            (Recall::After { offset: after, epoch }, behind),
-            (Recall::Last(limit as u64), live.clone().skip(live.count().saturating_sub(limit)).collect()),
+            (Recall::After { offset: after, epoch, last: None }, behind.clone()),
+            (Recall::After { offset: after, epoch, last: Some(limit as u64) }, newest(behind, limit)),
+            (Recall::Last(limit as u64), newest(live.collect(), limit)),
         ] {
             let (sent, recalled) = self.memory.recall(APP, group, Asked::Log(recall), now_ms, &self.world);
             let orders = sent.iter().map(|push| push.place().expect("it is kept").order);
-            assert_eq!(orders.collect::<Vec<_>>(), expected.iter().map(|said| said.order).collect::<Vec<_>>());
+            assert_eq!(
+                orders.collect::<Vec<_>>(),
+                expected.iter().map(|said| said.order).collect::<Vec<_>>()
+            );
             assert_eq!((recalled.epoch, recalled.offset), (Some(kept.epoch), kept.offset));
-            assert_eq!(recalled.complete, matches!(recall, Recall::Last(_)) || complete);
+            let expected = match recall {
+                Recall::Last(_) => true,
+                Recall::After { last: None, .. } => complete,
+                Recall::After { .. } => complete && count <= limit,
+            };
+            assert_eq!(recalled.complete, expected);
         }
         if rule.latest.is_some() {
             let (sent, _) = self.memory.recall(APP, group, Asked::Latest, now_ms, &self.world);

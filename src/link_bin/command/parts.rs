@@ -135,7 +135,10 @@ impl<'a> Parts<'a> {
             _ => false,
         };
         let pages = op.layout.iter().filter(|part| matches!(part, Part::Recall | Part::Pages));
-        pages.flat_map(|part| part.flags()).filter(|(flag, _)| is_there(*flag)).fold(0, |all, (flag, _)| all | flag)
+        pages
+            .flat_map(|part| part.flags())
+            .filter(|(flag, _)| is_there(*flag))
+            .fold(0, |all, (flag, _)| all | flag)
     }
 
     /// The fields of the same command in JSON, but for those of every command.

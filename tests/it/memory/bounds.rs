@@ -36,6 +36,8 @@ fn a_group_keeps_no_more_than_its_bounds() {
     // What is too large by itself is not kept, and neither is the value that it makes old.
     backend.push_text("group=match%2F1&key=a", &"x".repeat(5_000));
     assert!(!keys(&mut backend, "match%2F1").contains(&"a".to_owned()));
+    // While it has a member its numbers go on, whatever is kept.
+    let _member = server.player("group=chat/1");
     for number in 1..=20 {
         assert_eq!(backend.push_text("group=chat%2F1", &"x".repeat(100)).offset, Some(number));
     }
@@ -45,7 +47,10 @@ fn a_group_keeps_no_more_than_its_bounds() {
     let receipt = backend.push_text("group=chat%2F1", &"x".repeat(3_000));
     assert_eq!(receipt.offset, Some(21));
     let page = backend.ok("GET", "/v1/groups/chat%2F1/log?after=20");
-    assert_eq!((&page["messages"], &page["complete"], &page["offset"]), (&json!([]), &json!(false), &json!(21)));
+    assert_eq!(
+        (&page["messages"], &page["complete"], &page["offset"]),
+        (&json!([]), &json!(false), &json!(21))
+    );
     assert_eq!(backend.push_text("group=chat%2F1", "fits").offset, Some(22));
     assert_eq!(backend.ok("GET", "/v1/groups/chat%2F1/log?after=21")["complete"], true);
 }

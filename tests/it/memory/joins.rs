@@ -29,11 +29,15 @@ fn publish(server: Ports, (own, of): (usize, usize), values: &[AtomicU64], over:
             let value = values[key].load(Ordering::Relaxed) + 1;
             let (name, text) = (format!("key {key}"), format!("{key} {value}"));
             let to = json!({"group": "match/1"});
-            ids.push(link.send(json!({"op": "push", "to": to, "text": text, "key": name})));
+            // Of one publisher the receipts wait for the sockets of those who are joining, too.
+            let receipt = if own == 0 { "written" } else { "queued" };
+            let push = json!({"op": "push", "to": to, "text": text, "key": name, "receipt": receipt});
+            ids.push(link.send(push));
             values[key].store(value, Ordering::Relaxed);
         }
         for _ in ids {
-            link.receive().1.unwrap();
+            let receipt: Receipt = serde_json::from_value(link.receive().1.unwrap()).unwrap();
+            assert!(receipt.adds_up() && receipt.pending == 0 && receipt.dropped == 0, "{receipt:?}");
         }
     }
 }
@@ -125,7 +129,9 @@ fn a_part_of_the_log_and_what_comes_live_have_no_gap_and_nothing_twice() {
                 let ids: Vec<u64> = (0..16)
                     .map(|_| {
                         number += 1;
-                        link.send(json!({"op": "push", "to": {"group": "chat/1"}, "text": number.to_string()}))
+                        link.send(
+                            json!({"op": "push", "to": {"group": "chat/1"}, "text": number.to_string()}),
+                        )
                     })
                     .collect();
                 for _ in ids {
@@ -133,11 +139,14 @@ fn a_part_of_the_log_and_what_comes_live_have_no_gap_and_nothing_twice() {
                 }
             }
         });
-        until("the log is long", || backend.ok("GET", "/v1/groups/chat%2F1/log")["offset"].as_u64() > Some(500));
+        until("the log is long", || {
+            backend.ok("GET", "/v1/groups/chat%2F1/log")["offset"].as_u64() > Some(500)
+        });
         for number in 0..joins() / 2 {
             let mut player = server.player("");
             let head = backend.ok("GET", "/v1/groups/chat%2F1/log?limit=1");
-            let (head, epoch) = (head["offset"].as_u64().unwrap(), head["epoch"].as_str().unwrap().to_owned());
+            let (head, epoch) =
+                (head["offset"].as_u64().unwrap(), head["epoch"].as_str().unwrap().to_owned());
             let what = match number % 3 {
                 0 => "last=20".to_owned(),
                 1 => format!("after={}&epoch={epoch}", head - 50),

@@ -47,7 +47,8 @@ fn pages_say_whether_anything_behind_the_number_is_gone() {
     for mut link in [server.link(), server.binary_link()] {
         let page = link.command(json!({"op": "read_log", "group": "chat/1", "after": 8}));
         assert_eq!((&page["messages"], &page["epoch"]), (&expected, &json!(epoch)));
-        let page = link.command(json!({"op": "read_log", "group": "chat/1", "after": 2, "epoch": epoch, "limit": 1}));
+        let page = link
+            .command(json!({"op": "read_log", "group": "chat/1", "after": 2, "epoch": epoch, "limit": 1}));
         assert_eq!((&page["complete"], texts(&page)), (&json!(false), vec!["5"]));
     }
 }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod joins;
+mod library;
 mod log;
 mod order;
 

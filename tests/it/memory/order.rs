@@ -46,14 +46,18 @@ fn all_members_on_all_reactors_see_one_order_which_is_that_of_the_log() {
     let publish_http = |number: usize| {
         let mut backend = server.backend();
         let push = |count| backend.push_text("group=chat/1", &format!("{number} {count}"));
-        (0..EACH).map(push).map(|receipt| (receipt.offset.unwrap(), receipt.epoch.unwrap())).collect::<Vec<_>>()
+        (0..EACH)
+            .map(push)
+            .map(|receipt| (receipt.offset.unwrap(), receipt.epoch.unwrap()))
+            .collect::<Vec<_>>()
     };
     let publish_link = |number: usize, mut link: Link| {
         let push = |count: usize| {
             let text = format!("{number} {count}");
             link.command(json!({"op": "push", "to": {"group": GROUP}, "text": text}))
         };
-        let place = |reply: Value| (reply["offset"].as_u64().unwrap(), reply["epoch"].as_str().unwrap().to_owned());
+        let place =
+            |reply: Value| (reply["offset"].as_u64().unwrap(), reply["epoch"].as_str().unwrap().to_owned());
         (0..EACH).map(push).map(place).collect::<Vec<_>>()
     };
     let publish_library = |number: usize| {
@@ -85,7 +89,11 @@ fn all_members_on_all_reactors_see_one_order_which_is_that_of_the_log() {
     assert!(all.iter().map(|(offset, _)| *offset).eq(1..=7 * EACH as u64));
     for (number, places) in places.iter().enumerate() {
         for (count, (offset, epoch)) in places.iter().enumerate() {
-            assert_eq!(all[*offset as usize - 1].1, format!("{number} {count}"), "the receipt says where it is");
+            assert_eq!(
+                all[*offset as usize - 1].1,
+                format!("{number} {count}"),
+                "the receipt says where it is"
+            );
             assert_eq!(*epoch, places[0].1);
         }
     }

@@ -1,6 +1,7 @@
 //! What groups remember goes along: messages, numbers, epochs, keys, and for how long.
 
 use super::running::Running;
+use crate::stalled::{skip, stalled};
 use crate::support::*;
 use serde_json::{Value, json};
 
@@ -25,7 +26,10 @@ fn what_groups_remember_goes_along() {
         for group in 0..6 {
             let target = format!("group=chat%2F{group}&key=key{}", number % 3);
             assert_eq!(backend.push_text(&target, &format!("{group} {number}")).offset, Some(number));
-            backend.push_text(&format!("group=match%2F{group}&key={}", number % 7), &format!("{group} {number}"));
+            backend.push_text(
+                &format!("group=match%2F{group}&key={}", number % 7),
+                &format!("{group} {number}"),
+            );
         }
     }
     backend.push_text("group=short%2F1", "gone soon");
@@ -82,4 +86,24 @@ fn players_who_join_while_one_upgrade_follows_another_get_what_is_kept() {
             }
         }
     }
+}
+
+#[test]
+fn what_waits_of_a_snapshot_goes_along_with_its_keys() {
+    let mut server = Running::start(&["--reactors", "2"], &format!("delivery.ttl_ms = 600000\n{CONFIG}"));
+    let (mut slow, fill) = stalled(&server, "slow");
+    let mut backend = server.backend();
+    for key in 0..3 {
+        backend.push_text(&format!("group=match%2F1&key={key}"), &format!("{key} 1"));
+    }
+    assert_eq!(backend.change("POST", "/v1/groups/match%2F1/members?user=slow"), 1);
+    server.upgrade();
+    // The newest value takes the place of the one that waits; the same key of something else does not.
+    backend.push_text("group=match%2F1&key=1", "1 2");
+    backend.push_text("user=slow&key=1", "other");
+    server.upgrade();
+    backend.push_text("group=match%2F1&key=1&class=urgent", "1 3");
+    skip(&mut slow, fill);
+    let texts: Vec<String> = (0..4).map(|_| slow.frame().unwrap().text().to_owned()).collect();
+    assert_eq!(texts, ["1 3", "0 1", "2 1", "other"]);
 }

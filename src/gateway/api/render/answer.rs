@@ -3,8 +3,8 @@
 
 use super::{Base64, Hex, Names, write};
 use crate::dispatch::{
-    Action, CommandError, Epoch, KeptMessage, KeptPage, OperationOutcome, Outcome, Page, Receipt, Recalled, Selector,
-    SessionInfo, SessionRow,
+    Action, CommandError, Epoch, KeptMessage, KeptPage, OperationOutcome, Outcome, Page, Recalled, Receipt,
+    Selector, SessionInfo, SessionRow,
 };
 use crate::gateway::api::json::RequestId;
 use crate::session::Remote;

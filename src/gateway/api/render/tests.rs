@@ -2,8 +2,8 @@ use super::*;
 use crate::dispatch::Apps;
 use crate::dispatch::CommandLimits;
 use crate::dispatch::{
-    Action, CommandError, ErrorCode, OperationOutcome, Outcome, Page, Recalled, Receipt, Selector, SessionInfo,
-    SessionRow,
+    Action, CommandError, ErrorCode, OperationOutcome, Outcome, Page, Recalled, Receipt, Selector,
+    SessionInfo, SessionRow,
 };
 use crate::gateway::api::json::{self, RequestId};
 use crate::link_bin::{Event, Payload};
