@@ -64,7 +64,7 @@ impl Shared {
 
 impl Core {
     /// Sends a push to the owner of its group, which sends it to everybody.
-    #[cold]
+    #[inline(never)]
     pub(super) fn send_to_owner(&mut self, push: &Arc<Push>, owner: usize) {
         push.add_part();
         if owner == self.index {

@@ -203,3 +203,84 @@ fn check(entries: &[CarriedEntry], order: u64, offset: u64, is_log: bool) -> Res
         false => Err(InvalidState::new("the numbers of a group's messages do not rise")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{LatestRule, LogRule, MemoryRule, Room, Share};
+    use super::*;
+    use crate::dispatch::{EncodedFrame, Origin, PushOptions, Target};
+    use std::sync::atomic::AtomicU64;
+
+    struct World(AtomicU64);
+
+    const RULE: MemoryRule = MemoryRule {
+        latest: Some(LatestRule { keys: 9, bytes: 100_000, idle_ms: 1_000 }),
+        log: Some(LogRule { messages: 9, bytes: 100_000, ttl_ms: 1_000 }),
+    };
+
+    impl Around for World {
+        fn rule(&self, _: AppId, _: &str) -> Option<MemoryRule> {
+            Some(RULE)
+        }
+
+        fn room(&self, _: AppId) -> Room<'_> {
+            Room { app: Share { used: &self.0, bound: 0 }, server: Share { used: &self.0, bound: 0 } }
+        }
+
+        fn has_members(&self, _: AppId, _: &Name) -> bool {
+            false
+        }
+    }
+
+    /// What is said of a memory of three pushes when `change` has been made to it.
+    fn taken(change: impl FnOnce(&mut CarriedMemory)) -> Result<(), String> {
+        let (world, mut memory) = (World(AtomicU64::new(0)), Memory::new(1));
+        let group = Name::new("g").unwrap();
+        for key in [None, Some("a"), Some("b")] {
+            let options = PushOptions { key: key.map(Into::into), ..PushOptions::default() };
+            let (target, frame) = (Target::nobody(), EncodedFrame::text("x"));
+            let push = Push::new(AppId(0), target, frame, options, 0, 0, Origin::Nobody);
+            memory.remember(&group, &RULE, &push, 1, &world);
+        }
+        let (packer, mut unpacker) = (Packer::default(), Unpacker::default());
+        let mut carried = memory.carry(&packer);
+        packer.take_new().into_iter().for_each(|shared| unpacker.take(shared).unwrap());
+        change(&mut carried);
+        let bytes = minicbor::to_vec(&carried).unwrap();
+        let carried = minicbor::decode(&bytes).unwrap();
+        let taken =
+            Memory::new(2).go_on_from(carried, &unpacker, &world, |scope| scope == scope_of(AppId(0), "g"));
+        taken.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_memory_that_none_can_have_is_refused() {
+        assert_eq!(taken(|_| {}), Ok(()));
+        type Change = fn(&mut CarriedMemory);
+        let table: [(Change, &str); 13] = [
+            (|memory| memory.groups[0].app = 1, "another reactor"),
+            (|memory| memory.groups[0].name = "h".into(), "another reactor"),
+            (|memory| memory.groups[0].name = "".into(), "at least one byte"),
+            (|memory| memory.order = 2, "do not rise"),
+            (|memory| memory.groups[0].offset = 4, "do not rise"),
+            (|memory| memory.groups[0].log[0].offset = 0, "do not rise"),
+            (|memory| memory.groups[0].log[1].order = 1, "do not rise"),
+            (|memory| drop(memory.groups[0].log.remove(1)), "do not rise"),
+            (|memory| memory.groups[0].latest.swap(0, 1), "do not rise"),
+            (|memory| memory.groups[0].latest[0].key = None, "a key that is none"),
+            (|memory| memory.groups[0].latest[1].key = Some("a".into()), "a key that is none, or twice"),
+            (|memory| memory.groups[0].latest[1].key = Some("c".into()), "one number"),
+            (|memory| memory.groups[0].log[2].frame = 99, "did not come"),
+        ];
+        for (number, (change, says)) in table.into_iter().enumerate() {
+            let refused = taken(change).expect_err(&format!("{number}"));
+            assert!(refused.contains(says), "{number}: {refused}");
+        }
+        let twice = taken(|memory| {
+            let bytes = minicbor::to_vec(&*memory).unwrap();
+            let again: CarriedMemory = minicbor::decode(&bytes).unwrap();
+            memory.groups.extend(again.groups);
+        });
+        assert!(twice.unwrap_err().contains("twice"));
+    }
+}

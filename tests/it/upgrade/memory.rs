@@ -1,7 +1,7 @@
 //! What groups remember goes along: messages, numbers, epochs, keys, and for how long.
 
 use super::running::Running;
-use crate::stalled::{skip, stalled};
+use crate::stalled::stalled;
 use crate::support::*;
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ fn players_who_join_while_one_upgrade_follows_another_get_what_is_kept() {
 #[test]
 fn what_waits_of_a_snapshot_goes_along_with_its_keys() {
     let mut server = Running::start(&["--reactors", "2"], &format!("delivery.ttl_ms = 600000\n{CONFIG}"));
-    let (mut slow, fill) = stalled(&server, "slow");
+    let (mut slow, _) = stalled(&server, "slow");
     let mut backend = server.backend();
     for key in 0..3 {
         backend.push_text(&format!("group=match%2F1&key={key}"), &format!("{key} 1"));
@@ -103,7 +103,13 @@ fn what_waits_of_a_snapshot_goes_along_with_its_keys() {
     backend.push_text("user=slow&key=1", "other");
     server.upgrade();
     backend.push_text("group=match%2F1&key=1&class=urgent", "1 3");
-    skip(&mut slow, fill);
-    let texts: Vec<String> = (0..4).map(|_| slow.frame().unwrap().text().to_owned()).collect();
+    let mut texts = Vec::new();
+    while texts.len() < 4 {
+        // What made the socket full is long, and the urgent one overtakes a part of it.
+        let frame = slow.frame().unwrap();
+        if frame.payload.len() < 50_000 {
+            texts.push(frame.text().to_owned());
+        }
+    }
     assert_eq!(texts, ["1 3", "0 1", "2 1", "other"]);
 }
