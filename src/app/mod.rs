@@ -8,7 +8,7 @@ use crate::connection::{Connection, Phase};
 use crate::core::Core;
 pub use crate::core::Sent;
 use crate::core::{Reply, add_tag, bind, join, new_push};
-use crate::dispatch::{CommandError, EncodedFrame, Origin, PushOptions, Target, marked};
+use crate::dispatch::{CommandError, EncodedFrame, Origin, PushOptions, Recall, Target, marked};
 use crate::protocol::{CloseCode, SendError, WebSocket};
 use crate::session::{InvalidName, Name, SessionId};
 use std::borrow::Cow;
@@ -207,23 +207,71 @@ impl<'a> Session<'a> {
     }
 
     /// Sends a message to sessions of the same app, on every reactor, as a backend's push does.
+    ///
+    /// A target that [`Session::try_push`] refuses gets nothing, which is counted in `gannet_pushes_refused_total`.
     pub fn push(&mut self, target: Target, frame: EncodedFrame, options: PushOptions) {
+        if self.try_push(target, frame, options).is_err() {
+            self.core.metrics().pushes_refused.add(1);
+        }
+    }
+
+    /// The same, and says why a push is refused.
+    ///
+    /// # Errors
+    /// [`SessionError::Refused`] where the target names two groups that remember: there is no order of theirs.
+    pub fn try_push(
+        &mut self,
+        target: Target,
+        frame: EncodedFrame,
+        options: PushOptions,
+    ) -> Result<(), SessionError> {
         if let Some(app) = self.core.hub.app_of(self.slot) {
+            self.core.rules.delivery_rules.check_target(app, &target).map_err(SessionError::Refused)?;
             // It may be for this session too: behind what it has been sent.
             self.core.write_reply(self.slot, self.reply);
             let push = new_push(self.core, app, target, frame, options, Origin::Nobody);
             self.core.publish(&push);
             self.has_pushed = self.core.is_behind_with_work();
         }
+        Ok(())
     }
 
-    /// Joins a group. Returns whether it was not in it before.
+    /// Joins a group. Returns whether it was not in it before. Of a group that keeps the newest push of each key it gets those
+    /// first, behind what this handler has sent so far.
     ///
     /// # Errors
     /// A bad name, or as many groups as a session may be in.
     pub fn join(&mut self, group: &str) -> Result<bool, SessionError> {
+        self.join_and(group, None)
+    }
+
+    /// Joins a group that has a log, and gets a part of the log first, behind what this handler has sent so far. Returns whether
+    /// it was not in the group before; if it was, it gets nothing.
+    ///
+    /// # Errors
+    /// As [`Session::join`], or a group that keeps no log.
+    ///
+    /// ```
+    /// use gannet::{Session, SessionError, dispatch::Recall};
+    ///
+    /// fn enter_chat(session: &mut Session<'_>) -> Result<bool, SessionError> {
+    ///     session.join_with("chat/lobby", Recall::Last(20))
+    /// }
+    /// ```
+    pub fn join_with(&mut self, group: &str, recall: Recall) -> Result<bool, SessionError> {
+        self.join_and(group, Some(recall))
+    }
+
+    fn join_and(&mut self, group: &str, recall: Option<Recall>) -> Result<bool, SessionError> {
         let group = Name::new(group).map_err(SessionError::Name)?;
-        join(self.core, self.slot, &group).map_err(SessionError::Refused)
+        let Some(app) = self.core.hub.app_of(self.slot) else { return Ok(false) };
+        let recalls = self.core.check_recall(app, &group, recall).map_err(SessionError::Refused)?;
+        let joined = join(self.core, self.slot, &group).map_err(SessionError::Refused)?;
+        if joined && recalls {
+            self.core.write_reply(self.slot, self.reply);
+            self.core.recall_for(self.slot, &group, recall);
+        }
+        Ok(joined)
     }
 
     /// Leaves a group. Returns whether it was in it.

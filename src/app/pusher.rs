@@ -1,6 +1,6 @@
 //! Pushing and commanding from any thread.
 
-use crate::core::{Envelope, Shared};
+use crate::core::{Envelope, Remembering, Shared, scope_of};
 use crate::dispatch::{
     Action, CommandError, EncodedFrame, Operation, OperationOutcome, Origin, Push, PushOptions, Receipt,
     ReceiptMode, Target, Who, check_close_code, check_close_reason,
@@ -176,7 +176,10 @@ impl Pusher {
             OperationOutcome::Session(_)
             | OperationOutcome::Page(_)
             | OperationOutcome::Presence(_)
-            | OperationOutcome::Renewed { .. } => Ok(0),
+            | OperationOutcome::Renewed { .. }
+            | OperationOutcome::Joined { .. }
+            | OperationOutcome::Kept(_)
+            | OperationOutcome::Forgotten(_) => Ok(0),
         }
     }
 
@@ -206,17 +209,31 @@ impl Pusher {
     ) -> Result<(), PushError> {
         let mut reached = Ok(());
         let now = self.shared.clock.now();
-        let deadline_ms = self.shared.in_force.look().deadline_ms(now, &options);
+        let rules = self.shared.in_force.look();
+        rules.delivery_rules.check_target(app, &target).map_err(PushError::Refused)?;
+        let deadline_ms = rules.deadline_ms(now, &options);
         let push = Arc::new(Push::new(app, target, frame, options, now.ns, deadline_ms, origin));
         self.shared.count_unroutable(&push);
-        for reactor in self.shared.interest.reactors_of(app, &push.target).iter() {
+        if let Remembering::One(group, _) = rules.delivery_rules.remembering(app, &push.target) {
+            // Its owner sends it to everybody.
+            let owner = self.shared.owner_of(scope_of(app, group));
             push.add_part();
-            if self.shared.handle.post(reactor, Envelope::Push(Arc::clone(&push))).is_err() {
-                reached = Err(self.not_taken(reactor));
-                self.shared.count_unreached(&push, reactor);
+            if self.shared.handle.post(owner, Envelope::Remember(Arc::clone(&push))).is_err() {
+                reached = Err(self.not_taken(owner));
+                self.shared.count_owner_unreached(&push);
                 self.shared.outside.dropped.fetch_add(1, Ordering::Relaxed);
             }
+        } else {
+            for reactor in self.shared.interest.reactors_of(app, &push.target).iter() {
+                push.add_part();
+                if self.shared.handle.post(reactor, Envelope::Push(Arc::clone(&push))).is_err() {
+                    reached = Err(self.not_taken(reactor));
+                    self.shared.count_unreached(&push, reactor);
+                    self.shared.outside.dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
         }
+        drop(rules);
         self.shared.outside.pushes.of(app.0).fetch_add(1, Ordering::Relaxed);
         self.shared.outside.has_pushes.store(true, Ordering::Release);
         if push.finish_part() {

@@ -14,7 +14,7 @@ use super::limits::CONNECTIONS;
 #[cfg(feature = "cli")]
 use super::table::Legal;
 use super::table::{COUNT, DAY_MS, GIB};
-use super::{JwksUrl, OriginPattern, Secret, Slow, duration};
+use super::{GroupConfig, JwksUrl, OriginPattern, Secret, Slow, duration};
 use crate::http::is_token;
 
 /// `[apps.NAME]`: a tenant with its own users, groups and tags, and its own keys.
@@ -71,6 +71,12 @@ pub struct AppConfig {
     #[serde(deserialize_with = "duration::whole_by_name")]
     #[cfg_attr(feature = "cli", schemars(with = "BTreeMap<String, Millis>", transform = Legal::from(0..=Config::MAX_TICK_MS)))]
     pub group_tick_ms: BTreeMap<String, u64>,
+    /// How pushes to the groups whose names begin with a prefix are delivered, and what these groups remember; the longest prefix
+    /// counts.
+    pub groups: Vec<GroupConfig>,
+    /// Memory of all that its groups remember, in bytes; 0 is no bound of its own.
+    #[cfg_attr(feature = "cli", schemars(transform = Legal::from(0..=16 * 1024 * GIB)))]
+    pub group_memory_bytes: usize,
     /// Whether its sessions may resume.
     pub resume: Resume,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Config, Endpoint};
+use super::{Config, Endpoint, GroupFault};
 use crate::session::InvalidName;
 
 /// Why a configuration is refused.
@@ -231,6 +231,13 @@ pub enum ConfigError {
         /// What is wrong with it.
         error: InvalidName,
     },
+    /// An entry of `groups` of an app that cannot be used as it is written.
+    AppGroup {
+        /// The key of the configuration, with the tables in front of it.
+        key: String,
+        /// Why not.
+        fault: GroupFault,
+    },
     /// More apps than there are ids for.
     TooManyApps,
 }
@@ -450,6 +457,7 @@ impl fmt::Display for ConfigError {
             Self::BadGroupName { app, name, error } => {
                 write!(f, "\"{name}\" in apps.{app}.group_tick_ms begins no group's name: {error}")
             }
+            Self::AppGroup { key, fault } => write!(f, "{key} {fault}"),
             Self::TooManyApps => write!(f, "there are more than {} apps: remove some", u16::MAX),
         }
     }
@@ -461,6 +469,7 @@ impl std::error::Error for ConfigError {
             Self::Read { error, .. } | Self::KeyFile { error, .. } => Some(error),
             Self::InFile { error, .. } | Self::InVariable { error, .. } => Some(error),
             Self::BadAppName { error, .. } | Self::BadGroupName { error, .. } => Some(error),
+            Self::AppGroup { fault: GroupFault::Prefix(error), .. } => Some(error),
             _ => None,
         }
     }

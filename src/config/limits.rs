@@ -88,6 +88,8 @@ table! {
         pub max_away: usize = 100_000, in 0..=CONNECTIONS;
         /// Memory of what is kept for sessions that may resume, of all together, in bytes; 0 is no bound.
         pub kept_bytes: usize = 256 * MIB, in 0..=16 * 1024 * GIB;
+        /// Memory of all that groups remember, in bytes; 0 is no bound.
+        pub group_memory_bytes: usize = 256 * MIB, in 0..=16 * 1024 * GIB;
         /// State that an upgrade takes from the old process at most, in bytes.
         pub upgrade_bytes: usize = GIB, in MIB..=16 * 1024 * GIB;
         /// Bytes of one socket that the kernel may hold and has not sent (`TCP_NOTSENT_LOWAT`, tcp(7)): beyond it what is

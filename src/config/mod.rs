@@ -13,6 +13,8 @@ mod duration;
 mod environment;
 mod error;
 mod file;
+mod group_fault;
+mod groups;
 mod jwks_url;
 mod known;
 mod limits;
@@ -52,6 +54,8 @@ pub use error::{AppKeyFault, ConfigError, KeyFault};
 pub(crate) use file::Reading;
 #[cfg(feature = "cli")]
 pub(crate) use file::{read_key_file, secrets_of};
+pub use group_fault::GroupFault;
+pub use groups::{GroupConfig, LogConfig};
 pub use jwks_url::{InvalidJwksUrl, JwksUrl};
 pub use limits::Limits;
 pub use listen::{Endpoint, InvalidEndpoint, Listen};

@@ -311,3 +311,48 @@ fn apps_say_how_they_are_delivered() {
     }
     Config::from_toml("[limits]\noutboxes_bytes = 0").unwrap().validate().unwrap();
 }
+
+#[test]
+fn groups_that_remember_have_bounds_that_fit_an_outbox_and_each_prefix_once() {
+    let entry = |keys: &str| format!("[[apps.chess.groups]]\nprefix = 'a/'\n{keys}\n");
+    for fine in ["", "latest = true", "log = {}", "tick_ms = '1s'", "log = { ttl_ms = '5m' }\nlatest = true"]
+    {
+        Config::from_toml(&entry(fine)).unwrap().validate().unwrap();
+    }
+    let bounds = "limits = { outbox_messages = 50, outbox_bytes = 2_000_000 }\n";
+    let longer = entry("log = {}").replace("'a/'", "'a/b/'");
+    let table = [
+        (
+            entry("tick_ms = 20_000"),
+            "apps.chess.groups[0].tick_ms = 20000 is out of range: choose 0 to 10000",
+        ),
+        (entry("latest_keys = 0"), "apps.chess.groups[0].latest_keys = 0 is out of range: "),
+        (entry("latest_idle_ms = 0"), "apps.chess.groups[0].latest_idle_ms = 0 is out of range: "),
+        (entry("log = { messages = 0 }"), "apps.chess.groups[0].log.messages = 0 is out of range: "),
+        (entry("log = { ttl_ms = '31d' }"), "apps.chess.groups[0].log.ttl_ms = 2678400000 is out of range: "),
+        (entry("") + &entry("latest = true"), "apps.chess.groups[1].prefix is there twice"),
+        (
+            entry("tick_ms = 5") + "[apps.chess.group_tick_ms]\n'a/' = 5",
+            "apps.chess.groups[0].prefix is there twice",
+        ),
+        (entry("").replace("'a/'", "''"), "apps.chess.groups[0].prefix begins no group's name: "),
+        (
+            bounds.to_owned() + &entry("log = {}"),
+            "apps.chess.groups[0].log.messages = 200 is more than an outbox has room for",
+        ),
+        (
+            bounds.to_owned() + &entry("latest = true") + &longer,
+            "apps.chess.groups[0].latest_keys = 512 is more than an outbox has room for",
+        ),
+    ];
+    for (text, message) in table {
+        let said = refusal(&text);
+        assert!(said.starts_with(message), "{text}: {said}");
+    }
+    for (wrong, says) in
+        [("lates = true", "unknown field"), ("log = 5", "invalid type"), ("latest = 1", "invalid type")]
+    {
+        let said = Config::from_toml(&entry(wrong)).unwrap_err().to_string();
+        assert!(said.contains(says), "{wrong}: {said}");
+    }
+}

@@ -1,12 +1,12 @@
 //! How the settings must go together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::limits::CONNECTIONS;
 use super::table::{KIB, Legal, as_millis};
-use super::{AppConfig, AppKeyFault, Config, ConfigError, Endpoint, Limits, Listen, Secret};
+use super::{AppConfig, AppKeyFault, Config, ConfigError, Endpoint, GroupFault, Limits, Listen, Secret};
 use crate::session::{Name, SessionId};
 
 /// Room in a request head beside its target: method, version and the fields that every client sends.
@@ -55,7 +55,8 @@ impl Config {
         self.check_ranges()?;
         self.apps.iter().try_for_each(|(name, app)| {
             check_quotas(name, app)?;
-            check_ticks(name, app)
+            check_ticks(name, app)?;
+            check_groups(name, app)
         })
     }
 
@@ -116,6 +117,8 @@ impl Config {
                 .map_err(|error| ConfigError::BadAppName { name: name.escape_debug().to_string(), error })?;
             check_quotas(name, app)?;
             check_ticks(name, app)?;
+            check_groups(name, app)?;
+            check_memory(name, app, &self.limits)?;
             check_secrets(name, app)?;
             check_public_keys(name, app)?;
         }
@@ -287,6 +290,32 @@ fn check_ticks(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
         })?;
     }
     Ok(())
+}
+
+/// Whether every entry of `groups` is legal for itself, and no prefix is there twice.
+fn check_groups(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
+    let legal = Legal::from(0..=16 * 1024 * super::table::GIB);
+    legal.check(format!("apps.{name}.group_memory_bytes"), app.group_memory_bytes as u64)?;
+    let mut seen = HashSet::new();
+    for (index, group) in app.groups.iter().enumerate() {
+        let key = format!("apps.{name}.groups[{index}]");
+        let prefix_fault = |fault| ConfigError::AppGroup { key: format!("{key}.prefix"), fault };
+        Name::check(&group.prefix).map_err(|error| prefix_fault(GroupFault::Prefix(error)))?;
+        let has_two_ticks = group.tick_ms.is_some() && app.group_tick_ms.contains_key(&group.prefix);
+        if !seen.insert(&*group.prefix) || has_two_ticks {
+            return Err(prefix_fault(GroupFault::Twice));
+        }
+        group.check_ranges(&key)?;
+    }
+    Ok(())
+}
+
+/// Whether what one group remembers fits an outbox.
+fn check_memory(name: &str, app: &AppConfig, limits: &Limits) -> Result<(), ConfigError> {
+    app.groups
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, group)| group.check_fits(&format!("apps.{name}.groups[{index}]"), limits))
 }
 
 fn check_secrets(name: &str, app: &AppConfig) -> Result<(), ConfigError> {

@@ -1,6 +1,7 @@
 //! How a reactor's core is carried to another process: first what belongs to no connection, then one connection after the other.
 //! Lists, sums and deadlines are not: each follows from the connections, and is made anew as they come.
 
+use super::memory::AroundMemory;
 use super::shared::Shared;
 use super::{CarriedLines, CarriedListener, CarriedSeat, Core, Envelope, HalfReceived, Owed, Port};
 use crate::admission::Role;
@@ -9,6 +10,7 @@ use crate::connection::{
     Socket, Surroundings, Transport,
 };
 use crate::dispatch::{Packer, Unpacker};
+use crate::hub::CarriedMemory;
 use crate::mailbox::Producer;
 use crate::metrics::CarriedMetrics;
 use crate::protocol::{CloseCode, DeflateConfig, DeflateEngine};
@@ -42,6 +44,9 @@ pub struct CarriedCore {
     /// What of links outlives their connections.
     #[n(6)]
     seats: Option<Vec<CarriedSeat>>,
+    /// What the groups remember that this reactor owns.
+    #[n(7)]
+    memory: Option<CarriedMemory>,
 }
 
 /// A connection of a [`Core`] on its way, with its names in the hub.
@@ -113,6 +118,10 @@ impl Arriving {
 impl Core {
     /// What another process goes on with, beside the connections.
     pub fn carry(&self, packer: &Packer) -> CarriedCore {
+        debug_assert!(
+            self.recalls.is_empty(),
+            "no envelope is under way, and so none that a session waits for"
+        );
         CarriedCore {
             generations: self.connections.carry(),
             absent_ms: self.absent_ms,
@@ -121,6 +130,7 @@ impl Core {
             listeners: self.listeners.carry(),
             lines: self.carry_lines(),
             seats: Some(self.carry_seats(packer)).filter(|seats| !seats.is_empty()),
+            memory: (!self.memory.is_empty()).then(|| self.memory.carry(packer)),
         }
     }
 
@@ -150,8 +160,10 @@ impl Core {
         index: usize,
         peers: Producer<Envelope>,
         carried: CarriedCore,
+        unpacker: &Unpacker,
     ) -> Result<(Self, Arriving), InvalidState> {
-        let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats } = carried;
+        let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats, memory } =
+            carried;
         let connections: GenerationalSlab<Connection> = generations.restore(shared.node, index as u8)?;
         let mut core = Self::new(shared, index, peers, 0);
         if turned_ms > core.now.ms || absent_ms > turned_ms {
@@ -159,6 +171,7 @@ impl Core {
         }
         (core.connections, core.absent_ms) = (connections, absent_ms + core.now.ms - turned_ms);
         core.metrics().go_on_from(&metrics);
+        memory.map_or(Ok(()), |memory| core.arrive_in_memory(memory, unpacker))?;
         let unix_ms = Clock::wall_unix_ms();
         let seats = seats.unwrap_or_default();
         Ok((core, Arriving { listeners, lines, seats, unix_ms, ..Arriving::default() }))
@@ -209,6 +222,12 @@ impl Core {
         }
         self.arrive_in_lists(id.slot(), owed_for_ms);
         Ok(id)
+    }
+
+    fn arrive_in_memory(&mut self, memory: CarriedMemory, unpacker: &Unpacker) -> Result<(), InvalidState> {
+        let around = AroundMemory { rules: &self.rules, shared: &self.shared };
+        let (shared, index) = (&self.shared, self.index);
+        self.memory.go_on_from(memory, unpacker, &around, |scope| shared.owner_of(scope) == index)
     }
 
     fn restore(

@@ -113,6 +113,7 @@ impl Core {
     pub fn end_session(&mut self, slot: u32, code: u16, reason: &str) {
         self.forget_resume(slot);
         let user = self.hub.user_of(slot).cloned();
+        self.forget_recalls(slot);
         let Some((id, app)) = self.leave_hub(slot) else { return };
         let extras = self.connections.slot_mut(slot).and_then(|connection| connection.extras.as_mut());
         let network = extras.and_then(|extras| extras.session_from.take());

@@ -2,10 +2,13 @@
 //! the last part. Knows nothing of who published.
 
 use super::Core;
+use super::delivery_rules::Remembering;
 use super::envelope::Envelope;
 use super::lingering::is_away;
+use super::recall::Holding;
 use crate::connection::{Item, LocalPush, Tick};
 use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode, Wire};
+use crate::hub::scope_of;
 use crate::metrics::{DeliveryOutcome, DropReason, Label};
 use crate::session::SessionId;
 use std::collections::VecDeque;
@@ -34,6 +37,8 @@ pub(super) struct Delivery {
     compressed: Option<bool>,
     /// Whether clients that tell gannet's own messages from the game's get it in another form.
     is_marked: bool,
+    /// Whether it is of a group that remembers, so that sessions may wait for older pushes of it.
+    has_place: bool,
     /// Those to whom it has not been offered.
     rest: VecDeque<SessionId>,
 }
@@ -42,8 +47,24 @@ impl Core {
     /// Sends a push on its way: an envelope to each other reactor that has an interest, and this one's part at once.
     /// Returns whether every part is done already.
     pub fn publish(&mut self, push: &Arc<Push>) -> bool {
-        let reactors = self.shared.interest.reactors_of(push.app, &push.target);
         self.shared.count_unroutable(push);
+        match self.rules.delivery_rules.remembering(push.app, &push.target) {
+            Remembering::One(group, _) => {
+                let owner = self.shared.owner_of(scope_of(push.app, group));
+                self.send_to_owner(push, owner);
+            }
+            _ => self.post_to_all(push),
+        }
+        let done = push.finish_part();
+        if done {
+            self.count_offline(push);
+        }
+        done
+    }
+
+    /// An envelope to each other reactor that has an interest in a push, and this one's part at once.
+    pub(super) fn post_to_all(&mut self, push: &Arc<Push>) {
+        let reactors = self.shared.interest.reactors_of(push.app, &push.target);
         for reactor in reactors.iter().filter(|reactor| *reactor != self.index) {
             push.add_part();
             if self.peers.post(reactor, Envelope::Push(Arc::clone(push))).is_err() {
@@ -55,11 +76,6 @@ impl Core {
             push.add_part();
             self.deliver(push);
         }
-        let done = push.finish_part();
-        if done {
-            self.count_offline(push);
-        }
-        done
     }
 
     /// Counts, at the end of a push, whom it did not find.
@@ -102,6 +118,7 @@ impl Core {
             goes_ahead: false,
             compressed: None,
             is_marked: push.frame.begins_with_mark() && push.mark(),
+            has_place: push.place().is_some(),
             rest: VecDeque::new(),
         };
         let offered = self.offer_to_all(&mut delivery, &slots);
@@ -148,6 +165,13 @@ impl Core {
             false if self.deflates(slot, local.push(), &mut delivery.compressed) => Wire::Deflated,
             false => Wire::Plain,
         };
+        if delivery.has_place && !self.recalls.is_empty() {
+            match self.hold(slot, &local, wire, delivery.tick) {
+                Holding::Not => {}
+                Holding::Held => return delivery.queued += 1,
+                Holding::Full => return,
+            }
+        }
         let item = Item::Shared(local, wire);
         delivery.queued += u32::from(match delivery.tick {
             None => self.offer(slot, item),
@@ -211,7 +235,16 @@ impl Core {
         agreed && *compressed.get_or_insert_with(|| push.deflate(engine))
     }
 
-    fn finish_push_part(&mut self, push: &Arc<Push>) {
+    /// The form in which the session in `slot` gets a push by itself.
+    pub(super) fn wire_for(&self, slot: u32, push: &Push) -> Wire {
+        match push.frame.begins_with_mark() && push.mark() && self.speaks_own(slot) {
+            true => Wire::Marked,
+            false if self.deflates(slot, push, &mut None) => Wire::Deflated,
+            false => Wire::Plain,
+        }
+    }
+
+    pub(super) fn finish_push_part(&mut self, push: &Arc<Push>) {
         if !push.finish_part() {
             return;
         }
@@ -296,5 +329,6 @@ impl Core {
         for latency_ns in settlements.latencies_ns.drain(..) {
             metrics.push_to_write.observe(latency_ns);
         }
+        self.count_memory();
     }
 }

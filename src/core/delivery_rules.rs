@@ -1,10 +1,11 @@
-//! How the apps want their pushes delivered, looked up by app: the policy at the bound of an outbox, and the tick that a
-//! push waits for. Worked out once from the configuration; knows nothing of outboxes.
+//! How the apps want their pushes delivered, looked up by app: the policy at the bound of an outbox, the tick that a push waits
+//! for, and what its group remembers. Worked out once from the configuration; knows nothing of outboxes.
 
-use crate::config::{AppConfig, Slow};
+use crate::config::{AppConfig, GroupConfig, Slow};
 use crate::connection::Tick;
-use crate::dispatch::{Class, Push, Selector};
-use crate::session::AppId;
+use crate::dispatch::{Class, CommandError, ErrorCode, Push, Quoted, Selector, Target};
+use crate::hub::{LatestRule, LogRule, MemoryRule};
+use crate::session::{AppId, Name};
 
 /// See the module.
 #[derive(Debug)]
@@ -21,6 +22,10 @@ struct AppDelivery {
     tick: Option<Tick>,
     /// Beginnings of groups' names, the longer before the shorter.
     groups: Box<[(Box<str>, Option<Tick>)]>,
+    /// The same, with what these groups remember; empty where no group remembers anything, so that a push asks no further.
+    memories: Box<[(Box<str>, Option<MemoryRule>)]>,
+    /// The room for what its groups remember; 0 is no bound.
+    memory_bytes: u64,
 }
 
 impl DeliveryRules {
@@ -29,12 +34,16 @@ impl DeliveryRules {
         // No tick is longer than `Config::MAX_TICK_MS`.
         let tick = |ms: u64| (ms > 0).then(|| Tick(u16::try_from(ms).unwrap_or(u16::MAX)));
         let delivery = |app: &AppConfig| {
-            let mut groups: Vec<_> =
-                app.group_tick_ms.iter().map(|(group, ms)| (group.as_str().into(), tick(*ms))).collect();
-            groups.sort_by_key(|(group, _): &(Box<str>, _)| std::cmp::Reverse(group.len()));
+            let by_name = app.group_tick_ms.iter().map(|(group, ms)| (group.as_str(), *ms));
+            let by_entry =
+                app.groups.iter().filter_map(|group| Some((group.prefix.as_str(), group.tick_ms?)));
+            let groups = longest_first(by_name.chain(by_entry).map(|(group, ms)| (group, tick(ms))));
             let (slow, tick) = (app.slow, tick(app.tick_ms));
             let ticks = tick.is_some() || groups.iter().any(|(_, tick)| tick.is_some());
-            AppDelivery { slow, ticks, tick, groups: groups.into() }
+            let remembers = app.groups.iter().any(GroupConfig::remembers);
+            let entries = app.groups.iter().filter(|_| remembers);
+            let memories = longest_first(entries.map(|group| (group.prefix.as_str(), rule_of(group))));
+            AppDelivery { slow, ticks, tick, groups, memories, memory_bytes: app.group_memory_bytes as u64 }
         };
         Self { apps: apps.map(delivery).collect() }
     }
@@ -54,7 +63,86 @@ impl DeliveryRules {
     }
 }
 
+/// What a push has to do with groups that remember.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remembering<'t> {
+    /// None of its groups does.
+    No,
+    /// This one does, by this rule.
+    One(&'t Name, MemoryRule),
+    /// These two do: there is no order of theirs.
+    Several(&'t Name, &'t Name),
+}
+
+impl DeliveryRules {
+    /// Which group that remembers `target` names.
+    #[inline]
+    pub fn remembering<'t>(&self, app: AppId, target: &'t Target) -> Remembering<'t> {
+        match self.apps.get(usize::from(app.0)) {
+            Some(app) if !app.memories.is_empty() => app.remembering(target),
+            _ => Remembering::No,
+        }
+    }
+
+    /// Whether a push to `target` can have one order for everybody.
+    ///
+    /// # Errors
+    /// It names two groups that remember.
+    pub fn check_target(&self, app: AppId, target: &Target) -> Result<(), CommandError> {
+        let Remembering::Several(one, other) = self.remembering(app, target) else { return Ok(()) };
+        let (one, other) = (Quoted(one), Quoted(other));
+        let message = format!(
+            "a push names one group that remembers at most, not both {one} and {other}: push to each"
+        );
+        Err(CommandError::new(ErrorCode::BadRequest, message))
+    }
+
+    /// What the group remembers.
+    pub fn memory(&self, app: AppId, group: &str) -> Option<MemoryRule> {
+        self.apps.get(usize::from(app.0))?.memory(group)
+    }
+
+    /// The room for what the groups of the app remember; 0 is no bound.
+    pub fn memory_bytes(&self, app: AppId) -> u64 {
+        self.apps.get(usize::from(app.0)).map_or(0, |app| app.memory_bytes)
+    }
+}
+
+/// The beginnings of names, the longer before the shorter.
+fn longest_first<'n, T>(beginnings: impl Iterator<Item = (&'n str, T)>) -> Box<[(Box<str>, T)]> {
+    let mut beginnings: Vec<(Box<str>, T)> = beginnings.map(|(name, value)| (name.into(), value)).collect();
+    beginnings.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    beginnings.into()
+}
+
+fn rule_of(group: &GroupConfig) -> Option<MemoryRule> {
+    let latest = group.latest.then_some(LatestRule {
+        keys: group.latest_keys,
+        bytes: group.latest_bytes,
+        idle_ms: group.latest_idle_ms,
+    });
+    let log = group.log.map(|log| LogRule { messages: log.messages, bytes: log.bytes, ttl_ms: log.ttl_ms });
+    group.remembers().then_some(MemoryRule { latest, log })
+}
+
 impl AppDelivery {
+    fn remembering<'t>(&self, target: &'t Target) -> Remembering<'t> {
+        let mut found = Remembering::No;
+        for selector in target.selectors() {
+            let Selector::Group(name) = selector else { continue };
+            let Some(rule) = self.memory(name) else { continue };
+            found = match found {
+                Remembering::One(other, _) if other != name => return Remembering::Several(other, name),
+                _ => Remembering::One(name, rule),
+            };
+        }
+        found
+    }
+
+    fn memory(&self, group: &str) -> Option<MemoryRule> {
+        self.memories.iter().find(|(prefix, _)| group.starts_with(&**prefix))?.1
+    }
+
     fn tick(&self, selector: &Selector) -> Option<Tick> {
         let Selector::Group(name) = selector else { return self.tick };
         let group = self.groups.iter().find(|(group, _)| name.as_str().starts_with(&**group));
@@ -65,8 +153,56 @@ impl AppDelivery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LogConfig;
     use crate::dispatch::{EncodedFrame, Origin, PushOptions, Target};
     use crate::session::Name;
+
+    #[test]
+    fn the_longest_prefix_says_what_a_group_remembers_and_two_such_groups_have_no_order() {
+        let log = Some(LogConfig { messages: 7, ..LogConfig::default() });
+        let app = AppConfig {
+            tick_ms: 100,
+            group_tick_ms: [("match/slow/".to_owned(), 500)].into(),
+            groups: vec![
+                GroupConfig { latest: true, tick_ms: Some(50), ..GroupConfig::new("match/") },
+                GroupConfig { log, ..GroupConfig::new("match/log/") },
+                GroupConfig::new("match/log/off/"),
+            ],
+            ..AppConfig::default()
+        };
+        let rules = DeliveryRules::new([&AppConfig::default(), &app].into_iter());
+        let memory =
+            |name: &str| rules.memory(AppId(1), name).map(|rule| (rule.latest.is_some(), rule.log.is_some()));
+        assert_eq!(memory("match/1"), Some((true, false)));
+        assert_eq!(memory("match/log/1"), Some((false, true)));
+        assert_eq!(
+            rules.memory(AppId(1), "match/log/1").and_then(|rule| rule.log).map(|log| log.messages),
+            Some(7)
+        );
+        assert_eq!([memory("match/log/off/1"), memory("match"), memory("chat")], [None; 3]);
+        for (name, tick_ms) in [("match/1", 50), ("match/log/1", 50), ("match/slow/1", 500), ("chat", 100)] {
+            assert_eq!(ms(&rules, 1, group(name), Class::Normal), tick_ms, "{name}");
+        }
+        let user = Target::from(Selector::User(Name::new("ada").unwrap()));
+        let both = |one: &str, other: &str| group(one).or(group(other).selectors()[0].clone());
+        for (target, is_one) in [
+            (user.clone(), None),
+            (both("chat", "match/log/off/1"), None),
+            (both("chat", "match/1"), Some(true)),
+            (both("match/1", "match/1"), Some(true)),
+            (both("match/1", "match/2"), Some(false)),
+            (both("match/1", "match/log/2"), Some(false)),
+        ] {
+            let expected = match rules.remembering(AppId(1), &target) {
+                Remembering::No => None,
+                Remembering::One(..) => Some(true),
+                Remembering::Several(..) => Some(false),
+            };
+            assert_eq!(expected, is_one, "{target:?}");
+            assert_eq!(rules.check_target(AppId(1), &target).is_err(), is_one == Some(false));
+            assert_eq!(rules.remembering(AppId(0), &target), Remembering::No);
+        }
+    }
 
     fn ms(deliveries: &DeliveryRules, app: u16, target: Target, class: Class) -> u64 {
         let options = PushOptions { class, ..PushOptions::default() };

@@ -2,6 +2,7 @@
 
 use super::Mover;
 use super::coming_back::Claimed;
+use super::recollection::{RecallAnswer, RecallRequest};
 use crate::connection::{Extras, Peer, Socket};
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::http::Response;
@@ -40,6 +41,12 @@ pub enum Envelope {
     Resume(Box<Claimed>),
     /// A push that has targets here.
     Push(Arc<Push>),
+    /// A push to a group that remembers, and this reactor is its owner.
+    Remember(Arc<Push>),
+    /// Sessions have joined a group of which this reactor is the owner, and are to get what it remembers.
+    Recall(Box<RecallRequest>),
+    /// What a group remembers that sessions here have joined.
+    Recalled(Box<RecallAnswer>),
     /// A push from here whose last part is done.
     PushDone(Arc<Push>),
     /// A command that is about sessions here.
@@ -80,7 +87,8 @@ pub enum Envelope {
 impl Weigh for Envelope {
     fn weight(&self) -> usize {
         match self {
-            Self::Push(push) => push.frame.wire_len(),
+            Self::Push(push) | Self::Remember(push) => push.frame.wire_len(),
+            Self::Recalled(answer) => answer.weight(),
             Self::Event(_, _, frame) => frame.wire_len(),
             Self::Page { response, .. } => response.body().len(),
             _ => 0,

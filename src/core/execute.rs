@@ -5,8 +5,8 @@ use super::places::bind;
 use super::{Core, Envelope};
 use crate::connection::Phase;
 use crate::dispatch::{
-    Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, ReceiptMode,
-    SessionInfo, SessionRow, Target, Who,
+    Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, Recall,
+    ReceiptMode, SessionInfo, SessionRow, Target, Who,
 };
 use crate::hub::Kind;
 use crate::protocol::CloseCode;
@@ -68,6 +68,9 @@ impl Core {
         let origin = Origin::Connection { connection, sequence };
         match command {
             Command::Push { target, frame, options } => {
+                if let Err(error) = self.rules.delivery_rules.check_target(app, &target) {
+                    return Started::Finished(Finished::Refused(error));
+                }
                 let receipt = options.receipt;
                 let origin = if receipt == ReceiptMode::None { Origin::Nobody } else { origin };
                 let push = new_push(self, app, target, frame, options, origin);
@@ -126,13 +129,27 @@ impl Core {
         let app = operation.app;
         match &operation.action {
             Action::Join { who, group } => {
-                each(self, operation, who, |core, slot| join(core, slot, group));
+                each(self, operation, who, |core, slot| join_with(core, slot, group, None, operation));
             }
+            Action::JoinWith { who, group, recall } => match self.check_recall(app, group, Some(*recall)) {
+                Err(error) => operation.fail(error),
+                Ok(_) => each(self, operation, who, |core, slot| {
+                    join_with(core, slot, group, Some(*recall), operation)
+                }),
+            },
             Action::Leave { who, group } => {
                 each(self, operation, who, |core, slot| Ok(core.leave_group(slot, group)));
             }
-            Action::Destroy { group } => operation.count_sessions(self.destroy_group(app, group)),
-            Action::Move { from, to } => operation.count_sessions(self.move_group(app, from, to)),
+            Action::Destroy { group } => {
+                operation.count_sessions(self.destroy_group(app, group));
+                self.forget(app, group, None);
+            }
+            Action::Move { from, to } => {
+                let recalled = self.recalled_by_move(app, from, to);
+                operation.count_sessions(self.move_group(app, from, to));
+                self.recall(app, to, recalled, None, Some(operation));
+            }
+            Action::Latest { .. } | Action::Log { .. } | Action::Forget { .. } => self.ask_memory(operation),
             Action::Kick { who, code, reason } => each(self, operation, who, |core, slot| {
                 core.close_for_good(slot, CloseCode(*code), reason);
                 Ok(true)
@@ -248,6 +265,22 @@ fn each(
 
 fn slot_of(core: &Core, app: AppId, id: SessionId) -> Option<u32> {
     core.hub.contains(id, app).then_some(id.slot())
+}
+
+/// The same as [`join`], and what the group remembers, which is a part of the operation.
+fn join_with(
+    core: &mut Core,
+    slot: u32,
+    group: &Name,
+    recall: Option<Recall>,
+    operation: &Arc<Operation>,
+) -> Result<bool, CommandError> {
+    let joined = join(core, slot, group)?;
+    if joined {
+        let sessions = core.hub.id_of(slot).into_iter().collect();
+        core.recall(operation.app, group, sessions, recall, Some(operation));
+    }
+    Ok(joined)
 }
 
 /// Joins unless the session is in as many groups as it may be.

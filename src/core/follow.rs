@@ -30,6 +30,7 @@ impl Core {
         self.incoming_relief.set_limit(settings.config.limits.incoming_bytes, reactors);
         self.kept_relief.set_limit(settings.config.limits.kept_bytes, reactors);
         self.ticks.forget_idle();
+        self.memory.look_at_all();
         // Sessions that have agreed on it go on with it, also where it is not offered any more.
         if let Some(deflate) = &settings.deflate
             && before.settings.deflate.as_ref() != Some(deflate)

@@ -19,10 +19,13 @@ mod incoming;
 mod lingering;
 mod listeners;
 mod membership;
+mod memory;
 mod moving;
 mod pausing;
 mod places;
 mod presence;
+mod recall;
+mod recollection;
 mod relief;
 mod reload;
 mod renewing;
@@ -43,9 +46,11 @@ mod wall;
 mod work;
 mod writing;
 
+pub use crate::hub::scope_of;
 pub use budget::Budget;
 pub use carry::{Arriving, CarriedCore, CarriedMember};
 pub use coming_back::{Claim, Claimed};
+pub use delivery_rules::Remembering;
 pub use drain::{Drain, Plan};
 pub use envelope::{Arrival, Envelope, Port};
 pub use execute::{Finished, Started, add_tag, join, new_push};
@@ -69,7 +74,7 @@ pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgrade
 pub use writing::Sent;
 
 use crate::connection::{Connection, Due, Events, Flag, Outbox, Phase, Settlements, Shown, Transport};
-use crate::hub::Hub;
+use crate::hub::{Hub, Memory};
 use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
 use crate::protocol::DeflateEngine;
@@ -83,10 +88,12 @@ use gate::Gates;
 use incoming::Incoming;
 use lingering::Partings;
 use listeners::Listeners;
+use recall::Recalls;
 use relief::Relief;
 use resumes::Resumes;
 use seats::Seats;
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use strangers::Strangers;
@@ -131,6 +138,9 @@ pub struct Core {
     pub connections: GenerationalSlab<Connection>,
     /// The names of the sessions among them.
     pub hub: Hub,
+    /// What the groups remember that this reactor owns.
+    memory: Memory,
+    recalls: Recalls,
     /// The links that listen, on any reactor.
     pub listeners: Listeners,
     /// Compresses and inflates for the connections here that agreed on it.
@@ -207,6 +217,8 @@ impl Core {
             now: shared.clock.now(),
             connections: GenerationalSlab::new(shared.node, index as u8, first_generation),
             hub: Hub::new(index, Arc::clone(&shared.interest)),
+            memory: Memory::new(RandomState::new().hash_one(index)),
+            recalls: Recalls::default(),
             listeners: Listeners::default(),
             deflate: settings.deflate.clone().map(|config| Arc::new(DeflateEngine::new(config))),
             peers,
@@ -269,7 +281,7 @@ impl Core {
             && self.changes.is_empty()
             && self.settlements.finished.is_empty()
             && self.doomed.is_empty();
-        let told = told && !self.has_parted() && self.claims.is_empty();
+        let told = told && !self.has_parted() && self.claims.is_empty() && self.recalls.is_empty();
         told && self.work.is_empty() && self.seats.are_quiet() && self.peers.backlog() == 0
     }
 
@@ -381,7 +393,7 @@ impl Core {
 
     /// When time next brings something, in milliseconds of the server's clock.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.wheel.next_deadline().into_iter().chain(self.ticks.next_ms()).min()
+        self.wheel.next_deadline().into_iter().chain(self.ticks.next_ms()).chain(self.memory.next_ms()).min()
     }
 
     /// The door of the connection in `slot` wants to be asked at this time what is due, in milliseconds of the server's

@@ -12,7 +12,7 @@ use crate::admission::{Admission, Capacity};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Config;
 use crate::dispatch::{Action, CommandError, Operation, Push, Selector, Target, Who};
-use crate::hub::{Interest, ReactorSet};
+use crate::hub::{Interest, ReactorSet, scope_of};
 use crate::mailbox::Handle;
 use crate::metrics::{ByApp, Gauge, Metrics, ReactorMetrics};
 use crate::session::SessionId;
@@ -42,6 +42,15 @@ pub struct Outside {
     pub dropped: AtomicU64,
     /// Named sessions and users that were not there.
     pub offline: AtomicU64,
+}
+
+/// What the groups of all reactors keep, in bytes.
+#[derive(Debug, Default)]
+pub struct MemoryUse {
+    /// Of all apps.
+    pub server: AtomicU64,
+    /// Of each app.
+    pub apps: ByApp<AtomicU64>,
 }
 
 /// Where the configuration is read again; what it cannot read it describes in a line.
@@ -74,6 +83,8 @@ pub struct Shared {
     pub capacity: Capacity,
     /// Which reactors have any session of a user, group, tag or app.
     pub interest: Arc<Interest>,
+    /// How much groups remember, which is bounded for all reactors together.
+    pub memory: MemoryUse,
     /// Counters.
     pub metrics: Metrics,
     /// The gates of the links that listen, by link: looked up when one begins, never on the way of a message.
@@ -161,7 +172,10 @@ impl Shared {
             reactors
         };
         match &operation.action {
-            Action::Join { who, .. } | Action::Leave { who, .. } | Action::Kick { who, .. } => match who {
+            Action::Join { who, .. }
+            | Action::JoinWith { who, .. }
+            | Action::Leave { who, .. }
+            | Action::Kick { who, .. } => match who {
                 Who::Session(id) => owner(*id),
                 Who::User(user) => of(Selector::User(user.clone())),
             },
@@ -170,8 +184,18 @@ impl Shared {
             | Action::Untag { session, .. }
             | Action::Renew { session, .. }
             | Action::Describe { session } => owner(*session),
-            Action::Destroy { group } | Action::Move { from: group, .. } => {
-                of(Selector::Group(group.clone()))
+            Action::Move { from: group, .. } => of(Selector::Group(group.clone())),
+            Action::Destroy { group } => {
+                let mut reactors = of(Selector::Group(group.clone()));
+                if self.in_force.look().delivery_rules.memory(operation.app, group).is_some() {
+                    reactors.insert(self.owner_of(scope_of(operation.app, group)));
+                }
+                reactors
+            }
+            Action::Latest { group } | Action::Log { group, .. } | Action::Forget { group, .. } => {
+                let mut reactors = ReactorSet::default();
+                reactors.insert(self.owner_of(scope_of(operation.app, group)));
+                reactors
             }
             Action::List { by, .. } => of(by.clone()),
             Action::Presence { group, .. } => of(Selector::Group(group.clone())),

@@ -6,6 +6,7 @@ use super::Sent;
 use super::delivery::Delivery;
 use super::execute::Listing;
 use super::presence::Gathering;
+use super::recollection::Recollection;
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::metrics::DropReason;
 use crate::protocol::CloseCode;
@@ -28,6 +29,8 @@ pub(super) enum Work {
     Listing(Listing),
     /// A presence of which some members have been looked at.
     Presence(Gathering),
+    /// What a group remembers, of which some of the sessions that have joined it have got it.
+    Recollection(Box<Recollection>),
     /// A message to one session, sent behind a push that it follows.
     Send(SessionId, EncodedFrame),
     /// The end of one session, behind a push that it follows.
@@ -52,7 +55,18 @@ impl From<Listing> for Work {
     }
 }
 
+impl From<Box<Recollection>> for Work {
+    fn from(recollection: Box<Recollection>) -> Self {
+        Self::Recollection(recollection)
+    }
+}
+
 impl Core {
+    /// Puts off what a group remembers, of which the pushes before it are left over.
+    pub(super) fn put_off_recollection(&mut self, recollection: Box<Recollection>) {
+        self.work.push_back(recollection.into());
+    }
+
     /// Puts off a push that came while earlier things were left over.
     pub(super) fn put_off_push(&mut self, push: &Arc<Push>) {
         self.work.push_back(Work::Push(Arc::clone(push)));
@@ -113,7 +127,9 @@ impl Core {
     pub fn go_on_with_work(&mut self) {
         while let Some(work) = self.work.pop_front() {
             let is_spent = match &work {
-                Work::Push(_) | Work::Delivery(_) => self.budget.is_spent_on_deliveries(),
+                Work::Push(_) | Work::Delivery(_) | Work::Recollection(_) => {
+                    self.budget.is_spent_on_deliveries()
+                }
                 Work::Operation(_) | Work::Send(..) | Work::Close(..) => false,
                 Work::Listing(_) | Work::Presence(_) => self.budget.is_spent_on_lists(),
             };
@@ -127,6 +143,7 @@ impl Core {
                 Work::Operation(operation) => self.begin_operation(&operation),
                 Work::Listing(listing) => self.go_on_listing(listing),
                 Work::Presence(gathering) => self.go_on_gathering(gathering),
+                Work::Recollection(recollection) => self.go_on_recollecting(recollection),
                 Work::Send(id, frame) if self.hub.id_of(id.slot()) == Some(id) => {
                     self.send(id.slot(), frame);
                 }

@@ -87,11 +87,6 @@ impl EncodedFrame {
         Ok(Self(Shared::Kept(Arc::new(bytes))))
     }
 
-    /// The message in it.
-    pub(crate) fn payload(&self) -> &[u8] {
-        self.parts().1
-    }
-
     fn parts(&self) -> (OpCode, &[u8]) {
         // As `encode_frame` wrote it (RFC 6455 §5.2): FIN and opcode, then a length of one, three or nine bytes.
         let bytes = self.as_bytes();
@@ -102,6 +97,23 @@ impl EncodedFrame {
         };
         let opcode = if bytes[0] & 0x0f == 1 { OpCode::Text } else { OpCode::Binary };
         (opcode, &bytes[header..])
+    }
+
+    /// Whether it is a text message.
+    pub fn is_text(&self) -> bool {
+        self.parts().0 == OpCode::Text
+    }
+
+    /// The message, where it is text.
+    pub fn as_text(&self) -> Option<&str> {
+        // It was text when it was made, and has been checked where it came from elsewhere.
+        let (opcode, payload) = self.parts();
+        std::str::from_utf8(payload).ok().filter(|_| opcode == OpCode::Text)
+    }
+
+    /// The message without the header of its frame.
+    pub fn payload(&self) -> &[u8] {
+        self.parts().1
     }
 
     /// The bytes for the wire.
@@ -117,6 +129,14 @@ impl EncodedFrame {
         self.as_bytes().len()
     }
 }
+
+impl PartialEq for EncodedFrame {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for EncodedFrame {}
 
 fn share(opcode: OpCode, payload: &[u8]) -> Shared {
     /// The longest payload whose length is one byte (RFC 6455 §5.2).

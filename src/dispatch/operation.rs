@@ -1,7 +1,7 @@
 //! A command about sessions on its way through the reactors, and its answer.
 
 use super::presence::{Gathered, Presence};
-use super::{CommandError, ErrorCode, Origin, Token};
+use super::{CommandError, Epoch, ErrorCode, KeptPage, Origin, Recall, Recalled, Token};
 use crate::session::{AppId, Name, Remote, SessionId};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -47,6 +47,15 @@ pub enum Action {
         /// What they join.
         group: Name,
     },
+    /// Sessions join a group that has a log, and get a part of the log first. A session that is in the group gets nothing.
+    JoinWith {
+        /// Who joins.
+        who: Who,
+        /// What they join.
+        group: Name,
+        /// What they get first.
+        recall: Recall,
+    },
     /// Sessions leave a group.
     Leave {
         /// Who leaves.
@@ -54,7 +63,7 @@ pub enum Action {
         /// What they leave.
         group: Name,
     },
-    /// Every member leaves the group.
+    /// Every member leaves the group, and what it remembers is forgotten.
     Destroy {
         /// The group.
         group: Name,
@@ -130,6 +139,29 @@ pub enum Action {
         after: Option<super::PresentAfter>,
         /// Whether the entries are wanted, or only the counts.
         members: bool,
+    },
+    /// The newest push of each key that a group keeps.
+    Latest {
+        /// The group.
+        group: Name,
+    },
+    /// A page of the pushes that a group keeps.
+    Log {
+        /// The group.
+        group: Name,
+        /// Only those behind this number.
+        after: u64,
+        /// The epoch of that number; `None` is any.
+        epoch: Option<Epoch>,
+        /// How many at the most.
+        limit: usize,
+    },
+    /// A group forgets.
+    Forget {
+        /// The group.
+        group: Name,
+        /// The newest push of this key; `None` is everything, and the numbers begin anew.
+        key: Option<Box<str>>,
     },
     /// A link gets events from now on.
     Listen {
@@ -241,6 +273,9 @@ pub struct Page {
 ///         OperationOutcome::Page(page) => page.count,
 ///         OperationOutcome::Renewed { .. } => 1,
 ///         OperationOutcome::Presence(presence) => presence.sessions,
+///         OperationOutcome::Joined { sessions, .. } => *sessions,
+///         OperationOutcome::Kept(page) => page.messages.len() as u32,
+///         OperationOutcome::Forgotten(messages) => *messages,
 ///     }
 /// }
 /// assert_eq!(count(&OperationOutcome::Sessions(3)), 3);
@@ -260,6 +295,17 @@ pub enum OperationOutcome {
     },
     /// Who is in the group asked for.
     Presence(super::Presence),
+    /// Sessions joined and got a part of the log.
+    Joined {
+        /// How many.
+        sessions: u32,
+        /// How far that part goes; for several sessions, of the one whose part ends first. `None` where none joined.
+        recalled: Option<Recalled>,
+    },
+    /// What a group keeps.
+    Kept(KeptPage),
+    /// How many messages a group has forgotten.
+    Forgotten(u32),
 }
 
 /// A command as every reactor with a part in it sees it.
@@ -281,6 +327,8 @@ struct Findings {
     page: Page,
     presence: Option<Gathered>,
     expires_unix_ms: Option<u64>,
+    recalled: Option<Recalled>,
+    kept: Option<KeptPage>,
     error: Option<CommandError>,
 }
 
@@ -307,7 +355,7 @@ impl Operation {
         self.pending.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Counts sessions that a reactor changed, closed or found.
+    /// Counts sessions that a reactor changed, closed or found; of a group that forgets, messages.
     pub fn count_sessions(&self, sessions: u32) {
         self.sessions.fetch_add(sessions, Ordering::Relaxed);
     }
@@ -339,6 +387,22 @@ impl Operation {
         self.findings().expires_unix_ms = Some(expires_unix_ms);
     }
 
+    /// Sessions that joined have got what the group keeps, so far.
+    pub fn recalled(&self, recalled: Recalled) {
+        let mut findings = self.findings();
+        let before = findings.recalled.get_or_insert(recalled);
+        let complete = before.complete && recalled.complete;
+        if recalled.offset < before.offset {
+            *before = recalled;
+        }
+        before.complete = complete;
+    }
+
+    /// What was asked for of what a group keeps.
+    pub fn kept(&self, page: KeptPage) {
+        self.findings().kept = Some(page);
+    }
+
     /// The answer; final once the last part is done.
     ///
     /// # Errors
@@ -365,6 +429,12 @@ impl Operation {
             Action::Presence { members, .. } => Ok(OperationOutcome::Presence(
                 findings.presence.take().map_or_else(|| Presence::of_nobody(members), Gathered::finish),
             )),
+            Action::JoinWith { .. } => Ok(OperationOutcome::Joined { sessions, recalled: findings.recalled }),
+            Action::Latest { .. } | Action::Log { .. } => {
+                let nothing = KeptPage { epoch: None, offset: 0, messages: Vec::new(), complete: true };
+                Ok(OperationOutcome::Kept(findings.kept.take().unwrap_or(nothing)))
+            }
+            Action::Forget { .. } => Ok(OperationOutcome::Forgotten(sessions)),
             _ => Ok(OperationOutcome::Sessions(sessions)),
         }
     }

@@ -4,7 +4,7 @@ mod carry;
 
 pub(crate) use carry::{CarriedShared, Packer, Unpacker};
 
-use super::{EncodedFrame, Origin, Selector, Target};
+use super::{EncodedFrame, Epoch, Origin, Place, Selector, Target};
 use crate::protocol::DeflateEngine;
 use crate::session::{AppId, SessionId};
 use std::sync::OnceLock;
@@ -117,6 +117,10 @@ pub struct Receipt {
     pub unreached: u32,
     /// Of the matched sessions, those whose client was away: the message waits until it comes back, as for a slow one.
     pub away: u32,
+    /// The number that the push has in its group, where the group remembers.
+    pub offset: Option<u64>,
+    /// The epoch of that number.
+    pub epoch: Option<Epoch>,
 }
 
 /// A push as every reactor with a part in it sees it.
@@ -142,6 +146,9 @@ pub struct Push {
     deflated: OnceLock<Option<EncodedFrame>>,
     /// The message for clients that tell gannet's own from the game's; inside, `None` where that is the same.
     marked: OnceLock<Option<EncodedFrame>>,
+    /// Its place among the pushes of its group, where that remembers: given once, by the group's owner, before any other
+    /// reactor delivers the push.
+    place: OnceLock<Place>,
     tally: Tally,
 }
 
@@ -199,6 +206,9 @@ impl Tally {
 }
 
 impl Push {
+    /// In the place of [`Push::accepted_ns`]: what a group has kept was accepted at another time.
+    pub(crate) const LONG_AGO: u64 = u64::MAX;
+
     /// A push with nothing counted yet, and one part pending: the publisher's own, ended by [`Push::finish_part`].
     pub fn new(
         app: AppId,
@@ -225,8 +235,35 @@ impl Push {
             deflate_claimed: AtomicBool::new(false),
             deflated: OnceLock::new(),
             marked: OnceLock::new(),
+            place: OnceLock::new(),
             tally: Tally::of_publisher(found),
         }
+    }
+
+    /// A message that a group keeps, for sessions that join it later: nobody waits for a receipt, and it does not expire while
+    /// it waits for a socket.
+    pub(crate) fn kept(app: AppId, frame: EncodedFrame, key: Option<Box<str>>, place: Place) -> Self {
+        let options = PushOptions { key, receipt: ReceiptMode::None, ..PushOptions::default() };
+        let push = Self::new(app, Target::nobody(), frame, options, Self::LONG_AGO, u64::MAX, Origin::Nobody);
+        push.put_at(place);
+        push
+    }
+
+    /// Gives it its place among the pushes of its group.
+    pub(crate) fn put_at(&self, place: Place) {
+        let given = self.place.set(place);
+        debug_assert!(given.is_ok(), "a push is numbered once");
+    }
+
+    /// Its place among the pushes of its group, where that remembers.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.place.get()
+    }
+
+    /// What a newer message must have in common with it to take its place in a queue: the key, and whose key it is.
+    pub(crate) fn conflation_key(&self) -> Option<(u64, &str)> {
+        let key = self.options.key.as_deref()?;
+        Some((self.place.get().map_or(0, |place| place.scope), key))
     }
 
     /// Whether there is a compressed form to send. The first reactor that asks makes it. Those that ask meanwhile get
@@ -375,6 +412,8 @@ impl Push {
             offline: self.offline(),
             unreached: read(&tally.unreached),
             away: read(&tally.away),
+            offset: self.place.get().map(|place| place.offset),
+            epoch: self.place.get().map(|place| place.epoch),
             ..Receipt::default()
         };
         if self.options.receipt == ReceiptMode::Written {

@@ -52,6 +52,11 @@ pub fn carried_world(data: &[u8]) {
     crate::server::alone::carried_world::obey(data);
 }
 
+/// What groups remember, beside a list of all that was said.
+pub fn memory(data: &[u8]) {
+    crate::hub::memory_model::obey(data);
+}
+
 /// The outbox beside one list in the order of arrival, with a socket that takes what the input says.
 pub fn outbox(data: &[u8]) {
     crate::connection::outbox_model::obey(data);
@@ -112,6 +117,7 @@ mod tests {
         ("jwks", super::jwks),
         ("link_bin", super::link_bin),
         ("link_json", super::link_json),
+        ("memory", super::memory),
         ("origin", super::origin),
         ("outbox", super::outbox),
         ("proxy", super::proxy),

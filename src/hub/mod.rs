@@ -5,6 +5,7 @@
 mod chunked;
 mod interest;
 mod key;
+mod memory;
 mod reactors;
 mod select;
 mod sets;
@@ -12,11 +13,16 @@ mod table;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod model;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use memory::model as memory_model;
 #[cfg(test)]
 mod storm;
 
 pub use interest::Interest;
 pub use key::Kind;
+pub use memory::{
+    Around, Asked, CarriedMemory, Kept, LatestRule, LogRule, Memory, MemoryRule, Room, Share, scope_of,
+};
 pub use reactors::{MAX_REACTORS, ReactorSet};
 
 use crate::session::{AppId, Name, SessionId};

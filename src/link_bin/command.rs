@@ -8,7 +8,7 @@ pub use push::{Push, Selector, Targets};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_session, put_text, put_whole};
-use crate::dispatch::{EventKind, EventSet};
+use crate::dispatch::{Epoch, EventKind, EventSet};
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
 use std::sync::LazyLock;
@@ -51,6 +51,19 @@ pub enum Command<'a> {
         who: Who<'a>,
         /// Which.
         group: &'a str,
+    },
+    /// Sessions join a group that has a log, and get a part of it first: the newest so many, or what is behind a number.
+    JoinWith {
+        /// Who.
+        who: Who<'a>,
+        /// Which.
+        group: &'a str,
+        /// The newest so many.
+        last: Option<u64>,
+        /// What is behind this number.
+        after: Option<u64>,
+        /// The epoch of that number.
+        epoch: Option<Epoch>,
     },
     /// Sessions leave a group.
     Leave {
@@ -123,6 +136,29 @@ pub enum Command<'a> {
         after: Option<&'a str>,
         /// Whether who is there is named, or only counted.
         members: bool,
+    },
+    /// The newest push of each key that a group keeps.
+    Latest {
+        /// Which.
+        group: &'a str,
+    },
+    /// The pushes that the log of a group keeps.
+    Log {
+        /// Which.
+        group: &'a str,
+        /// What is behind this number.
+        after: Option<u64>,
+        /// The epoch of that number.
+        epoch: Option<Epoch>,
+        /// How many at the most.
+        limit: Option<u32>,
+    },
+    /// A group forgets.
+    Forget {
+        /// Which.
+        group: &'a str,
+        /// The newest push of this key; `None` is everything.
+        key: Option<&'a str>,
     },
     /// Events from now on.
     Listen {
@@ -205,7 +241,7 @@ impl<'a> Request<'a> {
                 let user = flag(has(Part::Who) && matches!(parts.who, Who::User(_)), Part::USER);
                 let code = flag(has(Part::Code) && parts.code.is_some(), Part::CODE);
                 let counts = flag(has(Part::Page) && parts.counts_only, Part::COUNTS);
-                (user | code | counts, [parts.events.bits(), 0])
+                (user | code | counts | parts.flags(verb.op()), [parts.events.bits(), 0])
             }
         };
         Header { opcode: self.command.verb().op().opcode, flags, arguments, id: self.id }
@@ -282,8 +318,12 @@ impl<'a> Command<'a> {
         // Nothing of a push: it has a reader of its own.
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
+        let Parts { last, after, epoch, limit, key, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
+            Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
+                Self::JoinWith { who, group, last, after, epoch }
+            }
             Verb::Join => Self::Join { who, group },
             Verb::Leave => Self::Leave { who, group },
             Verb::Destroy => Self::Destroy { group },
@@ -296,9 +336,12 @@ impl<'a> Command<'a> {
             Verb::Renew => Self::Renew { session, token },
             Verb::Listen => Self::Listen { events, share },
             Verb::Presence => {
-                let Parts { limit, after, counts_only, .. } = parts;
+                let Parts { page_limit: limit, page_after: after, counts_only, .. } = parts;
                 Self::Presence { group, limit, after, members: !counts_only }
             }
+            Verb::Latest => Self::Latest { group },
+            Verb::Log => Self::Log { group, after, epoch, limit },
+            Verb::Forget => Self::Forget { group, key },
         })
     }
 
@@ -322,6 +365,14 @@ impl<'a> Command<'a> {
         match *self {
             Self::Push(_) => (Verb::Push, none),
             Self::Join { who, group } => (Verb::Join, Parts { who, group, ..none }),
+            Self::JoinWith { who, group, last, after, epoch } => {
+                (Verb::Join, Parts { who, group, last, after, epoch, ..none })
+            }
+            Self::Latest { group } => (Verb::Latest, Parts { group, ..none }),
+            Self::Log { group, after, epoch, limit } => {
+                (Verb::Log, Parts { group, after, epoch, limit, ..none })
+            }
+            Self::Forget { group, key } => (Verb::Forget, Parts { group, key, ..none }),
             Self::Leave { who, group } => (Verb::Leave, Parts { who, group, ..none }),
             Self::Destroy { group } => (Verb::Destroy, Parts { group, ..none }),
             Self::Move { from, to } => (Verb::Move, Parts { group: from, to, ..none }),
@@ -331,9 +382,10 @@ impl<'a> Command<'a> {
             Self::Untag { session, tag } => (Verb::Untag, Parts { session, tag, ..none }),
             Self::Renew { session, token } => (Verb::Renew, Parts { session, token, ..none }),
             Self::Session { session } => (Verb::Session, Parts { session, ..none }),
-            Self::Presence { group, limit, after, members } => {
-                (Verb::Presence, Parts { group, limit, after, counts_only: !members, ..none })
-            }
+            Self::Presence { group, limit, after, members } => (
+                Verb::Presence,
+                Parts { group, page_limit: limit, page_after: after, counts_only: !members, ..none },
+            ),
             Self::Listen { events, share } => (Verb::Listen, Parts { events, share, ..none }),
         }
     }

@@ -4,8 +4,10 @@ use super::error::{Malformed, TooLong, Wrong};
 use super::names::{put_names, read_names, read_optional_name, read_remote};
 use super::presence::{flags_of_presence, put_presence, read_presence};
 use super::resumption::Resumption;
-use super::wire::{Reader, put_session, put_text, put_whole};
-use crate::dispatch::{ErrorCode, Presence, Receipt, SessionInfo};
+use super::wire::{Reader, put_long, put_session, put_text, put_whole};
+use crate::dispatch::{
+    EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Presence, Recalled, Receipt, SessionInfo,
+};
 use std::borrow::Cow;
 
 const DONE: u8 = 0x81;
@@ -15,6 +17,8 @@ const SESSION: u8 = 0x84;
 const RENEWED: u8 = 0x85;
 const PRESENCE: u8 = 0x88;
 const RESUME: u8 = 0x89;
+const KEPT: u8 = 0x86;
+const FORGOTTEN: u8 = 0x87;
 const ERROR: u8 = 0x8f;
 
 /// Of a receipt: the counts of what was written and of who closed follow.
@@ -23,6 +27,15 @@ const WRITTEN: u8 = 0x01;
 const INCOMPLETE: u8 = 0x02;
 /// Of a receipt: the count of those who were away follows. Set where it is not 0.
 const AWAY: u8 = 0x08;
+/// Of a receipt, and of how many sessions joined: an epoch and a number in it follow, behind all else.
+const NUMBERED: u8 = 0x04;
+/// Of how many sessions joined, and of what a group keeps: something that was asked for is gone.
+const LACKS: u8 = 0x08;
+/// Of how many sessions joined, and of what a group keeps: there is no epoch, since the group has numbered nothing.
+const NO_EPOCH: u8 = 0x10;
+
+/// Of a message that is kept: it is binary; without it, text.
+const BINARY: u8 = 0x01;
 
 /// What a command came to.
 ///
@@ -49,6 +62,12 @@ pub enum Reply<'a> {
     Presence(Cow<'a, Presence>),
     /// No command asked for it: the first message of a link that can be resumed.
     Resume(Resumption<'a>),
+    /// How many sessions joined a group, and how far what they were sent of its log goes.
+    Joined(u32, Recalled),
+    /// What a group keeps.
+    Kept(Cow<'a, KeptPage>),
+    /// How many messages a group has forgotten.
+    Forgotten(u32),
     /// It was refused.
     Error {
         /// For programs.
@@ -74,7 +93,12 @@ impl<'a> Reply<'a> {
         let reply = match opcode {
             DONE => Self::Done,
             RECEIPT => Self::Receipt(read_receipt(flags, &mut reader)?),
-            SESSIONS => Self::Sessions(reader.u32("sessions")?),
+            SESSIONS => match (reader.u32("sessions")?, flags & NUMBERED) {
+                (sessions, 0) => Self::Sessions(sessions),
+                (sessions, _) => Self::Joined(sessions, read_recalled(flags, &mut reader)?),
+            },
+            KEPT => Self::Kept(Cow::Owned(read_kept(flags, &mut reader)?)),
+            FORGOTTEN => Self::Forgotten(reader.u32("messages")?),
             SESSION => Self::Session(Cow::Owned(read_session(&mut reader)?)),
             RENEWED => Self::Renewed(reader.u64("expires_unix_ms")?),
             PRESENCE => Self::Presence(Cow::Owned(read_presence(flags, &mut reader)?)),
@@ -108,6 +132,11 @@ impl<'a> Reply<'a> {
             Self::Renewed(_) => (RENEWED, 0, 0),
             Self::Presence(presence) => (PRESENCE, flags_of_presence(presence), 0),
             Self::Resume(resumption) => resumption.header(RESUME),
+            Self::Joined(_, recalled) => {
+                (SESSIONS, NUMBERED | flags_of_place(recalled.epoch, recalled.complete), 0)
+            }
+            Self::Kept(page) => (KEPT, flags_of_place(page.epoch, page.complete), 0),
+            Self::Forgotten(_) => (FORGOTTEN, 0, 0),
             Self::Error { code, .. } => (ERROR, 0, code.row().number),
         };
         put_whole(out, |out| {
@@ -116,7 +145,12 @@ impl<'a> Reply<'a> {
             match self {
                 Self::Done => {}
                 Self::Receipt(receipt) => put_receipt(receipt, out),
-                Self::Sessions(sessions) => out.extend_from_slice(&sessions.to_le_bytes()),
+                Self::Sessions(count) | Self::Forgotten(count) => out.extend_from_slice(&count.to_le_bytes()),
+                Self::Joined(sessions, recalled) => {
+                    out.extend_from_slice(&sessions.to_le_bytes());
+                    put_place(recalled.epoch, recalled.offset, out);
+                }
+                Self::Kept(page) => put_kept(page, out)?,
                 Self::Session(info) => put_info(info, out)?,
                 Self::Renewed(expires_unix_ms) => out.extend_from_slice(&expires_unix_ms.to_le_bytes()),
                 Self::Resume(Resumption { ticket, .. }) => {
@@ -148,6 +182,10 @@ fn read_receipt(flags: u8, reader: &mut Reader<'_>) -> Result<Receipt, Malformed
         receipt.pending = reader.u32("pending")?;
         receipt.unreached = reader.u32("unreached")?;
     }
+    if flags & NUMBERED != 0 {
+        receipt.epoch = Some(Epoch::from_u64(reader.u64("epoch")?));
+        receipt.offset = Some(reader.u64("offset")?);
+    }
     if flags & AWAY != 0 {
         receipt.away = reader.u32("away")?;
     }
@@ -156,8 +194,10 @@ fn read_receipt(flags: u8, reader: &mut Reader<'_>) -> Result<Receipt, Malformed
 
 fn flags_of(receipt: &Receipt) -> u8 {
     let flag = |flag, set| if set { flag } else { 0 };
+    let numbered = receipt.epoch.is_some() && receipt.offset.is_some();
     flag(WRITTEN, receipt.written.is_some())
         | flag(INCOMPLETE, is_incomplete(receipt))
+        | flag(NUMBERED, numbered)
         | flag(AWAY, receipt.away > 0)
 }
 
@@ -178,6 +218,8 @@ fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
         pending,
         unreached,
         away,
+        offset,
+        epoch,
     } = receipt;
     for count in [matched, queued, replaced, dropped, expired, offline] {
         out.extend_from_slice(&count.to_le_bytes());
@@ -190,9 +232,59 @@ fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
             out.extend_from_slice(&count.to_le_bytes());
         }
     }
+    if let (Some(epoch), Some(offset)) = (epoch, offset) {
+        put_place(Some(*epoch), *offset, out);
+    }
     if *away > 0 {
         out.extend_from_slice(&away.to_le_bytes());
     }
+}
+
+fn flags_of_place(epoch: Option<Epoch>, complete: bool) -> u8 {
+    let flag = |flag, set| if set { flag } else { 0 };
+    flag(LACKS, !complete) | flag(NO_EPOCH, epoch.is_none())
+}
+
+fn put_place(epoch: Option<Epoch>, offset: u64, out: &mut Vec<u8>) {
+    for number in [epoch.map_or(0, Epoch::as_u64), offset] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+fn read_recalled(flags: u8, reader: &mut Reader<'_>) -> Result<Recalled, Malformed> {
+    let epoch = Epoch::from_u64(reader.u64("epoch")?);
+    let epoch = Some(epoch).filter(|_| flags & NO_EPOCH == 0);
+    Ok(Recalled { epoch, offset: reader.u64("offset")?, complete: flags & LACKS == 0 })
+}
+
+fn put_kept(page: &KeptPage, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    put_place(page.epoch, page.offset, out);
+    put_long(page.messages.len(), "messages", out)?;
+    for KeptMessage { offset, key, frame } in &page.messages {
+        out.extend_from_slice(&offset.to_le_bytes());
+        out.push(if frame.is_text() { 0 } else { BINARY });
+        put_text(key.as_deref().unwrap_or_default(), "key", out)?;
+        put_long(frame.payload().len(), "message", out)?;
+        out.extend_from_slice(frame.payload());
+    }
+    Ok(())
+}
+
+fn read_kept(flags: u8, reader: &mut Reader<'_>) -> Result<KeptPage, Malformed> {
+    let Recalled { epoch, offset, complete } = read_recalled(flags, reader)?;
+    let count = reader.u32("messages")?;
+    let mut messages = Vec::new();
+    for _ in 0..count {
+        let (offset, flags) = (reader.u64("offset")?, reader.u8("flags")?);
+        let key = reader.optional("key")?.map(Into::into);
+        let length = reader.u32("message")? as usize;
+        let frame = match flags & BINARY {
+            0 => EncodedFrame::text(reader.text_of(length, "a kept text message")?),
+            _ => EncodedFrame::binary(reader.take(length, "message")?),
+        };
+        messages.push(KeptMessage { offset, key, frame });
+    }
+    Ok(KeptPage { epoch, offset, messages, complete })
 }
 
 fn read_session(reader: &mut Reader<'_>) -> Result<SessionInfo, Malformed> {

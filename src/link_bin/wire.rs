@@ -90,6 +90,12 @@ impl<'a> Reader<'a> {
         rest
     }
 
+    /// So many bytes of text.
+    pub fn text_of(&mut self, length: usize, what: &'static str) -> Result<&'a str, Malformed> {
+        let bytes = self.take(length, what)?;
+        simdutf8::basic::from_utf8(bytes).map_err(|_| self.wrong(length, Wrong::NotUtf8 { what }))
+    }
+
     /// All that is left, which is text.
     #[inline]
     pub fn rest_as_text(&mut self, what: &'static str) -> Result<&'a str, Malformed> {
@@ -137,6 +143,14 @@ pub fn put_text(text: &str, what: &'static str, out: &mut Vec<u8>) -> Result<(),
     let length = u8::try_from(text.len()).map_err(|_| TooLong { what, length: text.len(), most })?;
     out.push(length);
     out.extend_from_slice(text.as_bytes());
+    Ok(())
+}
+
+/// How many of something follow, where that can be many.
+pub fn put_long(count: usize, what: &'static str, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    let most = u32::MAX as usize;
+    let count = u32::try_from(count).map_err(|_| TooLong { what, length: count, most })?;
+    out.extend_from_slice(&count.to_le_bytes());
     Ok(())
 }
 

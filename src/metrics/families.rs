@@ -7,8 +7,8 @@ use super::by_app::{AppMetrics, ByApp};
 use super::carry::{CarriedMetrics, Carry};
 use super::histogram::Histogram;
 use super::labels::{
-    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, LingerEnd, LinkResume, PauseReason,
-    ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled, TlsOutcome,
+    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, LingerEnd, LinkResume, MemoryLoss,
+    PauseReason, ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled, TlsOutcome,
 };
 use super::render::Text;
 use super::value::{Counter, CounterBy, Gauge, Metric};
@@ -135,6 +135,20 @@ families! {
     outbox_bytes: Gauge => "gannet_outbox_bytes",
     /// Memory that the messages that wait take, a push that waits for many sockets counted once; limits.outboxes_bytes bounds the sum of the reactors.
     outbox_memory: Gauge => "gannet_outbox_memory_bytes",
+    /// Groups that the reactor remembers.
+    memory_groups: Gauge => "gannet_memory_groups",
+    /// Messages that groups keep; one that is in a log and the newest of its key counts twice.
+    memory_messages: Gauge => "gannet_memory_messages",
+    /// Memory of the messages that groups keep; limits.group_memory_bytes bounds the sum of the reactors.
+    memory_bytes: Gauge => "gannet_memory_bytes",
+    /// Messages that groups have lost, by reason, those that were never kept for want of room among them; one that a newer message of its key has replaced is not.
+    memory_lost: CounterBy<MemoryLoss, { MemoryLoss::COUNT }> => "gannet_memory_lost_total",
+    /// Times that a session which joined a group was sent what the group keeps.
+    recalls: Counter => "gannet_recalls_total",
+    /// Messages that were queued for such sessions out of what groups keep; they count among the deliveries too.
+    recalled_messages: Counter => "gannet_recalled_messages_total",
+    /// Pushes of the embedding program that were refused since they named two groups that remember.
+    pushes_refused: Counter => "gannet_pushes_refused_total",
     /// Memory of all that is half received: begun messages, heads, bodies, input of paused connections; limits.incoming_bytes bounds the sum of the reactors.
     incoming: Gauge => "gannet_incoming_bytes",
     /// Connections closed because the half-received input of all was beyond limits.incoming_bytes.

@@ -241,6 +241,30 @@ label! {
 }
 
 label! {
+    /// Why a group that remembers has lost a message.
+    MemoryLoss, "reason" {
+        /// The log was full: it has as many messages as it may have.
+        Messages => "messages",
+        /// The log, or the messages of all keys, had as many bytes as they may have.
+        Bytes => "bytes",
+        /// There were as many keys as there may be.
+        Keys => "keys",
+        /// The groups of its app keep as much as they may.
+        App => "app",
+        /// The groups of the server keep as much as they may.
+        Server => "server",
+        /// Its time was over.
+        Expired => "expired",
+        /// Its group had no member and got no push for too long.
+        Idle => "idle",
+        /// A backend had it forgotten.
+        Forgotten => "forgotten",
+        /// Other rules came with a reload or an upgrade.
+        Rules => "rules",
+    }
+}
+
+label! {
     /// The close codes that sessions end with (RFC 6455 §7.4, and gannet's own), the rare ones together.
     CloseClass, "code" {
         /// Normal closure.

@@ -22,7 +22,8 @@ pub use carry::CarriedMetrics;
 pub use families::{ReactorMetrics, Totals};
 pub use labels::{
     AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, Label, LingerEnd, LinkResume,
-    PauseReason, ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled, TlsOutcome,
+    MemoryLoss, PauseReason, ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled,
+    TlsOutcome,
 };
 pub use process::open_fds;
 pub use setup::{CertificateExpiry, Setup};

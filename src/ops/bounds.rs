@@ -1,7 +1,7 @@
 //! What the fields of a command may hold. A query parameter and a JSON field of the same name have the same bounds, the
 //! same defaults and the same sentences when they are refused.
 
-use crate::dispatch::{Class, CommandError, EncodedFrame, ErrorCode, ReceiptMode, Selector, Target};
+use crate::dispatch::{Class, CommandError, EncodedFrame, Epoch, ErrorCode, ReceiptMode, Selector, Target};
 pub(crate) use crate::dispatch::{CommandLimits, Quoted};
 use crate::dispatch::{bad_code, check_close_code, check_close_reason};
 use crate::session::{Name, SessionId};
@@ -31,6 +31,14 @@ pub fn name(field: &str, text: &str) -> Result<Name, CommandError> {
 
 /// A session id.
 pub fn session(field: &str, text: &str) -> Result<SessionId, CommandError> {
+    text.parse().map_err(|invalid| bad_request(format!("{field}: {invalid}")))
+}
+
+/// An epoch of a group's numbers.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`] when it is not 16 lowercase hex digits.
+pub fn epoch(field: &str, text: &str) -> Result<Epoch, CommandError> {
     text.parse().map_err(|invalid| bad_request(format!("{field}: {invalid}")))
 }
 

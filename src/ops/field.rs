@@ -1,7 +1,8 @@
 //! What is known of a field whichever way it is given: as a field of a JSON command, in the query or in the path.
 
 use super::bounds::{LOG_LEVELS, bad_request, number, switch};
-use super::fields::{Fields, Session, Text, To};
+use super::fields::{After, Fields, Session, Text, To};
+
 use crate::dispatch::{CommandError, EventKind};
 
 /// A field of a command, and the parameter of the same name.
@@ -33,6 +34,8 @@ pub enum Kind {
     NameOrNobody,
     /// A session id.
     Session,
+    /// The epoch of a group's numbers.
+    Epoch,
     /// A number from this one on; [`Field::about`] says which configuration bounds it.
     Number(u64),
     /// One of these.
@@ -156,15 +159,23 @@ fields! {
     LIMIT = "limit", Kind::Number(1), "100", "Sessions on a page: 1 to `max_page`; without it, 100.",
         |fields, name, value| once(&mut fields.limit, name, number(name, &value)?);
     AFTER = "after", Kind::Session, "00a0000000000001", "What the last page gave as `next`.",
-        |fields, name, value| once(&mut fields.after, name, value);
+        |fields, name, value| once(&mut fields.after, name, After::Session(value));
     RESUME = "resume", Kind::Text, "AKAAAAAAAAEAAAAAAAAAAAAAAAAAAAAA", "`new`: the first message of the link is a ticket. A ticket: the link goes on where the one \
         that gave it was.", |fields, name, value| once(&mut fields.resume, name, value);
     RECEIVED = "received", Kind::Number(0), "0", "With a ticket: how many events of the link have been read.",
         |fields, name, value| once(&mut fields.received, name, number(name, &value)?);
     AFTER_PRESENT = "after", Kind::Text, "u:ada", "What the last page gave as `next`.",
-        |fields, name, value| once(&mut fields.after, name, value);
+        |fields, name, value| once(&mut fields.after, name, After::Session(value));
     MEMBERS = "members", Kind::Switch, "1", "Whether who is there is named, or only counted; without it, yes.",
         |fields, name, value| once(&mut fields.members, name, switch(name, &value)?);
+    LAST = "last", Kind::Number(0), "10", "Of a group with a log: who joins gets the newest so many of it first.",
+        |fields, name, value| once(&mut fields.last, name, number(name, &value)?);
+    AFTER_OFFSET = "after", Kind::Number(0), "17", "Of a group with a log: only what is behind this number.",
+        |fields, name, value| once(&mut fields.after, name, After::Offset(number(name, &value)?));
+    EPOCH = "epoch", Kind::Epoch, "5f3a00000000c0de", "The epoch of the number in `after`; without it, any.",
+        |fields, name, value| once(&mut fields.epoch, name, value);
+    KEPT_KEY = "key", Kind::Name, "score", "The newest push of this key; without it, all that the group remembers.",
+        |fields, name, value| once(&mut fields.key, name, value);
     EVENTS = "events", Kind::Some(&EventKind::NAMES), "open", "Which events.", unput;
     SHARE = "share", Kind::Name, "game", "Links with the same name here split the sessions among them.", unput;
     TARGET = "to", Kind::Target, "", "Whom the message is for: the union of all that is named.", unput;

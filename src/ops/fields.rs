@@ -2,8 +2,8 @@
 //! binary layout. Which operation takes which, its row says.
 
 use super::bounds::{self, bad_request};
-pub use super::shapes::{Text, To};
-use crate::dispatch::{CommandError, PresentAfter, Token, Who};
+pub use super::shapes::{After, Text, To};
+use crate::dispatch::{CommandError, Epoch, PresentAfter, Recall, Token, Who};
 use crate::session::{Name, SessionId};
 use log::LevelFilter;
 use serde::Deserialize;
@@ -40,7 +40,10 @@ pub struct Fields<'a> {
     pub events: Option<Vec<Text<'a>>>,
     pub share: Option<Text<'a>>,
     pub limit: Option<u64>,
-    pub after: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub after: Option<After<'a>>,
+    pub last: Option<u64>,
+    pub epoch: Option<Text<'a>>,
     pub over_ms: Option<u64>,
     pub binary: Option<Text<'a>>,
     pub dry_run: Option<bool>,
@@ -100,6 +103,8 @@ impl Fields<'_> {
             share,
             limit,
             after,
+            last,
+            epoch,
             over_ms,
             binary,
             dry_run,
@@ -111,13 +116,14 @@ impl Fields<'_> {
             received,
         } = self;
         let texts = [
-            op, app, text, data, key, class, except, receipt, group, tag, reason, share, after, token, level,
-            binary, resume,
+            op, app, text, data, key, class, except, receipt, group, tag, reason, share, token, level,
+            binary, epoch, resume,
         ];
-        let numbers = [ttl_ms, code, limit, over_ms, for_ms, received];
+        let numbers = [ttl_ms, code, limit, over_ms, for_ms, received, last];
         texts.iter().all(|text| text.is_none())
             && numbers.iter().all(|number| number.is_none())
             && id.is_none()
+            && after.is_none()
             && dry_run.is_none()
             && members.is_none()
             && session.is_none()
@@ -153,6 +159,40 @@ impl Fields<'_> {
 
     pub fn take_group(&mut self) -> Result<Name, CommandError> {
         bounds::name("group", &needed("group", self.group.take())?)
+    }
+
+    /// What a session that joins gets of the log first: `last`, `after` with its `epoch`, or both.
+    pub fn take_recall(&mut self) -> Result<Option<Recall>, CommandError> {
+        match (self.last.take(), self.take_offset()?) {
+            (None, None) => Ok(None),
+            (Some(last), None) => Ok(Some(Recall::Last(last))),
+            (last, Some((offset, epoch))) => Ok(Some(Recall::After { offset, epoch, last })),
+        }
+    }
+
+    /// `after`, a number of a log, with its `epoch`.
+    pub fn take_offset(&mut self) -> Result<Option<(u64, Option<Epoch>)>, CommandError> {
+        let epoch = self.epoch.take().map(|epoch| bounds::epoch("epoch", &epoch)).transpose()?;
+        match self.after.take() {
+            Some(After::Offset(offset)) => Ok(Some((offset, epoch))),
+            Some(After::Session(_)) => Err(bad_request("after is a number of the log")),
+            None if epoch.is_some() => Err(bad_request("epoch is that of a number: name after too")),
+            None => Ok(None),
+        }
+    }
+
+    /// `after` of a page of sessions.
+    pub fn take_after_session(&mut self) -> Result<Option<SessionId>, CommandError> {
+        match self.after.take() {
+            Some(After::Session(after)) => bounds::session("after", &after).map(Some),
+            Some(After::Offset(_)) => Err(bad_request("after is the id of a session")),
+            None => Ok(None),
+        }
+    }
+
+    /// `key` of what a group keeps.
+    pub fn take_kept_key(&mut self) -> Result<Option<Box<str>>, CommandError> {
+        self.key.take().map(|key| bounds::conflation_key(&key)).transpose()
     }
 
     pub fn take_tag(&mut self) -> Result<Name, CommandError> {
@@ -194,7 +234,11 @@ impl Fields<'_> {
 
     /// `after` of a presence.
     pub fn take_after_present(&mut self) -> Result<Option<PresentAfter>, CommandError> {
-        let after = self.after.take().map(|after| after.parse::<PresentAfter>()).transpose();
+        let after = match self.after.take() {
+            Some(After::Session(after)) => Some(after.parse::<PresentAfter>()).transpose(),
+            Some(After::Offset(_)) => return Err(bad_request("after is what the last page gave as next")),
+            None => Ok(None),
+        };
         after.map_err(|error| bad_request(format!("after: {error}")))
     }
 

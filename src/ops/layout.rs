@@ -28,6 +28,13 @@ pub enum Part {
     Page,
     /// Events in the first argument, and the name of a share or none.
     Events,
+    /// With the flag [`Part::LAST`] how many of a log, with [`Part::AFTER`] behind which number, with [`Part::EPOCH`] its epoch: u64
+    /// each.
+    Recall,
+    /// With the flags of [`Part::Recall`] behind which number, and its epoch; with [`Part::LIMIT`] how many: u32.
+    Pages,
+    /// A key, or none; what none means.
+    Key(&'static str),
     /// A part of a push, in words: `link_bin` has a reader for the whole of it.
     OfPush(&'static str),
 }
@@ -39,6 +46,31 @@ impl Part {
     pub const CODE: u8 = 0x02;
     /// Only the counts of a page are wanted.
     pub const COUNTS: u8 = 0x04;
+
+    /// The newest so many of a log.
+    pub const LAST: u8 = 0x02;
+    /// What is behind a number.
+    pub const AFTER: u8 = 0x04;
+    /// The epoch of that number.
+    pub const EPOCH: u8 = 0x08;
+    /// So many at the most.
+    pub const LIMIT: u8 = 0x10;
+
+    /// The flags that a part brings with it, with their names.
+    pub const fn flags(self) -> &'static [(u8, &'static str)] {
+        match self {
+            Self::Who => &[(Self::USER, "user")],
+            Self::Code => &[(Self::CODE, "code")],
+            Self::Recall => &[(Self::LAST, "last"), (Self::AFTER, "after"), (Self::EPOCH, "epoch")],
+            Self::Pages => &[(Self::AFTER, "after"), (Self::EPOCH, "epoch"), (Self::LIMIT, "limit")],
+            _ => &[],
+        }
+    }
+
+    /// Whether a flag is one of its own.
+    pub fn has(self, flag: u8) -> bool {
+        self.flags().iter().any(|(own, _)| *own == flag)
+    }
 
     /// In words, for the reference.
     #[cfg(test)]
@@ -61,6 +93,9 @@ impl Part {
                 let bits: Vec<String> = EventKind::ALL.iter().map(bit).collect();
                 format!("share name or absent; `a` has the events: {}, or several", bits.join(", "))
             }
+            Self::Recall => "last u64, if flagged · after u64, if flagged · epoch u64, if flagged".to_owned(),
+            Self::Pages => "after u64, if flagged · epoch u64, if flagged · limit u32, if flagged".to_owned(),
+            Self::Key(absent) => format!("key name; absent {absent}"),
             Self::OfPush(words) => words.to_owned(),
         }
     }

@@ -1,7 +1,7 @@
 //! The rows of the requests that HTTP alone has. One that is new has its row here, and what it answers in `gateway`.
 
 use super::Segment::{Is, Of};
-use super::bounds::{bad_request, name, page_limit, session};
+use super::bounds::{bad_request, name, page_limit};
 use super::field::Need::{AtMostOne, Optional, Required};
 use super::field::*;
 use super::fields::Fields;
@@ -294,6 +294,6 @@ fn list(
     detailed: bool,
 ) -> Result<Action, CommandError> {
     let limit = page_limit(fields.limit.take(), limits)?;
-    let after = fields.after.take().map(|after| session("after", &after)).transpose()?;
+    let after = fields.take_after_session()?;
     Ok(Action::List { by, limit, after, detailed })
 }

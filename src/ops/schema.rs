@@ -13,6 +13,12 @@ pub enum Answer {
     Nothing,
     /// How many sessions were changed or closed.
     Sessions,
+    /// How many sessions joined, and how far what they were sent goes.
+    Joined,
+    /// Messages that a group keeps.
+    Kept,
+    /// How many messages were forgotten.
+    Forgotten,
     /// A session.
     Session,
     /// Until when a session goes on.
@@ -66,6 +72,13 @@ impl Answer {
             ],
             Self::Nothing => one("Done.", JSON, component("Nothing")),
             Self::Sessions => one("How many sessions were changed or closed.", JSON, component("Sessions")),
+            Self::Joined => one(
+                "How many sessions joined, and how far what they were sent of the log goes.",
+                JSON,
+                sessions_or_joined(),
+            ),
+            Self::Kept => one("The messages.", JSON, component("Kept")),
+            Self::Forgotten => one("How many messages were forgotten.", JSON, component("Forgotten")),
             Self::Session => one("The session.", JSON, component("Session")),
             Self::Renewed => one("Until when it goes on.", JSON, component("Renewed")),
             Self::Members => one("A page of members.", JSON, component("MembersPage")),
@@ -106,6 +119,9 @@ impl Answer {
         match self {
             Self::Receipt => json!({"oneOf": [component("Receipt"), component("Nothing")]}),
             Self::Sessions => component("Sessions"),
+            Self::Joined => sessions_or_joined(),
+            Self::Kept => component("Kept"),
+            Self::Forgotten => component("Forgotten"),
             Self::Session => component("Session"),
             Self::Renewed => component("Renewed"),
             Self::Presence => component("Presence"),
@@ -127,6 +143,11 @@ impl Answer {
             | Self::Text => component("Nothing"),
         }
     }
+}
+
+/// How many joined; where they were sent something of what the group keeps, how far that goes.
+fn sessions_or_joined() -> Value {
+    json!({"oneOf": [component("Sessions"), component("Joined")]})
 }
 
 /// A reference to a schema of the document.
@@ -156,6 +177,7 @@ pub fn field(field: &Field) -> Value {
         Kind::Name => component("Name"),
         Kind::NameOrNobody => json!({"oneOf": [component("Name"), {"enum": ["", null]}]}),
         Kind::Session => component("SessionId"),
+        Kind::Epoch => component("Epoch"),
         Kind::Number(least) => json!({"type": "integer", "minimum": least}),
         Kind::OneOf(values) => json!({"enum": values}),
         Kind::Some(values) => json!({"type": "array", "minItems": 1, "items": {"enum": values}}),
@@ -196,6 +218,7 @@ pub fn components(codes: &[&str]) -> Value {
             "type": "string", "minLength": 1, "maxLength": 128,
             "description": "1 to 128 bytes of UTF-8 without control characters.",
         },
+        "Epoch": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
         "SessionId": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
         "CloseCode": {
             "type": "integer",
@@ -214,9 +237,27 @@ pub fn components(codes: &[&str]) -> Value {
                 "matched": count(), "queued": count(), "replaced": count(), "dropped": count(), "expired": count(),
                 "offline": count(),
             }),
-            json!({"written": count(), "closed": count(), "pending": count(), "unreached": count(), "away": count()}),
+            json!({
+                "written": count(), "closed": count(), "pending": count(), "unreached": count(), "away": count(),
+                "offset": count(), "epoch": component("Epoch"),
+            }),
         ),
         "Sessions": object(json!({"sessions": count()})),
+        "Joined": object(json!({
+            "sessions": count(), "epoch": nullable(component("Epoch")), "offset": count(),
+            "complete": {"type": "boolean"},
+        })),
+        "Kept": object(json!({
+            "epoch": nullable(component("Epoch")), "offset": count(), "complete": {"type": "boolean"},
+            "messages": {"type": "array", "items": object_with(
+                json!({"offset": count()}),
+                json!({
+                    "key": component("Name"), "text": {"type": "string"},
+                    "data": {"type": "string", "contentEncoding": "base64"},
+                }),
+            )},
+        })),
+        "Forgotten": object(json!({"forgotten": count()})),
         "Renewed": object(json!({"expires_unix_ms": count()})),
         "Session": object_with(json!({
             "session": component("SessionId"), "app": component("Name"), "user": nullable(component("Name")),

@@ -56,6 +56,39 @@ impl<'de: 'a, 'a> Deserialize<'de> for To<'a> {
     }
 }
 
+/// `after`: a session, or a number of a log.
+#[derive(Debug)]
+pub enum After<'a> {
+    Session(Text<'a>),
+    Offset(u64),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for After<'a> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct AfterVisitor;
+        impl<'de> Visitor<'de> for AfterVisitor {
+            type Value = After<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the id of a session, or a number of a log")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<After<'de>, E> {
+                Ok(After::Session(Text(text.into())))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<After<'de>, E> {
+                Ok(After::Session(Text(text.to_owned().into())))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<After<'de>, E> {
+                Ok(After::Offset(number))
+            }
+        }
+        input.deserialize_any(AfterVisitor)
+    }
+}
+
 /// The target of a push.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,7 +7,9 @@ use super::field::Need::{AtLeastOne, ExactlyOne, Optional};
 use super::field::*;
 use super::fields::Fields;
 use super::{Answer, Call, Flags, Method, Needs, Op, Part, Route, Row};
-use crate::dispatch::{Action, CommandError, EventKind, EventSet, LinkForm, Listen, Quoted, Right};
+use crate::dispatch::{
+    Action, CommandError, CommandLimits, EventKind, EventSet, LinkForm, Listen, Quoted, Right,
+};
 
 /// The commands of the binary link: the places of their rows in [`OPS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,9 @@ pub enum Verb {
     Listen,
     Renew,
     Presence,
+    Latest,
+    Log,
+    Forget,
 }
 
 /// What an operator orders.
@@ -48,7 +53,7 @@ const EITHER_USER: Field = USER.being(ExactlyOne);
 const IN_APP: Field = APP.being(Optional);
 
 /// The operations, in the order of [`Verb`].
-pub static OPS: [Op; 13] = [
+pub static OPS: [Op; 16] = [
     Op {
         row: Row {
             name: "push",
@@ -108,21 +113,37 @@ pub static OPS: [Op; 13] = [
             about: "Sessions join a group.",
             needs: CHANGES,
             is_barrier: true,
-            call: Call::Act(|fields, _| {
-                Ok(Action::Join { group: fields.take_group()?, who: fields.take_who()? })
-            }),
+            call: Call::Act(join),
             routes: &[Route {
                 method: Method::Post,
                 path: &[Is("v1"), Is("groups"), Of(GROUP), Is("members")],
-                query: &[IN_APP, EITHER_SESSION, EITHER_USER],
+                query: &[
+                    IN_APP,
+                    EITHER_SESSION,
+                    EITHER_USER,
+                    LAST.being(Optional),
+                    AFTER_OFFSET.being(Optional),
+                    EPOCH.being(Optional),
+                ],
             }],
-            answer: Answer::Sessions,
+            answer: Answer::Joined,
         },
         verb: Verb::Join,
         opcode: 0x02,
-        flags: WHO,
-        layout: &[Part::Who, Part::Group],
-        fields: &[GROUP, EITHER_SESSION, EITHER_USER],
+        flags: flags(
+            Part::USER | Part::LAST | Part::AFTER | Part::EPOCH,
+            "0x01 (user), 0x02 (last), 0x04 (after), 0x08 (epoch)",
+            "0x01 it is about a user, else about a session · 0x02 `last` is there · 0x04 `after` is there · 0x08 `epoch` is there",
+        ),
+        layout: &[Part::Who, Part::Group, Part::Recall],
+        fields: &[
+            GROUP,
+            EITHER_SESSION,
+            EITHER_USER,
+            LAST.being(Optional),
+            AFTER_OFFSET.being(Optional),
+            EPOCH.being(Optional),
+        ],
         is_in_batches: true,
     },
     Op {
@@ -151,7 +172,7 @@ pub static OPS: [Op; 13] = [
     Op {
         row: Row {
             name: "destroy",
-            about: "Every member leaves a group.",
+            about: "Every member leaves a group, and what it remembers is forgotten.",
             needs: CHANGES,
             is_barrier: true,
             call: Call::Act(|fields, _| Ok(Action::Destroy { group: fields.take_group()? })),
@@ -362,6 +383,79 @@ pub static OPS: [Op; 13] = [
     },
     Op {
         row: Row {
+            name: "latest",
+            about: "The newest push of each key that a group keeps.",
+            needs: READS,
+            is_barrier: false,
+            call: Call::Act(|fields, _| Ok(Action::Latest { group: fields.take_group()? })),
+            routes: &[Route {
+                method: Method::Get,
+                path: &[Is("v1"), Is("groups"), Of(GROUP), Is("latest")],
+                query: &[IN_APP],
+            }],
+            answer: Answer::Kept,
+        },
+        verb: Verb::Latest,
+        opcode: 0x0d,
+        flags: NO_FLAGS,
+        layout: &[Part::Group],
+        fields: &[GROUP],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "read_log",
+            about: "The pushes that the log of a group keeps, page by page.",
+            needs: READS,
+            is_barrier: false,
+            call: Call::Act(|fields, limits| {
+                let (group, limit) = (fields.take_group()?, page_limit(fields.limit.take(), limits)?);
+                let (after, epoch) = fields.take_offset()?.unwrap_or((0, None));
+                Ok(Action::Log { group, after, epoch, limit })
+            }),
+            routes: &[Route {
+                method: Method::Get,
+                path: &[Is("v1"), Is("groups"), Of(GROUP), Is("log")],
+                query: &[IN_APP, AFTER_OFFSET.being(Optional), EPOCH.being(Optional), LIMIT.being(Optional)],
+            }],
+            answer: Answer::Kept,
+        },
+        verb: Verb::Log,
+        opcode: 0x0e,
+        flags: flags(
+            Part::AFTER | Part::EPOCH | Part::LIMIT,
+            "0x04 (after), 0x08 (epoch), 0x10 (limit)",
+            "0x04 `after` is there · 0x08 `epoch` is there · 0x10 `limit` is there",
+        ),
+        layout: &[Part::Group, Part::Pages],
+        fields: &[GROUP, AFTER_OFFSET.being(Optional), EPOCH.being(Optional), LIMIT.being(Optional)],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "forget",
+            about: "A group forgets the newest push of a key, or all that it remembers: then its numbers begin anew.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::Act(|fields, _| {
+                Ok(Action::Forget { group: fields.take_group()?, key: fields.take_kept_key()? })
+            }),
+            routes: &[Route {
+                method: Method::Post,
+                path: &[Is("v1"), Is("groups"), Of(GROUP), Is("forget")],
+                query: &[IN_APP, KEPT_KEY.being(Optional)],
+            }],
+            answer: Answer::Forgotten,
+        },
+        verb: Verb::Forget,
+        opcode: 0x0f,
+        flags: NO_FLAGS,
+        layout: &[Part::Group, Part::Key("forgets everything")],
+        fields: &[GROUP, KEPT_KEY.being(Optional)],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
             name: "presence",
             about: "Who is in a group: its users with their sessions, page by page, and how many.",
             needs: READS,
@@ -394,6 +488,14 @@ pub static OPS: [Op; 13] = [
         is_in_batches: true,
     },
 ];
+
+fn join(fields: &mut Fields<'_>, _: &CommandLimits) -> Result<Action, CommandError> {
+    let (group, who) = (fields.take_group()?, fields.take_who()?);
+    Ok(match fields.take_recall()? {
+        None => Action::Join { who, group },
+        Some(recall) => Action::JoinWith { who, group, recall },
+    })
+}
 
 fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
     let known = EventKind::NAMES.join(", ");

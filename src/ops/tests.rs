@@ -21,14 +21,13 @@ fn the_rows_of_the_links_stand_in_the_order_of_their_verbs_and_no_name_or_opcode
 #[test]
 fn flags_are_those_of_the_layout() {
     for op in OPS.iter().filter(|op| op.verb != Verb::Push) {
-        let flag = |part, flag| if op.layout.contains(&part) { flag } else { 0 };
-        let known =
-            flag(Part::Who, Part::USER) | flag(Part::Code, Part::CODE) | flag(Part::Page, Part::COUNTS);
+        let flags = || op.layout.iter().flat_map(|part| part.flags());
+        let known = flags().fold(0, |known, (flag, _)| {
+            assert_eq!(known & flag, 0, "{op:?}: one flag, two meanings");
+            known | flag
+        });
         assert_eq!(op.flags.known, known, "{op:?}");
-        let named =
-            [(Part::USER, "0x01 (user)"), (Part::CODE, "0x02 (code)"), (Part::COUNTS, "0x04 (counts)")];
-        let names: Vec<&str> =
-            named.iter().filter(|(flag, _)| known & flag != 0).map(|(_, name)| *name).collect();
+        let names: Vec<String> = flags().map(|(flag, name)| format!("{flag:#04x} ({name})")).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         assert_eq!(op.flags.names, names, "{op:?}");
     }
@@ -92,6 +91,7 @@ fn an_example_is_of_its_kind() {
         let example = field.example;
         let holds = match field.kind {
             Kind::Name | Kind::NameOrNobody => bounds::name(field.name, example).is_ok(),
+            Kind::Epoch => bounds::epoch(field.name, example).is_ok(),
             Kind::Session => bounds::session(field.name, example).is_ok(),
             Kind::Number(least) => example.parse::<u64>().is_ok_and(|number| number >= least),
             Kind::OneOf(values) | Kind::Some(values) => values.contains(&example),

@@ -46,14 +46,18 @@ impl Arrivals {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn begin(beginning: Beginning, first: &Batch<OwnedFd>) -> Result<Self, InvalidState> {
+    pub fn begin(
+        beginning: Beginning,
+        first: &Batch<OwnedFd>,
+        unpacker: &Unpacker,
+    ) -> Result<Self, InvalidState> {
         let Beginning { poll, receiver, producer, shared, index, gateway, acceptor } = beginning;
         let mut decoder = Decoder::new(&first.state);
         let CarriedReactor { core, connections } = decode(&mut decoder)?;
         if !first.descriptors.is_empty() {
             return Err(InvalidState::new("sockets before their reactor"));
         }
-        let (core, arriving) = Core::going_on(shared, index, producer, core)?;
+        let (core, arriving) = Core::going_on(shared, index, producer, core, unpacker)?;
         let reactor = Reactor::new(poll, receiver, core, gateway, acceptor);
         Ok(Self { reactor, arriving, announced: connections, counts: Counts::default() })
     }

@@ -195,6 +195,9 @@ impl Reactor {
             Envelope::Adopt(arrival) => self.adopt(*arrival),
             Envelope::Resume(claimed) => self.core.put_off_claim(claimed),
             Envelope::Push(push) => self.core.deliver(&push),
+            Envelope::Remember(push) => self.core.publish_as_owner(&push),
+            Envelope::Recall(request) => self.core.asked_to_recall(request),
+            Envelope::Recalled(answer) => self.core.recalled(*answer),
             Envelope::PushDone(push) => self.gateway.push_done(&mut self.core, &push),
             Envelope::Operation(operation) => self.core.operate(&operation),
             Envelope::OperationDone(operation) => self.gateway.operation_done(&mut self.core, &operation),
@@ -217,6 +220,7 @@ impl Reactor {
 
     fn time(&mut self) {
         self.core.look_at_wall_clock(Clock::wall_unix_ms);
+        self.core.expire_memory();
         // While what came in an absence is not all read, nobody is judged by the clock.
         if self.catching_up == 0 {
             let mut due = std::mem::take(&mut self.due);

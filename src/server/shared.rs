@@ -76,6 +76,7 @@ pub fn shared(
         in_force: InForce::new(rules, reactors),
         source: OnceLock::new(),
         upgrades: Upgrades::default(),
+        memory: Default::default(),
         metrics: Metrics::new(reactors, Clock::wall_unix_ms()),
         gates: Default::default(),
         links_away: Default::default(),

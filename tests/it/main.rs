@@ -44,6 +44,7 @@ mod links;
 mod listening;
 mod log_lines;
 mod logging;
+mod memory;
 mod metrics;
 mod misbehaving;
 mod misbehaving_backends;

@@ -4,6 +4,7 @@
 use crate::raw::{Answer, Raw};
 use crate::support::schema::Schemas;
 use crate::support::*;
+use gannet::config::{GroupConfig, LogConfig};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -193,9 +194,15 @@ fn the_document_is_the_one_in_docs() {
     assert_eq!(document["openapi"], "3.1.0");
 }
 
+/// A server whose groups that the examples name remember.
+fn remembering() -> TestServer {
+    let groups = vec![GroupConfig { latest: true, log: Some(LogConfig::default()), ..GroupConfig::new("g") }];
+    TestServer::start(|config| config.apps.get_mut("default").unwrap().groups = groups)
+}
+
 #[test]
 fn every_request_of_the_document_is_answered_as_it_says() {
-    let server = TestServer::start(|_| ());
+    let server = remembering();
     let document = Document::of(server.backend);
     for operation in document.operations() {
         let count = operation.calls("").len();
@@ -334,7 +341,7 @@ fn a_key_is_asked_for_what_the_document_says() {
 /// The commands of the reference are those of the schemas, and so are a batch's replies.
 #[test]
 fn commands_and_replies_in_json_are_as_the_document_says() {
-    let server = TestServer::start(|_| ());
+    let server = remembering();
     let document = Document::of(server.backend);
     let schemas = Schemas(&document.0);
     let reference = include_str!("../../docs/link.md");

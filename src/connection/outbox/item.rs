@@ -142,8 +142,8 @@ impl Item {
         self.push().map_or(Class::Normal, |push| push.options.class)
     }
 
-    pub(super) fn key(&self) -> Option<&str> {
-        self.push().and_then(|push| push.options.key.as_deref())
+    pub(super) fn key(&self) -> Option<(u64, &str)> {
+        self.push().and_then(Push::conflation_key)
     }
 
     /// Whether it is a pushed message of `class`.

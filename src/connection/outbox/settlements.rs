@@ -121,7 +121,9 @@ impl Settlements {
         match fate {
             Fate::Written => {
                 self.written += 1;
-                self.latencies_ns.push(now_ns.saturating_sub(local.push.accepted_ns));
+                if local.push.accepted_ns != Push::LONG_AGO {
+                    self.latencies_ns.push(now_ns.saturating_sub(local.push.accepted_ns));
+                }
             }
             Fate::Replaced => self.replaced += 1,
             Fate::Expired => self.expired += 1,

@@ -53,7 +53,7 @@ enum Step {
 
 impl Core {
     /// Whether events for the link are held back here; then this one is.
-    fn hold(&mut self, link: SessionId, kept: Kept) -> Result<(), Kept> {
+    fn hold_event(&mut self, link: SessionId, kept: Kept) -> Result<(), Kept> {
         match self.seats.held.is_empty() {
             true => Err(kept),
             false => match self.seats.held.get_mut(&link) {
@@ -68,7 +68,7 @@ impl Core {
 
     /// Sends an event, which has entered the gate of `link`, on its way.
     pub fn post_event(&mut self, link: SessionId, kept: Kept) {
-        let Err(Kept { session, frame }) = self.hold(link, kept) else { return };
+        let Err(Kept { session, frame }) = self.hold_event(link, kept) else { return };
         match usize::from(link.worker()) {
             own if own == self.index => self.event_arrives(link, session, frame),
             // The gate bounds what is on its way; the mailbox must not lose any of it.

@@ -2,7 +2,7 @@
 //! queues name them by number. What a reactor does with a push is done when it is packed: its parts are the queues that still
 //! hold it.
 
-use super::{Class, EncodedFrame, Origin, Push, PushOptions, ReceiptMode, Tally, Target};
+use super::{Class, EncodedFrame, Epoch, Origin, Place, Push, PushOptions, ReceiptMode, Tally, Target};
 use crate::session::{AppId, SessionId};
 use crate::upgrade::InvalidState;
 use hashbrown::HashMap;
@@ -59,6 +59,21 @@ pub struct CarriedPush {
     /// The compressed form that some have begun to get.
     #[n(7)]
     deflated: Option<u32>,
+    /// Its place among the pushes of its group, where that remembers.
+    #[n(8)]
+    place: Option<CarriedPlace>,
+}
+
+/// The place of a push among those of its group. The owner's order is left out: nothing waits for the owner.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+struct CarriedPlace {
+    #[n(0)]
+    scope: u64,
+    #[n(1)]
+    epoch: u64,
+    #[n(2)]
+    offset: u64,
 }
 
 /// What a receipt that waits for sockets knows.
@@ -158,6 +173,7 @@ impl CarriedPush {
             deflated,
             // It is made again from the frame.
             marked: _,
+            place,
             tally: _,
         } = push;
         // The time to live and who is excepted have had their effect.
@@ -181,6 +197,11 @@ impl CarriedPush {
             },
             receipt,
             deflated: deflated.get().and_then(Option::as_ref).map(|frame| packed.frame(frame)),
+            place: place.get().map(|Place { scope, order: _, epoch, offset }| CarriedPlace {
+                scope: *scope,
+                epoch: epoch.as_u64(),
+                offset: *offset,
+            }),
         }
     }
 }
@@ -272,7 +293,7 @@ impl Unpacker {
 
 impl CarriedPush {
     fn unpack(self, unpacker: &Unpacker) -> Result<Push, InvalidState> {
-        let Self { app, frame, deadline_ms, accepted_ns, key, class, receipt, deflated } = self;
+        let Self { app, frame, deadline_ms, accepted_ns, key, class, receipt, deflated, place } = self;
         let class = match class {
             0 => Class::Normal,
             1 => Class::Urgent,
@@ -297,8 +318,16 @@ impl CarriedPush {
             deflate_claimed: AtomicBool::new(deflated.is_some()),
             deflated: deflated.map_or_else(OnceLock::new, |frame| OnceLock::from(Some(frame))),
             marked: OnceLock::new(),
+            place: place.map_or_else(OnceLock::new, |place| OnceLock::from(place.unpack())),
             tally,
         })
+    }
+}
+
+impl CarriedPlace {
+    fn unpack(self) -> Place {
+        let Self { scope, epoch, offset } = self;
+        Place { scope, order: 0, epoch: Epoch::from_u64(epoch), offset }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::dispatch::{
 };
 use crate::link_bin::{self, Parts, Payload, Push, Reply, Request, Selector, Who};
 use crate::ops::bounds::{self, bad_request};
-use crate::ops::fields::{Fields, Session, Text, To};
+use crate::ops::fields::{After, Fields, Session, Text, To};
 use crate::ops::{Call, Op, Part, Verb};
 use std::borrow::Cow;
 
@@ -36,6 +36,12 @@ pub fn reply(id: u32, outcome: &Outcome, out: &mut Vec<u8>) {
         Outcome::Receipt(receipt) => Reply::Receipt(receipt.clone()),
         Outcome::Done(OperationOutcome::Sessions(sessions)) => Reply::Sessions(*sessions),
         Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }) => Reply::Renewed(*expires_unix_ms),
+        Outcome::Done(OperationOutcome::Joined { sessions, recalled: None }) => Reply::Sessions(*sessions),
+        Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled) }) => {
+            Reply::Joined(*sessions, *recalled)
+        }
+        Outcome::Done(OperationOutcome::Kept(page)) => Reply::Kept(Cow::Borrowed(page)),
+        Outcome::Done(OperationOutcome::Forgotten(messages)) => Reply::Forgotten(*messages),
         Outcome::Done(OperationOutcome::Session(info)) => Reply::Session(Cow::Borrowed(info)),
         Outcome::Done(OperationOutcome::Presence(presence)) => Reply::Presence(Cow::Borrowed(presence)),
         // No command of a link lists sessions.
@@ -96,13 +102,29 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
                 fields.share = parts.share.map(text);
             }
             Part::Page => {
-                fields.limit = Some(parts.limit.into()).filter(|limit| *limit != 0);
-                (fields.after, fields.members) = (parts.after.map(text), Some(!parts.counts_only));
+                fields.limit = Some(parts.page_limit.into()).filter(|limit| *limit != 0);
+                fields.after = parts.page_after.map(|after| After::Session(text(after)));
+                fields.members = Some(!parts.counts_only);
             }
+            Part::Recall => {
+                fields.last = parts.last;
+                put_offset(&mut fields, parts);
+            }
+            Part::Pages => {
+                fields.limit = parts.limit.map(u64::from);
+                put_offset(&mut fields, parts);
+            }
+            Part::Key(_) => fields.key = parts.key.map(text),
             Part::OfPush(_) => {}
         }
     }
     fields
+}
+
+/// A number of a log, and its epoch.
+fn put_offset(fields: &mut Fields<'_>, parts: &Parts<'_>) {
+    fields.after = parts.after.map(After::Offset);
+    fields.epoch = parts.epoch.map(|epoch| Text(epoch.to_string().into()));
 }
 
 fn build_push(push: &Push<'_>, limits: &CommandLimits) -> Result<Command, CommandError> {

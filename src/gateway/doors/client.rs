@@ -300,6 +300,9 @@ fn open(
                 let why = why_anew.or(came_back.then_some(ResumeFailure::Unknown));
                 welcome(core, reply, id, expires_unix_ms, ticket, why);
             }
+            core.write_reply(slot, reply);
+            // What the groups remember comes behind the welcome.
+            identity.groups.iter().for_each(|group| core.recall_for(slot, group, None));
             Opened::Session(identity.app)
         }
         What::Claim { .. } => return None,

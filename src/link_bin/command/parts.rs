@@ -3,7 +3,7 @@
 use super::super::error::{Malformed, TooLong};
 use super::super::wire::{Reader, put_session, put_text};
 use super::{Header, Who};
-use crate::dispatch::EventSet;
+use crate::dispatch::{Epoch, EventSet};
 use crate::ops::{Op, Part};
 use crate::session::SessionId;
 #[cfg(any(feature = "cli", feature = "fuzzing", test))]
@@ -24,9 +24,14 @@ pub(crate) struct Parts<'a> {
     pub(crate) share: Option<&'a str>,
     pub(crate) token: &'a str,
     /// 0 is the default.
-    pub(crate) limit: u32,
-    pub(crate) after: Option<&'a str>,
+    pub(crate) page_limit: u32,
+    pub(crate) page_after: Option<&'a str>,
     pub(crate) counts_only: bool,
+    pub(crate) last: Option<u64>,
+    pub(crate) after: Option<u64>,
+    pub(crate) epoch: Option<Epoch>,
+    pub(crate) limit: Option<u32>,
+    pub(crate) key: Option<&'a str>,
 }
 
 impl Default for Parts<'_> {
@@ -44,9 +49,14 @@ impl Default for Parts<'_> {
             events: EventSet::NONE,
             share: None,
             token: "",
-            limit: 0,
-            after: None,
+            page_limit: 0,
+            page_after: None,
             counts_only: false,
+            last: None,
+            after: None,
+            epoch: None,
+            limit: None,
+            key: None,
         }
     }
 }
@@ -70,9 +80,23 @@ impl<'a> Parts<'a> {
                     parts.share = reader.optional("share")?;
                 }
                 Part::Page => {
-                    (parts.limit, parts.after) = (reader.u32("limit")?, reader.optional("after")?);
+                    (parts.page_limit, parts.page_after) = (reader.u32("limit")?, reader.optional("after")?);
                     parts.counts_only = header.flags & Part::COUNTS != 0;
                 }
+                Part::Recall | Part::Pages => {
+                    let flags = header.flags;
+                    let mut number = |flag: u8, what| match part.has(flag) && flags & flag != 0 {
+                        true => reader.u64(what).map(Some),
+                        false => Ok(None),
+                    };
+                    parts.last = number(Part::LAST, "last")?;
+                    parts.after = number(Part::AFTER, "after")?;
+                    parts.epoch = number(Part::EPOCH, "epoch")?.map(Epoch::from_u64);
+                    if part.has(Part::LIMIT) && flags & Part::LIMIT != 0 {
+                        parts.limit = Some(reader.u32("limit")?);
+                    }
+                }
+                Part::Key(_) => parts.key = reader.optional("key")?,
                 Part::Code | Part::OfPush(_) => {}
             }
         }
@@ -92,14 +116,39 @@ impl<'a> Parts<'a> {
                 Part::Code => self.code.iter().for_each(|code| out.extend_from_slice(&code.to_le_bytes())),
                 Part::Reason => out.extend_from_slice(self.reason.as_bytes()),
                 Part::Page => {
-                    out.extend_from_slice(&self.limit.to_le_bytes());
-                    put_text(self.after.unwrap_or_default(), "after", out)?;
+                    out.extend_from_slice(&self.page_limit.to_le_bytes());
+                    put_text(self.page_after.unwrap_or_default(), "after", out)?;
                 }
                 Part::Events => put_text(self.share.unwrap_or_default(), "share", out)?,
+                Part::Recall | Part::Pages => {
+                    let epoch = self.epoch.map(Epoch::as_u64);
+                    for number in [self.last.filter(|_| part.has(Part::LAST)), self.after, epoch] {
+                        number.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+                    }
+                    let limit = self.limit.filter(|_| part.has(Part::LIMIT));
+                    limit.iter().for_each(|limit| out.extend_from_slice(&limit.to_le_bytes()));
+                }
+                Part::Key(_) => put_text(self.key.unwrap_or_default(), "key", out)?,
                 Part::OfPush(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// The flags that say which of its parts are there.
+    pub(super) fn flags(&self, op: &Op) -> u8 {
+        let is_there = |flag: u8| match flag {
+            Part::LAST => self.last.is_some(),
+            Part::AFTER => self.after.is_some(),
+            Part::EPOCH => self.epoch.is_some(),
+            Part::LIMIT => self.limit.is_some(),
+            _ => false,
+        };
+        let pages = op.layout.iter().filter(|part| matches!(part, Part::Recall | Part::Pages));
+        pages
+            .flat_map(|part| part.flags())
+            .filter(|(flag, _)| is_there(*flag))
+            .fold(0, |all, (flag, _)| all | flag)
     }
 
     /// The fields of the same command in JSON, but for those of every command.
@@ -121,13 +170,23 @@ impl<'a> Parts<'a> {
                 Part::Code => self.code.iter().for_each(|code| fields["code"] = (*code).into()),
                 Part::Reason => fields["reason"] = self.reason.into(),
                 Part::Page => {
-                    fields["limit"] = Some(self.limit).filter(|limit| *limit != 0).into();
-                    (fields["after"], fields["members"]) = (self.after.into(), (!self.counts_only).into());
+                    fields["limit"] = Some(self.page_limit).filter(|limit| *limit != 0).into();
+                    (fields["after"], fields["members"]) =
+                        (self.page_after.into(), (!self.counts_only).into());
                 }
                 Part::Events => {
                     fields["events"] = self.events().collect();
                     fields["share"] = self.share.into();
                 }
+                Part::Recall | Part::Pages => {
+                    let limit = self.limit.map(u64::from);
+                    let numbers = [("last", self.last), ("after", self.after), ("limit", limit)];
+                    for (name, number) in numbers {
+                        number.iter().for_each(|number| fields[name] = (*number).into());
+                    }
+                    self.epoch.iter().for_each(|epoch| fields["epoch"] = epoch.to_string().into());
+                }
+                Part::Key(_) => fields["key"] = self.key.into(),
                 Part::OfPush(_) => {}
             }
         }

@@ -86,7 +86,10 @@ pub fn take(config: Config, world: World) -> Result<(Alone, Counts), InvalidStat
                 beginning = same;
                 last = Some(decode(&batch.state)?);
             }
-            (0, None, Some(beginning)) => arrivals = Some(Arrivals::begin(beginning, &batch)?),
+            (0, None, Some(beginning)) => {
+                let unpacker = unpacker.read().expect("no holder has panicked");
+                arrivals = Some(Arrivals::begin(beginning, &batch, &unpacker)?);
+            }
             (0, Some(arrivals), _) => {
                 arrivals.take(batch, &unpacker.read().expect("no holder has panicked"))?;
             }

@@ -331,12 +331,12 @@ impl Arriving {
     fn arrive(&self, beginning: Beginning) -> Result<(Reactor, Counts), InvalidState> {
         let cut = || InvalidState::new("the stream was cut");
         let Ok(Feed::Batch(first)) = self.feed.recv() else { return Err(cut()) };
-        let mut arrivals = Arrivals::begin(beginning, &first)?;
+        let unpacker = || self.unpacker.read().unwrap_or_else(PoisonError::into_inner);
+        let mut arrivals = Arrivals::begin(beginning, &first, &unpacker())?;
         loop {
             match self.feed.recv() {
                 Ok(Feed::Batch(batch)) => {
-                    let unpacker = self.unpacker.read().unwrap_or_else(PoisonError::into_inner);
-                    arrivals.take(batch, &unpacker)?;
+                    arrivals.take(batch, &unpacker())?;
                 }
                 Ok(Feed::All) => {
                     let unpacker = self.unpacker.read().unwrap_or_else(PoisonError::into_inner);

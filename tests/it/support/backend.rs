@@ -52,6 +52,10 @@ pub struct Receipt {
     /// Of the matched, those whose client is away.
     #[serde(default)]
     pub away: u32,
+    /// The number of the push in a group that remembers.
+    pub offset: Option<u64>,
+    /// The epoch of that number.
+    pub epoch: Option<String>,
 }
 
 impl Receipt {

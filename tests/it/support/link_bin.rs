@@ -2,9 +2,11 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gannet::dispatch::{Class, EventKind, EventSet, Present, PresentSession, ReceiptMode};
+use gannet::dispatch::{Class, KeptMessage, Recalled, ReceiptMode};
 use gannet::link_bin::{
     Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, is_event,
 };
+use gannet::link_bin::{Command, Event, Payload, Push, Reply, Request, Selector, Who, is_event};
 use gannet::session::SessionId;
 use serde_json::{Value, json};
 
@@ -33,6 +35,15 @@ pub fn decode(message: &[u8]) -> Value {
         }
         Reply::Done => json!({}),
         Reply::Sessions(sessions) => json!({ "sessions": sessions }),
+        Reply::Joined(sessions, Recalled { epoch, offset, complete }) => json!({
+            "sessions": sessions, "epoch": epoch.map(|epoch| epoch.to_string()), "offset": offset,
+            "complete": complete,
+        }),
+        Reply::Forgotten(messages) => json!({ "forgotten": messages }),
+        Reply::Kept(page) => json!({
+            "epoch": page.epoch.map(|epoch| epoch.to_string()), "offset": page.offset, "complete": page.complete,
+            "messages": page.messages.iter().map(kept).collect::<Vec<_>>(),
+        }),
         Reply::Renewed(expires_unix_ms) => json!({ "expires_unix_ms": expires_unix_ms }),
         Reply::Receipt(receipt) => {
             let mut ok = json!({
@@ -41,6 +52,9 @@ pub fn decode(message: &[u8]) -> Value {
             });
             if let Some(written) = receipt.written {
                 (ok["written"], ok["closed"]) = (written.into(), receipt.closed.into());
+            }
+            if let (Some(offset), Some(epoch)) = (receipt.offset, receipt.epoch) {
+                (ok["offset"], ok["epoch"]) = (offset.into(), epoch.to_string().into());
             }
             for (name, count) in [("pending", receipt.pending), ("unreached", receipt.unreached)] {
                 if count > 0 {
@@ -74,6 +88,18 @@ pub fn decode(message: &[u8]) -> Value {
         }),
     };
     json!({"id": id, "ok": ok})
+}
+
+fn kept(message: &KeptMessage) -> Value {
+    let mut json = json!({ "offset": message.offset });
+    if let Some(key) = &message.key {
+        json["key"] = (**key).into();
+    }
+    match message.frame.as_text() {
+        Some(text) => json["text"] = text.into(),
+        None => json["data"] = STANDARD.encode(message.frame.payload()).into(),
+    }
+    json
 }
 
 fn event(event: &Event<'_>) -> Value {
@@ -129,6 +155,14 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
     match needed("op") {
         "push" => Command::Push(push(command, data)),
         "join" => Command::Join { who: who(), group: needed("group") },
+        "latest" => Command::Latest { group: needed("group") },
+        "read_log" => Command::Log {
+            group: needed("group"),
+            after: command["after"].as_u64(),
+            epoch: text("epoch").map(|epoch| epoch.parse().unwrap()),
+            limit: command["limit"].as_u64().map(|limit| limit.try_into().unwrap()),
+        },
+        "forget" => Command::Forget { group: needed("group"), key: text("key") },
         "leave" => Command::Leave { who: who(), group: needed("group") },
         "destroy" => Command::Destroy { group: needed("group") },
         "move" => Command::Move { from: needed("group"), to: needed("to") },

@@ -161,6 +161,8 @@ fn push_by_library(pusher: &Pusher, push: &Push) -> Option<Receipt> {
         pending: receipt.pending,
         unreached: receipt.unreached,
         away: receipt.away,
+        offset: receipt.offset,
+        epoch: receipt.epoch.map(|epoch| epoch.to_string()),
     })
 }
 

@@ -10,6 +10,7 @@ mod limits;
 mod links;
 mod listeners;
 mod load;
+mod memory;
 mod queues;
 mod refusals;
 pub mod running;

@@ -137,9 +137,14 @@ impl Answer {
         let texts =
             |names: &[crate::session::Name]| names.iter().map(|name| name.as_str().to_owned()).collect();
         let answer = match reply {
-            // The load renews no tokens, asks for no presence and resumes no link.
-            Reply::Done | Reply::Renewed(_) | Reply::Presence(_) | Reply::Resume(_) => Self::Done,
-            Reply::Sessions(sessions) => Self::Sessions(sessions),
+            // The load renews no tokens, resumes no link, and asks for nothing that groups are or remember.
+            Reply::Done
+            | Reply::Renewed(_)
+            | Reply::Presence(_)
+            | Reply::Resume(_)
+            | Reply::Kept(_)
+            | Reply::Forgotten(_) => Self::Done,
+            Reply::Sessions(sessions) | Reply::Joined(sessions, _) => Self::Sessions(sessions),
             Reply::Receipt(receipt) => Self::Receipt(receipt.into()),
             Reply::Session(info) => Self::Session(Described {
                 session: info.id.to_string(),

@@ -87,6 +87,11 @@ fn every_reply_is_as_its_vector_says() {
                 assert_eq!(again, message, "{about}");
                 continue;
             }
+            Reply::Joined(sessions, recalled) => {
+                Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled) })
+            }
+            Reply::Kept(page) => Outcome::Done(OperationOutcome::Kept(page.into_owned())),
+            Reply::Forgotten(messages) => Outcome::Done(OperationOutcome::Forgotten(messages)),
             Reply::Error { code, message } => Outcome::Refused(CommandError::new(code, message)),
         };
         let mut again = Vec::new();

@@ -1,10 +1,10 @@
 //! What commands came to: bodies of HTTP answers, and replies on the link and in a batch. Each outcome has one form,
 //! which HTTP sends as it is and the link wraps in `ok`.
 
-use super::{Hex, Names, write};
+use super::{Base64, Hex, Names, write};
 use crate::dispatch::{
-    Action, CommandError, OperationOutcome, Outcome, Page, Presence, Present, PresentSession, Receipt,
-    Selector, SessionInfo, SessionRow,
+    Action, CommandError, Epoch, KeptMessage, KeptPage, OperationOutcome, Outcome, Page, Presence, Present,
+    PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow,
 };
 use crate::gateway::api::json::RequestId;
 use crate::session::Remote;
@@ -80,6 +80,9 @@ enum Body<'a> {
     Receipt(ReceiptBody),
     Sessions { sessions: u32 },
     Renewed { expires_unix_ms: u64 },
+    Joined(JoinedBody),
+    Kept(KeptBody<'a>),
+    Forgotten { forgotten: u32 },
     Session(SessionBody<'a>),
     Members(MembersPage<'a>),
     SessionsPage(SessionsPage<'a>),
@@ -94,6 +97,12 @@ impl<'a> Body<'a> {
             Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }) => {
                 Self::Renewed { expires_unix_ms: *expires_unix_ms }
             }
+            Outcome::Done(OperationOutcome::Joined { sessions, recalled }) => {
+                let places = recalled.map(RecalledBody::from);
+                Self::Joined(JoinedBody { sessions: *sessions, places })
+            }
+            Outcome::Done(OperationOutcome::Kept(page)) => Self::Kept(page.into()),
+            Outcome::Done(OperationOutcome::Forgotten(messages)) => Self::Forgotten { forgotten: *messages },
             Outcome::Done(OperationOutcome::Session(info)) => Self::Session(info.as_ref().into()),
             Outcome::Done(OperationOutcome::Page(page)) => Self::page(asked, page),
             Outcome::Done(OperationOutcome::Presence(presence)) => {
@@ -133,6 +142,83 @@ struct ReceiptBody {
     unreached: u32,
     #[serde(skip_serializing_if = "is_none")]
     away: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<EpochBody>,
+}
+
+struct EpochBody(Epoch);
+
+impl Serialize for EpochBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+#[derive(Serialize)]
+struct JoinedBody {
+    sessions: u32,
+    #[serde(flatten)]
+    places: Option<RecalledBody>,
+}
+
+#[derive(Serialize)]
+struct RecalledBody {
+    epoch: Option<EpochBody>,
+    offset: u64,
+    complete: bool,
+}
+
+impl From<Recalled> for RecalledBody {
+    fn from(recalled: Recalled) -> Self {
+        let Recalled { epoch, offset, complete } = recalled;
+        Self { epoch: epoch.map(EpochBody), offset, complete }
+    }
+}
+
+#[derive(Serialize)]
+struct KeptBody<'a> {
+    epoch: Option<EpochBody>,
+    offset: u64,
+    messages: KeptMessages<'a>,
+    complete: bool,
+}
+
+impl<'a> From<&'a KeptPage> for KeptBody<'a> {
+    fn from(page: &'a KeptPage) -> Self {
+        let KeptPage { epoch, offset, messages, complete } = page;
+        Self {
+            epoch: epoch.map(EpochBody),
+            offset: *offset,
+            messages: KeptMessages(messages),
+            complete: *complete,
+        }
+    }
+}
+
+struct KeptMessages<'a>(&'a [KeptMessage]);
+
+impl Serialize for KeptMessages<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Message<'a> {
+            offset: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            key: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            text: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            data: Option<Base64<'a>>,
+        }
+        serializer.collect_seq(self.0.iter().map(|kept| {
+            let (text, data) = match kept.frame.as_text() {
+                Some(text) => (Some(text), None),
+                None => (None, Some(Base64(kept.frame.payload()))),
+            };
+            Message { offset: kept.offset, key: kept.key.as_deref(), text, data }
+        }))
+    }
 }
 
 /// Such a count stands in a receipt only where it is not 0.
@@ -154,6 +240,8 @@ impl From<&Receipt> for ReceiptBody {
             pending: receipt.pending,
             unreached: receipt.unreached,
             away: receipt.away,
+            offset: receipt.offset,
+            epoch: receipt.epoch.map(EpochBody),
         }
     }
 }

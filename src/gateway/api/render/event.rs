@@ -1,12 +1,10 @@
 //! What goes out unasked: the welcome to a client, and the events of a link. On the way of every message a client sends,
 //! so that nothing here allocates but the buffer.
 
-use super::{Hex, Names, write};
+use super::{Base64, Hex, Names, write};
 use crate::link_bin::{Event, Membership, NotResumed, Payload, Resumption};
 use crate::session::{Remote, SessionId};
-use base64::display::Base64Display;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// The first frame to a client: `{"type":"welcome","session":"…","user":"…"|null}`, and `"expires_unix_ms"` where the session
 /// ends with a token.
@@ -163,12 +161,4 @@ struct Close<'a> {
     user: Option<&'a str>,
     code: u16,
     reason: &'a str,
-}
-
-struct Base64<'a>(&'a [u8]);
-
-impl Serialize for Base64<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
-    }
 }

@@ -9,6 +9,8 @@ pub use answer::{http_answer, http_error, reply, reply_error};
 pub use event::{Welcome, event, resumption, welcome};
 
 use crate::session::{Name, SessionId};
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
 /// Writes `value` behind what `out` holds.
@@ -35,6 +37,15 @@ struct Names<'a>(&'a [Name]);
 impl Serialize for Names<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(Name::as_str))
+    }
+}
+
+/// Bytes as text (RFC 4648 §4).
+struct Base64<'a>(&'a [u8]);
+
+impl Serialize for Base64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
     }
 }
 

@@ -2,8 +2,8 @@ use super::*;
 use crate::dispatch::Apps;
 use crate::dispatch::CommandLimits;
 use crate::dispatch::{
-    Action, CommandError, ErrorCode, OperationOutcome, Outcome, Page, Receipt, Selector, SessionInfo,
-    SessionRow,
+    Action, CommandError, ErrorCode, OperationOutcome, Outcome, Page, Recalled, Receipt, Selector,
+    SessionInfo, SessionRow,
 };
 use crate::gateway::api::json::{self, RequestId};
 use crate::link_bin::{Event, Payload};
@@ -46,6 +46,8 @@ fn receipt(written: Option<u32>) -> Outcome {
         pending: 0,
         unreached: 0,
         away: 0,
+        offset: None,
+        epoch: None,
     };
     Outcome::Receipt(receipt)
 }
@@ -113,6 +115,20 @@ fn outcomes_have_a_status_and_a_body() {
         (Outcome::Listening, 200, json!({})),
         (done(0), 200, json!({"sessions": 0})),
         (done(12), 200, json!({"sessions": 12})),
+        (
+            Outcome::Done(OperationOutcome::Joined { sessions: 0, recalled: None }),
+            200,
+            json!({"sessions": 0}),
+        ),
+        (
+            Outcome::Done(OperationOutcome::Joined {
+                sessions: 1,
+                recalled: Some(Recalled { epoch: None, offset: 0, complete: false }),
+            }),
+            200,
+            json!({"sessions": 1, "epoch": null, "offset": 0, "complete": false}),
+        ),
+        (Outcome::Done(OperationOutcome::Forgotten(3)), 200, json!({"forgotten": 3})),
         (session, 200, info_json()),
         (
             Outcome::Refused(CommandError::unknown_session(id())),

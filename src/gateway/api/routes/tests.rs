@@ -1,7 +1,9 @@
 use super::*;
 use crate::dispatch::Apps;
 use crate::dispatch::CommandLimits;
-use crate::dispatch::{Action, Class, ErrorCode, PushOptions, ReceiptMode, Right, Selector, Target, Who};
+use crate::dispatch::{
+    Action, Class, Epoch, ErrorCode, PushOptions, Recall, ReceiptMode, Right, Selector, Target, Who,
+};
 use crate::gateway::api::refusal::Refusal;
 use crate::http::{HeadLimits, Request};
 use crate::ops::Page;
@@ -120,6 +122,38 @@ fn every_request_about_sessions_makes_its_action() {
     let table = [
         ("POST /v1/groups/g/members?session=ID", Action::Join { who: session(), group: group() }),
         ("POST /v1/groups/g/members?user=ada", Action::Join { who: ada(), group: group() }),
+        (
+            "POST /v1/groups/g/members?user=ada&last=20&after=1",
+            Action::JoinWith {
+                who: ada(),
+                group: group(),
+                recall: Recall::After { offset: 1, epoch: None, last: Some(20) },
+            },
+        ),
+        (
+            "POST /v1/groups/g/members?user=ada&last=20",
+            Action::JoinWith { who: ada(), group: group(), recall: Recall::Last(20) },
+        ),
+        (
+            "POST /v1/groups/g/members?session=ID&after=17&epoch=5f3a00000000c0de",
+            Action::JoinWith {
+                who: session(),
+                group: group(),
+                recall: Recall::After {
+                    offset: 17,
+                    epoch: Some(Epoch::from_u64(0x5f3a_0000_0000_c0de)),
+                    last: None,
+                },
+            },
+        ),
+        ("GET /v1/groups/g/latest", Action::Latest { group: group() }),
+        ("GET /v1/groups/g/log", Action::Log { group: group(), after: 0, epoch: None, limit: 100 }),
+        (
+            "HEAD /v1/groups/g/log?after=17&epoch=00000000000000ff&limit=5",
+            Action::Log { group: group(), after: 17, epoch: Some(Epoch::from_u64(255)), limit: 5 },
+        ),
+        ("POST /v1/groups/g/forget", Action::Forget { group: group(), key: None }),
+        ("POST /v1/groups/g/forget?key=score", Action::Forget { group: group(), key: Some("score".into()) }),
         ("DELETE /v1/groups/g/members?session=ID", Action::Leave { who: session(), group: group() }),
         ("DELETE /v1/groups/g/members?user=ada", Action::Leave { who: ada(), group: group() }),
         ("GET /v1/groups/g", list(Selector::Group(group()), 100, None, false)),
@@ -213,6 +247,11 @@ fn a_refusal_says_what_is_wrong() {
         ("GET /v1/sessions?limit=0", ErrorCode::BadRequest, "limit is between 1 and 1000"),
         ("GET /v1/sessions?limit=1001", ErrorCode::BadRequest, "limit is between 1 and 1000"),
         ("GET /v1/sessions?after=5", ErrorCode::BadRequest, "after: a session id"),
+        ("GET /v1/groups/g/log?after=ID", ErrorCode::BadRequest, "it is a number"),
+        ("GET /v1/groups/g/log?after=1&epoch=17", ErrorCode::BadRequest, "epoch: an epoch is 16"),
+        ("GET /v1/groups/g/log?epoch=00000000000000ff", ErrorCode::BadRequest, "name after too"),
+        ("GET /v1/groups/g/log?limit=1001", ErrorCode::BadRequest, "limit is between"),
+        ("POST /v1/groups/g/forget?key=", ErrorCode::BadRequest, "key: "),
         ("GET /v1/groups/g?session=ID", ErrorCode::BadRequest, "there are app, limit, after"),
         ("GET /v1/groups/", ErrorCode::BadRequest, "group: a name needs at least one byte"),
         ("GET /v1/groups/LONG", ErrorCode::BadRequest, "group: a name has at most 128 bytes"),
