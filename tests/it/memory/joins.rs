@@ -9,6 +9,15 @@ use std::thread;
 
 const KEYS: usize = 32;
 
+/// Ends what publishes, also where the test fails: it would be waited for.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// How many sessions join; the variable makes it more.
 fn joins() -> usize {
     std::env::var("IT_JOINS").map_or(120, |joins| joins.parse().unwrap())
@@ -62,6 +71,7 @@ fn who_joins_gets_one_snapshot_and_then_only_newer_values() {
     let over = AtomicBool::new(false);
     let mut backend = server.backend();
     thread::scope(|scope| {
+        let _ends = Ends(&over);
         for own in 0..3 {
             let (values, over, ports) = (&values, &over, *server);
             scope.spawn(move || publish(ports, (own, 3), values, over));
@@ -121,6 +131,7 @@ fn a_part_of_the_log_and_what_comes_live_have_no_gap_and_nothing_twice() {
     let over = AtomicBool::new(false);
     let mut backend = server.backend();
     thread::scope(|scope| {
+        let _ends = Ends(&over);
         let (ports, over) = (*server, &over);
         scope.spawn(move || {
             let mut link = ports.link();
@@ -167,7 +178,6 @@ fn a_part_of_the_log_and_what_comes_live_have_no_gap_and_nothing_twice() {
                 assert_eq!(player.recv_text(), expected.to_string());
             }
         }
-        over.store(true, Ordering::Relaxed);
     });
 }
 
