@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// A session is looked at for presence in a fraction of the time in which one is described in a listing.
 const MEMBERS_AN_ENTRY: usize = 16;
 
+/// Entries of a page, whoever asks for how many.
+const MOST_ENTRIES: usize = 1 << 20;
+
 /// A part of a presence that is being gathered.
 #[derive(Debug)]
 pub(super) struct Gathering {
@@ -26,7 +29,9 @@ impl Core {
         let slots = self.hub.members(operation.app, Kind::Group, group);
         let members = *members && slots.len() <= most;
         let ids: Vec<SessionId> = slots.filter_map(|slot| self.hub.id_of(slot)).collect();
-        let page = PresencePage { limit: *limit, after: after.clone(), most, members };
+        // A program that embeds the server may ask for anything.
+        let limit = (*limit).clamp(1, MOST_ENTRIES);
+        let page = PresencePage { limit, after: after.clone(), most, members };
         let gathered = Gathered::new(page);
         self.go_on_gathering(Gathering { operation: Arc::clone(operation), ids: ids.into_iter(), gathered });
     }

@@ -61,6 +61,7 @@ impl Part {
         match self {
             Self::Who => &[(Self::USER, "user")],
             Self::Code => &[(Self::CODE, "code")],
+            Self::Page => &[(Self::COUNTS, "counts")],
             Self::Recall => &[(Self::LAST, "last"), (Self::AFTER, "after"), (Self::EPOCH, "epoch")],
             Self::Pages => &[(Self::AFTER, "after"), (Self::EPOCH, "epoch"), (Self::LIMIT, "limit")],
             _ => &[],

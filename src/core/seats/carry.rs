@@ -15,6 +15,9 @@ use minicbor::{Decode, Encode};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+/// No link lingers for longer, whatever the other process was told: a day.
+const MOST_LEFT_MS: u64 = 24 * 60 * 60 * 1_000;
+
 /// A [`Seat`] on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -157,7 +160,7 @@ impl Core {
             before,
             has_gap,
             leaves,
-            until_ms: left_ms.map(|left_ms| self.attended_ms().saturating_add(left_ms)),
+            until_ms: left_ms.map(|left_ms| self.attended_ms() + left_ms.min(MOST_LEFT_MS)),
             asks,
             ended: false,
         })

@@ -63,7 +63,7 @@ impl Core {
         let Comer { connection, ticket, received, access, form } = *comer;
         let Some(ticket) = ticket else { return (Taken::Unknown, None) };
         let link = ticket.link();
-        let seat = self.seats.seats.get_mut(&link).filter(|seat| !seat.ended);
+        let seat = self.seats.seats.get_mut(&link).filter(|seat| !seat.ended && !seat.leaves);
         let Some(Seat { connection: old, resume: Some(resume), form: of, .. }) = seat else {
             return (Taken::Unknown, None);
         };
@@ -86,7 +86,7 @@ impl Core {
         self.came_back(link);
         self.seats.links.insert(connection, link);
         let resumed = self.seats.change(link, |seat| {
-            (seat.connection, seat.before, seat.leaves) = (Some(connection), 0, false);
+            (seat.connection, seat.before) = (Some(connection), 0);
             !std::mem::take(&mut seat.has_gap) && seat.ring.resume(received)
         });
         if resumed == Some(true) {

@@ -130,7 +130,9 @@ impl Ring {
 
     /// The ring that was carried; `None` where none can be like that.
     pub(super) fn restore([first, written, sent]: [u64; 3], events: Vec<Kept>) -> Option<Self> {
-        let next = first.checked_add(events.len() as u64)?;
+        /// More events than there can ever be: what is counted on does not overflow.
+        const MOST: u64 = 1 << 62;
+        let next = first.checked_add(events.len() as u64).filter(|next| *next <= MOST)?;
         let holds = written <= next && sent <= written && first <= written;
         let bytes = events.iter().map(|kept| kept.frame.wire_len()).sum();
         holds.then(|| Self { events: events.into(), bytes, first, written, sent })
@@ -202,7 +204,8 @@ mod tests {
 
     #[test]
     fn a_ring_that_none_can_be_is_refused() {
-        for numbers in [[0, 2, 0], [0, 1, 2], [2, 1, 1], [u64::MAX, u64::MAX, 0]] {
+        let far = (1 << 62) + 1;
+        for numbers in [[0, 2, 0], [0, 1, 2], [2, 1, 1], [u64::MAX, u64::MAX, 0], [far, far, 0]] {
             assert!(Ring::restore(numbers, vec![kept(1)]).is_none(), "{numbers:?}");
         }
     }
