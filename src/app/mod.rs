@@ -4,7 +4,7 @@ mod pusher;
 
 pub use pusher::{PushError, Pusher};
 
-use crate::connection::Phase;
+use crate::connection::{Flag, Phase};
 use crate::core::Core;
 pub use crate::core::Sent;
 use crate::core::{Reply, add_tag, bind, join, new_push};
@@ -267,7 +267,8 @@ impl<'a> Session<'a> {
             return self.core.send_behind_work(self.id, frame());
         }
         let Some(connection) = self.core.connections.slot_mut(self.slot) else { return Sent::Closed };
-        if connection.outbox.is_some() {
+        // An event is made when it goes to the wire.
+        if connection.outbox.is_some() || connection.flags.has(Flag::Stream) {
             self.core.write_reply(self.slot, self.reply);
             return self.core.send(self.slot, frame());
         }

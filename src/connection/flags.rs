@@ -29,6 +29,8 @@ pub enum Flag {
     Incoming,
     /// A player that has agreed on gannet's own messages: texts that begin with the mark are told apart, both ways.
     SpeaksOwn,
+    /// A player's session over plain HTTP: the connection is an event stream.
+    Stream,
 }
 
 /// A set of [`Flag`]s.
@@ -78,6 +80,7 @@ mod tests {
             Flag::Stranger,
             Flag::Incoming,
             Flag::SpeaksOwn,
+            Flag::Stream,
         ];
         for flag in all {
             let mut flags = Flags::default();

@@ -5,12 +5,14 @@ mod carry;
 mod item;
 mod pressure;
 mod settlements;
+mod staged;
 
 pub use carry::{CarriedOutbox, LocalPushes, Restoring};
 pub use item::{Item, LocalPush};
 pub use pressure::Offered;
 pub use settlements::{Events, Settlements};
 
+use super::stream::Stream;
 use crate::dispatch::{Class, Fate};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
@@ -220,10 +222,35 @@ impl Outbox {
         now: crate::timer::Moment,
         settlements: &mut Settlements,
     ) -> io::Result<Progress> {
+        self.write(socket, now, settlements, |outbox, _| outbox.due())
+    }
+
+    /// The same as events of `stream`, a share of them in each write.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn write_events_to(
+        &mut self,
+        stream: &mut Stream,
+        socket: &mut impl Write,
+        now: crate::timer::Moment,
+        settlements: &mut Settlements,
+    ) -> io::Result<Progress> {
+        self.write(socket, now, settlements, |outbox, settlements| outbox.stage(stream, settlements))
+    }
+
+    /// Writes as many of the first items as `due` says, each time anew.
+    fn write(
+        &mut self,
+        socket: &mut impl Write,
+        now: crate::timer::Moment,
+        settlements: &mut Settlements,
+        mut due: impl FnMut(&mut Self, &mut Settlements) -> usize,
+    ) -> io::Result<Progress> {
         self.expire(now.ms, settlements);
         let mut progress = Progress { written: 0, writes: 0, blocked: false };
         loop {
-            let due = self.due();
+            let due = due(self, settlements);
             if due == 0 {
                 return Ok(progress);
             }
@@ -264,8 +291,10 @@ impl Outbox {
     /// Gives up everything: the connection is gone.
     pub fn clear(&mut self, fate: Fate, settlements: &mut Settlements) {
         self.clear_unsent(fate, settlements);
-        if let Some((item, _)) = self.wire.take() {
-            settlements.settle(item, fate, 0);
+        match self.wire.take() {
+            Some((Item::Staged(staged), _)) => staged.give_up(fate, settlements),
+            Some((item, _)) => settlements.settle(item, fate, 0),
+            None => {}
         }
         (self.bytes, self.events, self.event_bytes) = (0, 0, 0);
     }
@@ -380,8 +409,11 @@ impl Outbox {
                     (item, 0)
                 })
             });
-            let Some((item, before)) = next else { return };
+            let Some((mut item, before)) = next else { return };
             let left = item.bytes().len() - before;
+            if let Item::Staged(staged) = &mut item {
+                staged.settle_written(before + written.min(left), now_ns, settlements);
+            }
             if written < left {
                 self.wire = Some((item, before + written));
                 return;
@@ -391,7 +423,10 @@ impl Outbox {
                 self.events -= 1;
                 self.event_bytes -= bytes;
             }
-            settlements.settle(item, Fate::Written, now_ns);
+            match item {
+                Item::Staged(staged) => settlements.unstage(staged.bytes.len()),
+                item => settlements.settle(item, Fate::Written, now_ns),
+            }
         }
     }
 }

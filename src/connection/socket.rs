@@ -21,6 +21,13 @@ impl Socket {
         self.0.peek(buffer)
     }
 
+    /// Whether the peer acknowledges what it is sent is looked at from now on: what it has not after so long ends the connection
+    /// (RFC 9293 §3.8.3, tcp(7)). A Unix socket has no such thing, nor a peer that could vanish.
+    pub fn give_up_after_ms(&self, ms: u64) {
+        let ms = u32::try_from(ms).unwrap_or(u32::MAX);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&self.0, ms);
+    }
+
     /// Ends one direction, or both.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.0.shutdown(how)

@@ -7,6 +7,7 @@ use crate::config::Slow;
 use crate::connection::{Connection, Flag, Flushed, Item, Kind, Offered, OutboxLimits, Pause, Phase, Tick};
 use crate::dispatch::EncodedFrame;
 use crate::metrics::{DropReason, ReactorMetrics};
+use crate::stream;
 use crate::timer::{Moment, Stamp};
 use std::io::IoSlice;
 use std::net::Shutdown;
@@ -243,6 +244,19 @@ impl Core {
         }
     }
 
+    /// Queues a comment for an event stream on which nothing was sent for long. Where something waits for the socket, that has to
+    /// leave first, and does as well.
+    pub fn offer_heartbeat(&mut self, slot: u32) {
+        let attended_ms = self.attended_ms();
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        connection.since = Stamp::at(attended_ms);
+        if connection.is_drained() {
+            let mut comment = Vec::new();
+            stream::comment(&mut comment);
+            self.offer_control(slot, &comment);
+        }
+    }
+
     #[cold]
     fn queue_control_at_bound(&mut self, slot: u32, frame: Box<[u8]>, limits: OutboxLimits) -> bool {
         let slow = self.slow_of(slot);
@@ -428,6 +442,10 @@ impl Core {
 fn note_progress(connection: &mut Connection, written: usize, attended_ms: u64) {
     if written == 0 {
         return;
+    }
+    if connection.flags.has(Flag::Stream) && connection.phase == Phase::Open {
+        // It is the silence of the stream that has to be broken, not that of its client.
+        connection.since = Stamp::at(attended_ms);
     }
     let is_behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.behind.is_some());
     if is_behind && connection.kind.must_progress() {

@@ -243,6 +243,9 @@ impl Reactor {
         let sent_ns = self.core.shared.clock.now().ns.to_be_bytes();
         let mut frame = Vec::new();
         let Some(connection) = self.core.connection(slot) else { return };
+        if connection.flags.has(Flag::Stream) {
+            return self.core.offer_heartbeat(slot);
+        }
         let Some(websocket) = &mut connection.websocket else { return };
         if websocket.ping(&sent_ns, &mut frame).is_ok() {
             self.core.offer_ping(slot, &frame);

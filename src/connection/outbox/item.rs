@@ -1,7 +1,9 @@
 //! One thing to write, and a push as the outboxes of one reactor share it. Knows nothing of queues.
 
+use crate::connection::stream::Stream;
 use crate::dispatch::{Class, EncodedFrame, Push, ReceiptMode, Wire};
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -47,6 +49,14 @@ impl LocalPush {
         more
     }
 
+    /// The same for the forms of event streams, which are made when they go to the wire.
+    pub(super) fn charge_forms(&self) -> usize {
+        let whole = size_of::<Push>() + self.push.frame.wire_len() + self.push.memory_over_http();
+        let more = whole.saturating_sub(self.charged.get());
+        self.charged.set(self.charged.get() + more);
+        more
+    }
+
     /// What all holders have been charged for, when the last one has let go.
     pub(super) fn refund(&self) -> usize {
         self.charged.take()
@@ -68,13 +78,23 @@ pub enum Item {
     Event(EncodedFrame),
     /// A pushed message in one of its forms, shared with other connections.
     Shared(Rc<LocalPush>, Wire),
+    /// Items of an event stream, put together: only on the wire.
+    Staged(Box<Staged>),
+}
+
+/// Bytes of an event stream that are on the wire in part, and the items that they were made of.
+#[derive(Debug, Default)]
+pub struct Staged {
+    pub(super) bytes: Vec<u8>,
+    /// Each item with the place of its end in the bytes. They wait until the socket has taken that.
+    pub(super) items: VecDeque<(Item, usize)>,
 }
 
 impl Item {
     /// The push that it is, unless it is the connection's own.
     pub fn push(&self) -> Option<&Push> {
         match self {
-            Self::Owned(_) | Self::Message(_) | Self::Event(_) => None,
+            Self::Owned(_) | Self::Message(_) | Self::Event(_) | Self::Staged(_) => None,
             Self::Shared(local, _) => Some(&local.push),
         }
     }
@@ -89,6 +109,25 @@ impl Item {
             Self::Owned(bytes) => bytes,
             Self::Message(frame) | Self::Event(frame) => frame.as_bytes(),
             Self::Shared(local, wire) => local.push.wire_bytes(*wire),
+            Self::Staged(staged) => &staged.bytes,
+        }
+    }
+
+    /// Whether it is a message of the game's, which a client counts.
+    pub(super) fn is_message(&self) -> bool {
+        matches!(self, Self::Message(_) | Self::Shared(..))
+    }
+
+    /// Appends it as an event of `stream`, of which it is the message with this number if it is one.
+    pub(super) fn put_into(&self, stream: &mut Stream, number: u64, out: &mut Vec<u8>) {
+        match self {
+            Self::Owned(bytes) => stream.put_own(bytes, out),
+            Self::Message(frame) => {
+                let (is_text, payload) = frame.message();
+                stream.put_message(is_text, payload, number, out);
+            }
+            Self::Shared(local, _) => stream.put_shared(local.push.event(), number, out),
+            Self::Event(_) | Self::Staged(_) => debug_assert!(false, "no event stream is a link"),
         }
     }
 
@@ -122,7 +161,7 @@ impl Item {
     pub(super) fn own_memory(&self) -> usize {
         match self {
             Self::Owned(_) | Self::Message(_) | Self::Event(_) => size_of::<Self>() + self.bytes().len(),
-            Self::Shared(..) => size_of::<Self>(),
+            Self::Shared(..) | Self::Staged(_) => size_of::<Self>(),
         }
     }
 }

@@ -71,12 +71,29 @@ impl Settlements {
         last
     }
 
+    /// So many bytes have been put together for a socket; the items that they are of wait on.
+    pub(super) fn stage(&mut self, bytes: usize) {
+        self.memory += bytes as u64;
+    }
+
+    /// They have gone.
+    pub(super) fn unstage(&mut self, bytes: usize) {
+        self.memory -= bytes as u64;
+    }
+
+    /// Counts the memory of the form in which `item` goes to an event stream.
+    pub(super) fn charge_forms(&mut self, item: &Item) {
+        if let Item::Shared(local, _) = item {
+            self.memory += local.charge_forms() as u64;
+        }
+    }
+
     /// `item` waits from now on.
     pub(super) fn admit(&mut self, item: &Item) {
         self.waiting_messages += 1;
         self.waiting_bytes += item.bytes().len() as u64;
         let shared = match item {
-            Item::Owned(_) | Item::Message(_) | Item::Event(_) => 0,
+            Item::Owned(_) | Item::Message(_) | Item::Event(_) | Item::Staged(_) => 0,
             Item::Shared(local, wire) => {
                 local.hold();
                 local.charge(*wire)
@@ -91,7 +108,7 @@ impl Settlements {
         self.waiting_bytes -= item.bytes().len() as u64;
         self.memory -= item.own_memory() as u64;
         let local = match item {
-            Item::Owned(_) => return,
+            Item::Owned(_) | Item::Staged(_) => return,
             Item::Message(_) => {
                 self.messages_written += u64::from(fate == Fate::Written);
                 return;

@@ -154,8 +154,9 @@ impl CarriedPush {
             // Who has claimed it has filled it: no reactor is at work.
             deflate_claimed: _,
             deflated,
-            // It is made again from the frame.
+            // They are made again from the frame.
             marked: _,
+            over_http: _,
             tally: _,
         } = push;
         // The time to live and who is excepted have had their effect.
@@ -293,6 +294,7 @@ impl CarriedPush {
             deflate_claimed: AtomicBool::new(deflated.is_some()),
             deflated: deflated.map_or_else(OnceLock::new, |frame| OnceLock::from(Some(frame))),
             marked: OnceLock::new(),
+            over_http: OnceLock::new(),
             tally,
         })
     }

@@ -7,6 +7,7 @@ pub mod binary;
 pub mod credentials;
 pub mod identity;
 pub mod json;
+pub mod over_http;
 pub mod own;
 pub mod params;
 pub mod refusal;

@@ -39,14 +39,7 @@ pub struct Admitted {
 /// What was asked for.
 pub enum What {
     /// A session, which has its places.
-    Session {
-        /// Who it is.
-        identity: Identity,
-        /// When its token expires, in milliseconds since the Unix epoch.
-        expires_unix_ms: Option<u64>,
-        /// Its places.
-        entered: Entered,
-    },
+    Session(SessionIn),
     /// Its own messages back. It is no session, but it is let in as one of this app, and has a place there.
     Echo {
         /// The app.
@@ -58,11 +51,21 @@ pub enum What {
     },
 }
 
+/// A session that is let in.
+pub struct SessionIn {
+    /// Who it is.
+    pub identity: Identity,
+    /// When its token expires, in milliseconds since the Unix epoch.
+    pub expires_unix_ms: Option<u64>,
+    /// Its places.
+    pub entered: Entered,
+}
+
 impl What {
     /// The app that it was let in by.
     fn app(&self) -> AppId {
         match self {
-            Self::Session { identity, .. } => identity.app,
+            Self::Session(session) => session.identity.app,
             Self::Echo { app, .. } => *app,
         }
     }
@@ -102,19 +105,12 @@ pub fn admit(
     if request.has_body() {
         return Err(Refused::status(400, UPGRADE_WITH_BODY));
     }
-    if shared.turns_players_away() {
-        return Err(Refused::draining());
-    }
-    if !shared.capacity.enter(Role::Session) {
-        let message = "as many sessions are open as limits.max_sessions and the limit of open files allow: try \
-                       again later";
-        return Err(Refused::because(ErrorCode::Overloaded, message));
-    }
     let has_own = matches!(route, ClientRoute::Session(_));
     let asking = Asking { id, request, offered: &upgrade.subprotocols, has_own };
+    take_place(core)?;
     let what = match route {
         ClientRoute::Echo => echo(core, &asking),
-        ClientRoute::Session(app) => session(core, &asking, app),
+        ClientRoute::Session(app) => session(core, &asking, app).map(What::Session),
     };
     let what = what.inspect_err(|_| shared.capacity.leave(Role::Session))?;
     let raw = upgrade.subprotocols.contains(&RAW);
@@ -124,6 +120,36 @@ pub fn admit(
     let extension = deflate.map(|agreed| agreed.to_string());
     write_accept(upgrade.key, selected, extension.as_deref(), &mut reply.messages);
     Ok(Admitted { what, raw, speaks_own, deflate })
+}
+
+/// Checks a request for an event stream of the app that the path names.
+pub fn admit_stream(
+    core: &Core,
+    id: SessionId,
+    request: &Request<'_>,
+    app: Option<AppId>,
+) -> Result<SessionIn, Refused> {
+    if request.has_body() {
+        return Err(Refused::status(400, "a request for an event stream has no body"));
+    }
+    let asking = Asking { id, request, offered: &[], has_own: true };
+    take_place(core)?;
+    session(core, &asking, app).inspect_err(|_| core.shared.capacity.leave(Role::Session))
+}
+
+/// Takes a place among the sessions of the server.
+fn take_place(core: &Core) -> Result<(), Refused> {
+    if core.shared.turns_players_away() {
+        return Err(Refused::draining());
+    }
+    match core.shared.capacity.enter(Role::Session) {
+        true => Ok(()),
+        false => {
+            let message = "as many sessions are open as limits.max_sessions and the limit of open files allow: try \
+                           again later";
+            Err(Refused::because(ErrorCode::Overloaded, message))
+        }
+    }
 }
 
 /// Takes the word of the proxies that are believed for where the client is; from then on it counts as there.
@@ -188,13 +214,13 @@ fn echo(core: &Core, asking: &Asking<'_>) -> Result<What, Refused> {
 }
 
 /// Who asks for a session of the app that the path names, and its places.
-fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<What, Refused> {
+fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<SessionIn, Refused> {
     let shared = &core.shared;
     let (identity, expires_unix_ms) = identity(core, asking, app)?;
     let (id, address) = (asking.id, || core.address_of(asking.id.slot()));
     let entered = shared.admission.enter(identity.app, identity.user.as_ref(), id, address);
     let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(identity.app))?;
-    Ok(What::Session { identity, expires_unix_ms, entered })
+    Ok(SessionIn { identity, expires_unix_ms, entered })
 }
 
 /// Who asks for a session, as the backend of the app has signed; and until when that holds.

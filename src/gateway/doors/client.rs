@@ -1,16 +1,20 @@
 //! The client port before and at the upgrade: a head read under bounds and a deadline, the refusals, and a session
 //! opened. Knows nothing of who is let in, nor of the backend port.
 
-use super::admit::{Admitted, What, admit, greet};
+use super::admit::{Admitted, SessionIn, What, admit, greet};
 use super::pages::health;
+use super::streams;
 use crate::connection::{Figures, Flag, Inbound, Kind, log_client};
 use crate::core::{Core, HalfReceived, Reply, displace};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::identity::Identity;
+use crate::gateway::api::over_http::{Cors, HttpRoute, http_route};
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::render;
 use crate::gateway::api::responses::refusal;
-use crate::http::{CarriedReader, HeadLimits, HeadScanner, RequestProgress, RequestReader, Response};
+use crate::http::{
+    CarriedReader, HeadLimits, HeadScanner, Request, RequestProgress, RequestReader, Response,
+};
 use crate::metrics::RefusalReason;
 use crate::ops::keyless_page;
 use crate::protocol::{OpCode, WebSocket, encode_frame};
@@ -21,10 +25,22 @@ use crate::upgrade::InvalidState;
 use minicbor::{Decode, Encode};
 use std::sync::Arc;
 
-/// An upgrade request that is being read.
+/// An upgrade request, or one of a session over plain HTTP, that is being read.
 #[derive(Debug, Default)]
 pub struct Head {
     reader: RequestReader,
+    /// Of a session over plain HTTP, once its head is whole: what the page that asks may know of the answer.
+    cors: Option<Cors>,
+}
+
+/// What a request comes to that is let in.
+enum Asked {
+    /// This answer.
+    Answer(Response),
+    /// An upgrade, whose 101 is in the reply.
+    Upgrade(Admitted),
+    /// The event stream of a session of this app, which has begun.
+    Stream(AppId),
 }
 
 /// A [`Head`] on its way to another process.
@@ -47,7 +63,8 @@ pub enum Opened {
 impl Head {
     /// As it is carried.
     pub fn carry(&self) -> CarriedHead {
-        let Self { reader } = self;
+        // A head that is whole has been answered.
+        let Self { reader, cors: _ } = self;
         CarriedHead { reader: reader.carry() }
     }
 
@@ -63,7 +80,7 @@ impl Head {
         };
         let reader = RequestReader::restore(carried.reader).filter(is_being_read);
         let reader = reader.ok_or_else(|| InvalidState::new("an upgrade request is read as none can be"))?;
-        Ok(Self { reader })
+        Ok(Self { reader, cors: None })
     }
 
     /// Its connection has come into this process: what it holds is counted.
@@ -93,16 +110,11 @@ impl Head {
             return None;
         }
         let limits = core.rules.settings.message_limits;
-        let admitted = match self.reader.read(&limits) {
-            Ok(RequestProgress::Head(request)) => match greet(core, id, &request) {
-                Ok(()) if keyless_page(request.path).is_some() => {
-                    let response = health(core, &request);
-                    answer(core, slot, &response, request.method == "HEAD");
-                    return None;
-                }
-                Ok(()) => admit(core, reply, id, &request),
-                Err(refused) => Err(refused),
-            },
+        let asked = match self.reader.read(&limits) {
+            Ok(RequestProgress::Head(request)) => {
+                self.cors = streams::cors(core, &request);
+                ask(core, reply, id, &request, self.cors.as_ref())
+            }
             Ok(_) => {
                 // There is a deadline for the whole head already.
                 let half = HalfReceived { bytes: self.reader.held_bytes(), ..HalfReceived::default() };
@@ -112,8 +124,13 @@ impl Head {
             Err(error) => Err(Refused::status(error.status(), error)),
         };
         core.note_incoming(slot, HalfReceived::default());
-        let opened = match admitted {
-            Ok(admitted) => open(core, reply, id, admitted)?,
+        let opened = match asked {
+            Ok(Asked::Upgrade(admitted)) => open(core, reply, id, admitted)?,
+            Ok(Asked::Stream(app)) => Opened::Session(app),
+            Ok(Asked::Answer(response)) => {
+                answer(core, slot, &response, self.reader.is_head());
+                return None;
+            }
             Err(refused) => {
                 reply.clear();
                 self.refuse(core, slot, &refused);
@@ -151,8 +168,32 @@ impl Head {
             log_client!(debug, connection = id, core.remote_of(id), "refused with {status}: {message}");
         }
         let error = CommandError::new(refused.code, refused.message.clone());
-        let response = refusal(refused.status, &error, refused.allow.clone());
+        let mut response = refusal(refused.status, &error, refused.allow.clone());
+        if let Some(cors) = &self.cors {
+            response = cors.add_to(response);
+        }
         answer(core, slot, &response, self.reader.is_head());
+    }
+}
+
+/// Looks at what is asked for. An event stream has been opened then.
+fn ask(
+    core: &mut Core,
+    reply: &mut Reply,
+    id: SessionId,
+    request: &Request<'_>,
+    cors: Option<&Cors>,
+) -> Result<Asked, Refused> {
+    greet(core, id, request)?;
+    if keyless_page(request.path).is_some() {
+        return Ok(Asked::Answer(health(core, request)));
+    }
+    match (http_route(request, &core.rules.open_apps)?, cors) {
+        (Some(HttpRoute::Stream(app)), Some(cors)) => {
+            streams::open(core, reply, id, request, app, cors).map(Asked::Stream)
+        }
+        (Some(HttpRoute::Preflight(methods)), Some(cors)) => Ok(Asked::Answer(cors.preflight(methods))),
+        _ => admit(core, reply, id, request).map(Asked::Upgrade),
     }
 }
 
@@ -190,7 +231,7 @@ fn open(core: &mut Core, reply: &mut Reply, id: SessionId, admitted: Admitted) -
             }
             Opened::Echo
         }
-        What::Session { identity, expires_unix_ms, entered } => {
+        What::Session(SessionIn { identity, expires_unix_ms, entered }) => {
             connection.kind = Kind::Player;
             connection.touch(attended_ms);
             if entered.network.is_some() {
@@ -228,7 +269,7 @@ fn no_http(bytes: &[u8]) -> Option<Refused> {
 }
 
 /// Puts a session and its names into the hub.
-fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
+pub fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
     let slot = id.slot();
     core.hub.insert(id, identity.app);
     core.hub.bind(slot, identity.user.as_ref());
@@ -244,10 +285,16 @@ fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
 }
 
 fn welcome(core: &Core, reply: &mut Reply, id: SessionId, expires_unix_ms: Option<u64>) {
+    let text = welcome_of(core, id, expires_unix_ms);
+    reply.messages.extend_from_slice(&encode_frame(OpCode::Text, text.as_bytes()));
+}
+
+/// What the client of a session that has opened is told first.
+pub fn welcome_of(core: &Core, id: SessionId, expires_unix_ms: Option<u64>) -> String {
     let mut text = String::new();
     let user = core.hub.user_of(id.slot()).map(|user| user.as_str());
     render::welcome(&mut text, id, user, expires_unix_ms);
-    reply.messages.extend_from_slice(&encode_frame(OpCode::Text, text.as_bytes()));
+    text
 }
 
 /// Answers and ends the connection.

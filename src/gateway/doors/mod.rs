@@ -19,6 +19,7 @@ pub(super) mod own;
 mod pages;
 mod receipts;
 mod restoring;
+mod streams;
 
 pub(crate) use carry::CarriedDoor;
 pub(super) use restoring::Restoring;

@@ -3,6 +3,7 @@
 
 mod backend;
 mod clock;
+mod event_stream;
 mod frozen;
 mod jwks_server;
 mod link;
@@ -21,6 +22,7 @@ pub mod tls;
 
 pub use backend::{Backend, Receipt};
 pub use clock::WallClock;
+pub use event_stream::{EventStream, StreamEvent, stream_request};
 pub use jwks_server::JwksServer;
 pub use link::Link;
 pub use link_bin::{decode as decode_binary, encode as encode_binary};

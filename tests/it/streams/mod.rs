@@ -1,0 +1,3 @@
+//! Sessions without WebSocket: event streams.
+
+mod events;
