@@ -1,5 +1,6 @@
 //! Event streams: the same sessions, pushes, bounds and refusals as over a WebSocket.
 
+use super::{GZIP, push};
 use crate::raw::{Answer, Raw};
 use crate::support::*;
 use crate::tokens::*;
@@ -16,17 +17,8 @@ fn compressing(config: &mut Config) {
     config.deflate.enabled = true;
 }
 
-fn push(server: &Ports, target: &str, kind: &str, body: &[u8]) -> u64 {
-    let mut backend = server.backend();
-    backend.send("POST", &format!("/v1/push?{target}"), kind, body);
-    let reply = backend.receive();
-    assert_eq!(reply.status, 200, "{:?}", reply.json());
-    reply.json()["queued"].as_u64().unwrap()
-}
-
 const TEXT: &str = "text/plain";
 const BYTES: &str = "application/octet-stream";
-const GZIP: &str = "Accept-Encoding: gzip, deflate, br\r\n";
 
 /// A stream with a small receive buffer.
 fn narrow(address: SocketAddr) -> TcpStream {

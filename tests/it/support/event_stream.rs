@@ -14,6 +14,10 @@ pub struct EventStream<S = TcpStream> {
     /// What has come of its body, decoded, and has not been taken.
     body: Vec<u8>,
     gzip: Option<GzDecoder<Vec<u8>>>,
+    /// What has come and is not decoded, where a proxy sends chunks (RFC 9112 §7.1).
+    chunks: Option<Vec<u8>>,
+    /// Whether the last chunk has come.
+    is_whole: bool,
     /// Bytes of the body as they came.
     pub wire_bytes: usize,
     /// Comments that have been read over.
@@ -131,6 +135,8 @@ impl<S: Read + Write> EventStream<S> {
                     fields,
                     body: Vec::new(),
                     gzip: None,
+                    chunks: None,
+                    is_whole: false,
                     wire_bytes: 0,
                     comments: 0,
                     parser: Parser::default(),
@@ -141,6 +147,7 @@ impl<S: Read + Write> EventStream<S> {
                     assert_eq!(coding, "gzip");
                     GzDecoder::new(Vec::new())
                 });
+                this.chunks = this.field("transfer-encoding").map(|_| Vec::new());
                 this.take(&rest);
                 return this;
             }
@@ -217,6 +224,9 @@ impl<S: Read + Write> EventStream<S> {
     /// Whether there was more.
     fn read(&mut self) -> bool {
         let mut chunk = [0; 16 * 1024];
+        if self.is_whole {
+            return false;
+        }
         match self.stream.read(&mut chunk) {
             Ok(count) => {
                 self.take(&chunk[..count]);
@@ -229,6 +239,24 @@ impl<S: Read + Write> EventStream<S> {
 
     fn take(&mut self, bytes: &[u8]) {
         self.wire_bytes += bytes.len();
+        let Some(mut chunks) = self.chunks.take() else { return self.take_body(bytes) };
+        chunks.extend_from_slice(bytes);
+        while let Some(line) = chunks.windows(2).position(|bytes| bytes == b"\r\n") {
+            let size = std::str::from_utf8(&chunks[..line]).unwrap();
+            let size =
+                usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("no size of a chunk: {size:?}"));
+            let (begin, end) = (line + 2, line + 2 + size);
+            if chunks.len() < end + 2 {
+                break;
+            }
+            self.is_whole |= size == 0;
+            self.take_body(&chunks[begin..end].to_vec());
+            chunks.drain(..end + 2);
+        }
+        self.chunks = Some(chunks);
+    }
+
+    fn take_body(&mut self, bytes: &[u8]) {
         match &mut self.gzip {
             None => self.body.extend_from_slice(bytes),
             Some(gzip) => {

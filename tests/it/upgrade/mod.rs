@@ -13,4 +13,5 @@ mod queues;
 mod refusals;
 mod running;
 mod signals;
+mod streams;
 mod traffic;
