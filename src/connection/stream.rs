@@ -73,18 +73,20 @@ impl Stream {
         }
     }
 
-    /// Appends a message of which `event` is the event, and with which `count` messages have been sent.
-    pub fn put_shared(&mut self, event: &SharedEvent, count: u64, out: &mut Vec<u8>) {
+    /// Appends a message of which `event` is the event, and with which `count` messages have been sent. Returns without how many
+    /// of the last bytes its client may have read it already.
+    pub fn put_shared(&mut self, event: &SharedEvent, count: u64, out: &mut Vec<u8>) -> usize {
         let Some(gzip) = &mut self.gzip else {
             self.put_id(count, out);
-            return out.extend_from_slice(event.bytes());
+            out.extend_from_slice(event.bytes());
+            return 0;
         };
         if let Some(ticket) = &self.ticket {
             let mut id = Vec::with_capacity(64);
             EventId { ticket, count }.write(&mut id);
             gzip.store(&id, out);
         }
-        event.append_to(gzip, self.engine.as_deref(), out);
+        event.append_to(gzip, self.engine.as_deref(), out)
     }
 
     /// The same of a message that no other stream gets.

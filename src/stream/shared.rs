@@ -6,6 +6,10 @@ use crate::protocol::DeflateEngine;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// The most bytes in which a compressed event ends without having anything of it: the end of its block, 15 bits at most, and the
+/// empty block that fills the last byte, three bits, up to seven and four bytes (RFC 1951 §3.2.4, §3.2.7).
+const FLUSH_BYTES: usize = 8;
+
 /// See the module.
 #[derive(Debug)]
 pub struct SharedEvent {
@@ -42,12 +46,19 @@ impl SharedEvent {
     }
 
     /// Appends the event to a stream of gzip: compressed, where `engine` is there and it pays. Who finds another thread
-    /// compressing it does not wait: any part of a stream may be stored.
-    pub fn append_to(&self, gzip: &mut Gzip, engine: Option<&DeflateEngine>, out: &mut Vec<u8>) {
+    /// compressing it does not wait: any part of a stream may be stored. Returns without how many of the last bytes a client may
+    /// have read the event already.
+    pub fn append_to(&self, gzip: &mut Gzip, engine: Option<&DeflateEngine>, out: &mut Vec<u8>) -> usize {
         let sum = self.sum.get_or_init(|| Sum::of(&self.bytes));
         match engine.and_then(|engine| self.block(engine)) {
-            Some(block) => gzip.append(block, sum, out),
-            None => gzip.store_shared(&self.bytes, sum, out),
+            Some(block) => {
+                gzip.append(block, sum, out);
+                FLUSH_BYTES.min(block.len())
+            }
+            None => {
+                gzip.store_shared(&self.bytes, sum, out);
+                0
+            }
         }
     }
 

@@ -86,7 +86,7 @@ pub enum Item {
 #[derive(Debug, Default)]
 pub struct Staged {
     pub(super) bytes: Vec<u8>,
-    /// Each item with the place of its end in the bytes. They wait until the socket has taken that.
+    /// Each item with the place in the bytes up to which they are its own. They wait until the socket has taken that.
     pub(super) items: VecDeque<(Item, usize)>,
 }
 
@@ -118,17 +118,22 @@ impl Item {
         matches!(self, Self::Message(_) | Self::Shared(..))
     }
 
-    /// Appends it as an event of `stream`, of which it is the message with this number if it is one.
-    pub(super) fn put_into(&self, stream: &mut Stream, number: u64, out: &mut Vec<u8>) {
+    /// Appends it as an event of `stream`, of which it is the message with this number if it is one. Returns where it ends: when
+    /// the socket has taken that much, its client may have read it.
+    pub(super) fn put_into(&self, stream: &mut Stream, number: u64, out: &mut Vec<u8>) -> usize {
         match self {
             Self::Owned(bytes) => stream.put_own(bytes, out),
             Self::Message(frame) => {
                 let (is_text, payload) = frame.message();
                 stream.put_message(is_text, payload, number, out);
             }
-            Self::Shared(local, _) => stream.put_shared(local.push.event(), number, out),
+            Self::Shared(local, _) => {
+                let without = stream.put_shared(local.push.event(), number, out);
+                return out.len() - without;
+            }
             Self::Event(_) | Self::Staged(_) => debug_assert!(false, "no event stream is a link"),
         }
+        out.len()
     }
 
     /// Its length, where it is an event.
