@@ -239,6 +239,18 @@ impl Admission {
         self.count_in(app, user, id, None, address)
     }
 
+    /// A session that counts as coming from `before` comes from `address` now, whatever the bounds. Returns where it counts.
+    pub fn move_address(&self, before: Option<Network>, address: Option<IpAddr>) -> Option<Network> {
+        let now = address.map(client_network).filter(|_| self.sessions.get().is_some());
+        if now != before {
+            self.leave_address(before);
+            if let (Some(sessions), Some(now)) = (self.sessions.get(), now) {
+                sessions.enter(now, usize::MAX);
+            }
+        }
+        now
+    }
+
     /// The same for a connection: where it counts as coming from.
     pub fn take_over_connection(&self, address: IpAddr) -> Option<Network> {
         let network = client_network(address);

@@ -4,7 +4,7 @@ mod pusher;
 
 pub use pusher::{PushError, Pusher};
 
-use crate::connection::{Flag, Phase};
+use crate::connection::{Connection, Flag, Phase};
 use crate::core::Core;
 pub use crate::core::Sent;
 use crate::core::{Reply, add_tag, bind, join, new_push};
@@ -41,6 +41,17 @@ pub trait App {
     /// A client has sent a message. Links that listen for messages have been told already.
     fn message(&mut self, session: &mut Session<'_>, message: Message<'_>) {
         let _ = (session, message);
+    }
+
+    /// A session's connection has ended, and the session waits for its client to come back: it keeps its user, groups and tags, and
+    /// what it is sent waits. Only where its app has `resume.linger_ms`. Then comes [`App::back`] or [`App::close`].
+    fn away(&mut self, session: &mut Session<'_>) {
+        let _ = session;
+    }
+
+    /// The client of a session that was away has come back. What it had missed is on its way, before everything that is sent here.
+    fn back(&mut self, session: &mut Session<'_>) {
+        let _ = session;
     }
 
     /// A session has ended, and has left all groups already. Called once, after its last message.
@@ -171,7 +182,13 @@ impl<'a> Session<'a> {
 
     /// Whether it has not been closed meanwhile.
     pub fn is_open(&self) -> bool {
-        self.core.connections.slot(self.slot).is_some_and(|connection| connection.phase == Phase::Open)
+        let lives = self.core.hub.id_of(self.slot) == Some(self.id);
+        lives && self.core.connections.slot(self.slot).is_some_and(Connection::takes_messages)
+    }
+
+    /// Whether its client is away, and may come back: it has no connection, and what it is sent waits.
+    pub fn is_away(&self) -> bool {
+        self.core.is_away(self.id)
     }
 
     /// Sends a text message to this session, and says what became of it. What the socket does not take waits in the
@@ -181,8 +198,7 @@ impl<'a> Session<'a> {
     pub fn send_text(&mut self, text: &str) -> Sent {
         // A client that tells gannet's own messages from the game's takes one mark away.
         let marked = if self.core.speaks_own(self.slot) { marked(text) } else { Cow::Borrowed(text) };
-        let text = &*marked;
-        self.send(|websocket, out| websocket.send_text(text, out), || EncodedFrame::text(text))
+        self.send(|websocket, out| websocket.send_text(&marked, out), || EncodedFrame::text(text))
     }
 
     /// Sends a binary message to this session, as [`Session::send_text`] does.
@@ -245,7 +261,7 @@ impl<'a> Session<'a> {
         self.core.write_reply(self.slot, self.reply);
         match self.has_pushed && self.core.is_behind_with_work() {
             true => self.core.close_behind_work(self.id, code, reason),
-            false => self.core.close(self.slot, code, reason),
+            false => self.core.close_for_good(self.slot, code, reason),
         }
     }
 
@@ -267,8 +283,9 @@ impl<'a> Session<'a> {
             return self.core.send_behind_work(self.id, frame());
         }
         let Some(connection) = self.core.connections.slot_mut(self.slot) else { return Sent::Closed };
-        // An event is made when it goes to the wire.
-        if connection.outbox.is_some() || connection.flags.has(Flag::Stream) {
+        // Of a session that may resume each message is kept for itself; an event is made when it goes to the wire.
+        let is_queued = connection.resume().is_some() || connection.flags.has(Flag::Stream);
+        if connection.outbox.is_some() || is_queued {
             self.core.write_reply(self.slot, self.reply);
             return self.core.send(self.slot, frame());
         }

@@ -18,6 +18,7 @@ mod pages;
 mod public_key;
 mod remote;
 mod signed_query;
+mod ticket;
 mod token;
 
 pub use algorithm::Algorithm;
@@ -33,6 +34,7 @@ pub use pages::{Foreign, Pages, Sender};
 pub use public_key::{Material, PublicKey};
 pub use remote::{CarriedKeys, RemoteKeys, RemoteSets, Wanted};
 pub use signed_query::SignedQuery;
+pub use ticket::{Ticket, Tickets};
 pub use token::{Expected, TokenLimits, verify};
 
 use crate::config::{self, AppConfig, JwksUrl, OriginPattern, is_loopback_origin};

@@ -10,10 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::Config;
 #[cfg(feature = "cli")]
 use super::duration::Millis;
-#[cfg(feature = "cli")]
 use super::limits::CONNECTIONS;
 #[cfg(feature = "cli")]
 use super::table::Legal;
+use super::table::{COUNT, DAY_MS, GIB};
 use super::{JwksUrl, OriginPattern, Secret, Slow, duration};
 use crate::http::is_token;
 
@@ -71,6 +71,52 @@ pub struct AppConfig {
     #[serde(deserialize_with = "duration::whole_by_name")]
     #[cfg_attr(feature = "cli", schemars(with = "BTreeMap<String, Millis>", transform = Legal::from(0..=Config::MAX_TICK_MS)))]
     pub group_tick_ms: BTreeMap<String, u64>,
+    /// Whether its sessions may resume.
+    pub resume: Resume,
+}
+
+/// `resume` of an app: sessions that survive their connections, and what is kept for that.
+///
+/// ```
+/// let text = "[apps.chess.resume]\nlinger_ms = '30s'";
+/// let config = gannet::config::Config::from_toml(text).unwrap();
+/// assert_eq!((config.apps["chess"].resume.linger_ms, config.apps["chess"].resume.messages), (30_000, 256));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Resume {
+    /// Milliseconds that a session waits for its client after its connection has ended; 0: it ends with its connection.
+    #[serde(deserialize_with = "duration::whole")]
+    #[cfg_attr(feature = "cli", schemars(with = "Millis", transform = Legal::from(0..=DAY_MS)))]
+    pub linger_ms: u64,
+    /// Messages that are kept of what has gone to the wire, for each session.
+    #[cfg_attr(feature = "cli", schemars(transform = Legal::from(0..=COUNT)))]
+    pub messages: usize,
+    /// Bytes of these, frame headers included.
+    #[cfg_attr(feature = "cli", schemars(transform = Legal::from(0..=GIB)))]
+    pub bytes: usize,
+    /// Sessions of the app that may be away at once; 0 is no bound of its own.
+    #[cfg_attr(feature = "cli", schemars(transform = Legal::from(0..=CONNECTIONS)))]
+    pub max_away: usize,
+}
+
+impl Resume {
+    /// The bounds of each number, by its key.
+    pub(super) fn ranges(&self) -> [(&'static str, u64, u64); 4] {
+        [
+            ("resume.linger_ms", self.linger_ms, DAY_MS),
+            ("resume.messages", self.messages as u64, COUNT),
+            ("resume.bytes", self.bytes as u64, GIB),
+            ("resume.max_away", self.max_away as u64, CONNECTIONS),
+        ]
+    }
+}
+
+impl Default for Resume {
+    fn default() -> Self {
+        Self { linger_ms: 0, messages: 256, bytes: 256 * 1024, max_away: 0 }
+    }
 }
 
 impl AppConfig {

@@ -84,6 +84,10 @@ table! {
         pub outbox_messages: usize = 1_024, in 1..=COUNT;
         /// Memory of all outboxes together, in bytes; 0 is no bound.
         pub outboxes_bytes: usize = GIB, in 0..=16 * 1024 * GIB;
+        /// Sessions that may be away at once, of all apps: their clients may come back for them; 0 is no bound.
+        pub max_away: usize = 100_000, in 0..=CONNECTIONS;
+        /// Memory of what is kept for sessions that may resume, of all together, in bytes; 0 is no bound.
+        pub kept_bytes: usize = 256 * MIB, in 0..=16 * 1024 * GIB;
         /// State that an upgrade takes from the old process at most, in bytes.
         pub upgrade_bytes: usize = GIB, in MIB..=16 * 1024 * GIB;
         /// Bytes of one socket that the kernel may hold and has not sent (`TCP_NOTSENT_LOWAT`, tcp(7)): beyond it what is
@@ -111,6 +115,8 @@ table! {
         pub turn_write_bytes: usize = 64 * KIB, in KIB..=GIB;
         /// Connections accepted on one port in one turn.
         pub turn_accepts: usize = 64, in 1..=COUNT;
+        /// Sessions that one reactor resumes in one turn.
+        pub turn_resumes: usize = 64, in 1..=COUNT;
         /// Steps of TLS handshakes made by one reactor in one turn; one costs a tenth of a millisecond or more.
         pub turn_handshakes: usize = 4, in 1..=COUNT;
         /// Envelopes drained by one reactor in one turn.

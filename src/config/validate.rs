@@ -261,8 +261,9 @@ fn check_listen(key: &'static str, listen: &Listen) -> Result<(), ConfigError> {
 
 fn check_quotas(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
     let max = CONNECTIONS;
-    for (key, value) in [("max_sessions", app.max_sessions), ("per_user.max", app.per_user.max)] {
-        let value = value as u64;
+    let quotas = [("max_sessions", app.max_sessions, max), ("per_user.max", app.per_user.max, max)];
+    let quotas = quotas.map(|(key, value, max)| (key, value as u64, max));
+    for (key, value, max) in quotas.into_iter().chain(app.resume.ranges()) {
         if value > max {
             return Err(ConfigError::OutOfRange { key: format!("apps.{name}.{key}"), value, min: 0, max });
         }

@@ -3,8 +3,8 @@
 use super::outbox::{CarriedOutbox, Restoring};
 use super::stream::CarriedStream;
 use super::{
-    Connection, Extras, Figures, Flag, Flags, Inbound, Kind, NO_DOOR, Pause, Pauses, Peer, Phase,
-    Settlements, Socket, Stream, Transport,
+    Connection, Extras, Figures, Flag, Flags, Inbound, Kind, Pause, Pauses, Peer, Phase, Settlements, Socket,
+    Stream, Transport,
 };
 use crate::admission::Meter;
 use crate::dispatch::Packer;
@@ -27,7 +27,7 @@ pub struct CarriedConnection {
     /// See [`KINDS`].
     #[n(1)]
     kind: u8,
-    /// 0 open, 1 closing, 2 finishing.
+    /// 0 open, 1 closing, 2 finishing, 3 away.
     #[n(2)]
     phase: u8,
     /// See [`TRANSPORTS`].
@@ -109,7 +109,7 @@ struct CarriedInbound {
 }
 
 const KINDS: [Kind; 6] = [Kind::Upgrade, Kind::Player, Kind::Echo, Kind::Backend, Kind::Link, Kind::Discard];
-const PHASES: [Phase; 3] = [Phase::Open, Phase::Closing, Phase::Finishing];
+const PHASES: [Phase; 4] = [Phase::Open, Phase::Closing, Phase::Finishing, Phase::Away];
 const TRANSPORTS: [Transport; 4] =
     [Transport::Plain, Transport::ProxyHeader, Transport::Handshake, Transport::Tls];
 /// The others say in which lists of its reactor a connection is, which are made anew, or follow from the rest.
@@ -162,8 +162,8 @@ impl Connection {
             kind,
             websocket,
             tls,
-            // It belongs to the gateway, which carries it.
-            door: _,
+            // What is there belongs to the gateway or the core, which carry it.
+            place: _,
             phase,
             pauses,
             outbox,
@@ -273,6 +273,11 @@ impl CarriedConnection {
         SessionId::from_u64(self.id)
     }
 
+    /// Whether it has a socket.
+    pub fn has_socket(&self) -> bool {
+        PHASES.get(usize::from(self.phase)) != Some(&Phase::Away)
+    }
+
     /// The connection that goes on from it, on its own socket. It is paused as it was, and in no list.
     ///
     /// # Errors
@@ -311,6 +316,12 @@ impl CarriedConnection {
         if speaks != websocket.is_some() && phase == Phase::Open {
             return Err(InvalidState::new("a WebSocket where none is, or none where one is"));
         }
+        let is_away = phase == Phase::Away;
+        if is_away && (kind != Kind::Player || websocket.is_some() || tls.is_some())
+            || is_away != stream.is_none()
+        {
+            return Err(InvalidState::new("a client that is away has no connection"));
+        }
         let limits = if kind == Kind::Link { around.link_limits } else { around.player_limits };
         let websocket = websocket
             .map(|carried| carried.restore(Arc::clone(limits), around.engine))
@@ -326,8 +337,10 @@ impl CarriedConnection {
         }
         connection.tls = tls.map(|carried| Session::try_from(*carried)).transpose()?.map(Box::new);
         connection.since = Stamp::at(since_ms);
-        connection.door = NO_DOOR;
         connection.flags = of_bits(&FLAGS, flags, Flags::default(), |flags, flag| _ = flags.set(flag));
+        if is_away {
+            connection.flags.set(Flag::Blocked);
+        }
         connection.pauses = of_bits(&PAUSES, pauses.into(), Pauses::default(), Pauses::add);
         connection.figures = figures.map(CarriedFigures::restore).unwrap_or_default();
         connection.round_trip_us = round_trip_us.unwrap_or(0);

@@ -51,6 +51,8 @@ pub enum Due {
     Door,
     /// The socket of a link or a backend took nothing for too long.
     Stalled,
+    /// A session that is away has waited for its client for as long as it may.
+    Linger,
 }
 
 impl Connection {
@@ -66,6 +68,8 @@ impl Connection {
         let since_ms = self.since.near(now.ms.saturating_sub(absent_ms)).saturating_add(absent_ms);
         let life = match self.phase {
             Phase::Doomed => return None,
+            // How long it lingers is for the core to say.
+            Phase::Away => self.next_due_by_extras(silence, absent_ms),
             Phase::Closing | Phase::Finishing => Some((since_ms + silence.close_ms, Due::Close)),
             Phase::Open => {
                 let silent = match self.flags.has(Flag::Stranger) {

@@ -29,6 +29,8 @@ pub enum Flag {
     Incoming,
     /// A player that has agreed on gannet's own messages: texts that begin with the mark are told apart, both ways.
     SpeaksOwn,
+    /// A player's session that may resume.
+    MayResume,
     /// A player's session over plain HTTP: the connection is an event stream.
     Stream,
 }
@@ -80,6 +82,7 @@ mod tests {
             Flag::Stranger,
             Flag::Incoming,
             Flag::SpeaksOwn,
+            Flag::MayResume,
             Flag::Stream,
         ];
         for flag in all {

@@ -7,10 +7,13 @@ mod deadlines;
 mod extras;
 mod figures;
 mod flags;
+mod kept;
 mod log_client;
 mod outbox;
+mod parting;
 mod pause;
 mod peer;
+mod resume;
 mod socket;
 mod stream;
 mod transport;
@@ -20,15 +23,19 @@ pub use deadlines::{Due, Silence};
 pub use extras::{Extras, Inbound, InboundLimits, MAX_HELD};
 pub use figures::Figures;
 pub use flags::{Flag, Flags};
+pub use kept::{Keeping, Kept, KeptFrame, KeptLimits};
 pub use log_client::Shown;
 pub(crate) use log_client::log_client;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::model as outbox_model;
 pub use outbox::{
-    Events, Item, LocalPush, LocalPushes, Offered, Outbox, OutboxLimits, Restoring, Settlements, Tick,
+    Events, Form, Item, KeptItem, LocalPush, LocalPushes, Offered, Outbox, OutboxLimits, Restoring,
+    Settlements, Tick,
 };
+pub use parting::{Carrier, Speech};
 pub use pause::{Pause, Pauses};
 pub use peer::Peer;
+pub use resume::{Away, CarriedResume, Claimant, Resume};
 pub use socket::Socket;
 pub use stream::Stream;
 pub use transport::{Flushed, Transport};
@@ -71,6 +78,8 @@ impl Kind {
 pub enum Phase {
     /// In use.
     Open,
+    /// A session whose client is away, and may come back: it has no socket, and what it is sent waits.
+    Away,
     /// Our Close frame is queued or sent, the peer's has not come (RFC 6455 §7.1.2).
     Closing,
     /// Nothing more is queued: once the outbox has drained the write side is shut down, and input is thrown away until
@@ -83,7 +92,7 @@ pub enum Phase {
 /// One slot of a reactor's slab.
 #[derive(Debug)]
 pub struct Connection {
-    /// The socket.
+    /// The socket; of a session that is away there is none.
     pub stream: Socket,
     /// Its other end; a proxy may have said something else, see [`Connection::remote`].
     pub peer: Peer,
@@ -93,8 +102,8 @@ pub struct Connection {
     pub kind: Kind,
     /// The RFC 6455 state, once there has been an upgrade.
     pub websocket: Option<WebSocket>,
-    /// Where the doors keep what they know of it; [`NO_DOOR`] where they know nothing.
-    pub door: u32,
+    /// Where the doors, or of a session that may resume the core, keep what they know of it. Only its own methods touch it.
+    place: u32,
     /// Where it stands.
     pub phase: Phase,
     /// Why it is not read for now. Only [`Connection::pause`] and [`Connection::unpause`] change it.
@@ -115,8 +124,8 @@ pub struct Connection {
     pub round_trip_us: u32,
 }
 
-/// See [`Connection::door`].
-pub const NO_DOOR: u32 = u32::MAX;
+/// No place; see [`Connection::door`].
+const NO_PLACE: u32 = u32::MAX;
 
 // An idle session is this, its slot in the hub and what the tables say of its names. Where debug assertions
 // are on, mio's sockets are larger.
@@ -134,7 +143,7 @@ impl Connection {
             transport: Transport::Plain,
             kind,
             websocket: None,
-            door: NO_DOOR,
+            place: NO_PLACE,
             phase: Phase::Open,
             pauses: Pauses::default(),
             outbox: None,
@@ -144,6 +153,41 @@ impl Connection {
             flags: Flags::default(),
             figures: Figures::default(),
             round_trip_us: 0,
+        }
+    }
+
+    /// Where the doors keep what they know of it, if they know anything.
+    pub fn door(&self) -> Option<u32> {
+        (!self.flags.has(Flag::MayResume) && self.place != NO_PLACE).then_some(self.place)
+    }
+
+    /// The doors keep what they know of it there from now on.
+    pub fn set_door(&mut self, door: u32) {
+        debug_assert!(!self.flags.has(Flag::MayResume), "a session is past its door");
+        self.place = door;
+    }
+
+    /// The doors know nothing of it from now on. Returns where they did.
+    pub fn leave_door(&mut self) -> Option<u32> {
+        let door = self.door();
+        if door.is_some() {
+            self.place = NO_PLACE;
+        }
+        door
+    }
+
+    /// Where the core keeps what a session that may resume needs for it.
+    pub fn resume(&self) -> Option<usize> {
+        self.flags.has(Flag::MayResume).then_some(self.place as usize)
+    }
+
+    /// The session may resume from now on, by what the core keeps there; with `None` no longer.
+    pub fn set_resume(&mut self, place: Option<u32>) {
+        debug_assert!(self.door().is_none(), "a session is past its door");
+        self.place = place.unwrap_or(NO_PLACE);
+        match place {
+            Some(_) => _ = self.flags.set(Flag::MayResume),
+            None => self.flags.clear(Flag::MayResume),
         }
     }
 
@@ -176,7 +220,17 @@ impl Connection {
         self.extras.as_mut()?.inbound.as_mut()
     }
 
-    /// Whether it is a player's session that is not closing.
+    /// Whether it is a player's session that lives, whether its client is there or away.
+    pub fn is_session(&self) -> bool {
+        self.kind == Kind::Player && matches!(self.phase, Phase::Open | Phase::Away)
+    }
+
+    /// Whether it takes messages.
+    pub fn takes_messages(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Away)
+    }
+
+    /// Whether it is a player's session that is not closing, with its client there.
     pub fn is_open_session(&self) -> bool {
         self.kind == Kind::Player && self.phase == Phase::Open
     }
@@ -223,7 +277,7 @@ impl Connection {
 
     /// The end of an open connection begins: it is in `phase` from now on, and read whatever it was paused for.
     pub fn end(&mut self, phase: Phase, attended_ms: u64) {
-        if self.phase == Phase::Open {
+        if matches!(self.phase, Phase::Open | Phase::Away) {
             self.since = Stamp::at(attended_ms);
         }
         self.phase = phase;

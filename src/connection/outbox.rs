@@ -3,15 +3,18 @@
 
 mod carry;
 mod item;
+mod parting;
 mod pressure;
 mod settlements;
 mod staged;
 
 pub use carry::{CarriedOutbox, LocalPushes, Restoring};
-pub use item::{Item, LocalPush};
+pub use item::{Item, KeptItem, LocalPush};
+pub use parting::Form;
 pub use pressure::Offered;
 pub use settlements::{Events, Settlements};
 
+use super::kept::Keeping;
 use super::stream::Stream;
 use crate::dispatch::{Class, Fate};
 use std::collections::VecDeque;
@@ -49,9 +52,10 @@ pub struct Outbox {
     normal: VecDeque<Item>,
     /// The wire lengths of all items, less what of the first one has been written.
     bytes: usize,
-    /// The events among them, and their wire lengths: they are bounded where they set out, not here.
-    events: usize,
-    event_bytes: usize,
+    /// The items among them that are bounded elsewhere, and their wire lengths: events where they set out, messages that are sent
+    /// again in the ring that they were in.
+    exempt: usize,
+    exempt_bytes: usize,
     /// No item's time to live ends before this.
     earliest_deadline_ms: u64,
     /// Droppable messages that wait.
@@ -73,8 +77,8 @@ impl Default for Outbox {
             urgent: VecDeque::new(),
             normal: VecDeque::new(),
             bytes: 0,
-            events: 0,
-            event_bytes: 0,
+            exempt: 0,
+            exempt_bytes: 0,
             earliest_deadline_ms: u64::MAX,
             droppable: 0,
             behind: None,
@@ -94,15 +98,15 @@ impl Outbox {
         self.bytes
     }
 
-    /// The events that wait, and their bytes; one of which a part has been written counts whole.
+    /// The events that wait, and their bytes; one of which a part has been written counts whole. Only a link's outbox has any.
     pub fn events(&self) -> (usize, usize) {
-        (self.events, self.event_bytes)
+        (self.exempt, self.exempt_bytes)
     }
 
-    /// Bytes that wait and that the bounds are about: all but those of events.
+    /// Bytes that wait and that the bounds are about: all but those of events and of what is sent again.
     pub fn bounded_bytes(&self) -> usize {
         // An event of which a part has been written is in the second sum whole.
-        self.bytes.saturating_sub(self.event_bytes)
+        self.bytes.saturating_sub(self.exempt_bytes)
     }
 
     /// Whether nothing waits.
@@ -168,7 +172,7 @@ impl Outbox {
         settlements: &mut Settlements,
     ) -> Result<(), Box<[u8]>> {
         if self.bounded_bytes() + bytes.len() > limits.bytes
-            || self.messages() - self.events >= limits.messages
+            || self.messages() - self.exempt >= limits.messages
         {
             return Err(bytes);
         }
@@ -212,7 +216,8 @@ impl Outbox {
         }
     }
 
-    /// Writes what is due and the socket takes, one vectored write for each [`MAX_SLICES`] items.
+    /// Writes what is due and the socket takes, one vectored write for each [`MAX_SLICES`] items. What has been written whole
+    /// goes into the ring of `keeping`, where there is one.
     ///
     /// # Errors
     /// What the socket says, other than `WouldBlock` (then something is left) and `Interrupted` (tried again).
@@ -221,8 +226,9 @@ impl Outbox {
         socket: &mut impl Write,
         now: crate::timer::Moment,
         settlements: &mut Settlements,
+        keeping: Option<&mut Keeping<'_>>,
     ) -> io::Result<Progress> {
-        self.write(socket, now, settlements, |outbox, _| outbox.due())
+        self.write(socket, now, settlements, keeping, |outbox, _, _| outbox.due())
     }
 
     /// The same as events of `stream`, a share of them in each write.
@@ -235,22 +241,27 @@ impl Outbox {
         socket: &mut impl Write,
         now: crate::timer::Moment,
         settlements: &mut Settlements,
+        keeping: Option<&mut Keeping<'_>>,
     ) -> io::Result<Progress> {
-        self.write(socket, now, settlements, |outbox, settlements| outbox.stage(stream, settlements))
+        self.write(socket, now, settlements, keeping, |outbox, sent, settlements| {
+            outbox.stage(stream, sent, settlements)
+        })
     }
 
-    /// Writes as many of the first items as `due` says, each time anew.
+    /// Writes as many of the first items as `due` says, each time anew; it is told how many messages have gone to the wire before.
     fn write(
         &mut self,
         socket: &mut impl Write,
         now: crate::timer::Moment,
         settlements: &mut Settlements,
-        mut due: impl FnMut(&mut Self, &mut Settlements) -> usize,
+        mut keeping: Option<&mut Keeping<'_>>,
+        mut due: impl FnMut(&mut Self, u64, &mut Settlements) -> usize,
     ) -> io::Result<Progress> {
         self.expire(now.ms, settlements);
         let mut progress = Progress { written: 0, writes: 0, blocked: false };
         loop {
-            let due = due(self, settlements);
+            let sent = keeping.as_ref().map_or(0, |keeping| keeping.kept.sent());
+            let due = due(self, sent, settlements);
             if due == 0 {
                 return Ok(progress);
             }
@@ -260,7 +271,7 @@ impl Outbox {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     progress.written += written;
-                    self.advance(written, now.ns, settlements);
+                    self.advance(written, now.ns, settlements, keeping.as_deref_mut());
                     if written < offered {
                         // The kernel has noted that we want more room: the next edge comes without another call.
                         return Ok(Progress { blocked: true, ..progress });
@@ -281,9 +292,9 @@ impl Outbox {
             self.bytes -= item.bytes().len();
             settlements.settle(item, fate, 0);
         }
-        let on_wire = self.wire.iter().filter_map(|(item, _)| item.event_bytes());
-        (self.events, self.event_bytes) =
-            on_wire.fold((0, 0), |(events, sum), bytes| (events + 1, sum + bytes));
+        let on_wire = self.wire.iter().filter_map(|(item, _)| item.exempt_bytes());
+        (self.exempt, self.exempt_bytes) =
+            on_wire.fold((0, 0), |(exempt, sum), bytes| (exempt + 1, sum + bytes));
         self.droppable = 0;
         self.earliest_deadline_ms = u64::MAX;
     }
@@ -296,12 +307,12 @@ impl Outbox {
             Some((item, _)) => settlements.settle(item, fate, 0),
             None => {}
         }
-        (self.bytes, self.events, self.event_bytes) = (0, 0, 0);
+        (self.bytes, self.exempt, self.exempt_bytes) = (0, 0, 0);
     }
 
     fn has_room_for(&self, item: &Item, limits: OutboxLimits) -> bool {
         self.is_empty()
-            || (self.messages() - self.events < limits.messages
+            || (self.messages() - self.exempt < limits.messages
                 && self.bounded_bytes() + item.bytes().len() <= limits.bytes)
     }
 
@@ -313,9 +324,9 @@ impl Outbox {
     fn admit(&mut self, item: &Item, settlements: &mut Settlements) {
         settlements.admit(item);
         self.bytes += item.bytes().len();
-        if let Some(bytes) = item.event_bytes() {
-            self.events += 1;
-            self.event_bytes += bytes;
+        if let Some(bytes) = item.exempt_bytes() {
+            self.exempt += 1;
+            self.exempt_bytes += bytes;
         }
         self.droppable += u32::from(item.is_push_of(Class::Droppable));
         self.earliest_deadline_ms = self.earliest_deadline_ms.min(item.deadline_ms());
@@ -399,7 +410,13 @@ impl Outbox {
         (offered, socket.write_vectored(&slices[..count]))
     }
 
-    fn advance(&mut self, mut written: usize, now_ns: u64, settlements: &mut Settlements) {
+    fn advance(
+        &mut self,
+        mut written: usize,
+        now_ns: u64,
+        settlements: &mut Settlements,
+        mut keeping: Option<&mut Keeping<'_>>,
+    ) {
         self.bytes -= written;
         while written > 0 {
             let next = self.wire.take().or_else(|| {
@@ -412,21 +429,30 @@ impl Outbox {
             let Some((mut item, before)) = next else { return };
             let left = item.bytes().len() - before;
             if let Item::Staged(staged) = &mut item {
-                staged.settle_written(before + written.min(left), now_ns, settlements);
+                staged.settle_written(
+                    before + written.min(left),
+                    now_ns,
+                    settlements,
+                    keeping.as_deref_mut(),
+                );
             }
             if written < left {
                 self.wire = Some((item, before + written));
                 return;
             }
             written -= left;
-            if let Some(bytes) = item.event_bytes() {
-                self.events -= 1;
-                self.event_bytes -= bytes;
+            if let Some(bytes) = item.exempt_bytes() {
+                self.exempt -= 1;
+                self.exempt_bytes -= bytes;
             }
-            match item {
-                Item::Staged(staged) => settlements.unstage(staged.bytes.len()),
-                item => settlements.settle(item, Fate::Written, now_ns),
+            if let Item::Staged(staged) = item {
+                settlements.unstage(staged.bytes.len());
+                continue;
             }
+            if let Some(keeping) = &mut keeping {
+                keeping.written(&item, settlements);
+            }
+            settlements.settle(item, Fate::Written, now_ns);
         }
     }
 }

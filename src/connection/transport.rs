@@ -2,6 +2,7 @@
 //! TLS. Knows nothing of what the bytes mean.
 
 use super::budgeted::Budgeted;
+use super::kept::Keeping;
 use super::outbox::Progress;
 use super::{Connection, Flag, Outbox, Settlements, Socket, Stream};
 use crate::session::Remote;
@@ -51,11 +52,13 @@ impl Encrypted<'_> {
         share: usize,
         now: Moment,
         settlements: &mut Settlements,
+        mut keeping: Option<Keeping<'_>>,
     ) -> io::Result<(Progress, Flushed)> {
         let mut socket = Budgeted::new(self, share);
         let mut total = Progress::default();
         loop {
-            let progress = write(outbox, stream.as_deref_mut(), &mut socket, now, settlements)?;
+            let progress =
+                write(outbox, stream.as_deref_mut(), &mut socket, now, settlements, keeping.as_mut())?;
             total.written += progress.written;
             total.writes += progress.writes;
             if socket.get_ref().session.has_unsent() {
@@ -77,10 +80,11 @@ fn write(
     socket: &mut impl Write,
     now: Moment,
     settlements: &mut Settlements,
+    keeping: Option<&mut Keeping<'_>>,
 ) -> io::Result<Progress> {
     match stream {
-        None => outbox.write_to(socket, now, settlements),
-        Some(stream) => outbox.write_events_to(stream, socket, now, settlements),
+        None => outbox.write_to(socket, now, settlements, keeping),
+        Some(stream) => outbox.write_events_to(stream, socket, now, settlements, keeping),
     }
 }
 
@@ -148,13 +152,15 @@ impl Connection {
         }
     }
 
-    /// Writes up to about `share` bytes of what waits in the outbox, as far as the socket takes it: what that came to.
+    /// Writes up to about `share` bytes of what waits in the outbox, as far as the socket takes it: what that came to. What has
+    /// been written goes into the ring of `keeping`, where its session may resume.
     pub fn write_outbox(
         &mut self,
         share: usize,
         now: Moment,
         settlements: &mut Settlements,
         scratch: &mut Scratch,
+        mut keeping: Option<Keeping<'_>>,
     ) -> io::Result<(Progress, Flushed)> {
         let nothing = (Progress::default(), Flushed::All);
         let stream = match self.flags.has(Flag::Stream) {
@@ -164,7 +170,7 @@ impl Connection {
         let Some(outbox) = &mut self.outbox else { return Ok(nothing) };
         let (progress, flushed) = if self.transport == Transport::Plain {
             let mut socket = Budgeted::new(&mut self.stream, share);
-            let progress = write(outbox, stream, &mut socket, now, settlements)?;
+            let progress = write(outbox, stream, &mut socket, now, settlements, keeping.as_mut())?;
             (progress, Flushed::of(&progress, &socket))
         } else {
             let Some(session) = self.tls.as_deref_mut() else { return Ok(nothing) };
@@ -174,6 +180,7 @@ impl Connection {
                 share,
                 now,
                 settlements,
+                keeping,
             )?
         };
         match flushed {

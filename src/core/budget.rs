@@ -13,6 +13,8 @@ pub struct Budget {
     pub writes: usize,
     /// Sessions listed.
     pub listed: usize,
+    /// Sessions resumed.
+    pub resumes: usize,
     /// Bytes read, answered and written.
     pub bytes: usize,
 }
@@ -22,6 +24,7 @@ struct Full {
     deliveries: usize,
     writes: usize,
     listed: usize,
+    resumes: usize,
     bytes: usize,
 }
 
@@ -31,6 +34,7 @@ impl Full {
             deliveries: limits.turn_deliveries,
             writes: limits.turn_writes,
             listed: limits.turn_listed,
+            resumes: limits.turn_resumes,
             bytes: limits.turn_bytes,
         }
     }
@@ -45,6 +49,7 @@ impl Budget {
             deliveries: full.deliveries,
             writes: full.writes,
             listed: full.listed,
+            resumes: full.resumes,
             bytes: full.bytes,
         }
     }
@@ -57,6 +62,7 @@ impl Budget {
     /// The turn begins: everything is there again.
     pub fn refill(&mut self) {
         (self.deliveries, self.listed) = (self.full.deliveries, self.full.listed);
+        self.resumes = self.full.resumes;
         self.refill_sockets();
     }
 

@@ -5,8 +5,8 @@ use super::shared::Shared;
 use super::{CarriedLines, CarriedListener, Core, Envelope, HalfReceived, Owed, Port};
 use crate::admission::Role;
 use crate::connection::{
-    CarriedConnection, Connection, Flag, Kind, LocalPushes, Phase, Restored, Restoring, Socket, Surroundings,
-    Transport,
+    CarriedConnection, CarriedResume, Connection, Flag, Kind, LocalPushes, Phase, Restored, Restoring,
+    Socket, Surroundings, Transport,
 };
 use crate::dispatch::{Packer, Unpacker};
 use crate::mailbox::Producer;
@@ -53,9 +53,17 @@ pub struct CarriedMember {
     /// For how long its client has owed the rest of a message, in milliseconds of attended time.
     #[n(2)]
     owed_for_ms: Option<u64>,
+    /// Of a session that may resume.
+    #[n(3)]
+    resume: Option<Box<CarriedResume>>,
 }
 
 impl CarriedMember {
+    /// Whether it has a socket.
+    pub fn has_socket(&self) -> bool {
+        self.connection.has_socket()
+    }
+
     /// The id of the connection.
     pub fn id(&self) -> SessionId {
         self.connection.id()
@@ -119,7 +127,8 @@ impl Core {
                 tags: self.hub.tags_of(slot).map(texts).collect(),
             })
         });
-        Some(CarriedMember { connection, names, owed_for_ms: self.owed_for_ms(slot) })
+        let resume = self.resume_of(slot).map(|resume| Box::new(resume.carry(packer)));
+        Some(CarriedMember { connection, names, owed_for_ms: self.owed_for_ms(slot), resume })
     }
 
     /// A core that goes on from another process. Its connections come one by one, with [`Core::arrive`].
@@ -156,19 +165,31 @@ impl Core {
         unpacker: &Unpacker,
         arriving: &mut Arriving,
     ) -> Result<SessionId, InvalidState> {
-        let CarriedMember { connection, names, owed_for_ms } = carried;
+        let CarriedMember { connection, names, owed_for_ms, resume } = carried;
         let restored = self.restore(stream, connection, unpacker, arriving)?;
         let Restored { id, mut connection, expires_unix_ms, counts_address, has_lost_context } = restored;
         self.wrap_anew(&mut connection)?;
-        let is_session = connection.kind == Kind::Player && connection.phase == Phase::Open;
-        if is_session != names.is_some() {
+        if connection.is_session() != names.is_some() {
             return Err(InvalidState::new("a session without an app, or an app without a session"));
+        }
+        let is_away = resume.as_ref().is_some_and(|resume| resume.is_away());
+        if is_away != (connection.phase == Phase::Away) || resume.is_some() && names.is_none() {
+            return Err(InvalidState::new(
+                "a session that may resume and is none, or that is away and may not",
+            ));
         }
         self.connections.put(id, connection)?;
         if let Some(names) = names {
             self.arrive_in_hub(id, *names)?;
         }
-        self.arrive_in_counts(id, counts_address);
+        if let Some(resume) = resume {
+            let mut restoring = Restoring::new(unpacker, &mut arriving.pushes);
+            let resume = resume.restore(&mut restoring, &mut self.settlements)?;
+            self.put_resume(id.slot(), resume);
+        }
+        if !is_away {
+            self.arrive_in_counts(id, counts_address);
+        }
         if let Some(expires_unix_ms) = expires_unix_ms {
             self.expire_at(id.slot(), expires_unix_ms, arriving.unix_ms);
         }

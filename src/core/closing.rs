@@ -5,7 +5,7 @@ use super::EVENTS;
 use super::{Core, Ended};
 use crate::connection::{Connection, Flag, Phase};
 use crate::dispatch::Fate;
-use crate::metrics::CloseClass;
+use crate::metrics::{CloseClass, LingerEnd};
 use crate::protocol::{CloseCode, CloseFrame};
 use crate::session::{SessionId, close_codes};
 use crate::stream;
@@ -20,6 +20,29 @@ impl Core {
     pub fn close(&mut self, slot: u32, code: CloseCode, reason: &str) {
         let reason = CloseFrame::fitting_reason(reason);
         let code = if code.is_allowed_on_wire() { code } else { CloseCode::INTERNAL_ERROR };
+        match self.connections.slot(slot).map(|connection| connection.phase) {
+            // There is nobody to be told, and nothing that would be worth to come back for.
+            Some(Phase::Away) => return self.end_away(slot, code.0, reason, LingerEnd::Closed),
+            Some(Phase::Open) => {}
+            _ => return,
+        }
+        // What the socket takes its client need not come back for.
+        if self.resume_of(slot).is_some() {
+            self.flush(slot, self.rules.settings.config.limits.turn_write_bytes);
+        }
+        let slot = self.part(slot, code.0, reason);
+        self.shake_hands_for_the_end(slot, code, reason);
+    }
+
+    /// The same for good, whatever the code: nobody comes back for the session.
+    pub fn close_for_good(&mut self, slot: u32, code: CloseCode, reason: &str) {
+        if self.connections.slot(slot).is_some_and(|connection| connection.phase == Phase::Open) {
+            self.forget_resume(slot);
+        }
+        self.close(slot, code, reason);
+    }
+
+    fn shake_hands_for_the_end(&mut self, slot: u32, code: CloseCode, reason: &str) {
         let attended_ms = self.attended_ms();
         let mut frame = Vec::new();
         let Some(connection) = self.connections.slot_mut(slot) else { return };
@@ -53,6 +76,12 @@ impl Core {
     /// Closes a connection whose peer does not take what it is sent: what waits is given up, so that the Close frame is
     /// the next thing it reads.
     pub fn close_slow(&mut self, slot: u32) {
+        if self.connections.slot(slot).is_some_and(|connection| connection.phase == Phase::Away) {
+            self.clear_outbox(slot);
+            return self.end_away(slot, close_codes::TOO_SLOW.0, "too slow", LingerEnd::Overflow);
+        }
+        // It has lost messages: nobody can come back for the rest.
+        self.remember_overflow(slot);
         if let Some(connection) = self.connections.slot_mut(slot)
             && connection.phase == Phase::Open
             && let Some(outbox) = &mut connection.outbox
@@ -60,7 +89,7 @@ impl Core {
             let before = self.settlements.events;
             outbox.clear_unsent(Fate::Closed, &mut self.settlements);
             self.events_left(slot, before);
-            self.close(slot, close_codes::TOO_SLOW, "too slow");
+            self.close_for_good(slot, close_codes::TOO_SLOW, "too slow");
         }
     }
 
@@ -81,6 +110,7 @@ impl Core {
 
     /// The socket failed or the peer vanished: no closing handshake is possible.
     pub fn fail(&mut self, slot: u32) {
+        let slot = self.part(slot, CloseCode::ABNORMAL.0, "");
         self.end_session(slot, CloseCode::ABNORMAL.0, "");
         self.doom(slot);
     }
@@ -98,6 +128,7 @@ impl Core {
     /// Takes the session out of every table, once, and remembers that it has to be told.
     pub fn end_session(&mut self, slot: u32, code: u16, reason: &str) {
         let (Some(id), Some(app)) = (self.hub.id_of(slot), self.hub.app_of(slot)) else { return };
+        self.forget_resume(slot);
         let user = self.hub.user_of(slot).cloned();
         self.hub.remove(slot);
         let extras = self.connections.slot_mut(slot).and_then(|connection| connection.extras.as_mut());
@@ -137,7 +168,7 @@ impl Core {
     }
 
     /// Gives up what waits for a socket that has gone.
-    fn clear_outbox(&mut self, slot: u32) {
+    pub(super) fn clear_outbox(&mut self, slot: u32) {
         let before = self.settlements.events;
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         let Some(mut outbox) = connection.outbox.take() else { return };

@@ -3,6 +3,7 @@
 
 use super::Core;
 use super::envelope::Envelope;
+use super::lingering::is_away;
 use crate::connection::{Item, LocalPush, Tick};
 use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode, Wire};
 use crate::metrics::{DeliveryOutcome, DropReason, Label};
@@ -25,6 +26,8 @@ pub(super) struct Delivery {
     queued: u32,
     /// Sessions that have ended before it was offered to them.
     ended: u32,
+    /// Sessions whose client was away when it was offered to them; counted only where sessions of the app may wait for theirs.
+    away: Option<u32>,
     /// Whether its sessions are written in groups while they are offered it.
     goes_ahead: bool,
     /// Whether those that take compressed messages get it so: decided by the first of them here, for all.
@@ -95,6 +98,7 @@ impl Core {
             matched: slots.len() as u32,
             queued: 0,
             ended: 0,
+            away: self.rules.resume_rules.of(push.app).map(|_| 0),
             goes_ahead: false,
             compressed: None,
             is_marked: push.frame.begins_with_mark() && push.mark(),
@@ -135,6 +139,9 @@ impl Core {
     #[inline]
     fn offer_push(&mut self, delivery: &mut Delivery, slot: u32) {
         self.budget.deliveries -= 1;
+        if let Some(away) = &mut delivery.away {
+            *away += u32::from(self.connections.slot(slot).is_some_and(is_away));
+        }
         let local = Rc::clone(&delivery.local);
         let wire = match delivery.is_marked && self.speaks_own(slot) {
             true => Wire::Marked,
@@ -179,9 +186,10 @@ impl Core {
     }
 
     fn end_delivery(&mut self, delivery: &Delivery) {
-        let Delivery { local, matched, queued, ended, .. } = delivery;
+        let Delivery { local, matched, queued, ended, away, .. } = delivery;
         let push = local.push();
         push.count_queued(*queued);
+        push.count_away(away.unwrap_or(0));
         push.count_fate(Fate::Closed, *ended);
         push.count_fate(Fate::Dropped, matched - queued - ended);
         self.settlements.closed += u64::from(*ended);
@@ -277,6 +285,9 @@ impl Core {
             metrics.dropped.of(DropReason::Mailbox).add(count);
             metrics.deliveries.of(DeliveryOutcome::Dropped).add(count);
         }
+        metrics.resent_written.add(std::mem::take(&mut settlements.written_again));
+        metrics.kept_messages.set(settlements.kept_messages);
+        metrics.kept_bytes.set(settlements.kept_memory);
         metrics.outbox_memory.set(settlements.memory);
         metrics.outbox_messages.set(settlements.waiting_messages);
         metrics.outbox_bytes.set(settlements.waiting_bytes);

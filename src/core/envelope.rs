@@ -1,5 +1,6 @@
 //! What one reactor sends another through its mailbox.
 
+use super::coming_back::Claimed;
 use crate::connection::{Extras, Peer, Socket};
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::http::Response;
@@ -34,6 +35,8 @@ pub struct Arrival {
 pub enum Envelope {
     /// A socket that the acceptor gives to this reactor.
     Adopt(Box<Arrival>),
+    /// A client that claims a session of this reactor.
+    Resume(Box<Claimed>),
     /// A push that has targets here.
     Push(Arc<Push>),
     /// A push from here whose last part is done.

@@ -3,6 +3,7 @@
 
 use super::places::bind;
 use super::{Core, Envelope};
+use crate::connection::Phase;
 use crate::dispatch::{
     Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, ReceiptMode,
     SessionInfo, SessionRow, Target, Who,
@@ -132,7 +133,7 @@ impl Core {
             Action::Destroy { group } => operation.count_sessions(self.hub.destroy(app, group)),
             Action::Move { from, to } => operation.count_sessions(self.hub.move_members(app, from, to)),
             Action::Kick { who, code, reason } => each(self, operation, who, |core, slot| {
-                core.close(slot, CloseCode(*code), reason);
+                core.close_for_good(slot, CloseCode(*code), reason);
                 Ok(true)
             }),
             Action::Bind { session, user } => {
@@ -283,5 +284,6 @@ fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
         bytes_in: figures.bytes_in(),
         bytes_out: figures.bytes_out(),
         round_trip_us: (connection.round_trip_us > 0).then_some(connection.round_trip_us),
+        away: connection.phase == Phase::Away,
     })
 }

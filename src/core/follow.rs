@@ -28,6 +28,7 @@ impl Core {
         self.budget.set_limits(&settings.config.limits);
         self.relief.set_limit(settings.config.limits.outboxes_bytes, reactors);
         self.incoming_relief.set_limit(settings.config.limits.incoming_bytes, reactors);
+        self.kept_relief.set_limit(settings.config.limits.kept_bytes, reactors);
         self.ticks.forget_idle();
         // Sessions that have agreed on it go on with it, also where it is not offered any more.
         if let Some(deflate) = &settings.deflate

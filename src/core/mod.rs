@@ -4,6 +4,7 @@
 mod budget;
 mod carry;
 mod closing;
+mod coming_back;
 mod date;
 mod delivery;
 mod delivery_rules;
@@ -15,6 +16,7 @@ mod gate;
 mod handover;
 mod in_force;
 mod incoming;
+mod lingering;
 mod listeners;
 mod pausing;
 mod places;
@@ -22,6 +24,8 @@ mod relief;
 mod reload;
 mod renewing;
 mod reply;
+mod resume_rules;
+mod resumes;
 mod rules;
 mod settings;
 mod setup;
@@ -37,6 +41,7 @@ mod writing;
 
 pub use budget::Budget;
 pub use carry::{Arriving, CarriedCore, CarriedMember};
+pub use coming_back::{Claim, Claimed, First, TakesEvents};
 pub use drain::{Drain, Plan};
 pub use envelope::{Arrival, Envelope, Port};
 pub use execute::{Finished, Started, add_tag, join, new_push};
@@ -44,11 +49,13 @@ pub use gate::{CarriedLines, EventLost};
 pub use handover::{Handover, NotHandedOver, Outcome, Parcel, Stage, encode};
 pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
+pub use lingering::Parted;
 pub use listeners::{CarriedListener, EventKind};
 pub use places::{bind, displace};
 pub use reload::{ReloadError, Reloaded};
 pub use renewing::RenewError;
 pub use reply::Reply;
+pub use resumes::AwayCounts;
 pub use rules::{Rules, RulesError};
 pub use shared::{Outside, Shared};
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
@@ -62,12 +69,15 @@ use crate::protocol::DeflateEngine;
 use crate::session::{AppId, GenerationalSlab, Name, SessionId};
 use crate::timer::{Moment, Wheel};
 use crate::tls::Scratch;
+use coming_back::Claims;
 use date::Dates;
 use follow::Review;
 use gate::Gates;
 use incoming::Incoming;
+use lingering::Partings;
 use listeners::Listeners;
 use relief::Relief;
+use resumes::Resumes;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -162,6 +172,10 @@ pub struct Core {
     strangers: [Strangers; 2],
     relief: Relief,
     incoming_relief: Relief,
+    kept_relief: Relief,
+    resumes: Resumes,
+    partings: Partings,
+    claims: Claims,
     /// Slots whose sockets are blocked with something left in the outbox; each outbox knows its place here.
     pub behind: Vec<u32>,
     dates: Dates,
@@ -208,6 +222,10 @@ impl Core {
             strangers: Default::default(),
             relief: Relief::new(settings.config.limits.outboxes_bytes, shared.reactors()),
             incoming_relief: Relief::with_slack(settings.config.limits.incoming_bytes, shared.reactors()),
+            kept_relief: Relief::with_slack(settings.config.limits.kept_bytes, shared.reactors()),
+            resumes: Resumes::default(),
+            partings: Partings::default(),
+            claims: Claims::new(),
             behind: Vec::new(),
             dates: Dates::default(),
             review: Review::default(),
@@ -231,6 +249,7 @@ impl Core {
     /// Whether nothing is under way that this reactor would go on with by itself, but what its sockets send and take.
     pub fn is_quiet(&self) -> bool {
         let told = self.ended.is_empty() && self.settlements.finished.is_empty() && self.doomed.is_empty();
+        let told = told && !self.has_parted() && self.claims.is_empty();
         told && self.work.is_empty() && self.peers.backlog() == 0
     }
 
@@ -248,9 +267,11 @@ impl Core {
         let settled = self.settlements.finished.is_empty();
         let flushed = self.dirty.is_empty() && self.doomed.is_empty() && self.handshakes.is_empty();
         let relieved = !self.relief.is_pending() && !self.incoming_relief.is_pending();
+        let relieved = relieved && !self.kept_relief.is_pending() && self.claims.is_empty();
         let flushed =
             flushed && relieved && self.work.is_empty() && !self.gates.has_work() && !self.ticks.has_work();
-        self.is_reviewing() || !(self.unread.is_empty() && self.ended.is_empty() && settled && flushed)
+        let told = self.ended.is_empty() && !self.has_parted();
+        self.is_reviewing() || !(self.unread.is_empty() && told && settled && flushed)
     }
 
     /// What holds at the end of every turn: what is to be written is listed, once, and nothing is freed twice.
@@ -303,7 +324,8 @@ impl Core {
         let connection = self.connections.slot(slot)?;
         let due = connection.next_due(id, self.rules.settings.silence, self.now, self.absent_ms);
         let incoming = self.incoming_due_ms(slot).map(|deadline_ms| (deadline_ms, Due::Message));
-        due.into_iter().chain(incoming).min_by_key(|(deadline_ms, _)| *deadline_ms)
+        let linger = self.linger_due_ms(slot).map(|deadline_ms| (deadline_ms, Due::Linger));
+        due.into_iter().chain(incoming).chain(linger).min_by_key(|(deadline_ms, _)| *deadline_ms)
     }
 
     /// Has every reactor turn: something that all of them look at has changed.

@@ -143,6 +143,8 @@ impl Core {
     /// Closes the largest queues, until so many bytes are free or the turn has closed enough of them; then the next goes on.
     fn free(&mut self, bytes: u64) {
         let goal = self.settlements.memory.saturating_sub(bytes);
+        // Those whose clients may not come back at all, first.
+        self.end_oldest_away(goal);
         let mut closed = 0;
         for slot in self.largest_behind() {
             if self.settlements.memory <= goal {

@@ -4,6 +4,7 @@
 
 use super::delivery_rules::DeliveryRules;
 use super::envelope::Port;
+use super::resume_rules::ResumeRules;
 use super::settings::Settings;
 use crate::auth::{Auth, BackendKeys, Pages, RemoteSets};
 use crate::config::{AppConfig, Config, ConfigError, DEFAULT_APP};
@@ -35,6 +36,8 @@ pub struct Rules {
     pub tls: Ports,
     /// How the apps want their pushes delivered.
     pub delivery_rules: DeliveryRules,
+    /// Whether the apps' sessions may resume.
+    pub resume_rules: ResumeRules,
     /// What the apps were that the configuration has no longer: sessions of theirs may still be there.
     removed: BTreeMap<String, AppConfig>,
 }
@@ -131,6 +134,7 @@ impl Rules {
             backend_keys: BackendKeys::new(&config.backend, &apps),
             backend_pages: Pages::new(&config.backend),
             delivery_rules: DeliveryRules::new(of_each(&apps, &config, &removed)),
+            resume_rules: ResumeRules::new(of_each(&apps, &config, &removed)),
             tls,
             apps,
             removed,

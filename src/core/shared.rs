@@ -6,9 +6,10 @@ use super::envelope::Envelope;
 use super::gate::{EventLimit, Gate};
 use super::handover::Handover;
 use super::in_force::InForce;
+use super::resumes::AwayCounts;
 use super::upgrades::Upgrades;
 use crate::admission::{Admission, Capacity};
-use crate::auth::{Nonces, RemoteSets};
+use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Config;
 use crate::dispatch::{Action, CommandError, Operation, Push, Selector, Target, Who};
 use crate::hub::{Interest, ReactorSet};
@@ -63,8 +64,12 @@ pub struct Shared {
     /// The nonces of signed queries that have been used. Locked for one look-up at an upgrade that shows a valid signature;
     /// never on the way of a message.
     pub nonces: Mutex<Nonces>,
+    /// Makes and reads the tickets with which sessions are resumed.
+    pub tickets: Tickets,
     /// Who fits in.
     pub admission: Admission,
+    /// How many sessions are away.
+    pub away: AwayCounts,
     /// How many fit in.
     pub capacity: Capacity,
     /// Which reactors have any session of a user, group, tag or app.

@@ -31,6 +31,20 @@ impl Core {
         }
     }
 
+    /// The session in `slot` goes on under another proof: it ends with that one, or not by the clock at all.
+    pub fn set_expiry(&mut self, slot: u32, expires_unix_ms: Option<u64>, unix_ms: u64) {
+        if let Some(expires_unix_ms) = expires_unix_ms {
+            return self.expire_at(slot, expires_unix_ms, unix_ms);
+        }
+        let extras = self.connections.slot_mut(slot).and_then(|connection| connection.extras.as_mut());
+        if let Some(extras) = extras
+            && extras.expires_unix_ms.take().is_some()
+        {
+            extras.expires_ms = None;
+            self.expires_no_more();
+        }
+    }
+
     /// A session that was to end with its token is gone.
     pub fn expires_no_more(&mut self) {
         self.wall.expiring = self.wall.expiring.saturating_sub(1);

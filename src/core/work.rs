@@ -121,7 +121,7 @@ impl Core {
                     self.send(id.slot(), frame);
                 }
                 Work::Close(id, code, reason) if self.hub.id_of(id.slot()) == Some(id) => {
-                    self.close(id.slot(), code, &reason);
+                    self.close_for_good(id.slot(), code, &reason);
                 }
                 Work::Send(..) | Work::Close(..) => {}
             }

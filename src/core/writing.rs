@@ -4,13 +4,16 @@
 use super::settings::Settings;
 use super::{Core, Reply};
 use crate::config::Slow;
-use crate::connection::{Connection, Flag, Flushed, Item, Kind, Offered, OutboxLimits, Pause, Phase, Tick};
+use crate::connection::{
+    Connection, Flag, Flushed, Item, KeptFrame, KeptItem, Kind, Offered, OutboxLimits, Pause, Phase, Tick,
+};
 use crate::dispatch::EncodedFrame;
 use crate::metrics::{DropReason, ReactorMetrics};
 use crate::stream;
 use crate::timer::{Moment, Stamp};
 use std::io::IoSlice;
 use std::net::Shutdown;
+use std::rc::Rc;
 
 /// Emptied outboxes kept for the next one who needs one, no more than there are connections, and the most items' room such an
 /// outbox may hold on to.
@@ -62,7 +65,9 @@ impl Core {
         let outbox = self.connections.slot(slot).and_then(|connection| connection.outbox.as_ref());
         let begins = outbox.is_none_or(|outbox| outbox.is_normal_empty());
         let taken = self.queue(slot, item, false);
-        if taken {
+        if taken && self.connections.slot(slot).is_some_and(|connection| connection.phase == Phase::Away) {
+            self.mark_dirty(slot);
+        } else if taken {
             self.pace(slot, tick, begins);
         }
         taken
@@ -71,7 +76,7 @@ impl Core {
     fn queue(&mut self, slot: u32, item: Item, releases: bool) -> bool {
         let Some(connection) = self.connections.slot_mut(slot) else { return false };
         let mut item = item;
-        if connection.phase == Phase::Open {
+        if connection.takes_messages() {
             let limits = limits_of(connection, &self.rules.settings);
             let pool = &mut self.pool;
             let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
@@ -100,7 +105,7 @@ impl Core {
         while self.flush_at_bound(slot) {
             let pool = &mut self.pool;
             let Some(connection) = self.connections.slot_mut(slot) else { return Offered::TooSlow(item) };
-            if connection.phase != Phase::Open {
+            if !connection.takes_messages() {
                 return Offered::TooSlow(item);
             }
             let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
@@ -160,7 +165,8 @@ impl Core {
 
     fn write_now(&mut self, slot: u32, reply: &mut Reply, tail: &[u8]) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
-        if connection.phase == Phase::Doomed {
+        // A client that is away cannot be answered.
+        if matches!(connection.phase, Phase::Away | Phase::Doomed) {
             return;
         }
         let Reply { control, messages } = reply;
@@ -269,7 +275,7 @@ impl Core {
     /// Queues the last bytes of a connection behind everything, whatever the bounds.
     pub fn append(&mut self, slot: u32, bytes: Vec<u8>) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
-        if bytes.is_empty() || connection.phase == Phase::Doomed {
+        if bytes.is_empty() || matches!(connection.phase, Phase::Away | Phase::Doomed) {
             return;
         }
         let pool = &mut self.pool;
@@ -294,10 +300,17 @@ impl Core {
 
     /// Sends a message of the program's own to the session in `slot`, behind what waits already, within the bounds.
     pub fn send(&mut self, slot: u32, frame: EncodedFrame) -> Sent {
-        let is_open = |core: &Self| {
-            core.connections.slot(slot).is_some_and(|connection| connection.phase == Phase::Open)
+        let is_open = |core: &Self| core.connections.slot(slot).is_some_and(Connection::takes_messages);
+        let item = match self.resume_of(slot) {
+            // Its client counts it.
+            Some(_) => {
+                let (frame, is_marked) = (Rc::new(KeptFrame::new(frame)), self.speaks_own(slot));
+                Item::Kept(KeptItem { frame, is_marked, is_again: false })
+            }
+            None if self.speaks_own(slot) => Item::Message(frame.marked().unwrap_or(frame)),
+            None => Item::Message(frame),
         };
-        match is_open(self) && self.offer(slot, Item::Message(frame)) {
+        match is_open(self) && self.offer(slot, item) {
             true => Sent::Queued,
             false if is_open(self) => Sent::Dropped,
             false => Sent::Closed,
@@ -330,6 +343,11 @@ impl Core {
             at += 1;
             let Some(connection) = self.connections.slot_mut(slot) else { continue };
             connection.flags.clear(Flag::Dirty);
+            if connection.phase == Phase::Away {
+                // What waits has deadlines, and no socket.
+                self.arm(slot);
+                continue;
+            }
             if !connection.flags.has(Flag::Blocked) && self.flush(slot, share) == Flushed::Share {
                 next_turn.push(slot);
             }
@@ -368,7 +386,7 @@ impl Core {
         let now = Moment { ms: self.now.ms, ns: self.shared.clock.now().ns };
         let attended_ms = self.attended_ms();
         let Some(connection) = self.connections.slot_mut(slot) else { return Flushed::All };
-        if connection.phase == Phase::Doomed {
+        if matches!(connection.phase, Phase::Away | Phase::Doomed) {
             return Flushed::All;
         }
         if connection.outbox.is_none() {
@@ -377,8 +395,11 @@ impl Core {
             }
             return Flushed::All;
         }
+        let place = connection.resume();
+        let keeping = place
+            .and_then(|place| Self::keeping(&mut self.resumes, &self.rules, place, self.hub.app_of(slot)));
         let Ok((progress, flushed)) =
-            connection.write_outbox(share, now, &mut self.settlements, &mut self.scratch)
+            connection.write_outbox(share, now, &mut self.settlements, &mut self.scratch, keeping)
         else {
             self.fail(slot);
             return Flushed::All;

@@ -168,6 +168,8 @@ pub struct SessionInfo {
     pub bytes_out: u64,
     /// The last measured time from a ping to its pong, in microseconds; `None` before the first.
     pub round_trip_us: Option<u32>,
+    /// Whether its client is away, and the session waits for it: `remote` is where it was then.
+    pub away: bool,
 }
 
 /// A session in a listing.

@@ -116,6 +116,8 @@ pub struct Receipt {
     pub pending: u32,
     /// Reactors whose mailbox took no more: sessions there did not get the message, and are not in `matched`.
     pub unreached: u32,
+    /// Of the matched sessions, those whose client was away: the message waits until it comes back, as for a slow one.
+    pub away: u32,
 }
 
 /// A push as every reactor with a part in it sees it.
@@ -178,6 +180,7 @@ struct Tally {
     expired: AtomicU32,
     closed: AtomicU32,
     unreached: AtomicU32,
+    away: AtomicU32,
     offline_sessions: AtomicU32,
     /// One for each selector: whether a user named there has a session anywhere. Empty when no user is named.
     found: Box<[AtomicBool]>,
@@ -198,6 +201,7 @@ impl Tally {
             expired: zero(),
             closed: zero(),
             unreached: zero(),
+            away: zero(),
             offline_sessions: zero(),
             found,
         }
@@ -333,6 +337,13 @@ impl Push {
         self.tally.queued.fetch_add(sessions, Ordering::Relaxed);
     }
 
+    /// Counts the sessions whose client was away when the message was offered to them.
+    pub fn count_away(&self, sessions: u32) {
+        if sessions > 0 {
+            self.tally.away.fetch_add(sessions, Ordering::Relaxed);
+        }
+    }
+
     fn names_users(&self) -> bool {
         !self.tally.found.is_empty()
     }
@@ -397,6 +408,7 @@ impl Push {
             closed: read(&tally.closed),
             offline: self.offline(),
             unreached: read(&tally.unreached),
+            away: read(&tally.away),
             ..Receipt::default()
         };
         if self.options.receipt == ReceiptMode::Written {

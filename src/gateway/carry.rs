@@ -25,7 +25,7 @@ impl Gateway {
         let owed_for_ms = core.owed_for_ms(slot).filter(|_| connection.phase == Phase::Open);
         // Who was refused at a door is past it, though the door is kept until the connection has gone.
         let is_past = connection.kind == Kind::Discard;
-        let door = self.doors.get(connection.door).filter(|_| !is_past)?;
+        let door = self.doors.get(connection.door()?).filter(|_| !is_past)?;
         Some(match door {
             Door::Head(head) => CarriedDoor::Head(head.carry()),
             Door::Backend(backend) => {
@@ -105,7 +105,7 @@ impl Gateway {
     fn put_door(&mut self, core: &mut Core, slot: u32, door: Door) {
         let place = self.doors.insert(door);
         if let Some(connection) = core.connection(slot) {
-            connection.door = place;
+            connection.set_door(place);
         }
     }
 }

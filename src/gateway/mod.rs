@@ -8,12 +8,13 @@ mod doors;
 pub mod events;
 
 use crate::app::{App, ClosedSession, Message, Session};
-use crate::connection::{Connection, Kind, NO_DOOR, Transport};
-use crate::core::{Core, Ended, EventKind, Finished, Port, Reply, Rules};
+use crate::connection::{Connection, Kind, Transport};
+use crate::core::{Claim, Core, Ended, EventKind, Finished, First, Parted, Port, Reply, Rules};
 use crate::dispatch::MARK;
 use crate::dispatch::{Action, ErrorCode, Operation, Origin, Push};
 use crate::http::Response;
 use crate::link_bin::{Event, Payload};
+use crate::metrics::ResumeFailure;
 use crate::protocol::CloseCode;
 use crate::session::{AppId, SessionId};
 use api::own::Incoming;
@@ -30,6 +31,14 @@ use std::sync::Arc;
 
 /// Why a link ends whose key is gone, or may do less.
 const KEY_MAY_LESS: &str = "the key of this link may not do all that any more";
+
+/// What came of an upgrade request.
+pub enum Through {
+    /// A session or an echo, which is on its connection already.
+    Upgraded,
+    /// A session is claimed, which the reactor that has it decides about.
+    Claims(Box<Claim>),
+}
 
 /// One reactor's gateway.
 pub struct Gateway {
@@ -166,17 +175,62 @@ impl Gateway {
         }
     }
 
-    /// Bytes of an upgrade request. Once it is whole: how many of `input` were its own; what follows belongs to the session.
-    pub fn head(&mut self, core: &mut Core, reply: &mut Reply, slot: u32, input: &[u8]) -> Option<usize> {
+    /// Bytes of an upgrade request. Once it is whole: how many of `input` were its own, and what came of it; what follows belongs
+    /// to the session.
+    pub fn head(
+        &mut self,
+        core: &mut Core,
+        reply: &mut Reply,
+        slot: u32,
+        input: &[u8],
+    ) -> Option<(usize, Through)> {
         let id = core.connections.id_of(slot)?;
-        let Some(Door::Head(head)) = self.door_of(core, id) else { return None };
+        let door = core.connections.get(id)?.door()?;
+        let Some(Door::Head(head)) = self.doors.get_mut(door) else { return None };
         let (used, opened) = head.take(core, reply, id, input)?;
-        self.leave_door(core, slot);
-        if let Opened::Session(app) = opened {
-            self.opened(core, reply, id, app);
+        // The connection has left it: a session may keep something else in its place.
+        self.doors.remove(door);
+        match opened {
+            Opened::Claim(claim) => return Some((used, Through::Claims(claim))),
+            Opened::Session(app) => self.opened(core, reply, id, app),
+            Opened::Echo => {}
         }
         core.write_reply(slot, reply);
-        Some(used)
+        Some((used, Through::Upgraded))
+    }
+
+    /// What a client hears first that gets the session in `slot` back.
+    pub fn words_of_return(core: &mut Core, slot: u32, claim: &Claim) -> First {
+        doors::client::words_of_return(core, slot, claim)
+    }
+
+    /// A client came back, on the connection `id`, for a session that it cannot have: it gets another one.
+    pub fn open_instead(
+        &mut self,
+        core: &mut Core,
+        reply: &mut Reply,
+        id: SessionId,
+        claim: Claim,
+        why: ResumeFailure,
+    ) {
+        if let Some(app) = doors::client::open_instead(core, reply, id, claim, why) {
+            self.opened(core, reply, id, app);
+        }
+        core.write_reply(id.slot(), reply);
+    }
+
+    /// The client of a session is away.
+    pub fn away(&mut self, core: &mut Core, reply: &mut Reply, parted: &Parted) {
+        // It may have ended meanwhile.
+        if core.is_away(parted.id) {
+            self.app.away(&mut Session::new(core, reply, parted.id));
+        }
+    }
+
+    /// The client of a session that was away is back.
+    pub fn back(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId) {
+        self.app.back(&mut Session::new(core, reply, id));
+        core.write_reply(id.slot(), reply);
     }
 
     /// A stranger's request was not whole in time, or the server stops: who has begun one is told so.
@@ -277,8 +331,8 @@ impl Gateway {
     }
 
     fn run_backend(&mut self, core: &mut Core, id: SessionId) {
-        let Some(door) = core.connections.get(id).map(|connection| connection.door) else { return };
-        let Some(Door::Backend(backend)) = self.doors.get_mut(door) else { return };
+        let door = core.connections.get(id).and_then(Connection::door);
+        let Some(Door::Backend(backend)) = door.and_then(|door| self.doors.get_mut(door)) else { return };
         if let Some(Upgraded { upgrade, rest }) = backend.run(core, &self.observer, id) {
             let slot = id.slot();
             self.leave_door(core, slot);
@@ -291,7 +345,7 @@ impl Gateway {
 
     /// The last look at a connection that has been freed.
     pub fn released(&mut self, core: &mut Core, id: SessionId, connection: &Connection) {
-        let door = self.doors.remove(connection.door);
+        let door = connection.door().and_then(|door| self.doors.remove(door));
         match connection.kind {
             Kind::Backend => core.metrics().backend_connections.sub(1),
             Kind::Link => {
@@ -339,13 +393,13 @@ impl Gateway {
     }
 
     fn door_of(&mut self, core: &Core, id: SessionId) -> Option<&mut Door> {
-        self.doors.get_mut(core.connections.get(id)?.door)
+        self.doors.get_mut(core.connections.get(id)?.door()?)
     }
 
     /// The connection is through its door, or was turned away at it.
     fn leave_door(&mut self, core: &mut Core, slot: u32) {
-        if let Some(connection) = core.connection(slot) {
-            self.doors.remove(std::mem::replace(&mut connection.door, NO_DOOR));
+        if let Some(door) = core.connection(slot).and_then(Connection::leave_door) {
+            self.doors.remove(door);
         }
     }
 }

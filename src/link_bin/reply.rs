@@ -17,6 +17,8 @@ const ERROR: u8 = 0x8f;
 const WRITTEN: u8 = 0x01;
 /// Of a receipt: the counts of what has not settled and of what was not reached follow. Set where one of them is not 0.
 const INCOMPLETE: u8 = 0x02;
+/// Of a receipt: the count of those who were away follows. Set where it is not 0.
+const AWAY: u8 = 0x08;
 
 /// What a command came to.
 ///
@@ -130,12 +132,17 @@ fn read_receipt(flags: u8, reader: &mut Reader<'_>) -> Result<Receipt, Malformed
         receipt.pending = reader.u32("pending")?;
         receipt.unreached = reader.u32("unreached")?;
     }
+    if flags & AWAY != 0 {
+        receipt.away = reader.u32("away")?;
+    }
     Ok(receipt)
 }
 
 fn flags_of(receipt: &Receipt) -> u8 {
     let flag = |flag, set| if set { flag } else { 0 };
-    flag(WRITTEN, receipt.written.is_some()) | flag(INCOMPLETE, is_incomplete(receipt))
+    flag(WRITTEN, receipt.written.is_some())
+        | flag(INCOMPLETE, is_incomplete(receipt))
+        | flag(AWAY, receipt.away > 0)
 }
 
 fn is_incomplete(receipt: &Receipt) -> bool {
@@ -143,8 +150,19 @@ fn is_incomplete(receipt: &Receipt) -> bool {
 }
 
 fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
-    let Receipt { matched, queued, replaced, dropped, expired, closed, offline, written, pending, unreached } =
-        receipt;
+    let Receipt {
+        matched,
+        queued,
+        replaced,
+        dropped,
+        expired,
+        closed,
+        offline,
+        written,
+        pending,
+        unreached,
+        away,
+    } = receipt;
     for count in [matched, queued, replaced, dropped, expired, offline] {
         out.extend_from_slice(&count.to_le_bytes());
     }
@@ -155,6 +173,9 @@ fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
         for count in [pending, unreached] {
             out.extend_from_slice(&count.to_le_bytes());
         }
+    }
+    if *away > 0 {
+        out.extend_from_slice(&away.to_le_bytes());
     }
 }
 
@@ -172,6 +193,8 @@ fn read_session(reader: &mut Reader<'_>) -> Result<SessionInfo, Malformed> {
         remote: read_remote(reader)?,
         groups: read_names("groups", reader)?,
         tags: read_names("tags", reader)?,
+        // Absent where it is not.
+        away: !reader.is_at_end() && reader.u8("away")? != 0,
     })
 }
 
@@ -187,7 +210,9 @@ fn put_info(info: &SessionInfo, out: &mut Vec<u8>) -> Result<(), TooLong> {
     put_text(info.user.as_deref().unwrap_or_default(), "user", out)?;
     put_text(&info.remote.to_string(), "remote", out)?;
     put_names(&info.groups, "groups", out)?;
-    put_names(&info.tags, "tags", out)
+    put_names(&info.tags, "tags", out)?;
+    out.extend(info.away.then_some(1));
+    Ok(())
 }
 
 /// A name of the server's: one that it would have taken.

@@ -97,6 +97,11 @@ impl<'a> Reader<'a> {
         simdutf8::basic::from_utf8(rest).map_err(|_| self.wrong(rest.len(), Wrong::NotUtf8 { what }))
     }
 
+    /// Whether all has been read.
+    pub fn is_at_end(&self) -> bool {
+        self.offset == self.bytes.len()
+    }
+
     /// Nothing is left.
     pub fn end(&self) -> Result<(), Malformed> {
         match self.bytes.len() - self.offset {

@@ -18,12 +18,18 @@ fn count(table: &ByApp<Counter>, app: u16) -> u64 {
     table.seen(app).map_or(0, Counter::get)
 }
 
-const FAMILIES: [Family; 7] = [
+const FAMILIES: [Family; 8] = [
     Family {
         name: "gannet_app_sessions",
         help: "Sessions of the app that are open now, on all reactors.",
         kind: Gauge::TYPE,
         value: |reactor, app| reactor.apps.sessions.seen(app).map_or(0, Gauge::get),
+    },
+    Family {
+        name: "gannet_app_sessions_away",
+        help: "Sessions of the app whose client is away, on all reactors; they count in gannet_app_sessions.",
+        kind: Gauge::TYPE,
+        value: |reactor, app| reactor.apps.away.seen(app).map_or(0, Gauge::get),
     },
     Family {
         name: "gannet_app_opened_total",

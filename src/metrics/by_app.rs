@@ -91,6 +91,8 @@ impl Carry for ByApp<Counter> {
 pub struct AppMetrics {
     /// Sessions open now.
     pub sessions: ByApp<Gauge>,
+    /// Sessions away now.
+    pub away: ByApp<Gauge>,
     /// Sessions closed.
     pub closed: ByApp<Counter>,
     /// Connections refused once their app was known.
@@ -101,8 +103,8 @@ pub struct AppMetrics {
 
 impl AppMetrics {
     pub(super) fn each_family(&self, see: &mut dyn FnMut(&str, &dyn Carry)) {
-        // Sessions are a gauge.
-        let Self { sessions: _, closed, refused, queued } = self;
+        // Sessions are gauges.
+        let Self { sessions: _, away: _, closed, refused, queued } = self;
         see("gannet_app_closed_total", closed);
         see("gannet_app_refused_total", refused);
         see("gannet_app_deliveries_total", queued);

@@ -7,8 +7,8 @@ use super::by_app::{AppMetrics, ByApp};
 use super::carry::{CarriedMetrics, Carry};
 use super::histogram::Histogram;
 use super::labels::{
-    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, PauseReason, ProtocolErrorKind,
-    RefusalReason, StatusClass, Throttled, TlsOutcome,
+    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, LingerEnd, PauseReason,
+    ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled, TlsOutcome,
 };
 use super::render::Text;
 use super::value::{Counter, CounterBy, Gauge, Metric};
@@ -91,6 +91,24 @@ families! {
     throttled: CounterBy<Throttled, { Throttled::COUNT }> => "gannet_throttled_total",
     /// Times that accepting paused, mostly because file descriptors ran out; raise the limit of open files then.
     accept_errors: Counter => "gannet_accept_errors_total",
+    /// Sessions whose client is away, and that wait for it; they count in gannet_sessions.
+    away: Gauge => "gannet_sessions_away",
+    /// Sessions that went on with a client that came back.
+    resumed: Counter => "gannet_resumed_total",
+    /// Clients that came back and could not have their session, by why: they got a new one.
+    resume_failures: CounterBy<ResumeFailure, { ResumeFailure::COUNT }> => "gannet_resume_failed_total",
+    /// Times that a session ended while its client was away, or could not wait for it, by why.
+    linger_ends: CounterBy<LingerEnd, { LingerEnd::COUNT }> => "gannet_linger_ended_total",
+    /// Messages in the rings of sessions that may resume: what has gone to the wire and may not have been read.
+    kept_messages: Gauge => "gannet_kept_messages",
+    /// Memory of these messages, one in many rings counted once; limits.kept_bytes bounds the sum of the reactors.
+    kept_bytes: Gauge => "gannet_kept_bytes",
+    /// Messages forgotten because the rings of all sessions were beyond limits.kept_bytes.
+    kept_forgotten: Counter => "gannet_kept_forgotten_total",
+    /// Messages queued again for a client that came back, since it had not read them.
+    resent: Counter => "gannet_resent_total",
+    /// Of these, messages that its socket took.
+    resent_written: Counter => "gannet_resent_written_total",
     /// Messages received from clients; a message in several fragments counts once.
     messages_in: ByApp<Counter> => "gannet_messages_in_total",
     /// Messages written to clients: pushes, and what an embedded app sends.

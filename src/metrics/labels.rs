@@ -293,6 +293,36 @@ impl CloseClass {
 }
 
 label! {
+    /// Why a client that came back could not have its session.
+    ResumeFailure, "why" {
+        /// The session has ended: it waited as long as it may, or was ended.
+        Expired => "expired",
+        /// The client has missed more than was kept, or counts messages that it cannot have.
+        Gap => "gap",
+        /// The ticket is none of this server's, or is used up.
+        Unknown => "unknown",
+        /// The client is somebody else.
+        User => "user",
+    }
+}
+
+label! {
+    /// Why a session ended while its client was away, or could not wait for it.
+    LingerEnd, "why" {
+        /// The client did not come back in time.
+        Expired => "expired",
+        /// What waited for it found no room, and its app's policy is to close.
+        Overflow => "overflow",
+        /// The client came back, and had missed more than was kept.
+        Gap => "gap",
+        /// It was closed: kicked, replaced, by its token, or because the server stops.
+        Closed => "closed",
+        /// As many sessions were away as may be.
+        Full => "full",
+    }
+}
+
+label! {
     /// How a peer broke the protocol, by the code it is closed with (RFC 6455 §7.4.1).
     ProtocolErrorKind, "kind" {
         /// A frame that the RFC forbids (1002).

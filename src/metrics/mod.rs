@@ -21,8 +21,8 @@ pub use by_app::ByApp;
 pub use carry::CarriedMetrics;
 pub use families::{ReactorMetrics, Totals};
 pub use labels::{
-    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, Label, PauseReason,
-    ProtocolErrorKind, RefusalReason, StatusClass, Throttled, TlsOutcome,
+    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, Label, LingerEnd, PauseReason,
+    ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled, TlsOutcome,
 };
 pub use process::open_fds;
 pub use setup::{CertificateExpiry, Setup};

@@ -210,16 +210,16 @@ pub fn components(codes: &[&str]) -> Value {
                 "matched": count(), "queued": count(), "replaced": count(), "dropped": count(), "expired": count(),
                 "offline": count(),
             }),
-            json!({"written": count(), "closed": count(), "pending": count(), "unreached": count()}),
+            json!({"written": count(), "closed": count(), "pending": count(), "unreached": count(), "away": count()}),
         ),
         "Sessions": object(json!({"sessions": count()})),
         "Renewed": object(json!({"expires_unix_ms": count()})),
-        "Session": object(json!({
+        "Session": object_with(json!({
             "session": component("SessionId"), "app": component("Name"), "user": nullable(component("Name")),
             "groups": names, "tags": names, "remote": {"type": "string"}, "since_unix_ms": count(),
             "queued_messages": count(), "queued_bytes": count(), "bytes_in": count(), "bytes_out": count(),
             "round_trip_us": nullable(count()),
-        })),
+        }), json!({"away": {"const": true}})),
         "MembersPage": page("members", json!({"group": component("Name")}), row),
         "SessionsPage": page("sessions", Value::Null, component("Session")),
         "Stats": {

@@ -279,7 +279,10 @@ impl Reactor {
             if port == Port::Backend {
                 connection.flags.set(Flag::Backend);
             }
-            Connection { extras: extras.take(), tls: tls.take(), transport, door, ..connection }
+            connection.set_door(door);
+            (connection.extras, connection.tls, connection.transport) =
+                (extras.take(), tls.take(), transport);
+            connection
         });
         let Some(id) = id else {
             self.gateway.forget(door);

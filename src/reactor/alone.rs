@@ -3,7 +3,7 @@
 
 use super::{Reactor, StopReport};
 use crate::app::Relay;
-use crate::connection::{Flag, Kind, NO_DOOR, Peer};
+use crate::connection::{Connection, Flag, Kind, Peer};
 use crate::core::{Arrival, CarriedLines, CarriedListener, Parcel, Port, Shared};
 use crate::dispatch::{CarriedShared, Packer, Push, Unpacker};
 use crate::gateway::{Asks, CarriedDoor, Gateway, Observer};
@@ -172,8 +172,9 @@ impl Alone {
         let mut unpacker = Unpacker::default();
         packer.take_new().into_iter().try_for_each(|shared| unpacker.take(shared))?;
         let Reactor { core, gateway, .. } = &mut self.reactor;
-        let place = core.connection(id.slot()).map(|one| std::mem::replace(&mut one.door, NO_DOOR));
-        gateway.forget(place.unwrap_or(NO_DOOR));
+        if let Some(place) = core.connection(id.slot()).and_then(Connection::leave_door) {
+            gateway.forget(place);
+        }
         // It is counted as one that comes anew.
         let kind = core.connections.get(id).map(|connection| connection.kind);
         let (backend, link) = (matches!(kind, Some(Kind::Backend | Kind::Link)), kind == Some(Kind::Link));
@@ -219,7 +220,7 @@ impl Alone {
         let slots: Vec<u32> = core.connections.slots().collect();
         for slot in slots {
             let Some(connection) = core.connection(slot) else { continue };
-            connection.door = NO_DOOR;
+            connection.leave_door();
             let kind = connection.kind;
             if matches!(kind, Kind::Backend | Kind::Link) {
                 connection.flags.clear(Flag::Busy);

@@ -67,23 +67,45 @@ impl Arrivals {
         // The keys of TLS sessions are in it.
         let state = Zeroizing::new(state);
         let mut decoder = Decoder::new(&state);
-        for socket in descriptors {
-            let CarriedSlot { member, door } = decode(&mut decoder)?;
-            let Reactor { poll, core, gateway, .. } = &mut self.reactor;
-            let id = core.arrive(Socket::from(socket), member, unpacker, &mut self.arriving)?;
-            gateway.restore_door(core, id, door, unpacker)?;
-            let Some(connection) = core.connections.slot_mut(id.slot()) else { continue };
+        let mut sockets = descriptors.into_iter();
+        while decoder.position() < state.len() {
+            let slot: CarriedSlot = decode(&mut decoder)?;
+            let socket = match slot.member.has_socket() {
+                true => {
+                    let socket = sockets.next().map(Socket::from);
+                    socket.ok_or_else(|| InvalidState::new("a connection without a socket"))?
+                }
+                // Its client is away.
+                false => Socket::default(),
+            };
+            self.take_one(socket, slot, unpacker)?;
+        }
+        match sockets.next() {
+            None => Ok(()),
+            Some(_) => Err(InvalidState::new("a socket without a connection")),
+        }
+    }
+
+    fn take_one(
+        &mut self,
+        socket: Socket,
+        slot: CarriedSlot,
+        unpacker: &Unpacker,
+    ) -> Result<(), InvalidState> {
+        let CarriedSlot { member, door } = slot;
+        let Reactor { poll, core, gateway, .. } = &mut self.reactor;
+        let id = core.arrive(socket, member, unpacker, &mut self.arriving)?;
+        gateway.restore_door(core, id, door, unpacker)?;
+        let Some(connection) = core.connections.slot_mut(id.slot()) else { return Ok(()) };
+        if !connection.stream.is_none() {
             let token = Token(id.slot() as usize);
             poll.registry()
                 .register(&mut connection.stream, token, Interest::READABLE | Interest::WRITABLE)
                 .map_err(|error| InvalidState::new(format!("a socket cannot be polled: {error}")))?;
-            self.counts.connections += 1;
-            self.counts.sessions += u64::from(connection.is_open_session());
         }
-        match decoder.position() == state.len() {
-            true => Ok(()),
-            false => Err(InvalidState::new("a connection without a socket")),
-        }
+        self.counts.connections += 1;
+        self.counts.sessions += u64::from(connection.is_session());
+        Ok(())
     }
 
     /// Everything has come. Returns the reactor, which has not turned, and how much came.

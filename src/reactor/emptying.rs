@@ -2,6 +2,7 @@
 
 use super::Reactor;
 use super::leaving::Leaving;
+use crate::connection::Connection;
 use crate::core::Plan;
 use crate::gateway::Gateway;
 use crate::protocol::CloseCode;
@@ -28,7 +29,8 @@ impl Reactor {
         if order != self.drain_order {
             self.drain_order = order;
             self.emptying = self.core.shared.drain.plan().map(|plan| {
-                let sessions = self.open_sessions();
+                // Those whose clients are away have nobody who could be sent elsewhere.
+                let sessions = self.sessions(Connection::is_open_session);
                 Emptying { leaving: Leaving::new(sessions, now_ms, plan.over_ms), plan }
             });
         }

@@ -4,6 +4,7 @@ mod accept;
 #[cfg(any(test, feature = "fuzzing"))]
 mod alone;
 mod arriving;
+mod claiming;
 mod echo;
 mod emptying;
 mod leaving;
@@ -219,7 +220,10 @@ impl Reactor {
 
     fn tell_ended(&mut self) {
         // Telling may end further sessions: an app that answers a close with a push to somebody too slow.
-        while !self.core.ended.is_empty() {
+        while !self.core.ended.is_empty() || self.core.has_parted() {
+            for parted in self.core.take_parted() {
+                self.gateway.away(&mut self.core, &mut self.reply, &parted);
+            }
             for ended in std::mem::take(&mut self.core.ended) {
                 self.gateway.closed(&mut self.core, &ended);
             }
@@ -227,6 +231,7 @@ impl Reactor {
     }
 
     fn reap(&mut self) {
+        self.follow_moved();
         for (id, mut connection) in self.core.reap() {
             // Closing the descriptor takes it out of the poll too; a failure to do it earlier changes nothing.
             let _ = self.poll.registry().deregister(&mut connection.stream);
@@ -235,16 +240,21 @@ impl Reactor {
     }
 
     fn release(&mut self, id: SessionId, connection: &Connection) {
-        let load = &self.core.shared.loads[self.core.index];
-        match connection.flags.has(Flag::Backend) {
-            true => load.backends.fetch_sub(1, Ordering::Relaxed),
-            false => load.clients.fetch_sub(1, Ordering::Relaxed),
-        };
-        self.core.disconnect(connection.extras.as_deref());
+        // A session that was away had no connection.
+        if !connection.stream.is_none() {
+            let load = &self.core.shared.loads[self.core.index];
+            match connection.flags.has(Flag::Backend) {
+                true => load.backends.fetch_sub(1, Ordering::Relaxed),
+                false => load.clients.fetch_sub(1, Ordering::Relaxed),
+            };
+            self.core.disconnect(connection.extras.as_deref());
+        }
         if connection.extras.as_ref().is_some_and(|extras| extras.expires_unix_ms.is_some()) {
             self.core.expires_no_more();
         }
-        self.core.leave_capacity(connection);
+        if !connection.stream.is_none() {
+            self.core.leave_capacity(connection);
+        }
         self.gateway.released(&mut self.core, id, connection);
     }
 

@@ -6,7 +6,7 @@ use crate::app::Message;
 use crate::config::BeyondRate;
 use crate::connection::{Connection, Extras, Flag, Kind, MAX_HELD, Pause, Phase, log_client};
 use crate::core::{Core, HalfReceived, Owed, Reply};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Through};
 use crate::metrics::{Label, ProtocolErrorKind, Throttled};
 use crate::protocol::{CloseCode, Event, Input, ProtocolError};
 use crate::tls::Received;
@@ -46,6 +46,7 @@ impl Reactor {
             match self.read_once(slot, budget) {
                 Got::Bytes { count, full } => {
                     self.core.metrics().bytes_in.add(count as u64);
+                    self.core.heard(slot);
                     self.core.budget.charge_socket(0, count);
                     self.count_in(slot, count);
                     self.received(slot, count);
@@ -94,7 +95,7 @@ impl Reactor {
     /// Whether there may be something to read that is to be read now.
     fn is_read(&mut self, slot: u32) -> bool {
         self.core.connection(slot).is_some_and(|connection| {
-            connection.phase != Phase::Doomed
+            !matches!(connection.phase, Phase::Away | Phase::Doomed)
                 && !connection.flags.has(Flag::ReadClosed)
                 && !connection.is_paused()
         })
@@ -157,11 +158,13 @@ impl Reactor {
             Kind::Upgrade => {
                 let Self { core, gateway, reply, buffer, .. } = self;
                 // What follows the head belongs to the session that it opened.
-                if let Some(used) = gateway.head(core, reply, slot, &buffer[..count])
-                    && used < count
-                {
-                    self.count_in(slot, count - used);
-                    self.receive_frames(slot, used..count);
+                match gateway.head(core, reply, slot, &buffer[..count]) {
+                    Some((used, Through::Upgraded)) if used < count => {
+                        self.count_in(slot, count - used);
+                        self.receive_frames(slot, used..count);
+                    }
+                    Some((used, Through::Claims(claim))) => self.send_claim(slot, *claim, used..count),
+                    _ => {}
                 }
             }
             Kind::Backend => self.gateway.backend_input(&mut self.core, slot, &self.buffer[..count]),
@@ -177,8 +180,14 @@ impl Reactor {
         let mut echo = Echo::new(core.rules.settings.inbound.is_some());
         let mut completed = false;
         while let Some(connection) = core.connections.slot_mut(slot) {
-            if matches!(connection.phase, Phase::Finishing | Phase::Doomed) {
-                break;
+            match connection.phase {
+                Phase::Finishing | Phase::Doomed => break,
+                // What comes still is for the connection that the socket belongs to now.
+                Phase::Away => {
+                    core.hold_for_parted(slot, input.as_slice());
+                    break;
+                }
+                Phase::Open | Phase::Closing => {}
             }
             if connection.is_paused() {
                 hold(connection, input.as_slice());
@@ -382,6 +391,7 @@ impl Core {
     pub fn peer_closed(&mut self, slot: u32, reply: &mut Reply, code: u16, reason: &str) {
         let player = self.connections.slot(slot).is_some_and(|one| one.kind == Kind::Player);
         self.closed_cleanly += u64::from(player);
+        let slot = self.part(slot, code, reason);
         self.end_session(slot, code, reason);
         self.send_last(slot, reply);
     }
@@ -396,6 +406,7 @@ impl Core {
         }
         let code = error.close_code().0;
         self.metrics().protocol_errors.of(ProtocolErrorKind::from_code(code)).add(1);
+        let slot = self.part(slot, code, "");
         self.end_session(slot, code, "");
         self.send_last(slot, reply);
     }

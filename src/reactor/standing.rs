@@ -8,7 +8,7 @@ use crate::upgrade::{Counts, Fault, MAX_DESCRIPTORS, step};
 use minicbor::{Decode, Encode};
 use mio::{Events, Token};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -127,6 +127,7 @@ impl Reactor {
         self.note_ready();
         self.core.go_on_with_work();
         let opened = self.open_all();
+        self.take_claims();
         self.tell_ended();
         self.core.peers.retry();
         self.core.wake_peers();
@@ -201,9 +202,10 @@ impl Reactor {
             for carried in &carried {
                 encode(carried, &mut bytes);
                 let Some(connection) = self.core.connections.get(carried.member.id()) else { continue };
-                sockets.push(connection.stream.as_fd());
+                // A session whose client is away has none.
+                sockets.extend(connection.stream.descriptor());
                 counts.connections += 1;
-                counts.sessions += u64::from(connection.is_open_session());
+                counts.sessions += u64::from(connection.is_session());
             }
             parcel.send(part, &sockets, &bytes, SHARED_PART)?;
         }

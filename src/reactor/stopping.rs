@@ -79,7 +79,7 @@ impl Reactor {
         let shutdown_ms = shutdown.as_millis() as u64;
         // The last ones leave at the end of that time, and have theirs for the closing handshake.
         let by_ms = now_ms + shutdown_ms + shutdown.min(close).as_millis() as u64;
-        let sessions = self.open_sessions();
+        let sessions = self.sessions(Connection::is_session);
         report.sessions = sessions.len() as u64;
         self.core.closed_cleanly = 0;
         let leaving = Leaving::new(sessions, now_ms, shutdown_ms).at_least(at_least);
@@ -88,11 +88,11 @@ impl Reactor {
         self.stop = Stop::Leaving { leaving, by_ms };
     }
 
-    /// The players' sessions of this reactor.
-    pub(super) fn open_sessions(&self) -> Vec<SessionId> {
+    /// The players' sessions of this reactor that are such.
+    pub(super) fn sessions(&self, is_such: impl Fn(&Connection) -> bool) -> Vec<SessionId> {
         let connections = &self.core.connections;
         let ids = connections.slots().filter_map(|slot| connections.id_of(slot));
-        ids.filter(|id| connections.get(*id).is_some_and(Connection::is_open_session)).collect()
+        ids.filter(|id| connections.get(*id).is_some_and(&is_such)).collect()
     }
 
     /// Closes the sessions whose time has come. The last reactor that is through ends all.
@@ -102,7 +102,7 @@ impl Reactor {
         let by_ms = *by_ms;
         while let Some(id) = leaving.next_due(now_ms) {
             if self.core.connections.get(id).is_some() {
-                self.core.close(id.slot(), CloseCode::GOING_AWAY, REASON);
+                self.core.close_for_good(id.slot(), CloseCode::GOING_AWAY, REASON);
             }
         }
         if leaving.next_ms().is_some() {
@@ -136,8 +136,8 @@ impl Reactor {
         for slot in slots {
             let Some(connection) = self.core.connection(slot) else { continue };
             match connection.kind {
-                Kind::Player if connection.is_open_session() => {
-                    self.core.close(slot, CloseCode::GOING_AWAY, REASON);
+                Kind::Player if connection.is_session() => {
+                    self.core.close_for_good(slot, CloseCode::GOING_AWAY, REASON);
                 }
                 Kind::Echo => self.core.close(slot, CloseCode::GOING_AWAY, REASON),
                 Kind::Upgrade if connection.is_wrapping() => self.core.doom(slot),

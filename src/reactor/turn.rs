@@ -45,6 +45,8 @@ impl Reactor {
         self.shake_hands();
         // Other reactors' envelopes: after the own input, so that a flood of them does not delay it.
         self.drain();
+        // Those who come back, a bounded number: of what has come for their sessions nothing is behind them then.
+        self.take_claims();
         self.look_for_the_stop(report);
         self.empty();
         // After a change of the rules; before deadlines are looked at, which may be others.
@@ -64,6 +66,7 @@ impl Reactor {
         self.core.flush_dirty();
         // Only what is left after writing is pressure.
         self.core.relieve();
+        self.core.shorten_rings();
         // Writing and relief may have ended sessions, and telling that may post once more.
         self.tell_ended();
         // Slots are freed when nothing of the turn can name them any more.
@@ -189,6 +192,7 @@ impl Reactor {
     pub(super) fn open(&mut self, envelope: Envelope) {
         match envelope {
             Envelope::Adopt(arrival) => self.adopt(*arrival),
+            Envelope::Resume(claimed) => self.core.put_off_claim(claimed),
             Envelope::Push(push) => self.core.deliver(&push),
             Envelope::PushDone(push) => self.gateway.push_done(&mut self.core, &push),
             Envelope::Operation(operation) => self.core.operate(&operation),
@@ -235,6 +239,7 @@ impl Reactor {
             Due::Message => self.gateway.give_up(&mut self.core, slot, true),
             Due::Door => self.gateway.due(&mut self.core, slot),
             Due::Stalled => self.core.close_slow(slot),
+            Due::Linger => self.core.linger_over(slot),
         }
     }
 
@@ -272,6 +277,8 @@ impl Reactor {
         self.measure(began);
         let turned_ms = self.ended.ms.saturating_sub(began.ms);
         if turned_ms > LATE_MS {
+            // Attended time is the clock's less what was missed of it: both have to be of one reading.
+            self.core.now = self.ended;
             self.was_absent(turned_ms);
         }
         self.may_sleep = self.timeout();

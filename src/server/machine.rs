@@ -1,5 +1,6 @@
 //! What a server takes from the machine before it runs, beside its ports: descriptors, cores, randomness.
 
+use crate::auth::Tickets;
 use log::{error, info};
 use std::io;
 use std::thread;
@@ -12,6 +13,13 @@ pub fn one_a_core() -> usize {
 /// A generation to start from that an earlier run of the server is unlikely to have used, so that its ids are stale.
 pub fn first_generation() -> io::Result<u32> {
     getrandom::u32().map_err(io::Error::other)
+}
+
+/// Tickets under a key that nobody else has.
+pub fn random_tickets() -> io::Result<Tickets> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(io::Error::other)?;
+    Ok(Tickets::new(secret))
 }
 
 /// A session is a descriptor: takes as many as the machine allows, and says how many those are.

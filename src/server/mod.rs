@@ -39,7 +39,6 @@ use crate::hub::MAX_REACTORS;
 use crate::mailbox::{Producer, Receiver, mailboxes};
 use crate::metrics::open_fds;
 use crate::reactor::{Acceptor, Beginning, Reactor, WAKE_TOKEN};
-use crate::timer::Clock;
 use crate::upgrade::{Fault, InvalidState};
 use log::error;
 use machine::{first_generation, one_a_core, pin_to_core, raise_open_files};
@@ -225,9 +224,9 @@ impl Server {
         let (remote_keys, wanted_keys) = RemoteSets::new();
         let rules = Rules::first(config, &remote_keys)?;
         let config = &rules.settings.config;
-        let before = Before { node: config.node, clock: Clock::start() };
+        let before = Before::new(config.node).map_err(BindError::Resources)?;
         let reactors = config.reactors.unwrap_or_else(one_a_core).clamp(1, MAX_REACTORS);
-        Self::build(rules, None, reactors, &before, remote_keys, wanted_keys)
+        Self::build(rules, None, reactors, before, remote_keys, wanted_keys)
     }
 
     /// A server that goes on where it was `before`, with the listeners that it has `inherited`, if any.
@@ -235,7 +234,7 @@ impl Server {
         rules: Rules,
         inherited: Option<&mut Inherited>,
         reactors: usize,
-        before: &Before,
+        before: Before,
         remote_keys: RemoteSets,
         wanted_keys: Wanted,
     ) -> Result<Self, BindError> {

@@ -1,15 +1,16 @@
 //! What the reactors will share, as it is before the first of them runs.
 
-use super::machine::one_a_core;
+use super::machine::{one_a_core, random_tickets};
 use crate::admission::{Admission, Capacity, OpenFiles};
-use crate::auth::{Nonces, RemoteSets};
+use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Limits;
-use crate::core::{Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Upgrades};
+use crate::core::{AwayCounts, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Upgrades};
 use crate::hub::Interest;
 use crate::mailbox::{Handle, MailboxLimits};
 use crate::metrics::Metrics;
 use crate::timer::Clock;
 use log::warn;
+use std::io;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
@@ -29,6 +30,18 @@ pub struct Before {
     pub node: u16,
     /// The server's clock.
     pub clock: Clock,
+    /// The key of the tickets with which sessions are resumed.
+    pub tickets: Tickets,
+}
+
+impl Before {
+    /// Nothing was before.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn new(node: u16) -> io::Result<Self> {
+        Ok(Self { node, clock: Clock::start(), tickets: random_tickets()? })
+    }
 }
 
 /// See the module.
@@ -39,7 +52,7 @@ pub fn shared(
     remote_keys: RemoteSets,
     handle: Handle<Envelope>,
     open_jobs: Arc<AtomicUsize>,
-    before: &Before,
+    before: Before,
 ) -> Shared {
     let config = &rules.settings.config;
     let capacity = Capacity::new(&config.limits, files);
@@ -66,6 +79,8 @@ pub fn shared(
         metrics: Metrics::new(reactors, Clock::wall_unix_ms()),
         gates: Default::default(),
         clock: before.clock,
+        tickets: before.tickets,
+        away: AwayCounts::default(),
         loads: (0..reactors).map(|_| Default::default()).collect(),
         handle,
         outside: Outside::default(),

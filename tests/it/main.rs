@@ -53,6 +53,7 @@ mod pusher;
 mod raw;
 mod reload;
 mod renewing;
+mod resume;
 mod retry_after;
 mod service_manager;
 mod smoke;

@@ -1,7 +1,8 @@
 //! How an outbox is carried to another process: its lanes in their order, and what of it is on the wire.
 
 use super::item::Staged;
-use super::{Item, LocalPush, Outbox, Settlements, Tick};
+use super::{Item, KeptItem, LocalPush, Outbox, Settlements, Tick};
+use crate::connection::kept::KeptFrame;
 use crate::dispatch::{Class, Packer, Unpacker, Wire};
 use crate::upgrade::InvalidState;
 use hashbrown::HashMap;
@@ -38,6 +39,9 @@ enum CarriedItem {
     /// The number of a push, and its form: 0 plain, 1 compressed, 2 with its mark doubled.
     #[n(3)]
     Shared(#[n(0)] u32, #[n(1)] u8),
+    /// The number of a frame, whether its mark is doubled, and whether it has gone to the wire before.
+    #[n(4)]
+    Kept(#[n(0)] u32, #[n(1)] bool, #[n(2)] bool),
     /// Bytes of an event stream, and the items that they are of, each with the place of its end. Only on the wire.
     #[n(5)]
     Staged(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>, #[n(1)] Vec<(CarriedItem, u64)>),
@@ -50,9 +54,12 @@ pub struct Restoring<'a> {
     pushes: &'a mut LocalPushes,
 }
 
-/// The pushes that outboxes of this reactor hold, by their numbers.
+/// What outboxes and rings of this reactor share, by its numbers.
 #[derive(Debug, Default)]
-pub struct LocalPushes(HashMap<u32, Rc<LocalPush>>);
+pub struct LocalPushes {
+    pushes: HashMap<u32, Rc<LocalPush>>,
+    kept: HashMap<u32, Rc<KeptFrame>>,
+}
 
 impl<'a> Restoring<'a> {
     /// Names what has come with `unpacker`.
@@ -62,14 +69,24 @@ impl<'a> Restoring<'a> {
 
     /// The reactor's one reference to a push, which has a part in it from the first on.
     fn push(&mut self, number: u32) -> Result<Rc<LocalPush>, InvalidState> {
-        if let Some(local) = self.pushes.0.get(&number) {
+        if let Some(local) = self.pushes.pushes.get(&number) {
             return Ok(Rc::clone(local));
         }
         let push = self.unpacker.push(number)?;
         push.add_part();
         let local = Rc::new(LocalPush::new(std::sync::Arc::clone(push)));
-        self.pushes.0.insert(number, Rc::clone(&local));
+        self.pushes.pushes.insert(number, Rc::clone(&local));
         Ok(local)
+    }
+
+    /// The reactor's one copy of a frame that rings keep.
+    pub(in crate::connection) fn kept(&mut self, number: u32) -> Result<Rc<KeptFrame>, InvalidState> {
+        if let Some(kept) = self.pushes.kept.get(&number) {
+            return Ok(Rc::clone(kept));
+        }
+        let kept = Rc::new(KeptFrame::new(self.unpacker.frame(number)?.clone()));
+        self.pushes.kept.insert(number, Rc::clone(&kept));
+        Ok(kept)
     }
 
     fn item(&mut self, carried: CarriedItem) -> Result<Item, InvalidState> {
@@ -87,6 +104,9 @@ impl<'a> Restoring<'a> {
                     _ => return Err(InvalidState::new("a push has not that form")),
                 };
                 Item::Shared(local, wire)
+            }
+            CarriedItem::Kept(number, is_marked, is_again) => {
+                Item::Kept(KeptItem { frame: self.kept(number)?, is_marked, is_again })
             }
             CarriedItem::Staged(..) => return Err(InvalidState::new("events that wait in their last form")),
         })
@@ -117,8 +137,8 @@ impl Outbox {
             urgent,
             normal,
             bytes: _,
-            events: _,
-            event_bytes: _,
+            exempt: _,
+            exempt_bytes: _,
             earliest_deadline_ms: _,
             droppable: _,
             behind: _,
@@ -159,6 +179,9 @@ impl CarriedItem {
             Item::Owned(bytes) => Self::Owned(bytes.to_vec()),
             Item::Message(frame) => Self::Message(packer.frame(frame)),
             Item::Event(frame) => Self::Event(packer.frame(frame)),
+            Item::Kept(KeptItem { frame, is_marked, is_again }) => {
+                Self::Kept(packer.frame(frame.frame()), *is_marked, *is_again)
+            }
             Item::Shared(local, wire) => {
                 let form = match wire {
                     Wire::Plain => 0,
@@ -311,7 +334,7 @@ mod tests {
                     _ => {
                         let one = usize::from(which % 2);
                         let mut socket = Slow(Vec::new(), usize::from(what) * 3);
-                        outboxes[one].write_to(&mut socket, now, &mut settlements).unwrap();
+                        outboxes[one].write_to(&mut socket, now, &mut settlements, None).unwrap();
                         written[one].extend(socket.0);
                     }
                 }
@@ -325,16 +348,16 @@ mod tests {
                 let of = |outbox: &Outbox| {
                     (
                         outbox.bytes,
-                        outbox.events,
-                        outbox.event_bytes,
+                        outbox.exempt,
+                        outbox.exempt_bytes,
                         outbox.droppable,
                         outbox.earliest_deadline_ms,
                     )
                 };
                 assert_eq!(of(outbox), of(restored));
                 let mut sockets = [Slow(Vec::new(), usize::MAX), Slow(Vec::new(), usize::MAX)];
-                outbox.write_to(&mut sockets[0], now, &mut settlements).unwrap();
-                restored.write_to(&mut sockets[1], now, &mut after).unwrap();
+                outbox.write_to(&mut sockets[0], now, &mut settlements, None).unwrap();
+                restored.write_to(&mut sockets[1], now, &mut after, None).unwrap();
                 assert_eq!(sockets[0].0, sockets[1].0);
             }
             assert_eq!((after.waiting_messages, after.memory), (0, 0));

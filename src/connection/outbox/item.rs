@@ -1,8 +1,9 @@
 //! One thing to write, and a push as the outboxes of one reactor share it. Knows nothing of queues.
 
+use crate::connection::kept::KeptFrame;
 use crate::connection::stream::Stream;
 use crate::dispatch::{Class, EncodedFrame, Push, ReceiptMode, Wire};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,12 +16,14 @@ pub struct LocalPush {
     holders: Cell<u32>,
     /// Bytes of memory that the holders together are charged for.
     charged: Cell<usize>,
+    /// Its frame, once a ring has kept it: the rings need nothing else of the push.
+    kept: OnceCell<Rc<KeptFrame>>,
 }
 
 impl LocalPush {
     /// Takes the reactor's one reference.
     pub fn new(push: Arc<Push>) -> Self {
-        Self { push, holders: Cell::new(0), charged: Cell::new(0) }
+        Self { push, holders: Cell::new(0), charged: Cell::new(0), kept: OnceCell::new() }
     }
 
     /// The push.
@@ -67,6 +70,18 @@ impl LocalPush {
     }
 }
 
+/// A message for a session that may resume.
+#[derive(Debug)]
+pub struct KeptItem {
+    /// Its frame.
+    pub frame: Rc<KeptFrame>,
+    /// It goes with its mark doubled, if it begins with one.
+    pub is_marked: bool,
+    /// It has gone to the wire before, on another connection. Such a message is in no bound of the outbox: it was in that of the
+    /// ring.
+    pub is_again: bool,
+}
+
 /// One thing to write.
 #[derive(Debug)]
 pub enum Item {
@@ -78,6 +93,8 @@ pub enum Item {
     Event(EncodedFrame),
     /// A pushed message in one of its forms, shared with other connections.
     Shared(Rc<LocalPush>, Wire),
+    /// A message for one session that may resume: the program's own, or one that is sent again.
+    Kept(KeptItem),
     /// Items of an event stream, put together: only on the wire.
     Staged(Box<Staged>),
 }
@@ -90,11 +107,13 @@ pub struct Staged {
     pub(super) items: VecDeque<(Item, usize)>,
 }
 
+const _: () = assert!(size_of::<Item>() <= 24);
+
 impl Item {
     /// The push that it is, unless it is the connection's own.
     pub fn push(&self) -> Option<&Push> {
         match self {
-            Self::Owned(_) | Self::Message(_) | Self::Event(_) | Self::Staged(_) => None,
+            Self::Owned(_) | Self::Message(_) | Self::Event(_) | Self::Kept(_) | Self::Staged(_) => None,
             Self::Shared(local, _) => Some(&local.push),
         }
     }
@@ -109,38 +128,57 @@ impl Item {
             Self::Owned(bytes) => bytes,
             Self::Message(frame) | Self::Event(frame) => frame.as_bytes(),
             Self::Shared(local, wire) => local.push.wire_bytes(*wire),
+            Self::Kept(KeptItem { frame, is_marked, .. }) => frame.wire_bytes(*is_marked),
             Self::Staged(staged) => &staged.bytes,
         }
     }
 
     /// Whether it is a message of the game's, which a client counts.
     pub(super) fn is_message(&self) -> bool {
-        matches!(self, Self::Message(_) | Self::Shared(..))
+        matches!(self, Self::Message(_) | Self::Shared(..) | Self::Kept(_))
     }
 
     /// Appends it as an event of `stream`, of which it is the message with this number if it is one. Returns where it ends: when
     /// the socket has taken that much, its client may have read it.
     pub(super) fn put_into(&self, stream: &mut Stream, number: u64, out: &mut Vec<u8>) -> usize {
-        match self {
-            Self::Owned(bytes) => stream.put_own(bytes, out),
+        let without = match self {
+            Self::Owned(bytes) => {
+                stream.put_own(bytes, out);
+                0
+            }
             Self::Message(frame) => {
                 let (is_text, payload) = frame.message();
                 stream.put_message(is_text, payload, number, out);
+                0
             }
-            Self::Shared(local, _) => {
-                let without = stream.put_shared(local.push.event(), number, out);
-                return out.len() - without;
+            Self::Shared(local, _) => stream.put_shared(local.push.event(), number, out),
+            Self::Kept(KeptItem { frame, .. }) => stream.put_shared(frame.event(), number, out),
+            Self::Event(_) | Self::Staged(_) => {
+                debug_assert!(false, "no event stream is a link");
+                0
             }
-            Self::Event(_) | Self::Staged(_) => debug_assert!(false, "no event stream is a link"),
-        }
-        out.len()
+        };
+        out.len() - without
     }
 
-    /// Its length, where it is an event.
-    pub(super) fn event_bytes(&self) -> Option<usize> {
+    /// Its length, where it is bounded elsewhere.
+    pub(super) fn exempt_bytes(&self) -> Option<usize> {
         match self {
-            Self::Event(frame) => Some(frame.wire_len()),
+            Self::Event(_) | Self::Kept(KeptItem { is_again: true, .. }) => Some(self.bytes().len()),
             _ => None,
+        }
+    }
+
+    /// The frame for the ring of its session; `None` for what its client does not count.
+    pub(in crate::connection) fn kept_frame(&self) -> Option<Rc<KeptFrame>> {
+        match self {
+            Self::Owned(_) | Self::Event(_) | Self::Staged(_) => None,
+            Self::Message(frame) => Some(Rc::new(KeptFrame::new(frame.clone()))),
+            Self::Shared(local, _) => {
+                let frame = || Rc::new(KeptFrame::new(local.push.frame.clone()));
+                Some(Rc::clone(local.kept.get_or_init(frame)))
+            }
+            Self::Kept(KeptItem { frame, .. }) => Some(Rc::clone(frame)),
         }
     }
 
@@ -166,7 +204,7 @@ impl Item {
     pub(super) fn own_memory(&self) -> usize {
         match self {
             Self::Owned(_) | Self::Message(_) | Self::Event(_) => size_of::<Self>() + self.bytes().len(),
-            Self::Shared(..) | Self::Staged(_) => size_of::<Self>(),
+            Self::Shared(..) | Self::Kept(_) | Self::Staged(_) => size_of::<Self>(),
         }
     }
 }

@@ -409,7 +409,7 @@ impl Pair {
             self.socket.script.push_front(Answer::Interrupted);
         }
         let (before, calls) = (self.socket.taken.len(), self.socket.slices.len());
-        let result = self.outbox.write_to(&mut self.socket, at(self.now_ms), &mut self.settlements);
+        let result = self.outbox.write_to(&mut self.socket, at(self.now_ms), &mut self.settlements, None);
         let written = self.socket.taken.len() - before;
         self.model.expire(self.now_ms);
         self.model.write(written);

@@ -1,7 +1,7 @@
 //! What became of messages, and what those that wait weigh, over all outboxes of a reactor. Plain numbers: the reactor
 //! reports them once a turn. Knows nothing of counters that others read.
 
-use super::item::{Item, LocalPush};
+use super::item::{Item, KeptItem, LocalPush};
 use crate::dispatch::{Fate, Push};
 use crate::metrics::{DropReason, Label};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub struct Settlements {
     pub closed: u64,
     /// Messages of the program's own that sockets took.
     pub messages_written: u64,
+    /// Messages that sockets took again, on a connection that goes on with a session.
+    pub written_again: u64,
     /// What became of events for links.
     pub events: Events,
     /// Nanoseconds from the acceptance of a push to its write, one for each message written since the last look.
@@ -31,6 +33,10 @@ pub struct Settlements {
     pub waiting_bytes: u64,
     /// The memory that they keep alive: a push that waits in many outboxes of the reactor counts once.
     pub memory: u64,
+    /// Messages in the rings of sessions that may resume.
+    pub kept_messages: u64,
+    /// The memory of these: a frame in many rings of the reactor counts once.
+    pub kept_memory: u64,
     /// Pushes whose receipt waits for the socket, and of which no outbox here holds any more.
     pub finished: Vec<Arc<Push>>,
 }
@@ -94,6 +100,10 @@ impl Settlements {
         self.waiting_bytes += item.bytes().len() as u64;
         let shared = match item {
             Item::Owned(_) | Item::Message(_) | Item::Event(_) | Item::Staged(_) => 0,
+            Item::Kept(KeptItem { frame, .. }) => {
+                frame.hold(self);
+                0
+            }
             Item::Shared(local, wire) => {
                 local.hold();
                 local.charge(*wire)
@@ -104,9 +114,7 @@ impl Settlements {
 
     /// `item` waits no more. Who has it dropped says why, with [`Settlements::drop_for`].
     pub(super) fn settle(&mut self, item: Item, fate: Fate, now_ns: u64) {
-        self.waiting_messages -= 1;
-        self.waiting_bytes -= item.bytes().len() as u64;
-        self.memory -= item.own_memory() as u64;
+        self.waits_no_more(&item);
         let local = match item {
             Item::Owned(_) | Item::Staged(_) => return,
             Item::Message(_) => {
@@ -115,6 +123,14 @@ impl Settlements {
             }
             Item::Event(frame) => {
                 self.events.settle(frame.wire_len(), fate);
+                return;
+            }
+            Item::Kept(KeptItem { frame, is_again, .. }) => {
+                frame.let_go(self);
+                match is_again {
+                    true => self.written_again += u64::from(fate == Fate::Written),
+                    false => self.messages_written += u64::from(fate == Fate::Written),
+                }
                 return;
             }
             Item::Shared(local, _) => local,
@@ -136,5 +152,24 @@ impl Settlements {
         if self.let_go(&local) && waits {
             self.finished.push(Arc::clone(&local.push));
         }
+    }
+
+    /// `item` waits no more, since the same message waits in another form, which has been admitted.
+    pub(super) fn replace_form(&mut self, item: &Item) {
+        self.waits_no_more(item);
+        match item {
+            Item::Kept(KeptItem { frame, .. }) => frame.let_go(self),
+            Item::Shared(local, _) => {
+                let was_last = self.let_go(local);
+                debug_assert!(!was_last, "its other form holds it");
+            }
+            Item::Owned(_) | Item::Message(_) | Item::Event(_) | Item::Staged(_) => {}
+        }
+    }
+
+    fn waits_no_more(&mut self, item: &Item) {
+        self.waiting_messages -= 1;
+        self.waiting_bytes -= item.bytes().len() as u64;
+        self.memory -= item.own_memory() as u64;
     }
 }

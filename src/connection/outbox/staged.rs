@@ -3,6 +3,7 @@
 
 use super::item::{Item, Staged};
 use super::{Outbox, Settlements};
+use crate::connection::kept::Keeping;
 use crate::connection::stream::Stream;
 use crate::dispatch::Fate;
 
@@ -11,10 +12,19 @@ const SHARE: usize = 16 * 1024;
 
 impl Staged {
     /// The socket has taken so many of the bytes: the items that end there have been written.
-    pub(super) fn settle_written(&mut self, written: usize, now_ns: u64, settlements: &mut Settlements) {
+    pub(super) fn settle_written(
+        &mut self,
+        written: usize,
+        now_ns: u64,
+        settlements: &mut Settlements,
+        mut keeping: Option<&mut Keeping<'_>>,
+    ) {
         while self.items.front().is_some_and(|(_, end)| *end <= written)
             && let Some((item, _)) = self.items.pop_front()
         {
+            if let Some(keeping) = &mut keeping {
+                keeping.written(&item, settlements);
+            }
             settlements.settle(item, Fate::Written, now_ns);
         }
     }
@@ -29,17 +39,18 @@ impl Staged {
 }
 
 impl Outbox {
-    /// Puts what is due together for the wire, where nothing is on it. Returns how many of the first items may be written then.
-    pub(super) fn stage(&mut self, stream: &mut Stream, settlements: &mut Settlements) -> usize {
+    /// Puts what is due together for the wire, where nothing is on it and `sent` messages have gone before. Returns how many of
+    /// the first items may be written then.
+    pub(super) fn stage(&mut self, stream: &mut Stream, sent: u64, settlements: &mut Settlements) -> usize {
         if self.wire.is_some() {
             return 1;
         }
         let mut staged = Box::<Staged>::default();
-        let mut count = 0;
+        let mut count = sent;
         while staged.bytes.len() < SHARE
             && let Some(item) = self.next_due()
         {
-            self.took_out(&item);
+            self.take_out(&item);
             count += u64::from(item.is_message());
             let end = item.put_into(stream, count, &mut staged.bytes);
             settlements.charge_forms(&item);
@@ -134,7 +145,9 @@ mod tests {
                     _ => {
                         let room = choices.below(250) as usize * 40;
                         socket.script = (0..choices.below(3)).map(|_| Answer::Takes(room + 1)).collect();
-                        outbox.write_events_to(&mut stream, &mut socket, at(1), &mut settlements).unwrap();
+                        outbox
+                            .write_events_to(&mut stream, &mut socket, at(1), &mut settlements, None)
+                            .unwrap();
                         let written = settlements.written + settlements.messages_written;
                         let read = read(&socket.taken, is_compressed).len() as u64;
                         // The last bytes of a compressed one have nothing of it, or its last ones.
@@ -150,7 +163,7 @@ mod tests {
             stream.end();
             socket.script = std::iter::repeat_n(Answer::Takes(usize::MAX), 10_000).collect();
             outbox.append(Item::Owned(b":\n\n".to_vec().into()), &mut settlements);
-            outbox.write_events_to(&mut stream, &mut socket, at(1), &mut settlements).unwrap();
+            outbox.write_events_to(&mut stream, &mut socket, at(1), &mut settlements, None).unwrap();
             let mut numbers = read(&socket.taken, is_compressed);
             numbers.sort_unstable();
             assert_eq!(numbers, (0..sent).collect::<Vec<_>>());
@@ -173,7 +186,7 @@ mod tests {
             assert!(outbox.offer(item, LIMITS, &mut settlements).is_ok());
         }
         socket.script = [Answer::Takes(70)].into();
-        outbox.write_events_to(&mut stream, &mut socket, at(1), &mut settlements).unwrap();
+        outbox.write_events_to(&mut stream, &mut socket, at(1), &mut settlements, None).unwrap();
         assert_eq!((settlements.written, outbox.messages()), (1, 1));
         outbox.clear(Fate::Closed, &mut settlements);
         assert_eq!((settlements.closed, settlements.finished.len()), (2, 3));

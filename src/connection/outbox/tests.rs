@@ -66,7 +66,7 @@ impl World {
     }
 
     fn write(&mut self, now_ms: u64) -> Progress {
-        self.outbox.write_to(&mut self.socket, at(now_ms), &mut self.settlements).unwrap()
+        self.outbox.write_to(&mut self.socket, at(now_ms), &mut self.settlements, None).unwrap()
     }
 
     fn write_all(&mut self) -> Vec<String> {
@@ -210,10 +210,10 @@ fn interrupted_is_tried_again_and_errors_are_told() {
     assert_eq!(world.write(0), Progress { written: 2, writes: 2, blocked: true });
     assert_eq!(world.write(0), Progress { written: 0, writes: 1, blocked: true });
     world.socket.script.push_back(Answer::Reset);
-    let failed = world.outbox.write_to(&mut world.socket, at(0), &mut world.settlements);
+    let failed = world.outbox.write_to(&mut world.socket, at(0), &mut world.settlements, None);
     assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     world.socket.script.push_back(Answer::Takes(0));
-    let failed = world.outbox.write_to(&mut world.socket, at(0), &mut world.settlements);
+    let failed = world.outbox.write_to(&mut world.socket, at(0), &mut world.settlements, None);
     assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::WriteZero);
     world.outbox.clear(Fate::Closed, &mut world.settlements);
     assert_eq!((world.settlements.closed, world.outbox.bytes()), (2, 0));
@@ -234,7 +234,7 @@ fn a_receipt_comes_when_the_last_outbox_has_let_go() {
     let shared = size_of::<crate::dispatch::Push>() + push.frame.wire_len();
     assert_eq!(settlements.memory as usize, 3 * size_of::<Item>() + shared);
     let [first, second, third] = &mut outboxes;
-    first.write_to(&mut Socket::taking([usize::MAX]), at(0), &mut settlements).unwrap();
+    first.write_to(&mut Socket::taking([usize::MAX]), at(0), &mut settlements, None).unwrap();
     second.clear(Fate::Closed, &mut settlements);
     assert!(settlements.finished.is_empty());
     third.expire(6, &mut settlements);

@@ -87,6 +87,8 @@ struct CarriedReceipt {
     offline: u32,
     #[n(10)]
     unreached: u32,
+    #[n(11)]
+    away: Option<u32>,
 }
 
 impl Packer {
@@ -197,6 +199,7 @@ impl CarriedReceipt {
             expired,
             closed,
             unreached,
+            away,
             offline_sessions: _,
             found: _,
         } = &push.tally;
@@ -213,6 +216,7 @@ impl CarriedReceipt {
             closed: read(closed),
             offline: push.offline(),
             unreached: read(unreached),
+            away: Some(read(away)).filter(|away| *away > 0),
         }
     }
 }
@@ -314,6 +318,7 @@ impl CarriedReceipt {
             closed,
             offline,
             unreached,
+            away,
         } = self;
         // More fates than sessions would be a sum that no receipt may show.
         let fates = [written, replaced, dropped, expired, closed];
@@ -329,6 +334,7 @@ impl CarriedReceipt {
             expired: AtomicU32::new(expired),
             closed: AtomicU32::new(closed),
             unreached: AtomicU32::new(unreached),
+            away: AtomicU32::new(away.unwrap_or(0)),
             offline_sessions: AtomicU32::new(offline),
             found: Box::default(),
         }

@@ -2,6 +2,7 @@
 //! or a signed query. Knows nothing of whether it is good.
 
 use super::bearer::bearer_token;
+use super::coming_back::PARAMS;
 use super::params::{self, Value};
 use crate::dispatch::CommandError;
 use crate::http::Request;
@@ -59,6 +60,7 @@ pub fn credentials<'a>(request: &Request<'a>, offered: &[&'a str]) -> Result<Cre
         match SIGNED.iter().position(|known| *known == name) {
             Some(index) => once(&mut signed[index], &name, value)?,
             None if name == "token" => once(&mut token, "token", value)?,
+            None if PARAMS.contains(&&*name) => {}
             None => drop(other.get_or_insert(name)),
         }
     }

@@ -1,6 +1,7 @@
 //! The client port's paths, and who a client says it is where its word is taken: no app has secrets. Knows nothing of
 //! how a token is checked, nor of the upgrade itself.
 
+use super::coming_back::PARAMS;
 use super::params;
 use super::refusal::Refusal;
 use crate::dispatch::Apps;
@@ -75,7 +76,8 @@ pub fn claimed(app: AppId, query: Option<&str>, limits: &IdentityLimits) -> Resu
             "user" => once(&mut user, "user", value)?,
             "group" => add(&mut groups, "group", &value, limits.max_groups)?,
             "tag" => add(&mut tags, "tag", &value, limits.max_tags)?,
-            _ => return Err(params::unknown(&name, &["user", "group", "tag"])),
+            other if PARAMS.contains(&other) => {}
+            _ => return Err(params::unknown(&name, &["user", "group", "tag", "resume", "received"])),
         }
     }
     let user = user.map(|user| bounds::name("user", &user)).transpose()?;
@@ -161,7 +163,7 @@ mod tests {
             (
                 "GET /ws?token=x",
                 ErrorCode::BadRequest,
-                r#"no parameter "token" here; there are user, group, tag"#,
+                r#"no parameter "token" here; there are user, group, tag, resume, received"#,
             ),
             ("GET /ws?user=a&user=a", ErrorCode::BadRequest, "user is given twice"),
             ("GET /ws?user=", ErrorCode::BadRequest, "user: a name needs"),

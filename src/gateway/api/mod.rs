@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod bearer;
 pub mod binary;
+pub mod coming_back;
 pub mod credentials;
 pub mod identity;
 pub mod json;

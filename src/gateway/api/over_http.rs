@@ -70,6 +70,16 @@ impl Cors {
         Self { origin: text.filter(|_| is_allowed(origin)).map(Into::into) }
     }
 
+    /// For the page of this origin, which may.
+    pub fn allowing(origin: Option<Box<str>>) -> Self {
+        Self { origin }
+    }
+
+    /// The origin of the page, if it may.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
     /// The fields of an answer, each as name and value.
     fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let allowed = self.origin.as_deref().into_iter();

@@ -3,18 +3,20 @@
 //! only where nothing but a place can still be missing.
 
 use crate::admission::{Entered, NoRoom, Role};
-use crate::auth::{AuthError, Proven, SignedQuery};
+use crate::auth::{AuthError, Proven, SignedQuery, Ticket};
 use crate::connection::log_client;
-use crate::core::{Core, Reply};
+use crate::core::{Claim, Core, Reply, TakesEvents};
 use crate::dispatch::{Apps, ErrorCode};
+use crate::gateway::api::coming_back::{ComingBack, coming_back, coming_back_to_stream};
 use crate::gateway::api::credentials::{Credentials, credentials, is_token};
 use crate::gateway::api::identity::{ClientRoute, Identity, IdentityLimits, claimed, client_route};
+use crate::gateway::api::over_http::{Cors, stream_head};
 use crate::gateway::api::own;
 use crate::gateway::api::params;
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::responses::UPGRADE_WITH_BODY;
-use crate::http::Request;
-use crate::metrics::RefusalReason;
+use crate::http::{Request, accepts_gzip};
+use crate::metrics::{RefusalReason, ResumeFailure};
 use crate::protocol::DeflateParameters;
 use crate::protocol::handshake::{Upgrade, check_upgrade, write_accept};
 use crate::proxy::client_behind;
@@ -34,12 +36,34 @@ pub struct Admitted {
     pub speaks_own: bool,
     /// What has been agreed on for compression.
     pub deflate: Option<DeflateParameters>,
+    /// Its messages go as events, not as frames.
+    pub events: Option<TakesEvents>,
 }
 
 /// What was asked for.
 pub enum What {
     /// A session, which has its places.
-    Session(SessionIn),
+    Session {
+        /// Who it is.
+        identity: Identity,
+        /// When its token expires, in milliseconds since the Unix epoch.
+        expires_unix_ms: Option<u64>,
+        /// Its places.
+        entered: Entered,
+        /// Whether it came back for one that it cannot have.
+        came_back: bool,
+    },
+    /// The session that this ticket is for, or another one where it cannot be. It has its places, and no places are taken.
+    Claim {
+        /// Who it is in another one.
+        identity: Identity,
+        /// When its token expires, in milliseconds since the Unix epoch.
+        expires_unix_ms: Option<u64>,
+        /// The ticket.
+        ticket: Ticket,
+        /// How many messages it has read.
+        received: u64,
+    },
     /// Its own messages back. It is no session, but it is let in as one of this app, and has a place there.
     Echo {
         /// The app.
@@ -51,21 +75,11 @@ pub enum What {
     },
 }
 
-/// A session that is let in.
-pub struct SessionIn {
-    /// Who it is.
-    pub identity: Identity,
-    /// When its token expires, in milliseconds since the Unix epoch.
-    pub expires_unix_ms: Option<u64>,
-    /// Its places.
-    pub entered: Entered,
-}
-
 impl What {
     /// The app that it was let in by.
     fn app(&self) -> AppId {
         match self {
-            Self::Session(session) => session.identity.app,
+            Self::Session { identity, .. } | Self::Claim { identity, .. } => identity.app,
             Self::Echo { app, .. } => *app,
         }
     }
@@ -79,6 +93,8 @@ struct Asking<'a> {
     offered: &'a [&'a str],
     /// Whether gannet's own messages can be spoken: an echo has none.
     has_own: bool,
+    /// Whether it may say as a browser does, with `Last-Event-ID`, what it comes back for.
+    is_stream: bool,
 }
 
 /// Whether somebody there may ask at all, and how often.
@@ -106,11 +122,11 @@ pub fn admit(
         return Err(Refused::status(400, UPGRADE_WITH_BODY));
     }
     let has_own = matches!(route, ClientRoute::Session(_));
-    let asking = Asking { id, request, offered: &upgrade.subprotocols, has_own };
+    let asking = Asking { id, request, offered: &upgrade.subprotocols, has_own, is_stream: false };
     take_place(core)?;
     let what = match route {
         ClientRoute::Echo => echo(core, &asking),
-        ClientRoute::Session(app) => session(core, &asking, app).map(What::Session),
+        ClientRoute::Session(app) => session(core, &asking, app),
     };
     let what = what.inspect_err(|_| shared.capacity.leave(Role::Session))?;
     let raw = upgrade.subprotocols.contains(&RAW);
@@ -119,22 +135,28 @@ pub fn admit(
     let deflate = settings.deflate.as_ref().and_then(|config| config.accept(&upgrade.extensions));
     let extension = deflate.map(|agreed| agreed.to_string());
     write_accept(upgrade.key, selected, extension.as_deref(), &mut reply.messages);
-    Ok(Admitted { what, raw, speaks_own, deflate })
+    Ok(Admitted { what, raw, speaks_own, deflate, events: None })
 }
 
-/// Checks a request for an event stream of the app that the path names.
+/// Checks a request for an event stream of the app that the path names. The head of the answer is in `reply` then.
 pub fn admit_stream(
-    core: &Core,
+    core: &mut Core,
+    reply: &mut Reply,
     id: SessionId,
     request: &Request<'_>,
     app: Option<AppId>,
-) -> Result<SessionIn, Refused> {
+    cors: &Cors,
+) -> Result<Admitted, Refused> {
     if request.has_body() {
         return Err(Refused::status(400, "a request for an event stream has no body"));
     }
-    let asking = Asking { id, request, offered: &[], has_own: true };
+    let asking = Asking { id, request, offered: &[], has_own: true, is_stream: true };
     take_place(core)?;
-    session(core, &asking, app).inspect_err(|_| core.shared.capacity.leave(Role::Session))
+    let what = session(core, &asking, app);
+    let what = what.inspect_err(|_| core.shared.capacity.leave(Role::Session))?;
+    let events = TakesEvents { is_compressed: core.deflate.is_some() && accepts_gzip(request) };
+    stream_head(events.is_compressed, cors, core.http_date(), &mut reply.messages);
+    Ok(Admitted { what, raw: false, speaks_own: false, deflate: None, events: Some(events) })
 }
 
 /// Takes a place among the sessions of the server.
@@ -214,13 +236,37 @@ fn echo(core: &Core, asking: &Asking<'_>) -> Result<What, Refused> {
 }
 
 /// Who asks for a session of the app that the path names, and its places.
-fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<SessionIn, Refused> {
+fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<What, Refused> {
     let shared = &core.shared;
+    let coming_back = match asking.is_stream {
+        true => coming_back_to_stream(asking.request)?,
+        false => coming_back(asking.request.query)?,
+    };
     let (identity, expires_unix_ms) = identity(core, asking, app)?;
+    let came_back = coming_back.is_some();
+    if let Some(ComingBack { ticket, received }) = coming_back
+        && let Some(ticket) = shared.tickets.read(&ticket)
+        && ticket.session.node() == shared.node
+        && usize::from(ticket.session.worker()) < shared.reactors()
+    {
+        return Ok(What::Claim { identity, expires_unix_ms, ticket, received });
+    }
+    if came_back {
+        core.metrics().resume_failures.of(ResumeFailure::Unknown).add(1);
+    }
     let (id, address) = (asking.id, || core.address_of(asking.id.slot()));
     let entered = shared.admission.enter(identity.app, identity.user.as_ref(), id, address);
     let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(identity.app))?;
-    Ok(SessionIn { identity, expires_unix_ms, entered })
+    Ok(What::Session { identity, expires_unix_ms, entered, came_back })
+}
+
+/// The same for a client that came back for a session that it cannot have: it has proven who it is.
+pub fn session_instead(core: &Core, id: SessionId, claim: &Claim) -> Result<What, Refused> {
+    let Claim { app, user, groups, tags, expires_unix_ms, .. } = claim;
+    let entered = core.shared.admission.enter(*app, user.as_ref(), id, || core.address_of(id.slot()));
+    let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(*app))?;
+    let identity = Identity { app: *app, user: user.clone(), groups: groups.clone(), tags: tags.clone() };
+    Ok(What::Session { identity, expires_unix_ms: *expires_unix_ms, entered, came_back: true })
 }
 
 /// Who asks for a session, as the backend of the app has signed; and until when that holds.

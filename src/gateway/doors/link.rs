@@ -163,7 +163,7 @@ impl Link {
         let Some(connection) = core.connection(slot) else { return };
         connection.kind = Kind::Link;
         connection.websocket = Some(websocket);
-        connection.door = door;
+        connection.set_door(door);
         connection.touch(attended_ms);
         if !rest.is_empty() {
             connection.extras().held = rest;

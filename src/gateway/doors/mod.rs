@@ -19,7 +19,6 @@ pub(super) mod own;
 mod pages;
 mod receipts;
 mod restoring;
-mod streams;
 
 pub(crate) use carry::CarriedDoor;
 pub(super) use restoring::Restoring;

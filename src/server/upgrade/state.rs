@@ -9,6 +9,7 @@ use crate::session::SessionId;
 use crate::timer::{CarriedClock, Clock};
 use crate::tls::CarriedPorts;
 use crate::upgrade::{Formats, InvalidState};
+use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Decoder, Encode};
 use std::sync::{PoisonError, RwLock};
 
@@ -38,6 +39,9 @@ pub struct CarriedSetup {
     /// Public keys of apps, so that no player waits for a fetch.
     #[n(4)]
     pub keys: Vec<CarriedKeys>,
+    /// So that players who come back resume their sessions.
+    #[n(5)]
+    pub resume_key: Option<ByteArray<32>>,
 }
 
 impl CarriedSetup {
@@ -50,6 +54,7 @@ impl CarriedSetup {
             apps: rules.apps.names().map(|name| name.as_str().into()).collect(),
             tickets: Some(rules.tls.carry()),
             keys: shared.remote_keys.carry(),
+            resume_key: Some(shared.tickets.carry()),
         }
     }
 }

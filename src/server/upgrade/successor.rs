@@ -1,7 +1,7 @@
 //! The new process's side of an upgrade: everything arrives, and nothing is read or written before it is this process's.
 
 use super::state::{CarriedServer, CarriedSetup, FORMATS, SERVER_PART, SETUP_PART, decode, unpack};
-use crate::auth::{RemoteSets, Wanted};
+use crate::auth::{RemoteSets, Tickets, Wanted};
 use crate::config::Config;
 use crate::core::{AskedBy, Envelope, Rules, RulesError, Shared, UpgradeReport};
 use crate::dispatch::Unpacker;
@@ -198,13 +198,18 @@ impl Greeted {
     /// [`BindError`].
     pub fn build(self, setup: CarriedSetup) -> Result<(Server, Option<Token>, Vec<String>), BindError> {
         let Self { rules, remote_keys, wanted_keys, reactors, mut notes, listeners, token } = self;
-        let CarriedSetup { clock, node, apps, tickets, keys } = setup;
+        let CarriedSetup { clock, node, apps, tickets, keys, resume_key } = setup;
         let rules = rules.going_on(&remote_keys, &apps)?;
         remote_keys.go_on_from(keys, &jwks::limits_of(&rules.settings.config.auth));
         tickets.map_or(Ok(()), |tickets| rules.tls.take_over(tickets))?;
         let mut inherited = Inherited::new(listeners);
-        let before = Before { node, clock: Clock::going_on(clock) };
-        let server = Server::build(rules, Some(&mut inherited), reactors, &before, remote_keys, wanted_keys)?;
+        let tickets = match resume_key {
+            Some(key) => Tickets::new(key.into()),
+            // An old process that resumed nothing.
+            None => machine::random_tickets().map_err(BindError::Resources)?,
+        };
+        let before = Before { node, clock: Clock::going_on(clock), tickets };
+        let server = Server::build(rules, Some(&mut inherited), reactors, before, remote_keys, wanted_keys)?;
         for label in inherited.left() {
             notes.push(format!("the configuration does not name {label} any more: nothing listens there"));
         }
@@ -217,9 +222,9 @@ impl Greeted {
             "upgrade: {fault}, before it had handed over its players: this process begins anew on its listeners"
         );
         let Self { rules, remote_keys, wanted_keys, reactors, listeners, .. } = self;
-        let before = Before { node: rules.settings.config.node, clock: Clock::start() };
+        let before = Before::new(rules.settings.config.node).map_err(BindError::Resources)?;
         let mut inherited = Inherited::new(listeners);
-        let server = Server::build(rules, Some(&mut inherited), reactors, &before, remote_keys, wanted_keys)?;
+        let server = Server::build(rules, Some(&mut inherited), reactors, before, remote_keys, wanted_keys)?;
         Ok(Bound::Server(Box::new(server)))
     }
 }

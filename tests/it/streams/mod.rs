@@ -2,6 +2,7 @@
 
 mod events;
 mod proxies;
+mod resume;
 
 use crate::support::*;
 

@@ -49,6 +49,9 @@ pub struct Receipt {
     /// Reactors whose mailbox took no more; their sessions are not in `matched`.
     #[serde(default)]
     pub unreached: u32,
+    /// Of the matched, those whose client is away.
+    #[serde(default)]
+    pub away: u32,
 }
 
 impl Receipt {

@@ -18,6 +18,8 @@ pub struct Player<S = TcpStream> {
     pub id: SessionId,
     /// The user that the welcome named.
     pub user: Option<String>,
+    /// The whole welcome.
+    pub welcome: Value,
     pub(super) socket: WebSocket<S>,
 }
 
@@ -71,6 +73,11 @@ impl Player {
         Self::on(prepared(stream), target)
     }
 
+    /// The same with a subprotocol.
+    pub fn speaking(stream: TcpStream, target: &str, subprotocol: &str) -> Result<Self, Refusal> {
+        Self::welcomed(upgrade(prepared(stream), "localhost", target, &[subprotocol])?)
+    }
+
     /// Vanishes with a reset instead of a FIN.
     pub fn reset(self) {
         reset_on_drop(self.socket.get_ref());
@@ -80,7 +87,10 @@ impl Player {
 impl<S: Read + Write> Player<S> {
     /// The same on any stream that is ready for the upgrade.
     pub fn on(stream: S, target: &str) -> Result<Self, Refusal> {
-        let mut socket = upgrade(stream, "localhost", target, &[])?;
+        Self::welcomed(upgrade(stream, "localhost", target, &[])?)
+    }
+
+    fn welcomed(mut socket: WebSocket<S>) -> Result<Self, Refusal> {
         let welcome = match socket.read() {
             Ok(Message::Text(text)) => serde_json::from_str::<Value>(&text).unwrap(),
             Ok(other) => panic!("no welcome but {other:?}"),
@@ -90,7 +100,7 @@ impl<S: Read + Write> Player<S> {
         assert_eq!(welcome["type"], "welcome");
         let id = welcome["session"].as_str().unwrap().parse().unwrap();
         let user = welcome["user"].as_str().map(str::to_owned);
-        Ok(Self { id, user, socket })
+        Ok(Self { id, user, welcome, socket })
     }
 
     /// The next text or binary message.

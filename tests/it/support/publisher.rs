@@ -160,6 +160,7 @@ fn push_by_library(pusher: &Pusher, push: &Push) -> Option<Receipt> {
         closed: receipt.written.map(|_| receipt.closed),
         pending: receipt.pending,
         unreached: receipt.unreached,
+        away: receipt.away,
     })
 }
 

@@ -11,7 +11,7 @@ mod listeners;
 mod load;
 mod queues;
 mod refusals;
-mod running;
+pub mod running;
 mod signals;
 mod streams;
 mod traffic;

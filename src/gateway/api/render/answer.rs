@@ -126,9 +126,11 @@ struct ReceiptBody {
     pending: u32,
     #[serde(skip_serializing_if = "is_none")]
     unreached: u32,
+    #[serde(skip_serializing_if = "is_none")]
+    away: u32,
 }
 
-/// These two stand in a receipt only where there are any.
+/// Such a count stands in a receipt only where it is not 0.
 fn is_none(count: &u32) -> bool {
     *count == 0
 }
@@ -146,6 +148,7 @@ impl From<&Receipt> for ReceiptBody {
             closed: receipt.written.map(|_| receipt.closed),
             pending: receipt.pending,
             unreached: receipt.unreached,
+            away: receipt.away,
         }
     }
 }
@@ -164,6 +167,8 @@ struct SessionBody<'a> {
     bytes_in: u64,
     bytes_out: u64,
     round_trip_us: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    away: Option<bool>,
 }
 
 impl<'a> From<&'a SessionInfo> for SessionBody<'a> {
@@ -181,6 +186,7 @@ impl<'a> From<&'a SessionInfo> for SessionBody<'a> {
             bytes_in: info.bytes_in,
             bytes_out: info.bytes_out,
             round_trip_us: info.round_trip_us,
+            away: info.away.then_some(true),
         }
     }
 }

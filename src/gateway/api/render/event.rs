@@ -10,16 +10,52 @@ use serde::{Serialize, Serializer};
 
 /// The first frame to a client: `{"type":"welcome","session":"…","user":"…"|null}`, and `"expires_unix_ms"` where the session
 /// ends with a token.
-pub fn welcome(out: &mut String, session: SessionId, user: Option<&str>, expires_unix_ms: Option<u64>) {
+pub fn welcome(out: &mut String, welcome: &Welcome<'_>) {
     #[derive(Serialize)]
-    struct Welcome<'a> {
+    struct Text<'a> {
         r#type: &'static str,
         session: Hex,
         user: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         expires_unix_ms: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resume: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resumed: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<&'a str>,
     }
-    write(out, &Welcome { r#type: "welcome", session: Hex(session), user, expires_unix_ms });
+    let Welcome { session, user, expires_unix_ms, ticket, resumed } = *welcome;
+    let (resumed, why) = match resumed {
+        None => (None, None),
+        Some(Ok(())) => (Some(true), None),
+        Some(Err(why)) => (Some(false), Some(why)),
+    };
+    let text = Text {
+        r#type: "welcome",
+        session: Hex(session),
+        user,
+        expires_unix_ms,
+        resume: ticket,
+        resumed,
+        why,
+    };
+    write(out, &text);
+}
+
+/// What a client is told first.
+#[derive(Debug, Clone, Copy)]
+pub struct Welcome<'a> {
+    /// Its session.
+    pub session: SessionId,
+    /// The user that the session is bound to.
+    pub user: Option<&'a str>,
+    /// When its token expires.
+    pub expires_unix_ms: Option<u64>,
+    /// The ticket to come back with, where its app's sessions may resume.
+    pub ticket: Option<&'a str>,
+    /// Where it came back: whether the session goes on, or why it does not.
+    pub resumed: Option<Result<(), &'a str>>,
 }
 
 /// An event of a link: `{"event":"open","session","app","user","tags","remote"}`,

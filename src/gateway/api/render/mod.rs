@@ -6,7 +6,7 @@ mod answer;
 mod event;
 
 pub use answer::{http_answer, http_error, reply, reply_error};
-pub use event::{event, welcome};
+pub use event::{Welcome, event, welcome};
 
 use crate::session::{Name, SessionId};
 use serde::{Serialize, Serializer};

@@ -45,6 +45,7 @@ fn receipt(written: Option<u32>) -> Outcome {
         written,
         pending: 0,
         unreached: 0,
+        away: 0,
     };
     Outcome::Receipt(receipt)
 }
@@ -63,6 +64,7 @@ fn info() -> SessionInfo {
         bytes_in: 500,
         bytes_out: u64::MAX,
         round_trip_us: None,
+        away: false,
     }
 }
 
@@ -234,12 +236,23 @@ fn close<'a>(user: Option<&'a str>, code: u16, reason: &'a str) -> Event<'a> {
 
 #[test]
 fn events_are_as_the_api_writes_them() {
+    let first =
+        Welcome { session: id(), user: Some("ada"), expires_unix_ms: None, ticket: None, resumed: None };
     let mut out = String::new();
-    welcome(&mut out, id(), Some("ada"), None);
+    welcome(&mut out, &first);
     assert_eq!(out, r#"{"type":"welcome","session":"00a0000000000001","user":"ada"}"#);
     assert_eq!(
-        written(|out| welcome(out, id(), None, Some(7))),
+        written(|out| welcome(out, &Welcome { user: None, expires_unix_ms: Some(7), ..first })),
         json!({"type": "welcome", "session": ID, "user": null, "expires_unix_ms": 7})
+    );
+    let back = Welcome { ticket: Some("abc"), resumed: Some(Ok(())), ..first };
+    assert_eq!(
+        written(|out| welcome(out, &back)),
+        json!({"type": "welcome", "session": ID, "user": "ada", "resume": "abc", "resumed": true})
+    );
+    assert_eq!(
+        written(|out| welcome(out, &Welcome { resumed: Some(Err("gap")), ..back })),
+        json!({"type": "welcome", "session": ID, "user": "ada", "resume": "abc", "resumed": false, "why": "gap"})
     );
 
     assert_eq!(
