@@ -265,6 +265,12 @@ table! {
         /// `heartbeat_ms`: an event stream on which nothing was sent for so long gets a comment.
         #[serde(rename = "heartbeat_ms", with = "Millis")]
         pub heartbeat: Duration = 15_000, in 1..=DAY_MS;
+        /// `poll_wait_ms`: a poll that does not say how long is answered after that where nothing has come.
+        #[serde(rename = "poll_wait_ms", with = "Millis")]
+        pub poll_wait: Duration = 25_000, in 0..=DAY_MS;
+        /// `max_poll_wait_ms`: the longest time that a poll may ask for.
+        #[serde(rename = "max_poll_wait_ms", with = "Millis")]
+        pub max_poll_wait: Duration = 60_000, in 0..=DAY_MS;
         /// `message_ms`: from the first byte of a message, or of a request on the backend port, to its last.
         #[serde(rename = "message_ms", with = "Millis")]
         pub message: Duration = 60_000, in 1..=DAY_MS;

@@ -35,7 +35,7 @@ pub use outbox::{
 pub use parting::{Carrier, Speech};
 pub use pause::{Pause, Pauses};
 pub use peer::Peer;
-pub use resume::{Away, CarriedResume, Claimant, Resume};
+pub use resume::{Away, CarriedResume, Claimant, Resume, Visitor};
 pub use socket::Socket;
 pub use stream::Stream;
 pub use transport::{Flushed, Transport};

@@ -1,6 +1,8 @@
 //! A session and its socket go separate ways, and a session gets the socket of another connection.
 
-use super::{Connection, Extras, Flag, Flags, Kind, Peer, Phase, Socket, Stream, Transport};
+use super::{
+    Connection, Extras, Figures, Flag, Flags, Inbound, Kind, Peer, Phase, Socket, Stream, Transport,
+};
 use crate::protocol::WebSocket;
 use crate::tls::Session;
 
@@ -44,6 +46,22 @@ impl Connection {
     /// A place for the socket of another one, to be filled.
     pub fn without_socket() -> Self {
         Self::new(Socket::default(), Peer::unix(), Kind::Discard, 0)
+    }
+
+    /// The session of a client that has asked for it on this connection, which it does not go over: its client is away.
+    pub fn of_visitor(visitor: &Self, since_unix_ms: u64, bounds_input: bool) -> Self {
+        let remote = visitor.extras.as_ref().and_then(|extras| extras.remote);
+        let mut session = Self::new(Socket::default(), visitor.peer.clone(), Kind::Player, 0);
+        session.phase = Phase::Away;
+        session.figures = Figures::since(since_unix_ms);
+        session.flags.set(Flag::Blocked);
+        if bounds_input {
+            session.extras().inbound = Some(Inbound::default());
+        }
+        if remote.is_some() {
+            session.extras().remote = remote;
+        }
+        session
     }
 
     /// Takes the socket out, with all that belongs to it, as a connection of no session: what follows on it is its end. The session

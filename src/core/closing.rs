@@ -128,6 +128,7 @@ impl Core {
     /// Takes the session out of every table, once, and remembers that it has to be told.
     pub fn end_session(&mut self, slot: u32, code: u16, reason: &str) {
         let (Some(id), Some(app)) = (self.hub.id_of(slot), self.hub.app_of(slot)) else { return };
+        self.answer_poll(slot, Some((code, reason)));
         self.forget_resume(slot);
         let user = self.hub.user_of(slot).cloned();
         self.hub.remove(slot);

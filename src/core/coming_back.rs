@@ -114,9 +114,21 @@ impl Core {
     }
 
     fn examine_claim(&mut self, claim: &Claim) -> Result<u32, ResumeFailure> {
-        let Ticket { session, number } = claim.ticket;
+        let claimant = claim.says_who.then_some(claim.claimant);
+        self.examine_ticket(claim.ticket, claim.app, claimant, claim.received)
+    }
+
+    /// The same for a client that has `received` so many messages and, where there is a `claimant`, has to be that one.
+    pub(super) fn examine_ticket(
+        &mut self,
+        ticket: Ticket,
+        app: AppId,
+        claimant: Option<Claimant>,
+        received: u64,
+    ) -> Result<u32, ResumeFailure> {
+        let Ticket { session, number } = ticket;
         let slot = session.slot();
-        if !self.hub.contains(session, claim.app) {
+        if !self.hub.contains(session, app) {
             return Err(match self.has_overflowed(session) {
                 true => ResumeFailure::Gap,
                 false => ResumeFailure::Expired,
@@ -127,16 +139,21 @@ impl Core {
         };
         let resume = self.resumes.get_mut(place).filter(|resume| resume.takes(number));
         let resume: &mut Resume = resume.ok_or(ResumeFailure::Unknown)?;
-        if claim.says_who && resume.claimant != claim.claimant {
+        if claimant.is_some_and(|claimant| resume.claimant != claimant) {
             return Err(ResumeFailure::User);
         }
-        let acknowledged = resume.kept.acknowledge(claim.received, &mut self.settlements);
+        let acknowledged = resume.kept.acknowledge(received, &mut self.settlements);
         acknowledged.map(|()| slot).map_err(|_| ResumeFailure::Gap)
     }
 
     /// A session that is claimed and cannot go on, since the client has missed more than is kept, is of no use to anybody any more.
     pub fn give_up_claimed(&mut self, claim: &Claim, why: ResumeFailure) {
-        let (id, slot) = (claim.ticket.session, claim.ticket.session.slot());
+        self.give_up_for_gap(claim.ticket.session, why);
+    }
+
+    /// The same.
+    pub(super) fn give_up_for_gap(&mut self, id: SessionId, why: ResumeFailure) {
+        let slot = id.slot();
         let is_waiting = self.connections.get(id).is_some_and(is_away);
         if why == ResumeFailure::Gap && is_waiting {
             let code =
@@ -226,7 +243,7 @@ impl Core {
     }
 
     /// The session in `slot` is taken from the socket that it has, whose peer is told so, if it is there still.
-    fn leave_socket(&mut self, slot: u32) {
+    pub(super) fn leave_socket(&mut self, slot: u32) {
         let code = close_codes::REPLACED;
         self.resume_for_the_end(slot);
         self.forget_incoming(slot);

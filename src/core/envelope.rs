@@ -1,7 +1,8 @@
 //! What one reactor sends another through its mailbox.
 
 use super::coming_back::Claimed;
-use crate::connection::{Extras, Peer, Socket};
+use super::{Visit, Visited};
+use crate::connection::{Extras, Peer, Socket, Visitor};
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::http::Response;
 use crate::mailbox::Weigh;
@@ -37,6 +38,10 @@ pub enum Envelope {
     Adopt(Box<Arrival>),
     /// A client that claims a session of this reactor.
     Resume(Box<Claimed>),
+    /// A request about a session over plain HTTP of this reactor.
+    Visit(Box<Visit>),
+    /// The answer to such a request, which came on a connection here.
+    Visited(Visitor, Box<Visited>),
     /// A push that has targets here.
     Push(Arc<Push>),
     /// A push from here whose last part is done.
@@ -76,6 +81,8 @@ impl Weigh for Envelope {
             Self::Push(push) => push.frame.wire_len(),
             Self::Event(_, frame) => frame.wire_len(),
             Self::Page { response, .. } => response.body().len(),
+            Self::Visit(visit) => visit.weight(),
+            Self::Visited(_, visited) => visited.weight(),
             _ => 0,
         }
     }

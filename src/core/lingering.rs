@@ -167,7 +167,12 @@ impl Core {
     }
 
     /// Its client has not come back in time: the session ends as its connection did.
+    ///
+    /// A poll that waits for the session has had its time: from here on the session waits for the next one.
     pub fn linger_over(&mut self, slot: u32) {
+        if self.answer_poll(slot, None) {
+            return;
+        }
         let away = self.resume_of(slot).and_then(|resume| resume.away.as_deref().cloned());
         if let Some(Away { code, reason, .. }) = away {
             self.end_away(slot, code, &reason, LingerEnd::Expired);

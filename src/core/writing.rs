@@ -344,8 +344,11 @@ impl Core {
             let Some(connection) = self.connections.slot_mut(slot) else { continue };
             connection.flags.clear(Flag::Dirty);
             if connection.phase == Phase::Away {
-                // What waits has deadlines, and no socket.
-                self.arm(slot);
+                // What waits has deadlines, and no socket; a poll may wait for it.
+                match self.has_for_poll(slot) {
+                    true => _ = self.answer_poll(slot, None),
+                    false => self.arm(slot),
+                }
                 continue;
             }
             if !connection.flags.has(Flag::Blocked) && self.flush(slot, share) == Flushed::Share {

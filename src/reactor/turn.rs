@@ -193,6 +193,10 @@ impl Reactor {
         match envelope {
             Envelope::Adopt(arrival) => self.adopt(*arrival),
             Envelope::Resume(claimed) => self.core.put_off_claim(claimed),
+            Envelope::Visit(visit) => self.gateway.visit(&mut self.core, &mut self.reply, *visit),
+            Envelope::Visited(visitor, answer) => {
+                self.gateway.visited(&mut self.core, &mut self.reply, visitor, *answer);
+            }
             Envelope::Push(push) => self.core.deliver(&push),
             Envelope::PushDone(push) => self.gateway.push_done(&mut self.core, &push),
             Envelope::Operation(operation) => self.core.operate(&operation),

@@ -125,6 +125,11 @@ impl Gzip {
         out.extend_from_slice(block);
     }
 
+    /// The same, where the bytes are at hand.
+    pub fn append_block(&mut self, block: &[u8], bytes: &[u8], out: &mut Vec<u8>) {
+        self.append(block, &Sum::of(bytes), out);
+    }
+
     /// Appends the end of the stream: an empty last block, and the trailer.
     pub fn end(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[1, 0, 0, 0xff, 0xff]);

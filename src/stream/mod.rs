@@ -9,7 +9,7 @@ mod poll;
 mod shared;
 
 pub use event::{close, comment, own, padding, text_or_binary, welcome};
-pub use gzip::{Gzip, Sum};
+pub use gzip::Gzip;
 pub use id::EventId;
-pub use poll::{Document, element};
+pub use poll::{Beside, Document, element};
 pub use shared::SharedEvent;

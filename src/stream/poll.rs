@@ -20,88 +20,75 @@ pub fn element(is_text: bool, payload: &[u8]) -> Box<[u8]> {
     serde_json::to_vec(&element).unwrap_or_default().into()
 }
 
-/// A document that is being put together.
-#[derive(Debug)]
+/// The messages of a document that is being put together.
+#[derive(Debug, Default)]
 pub struct Document {
-    bytes: Vec<u8>,
-    part: Part,
-    parts: usize,
+    messages: Vec<u8>,
+    own: Vec<u8>,
 }
 
-/// How far it has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Messages,
-    Own,
+/// What stands beside the messages.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Beside<'a> {
+    /// The session.
+    pub session: &'a str,
+    /// What it is asked for again with.
+    pub resume: &'a str,
+    /// How many of its messages a client has received that has read this document.
+    pub received: u64,
+    /// Whether the session is the one that was asked for, where another one had been.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<bool>,
+    /// Why it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<&'a str>,
 }
 
 impl Document {
-    /// A document of the session `session`, which is asked for again with `resume`, its ticket, by a client that has
-    /// `received` so many messages once it has read this one.
-    pub fn new(session: &str, resume: &str, received: u64) -> Self {
-        #[derive(Serialize)]
-        struct Head<'a> {
-            session: &'a str,
-            resume: &'a str,
-            received: u64,
-        }
-        // Two texts and a number are always JSON.
-        let mut bytes = serde_json::to_vec(&Head { session, resume, received }).unwrap_or_default();
-        // What follows stands in the same object.
-        bytes.pop();
-        bytes.extend_from_slice(b",\"messages\":[");
-        Self { bytes, part: Part::Messages, parts: 0 }
-    }
-
-    /// Adds a message, as [`element`] makes it. All of them come before what is gannet's own.
+    /// Adds a message, as [`element`] makes it.
     pub fn message(&mut self, element: &[u8]) {
-        debug_assert_eq!(self.part, Part::Messages, "messages come first");
-        self.add(element);
+        add(element, &mut self.messages);
     }
 
     /// Adds a message of gannet's own: one JSON object.
     pub fn own(&mut self, json: &[u8]) {
-        self.end_messages();
-        self.add(json);
+        add(json, &mut self.own);
     }
 
     /// How long it is so far.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
+    pub fn length(&self) -> usize {
+        self.messages.len() + self.own.len()
     }
 
     /// The document; `close` is what the session ended with, where it has.
-    pub fn finish(mut self, close: Option<(u16, &str)>) -> Vec<u8> {
+    pub fn finish(self, beside: &Beside<'_>, close: Option<(u16, &str)>) -> Vec<u8> {
         #[derive(Serialize)]
         struct Close<'a> {
             code: u16,
             reason: &'a str,
         }
-        self.end_messages();
-        self.bytes.push(b']');
+        // Texts and numbers are always JSON.
+        let mut bytes = serde_json::to_vec(beside).unwrap_or_default();
+        // What follows stands in the same object.
+        bytes.pop();
+        for part in [&b",\"messages\":["[..], &self.messages, b"],\"own\":[", &self.own, b"]"] {
+            bytes.extend_from_slice(part);
+        }
         if let Some((code, reason)) = close {
-            self.bytes.extend_from_slice(b",\"close\":");
-            let written = serde_json::to_writer(&mut self.bytes, &Close { code, reason });
+            bytes.extend_from_slice(b",\"close\":");
+            let written = serde_json::to_writer(&mut bytes, &Close { code, reason });
             debug_assert!(written.is_ok(), "a number and a text are always JSON");
         }
-        self.bytes.push(b'}');
-        self.bytes
+        bytes.push(b'}');
+        bytes
     }
+}
 
-    fn end_messages(&mut self) {
-        if self.part == Part::Messages {
-            self.bytes.extend_from_slice(b"],\"own\":[");
-            (self.part, self.parts) = (Part::Own, 0);
-        }
+fn add(json: &[u8], list: &mut Vec<u8>) {
+    if !list.is_empty() {
+        list.push(b',');
     }
-
-    fn add(&mut self, json: &[u8]) {
-        if self.parts > 0 {
-            self.bytes.push(b',');
-        }
-        self.bytes.extend_from_slice(json);
-        self.parts += 1;
-    }
+    list.extend_from_slice(json);
 }
 
 #[cfg(test)]
@@ -109,30 +96,30 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn read(document: Document, close: Option<(u16, &str)>) -> Value {
-        serde_json::from_slice(&document.finish(close)).unwrap()
+    fn read(document: Document, beside: &Beside<'_>, close: Option<(u16, &str)>) -> Value {
+        serde_json::from_slice(&document.finish(beside, close)).unwrap()
     }
 
     #[test]
     fn a_document_is_json_whatever_is_in_it() {
-        let document = Document::new("00a0000000000001", "t\"", 0);
-        let empty =
-            json!({"session": "00a0000000000001", "resume": "t\"", "received": 0, "messages": [], "own": []});
-        assert_eq!(read(document, None), empty);
-        let mut document = Document::new("s", "t", u64::MAX);
+        let beside = Beside { session: "s", resume: "t\"", received: 0, resumed: None, why: None };
+        let empty = json!({"session": "s", "resume": "t\"", "received": 0, "messages": [], "own": []});
+        assert_eq!(read(Document::default(), &beside, None), empty);
+        let mut document = Document::default();
+        document.own(br#"{"type":"time"}"#);
         for (is_text, payload) in
             [(true, &b"a \"b\"\r\n\0"[..]), (true, b""), (false, b""), (false, b"\xff\0\x01")]
         {
             document.message(&element(is_text, payload));
         }
-        document.own(br#"{"type":"time"}"#);
         document.own(br#"{"type":"renewed"}"#);
+        let beside = Beside { received: u64::MAX, resumed: Some(false), why: Some("gap"), ..beside };
         let expected = json!({
-            "session": "s", "resume": "t", "received": u64::MAX,
+            "session": "s", "resume": "t\"", "received": u64::MAX, "resumed": false, "why": "gap",
             "messages": [{"text": "a \"b\"\r\n\0"}, {"text": ""}, {"data": ""}, {"data": "/wAB"}],
             "own": [{"type": "time"}, {"type": "renewed"}],
             "close": {"code": 4001, "reason": "\"\n"},
         });
-        assert_eq!(read(document, Some((4001, "\"\n"))), expected);
+        assert_eq!(read(document, &beside, Some((4001, "\"\n"))), expected);
     }
 }

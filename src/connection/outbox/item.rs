@@ -3,6 +3,7 @@
 use crate::connection::kept::KeptFrame;
 use crate::connection::stream::Stream;
 use crate::dispatch::{Class, EncodedFrame, Push, ReceiptMode, Wire};
+use crate::stream::{Document, element};
 use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -159,6 +160,18 @@ impl Item {
             }
         };
         out.len() - without
+    }
+
+    /// Adds it to the document that answers a poll. What is a connection's own is not for those that come later.
+    pub(super) fn put_into_document(&self, document: &mut Document) {
+        let frame = match self {
+            Self::Shared(local, _) => return document.message(local.push.element()),
+            Self::Message(frame) => frame,
+            Self::Kept(KeptItem { frame, .. }) => frame.frame(),
+            Self::Owned(_) | Self::Event(_) | Self::Staged(_) => return,
+        };
+        let (is_text, payload) = frame.message();
+        document.message(&element(is_text, payload));
     }
 
     /// Its length, where it is bounded elsewhere.

@@ -6,6 +6,8 @@ use super::{Outbox, Settlements};
 use crate::connection::kept::Keeping;
 use crate::connection::stream::Stream;
 use crate::dispatch::Fate;
+use crate::stream::Document;
+use crate::timer::Moment;
 
 /// Bytes beyond which no further item is put to those that go together.
 const SHARE: usize = 16 * 1024;
@@ -66,6 +68,31 @@ impl Outbox {
         self.bytes += staged.bytes.len();
         self.wire = Some((Item::Staged(staged), 0));
         1
+    }
+
+    /// Puts what waits into the document that answers a poll, as far as it is not longer than `most` bytes then, or nothing is in
+    /// it: it has gone to the wire, by `now`. No tick is waited for.
+    pub fn put_into_document(
+        &mut self,
+        document: &mut Document,
+        most: usize,
+        now: Moment,
+        settlements: &mut Settlements,
+        mut keeping: Option<&mut Keeping<'_>>,
+    ) {
+        self.expire(now.ms, settlements);
+        self.wait_for(None);
+        debug_assert!(self.wire.is_none(), "there is no socket");
+        while document.length() < most
+            && let Some(item) = self.next_due()
+        {
+            self.take_out(&item);
+            item.put_into_document(document);
+            if let Some(keeping) = &mut keeping {
+                keeping.written(&item, settlements);
+            }
+            settlements.settle(item, Fate::Written, now.ns);
+        }
     }
 
     fn next_due(&mut self) -> Option<Item> {

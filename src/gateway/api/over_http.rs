@@ -2,9 +2,11 @@
 //! Fetch standard, §3.3), and the head of an event stream. Knows nothing of who is let in.
 
 use super::params;
-use super::refusal::Refusal;
-use crate::dispatch::Apps;
+use super::refusal::{Refusal, Refused};
+use crate::dispatch::{Apps, CommandError};
 use crate::http::{HttpDate, Request, Response};
+use crate::ops::bounds::{self, bad_request};
+use crate::ops::field::once;
 use crate::session::AppId;
 
 /// Seconds for which a browser remembers what a preflight was told: two hours, the most that Chromium keeps.
@@ -18,18 +20,38 @@ const ALLOWED_FIELDS: &str = "Authorization, Content-Type, Last-Event-ID";
 pub enum HttpRoute {
     /// An event stream, of a session of the app that the path names, if it names one.
     Stream(Option<AppId>),
+    /// A poll, the same.
+    Poll(Option<AppId>),
+    /// The client of a session says something.
+    Say,
+    /// The client of a session leaves.
+    Leave,
     /// What a page may do there: these methods.
     Preflight(&'static str),
 }
 
-/// Whether `path` is about sessions over plain HTTP, and the app that it names, if there is such an app.
-pub fn http_path(path: &str, apps: &Apps) -> Option<Option<AppId>> {
-    let segments = params::segments(path).ok()?;
-    let (first, rest) = segments.split_first()?;
-    PATHS.contains(&&**first).then(|| apps.find(rest.first()?).ok())
+/// Of which app something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfApp {
+    /// The one that the path names, or the one that is meant where it names none that there is.
+    Named(AppId),
+    /// The path does not say it: a ticket does.
+    Any,
 }
 
-const PATHS: [&str; 1] = ["sse"];
+/// Whether `path` is about sessions over plain HTTP, and of which app.
+pub fn http_path(path: &str, apps: &Apps) -> Option<OfApp> {
+    let segments = params::segments(path).ok()?;
+    let (first, rest) = segments.split_first()?;
+    match &**first {
+        "sse" | "poll" => {
+            let named = rest.first().and_then(|name| apps.find(name).ok());
+            Some(OfApp::Named(named.unwrap_or(Apps::DEFAULT)))
+        }
+        "send" | "session" => Some(OfApp::Any),
+        _ => None,
+    }
+}
 
 /// What `request` asks for, where it is about a session over plain HTTP: `None` for every other path.
 ///
@@ -37,16 +59,62 @@ const PATHS: [&str; 1] = ["sse"];
 /// [`Refusal`]: 404 for an app that is not there, 405 for another method.
 pub fn http_route(request: &Request<'_>, apps: &Apps) -> Result<Option<HttpRoute>, Refusal> {
     let segments = params::segments(request.path)?;
-    let app = match segments.as_slice() {
-        [sse] if sse == "sse" => None,
-        [sse, app] if sse == "sse" => Some(apps.find(app)?),
+    let mut segments = segments.iter().map(|segment| &**segment);
+    let (first, second, None) = (segments.next(), segments.next(), segments.next()) else { return Ok(None) };
+    let app = || second.map(|name| apps.find(name)).transpose();
+    let (route, method, methods) = match (first, second) {
+        (Some("sse"), _) => (HttpRoute::Stream(app()?), "GET", "GET, OPTIONS"),
+        (Some("poll"), _) => (HttpRoute::Poll(app()?), "GET", "GET, OPTIONS"),
+        (Some("send"), None) => (HttpRoute::Say, "POST", "POST, OPTIONS"),
+        (Some("session"), None) => (HttpRoute::Leave, "DELETE", "DELETE, OPTIONS"),
         _ => return Ok(None),
     };
-    const METHODS: &str = "GET, OPTIONS";
     match request.method {
-        "GET" => Ok(Some(HttpRoute::Stream(app))),
-        "OPTIONS" => Ok(Some(HttpRoute::Preflight(METHODS))),
-        method => Err(Refusal::method_not_allowed(method, METHODS)),
+        asked if asked == method => Ok(Some(route)),
+        "OPTIONS" => Ok(Some(HttpRoute::Preflight(methods))),
+        other => Err(Refusal::method_not_allowed(other, methods)),
+    }
+}
+
+/// How long a poll waits, and the rest of its query. `bounds` are the time where none is asked for and the longest, in
+/// milliseconds.
+///
+/// # Errors
+/// 400 for a time that is none, too long or given twice.
+pub fn wait_ms(query: Option<&str>, bounds: (u64, u64)) -> Result<(u64, String), CommandError> {
+    let (mut wait, mut rest) = (None, String::new());
+    let (default_ms, most_ms) = bounds;
+    for part in query.unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
+        match part.strip_prefix("wait_ms=") {
+            Some(value) => once(&mut wait, "wait_ms", value)?,
+            None if rest.is_empty() => rest.push_str(part),
+            None => rest.extend(["&", part]),
+        }
+    }
+    let wait_ms = wait.map(|value: &str| bounds::number("wait_ms", value)).transpose()?.unwrap_or(default_ms);
+    match wait_ms <= most_ms {
+        true => Ok((wait_ms, rest)),
+        false => Err(bad_request(format!("wait_ms is at most {most_ms} (timeouts.max_poll_wait_ms)"))),
+    }
+}
+
+/// Whether what a client says is text or bytes, by the type that it names.
+///
+/// # Errors
+/// 415 for another type.
+pub fn is_text(request: &Request<'_>) -> Result<bool, Refused> {
+    let named = request.header("content-type").map(|value| {
+        let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
+        value[..end].trim_ascii()
+    });
+    let is = |name: &str| named.is_some_and(|named| named.eq_ignore_ascii_case(name.as_bytes()));
+    match named {
+        _ if is("text/plain") || is("application/json") => Ok(true),
+        _ if is("application/octet-stream") => Ok(false),
+        _ => Err(Refused::status(
+            415,
+            "say what it is: Content-Type: text/plain or application/json for text, application/octet-stream for bytes",
+        )),
     }
 }
 
@@ -148,6 +216,12 @@ mod tests {
             ("GET /sse?user=ada", Some(HttpRoute::Stream(None))),
             ("GET /sse/chess", Some(HttpRoute::Stream(Some(AppId(1))))),
             ("OPTIONS /sse/chess", Some(HttpRoute::Preflight("GET, OPTIONS"))),
+            ("GET /poll", Some(HttpRoute::Poll(None))),
+            ("GET /poll/chess?resume=a", Some(HttpRoute::Poll(Some(AppId(1))))),
+            ("POST /send?resume=a", Some(HttpRoute::Say)),
+            ("OPTIONS /send?resume=a", Some(HttpRoute::Preflight("POST, OPTIONS"))),
+            ("DELETE /session?resume=a", Some(HttpRoute::Leave)),
+            ("POST /send/chess", None),
             ("GET /ws", None),
             ("GET /", None),
             ("GET /sse/chess/1", None),
@@ -157,11 +231,44 @@ mod tests {
         for (line, code, allow) in [
             ("POST /sse", ErrorCode::MethodNotAllowed, Some("GET, OPTIONS")),
             ("HEAD /sse", ErrorCode::MethodNotAllowed, Some("GET, OPTIONS")),
+            ("GET /send", ErrorCode::MethodNotAllowed, Some("POST, OPTIONS")),
+            ("POST /session", ErrorCode::MethodNotAllowed, Some("DELETE, OPTIONS")),
             ("GET /sse/poker", ErrorCode::NotFound, None),
             ("GET /sse/%ff", ErrorCode::BadRequest, None),
         ] {
             let refusal = route(line).unwrap_err();
             assert_eq!((refusal.error.code, refusal.allow.as_deref()), (code, allow), "{line}");
+        }
+    }
+
+    #[test]
+    fn how_long_a_poll_waits_is_taken_out_of_its_query() {
+        let wait = |query: &str| wait_ms(Some(query), (25_000, 60_000));
+        for (query, ms, rest) in [
+            ("", 25_000, ""),
+            ("wait_ms=0", 0, ""),
+            ("user=a&wait_ms=60000&tag=b&", 60_000, "user=a&tag=b"),
+            ("xwait_ms=1", 25_000, "xwait_ms=1"),
+        ] {
+            assert_eq!(wait(query), Ok((ms, rest.to_owned())), "{query}");
+        }
+        for query in ["wait_ms=", "wait_ms=-1", "wait_ms=60001", "wait_ms=1&wait_ms=1", "wait_ms=1s"] {
+            assert_eq!(wait(query).unwrap_err().code, ErrorCode::BadRequest, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_says_has_a_type() {
+        let kind = |fields: &str| ask("POST /send", fields, |request| is_text(request).ok());
+        for (fields, expected) in [
+            ("Content-Type: text/plain\r\n", Some(true)),
+            ("Content-Type: text/plain;charset=UTF-8\r\n", Some(true)),
+            ("content-type: Application/JSON\r\n", Some(true)),
+            ("Content-Type: application/octet-stream\r\n", Some(false)),
+            ("Content-Type: text/html\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(kind(fields), expected, "{fields}");
         }
     }
 

@@ -1,19 +1,21 @@
 //! The client port before and at the upgrade: a head read under bounds and a deadline, the refusals, and a session
 //! opened. Knows nothing of who is let in, nor of the backend port.
 
-use super::admit::{Admitted, What, admit, admit_stream, greet, session_instead};
+use super::admit::{Admitted, What, admit, admit_stream, charge_request, greet, session_instead};
 use super::pages::health;
+use super::visits::{self, Asks, CarriedVisits, Visits};
 use crate::auth::Ticket;
-use crate::connection::{Claimant, Figures, Inbound, Kind, Speech, Stream, log_client};
-use crate::core::{Claim, Core, First, HalfReceived, Reply, TakesEvents, displace};
-use crate::dispatch::{Apps, CommandError, ErrorCode};
+use crate::connection::{Claimant, Figures, Flag, Inbound, Kind, Speech, Stream, Visitor, log_client};
+use crate::core::{Claim, Core, First, HalfReceived, Owed, Reply, TakesEvents, Visited, displace};
+use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::identity::Identity;
-use crate::gateway::api::over_http::{Cors, HttpRoute, http_path, http_route};
+use crate::gateway::api::over_http::{Cors, HttpRoute, OfApp, http_path, http_route};
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::render::{self, Welcome};
 use crate::gateway::api::responses::refusal;
 use crate::http::{
-    CarriedReader, HeadLimits, HeadScanner, Request, RequestProgress, RequestReader, Response,
+    CONTINUE, CarriedReader, HeadLimits, HeadScanner, MessageLimits, Request, RequestProgress, RequestReader,
+    Response,
 };
 use crate::metrics::{Label, RefusalReason, ResumeFailure};
 use crate::ops::keyless_page;
@@ -31,6 +33,8 @@ pub struct Head {
     reader: RequestReader,
     /// Of a session over plain HTTP, once its head is whole: what the page that asks may know of the answer.
     cors: Option<Cors>,
+    /// Once it has asked for something of a session that goes over no connection of its own.
+    visits: Option<Box<Visits>>,
 }
 
 /// What a request comes to that is let in.
@@ -39,6 +43,8 @@ enum Asked {
     Answer(Response),
     /// A session or an echo; the beginning of the answer is in the reply.
     Admitted(Admitted),
+    /// Something of a session that goes over no connection of its own.
+    Of(Asks),
 }
 
 /// A [`Head`] on its way to another process.
@@ -47,6 +53,11 @@ enum Asked {
 pub struct CarriedHead {
     #[n(0)]
     reader: CarriedReader,
+    #[n(1)]
+    visits: Option<CarriedVisits>,
+    /// The origin of the page that waits for an answer, if it may read it; empty where it may not.
+    #[n(2)]
+    page: Option<Box<str>>,
 }
 
 /// What an upgrade opened.
@@ -56,6 +67,8 @@ pub enum Opened {
     Session(AppId),
     /// Nothing yet: a session is claimed, which another reactor may have.
     Claim(Box<Claim>),
+    /// A session that is polled for, of this app; it goes over no connection.
+    Polled(SessionId, AppId),
     /// An echo.
     Echo,
 }
@@ -63,9 +76,10 @@ pub enum Opened {
 impl Head {
     /// As it is carried.
     pub fn carry(&self) -> CarriedHead {
-        // A head that is whole has been answered.
-        let Self { reader, cors: _ } = self;
-        CarriedHead { reader: reader.carry() }
+        let Self { reader, cors, visits } = self;
+        let visits = visits.as_deref().map(Visits::carry);
+        let page = cors.as_ref().map(|cors| cors.origin().unwrap_or_default().into());
+        CarriedHead { reader: reader.carry(), visits, page }
     }
 
     /// The request that was carried.
@@ -74,13 +88,22 @@ impl Head {
     /// No head is being read like that: one that is whole has been answered.
     pub fn restore(carried: CarriedHead) -> Result<Self, InvalidState> {
         let any = HeadLimits { max_bytes: usize::MAX, max_headers: usize::MAX, max_target_bytes: usize::MAX };
+        let CarriedHead { reader, visits, page } = carried;
+        let visits = visits.map(Visits::restore).transpose()?.map(Box::new);
+        let (wants_body, is_waiting) =
+            visits.as_ref().map_or((false, false), |visits| (visits.wants_body(), visits.is_waiting()));
         let is_being_read = |reader: &RequestReader| {
+            if wants_body || is_waiting {
+                // What comes behind a request that waits is not looked at.
+                return true;
+            }
             let is_head = reader.is_between_requests() || reader.is_in_head();
             is_head && HeadScanner::default().scan(reader.unread(), &any) == Ok(None)
         };
-        let reader = RequestReader::restore(carried.reader).filter(is_being_read);
+        let reader = RequestReader::restore(reader).filter(is_being_read);
         let reader = reader.ok_or_else(|| InvalidState::new("an upgrade request is read as none can be"))?;
-        Ok(Self { reader, cors: None })
+        let cors = page.map(|page| Cors::allowing(Some(page).filter(|page| !page.is_empty())));
+        Ok(Self { reader, cors, visits })
     }
 
     /// Its connection has come into this process: what it holds is counted.
@@ -105,20 +128,58 @@ impl Head {
     ) -> Option<(usize, Opened)> {
         let slot = id.slot();
         self.reader.push(input);
+        if self.visits.as_ref().is_some_and(|visits| visits.is_waiting()) {
+            // One request at a time: what comes behind it waits, and is no more than a head and a body may be.
+            self.note_half(core, slot);
+            let limits = &core.rules.settings.config.limits;
+            if self.reader.held_bytes() > limits.max_head_bytes + limits.max_message_bytes {
+                core.finish(slot);
+            }
+            return None;
+        }
+        self.go_on(core, reply, id, input.len())
+    }
+
+    /// Reads on, where the last `came` bytes have just come.
+    fn go_on(
+        &mut self,
+        core: &mut Core,
+        reply: &mut Reply,
+        id: SessionId,
+        came: usize,
+    ) -> Option<(usize, Opened)> {
+        let slot = id.slot();
         if let Some(refused) = no_http(self.reader.unread()) {
             self.refuse(core, slot, &refused);
             return None;
         }
-        let limits = core.rules.settings.message_limits;
+        let settings = &core.rules.settings;
+        let max_body_bytes = settings.config.limits.max_message_bytes;
+        let limits = MessageLimits { max_body_bytes, ..settings.message_limits };
         let asked = match self.reader.read(&limits) {
             Ok(RequestProgress::Head(request)) => {
                 self.cors = cors(core, &request);
-                ask(core, reply, id, &request, self.cors.as_ref())
+                let is_first = self.visits.is_none();
+                let asked = ask(core, reply, id, &request, self.cors.as_ref(), is_first);
+                if let Ok(Asked::Of(_)) = &asked {
+                    self.visits.get_or_insert_default().begin(core, &request);
+                }
+                asked
+            }
+            Ok(RequestProgress::Whole(_, body))
+                if self.visits.as_ref().is_some_and(|one| one.wants_body()) =>
+            {
+                let body = std::mem::take(body);
+                self.reader.next_request();
+                return self.say(core, id, body);
+            }
+            Ok(RequestProgress::ExpectsContinue) => {
+                core.append(slot, CONTINUE.to_vec());
+                self.note_half(core, slot);
+                return None;
             }
             Ok(_) => {
-                // There is a deadline for the whole head already.
-                let half = HalfReceived { bytes: self.reader.held_bytes(), ..HalfReceived::default() };
-                core.note_incoming(slot, half);
+                self.note_half(core, slot);
                 return None;
             }
             Err(error) => Err(Refused::status(error.status(), error)),
@@ -136,7 +197,7 @@ impl Head {
                 deflate,
                 events,
             })) => {
-                core.stranger_known(slot);
+                know(core, slot);
                 core.connection(slot)?.leave_door();
                 let accept = std::mem::take(&mut reply.messages);
                 let Identity { app, user, groups, tags } = identity;
@@ -161,14 +222,123 @@ impl Head {
                 }))
             }
             Ok(Asked::Admitted(admitted)) => open(core, reply, id, admitted, None)?,
+            Ok(Asked::Of(asks)) => return self.visit(core, reply, id, asks),
             Err(refused) => {
                 reply.clear();
                 self.refuse(core, slot, &refused);
                 return None;
             }
         };
-        // All that was read before belongs to the head: it was not whole then.
-        Some((input.len() - self.reader.unread().len(), opened))
+        // All that was read before belongs to the head: it was not whole then. What has been sent behind a request on the same
+        // connection, before that was answered, is of no session.
+        Some((came.saturating_sub(self.reader.unread().len()), opened))
+    }
+
+    /// Accounts for what has half come. A stranger has one deadline for all.
+    fn note_half(&self, core: &mut Core, slot: u32) {
+        let bytes = self.reader.held_bytes();
+        let owed = self.visits.as_ref().is_some_and(|visits| !visits.is_waiting()).then_some(Owed::Rest);
+        core.note_incoming(slot, HalfReceived { bytes, owed, ..HalfReceived::default() });
+    }
+
+    /// Something of a session that goes over no connection of its own is asked for.
+    fn visit(
+        &mut self,
+        core: &mut Core,
+        reply: &mut Reply,
+        id: SessionId,
+        asks: Asks,
+    ) -> Option<(usize, Opened)> {
+        let slot = id.slot();
+        if !core.recognise(slot) {
+            let message = "as many connections are open as limits.max_sessions and the limit of open files allow: try again later";
+            self.refuse(core, slot, &Refused::because(ErrorCode::Overloaded, message));
+            return None;
+        }
+        let visits = self.visits.get_or_insert_default();
+        match asks {
+            Asks::Body(saying) => {
+                visits.await_body(saying);
+                self.go_on(core, reply, id, 0)
+            }
+            Asks::Visit(ticket, what, opening) => {
+                visits.visit(core, id, ticket, what, opening);
+                self.end_request(core);
+                None
+            }
+            Asks::Open(opening, why) => {
+                self.end_request(core);
+                match visits::open(core, id, &opening, why) {
+                    Ok((session, document)) => {
+                        let visits = self.visits.get_or_insert_default();
+                        let response = visits.document(core, document);
+                        self.respond(core, slot, response);
+                        Some((0, Opened::Polled(session, opening.app())))
+                    }
+                    Err(refused) => {
+                        self.refuse(core, slot, &refused);
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    /// The request has no body, and is done with as far as the connection goes.
+    fn end_request(&mut self, core: &Core) {
+        let limits = core.rules.settings.message_limits;
+        if let Ok(RequestProgress::Whole(..)) = self.reader.read(&limits) {
+            self.reader.next_request();
+        }
+    }
+
+    /// The body of a message has come.
+    fn say(&mut self, core: &mut Core, id: SessionId, body: Vec<u8>) -> Option<(usize, Opened)> {
+        core.note_incoming(id.slot(), HalfReceived::default());
+        let said = self.visits.as_mut().map_or(Ok(()), |visits| visits.body(core, id, body));
+        if let Err(refused) = said {
+            self.refuse(core, id.slot(), &refused);
+        }
+        None
+    }
+
+    /// The answer has come to a request that waits for it. Returns the session that was opened for it, if one was, with its app.
+    pub fn answered(
+        &mut self,
+        core: &mut Core,
+        visitor: Visitor,
+        answer: Visited,
+    ) -> Option<(SessionId, AppId)> {
+        let (response, opened) = self.visits.as_mut()?.answered(core, visitor, answer)?;
+        self.respond(core, visitor.connection.slot(), response);
+        opened
+    }
+
+    /// What came behind a request that has been answered.
+    pub fn go_on_behind(
+        &mut self,
+        core: &mut Core,
+        reply: &mut Reply,
+        id: SessionId,
+    ) -> Option<(usize, Opened)> {
+        let is_waiting = self.visits.as_ref().is_none_or(|visits| visits.is_waiting());
+        match is_waiting || !self.reader.has_more() {
+            true => None,
+            false => self.go_on(core, reply, id, 0),
+        }
+    }
+
+    fn respond(&mut self, core: &mut Core, slot: u32, response: Response) {
+        let Some(visits) = &self.visits else { return };
+        if !visits.respond(core, slot, response, self.cors.as_ref()) {
+            end(core, slot);
+        }
+    }
+
+    /// A connection on which requests have been answered, and nothing has come since for as long as it may.
+    pub fn is_idle(&self) -> bool {
+        let waits = self.visits.as_ref().is_some_and(|visits| visits.is_waiting() || visits.wants_body());
+        !waits && self.reader.is_between_requests()
     }
 
     /// The upgrade request was not whole in time, or the server stops.
@@ -193,8 +363,15 @@ impl Head {
 
 /// What the page that asks may know of the answer, where it asks for something of a session over plain HTTP.
 fn cors(core: &Core, request: &Request<'_>) -> Option<Cors> {
-    let app = http_path(request.path, &core.rules.open_apps)?.unwrap_or(Apps::DEFAULT);
-    Some(Cors::of(request, |origin| core.rules.auth.allows_origin(app, Some(origin))))
+    let (auth, apps) = (&core.rules.auth, &core.rules.apps);
+    Some(match http_path(request.path, &core.rules.open_apps)? {
+        OfApp::Named(app) => Cors::of(request, |origin| auth.allows_origin(app, Some(origin))),
+        // Of which app the session is, its ticket says to the reactor that has it.
+        OfApp::Any => {
+            let mut all = (0..apps.names().count()).map(|app| AppId(app as u16));
+            Cors::of(request, |origin| all.any(|app| auth.allows_origin(app, Some(origin))))
+        }
+    })
 }
 
 /// Looks at what is asked for.
@@ -204,15 +381,27 @@ fn ask(
     id: SessionId,
     request: &Request<'_>,
     cors: Option<&Cors>,
+    is_first: bool,
 ) -> Result<Asked, Refused> {
-    greet(core, id, request)?;
+    if is_first {
+        greet(core, id, request)?;
+    }
+    let route = http_route(request, &core.rules.open_apps);
+    let has_own_rate = matches!(route, Ok(Some(HttpRoute::Poll(_) | HttpRoute::Say | HttpRoute::Leave)));
+    // What is asked of a session that is there has rates of its own.
+    if !has_own_rate || visits::shown_ticket(core, request).is_none() {
+        charge_request(core, id)?;
+    }
     if keyless_page(request.path).is_some() {
         return Ok(Asked::Answer(health(core, request)));
     }
-    match (http_route(request, &core.rules.open_apps)?, cors) {
+    match (route?, cors) {
         (Some(HttpRoute::Stream(app)), Some(cors)) => {
             admit_stream(core, reply, id, request, app, cors).map(Asked::Admitted)
         }
+        (Some(HttpRoute::Poll(app)), _) => visits::poll(core, id, request, app).map(Asked::Of),
+        (Some(HttpRoute::Say), _) => visits::say(core, request).map(Asked::Of),
+        (Some(HttpRoute::Leave), _) => visits::leave(core, request).map(Asked::Of),
         (Some(HttpRoute::Preflight(methods)), Some(cors)) => Ok(Asked::Answer(cors.preflight(methods))),
         _ => admit(core, reply, id, request).map(Asked::Admitted),
     }
@@ -258,7 +447,7 @@ pub fn open_instead(
     reply.messages.extend_from_slice(&accept);
     match open(core, reply, id, Admitted { what, raw, speaks_own, deflate, events }, Some(why))? {
         Opened::Session(app) => Some(app),
-        Opened::Echo | Opened::Claim(_) => None,
+        Opened::Echo | Opened::Claim(_) | Opened::Polled(..) => None,
     }
 }
 
@@ -300,7 +489,7 @@ fn begin_stream(core: &Core, stream: &mut Stream, welcome: &Welcome<'_>, receive
 }
 
 /// Who opens a session, or comes back for it.
-fn claimant_of(core: &Core, user: Option<&Name>) -> Claimant {
+pub fn claimant_of(core: &Core, user: Option<&Name>) -> Claimant {
     Claimant(core.shared.tickets.digest_of_user(user.map(|user| user.as_str())))
 }
 
@@ -320,7 +509,7 @@ fn open(
 ) -> Option<Opened> {
     let slot = id.slot();
     if why_anew.is_none() {
-        core.stranger_known(slot);
+        know(core, slot);
     }
     // A stream has to know its ticket.
     let speech = admitted.events.is_none().then(|| core.speech(admitted.deflate, admitted.speaks_own, None));
@@ -386,7 +575,7 @@ fn no_http(bytes: &[u8]) -> Option<Refused> {
 }
 
 /// Puts a session and its names into the hub.
-fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
+pub fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
     let slot = id.slot();
     core.hub.insert(id, identity.app);
     core.hub.bind(slot, identity.user.as_ref());
@@ -434,14 +623,27 @@ fn frame_of(welcome: &Welcome<'_>) -> Vec<u8> {
     encode_frame(OpCode::Text, text.as_bytes())
 }
 
+/// The connection in `slot` has its place among the sessions from now on, unless it had it before.
+fn know(core: &mut Core, slot: u32) {
+    if core.connections.slot(slot).is_some_and(|connection| connection.flags.has(Flag::Stranger)) {
+        core.stranger_known(slot);
+    }
+    core.set_door_due(slot, None);
+}
+
 /// Answers and ends the connection.
 fn answer(core: &mut Core, slot: u32, response: &Response, head_only: bool) {
     let mut bytes = Vec::new();
     response.write(false, head_only, Some(core.http_date()), &mut bytes);
+    core.append(slot, bytes);
+    end(core, slot);
+}
+
+/// Ends the connection behind what it has been answered.
+fn end(core: &mut Core, slot: u32) {
     if let Some(connection) = core.connection(slot) {
         connection.kind = Kind::Discard;
     }
     core.note_incoming(slot, HalfReceived::default());
-    core.append(slot, bytes);
     core.finish(slot);
 }

@@ -19,9 +19,11 @@ pub(super) mod own;
 mod pages;
 mod receipts;
 mod restoring;
+mod visits;
 
 pub(crate) use carry::CarriedDoor;
 pub(super) use restoring::Restoring;
+pub(super) use visits::NO_SESSION;
 
 use backend::Backend;
 use client::Head;
