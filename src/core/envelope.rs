@@ -1,7 +1,7 @@
 //! What one reactor sends another through its mailbox.
 
 use super::coming_back::Claimed;
-use super::{Visit, Visited};
+use super::visit::{Visit, Visited};
 use crate::connection::{Extras, Peer, Socket, Visitor};
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::http::Response;

@@ -35,6 +35,7 @@ mod ticks;
 mod trusted;
 mod upgrades;
 mod upgrading;
+mod visit;
 mod visits;
 mod wall;
 mod work;
@@ -60,7 +61,7 @@ pub use resumes::AwayCounts;
 pub use rules::{Rules, RulesError};
 pub use shared::{Outside, Shared};
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
-pub use visits::{PollClaim, Visit, Visited, Visiting};
+pub use visit::{PollClaim, Visit, Visited, Visiting};
 pub use writing::Sent;
 
 use crate::connection::{Connection, Due, Events, Flag, Outbox, Phase, Settlements, Shown, Transport};

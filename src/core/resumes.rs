@@ -1,7 +1,8 @@
 //! What sessions that may resume have beside their connections, and how many are away. Knows nothing of sockets.
 
 use super::lingering::is_away;
-use super::{Core, Rules, Visited};
+use super::visit::Visited;
+use super::{Core, Rules};
 use crate::connection::{Away, Claimant, Connection, Keeping, KeptLimits, Resume};
 use crate::metrics::ByApp;
 use crate::session::{AppId, SessionId};

@@ -2,6 +2,7 @@
 //! opened. Knows nothing of who is let in, nor of the backend port.
 
 use super::admit::{Admitted, What, admit, admit_stream, charge_request, greet, session_instead};
+use super::entering::{claimant_of, enter};
 use super::pages::health;
 use super::visits::{self, Asks, CarriedVisits, Visits};
 use crate::auth::Ticket;
@@ -488,11 +489,6 @@ fn begin_stream(core: &Core, stream: &mut Stream, welcome: &Welcome<'_>, receive
     stream.begin(&first, out);
 }
 
-/// Who opens a session, or comes back for it.
-pub fn claimant_of(core: &Core, user: Option<&Name>) -> Claimant {
-    Claimant(core.shared.tickets.digest_of_user(user.map(|user| user.as_str())))
-}
-
 /// A stranger's request was not whole in time, at either port, and it is not the client port that answers.
 pub fn count_late(core: &Core) {
     core.metrics().refused.of(RefusalReason::HeadTimeout).add(1);
@@ -572,22 +568,6 @@ fn no_http(bytes: &[u8]) -> Option<Refused> {
         let message = "a PROXY header from an address that is not in proxy.protocol_from";
         Refused::new(ErrorCode::BadRequest, RefusalReason::ProxyHeader, message)
     })
-}
-
-/// Puts a session and its names into the hub.
-pub fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
-    let slot = id.slot();
-    core.hub.insert(id, identity.app);
-    core.hub.bind(slot, identity.user.as_ref());
-    for group in &identity.groups {
-        core.hub.join(slot, group);
-    }
-    for tag in &identity.tags {
-        core.hub.tag(slot, tag);
-    }
-    let metrics = core.metrics();
-    metrics.opened.of(identity.app.0).add(1);
-    metrics.apps.sessions.of(identity.app.0).add(1);
 }
 
 fn welcome(

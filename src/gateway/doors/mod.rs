@@ -11,6 +11,7 @@ mod admit;
 mod answers;
 mod asker;
 mod carry;
+mod entering;
 mod entry;
 mod job;
 mod log_level;

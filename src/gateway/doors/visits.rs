@@ -3,7 +3,7 @@
 //! session does with it.
 
 use super::admit::{PollIn, admit_poll, ticket_of};
-use super::client::{claimant_of, enter};
+use super::entering::{claimant_of, enter};
 use crate::auth::Ticket;
 use crate::connection::Visitor;
 use crate::core::{Core, PollClaim, Visit, Visited, Visiting, displace};

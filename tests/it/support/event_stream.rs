@@ -250,7 +250,7 @@ impl<S: Read + Write> EventStream<S> {
                 break;
             }
             self.is_whole |= size == 0;
-            self.take_body(&chunks[begin..end].to_vec());
+            self.take_body(&chunks[begin..end]);
             chunks.drain(..end + 2);
         }
         self.chunks = Some(chunks);

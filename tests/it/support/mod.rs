@@ -25,7 +25,7 @@ pub mod tls;
 
 pub use backend::{Backend, Receipt};
 pub use clock::WallClock;
-pub use event_stream::{EventStream, StreamEvent, stream_request};
+pub use event_stream::{EventStream, stream_request};
 pub use jwks_server::JwksServer;
 pub use link::Link;
 pub use link_bin::{decode as decode_binary, encode as encode_binary};
