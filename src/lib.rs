@@ -30,6 +30,7 @@
 //! | `proxy` | where a client is, as a proxy says |
 //! | `metrics` | counters, gauges and histograms, a set a reactor |
 //! | `upgrade` | live sockets and their state on the way to a new process |
+//! | `stream` | a session over plain HTTP: events, documents of polls, gzip without state |
 //! | [`session`] | ids and names; where a client is; the slab with generations |
 //! | [`client`] | a blocking WebSocket client |
 //! | [`dispatch`] | the vocabulary of pushes and operations, and inside what travels between reactors |
@@ -99,6 +100,8 @@ mod reactor;
 mod server;
 #[cfg(feature = "server")]
 pub mod session;
+#[cfg(feature = "server")]
+mod stream;
 #[cfg(feature = "server")]
 mod timer;
 #[cfg(feature = "server")]

@@ -4,7 +4,7 @@ mod pusher;
 
 pub use pusher::{PushError, Pusher};
 
-use crate::connection::{Connection, Phase};
+use crate::connection::{Connection, Flag, Phase};
 use crate::core::Core;
 pub use crate::core::Sent;
 use crate::core::{Reply, add_tag, bind, join, new_push};
@@ -331,8 +331,9 @@ impl<'a> Session<'a> {
             return self.core.send_behind_work(self.id, frame());
         }
         let Some(connection) = self.core.connections.slot_mut(self.slot) else { return Sent::Closed };
-        // Of a session that may resume each message is kept for itself.
-        if connection.outbox.is_some() || connection.resume().is_some() {
+        // Of a session that may resume each message is kept for itself; an event is made when it goes to the wire.
+        let is_queued = connection.resume().is_some() || connection.flags.has(Flag::Stream);
+        if connection.outbox.is_some() || is_queued {
             self.core.write_reply(self.slot, self.reply);
             return self.core.send(self.slot, frame());
         }

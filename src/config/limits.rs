@@ -78,6 +78,9 @@ table! {
         /// Tags one session may have.
         pub tags_per_session: usize = 64, in 0..=COUNT;
 
+        /// Bytes of the comment that event streams begin with, for proxies that hand nothing on before they have so many.
+        pub stream_padding_bytes: usize = 2 * KIB, in 0..=64 * KIB;
+
         /// Bytes that wait for one session's socket.
         pub outbox_bytes: usize = MIB, in 1..=4 * GIB;
         /// Messages that wait for one session's socket.

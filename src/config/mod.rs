@@ -230,7 +230,7 @@ table! {
     /// assert!(!gannet::config::Deflate::default().enabled);
     /// ```
     pub struct Deflate in "deflate" {
-        /// Accepts clients' offers. Off by default: a game's small messages gain nothing and pay in latency.
+        /// Accepts clients' offers, and sends event streams in gzip to those that accept it. Off by default: a game's small messages gain nothing and pay in latency.
         pub enabled: bool = false;
         /// Shorter messages, in bytes, are sent as they are.
         pub min_bytes: usize = 256, in 0..=4 * GIB - 1;
@@ -266,6 +266,15 @@ table! {
         /// `idle_ms`: without input for so long, a session is closed with 4000.
         #[serde(rename = "idle_ms", with = "Millis")]
         pub idle: Duration = 60_000, in 1..=DAY_MS;
+        /// `heartbeat_ms`: an event stream on which nothing was sent for so long gets a comment.
+        #[serde(rename = "heartbeat_ms", with = "Millis")]
+        pub heartbeat: Duration = 15_000, in 1..=DAY_MS;
+        /// `poll_wait_ms`: a poll that does not say how long is answered after that where nothing has come.
+        #[serde(rename = "poll_wait_ms", with = "Millis")]
+        pub poll_wait: Duration = 25_000, in 0..=DAY_MS;
+        /// `max_poll_wait_ms`: the longest time that a poll may ask for.
+        #[serde(rename = "max_poll_wait_ms", with = "Millis")]
+        pub max_poll_wait: Duration = 60_000, in 0..=DAY_MS;
         /// `message_ms`: from the first byte of a message, or of a request on the backend port, to its last.
         #[serde(rename = "message_ms", with = "Millis")]
         pub message: Duration = 60_000, in 1..=DAY_MS;

@@ -79,7 +79,7 @@ impl Config {
         self.time_relations().into_iter().chain(self.limits.relations())
     }
 
-    fn time_relations(&self) -> [Relation; 2] {
+    fn time_relations(&self) -> [Relation; 3] {
         let ping = as_millis(self.timeouts.ping);
         [
             Relation {
@@ -88,6 +88,13 @@ impl Config {
                 least: ping + 1,
                 or_lower: "timeouts.ping_ms",
                 because: "a session must be pinged before it counts as idle",
+            },
+            Relation {
+                key: "timeouts.max_poll_wait_ms",
+                value: as_millis(self.timeouts.max_poll_wait),
+                least: as_millis(self.timeouts.poll_wait),
+                or_lower: "timeouts.poll_wait_ms",
+                because: "the time that polls wait by default must be one that they may ask for",
             },
             Relation {
                 key: "delivery.max_ttl_ms",

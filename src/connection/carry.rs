@@ -1,9 +1,10 @@
 //! How a connection is carried to another process, all but its socket and its door.
 
 use super::outbox::{CarriedOutbox, Restoring};
+use super::stream::CarriedStream;
 use super::{
     Connection, Extras, Figures, Flag, Flags, Inbound, Kind, Pause, Pauses, Peer, Phase, Settlements, Socket,
-    Transport,
+    Stream, Transport,
 };
 use crate::admission::Meter;
 use crate::dispatch::Packer;
@@ -91,6 +92,9 @@ struct CarriedExtras {
     /// It counts among the connections of its address.
     #[n(7)]
     counts_address: Option<bool>,
+    /// The event stream that it is.
+    #[n(8)]
+    stream: Option<CarriedStream>,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -218,6 +222,7 @@ impl CarriedExtras {
             door_ms: _,
             // Its time begins again where the socket is found behind.
             progress_ms: _,
+            stream,
         } = extras;
         Self {
             expires_unix_ms: *expires_unix_ms,
@@ -228,6 +233,7 @@ impl CarriedExtras {
             remote: *remote,
             held: held.clone(),
             counts_address: connection_from.is_some().then_some(true),
+            stream: stream.as_deref().map(Stream::carry),
         }
     }
 }
@@ -301,7 +307,11 @@ impl CarriedConnection {
         } = self;
         let id = SessionId::from_u64(id);
         let kind = of_place(&KINDS, kind, "a connection of no kind")?;
-        let speaks = matches!(kind, Kind::Player | Kind::Echo | Kind::Link);
+        let is_stream = extras.as_ref().is_some_and(|extras| extras.stream.is_some());
+        if is_stream && (kind != Kind::Player || websocket.is_some()) {
+            return Err(InvalidState::new("an event stream that is something else too"));
+        }
+        let speaks = matches!(kind, Kind::Player | Kind::Echo | Kind::Link) && !is_stream;
         let phase = of_place(&PHASES, phase, "a connection in no phase")?;
         if speaks != websocket.is_some() && phase == Phase::Open {
             return Err(InvalidState::new("a WebSocket where none is, or none where one is"));
@@ -336,10 +346,14 @@ impl CarriedConnection {
         connection.round_trip_us = round_trip_us.unwrap_or(0);
         connection.websocket = websocket.map(|restored| restored.websocket);
         let (mut expires_unix_ms, mut counts_address) = (None, false);
-        if let Some(carried) = extras {
+        if let Some(mut carried) = extras {
             expires_unix_ms = carried.expires_unix_ms;
             counts_address = carried.counts_address == Some(true);
+            let stream = carried.stream.take().map(|stream| stream.restore(around.engine)).transpose()?;
             connection.extras = Some(carried.restore());
+            if let Some(stream) = stream {
+                connection.set_stream(stream);
+            }
         }
         if let Some(carried) = outbox {
             connection.outbox = carried.restore(restoring, settlements)?;
@@ -360,6 +374,8 @@ impl CarriedExtras {
             remote,
             held,
             counts_address: _,
+            // It belongs to the connection as a whole.
+            stream: _,
         } = self;
         Box::new(Extras {
             renewable_ms: renewable_ms.unwrap_or(0),

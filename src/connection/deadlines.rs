@@ -14,6 +14,8 @@ pub struct Silence {
     pub head_ms: u64,
     /// Milliseconds without input before a ping.
     pub ping_ms: u64,
+    /// Milliseconds without output before an event stream gets a comment.
+    pub heartbeat_ms: u64,
     /// Milliseconds without input before the end.
     pub idle_ms: u64,
     /// The same for HTTP on the backend port.
@@ -31,7 +33,7 @@ pub enum Due {
     Wrapping,
     /// A stranger's request was not complete in time.
     Head,
-    /// A silent peer is to be pinged.
+    /// A silent peer is to be pinged, or an event stream to get a comment.
     Ping,
     /// A peer has been silent for too long.
     Idle,
@@ -126,6 +128,10 @@ impl Connection {
     /// What silence brings a connection that is read.
     fn silent(&self, id: SessionId, silence: Silence, since_ms: u64) -> Option<(u64, Due)> {
         match self.kind {
+            // Its client sends nothing: it is what it is sent that has to keep proxies from ending it.
+            Kind::Player if self.flags.has(Flag::Stream) => {
+                Some((since_ms + jittered(silence.heartbeat_ms, id), Due::Ping))
+            }
             // From here the peer has as long to answer as it had before it was asked.
             Kind::Player | Kind::Echo | Kind::Link if self.flags.has(Flag::Pinged) => {
                 Some((since_ms + silence.idle_ms - silence.ping_ms, Due::Idle))
@@ -162,6 +168,7 @@ mod tests {
         upgrade_ms: 10_000,
         head_ms: 7_000,
         ping_ms: 25_000,
+        heartbeat_ms: 15_000,
         idle_ms: 60_000,
         backend_idle_ms: 120_000,
         close_ms: 5_000,

@@ -1,6 +1,7 @@
 //! What only some connections have: what they are held to, input that is held. Most have none of it, and pay one empty
 //! pointer for them.
 
+use super::stream::Stream;
 use crate::admission::{Limiter, Meter};
 use crate::config::{BeyondRate, Network, Rates};
 use crate::metrics::Throttled;
@@ -38,6 +39,8 @@ pub struct Extras {
     pub door_ms: Option<u64>,
     /// Of a link or a backend that is behind: when its socket last took something, or had nothing to take, in attended time.
     pub progress_ms: u64,
+    /// The event stream that the connection is.
+    pub stream: Option<Box<Stream>>,
 }
 
 /// How fast a session may send.

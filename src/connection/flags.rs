@@ -31,6 +31,8 @@ pub enum Flag {
     SpeaksOwn,
     /// A player's session that may resume.
     MayResume,
+    /// A player's session over plain HTTP: the connection is an event stream.
+    Stream,
 }
 
 /// A set of [`Flag`]s.
@@ -81,6 +83,7 @@ mod tests {
             Flag::Incoming,
             Flag::SpeaksOwn,
             Flag::MayResume,
+            Flag::Stream,
         ];
         for flag in all {
             let mut flags = Flags::default();

@@ -4,6 +4,7 @@
 
 use super::outbox::{Item, Settlements};
 use crate::dispatch::EncodedFrame;
+use crate::stream::SharedEvent;
 use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -23,6 +24,8 @@ pub struct KeptFrame {
     frame: EncodedFrame,
     /// The same for clients that tell gannet's own messages from the game's, once one of them has been sent it again.
     marked: OnceCell<Box<EncodedFrame>>,
+    /// The same as an event, once a stream has been sent it again.
+    event: OnceCell<Box<SharedEvent>>,
     /// Rings and outboxes that have it.
     holders: Cell<u32>,
 }
@@ -30,12 +33,20 @@ pub struct KeptFrame {
 impl KeptFrame {
     /// A frame that no ring has.
     pub fn new(frame: EncodedFrame) -> Self {
-        Self { frame, marked: OnceCell::new(), holders: Cell::new(0) }
+        Self { frame, marked: OnceCell::new(), event: OnceCell::new(), holders: Cell::new(0) }
     }
 
     /// The frame.
     pub fn frame(&self) -> &EncodedFrame {
         &self.frame
+    }
+
+    /// It as an event of an event stream.
+    pub(super) fn event(&self) -> &SharedEvent {
+        self.event.get_or_init(|| {
+            let (is_text, payload) = self.frame.message();
+            Box::new(SharedEvent::new(is_text, payload))
+        })
     }
 
     /// The bytes for the wire; with its mark doubled where it `is_marked` and begins with one.

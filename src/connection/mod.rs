@@ -15,6 +15,7 @@ mod pause;
 mod peer;
 mod resume;
 mod socket;
+mod stream;
 mod transport;
 
 pub use carry::{CarriedConnection, Restored, Surroundings};
@@ -31,11 +32,12 @@ pub use outbox::{
 };
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::{model as outbox_model, resume_model};
-pub use parting::Carrier;
+pub use parting::{Carrier, Speech};
 pub use pause::{Pause, Pauses};
 pub use peer::Peer;
-pub use resume::{Away, CarriedResume, Claimant, Resume};
+pub use resume::{Away, CarriedResume, Claimant, Resume, Visitor};
 pub use socket::Socket;
+pub use stream::Stream;
 pub use transport::{Flushed, Transport};
 
 use crate::protocol::WebSocket;
@@ -130,7 +132,7 @@ const NO_PLACE: u32 = u32::MAX;
 const _: () = assert!(size_of::<Connection>() <= if cfg!(debug_assertions) { 128 } else { 112 });
 const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>());
 // Of those that queue, and of those that are held to something.
-const _: () = assert!(size_of::<Outbox>() <= 144 && size_of::<Extras>() <= 200);
+const _: () = assert!(size_of::<Outbox>() <= 144 && size_of::<Extras>() <= 208);
 
 impl Connection {
     /// A connection as it is accepted, at `attended_ms`.
@@ -197,6 +199,20 @@ impl Connection {
     /// What it is held to, made if need be.
     pub fn extras(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
+    }
+
+    /// Its event stream, where it is one.
+    pub fn stream(&mut self) -> Option<&mut Stream> {
+        if !self.flags.has(Flag::Stream) {
+            return None;
+        }
+        self.extras.as_mut()?.stream.as_deref_mut()
+    }
+
+    /// The session gets its messages as an event stream.
+    pub fn set_stream(&mut self, stream: Stream) {
+        self.extras().stream = Some(Box::new(stream));
+        self.flags.set(Flag::Stream);
     }
 
     /// How fast it has sent, where that is bounded.

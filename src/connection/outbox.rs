@@ -6,6 +6,7 @@ mod item;
 mod parting;
 mod pressure;
 mod settlements;
+mod staged;
 
 pub use carry::{CarriedOutbox, LocalPushes, Restoring};
 pub use item::{Item, KeptItem, LocalPush};
@@ -14,6 +15,7 @@ pub use pressure::Offered;
 pub use settlements::{Events, Settlements};
 
 use super::kept::Keeping;
+use super::stream::Stream;
 use crate::dispatch::{Class, Fate};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
@@ -231,12 +233,42 @@ impl Outbox {
         socket: &mut impl Write,
         now: crate::timer::Moment,
         settlements: &mut Settlements,
+        keeping: Option<&mut Keeping<'_>>,
+    ) -> io::Result<Progress> {
+        self.write(socket, now, settlements, keeping, |outbox, _, _| outbox.due())
+    }
+
+    /// The same as events of `stream`, a share of them in each write.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn write_events_to(
+        &mut self,
+        stream: &mut Stream,
+        socket: &mut impl Write,
+        now: crate::timer::Moment,
+        settlements: &mut Settlements,
+        keeping: Option<&mut Keeping<'_>>,
+    ) -> io::Result<Progress> {
+        self.write(socket, now, settlements, keeping, |outbox, sent, settlements| {
+            outbox.stage(stream, sent, settlements)
+        })
+    }
+
+    /// Writes as many of the first items as `due` says, each time anew; it is told how many messages have gone to the wire before.
+    fn write(
+        &mut self,
+        socket: &mut impl Write,
+        now: crate::timer::Moment,
+        settlements: &mut Settlements,
         mut keeping: Option<&mut Keeping<'_>>,
+        mut due: impl FnMut(&mut Self, u64, &mut Settlements) -> usize,
     ) -> io::Result<Progress> {
         self.expire(now.ms, settlements);
         let mut progress = Progress { written: 0, writes: 0, blocked: false };
         loop {
-            let due = self.due();
+            let sent = keeping.as_ref().map_or(0, |keeping| keeping.kept.sent());
+            let due = due(self, sent, settlements);
             if due == 0 {
                 return Ok(progress);
             }
@@ -277,8 +309,10 @@ impl Outbox {
     /// Gives up everything: the connection is gone.
     pub fn clear(&mut self, fate: Fate, settlements: &mut Settlements) {
         self.clear_unsent(fate, settlements);
-        if let Some((item, _)) = self.wire.take() {
-            settlements.settle(item, fate, 0);
+        match self.wire.take() {
+            Some((Item::Staged(staged), _)) => staged.give_up(fate, settlements),
+            Some((item, _)) => settlements.settle(item, fate, 0),
+            None => {}
         }
         (self.bytes, self.exempt, self.exempt_bytes) = (0, 0, 0);
     }
@@ -399,8 +433,16 @@ impl Outbox {
                     (item, 0)
                 })
             });
-            let Some((item, before)) = next else { return };
+            let Some((mut item, before)) = next else { return };
             let left = item.bytes().len() - before;
+            if let Item::Staged(staged) = &mut item {
+                staged.settle_written(
+                    before + written.min(left),
+                    now_ns,
+                    settlements,
+                    keeping.as_deref_mut(),
+                );
+            }
             if written < left {
                 self.wire = Some((item, before + written));
                 return;
@@ -409,6 +451,10 @@ impl Outbox {
             if let Some(bytes) = item.exempt_bytes() {
                 self.exempt -= 1;
                 self.exempt_bytes -= bytes;
+            }
+            if let Item::Staged(staged) = item {
+                settlements.unstage(staged.bytes.len());
+                continue;
             }
             if let Some(keeping) = &mut keeping {
                 keeping.written(&item, settlements);

@@ -1,12 +1,21 @@
 //! A session and its socket go separate ways, and a session gets the socket of another connection.
 
-use super::{Connection, Extras, Flag, Flags, Kind, Peer, Phase, Socket, Transport};
+use super::{
+    Connection, Extras, Figures, Flag, Flags, Inbound, Kind, Peer, Phase, Socket, Stream, Transport,
+};
 use crate::protocol::WebSocket;
 use crate::tls::Session;
 
 /// What goes with the socket.
-const OF_THE_SOCKET: [Flag; 6] =
-    [Flag::ReadClosed, Flag::HungUp, Flag::WriteClosed, Flag::Pinged, Flag::PingWaits, Flag::Blocked];
+const OF_THE_SOCKET: [Flag; 7] = [
+    Flag::ReadClosed,
+    Flag::HungUp,
+    Flag::WriteClosed,
+    Flag::Pinged,
+    Flag::PingWaits,
+    Flag::Blocked,
+    Flag::Stream,
+];
 
 /// What a connection goes over: its socket, and all that belongs to that. It can go to another reactor.
 #[derive(Debug)]
@@ -37,6 +46,22 @@ impl Connection {
     /// A place for the socket of another one, to be filled.
     pub fn without_socket() -> Self {
         Self::new(Socket::default(), Peer::unix(), Kind::Discard, 0)
+    }
+
+    /// The session of a client that has asked for it on this connection, which it does not go over: its client is away.
+    pub fn of_visitor(visitor: &Self, since_unix_ms: u64, bounds_input: bool) -> Self {
+        let remote = visitor.extras.as_ref().and_then(|extras| extras.remote);
+        let mut session = Self::new(Socket::default(), visitor.peer.clone(), Kind::Player, 0);
+        session.phase = Phase::Away;
+        session.figures = Figures::since(since_unix_ms);
+        session.flags.set(Flag::Blocked);
+        if bounds_input {
+            session.extras().inbound = Some(Inbound::default());
+        }
+        if remote.is_some() {
+            session.extras().remote = remote;
+        }
+        session
     }
 
     /// Takes the socket out, with all that belongs to it, as a connection of no session: what follows on it is its end. The session
@@ -81,22 +106,44 @@ impl Connection {
         connection
     }
 
-    /// The session, which is away, goes over `carrier` from now on, whose upgrade agreed on `websocket`.
-    pub fn go_on(&mut self, carrier: Carrier, websocket: WebSocket, speaks_own: bool, attended_ms: u64) {
+    /// The session, which is away, goes over `carrier` from now on, as its request asked for.
+    pub fn go_on(&mut self, carrier: Carrier, speech: Speech, attended_ms: u64) {
         let Carrier { stream, peer, transport, tls, extras, flags } = carrier;
         (self.stream, self.peer, self.transport, self.tls) = (stream, peer, transport, tls);
-        (self.websocket, self.phase, self.round_trip_us) = (Some(websocket), Phase::Open, 0);
+        (self.phase, self.round_trip_us) = (Phase::Open, 0);
         self.flags.clear(Flag::SpeaksOwn);
         for flag in OF_THE_SOCKET {
             set(&mut self.flags, flag, flags.has(flag));
         }
-        set(&mut self.flags, Flag::SpeaksOwn, speaks_own);
         match (extras.map(|extras| *extras), &mut self.extras) {
             (None, None) => {}
             (None, Some(own)) => own.go_on(Extras::default()),
             (Some(extras), _) => self.extras().go_on(extras),
         }
+        self.speak(speech);
         self.touch(attended_ms);
+    }
+}
+
+/// How the messages of a session go over its connection.
+#[derive(Debug)]
+pub enum Speech {
+    /// As frames; whether its client tells gannet's own messages from the game's.
+    WebSocket(WebSocket, bool),
+    /// As events.
+    Events(Stream),
+}
+
+impl Connection {
+    /// Its session speaks like that from now on.
+    pub fn speak(&mut self, speech: Speech) {
+        match speech {
+            Speech::WebSocket(websocket, speaks_own) => {
+                self.websocket = Some(websocket);
+                set(&mut self.flags, Flag::SpeaksOwn, speaks_own);
+            }
+            Speech::Events(stream) => self.set_stream(stream),
+        }
     }
 }
 
@@ -116,8 +163,9 @@ impl Extras {
         if let Some(inbound) = &mut self.inbound {
             inbound.resume_ms = None;
         }
-        let has_any = connection_from.is_some() || remote.is_some();
-        has_any.then(|| Box::new(Self { connection_from, remote, ..Self::default() }))
+        let stream = self.stream.take();
+        let has_any = connection_from.is_some() || remote.is_some() || stream.is_some();
+        has_any.then(|| Box::new(Self { connection_from, remote, stream, ..Self::default() }))
     }
 
     /// What comes with another socket.

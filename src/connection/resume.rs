@@ -4,6 +4,7 @@
 use super::outbox::{Restoring, Settlements};
 use super::{Kept, KeptLimits};
 use crate::dispatch::Packer;
+use crate::session::SessionId;
 use crate::upgrade::InvalidState;
 use minicbor::{Decode, Encode};
 use std::fmt;
@@ -22,10 +23,30 @@ pub struct Resume {
     pub is_proven: bool,
     /// While its client is away.
     pub away: Option<Box<Away>>,
+    /// Of a client that polls.
+    pub poll: Option<Box<Poll>>,
 }
 
 // A session that may resume costs this beside its ring.
-const _: () = assert!(size_of::<Resume>() <= 88);
+const _: () = assert!(size_of::<Resume>() <= 96);
+
+/// What a session knows of a client that polls. Between two polls, and while one waits, it is away.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Poll {
+    /// The poll that waits for something.
+    pub waiting: Option<Visitor>,
+    /// gannet's own messages that the next poll gets, each one JSON object.
+    pub own: Vec<Box<[u8]>>,
+}
+
+/// A request about a session that came on another connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Visitor {
+    /// The connection.
+    pub connection: SessionId,
+    /// Which of its requests.
+    pub sequence: u64,
+}
 
 /// A session waits for its client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +73,7 @@ impl fmt::Debug for Claimant {
 impl Resume {
     /// A session that opens.
     pub fn new(claimant: Claimant) -> Self {
-        Self { kept: Kept::default(), claimant, ticket: 0, is_proven: false, away: None }
+        Self { kept: Kept::default(), claimant, ticket: 0, is_proven: false, away: None, poll: None }
     }
 
     /// Whether the ticket with this number is good: the newest, or the one before while nothing has come from the client that got
@@ -79,6 +100,18 @@ pub struct CarriedResume {
     is_proven: bool,
     #[n(5)]
     away: Option<CarriedAway>,
+    #[n(6)]
+    poll: Option<CarriedPoll>,
+}
+
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+struct CarriedPoll {
+    /// The connection whose poll waits, and which of its requests that is.
+    #[n(0)]
+    waiting: Option<(u64, u64)>,
+    #[n(1)]
+    own: Vec<minicbor::bytes::ByteVec>,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -96,7 +129,14 @@ struct CarriedAway {
 impl Resume {
     /// What another process goes on with.
     pub fn carry(&self, packer: &Packer) -> CarriedResume {
-        let Self { kept, claimant, ticket, is_proven, away } = self;
+        let Self { kept, claimant, ticket, is_proven, away, poll } = self;
+        let poll = poll.as_deref().map(|poll| {
+            let Poll { waiting, own } = poll;
+            CarriedPoll {
+                waiting: waiting.map(|Visitor { connection, sequence }| (connection.as_u64(), sequence)),
+                own: own.iter().map(|json| json.to_vec().into()).collect(),
+            }
+        });
         let away = away.as_deref().map(|away| {
             let Away { until_ms, code, reason } = away;
             CarriedAway { until_ms: *until_ms, code: *code, reason: reason.clone() }
@@ -108,7 +148,17 @@ impl Resume {
             ticket: *ticket,
             is_proven: *is_proven,
             away,
+            poll,
         }
+    }
+}
+
+impl CarriedPoll {
+    fn restore(self) -> Box<Poll> {
+        let Self { waiting, own } = self;
+        let waiting = waiting
+            .map(|(connection, sequence)| Visitor { connection: SessionId::from_u64(connection), sequence });
+        Box::new(Poll { waiting, own: own.into_iter().map(|json| Vec::from(json).into()).collect() })
     }
 }
 
@@ -127,7 +177,7 @@ impl CarriedResume {
         restoring: &mut Restoring<'_>,
         settlements: &mut Settlements,
     ) -> Result<Resume, InvalidState> {
-        let Self { sent, kept, claimant, ticket, is_proven, away } = self;
+        let Self { sent, kept, claimant, ticket, is_proven, away, poll } = self;
         let first = sent.checked_sub(kept.len() as u64);
         let first = first.ok_or_else(|| InvalidState::new("more messages are kept than were sent"))?;
         let frames = kept.into_iter().map(|number| restoring.kept(number)).collect::<Result<Vec<_>, _>>()?;
@@ -139,6 +189,7 @@ impl CarriedResume {
             let CarriedAway { until_ms, code, reason } = away;
             Box::new(Away { until_ms, code, reason })
         });
-        Ok(Resume { kept, claimant: Claimant(claimant), ticket, is_proven, away })
+        let poll = poll.map(CarriedPoll::restore);
+        Ok(Resume { kept, claimant: Claimant(claimant), ticket, is_proven, away, poll })
     }
 }

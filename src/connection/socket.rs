@@ -25,6 +25,15 @@ impl Socket {
         self.stream()?.peek(buffer)
     }
 
+    /// Whether the peer acknowledges what it is sent is looked at from now on: what it has not after so long ends the connection
+    /// (RFC 9293 §3.8.3, tcp(7)). A Unix socket has no such thing, nor a peer that could vanish.
+    pub fn give_up_after_ms(&self, ms: u64) {
+        let ms = u32::try_from(ms).unwrap_or(u32::MAX);
+        if let Some(stream) = &self.0 {
+            let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, ms);
+        }
+    }
+
     /// Ends one direction, or both.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.stream()?.shutdown(how)
@@ -110,6 +119,17 @@ impl Source for Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_peer_that_acknowledges_nothing_is_given_up() {
+        for (socket, watched) in tcp().into_iter().zip([4_321, u64::MAX]) {
+            socket.give_up_after_ms(watched);
+            let descriptor = socket.descriptor().unwrap();
+            let set = rustix::net::sockopt::tcp_user_timeout(descriptor);
+            assert!(set == Ok(watched as u32) || watched == u64::MAX, "{set:?}");
+        }
+        Socket::default().give_up_after_ms(1);
+    }
 
     #[test]
     fn without_one_nothing_comes_and_nothing_is_taken() {

@@ -4,7 +4,7 @@
 use super::budgeted::Budgeted;
 use super::kept::Keeping;
 use super::outbox::Progress;
-use super::{Connection, Flag, Outbox, Settlements, Socket};
+use super::{Connection, Flag, Outbox, Settlements, Socket, Stream};
 use crate::session::Remote;
 use crate::timer::Moment;
 use crate::tls::{Received, Scratch, Session};
@@ -48,6 +48,7 @@ impl Encrypted<'_> {
     fn write_outbox(
         &mut self,
         outbox: &mut Outbox,
+        mut stream: Option<&mut Stream>,
         share: usize,
         now: Moment,
         settlements: &mut Settlements,
@@ -56,7 +57,8 @@ impl Encrypted<'_> {
         let mut socket = Budgeted::new(self, share);
         let mut total = Progress::default();
         loop {
-            let progress = outbox.write_to(&mut socket, now, settlements, keeping.as_mut())?;
+            let progress =
+                write(outbox, stream.as_deref_mut(), &mut socket, now, settlements, keeping.as_mut())?;
             total.written += progress.written;
             total.writes += progress.writes;
             if socket.get_ref().session.has_unsent() {
@@ -68,6 +70,21 @@ impl Encrypted<'_> {
                 flushed => return Ok((total, flushed)),
             }
         }
+    }
+}
+
+/// Writes what waits as frames, or as the events of a stream.
+fn write(
+    outbox: &mut Outbox,
+    stream: Option<&mut Stream>,
+    socket: &mut impl Write,
+    now: Moment,
+    settlements: &mut Settlements,
+    keeping: Option<&mut Keeping<'_>>,
+) -> io::Result<Progress> {
+    match stream {
+        None => outbox.write_to(socket, now, settlements, keeping),
+        Some(stream) => outbox.write_events_to(stream, socket, now, settlements, keeping),
     }
 }
 
@@ -146,15 +163,20 @@ impl Connection {
         mut keeping: Option<Keeping<'_>>,
     ) -> io::Result<(Progress, Flushed)> {
         let nothing = (Progress::default(), Flushed::All);
+        let stream = match self.flags.has(Flag::Stream) {
+            true => self.extras.as_mut().and_then(|extras| extras.stream.as_deref_mut()),
+            false => None,
+        };
         let Some(outbox) = &mut self.outbox else { return Ok(nothing) };
         let (progress, flushed) = if self.transport == Transport::Plain {
             let mut socket = Budgeted::new(&mut self.stream, share);
-            let progress = outbox.write_to(&mut socket, now, settlements, keeping.as_mut())?;
+            let progress = write(outbox, stream, &mut socket, now, settlements, keeping.as_mut())?;
             (progress, Flushed::of(&progress, &socket))
         } else {
             let Some(session) = self.tls.as_deref_mut() else { return Ok(nothing) };
             Encrypted { session, socket: &mut self.stream, scratch }.write_outbox(
                 outbox,
+                stream,
                 share,
                 now,
                 settlements,

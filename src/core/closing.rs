@@ -3,11 +3,12 @@
 
 use super::EVENTS;
 use super::{Core, Ended};
-use crate::connection::{Connection, Phase};
+use crate::connection::{Connection, Flag, Phase};
 use crate::dispatch::Fate;
 use crate::metrics::{CloseClass, LingerEnd};
 use crate::protocol::{CloseCode, CloseFrame};
 use crate::session::{SessionId, close_codes};
+use crate::stream;
 
 /// Connections of whom so few are left that a storm is over.
 const FEW: usize = 16;
@@ -48,6 +49,9 @@ impl Core {
         if connection.phase != Phase::Open {
             return;
         }
+        if connection.flags.has(Flag::Stream) {
+            return self.close_stream(slot, code, reason);
+        }
         let Some(websocket) = &mut connection.websocket else { return self.finish(slot) };
         let closed = websocket.close(Some(code), reason, &mut frame).is_ok();
         connection.end(if closed { Phase::Closing } else { Phase::Finishing }, attended_ms);
@@ -55,6 +59,18 @@ impl Core {
         self.end_session(slot, code.0, reason);
         self.append(slot, frame);
         self.mark_dirty(slot);
+    }
+
+    /// An event stream ends with the event that says why, behind what waits already, and the end of its connection.
+    fn close_stream(&mut self, slot: u32, code: CloseCode, reason: &str) {
+        let mut event = Vec::new();
+        stream::close(code.0, reason, &mut event);
+        self.end_session(slot, code.0, reason);
+        self.append(slot, event);
+        if let Some(stream) = self.connections.slot_mut(slot).and_then(Connection::stream) {
+            stream.end();
+        }
+        self.finish(slot);
     }
 
     /// Closes a connection whose peer does not take what it is sent: what waits is given up, so that the Close frame is
@@ -111,6 +127,10 @@ impl Core {
 
     /// Takes the session out of every table, once, and remembers that it has to be told.
     pub fn end_session(&mut self, slot: u32, code: u16, reason: &str) {
+        if self.hub.id_of(slot).is_none() {
+            return;
+        }
+        self.answer_poll(slot, Some((code, reason)));
         self.forget_resume(slot);
         let user = self.hub.user_of(slot).cloned();
         self.forget_recalls(slot);

@@ -4,7 +4,7 @@
 use super::Core;
 use super::lingering::is_away;
 use crate::auth::Ticket;
-use crate::connection::{Carrier, Claimant, Connection, Form, Phase, Resume};
+use crate::connection::{Carrier, Claimant, Connection, Flag, Form, Phase, Resume, Speech, Stream};
 use crate::metrics::{LingerEnd, ResumeFailure};
 use crate::protocol::{DeflateParameters, WebSocket};
 use crate::session::{AppId, Name, SessionId, close_codes};
@@ -44,6 +44,26 @@ pub struct Claim {
     pub speaks_own: bool,
     /// What has been agreed on for compression.
     pub deflate: Option<DeflateParameters>,
+    /// It gets its messages as events, not as frames.
+    pub events: Option<TakesEvents>,
+    /// The origin of the page that asks, where that may know of the answer (the CORS protocol).
+    pub page: Option<Box<str>>,
+}
+
+/// How a client takes the messages of its session that has asked for events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakesEvents {
+    /// Compressed with gzip.
+    pub is_compressed: bool,
+}
+
+/// What a client hears first that gets its session back.
+#[derive(Debug)]
+pub struct First {
+    /// The answer to its request, and the welcome.
+    pub bytes: Vec<u8>,
+    /// The event stream that begins so.
+    pub stream: Option<Stream>,
 }
 
 /// A claim with what its connection goes over, which is counted as a session's and in no list and no slab.
@@ -94,9 +114,21 @@ impl Core {
     }
 
     fn examine_claim(&mut self, claim: &Claim) -> Result<u32, ResumeFailure> {
-        let Ticket { session, number } = claim.ticket;
+        let claimant = claim.says_who.then_some(claim.claimant);
+        self.examine_ticket(claim.ticket, claim.app, claimant, claim.received)
+    }
+
+    /// The same for a client that has `received` so many messages and, where there is a `claimant`, has to be that one.
+    pub(super) fn examine_ticket(
+        &mut self,
+        ticket: Ticket,
+        app: AppId,
+        claimant: Option<Claimant>,
+        received: u64,
+    ) -> Result<u32, ResumeFailure> {
+        let Ticket { session, number } = ticket;
         let slot = session.slot();
-        if !self.hub.contains(session, claim.app) {
+        if !self.hub.contains(session, app) {
             return Err(match self.has_overflowed(session) {
                 true => ResumeFailure::Gap,
                 false => ResumeFailure::Expired,
@@ -107,16 +139,21 @@ impl Core {
         };
         let resume = self.resumes.get_mut(place).filter(|resume| resume.takes(number));
         let resume: &mut Resume = resume.ok_or(ResumeFailure::Unknown)?;
-        if claim.says_who && resume.claimant != claim.claimant {
+        if claimant.is_some_and(|claimant| resume.claimant != claimant) {
             return Err(ResumeFailure::User);
         }
-        let acknowledged = resume.kept.acknowledge(claim.received, &mut self.settlements);
+        let acknowledged = resume.kept.acknowledge(received, &mut self.settlements);
         acknowledged.map(|()| slot).map_err(|_| ResumeFailure::Gap)
     }
 
     /// A session that is claimed and cannot go on, since the client has missed more than is kept, is of no use to anybody any more.
     pub fn give_up_claimed(&mut self, claim: &Claim, why: ResumeFailure) {
-        let (id, slot) = (claim.ticket.session, claim.ticket.session.slot());
+        self.give_up_for_gap(claim.ticket.session, why);
+    }
+
+    /// The same.
+    pub(super) fn give_up_for_gap(&mut self, id: SessionId, why: ResumeFailure) {
+        let slot = id.slot();
         let is_waiting = self.connections.get(id).is_some_and(is_away);
         if why == ResumeFailure::Gap && is_waiting {
             let code =
@@ -129,20 +166,22 @@ impl Core {
     /// The session in `slot`, which has been examined, goes on with this connection: behind `first`, which is written before
     /// everything else, come the messages that the client has not read. The poll has still to know its socket. Returns whether
     /// its client was away until now.
-    pub fn go_on_with(&mut self, slot: u32, claimed: Claimed, first: Vec<u8>) -> bool {
+    pub fn go_on_with(&mut self, slot: u32, claimed: Claimed, first: First) -> bool {
         let Claimed { claim, carrier } = claimed;
         let Claim { speaks_own, deflate, expires_unix_ms, .. } = claim;
         let was_away = self.connections.slot(slot).is_some_and(is_away);
         if !was_away {
             self.leave_socket(slot);
         }
-        let mut websocket = WebSocket::server(Arc::clone(&self.rules.settings.player_limits));
-        if let (Some(agreed), Some(engine)) = (deflate, &self.deflate) {
-            websocket = websocket.with_deflate(agreed, Arc::clone(engine));
-        }
+        let First { bytes: first, stream } = first;
+        let (speech, idle_ms) =
+            (self.speech(deflate, speaks_own, stream), self.rules.settings.silence.idle_ms);
         let attended_ms = self.attended_ms();
         let Some(connection) = self.connections.slot_mut(slot) else { return was_away };
-        connection.go_on(carrier, websocket, speaks_own, attended_ms);
+        connection.go_on(carrier, speech, attended_ms);
+        if connection.flags.has(Flag::Stream) {
+            connection.stream.give_up_after_ms(idle_ms);
+        }
         let place = connection.resume();
         let mut again = Vec::new();
         if let Some(resume) = place.and_then(|place| self.resumes.get_mut(place)) {
@@ -166,22 +205,51 @@ impl Core {
         was_away
     }
 
-    /// The next ticket of the session in `slot`.
-    pub fn next_ticket(&mut self, slot: u32) -> Option<Ticket> {
+    /// How a session speaks on a connection that has agreed on this, where it is no event stream.
+    pub fn speech(
+        &self,
+        deflate: Option<DeflateParameters>,
+        speaks_own: bool,
+        stream: Option<Stream>,
+    ) -> Speech {
+        if let Some(stream) = stream {
+            return Speech::Events(stream);
+        }
+        let mut websocket = WebSocket::server(Arc::clone(&self.rules.settings.player_limits));
+        if let (Some(agreed), Some(engine)) = (deflate, &self.deflate) {
+            websocket = websocket.with_deflate(agreed, Arc::clone(engine));
+        }
+        Speech::WebSocket(websocket, speaks_own)
+    }
+
+    /// The event stream of a session that is resumed with `ticket`, as its client takes it.
+    pub fn stream_of(&self, events: TakesEvents, ticket: Option<&str>) -> Stream {
+        let stream = Stream::new(ticket.map(Into::into));
+        match events.is_compressed {
+            true => stream.compressed(self.deflate.clone()),
+            false => stream,
+        }
+    }
+
+    /// The next ticket of the session in `slot`, for a client that came back with `used`. The newest one stays where its client
+    /// never got it: however often that happens, the one that the client has is the one before.
+    pub fn next_ticket(&mut self, slot: u32, used: Ticket) -> Option<Ticket> {
         let session = self.connections.id_of(slot)?;
         let resume = self.resume_of_mut(slot)?;
-        resume.ticket = resume.ticket.wrapping_add(1);
+        if used.number == resume.ticket {
+            resume.ticket = resume.ticket.wrapping_add(1);
+        }
         Some(Ticket { session, number: resume.ticket })
     }
 
     /// The session in `slot` is taken from the socket that it has, whose peer is told so, if it is there still.
-    fn leave_socket(&mut self, slot: u32) {
+    pub(super) fn leave_socket(&mut self, slot: u32) {
         let code = close_codes::REPLACED;
         self.resume_for_the_end(slot);
         self.forget_incoming(slot);
         match self.connections.insert_with(|_| Connection::without_socket()) {
             Some(new) => {
-                self.move_socket(slot, new);
+                self.move_socket(slot, new, false);
                 self.close(new.slot(), code, TAKEN_OVER);
             }
             // No slot is left to say so in: the socket just ends.

@@ -3,7 +3,8 @@
 use super::Mover;
 use super::coming_back::Claimed;
 use super::recollection::{RecallAnswer, RecallRequest};
-use crate::connection::{Extras, Peer, Socket};
+use super::visit::{Visit, Visited};
+use crate::connection::{Extras, Peer, Socket, Visitor};
 use crate::dispatch::{EncodedFrame, Operation, Push};
 use crate::http::Response;
 use crate::mailbox::Weigh;
@@ -39,6 +40,10 @@ pub enum Envelope {
     Adopt(Box<Arrival>),
     /// A client that claims a session of this reactor.
     Resume(Box<Claimed>),
+    /// A request about a session over plain HTTP of this reactor.
+    Visit(Box<Visit>),
+    /// The answer to such a request, which came on a connection here.
+    Visited(Visitor, Box<Visited>),
     /// A push that has targets here.
     Push(Arc<Push>),
     /// A push to a group that remembers, and this reactor is its owner.
@@ -91,6 +96,8 @@ impl Weigh for Envelope {
             Self::Recalled(answer) => answer.weight(),
             Self::Event(_, _, frame) => frame.wire_len(),
             Self::Page { response, .. } => response.body().len(),
+            Self::Visit(visit) => visit.weight(),
+            Self::Visited(_, visited) => visited.weight(),
             _ => 0,
         }
     }

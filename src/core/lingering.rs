@@ -86,7 +86,8 @@ impl Core {
             self.metrics().linger_ends.of(LingerEnd::Full).add(1);
             return None;
         }
-        self.move_socket(slot, new);
+        // What is still sent on a socket that has not failed, its peer may read and count.
+        self.move_socket(slot, new, code != CloseCode::ABNORMAL.0);
         let user = self.hub.user_of(slot).cloned();
         self.partings.untold.push(Parted { id, app, user, code, reason: reason.into() });
         self.wheel.disarm(slot);
@@ -94,14 +95,19 @@ impl Core {
         Some(new.slot())
     }
 
-    /// The socket of the session in `slot` is that of the connection `new` from now on.
-    pub(super) fn move_socket(&mut self, slot: u32, new: SessionId) {
+    /// The socket of the session in `slot` is that of the connection `new` from now on. Where the rest of what is on the wire
+    /// `counts`, the messages in it have been sent.
+    pub(super) fn move_socket(&mut self, slot: u32, new: SessionId, counts: bool) {
+        let app = self.hub.app_of(slot);
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         connection.flags.clear(Flag::Incoming);
+        let place = connection.resume().filter(|_| counts);
         let gone = connection.part();
         let mut rest = Box::default();
         if let Some(outbox) = &mut connection.outbox {
-            rest = outbox.part(&mut self.settlements);
+            let mut keeping =
+                place.and_then(|place| Self::keeping(&mut self.resumes, &self.rules, place, app));
+            rest = outbox.part(keeping.as_mut(), self.now.ns, &mut self.settlements);
             let (is_empty, behind) = (outbox.is_empty(), outbox.behind.take());
             if let Some(place) = behind {
                 self.strike_behind(place);
@@ -161,7 +167,12 @@ impl Core {
     }
 
     /// Its client has not come back in time: the session ends as its connection did.
+    ///
+    /// A poll that waits for the session has had its time: from here on the session waits for the next one.
     pub fn linger_over(&mut self, slot: u32) {
+        if self.answer_poll(slot, None) {
+            return;
+        }
         let away = self.resume_of(slot).and_then(|resume| resume.away.as_deref().cloned());
         if let Some(Away { code, reason, .. }) = away {
             self.end_away(slot, code, &reason, LingerEnd::Expired);

@@ -1,6 +1,7 @@
 //! What sessions that may resume have beside their connections, and how many are away. Knows nothing of sockets.
 
 use super::lingering::is_away;
+use super::visit::Visited;
 use super::{Core, Rules};
 use crate::connection::{Away, Claimant, Connection, Keeping, KeptLimits, Resume};
 use crate::metrics::ByApp;
@@ -95,6 +96,8 @@ impl Core {
     /// The session in `slot` may resume, and has this for it.
     pub(super) fn put_resume(&mut self, slot: u32, resume: Resume) {
         let is_away = resume.away.is_some();
+        let waits = resume.poll.as_ref().is_some_and(|poll| poll.waiting.is_some());
+        self.metrics().polls.add(u64::from(waits));
         let (Some(id), Some(app)) = (self.hub.id_of(slot), self.hub.app_of(slot)) else { return };
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         connection.set_resume(Some(self.resumes.states.insert(resume) as u32));
@@ -167,7 +170,12 @@ impl Core {
     /// The session in `slot` is away no longer. Returns how it was.
     pub(super) fn come_back(&mut self, slot: u32) -> Option<Box<Away>> {
         let app = self.hub.app_of(slot)?;
-        let away = self.resume_of_mut(slot)?.away.take()?;
+        let resume = self.resume_of_mut(slot)?;
+        let away = resume.away.take()?;
+        if let Some(visitor) = resume.poll.take().and_then(|poll| poll.waiting) {
+            self.metrics().polls.sub(1);
+            self.answer_visit(visitor, Visited::Overtaken);
+        }
         self.resumes.away -= 1;
         self.shared.away.leave(app);
         self.metrics().away.sub(1);

@@ -53,6 +53,7 @@ impl Settings {
                 upgrade_ms: ms(timeouts.upgrade),
                 head_ms: ms(timeouts.head),
                 ping_ms: ms(timeouts.ping),
+                heartbeat_ms: ms(timeouts.heartbeat),
                 idle_ms: ms(timeouts.idle),
                 backend_idle_ms: ms(timeouts.backend_idle),
                 close_ms: ms(timeouts.close),

@@ -9,6 +9,7 @@ use crate::connection::{
 };
 use crate::dispatch::EncodedFrame;
 use crate::metrics::{DropReason, ReactorMetrics};
+use crate::stream;
 use crate::timer::{Moment, Stamp};
 use std::io::IoSlice;
 use std::net::Shutdown;
@@ -249,6 +250,19 @@ impl Core {
         }
     }
 
+    /// Queues a comment for an event stream on which nothing was sent for long. Where something waits for the socket, that has to
+    /// leave first, and does as well.
+    pub fn offer_heartbeat(&mut self, slot: u32) {
+        let attended_ms = self.attended_ms();
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        connection.since = Stamp::at(attended_ms);
+        if connection.is_drained() {
+            let mut comment = Vec::new();
+            stream::comment(&mut comment);
+            self.offer_control(slot, &comment);
+        }
+    }
+
     #[cold]
     fn queue_control_at_bound(&mut self, slot: u32, frame: Box<[u8]>, limits: OutboxLimits) -> bool {
         let slow = self.slow_of(slot);
@@ -330,8 +344,11 @@ impl Core {
             let Some(connection) = self.connections.slot_mut(slot) else { continue };
             connection.flags.clear(Flag::Dirty);
             if connection.phase == Phase::Away {
-                // What waits has deadlines, and no socket.
-                self.arm(slot);
+                // What waits has deadlines, and no socket; a poll may wait for it.
+                match self.has_for_poll(slot) {
+                    true => _ = self.answer_poll(slot, None),
+                    false => self.arm(slot),
+                }
                 continue;
             }
             if !connection.flags.has(Flag::Blocked) && self.flush(slot, share) == Flushed::Share {
@@ -449,6 +466,10 @@ impl Core {
 fn note_progress(connection: &mut Connection, written: usize, attended_ms: u64) {
     if written == 0 {
         return;
+    }
+    if connection.flags.has(Flag::Stream) && connection.phase == Phase::Open {
+        // It is the silence of the stream that has to be broken, not that of its client.
+        connection.since = Stamp::at(attended_ms);
     }
     let is_behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.behind.is_some());
     if is_behind && connection.kind.must_progress() {

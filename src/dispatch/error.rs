@@ -70,6 +70,7 @@ pub static ERRORS: [ErrorRow; 11] = {
         ErrorRow {
             further: &[
                 (408, Reason::HeadTimeout),
+                (415, Reason::Malformed),
                 (417, Reason::Malformed),
                 (421, Reason::Malformed),
                 (426, Reason::Version),

@@ -87,6 +87,12 @@ impl EncodedFrame {
         Ok(Self(Shared::Kept(Arc::new(bytes))))
     }
 
+    /// Whether it is a text, and its payload.
+    pub(crate) fn message(&self) -> (bool, &[u8]) {
+        let (kind, payload) = self.parts();
+        (kind == OpCode::Text, payload)
+    }
+
     fn parts(&self) -> (OpCode, &[u8]) {
         // As `encode_frame` wrote it (RFC 6455 §5.2): FIN and opcode, then a length of one, three or nine bytes.
         let bytes = self.as_bytes();

@@ -7,6 +7,7 @@ pub(crate) use carry::{CarriedShared, Packer, Unpacker};
 use super::{EncodedFrame, Epoch, Origin, Place, Selector, Target};
 use crate::protocol::DeflateEngine;
 use crate::session::{AppId, SessionId};
+use crate::stream::{SharedEvent, element};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -149,7 +150,16 @@ pub struct Push {
     /// Its place among the pushes of its group, where that remembers: given once, by the group's owner, before any other
     /// reactor delivers the push.
     place: OnceLock<Place>,
+    /// The message for sessions over plain HTTP, once one of them has got it.
+    over_http: OnceLock<Box<OverHttp>>,
     tally: Tally,
+}
+
+/// A push in the forms of sessions over plain HTTP; each is made on first use, for all reactors.
+#[derive(Debug, Default)]
+struct OverHttp {
+    event: OnceLock<SharedEvent>,
+    element: OnceLock<Box<[u8]>>,
 }
 
 /// The forms of a push on the wire.
@@ -236,6 +246,7 @@ impl Push {
             deflated: OnceLock::new(),
             marked: OnceLock::new(),
             place: OnceLock::new(),
+            over_http: OnceLock::new(),
             tally: Tally::of_publisher(found),
         }
     }
@@ -304,6 +315,29 @@ impl Push {
             Wire::Marked => self.marked.get(),
         };
         other.and_then(Option::as_ref).unwrap_or(&self.frame).as_bytes()
+    }
+
+    /// The message as an event of an event stream, without its `id:` line.
+    pub(crate) fn event(&self) -> &SharedEvent {
+        self.over_http.get_or_init(Box::default).event.get_or_init(|| {
+            let (is_text, payload) = self.frame.message();
+            SharedEvent::new(is_text, payload)
+        })
+    }
+
+    /// The message as an element of the document that answers a poll.
+    pub(crate) fn element(&self) -> &[u8] {
+        self.over_http.get_or_init(Box::default).element.get_or_init(|| {
+            let (is_text, payload) = self.frame.message();
+            element(is_text, payload)
+        })
+    }
+
+    /// The memory that the forms for sessions over plain HTTP take so far.
+    pub(crate) fn memory_over_http(&self) -> usize {
+        let Some(forms) = self.over_http.get() else { return 0 };
+        let event = forms.event.get().map_or(0, SharedEvent::memory);
+        size_of::<OverHttp>() + event + forms.element.get().map_or(0, |element| element.len())
     }
 
     /// One more reactor has a part in it. Call it before the post, never after.

@@ -5,6 +5,7 @@
 
 mod api;
 mod batch;
+mod client_params;
 mod config;
 mod identity;
 mod jwks;
@@ -22,6 +23,7 @@ use crate::dispatch::Apps;
 
 pub use api::run as api;
 pub use batch::run as batch;
+pub use client_params::run as client_params;
 pub use config::run as config;
 pub use identity::run as identity;
 pub use jwks::run as jwks;
@@ -111,6 +113,7 @@ mod tests {
         ("batch", super::batch),
         ("carried_door", super::carried_door),
         ("carried_world", super::carried_world),
+        ("client_params", super::client_params),
         ("config", super::config),
         ("hub", super::hub),
         ("identity", super::identity),

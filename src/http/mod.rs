@@ -10,6 +10,7 @@ mod body;
 mod buffer;
 #[cfg(feature = "server")]
 mod carry;
+mod coding;
 mod date;
 mod error;
 mod fields;
@@ -25,6 +26,7 @@ mod target;
 pub use body::{BodyFraming, BodyReader};
 #[cfg(feature = "server")]
 pub(crate) use carry::CarriedReader;
+pub use coding::accepts_gzip;
 pub use date::HttpDate;
 pub use error::{BodyError, HeadError, TargetError};
 pub use fields::{Headers, is_token, list_tokens};

@@ -99,6 +99,8 @@ families! {
     resume_failures: CounterBy<ResumeFailure, { ResumeFailure::COUNT }> => "gannet_resume_failed_total",
     /// Times that a session ended while its client was away, or could not wait for it, by why.
     linger_ends: CounterBy<LingerEnd, { LingerEnd::COUNT }> => "gannet_linger_ended_total",
+    /// Polls that wait for something to come.
+    polls: Gauge => "gannet_polls",
     /// Messages in the rings of sessions that may resume: what has gone to the wire and may not have been read.
     kept_messages: Gauge => "gannet_kept_messages",
     /// Memory of these messages, one in many rings counted once; limits.kept_bytes bounds the sum of the reactors.

@@ -194,6 +194,10 @@ impl Reactor {
         match envelope {
             Envelope::Adopt(arrival) => self.adopt(*arrival),
             Envelope::Resume(claimed) => self.core.put_off_claim(claimed),
+            Envelope::Visit(visit) => self.gateway.visit(&mut self.core, &mut self.reply, *visit),
+            Envelope::Visited(visitor, answer) => {
+                self.gateway.visited(&mut self.core, &mut self.reply, visitor, *answer);
+            }
             Envelope::Push(push) => self.core.deliver(&push),
             Envelope::Remember(push) => self.core.publish_as_owner(&push),
             Envelope::Recall(request) => self.core.asked_to_recall(request),
@@ -257,6 +261,9 @@ impl Reactor {
         let sent_ns = self.core.shared.clock.now().ns.to_be_bytes();
         let mut frame = Vec::new();
         let Some(connection) = self.core.connection(slot) else { return };
+        if connection.flags.has(Flag::Stream) {
+            return self.core.offer_heartbeat(slot);
+        }
         let Some(websocket) = &mut connection.websocket else { return };
         if websocket.ping(&sent_ns, &mut frame).is_ok() {
             self.core.offer_ping(slot, &frame);

@@ -66,6 +66,7 @@ mod stalled;
 mod standards;
 mod stop;
 mod strangers;
+mod streams;
 mod support;
 mod tls;
 mod tls_abuse;

@@ -1,5 +1,6 @@
 //! How an outbox is carried to another process: its lanes in their order, and what of it is on the wire.
 
+use super::item::Staged;
 use super::{Item, KeptItem, LocalPush, Outbox, Settlements, Tick};
 use crate::connection::kept::KeptFrame;
 use crate::dispatch::{Class, Packer, Unpacker, Wire};
@@ -41,6 +42,9 @@ enum CarriedItem {
     /// The number of a frame, whether its mark is doubled, and whether it has gone to the wire before.
     #[n(4)]
     Kept(#[n(0)] u32, #[n(1)] bool, #[n(2)] bool),
+    /// Bytes of an event stream, and the items that they are of, each with the place of its end. Only on the wire.
+    #[n(5)]
+    Staged(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>, #[n(1)] Vec<(CarriedItem, u64)>),
 }
 
 /// What the outboxes of one reactor have in common while they are restored.
@@ -104,7 +108,23 @@ impl<'a> Restoring<'a> {
             CarriedItem::Kept(number, is_marked, is_again) => {
                 Item::Kept(KeptItem { frame: self.kept(number)?, is_marked, is_again })
             }
+            CarriedItem::Staged(..) => return Err(InvalidState::new("events that wait in their last form")),
         })
+    }
+
+    /// What is on the wire.
+    fn item_on_wire(&mut self, carried: CarriedItem) -> Result<Item, InvalidState> {
+        let CarriedItem::Staged(bytes, items) = carried else { return self.item(carried) };
+        let mut staged = Staged { bytes, ..Staged::default() };
+        for (item, end) in items {
+            let end = usize::try_from(end).ok().filter(|end| *end <= staged.bytes.len());
+            let end = end.ok_or_else(|| InvalidState::new("an event that ends behind its bytes"))?;
+            staged.items.push_back((self.item(item)?, end));
+        }
+        match staged.items.iter().is_sorted_by_key(|(_, end)| *end) {
+            true => Ok(Item::Staged(Box::new(staged))),
+            false => Err(InvalidState::new("events that are not in their order")),
+        }
     }
 }
 
@@ -132,6 +152,25 @@ impl Outbox {
             tick: tick.map(|Tick(ms)| ms),
         }
     }
+
+    /// Puts on the wire what was there, of which the socket has taken so many bytes.
+    fn restore_wire(&mut self, item: Item, written: usize, settlements: &mut Settlements) {
+        match &item {
+            Item::Staged(staged) => {
+                // What it is of waits until the socket has taken it; the bytes are those that it waits as.
+                staged.items.iter().for_each(|(item, _)| settlements.admit(item));
+                settlements.stage(staged.bytes.len());
+                self.bytes += staged.bytes.len();
+            }
+            item => {
+                self.admit(item, settlements);
+                // On the wire it cannot be dropped any more.
+                self.droppable -= u32::from(item.is_push_of(Class::Droppable));
+            }
+        }
+        self.bytes -= written;
+        self.wire = Some((item, written));
+    }
 }
 
 impl CarriedItem {
@@ -151,6 +190,10 @@ impl CarriedItem {
                 };
                 Self::Shared(packer.push(local.push()), form)
             }
+            Item::Staged(staged) => {
+                let items = staged.items.iter().map(|(item, end)| (Self::of(item, packer), *end as u64));
+                Self::Staged(staged.bytes.clone(), items.collect())
+            }
         }
     }
 }
@@ -168,14 +211,10 @@ impl CarriedOutbox {
         let Self { wire, urgent, normal, tick } = self;
         let mut outbox = Box::<Outbox>::default();
         if let Some((item, written)) = wire {
-            let item = restoring.item(item)?;
+            let item = restoring.item_on_wire(item)?;
             let written = usize::try_from(written).ok().filter(|written| *written < item.bytes().len());
             let written = written.ok_or_else(|| InvalidState::new("more is on the wire than there was"))?;
-            outbox.admit(&item, settlements);
-            outbox.bytes -= written;
-            // On the wire it cannot be dropped any more.
-            outbox.droppable -= u32::from(item.is_push_of(Class::Droppable));
-            outbox.wire = Some((item, written));
+            outbox.restore_wire(item, written, settlements);
         }
         for (carried, is_urgent) in
             urgent.into_iter().map(|item| (item, true)).chain(normal.into_iter().map(|item| (item, false)))

@@ -1,8 +1,11 @@
 //! One thing to write, and a push as the outboxes of one reactor share it. Knows nothing of queues.
 
 use crate::connection::kept::KeptFrame;
+use crate::connection::stream::Stream;
 use crate::dispatch::{Class, EncodedFrame, Push, ReceiptMode, Wire};
+use crate::stream::{Document, element};
 use std::cell::{Cell, OnceCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -50,6 +53,14 @@ impl LocalPush {
         more
     }
 
+    /// The same for the forms of event streams, which are made when they go to the wire.
+    pub(super) fn charge_forms(&self) -> usize {
+        let whole = size_of::<Push>() + self.push.frame.wire_len() + self.push.memory_over_http();
+        let more = whole.saturating_sub(self.charged.get());
+        self.charged.set(self.charged.get() + more);
+        more
+    }
+
     /// What all holders have been charged for, when the last one has let go.
     pub(super) fn refund(&self) -> usize {
         self.charged.take()
@@ -85,6 +96,16 @@ pub enum Item {
     Shared(Rc<LocalPush>, Wire),
     /// A message for one session that may resume: the program's own, or one that is sent again.
     Kept(KeptItem),
+    /// Items of an event stream, put together: only on the wire.
+    Staged(Box<Staged>),
+}
+
+/// Bytes of an event stream that are on the wire in part, and the items that they were made of.
+#[derive(Debug, Default)]
+pub struct Staged {
+    pub(super) bytes: Vec<u8>,
+    /// Each item with the place in the bytes up to which they are its own. They wait until the socket has taken that.
+    pub(super) items: VecDeque<(Item, usize)>,
 }
 
 const _: () = assert!(size_of::<Item>() <= 24);
@@ -93,7 +114,7 @@ impl Item {
     /// The push that it is, unless it is the connection's own.
     pub fn push(&self) -> Option<&Push> {
         match self {
-            Self::Owned(_) | Self::Message(_) | Self::Event(_) | Self::Kept(_) => None,
+            Self::Owned(_) | Self::Message(_) | Self::Event(_) | Self::Kept(_) | Self::Staged(_) => None,
             Self::Shared(local, _) => Some(&local.push),
         }
     }
@@ -109,7 +130,48 @@ impl Item {
             Self::Message(frame) | Self::Event(frame) => frame.as_bytes(),
             Self::Shared(local, wire) => local.push.wire_bytes(*wire),
             Self::Kept(KeptItem { frame, is_marked, .. }) => frame.wire_bytes(*is_marked),
+            Self::Staged(staged) => &staged.bytes,
         }
+    }
+
+    /// Whether it is a message of the game's, which a client counts.
+    pub(super) fn is_message(&self) -> bool {
+        matches!(self, Self::Message(_) | Self::Shared(..) | Self::Kept(_))
+    }
+
+    /// Appends it as an event of `stream`, of which it is the message with this number if it is one. Returns where it ends: when
+    /// the socket has taken that much, its client may have read it.
+    pub(super) fn put_into(&self, stream: &mut Stream, number: u64, out: &mut Vec<u8>) -> usize {
+        let without = match self {
+            Self::Owned(bytes) => {
+                stream.put_own(bytes, out);
+                0
+            }
+            Self::Message(frame) => {
+                let (is_text, payload) = frame.message();
+                stream.put_message(is_text, payload, number, out);
+                0
+            }
+            Self::Shared(local, _) => stream.put_shared(local.push.event(), number, out),
+            Self::Kept(KeptItem { frame, .. }) => stream.put_shared(frame.event(), number, out),
+            Self::Event(_) | Self::Staged(_) => {
+                debug_assert!(false, "no event stream is a link");
+                0
+            }
+        };
+        out.len() - without
+    }
+
+    /// Adds it to the document that answers a poll. What is a connection's own is not for those that come later.
+    pub(super) fn put_into_document(&self, document: &mut Document) {
+        let frame = match self {
+            Self::Shared(local, _) => return document.message(local.push.element()),
+            Self::Message(frame) => frame,
+            Self::Kept(KeptItem { frame, .. }) => frame.frame(),
+            Self::Owned(_) | Self::Event(_) | Self::Staged(_) => return,
+        };
+        let (is_text, payload) = frame.message();
+        document.message(&element(is_text, payload));
     }
 
     /// Its length, where it is bounded elsewhere.
@@ -123,7 +185,7 @@ impl Item {
     /// The frame for the ring of its session; `None` for what its client does not count.
     pub(in crate::connection) fn kept_frame(&self) -> Option<Rc<KeptFrame>> {
         match self {
-            Self::Owned(_) | Self::Event(_) => None,
+            Self::Owned(_) | Self::Event(_) | Self::Staged(_) => None,
             Self::Message(frame) => Some(Rc::new(KeptFrame::new(frame.clone()))),
             Self::Shared(local, _) => {
                 let frame = || Rc::new(KeptFrame::new(local.push.frame.clone()));
@@ -155,7 +217,7 @@ impl Item {
     pub(super) fn own_memory(&self) -> usize {
         match self {
             Self::Owned(_) | Self::Message(_) | Self::Event(_) => size_of::<Self>() + self.bytes().len(),
-            Self::Shared(..) | Self::Kept(_) => size_of::<Self>(),
+            Self::Shared(..) | Self::Kept(_) | Self::Staged(_) => size_of::<Self>(),
         }
     }
 }

@@ -1,23 +1,40 @@
 //! What becomes of an outbox when its session and its socket go separate ways, and when the session has another socket.
 
 use super::{Item, KeptItem, LocalPush, Outbox, Settlements};
-use crate::connection::kept::KeptFrame;
+use crate::connection::kept::{Keeping, KeptFrame};
 use crate::dispatch::{Class, Fate, Wire};
 use std::rc::Rc;
 
 impl Outbox {
-    /// The socket goes, the session stays: messages wait on, one that is partly on the wire as if none of it were. What was the
-    /// connection's own goes. Returns the bytes without which the peer could not read anything more: the rest of a frame that
-    /// is partly on the wire.
-    pub fn part(&mut self, settlements: &mut Settlements) -> Box<[u8]> {
-        let mut rest = Box::default();
+    /// The socket goes, the session stays: messages wait on. What was the connection's own goes. Returns the bytes without which
+    /// the peer could not read anything more: the rest of what is partly on the wire.
+    ///
+    /// With `keeping` that rest is still sent, and the peer may read and count the messages in it: they have gone to the wire,
+    /// by `now_ns`, and are in the ring. Without, none of them can be read: they wait on, as if nothing of them had been sent.
+    pub fn part(
+        &mut self,
+        keeping: Option<&mut Keeping<'_>>,
+        now_ns: u64,
+        settlements: &mut Settlements,
+    ) -> Box<[u8]> {
+        let mut rest: Box<[u8]> = Box::default();
         if let Some((item, written)) = self.wire.take() {
             rest = item.bytes()[written..].into();
-            self.bytes += written;
-            self.droppable += u32::from(item.is_push_of(Class::Droppable));
-            self.earliest_deadline_ms = self.earliest_deadline_ms.min(item.deadline_ms());
-            // Before everything that it was before.
-            self.urgent.push_front(item);
+            self.bytes -= rest.len();
+            let items = match item {
+                Item::Staged(staged) => {
+                    settlements.unstage(staged.bytes.len());
+                    staged.items.into_iter().map(|(item, _)| item).collect()
+                }
+                item => {
+                    if let Some(bytes) = item.exempt_bytes() {
+                        self.exempt -= 1;
+                        self.exempt_bytes -= bytes;
+                    }
+                    vec![item]
+                }
+            };
+            self.part_from_wire(items, keeping, now_ns, settlements);
         }
         for _ in 0..self.urgent.len() {
             if let Some(item) = self.urgent.pop_front()
@@ -35,6 +52,33 @@ impl Outbox {
         }
         self.tick = None;
         rest
+    }
+
+    fn part_from_wire(
+        &mut self,
+        items: Vec<Item>,
+        keeping: Option<&mut Keeping<'_>>,
+        now_ns: u64,
+        settlements: &mut Settlements,
+    ) {
+        let Some(keeping) = keeping else {
+            // Before everything that they were before.
+            for item in items.into_iter().rev() {
+                self.bytes += item.bytes().len();
+                if let Some(bytes) = item.exempt_bytes() {
+                    self.exempt += 1;
+                    self.exempt_bytes += bytes;
+                }
+                self.droppable += u32::from(item.is_push_of(Class::Droppable));
+                self.earliest_deadline_ms = self.earliest_deadline_ms.min(item.deadline_ms());
+                self.urgent.push_front(item);
+            }
+            return;
+        };
+        for item in items {
+            keeping.written(&item, settlements);
+            settlements.settle(item, Fate::Written, now_ns);
+        }
     }
 
     fn keep_message(&mut self, item: Item, settlements: &mut Settlements) -> Option<Item> {
@@ -93,7 +137,7 @@ impl Outbox {
         other
     }
 
-    fn take_out(&mut self, item: &Item) {
+    pub(super) fn take_out(&mut self, item: &Item) {
         self.bytes -= item.bytes().len();
         if let Some(bytes) = item.exempt_bytes() {
             self.exempt -= 1;

@@ -77,12 +77,29 @@ impl Settlements {
         last
     }
 
+    /// So many bytes have been put together for a socket; the items that they are of wait on.
+    pub(super) fn stage(&mut self, bytes: usize) {
+        self.memory += bytes as u64;
+    }
+
+    /// They have gone.
+    pub(super) fn unstage(&mut self, bytes: usize) {
+        self.memory -= bytes as u64;
+    }
+
+    /// Counts the memory of the form in which `item` goes to an event stream.
+    pub(super) fn charge_forms(&mut self, item: &Item) {
+        if let Item::Shared(local, _) = item {
+            self.memory += local.charge_forms() as u64;
+        }
+    }
+
     /// `item` waits from now on.
     pub(super) fn admit(&mut self, item: &Item) {
         self.waiting_messages += 1;
         self.waiting_bytes += item.bytes().len() as u64;
         let shared = match item {
-            Item::Owned(_) | Item::Message(_) | Item::Event(_) => 0,
+            Item::Owned(_) | Item::Message(_) | Item::Event(_) | Item::Staged(_) => 0,
             Item::Kept(KeptItem { frame, .. }) => {
                 frame.hold(self);
                 0
@@ -99,7 +116,7 @@ impl Settlements {
     pub(super) fn settle(&mut self, item: Item, fate: Fate, now_ns: u64) {
         self.waits_no_more(&item);
         let local = match item {
-            Item::Owned(_) => return,
+            Item::Owned(_) | Item::Staged(_) => return,
             Item::Message(_) => {
                 self.messages_written += u64::from(fate == Fate::Written);
                 return;
@@ -148,7 +165,7 @@ impl Settlements {
                 let was_last = self.let_go(local);
                 debug_assert!(!was_last, "its other form holds it");
             }
-            Item::Owned(_) | Item::Message(_) | Item::Event(_) => {}
+            Item::Owned(_) | Item::Message(_) | Item::Event(_) | Item::Staged(_) => {}
         }
     }
 

@@ -177,7 +177,7 @@ impl Core {
         RingLimits { events: limits.link_kept_messages, bytes: limits.link_kept_bytes }
     }
 
-    fn linger_ms(&self) -> u64 {
+    fn link_linger_ms(&self) -> u64 {
         self.rules.settings.config.timeouts.link_linger.as_millis() as u64
     }
 
@@ -188,7 +188,7 @@ impl Core {
         access: Arc<Access>,
         form: LinkForm,
     ) -> Option<Ticket> {
-        if self.linger_ms() == 0 {
+        if self.link_linger_ms() == 0 {
             return None;
         }
         let (tickets, ticket) = Tickets::new(connection)?;
@@ -330,7 +330,7 @@ impl Core {
     /// The connection of a link has been freed.
     pub fn link_gone(&mut self, connection: SessionId) -> Gone {
         let Some(link) = self.seats.links.remove(&connection) else { return Gone::Plain };
-        let (linger_ms, attended_ms) = (self.linger_ms(), self.attended_ms());
+        let (linger_ms, attended_ms) = (self.link_linger_ms(), self.attended_ms());
         let lingers = self.seats.change(link, |seat| {
             seat.connection = None;
             seat.before = 0;

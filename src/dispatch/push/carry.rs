@@ -171,9 +171,10 @@ impl CarriedPush {
             // Who has claimed it has filled it: no reactor is at work.
             deflate_claimed: _,
             deflated,
-            // It is made again from the frame.
+            // They are made again from the frame.
             marked: _,
             place,
+            over_http: _,
             tally: _,
         } = push;
         // The time to live and who is excepted have had their effect.
@@ -319,6 +320,7 @@ impl CarriedPush {
             deflated: deflated.map_or_else(OnceLock::new, |frame| OnceLock::from(Some(frame))),
             marked: OnceLock::new(),
             place: place.map_or_else(OnceLock::new, |place| OnceLock::from(place.unpack())),
+            over_http: OnceLock::new(),
             tally,
         })
     }

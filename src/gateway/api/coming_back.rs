@@ -3,7 +3,9 @@
 
 use super::params::{self, Value};
 use crate::dispatch::CommandError;
+use crate::http::Request;
 use crate::ops::field::once;
+use crate::stream::EventId;
 
 /// The parameters that say so. They stand beside whatever says who the client is.
 pub const PARAMS: [&str; 2] = ["resume", "received"];
@@ -39,9 +41,42 @@ pub fn coming_back(query: Option<&str>) -> Result<Option<ComingBack<'_>>, Comman
     Ok(Some(ComingBack { ticket, received }))
 }
 
+/// The same of a client of an event stream. `Last-Event-ID` says where the stream goes on, and counts where both say it: a
+/// browser connects again by itself with the URL that it had at first.
+///
+/// # Errors
+/// The same. What is no id of an event of this server's is an unknown ticket.
+pub fn coming_back_to_stream<'a>(request: &Request<'a>) -> Result<Option<ComingBack<'a>>, CommandError> {
+    let asked = coming_back(request.query)?;
+    let Some(last) = request.header("last-event-id").filter(|last| !last.is_empty()) else {
+        return Ok(asked);
+    };
+    let id = str::from_utf8(last).ok().and_then(EventId::parse);
+    let (ticket, received) = id.map_or(("", 0), |EventId { ticket, count }| (ticket, count));
+    Ok(Some(ComingBack { ticket: ticket.into(), received }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::HeadLimits;
+
+    #[test]
+    fn the_last_event_counts_before_the_url() {
+        let came = |ticket: &'static str, received| Ok(Some(ComingBack { ticket: ticket.into(), received }));
+        for (target, fields, expected) in [
+            ("/sse", "", Ok(None)),
+            ("/sse?resume=abc&received=2", "", came("abc", 2)),
+            ("/sse", "Last-Event-ID: abc:7\r\n", came("abc", 7)),
+            ("/sse?resume=abc&received=2", "last-event-id: def:9\r\n", came("def", 9)),
+            ("/sse", "Last-Event-ID:\r\n", Ok(None)),
+            ("/sse", "Last-Event-ID: 17\r\n", came("", 0)),
+        ] {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            let request = Request::parse(head.as_bytes(), &HeadLimits::default()).unwrap();
+            assert_eq!(coming_back_to_stream(&request), expected, "{target} {fields}");
+        }
+    }
 
     #[test]
     fn both_are_given_once_or_neither() {

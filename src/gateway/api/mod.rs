@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod heard;
 pub mod identity;
 pub mod json;
+pub mod over_http;
 pub mod own;
 pub mod params;
 pub mod refusal;

@@ -4,17 +4,18 @@
 
 use crate::admission::{Entered, NoRoom, Role};
 use crate::auth::{AuthError, Proven, SignedQuery, Ticket};
-use crate::connection::log_client;
-use crate::core::{Claim, Core, Reply};
+use crate::connection::{Flag, log_client};
+use crate::core::{Claim, Core, Reply, TakesEvents};
 use crate::dispatch::{Apps, ErrorCode};
-use crate::gateway::api::coming_back::{ComingBack, coming_back};
+use crate::gateway::api::coming_back::{ComingBack, coming_back, coming_back_to_stream};
 use crate::gateway::api::credentials::{Credentials, credentials, is_token};
 use crate::gateway::api::identity::{ClientRoute, Identity, IdentityLimits, claimed, client_route};
+use crate::gateway::api::over_http::{Cors, stream_head};
 use crate::gateway::api::own;
 use crate::gateway::api::params;
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::responses::UPGRADE_WITH_BODY;
-use crate::http::Request;
+use crate::http::{Request, accepts_gzip};
 use crate::metrics::{RefusalReason, ResumeFailure};
 use crate::protocol::DeflateParameters;
 use crate::protocol::handshake::{Upgrade, check_upgrade, write_accept};
@@ -35,6 +36,8 @@ pub struct Admitted {
     pub speaks_own: bool,
     /// What has been agreed on for compression.
     pub deflate: Option<DeflateParameters>,
+    /// Its messages go as events, not as frames.
+    pub events: Option<TakesEvents>,
 }
 
 /// What was asked for.
@@ -90,13 +93,20 @@ struct Asking<'a> {
     offered: &'a [&'a str],
     /// Whether gannet's own messages can be spoken: an echo has none.
     has_own: bool,
+    /// Whether it may say as a browser does, with `Last-Event-ID`, what it comes back for.
+    is_stream: bool,
 }
 
-/// Whether somebody there may ask at all, and how often.
+/// Whether somebody there may ask at all.
 pub fn greet(core: &mut Core, id: SessionId, request: &Request<'_>) -> Result<(), Refused> {
-    if !core.rules.settings.config.proxy.forwarded_from.is_empty() {
-        find_client(core, id.slot(), request)?;
+    match core.rules.settings.config.proxy.forwarded_from.is_empty() {
+        true => Ok(()),
+        false => find_client(core, id.slot(), request),
     }
+}
+
+/// Whether that is not too often.
+pub fn charge_request(core: &Core, id: SessionId) -> Result<(), Refused> {
     match core.shared.admission.may_upgrade(|| core.address_of(id.slot()), core.now.ns) {
         true => Ok(()),
         false => Err(Refused::because(ErrorCode::RateLimited, "too many connect: try again later")),
@@ -110,34 +120,75 @@ pub fn admit(
     id: SessionId,
     request: &Request<'_>,
 ) -> Result<Admitted, Refused> {
-    let (settings, shared) = (&core.rules.settings, &core.shared);
+    let settings = &core.rules.settings;
     let route = client_route(request, &core.rules.open_apps, settings.config.echo)?;
     let upgrade: Upgrade<'_> = check_upgrade(request.method, request.version_minor, request.headers())?;
     if request.has_body() {
         return Err(Refused::status(400, UPGRADE_WITH_BODY));
     }
-    if shared.turns_players_away() {
-        return Err(Refused::draining());
-    }
-    if !shared.capacity.enter(Role::Session) {
-        let message = "as many sessions are open as limits.max_sessions and the limit of open files allow: try \
-                       again later";
-        return Err(Refused::because(ErrorCode::Overloaded, message));
-    }
     let has_own = matches!(route, ClientRoute::Session(_));
-    let asking = Asking { id, request, offered: &upgrade.subprotocols, has_own };
+    let asking = Asking { id, request, offered: &upgrade.subprotocols, has_own, is_stream: false };
+    take_place(core, id)?;
     let what = match route {
         ClientRoute::Echo => echo(core, &asking),
         ClientRoute::Session(app) => session(core, &asking, app),
     };
-    let what = what.inspect_err(|_| shared.capacity.leave(Role::Session))?;
+    let what = what.inspect_err(|_| give_place_back(core, id))?;
     let raw = upgrade.subprotocols.contains(&RAW);
     let selected = select(core, what.app(), &asking);
     let speaks_own = selected == Some(own::SUBPROTOCOL);
     let deflate = settings.deflate.as_ref().and_then(|config| config.accept(&upgrade.extensions));
     let extension = deflate.map(|agreed| agreed.to_string());
     write_accept(upgrade.key, selected, extension.as_deref(), &mut reply.messages);
-    Ok(Admitted { what, raw, speaks_own, deflate })
+    Ok(Admitted { what, raw, speaks_own, deflate, events: None })
+}
+
+/// Checks a request for an event stream of the app that the path names. The head of the answer is in `reply` then.
+pub fn admit_stream(
+    core: &mut Core,
+    reply: &mut Reply,
+    id: SessionId,
+    request: &Request<'_>,
+    app: Option<AppId>,
+    cors: &Cors,
+) -> Result<Admitted, Refused> {
+    if request.has_body() {
+        return Err(Refused::status(400, "a request for an event stream has no body"));
+    }
+    let asking = Asking { id, request, offered: &[], has_own: true, is_stream: true };
+    take_place(core, id)?;
+    let what = session(core, &asking, app);
+    let what = what.inspect_err(|_| give_place_back(core, id))?;
+    let events = TakesEvents { is_compressed: core.deflate.is_some() && accepts_gzip(request) };
+    stream_head(events.is_compressed, cors, core.http_date(), &mut reply.messages);
+    Ok(Admitted { what, raw: false, speaks_own: false, deflate: None, events: Some(events) })
+}
+
+/// Takes a place among the sessions of the server, if the connection `id` has none.
+fn take_place(core: &Core, id: SessionId) -> Result<(), Refused> {
+    if core.shared.turns_players_away() {
+        return Err(Refused::draining());
+    }
+    match !is_stranger(core, id) || core.shared.capacity.enter(Role::Session) {
+        true => Ok(()),
+        false => {
+            let message = "as many sessions are open as limits.max_sessions and the limit of open files allow: try \
+                           again later";
+            Err(Refused::because(ErrorCode::Overloaded, message))
+        }
+    }
+}
+
+/// It is not let in: its place goes back, if it is no longer needed for the connection.
+fn give_place_back(core: &Core, id: SessionId) {
+    if is_stranger(core, id) {
+        core.shared.capacity.leave(Role::Session);
+    }
+}
+
+/// One that has asked for something of a session before has its place.
+fn is_stranger(core: &Core, id: SessionId) -> bool {
+    core.connections.get(id).is_some_and(|connection| connection.flags.has(Flag::Stranger))
 }
 
 /// Takes the word of the proxies that are believed for where the client is; from then on it counts as there.
@@ -204,13 +255,14 @@ fn echo(core: &Core, asking: &Asking<'_>) -> Result<What, Refused> {
 /// Who asks for a session of the app that the path names, and its places.
 fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<What, Refused> {
     let shared = &core.shared;
-    let coming_back = coming_back(asking.request.query)?;
+    let coming_back = match asking.is_stream {
+        true => coming_back_to_stream(asking.request)?,
+        false => coming_back(asking.request.query)?,
+    };
     let (identity, expires_unix_ms) = identity(core, asking, app)?;
     let came_back = coming_back.is_some();
     if let Some(ComingBack { ticket, received }) = coming_back
-        && let Some(ticket) = shared.tickets.read(&ticket)
-        && ticket.session.node() == shared.node
-        && usize::from(ticket.session.worker()) < shared.reactors()
+        && let Some(ticket) = ticket_of(core, &ticket)
     {
         return Ok(What::Claim { identity, expires_unix_ms, ticket, received });
     }
@@ -221,6 +273,48 @@ fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<What,
     let entered = shared.admission.enter(identity.app, identity.user.as_ref(), id, address);
     let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(identity.app))?;
     Ok(What::Session { identity, expires_unix_ms, entered, came_back })
+}
+
+/// Who polls.
+pub struct PollIn {
+    /// Who it is in a session that it opens.
+    pub identity: Identity,
+    /// When its token expires, in milliseconds since the Unix epoch.
+    pub expires_unix_ms: Option<u64>,
+    /// Its ticket, and how many messages it has read.
+    pub ticket: Option<(Ticket, u64)>,
+    /// Whether it showed a ticket that is none of this server's.
+    pub came_back: bool,
+}
+
+/// Checks a poll for a session of the app that the path names. No place is taken.
+pub fn admit_poll(
+    core: &Core,
+    id: SessionId,
+    request: &Request<'_>,
+    app: Option<AppId>,
+) -> Result<PollIn, Refused> {
+    if request.has_body() {
+        return Err(Refused::status(400, "a poll has no body"));
+    }
+    let asking = Asking { id, request, offered: &[], has_own: true, is_stream: false };
+    let coming_back = coming_back(request.query)?;
+    let (identity, expires_unix_ms) = identity(core, &asking, app)?;
+    let shown = coming_back.as_ref().map(|shown| (ticket_of(core, &shown.ticket), shown.received));
+    let ticket = shown.and_then(|(ticket, received)| Some((ticket?, received)));
+    let came_back = shown.is_some() && ticket.is_none();
+    if came_back {
+        core.metrics().resume_failures.of(ResumeFailure::Unknown).add(1);
+    }
+    Ok(PollIn { identity, expires_unix_ms, ticket, came_back })
+}
+
+/// The ticket that this text is, if it is one of this server's.
+pub fn ticket_of(core: &Core, text: &str) -> Option<Ticket> {
+    core.shared.tickets.read(text).filter(|ticket| {
+        let session = ticket.session;
+        session.node() == core.shared.node && usize::from(session.worker()) < core.shared.reactors()
+    })
 }
 
 /// The same for a client that came back for a session that it cannot have: it has proven who it is.

@@ -1,31 +1,51 @@
 //! The client port before and at the upgrade: a head read under bounds and a deadline, the refusals, and a session
 //! opened. Knows nothing of who is let in, nor of the backend port.
 
-use super::admit::{Admitted, What, admit, greet, session_instead};
+use super::admit::{Admitted, What, admit, admit_stream, charge_request, greet, session_instead};
+use super::entering::{claimant_of, enter};
 use super::pages::health;
+use super::visits::{self, Asks, CarriedVisits, Visits};
 use crate::auth::Ticket;
-use crate::connection::{Claimant, Figures, Flag, Inbound, Kind, log_client};
-use crate::core::{Claim, Core, HalfReceived, Reply, displace};
+use crate::connection::{Claimant, Figures, Flag, Inbound, Kind, Speech, Stream, Visitor, log_client};
+use crate::core::{Claim, Core, First, HalfReceived, Owed, Reply, TakesEvents, Visited, displace};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::identity::Identity;
+use crate::gateway::api::over_http::{Cors, HttpRoute, OfApp, http_path, http_route};
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::render::{self, Welcome};
 use crate::gateway::api::responses::refusal;
-use crate::http::{CarriedReader, HeadLimits, HeadScanner, RequestProgress, RequestReader, Response};
+use crate::http::{
+    CONTINUE, CarriedReader, HeadLimits, HeadScanner, MessageLimits, Request, RequestProgress, RequestReader,
+    Response,
+};
 use crate::metrics::{Label, RefusalReason, ResumeFailure};
 use crate::ops::keyless_page;
-use crate::protocol::{OpCode, WebSocket, encode_frame};
+use crate::protocol::{OpCode, encode_frame};
 use crate::proxy::begins_header;
 use crate::session::{AppId, Name, SessionId};
+use crate::stream::{self, EventId};
 use crate::timer::Clock;
 use crate::upgrade::InvalidState;
 use minicbor::{Decode, Encode};
-use std::sync::Arc;
 
-/// An upgrade request that is being read.
+/// An upgrade request, or one of a session over plain HTTP, that is being read.
 #[derive(Debug, Default)]
 pub struct Head {
     reader: RequestReader,
+    /// Of a session over plain HTTP, once its head is whole: what the page that asks may know of the answer.
+    cors: Option<Cors>,
+    /// Once it has asked for something of a session that goes over no connection of its own.
+    visits: Option<Box<Visits>>,
+}
+
+/// What a request comes to that is let in.
+enum Asked {
+    /// This answer.
+    Answer(Response),
+    /// A session or an echo; the beginning of the answer is in the reply.
+    Admitted(Admitted),
+    /// Something of a session that goes over no connection of its own.
+    Of(Asks),
 }
 
 /// A [`Head`] on its way to another process.
@@ -34,6 +54,11 @@ pub struct Head {
 pub struct CarriedHead {
     #[n(0)]
     reader: CarriedReader,
+    #[n(1)]
+    visits: Option<CarriedVisits>,
+    /// The origin of the page that waits for an answer, if it may read it; empty where it may not.
+    #[n(2)]
+    page: Option<Box<str>>,
 }
 
 /// What an upgrade opened.
@@ -43,6 +68,8 @@ pub enum Opened {
     Session(AppId),
     /// Nothing yet: a session is claimed, which another reactor may have.
     Claim(Box<Claim>),
+    /// A session that is polled for, of this app; it goes over no connection.
+    Polled(SessionId, AppId),
     /// An echo.
     Echo,
 }
@@ -50,8 +77,10 @@ pub enum Opened {
 impl Head {
     /// As it is carried.
     pub fn carry(&self) -> CarriedHead {
-        let Self { reader } = self;
-        CarriedHead { reader: reader.carry() }
+        let Self { reader, cors, visits } = self;
+        let visits = visits.as_deref().map(Visits::carry);
+        let page = cors.as_ref().map(|cors| cors.origin().unwrap_or_default().into());
+        CarriedHead { reader: reader.carry(), visits, page }
     }
 
     /// The request that was carried.
@@ -60,13 +89,22 @@ impl Head {
     /// No head is being read like that: one that is whole has been answered.
     pub fn restore(carried: CarriedHead) -> Result<Self, InvalidState> {
         let any = HeadLimits { max_bytes: usize::MAX, max_headers: usize::MAX, max_target_bytes: usize::MAX };
+        let CarriedHead { reader, visits, page } = carried;
+        let visits = visits.map(Visits::restore).transpose()?.map(Box::new);
+        let (wants_body, is_waiting) =
+            visits.as_ref().map_or((false, false), |visits| (visits.wants_body(), visits.is_waiting()));
         let is_being_read = |reader: &RequestReader| {
+            if wants_body || is_waiting {
+                // What comes behind a request that waits is not looked at.
+                return true;
+            }
             let is_head = reader.is_between_requests() || reader.is_in_head();
             is_head && HeadScanner::default().scan(reader.unread(), &any) == Ok(None)
         };
-        let reader = RequestReader::restore(carried.reader).filter(is_being_read);
+        let reader = RequestReader::restore(reader).filter(is_being_read);
         let reader = reader.ok_or_else(|| InvalidState::new("an upgrade request is read as none can be"))?;
-        Ok(Self { reader })
+        let cors = page.map(|page| Cors::allowing(Some(page).filter(|page| !page.is_empty())));
+        Ok(Self { reader, cors, visits })
     }
 
     /// Its connection has come into this process: what it holds is counted.
@@ -91,38 +129,76 @@ impl Head {
     ) -> Option<(usize, Opened)> {
         let slot = id.slot();
         self.reader.push(input);
+        if self.visits.as_ref().is_some_and(|visits| visits.is_waiting()) {
+            // One request at a time: what comes behind it waits, and is no more than a head and a body may be.
+            self.note_half(core, slot);
+            let limits = &core.rules.settings.config.limits;
+            if self.reader.held_bytes() > limits.max_head_bytes + limits.max_message_bytes {
+                core.finish(slot);
+            }
+            return None;
+        }
+        self.go_on(core, reply, id, input.len())
+    }
+
+    /// Reads on, where the last `came` bytes have just come.
+    fn go_on(
+        &mut self,
+        core: &mut Core,
+        reply: &mut Reply,
+        id: SessionId,
+        came: usize,
+    ) -> Option<(usize, Opened)> {
+        let slot = id.slot();
         if let Some(refused) = no_http(self.reader.unread()) {
             self.refuse(core, slot, &refused);
             return None;
         }
-        let limits = core.rules.settings.message_limits;
-        let admitted = match self.reader.read(&limits) {
-            Ok(RequestProgress::Head(request)) => match greet(core, id, &request) {
-                Ok(()) if keyless_page(request.path).is_some() => {
-                    let response = health(core, &request);
-                    answer(core, slot, &response, request.method == "HEAD");
-                    return None;
+        let settings = &core.rules.settings;
+        let max_body_bytes = settings.config.limits.max_message_bytes;
+        let limits = MessageLimits { max_body_bytes, ..settings.message_limits };
+        let asked = match self.reader.read(&limits) {
+            Ok(RequestProgress::Head(request)) => {
+                self.cors = cors(core, &request);
+                let is_first = self.visits.is_none();
+                let asked = ask(core, reply, id, &request, self.cors.as_ref(), is_first);
+                if let Ok(Asked::Of(_)) = &asked {
+                    self.visits.get_or_insert_default().begin(core, &request);
                 }
-                Ok(()) => admit(core, reply, id, &request),
-                Err(refused) => Err(refused),
-            },
+                asked
+            }
+            Ok(RequestProgress::Whole(_, body))
+                if self.visits.as_ref().is_some_and(|one| one.wants_body()) =>
+            {
+                let body = std::mem::take(body);
+                self.reader.next_request();
+                return self.say(core, id, body);
+            }
+            Ok(RequestProgress::ExpectsContinue) => {
+                core.append(slot, CONTINUE.to_vec());
+                self.note_half(core, slot);
+                return None;
+            }
             Ok(_) => {
-                // There is a deadline for the whole head already.
-                let half = HalfReceived { bytes: self.reader.held_bytes(), ..HalfReceived::default() };
-                core.note_incoming(slot, half);
+                self.note_half(core, slot);
                 return None;
             }
             Err(error) => Err(Refused::status(error.status(), error)),
         };
         core.note_incoming(slot, HalfReceived::default());
-        let opened = match admitted {
-            Ok(Admitted {
+        let opened = match asked {
+            Ok(Asked::Answer(response)) => {
+                answer(core, slot, &response, self.reader.is_head());
+                return None;
+            }
+            Ok(Asked::Admitted(Admitted {
                 what: What::Claim { identity, expires_unix_ms, ticket, received },
                 raw,
                 speaks_own,
                 deflate,
-            }) => {
-                core.stranger_known(slot);
+                events,
+            })) => {
+                know(core, slot);
                 core.connection(slot)?.leave_door();
                 let accept = std::mem::take(&mut reply.messages);
                 let Identity { app, user, groups, tags } = identity;
@@ -142,17 +218,128 @@ impl Head {
                     raw,
                     speaks_own,
                     deflate,
+                    events,
+                    page: self.cors.as_ref().and_then(Cors::origin).map(Into::into),
                 }))
             }
-            Ok(admitted) => open(core, reply, id, admitted, None)?,
+            Ok(Asked::Admitted(admitted)) => open(core, reply, id, admitted, None)?,
+            Ok(Asked::Of(asks)) => return self.visit(core, reply, id, asks),
             Err(refused) => {
                 reply.clear();
                 self.refuse(core, slot, &refused);
                 return None;
             }
         };
-        // All that was read before belongs to the head: it was not whole then.
-        Some((input.len() - self.reader.unread().len(), opened))
+        // All that was read before belongs to the head: it was not whole then. What has been sent behind a request on the same
+        // connection, before that was answered, is of no session.
+        Some((came.saturating_sub(self.reader.unread().len()), opened))
+    }
+
+    /// Accounts for what has half come. A stranger has one deadline for all.
+    fn note_half(&self, core: &mut Core, slot: u32) {
+        let bytes = self.reader.held_bytes();
+        let owed = self.visits.as_ref().is_some_and(|visits| !visits.is_waiting()).then_some(Owed::Rest);
+        core.note_incoming(slot, HalfReceived { bytes, owed, ..HalfReceived::default() });
+    }
+
+    /// Something of a session that goes over no connection of its own is asked for.
+    fn visit(
+        &mut self,
+        core: &mut Core,
+        reply: &mut Reply,
+        id: SessionId,
+        asks: Asks,
+    ) -> Option<(usize, Opened)> {
+        let slot = id.slot();
+        if !core.recognise(slot) {
+            let message = "as many connections are open as limits.max_sessions and the limit of open files allow: try again later";
+            self.refuse(core, slot, &Refused::because(ErrorCode::Overloaded, message));
+            return None;
+        }
+        let visits = self.visits.get_or_insert_default();
+        match asks {
+            Asks::Body(saying) => {
+                visits.await_body(saying);
+                self.go_on(core, reply, id, 0)
+            }
+            Asks::Visit(ticket, what, opening) => {
+                visits.visit(core, id, ticket, what, opening);
+                self.end_request(core);
+                None
+            }
+            Asks::Open(opening, why) => {
+                self.end_request(core);
+                match visits::open(core, id, &opening, why) {
+                    Ok((session, document)) => {
+                        let visits = self.visits.get_or_insert_default();
+                        let response = visits.document(core, document);
+                        self.respond(core, slot, response);
+                        Some((0, Opened::Polled(session, opening.app())))
+                    }
+                    Err(refused) => {
+                        self.refuse(core, slot, &refused);
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    /// The request has no body, and is done with as far as the connection goes.
+    fn end_request(&mut self, core: &Core) {
+        let limits = core.rules.settings.message_limits;
+        if let Ok(RequestProgress::Whole(..)) = self.reader.read(&limits) {
+            self.reader.next_request();
+        }
+    }
+
+    /// The body of a message has come.
+    fn say(&mut self, core: &mut Core, id: SessionId, body: Vec<u8>) -> Option<(usize, Opened)> {
+        core.note_incoming(id.slot(), HalfReceived::default());
+        let said = self.visits.as_mut().map_or(Ok(()), |visits| visits.body(core, id, body));
+        if let Err(refused) = said {
+            self.refuse(core, id.slot(), &refused);
+        }
+        None
+    }
+
+    /// The answer has come to a request that waits for it. Returns the session that was opened for it, if one was, with its app.
+    pub fn answered(
+        &mut self,
+        core: &mut Core,
+        visitor: Visitor,
+        answer: Visited,
+    ) -> Option<(SessionId, AppId)> {
+        let (response, opened) = self.visits.as_mut()?.answered(core, visitor, answer)?;
+        self.respond(core, visitor.connection.slot(), response);
+        opened
+    }
+
+    /// What came behind a request that has been answered.
+    pub fn go_on_behind(
+        &mut self,
+        core: &mut Core,
+        reply: &mut Reply,
+        id: SessionId,
+    ) -> Option<(usize, Opened)> {
+        let is_waiting = self.visits.as_ref().is_none_or(|visits| visits.is_waiting());
+        match is_waiting || !self.reader.has_more() {
+            true => None,
+            false => self.go_on(core, reply, id, 0),
+        }
+    }
+
+    fn respond(&mut self, core: &mut Core, slot: u32, response: Response) {
+        let Some(visits) = &self.visits else { return };
+        if !visits.respond(core, slot, response, self.cors.as_ref()) {
+            end(core, slot);
+        }
+    }
+
+    /// A connection on which requests have been answered, and nothing has come since for as long as it may.
+    pub fn is_idle(&self) -> bool {
+        let waits = self.visits.as_ref().is_some_and(|visits| visits.is_waiting() || visits.wants_body());
+        !waits && self.reader.is_between_requests()
     }
 
     /// The upgrade request was not whole in time, or the server stops.
@@ -171,12 +358,58 @@ impl Head {
     }
 
     fn refuse(&self, core: &mut Core, slot: u32, refused: &Refused) {
-        refuse(core, slot, refused, self.reader.is_head());
+        refuse(core, slot, refused, self.reader.is_head(), self.cors.as_ref());
+    }
+}
+
+/// What the page that asks may know of the answer, where it asks for something of a session over plain HTTP.
+fn cors(core: &Core, request: &Request<'_>) -> Option<Cors> {
+    let (auth, apps) = (&core.rules.auth, &core.rules.apps);
+    Some(match http_path(request.path, &core.rules.open_apps)? {
+        OfApp::Named(app) => Cors::of(request, |origin| auth.allows_origin(app, Some(origin))),
+        // Of which app the session is, its ticket says to the reactor that has it.
+        OfApp::Any => {
+            let mut all = (0..apps.names().count()).map(|app| AppId(app as u16));
+            Cors::of(request, |origin| all.any(|app| auth.allows_origin(app, Some(origin))))
+        }
+    })
+}
+
+/// Looks at what is asked for.
+fn ask(
+    core: &mut Core,
+    reply: &mut Reply,
+    id: SessionId,
+    request: &Request<'_>,
+    cors: Option<&Cors>,
+    is_first: bool,
+) -> Result<Asked, Refused> {
+    if is_first {
+        greet(core, id, request)?;
+    }
+    let route = http_route(request, &core.rules.open_apps);
+    let has_own_rate = matches!(route, Ok(Some(HttpRoute::Poll(_) | HttpRoute::Say | HttpRoute::Leave)));
+    // What is asked of a session that is there has rates of its own.
+    if !has_own_rate || visits::shown_ticket(core, request).is_none() {
+        charge_request(core, id)?;
+    }
+    if keyless_page(request.path).is_some() {
+        return Ok(Asked::Answer(health(core, request)));
+    }
+    match (route?, cors) {
+        (Some(HttpRoute::Stream(app)), Some(cors)) => {
+            admit_stream(core, reply, id, request, app, cors).map(Asked::Admitted)
+        }
+        (Some(HttpRoute::Poll(app)), _) => visits::poll(core, id, request, app).map(Asked::Of),
+        (Some(HttpRoute::Say), _) => visits::say(core, request).map(Asked::Of),
+        (Some(HttpRoute::Leave), _) => visits::leave(core, request).map(Asked::Of),
+        (Some(HttpRoute::Preflight(methods)), Some(cors)) => Ok(Asked::Answer(cors.preflight(methods))),
+        _ => admit(core, reply, id, request).map(Asked::Admitted),
     }
 }
 
 /// Answers with an error and ends the connection.
-fn refuse(core: &mut Core, slot: u32, refused: &Refused, head_only: bool) {
+fn refuse(core: &mut Core, slot: u32, refused: &Refused, head_only: bool, cors: Option<&Cors>) {
     let metrics = core.metrics();
     metrics.refused.of(refused.reason).add(1);
     if let Some(app) = refused.app {
@@ -187,7 +420,10 @@ fn refuse(core: &mut Core, slot: u32, refused: &Refused, head_only: bool) {
         log_client!(debug, connection = id, core.remote_of(id), "refused with {status}: {message}");
     }
     let error = CommandError::new(refused.code, refused.message.clone());
-    let response = refusal(refused.status, &error, refused.allow.clone());
+    let mut response = refusal(refused.status, &error, refused.allow.clone());
+    if let Some(cors) = cors {
+        response = cors.add_to(response);
+    }
     answer(core, slot, &response, head_only);
 }
 
@@ -203,22 +439,23 @@ pub fn open_instead(
     let what = match session_instead(core, id, &claim) {
         Ok(what) => what,
         Err(refused) => {
-            refuse(core, id.slot(), &refused, false);
+            let cors = claim.events.map(|_| Cors::allowing(claim.page));
+            refuse(core, id.slot(), &refused, false, cors.as_ref());
             return None;
         }
     };
-    let Claim { accept, raw, speaks_own, deflate, .. } = claim;
+    let Claim { accept, raw, speaks_own, deflate, events, .. } = claim;
     reply.messages.extend_from_slice(&accept);
-    match open(core, reply, id, Admitted { what, raw, speaks_own, deflate }, Some(why))? {
+    match open(core, reply, id, Admitted { what, raw, speaks_own, deflate, events }, Some(why))? {
         Opened::Session(app) => Some(app),
-        Opened::Echo | Opened::Claim(_) => None,
+        Opened::Echo | Opened::Claim(_) | Opened::Polled(..) => None,
     }
 }
 
 /// What a client hears first that gets its session back: the answer to its upgrade, and the welcome with its next ticket.
-pub fn words_of_return(core: &mut Core, slot: u32, claim: &Claim) -> Vec<u8> {
-    let mut first = claim.accept.clone();
-    let ticket = core.next_ticket(slot).map(|ticket| core.shared.tickets.write(ticket));
+pub fn words_of_return(core: &mut Core, slot: u32, claim: &Claim) -> First {
+    let mut first = First { bytes: claim.accept.clone(), stream: None };
+    let ticket = core.next_ticket(slot, claim.ticket).map(|ticket| core.shared.tickets.write(ticket));
     if let (false, Some(session)) = (claim.raw, core.connections.id_of(slot)) {
         let welcome = Welcome {
             session,
@@ -227,14 +464,29 @@ pub fn words_of_return(core: &mut Core, slot: u32, claim: &Claim) -> Vec<u8> {
             ticket: ticket.as_deref(),
             resumed: Some(Ok(())),
         };
-        first.extend_from_slice(&frame_of(&welcome));
+        match claim.events {
+            None => first.bytes.extend_from_slice(&frame_of(&welcome)),
+            Some(events) => {
+                let mut stream = core.stream_of(events, ticket.as_deref());
+                begin_stream(core, &mut stream, &welcome, claim.received, &mut first.bytes);
+                first.stream = Some(stream);
+            }
+        }
     }
     first
 }
 
-/// Who opens a session, or comes back for it.
-fn claimant_of(core: &Core, user: Option<&Name>) -> Claimant {
-    Claimant(core.shared.tickets.digest_of_user(user.map(|user| user.as_str())))
+/// Appends what an event stream begins with, of a client that has read so many messages of its session.
+fn begin_stream(core: &Core, stream: &mut Stream, welcome: &Welcome<'_>, received: u64, out: &mut Vec<u8>) {
+    let (mut first, mut text) = (Vec::new(), String::new());
+    stream::padding(core.rules.settings.config.limits.stream_padding_bytes, &mut first);
+    if let Some(ticket) = welcome.ticket {
+        // From here on the client comes back with this one.
+        EventId { ticket, count: received }.write(&mut first);
+    }
+    render::welcome(&mut text, welcome);
+    stream::welcome(&text, &mut first);
+    stream.begin(&first, out);
 }
 
 /// A stranger's request was not whole in time, at either port, and it is not the client port that answers.
@@ -253,12 +505,10 @@ fn open(
 ) -> Option<Opened> {
     let slot = id.slot();
     if why_anew.is_none() {
-        core.stranger_known(slot);
+        know(core, slot);
     }
-    let mut websocket = WebSocket::server(Arc::clone(&core.rules.settings.player_limits));
-    if let (Some(agreed), Some(engine)) = (admitted.deflate, &core.deflate) {
-        websocket = websocket.with_deflate(agreed, Arc::clone(engine));
-    }
+    // A stream has to know its ticket.
+    let speech = admitted.events.is_none().then(|| core.speech(admitted.deflate, admitted.speaks_own, None));
     let since_unix_ms = Clock::wall_unix_ms();
     let (bounds_input, attended_ms) = (core.rules.settings.inbound.is_some(), core.attended_ms());
     let connection = core.connection(slot)?;
@@ -266,7 +516,9 @@ fn open(
     if bounds_input {
         connection.extras().inbound = Some(Inbound::default());
     }
-    connection.websocket = Some(websocket);
+    if let Some(speech) = speech {
+        connection.speak(speech);
+    }
     // They count from the upgrade.
     connection.figures = Figures::since(since_unix_ms);
     let opened = match admitted.what {
@@ -286,9 +538,6 @@ fn open(
             if entered.network.is_some() {
                 connection.extras().session_from = entered.network;
             }
-            if admitted.speaks_own {
-                connection.flags.set(Flag::SpeaksOwn);
-            }
             if let Some(expires_unix_ms) = expires_unix_ms {
                 core.expire_at(slot, expires_unix_ms, since_unix_ms);
             }
@@ -298,7 +547,7 @@ fn open(
                 let claimant = claimant_of(core, identity.user.as_ref());
                 let ticket = core.let_resume(slot, claimant).map(|number| Ticket { session: id, number });
                 let why = why_anew.or(came_back.then_some(ResumeFailure::Unknown));
-                welcome(core, reply, id, expires_unix_ms, ticket, why);
+                welcome(core, reply, id, admitted.events, expires_unix_ms, ticket, why);
             }
             core.write_reply(slot, reply);
             // What the groups remember comes behind the welcome.
@@ -324,26 +573,11 @@ fn no_http(bytes: &[u8]) -> Option<Refused> {
     })
 }
 
-/// Puts a session and its names into the hub.
-fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
-    let slot = id.slot();
-    core.hub.insert(id, identity.app);
-    core.hub.bind(slot, identity.user.as_ref());
-    for group in &identity.groups {
-        core.join_group(slot, group);
-    }
-    for tag in &identity.tags {
-        core.hub.tag(slot, tag);
-    }
-    let metrics = core.metrics();
-    metrics.opened.of(identity.app.0).add(1);
-    metrics.apps.sessions.of(identity.app.0).add(1);
-}
-
 fn welcome(
-    core: &Core,
+    core: &mut Core,
     reply: &mut Reply,
     session: SessionId,
+    events: Option<TakesEvents>,
     expires_unix_ms: Option<u64>,
     ticket: Option<Ticket>,
     why_anew: Option<ResumeFailure>,
@@ -356,7 +590,14 @@ fn welcome(
         ticket: ticket.as_deref(),
         resumed: why_anew.map(|why| Err(why.text())),
     };
-    reply.messages.extend_from_slice(&frame_of(&welcome));
+    let Some(events) = events else { return reply.messages.extend_from_slice(&frame_of(&welcome)) };
+    let mut stream = core.stream_of(events, ticket.as_deref());
+    begin_stream(core, &mut stream, &welcome, 0, &mut reply.messages);
+    let idle_ms = core.rules.settings.silence.idle_ms;
+    if let Some(connection) = core.connection(session.slot()) {
+        connection.speak(Speech::Events(stream));
+        connection.stream.give_up_after_ms(idle_ms);
+    }
 }
 
 fn frame_of(welcome: &Welcome<'_>) -> Vec<u8> {
@@ -365,14 +606,27 @@ fn frame_of(welcome: &Welcome<'_>) -> Vec<u8> {
     encode_frame(OpCode::Text, text.as_bytes())
 }
 
+/// The connection in `slot` has its place among the sessions from now on, unless it had it before.
+fn know(core: &mut Core, slot: u32) {
+    if core.connections.slot(slot).is_some_and(|connection| connection.flags.has(Flag::Stranger)) {
+        core.stranger_known(slot);
+    }
+    core.set_door_due(slot, None);
+}
+
 /// Answers and ends the connection.
 fn answer(core: &mut Core, slot: u32, response: &Response, head_only: bool) {
     let mut bytes = Vec::new();
     response.write(false, head_only, Some(core.http_date()), &mut bytes);
+    core.append(slot, bytes);
+    end(core, slot);
+}
+
+/// Ends the connection behind what it has been answered.
+fn end(core: &mut Core, slot: u32) {
     if let Some(connection) = core.connection(slot) {
         connection.kind = Kind::Discard;
     }
     core.note_incoming(slot, HalfReceived::default());
-    core.append(slot, bytes);
     core.finish(slot);
 }

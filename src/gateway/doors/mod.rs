@@ -12,6 +12,7 @@ mod answers;
 pub(super) mod asker;
 mod calling;
 mod carry;
+mod entering;
 mod entry;
 mod job;
 mod log_level;
@@ -20,9 +21,11 @@ pub(super) mod own;
 mod pages;
 mod receipts;
 mod restoring;
+mod visits;
 
 pub(crate) use carry::CarriedDoor;
 pub(super) use restoring::Restoring;
+pub(super) use visits::NO_SESSION;
 
 use backend::Backend;
 use client::Head;

@@ -2,7 +2,7 @@
 
 use crate::connection::log_client;
 use crate::core::{Core, RenewError, Reply};
-use crate::dispatch::{CommandError, ErrorCode};
+use crate::dispatch::{CommandError, ErrorCode, MARK};
 use crate::gateway::api::own::{Asked, Said, read};
 use crate::protocol::{OpCode, encode_frame};
 use crate::session::SessionId;
@@ -10,15 +10,25 @@ use crate::timer::Clock;
 
 /// Answers what a player asks of gannet; `json` stands behind the mark.
 pub fn answer(core: &mut Core, reply: &mut Reply, id: SessionId, json: &str) {
-    let text = match read(json) {
+    let text = text_for(core, id, json);
+    reply.messages.extend_from_slice(&encode_frame(OpCode::Text, text.as_bytes()));
+}
+
+/// The same, without the mark.
+pub fn answer_to(core: &mut Core, id: SessionId, json: &str) -> String {
+    let text = text_for(core, id, json);
+    text.strip_prefix(MARK).map_or_else(|| text.clone(), Into::into)
+}
+
+fn text_for(core: &mut Core, id: SessionId, json: &str) -> String {
+    match read(json) {
         Ok(Asked::Time(t)) => Said::Time { t: &t, server_unix_ms: Clock::wall_unix_ms() }.text(),
         Ok(Asked::Renew(token)) => match renew(core, id, &token) {
             Ok(expires_unix_ms) => Said::Renewed { expires_unix_ms }.text(),
             Err(error) => Said::error(Some("renew"), &error).text(),
         },
         Err(refused) => Said::error(refused.of.as_deref(), &refused.error).text(),
-    };
-    reply.messages.extend_from_slice(&encode_frame(OpCode::Text, text.as_bytes()));
+    }
 }
 
 /// The session goes on under this token; until when.

@@ -22,6 +22,10 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// The smallest window that the compressor knows, as a power of two.
 const MIN_COMPRESSOR_BITS: u8 = 9;
 
+/// The largest one: every reader of deflate outside of WebSockets has it.
+#[cfg(feature = "server")]
+const MAX_COMPRESSOR_BITS: u8 = 15;
+
 /// A compressor and a decompressor for all the connections of a thread that take no context over.
 ///
 /// It can be shared further: who finds it in use makes a state of its own for the moment instead of waiting.
@@ -73,6 +77,15 @@ impl DeflateEngine {
         header.encode(&mut frame);
         frame.extend_from_slice(&payload);
         Some(frame)
+    }
+
+    /// `bytes` as blocks of deflate (RFC 1951) that end at a byte, refer to nothing before them and are not the last of their
+    /// stream: they may stand in any stream, between other such blocks. `None` where that is no shorter.
+    #[cfg(feature = "server")]
+    pub(crate) fn encode_block(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut block = self.compress(bytes, MAX_COMPRESSOR_BITS)?;
+        block.extend_from_slice(&FLUSH_TAIL);
+        Some(block).filter(|block| block.len() < bytes.len())
     }
 
     /// The payload on its own, compressed; `None` where that does not pay.

@@ -3,11 +3,15 @@
 
 mod backend;
 mod clock;
+mod event_stream;
 mod frozen;
 mod jwks_server;
 mod link;
 mod link_bin;
+mod nginx;
+mod old_proxy;
 mod player;
+mod poller;
 mod pool;
 mod ports;
 mod process;
@@ -21,10 +25,14 @@ pub mod tls;
 
 pub use backend::{Backend, Receipt};
 pub use clock::WallClock;
+pub use event_stream::{EventStream, stream_request};
 pub use jwks_server::JwksServer;
 pub use link::Link;
 pub use link_bin::{decode as decode_binary, encode as encode_binary};
+pub use nginx::Nginx;
+pub use old_proxy::OldProxy;
 pub use player::{End, Player, Refusal, prepared};
+pub use poller::Poller;
 pub use pool::{Log, OverTcp, Pool};
 pub use ports::{ClosedPort, Ports, encoded};
 pub use process::{ServerProcess, resident_bytes, serve_if_asked, without_pings};

@@ -15,4 +15,5 @@ mod queues;
 mod refusals;
 pub mod running;
 mod signals;
+mod streams;
 mod traffic;

@@ -1,0 +1,27 @@
+//! A session as it opens: its names in the hub, and who it is for those who come back for it.
+
+use crate::connection::Claimant;
+use crate::core::Core;
+use crate::gateway::api::identity::Identity;
+use crate::session::{Name, SessionId};
+
+/// Puts a session and its names into the hub.
+pub fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
+    let slot = id.slot();
+    core.hub.insert(id, identity.app);
+    core.hub.bind(slot, identity.user.as_ref());
+    for group in &identity.groups {
+        core.join_group(slot, group);
+    }
+    for tag in &identity.tags {
+        core.hub.tag(slot, tag);
+    }
+    let metrics = core.metrics();
+    metrics.opened.of(identity.app.0).add(1);
+    metrics.apps.sessions.of(identity.app.0).add(1);
+}
+
+/// Who opens a session, or comes back for it.
+pub fn claimant_of(core: &Core, user: Option<&Name>) -> Claimant {
+    Claimant(core.shared.tickets.digest_of_user(user.map(|user| user.as_str())))
+}
