@@ -26,12 +26,12 @@ pub use flags::{Flag, Flags};
 pub use kept::{Keeping, Kept, KeptFrame, KeptLimits};
 pub use log_client::Shown;
 pub(crate) use log_client::log_client;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use outbox::model as outbox_model;
 pub use outbox::{
     Events, Form, Item, KeptItem, LocalPush, LocalPushes, Offered, Outbox, OutboxLimits, Restoring,
     Settlements, Tick,
 };
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use outbox::{model as outbox_model, resume_model};
 pub use parting::{Carrier, Speech};
 pub use pause::{Pause, Pauses};
 pub use peer::Peer;

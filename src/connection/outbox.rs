@@ -459,5 +459,7 @@ impl Outbox {
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod model;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod resume_model;
 #[cfg(test)]
 mod tests;

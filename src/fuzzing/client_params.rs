@@ -28,7 +28,9 @@ pub fn run(data: &[u8]) {
                 HttpRoute::Stream(_) | HttpRoute::Poll(_) => assert!(of_app && method == "GET"),
                 HttpRoute::Say => assert!(!of_app && method == "POST"),
                 HttpRoute::Leave => assert!(!of_app && method == "DELETE"),
-                HttpRoute::Preflight(methods) => assert!(methods.ends_with(", OPTIONS") && method == "OPTIONS"),
+                HttpRoute::Preflight(methods) => {
+                    assert!(methods.ends_with(", OPTIONS") && method == "OPTIONS")
+                }
             }
         }
         Ok(None) => {}
@@ -58,5 +60,9 @@ pub fn run(data: &[u8]) {
     cors.preflight("GET, OPTIONS").write(true, false, None, &mut answer);
     let mut slots = [httparse::EMPTY_HEADER; 16];
     let mut response = httparse::Response::new(&mut slots);
-    assert_eq!(response.parse(&answer), Ok(httparse::Status::Complete(answer.len())), "no field comes of an origin");
+    assert_eq!(
+        response.parse(&answer),
+        Ok(httparse::Status::Complete(answer.len())),
+        "no field comes of an origin"
+    );
 }

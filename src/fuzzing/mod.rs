@@ -81,6 +81,11 @@ pub fn upgrade_stream(data: &[u8]) {
     crate::upgrade::model::obey(data);
 }
 
+/// A session whose connection is cut again and again: its client reads every message once.
+pub fn resume(data: &[u8]) {
+    crate::connection::resume_model::obey(data);
+}
+
 /// The timer wheel beside a `BTreeMap` of ticks.
 pub fn wheel(data: &[u8]) {
     crate::timer::wheel_model::obey(data);
@@ -117,6 +122,7 @@ mod tests {
         ("record", super::record),
         ("request_reader", super::request_reader),
         ("response_reader", super::response_reader),
+        ("resume", super::resume),
         ("signed_query", super::signed_query),
         ("slab", super::slab),
         ("token", super::token),
