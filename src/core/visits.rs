@@ -7,11 +7,11 @@ use super::envelope::Envelope;
 use super::lingering::is_away;
 use super::visit::{PollClaim, Visit, Visited};
 use crate::auth::Ticket;
-use crate::connection::{Away, Claimant, Connection, Flag, Form, Item, Phase, Visitor};
+use crate::connection::{Away, Connection, Flag, Form, Item, Phase, Visitor};
 use crate::dispatch::ErrorCode;
-use crate::metrics::{ResumeFailure, Throttled};
+use crate::metrics::Throttled;
 use crate::protocol::{CloseCode, OpCode, encode_frame};
-use crate::session::{AppId, SessionId};
+use crate::session::SessionId;
 use crate::stream::{self, Beside, Document};
 use crate::timer::Clock;
 

@@ -141,7 +141,7 @@ impl World {
 
     /// The connection ends; the client comes back.
     fn cut(&mut self, choices: &mut Choices<'_>) {
-        self.outbox.part(&mut self.settlements);
+        self.outbox.part(None, 0, &mut self.settlements);
         for _ in 0..choices.below(3) {
             self.speaks_own = false;
             self.offer(choices);

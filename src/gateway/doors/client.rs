@@ -1,32 +1,33 @@
 //! The client port before and at the upgrade: a head read under bounds and a deadline, the refusals, and a session
 //! opened. Knows nothing of who is let in, nor of the backend port.
 
-use super::admit::{Admitted, What, admit, admit_stream, charge_request, greet, session_instead};
-use super::entering::{claimant_of, enter};
+mod opening;
+mod visiting;
+
+pub use opening::{open_instead, words_of_return};
+
+use super::admit::{Admitted, What, admit, admit_stream, charge_request, greet};
+use super::entering::claimant_of;
 use super::pages::health;
 use super::visits::{self, Asks, CarriedVisits, Visits};
-use crate::auth::Ticket;
-use crate::connection::{Claimant, Figures, Flag, Inbound, Kind, Speech, Stream, Visitor, log_client};
-use crate::core::{Claim, Core, First, HalfReceived, Owed, Reply, TakesEvents, Visited, displace};
+use crate::connection::{Kind, log_client};
+use crate::core::{Claim, Core, HalfReceived, Owed, Reply};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::identity::Identity;
 use crate::gateway::api::over_http::{Cors, HttpRoute, OfApp, http_path, http_route};
 use crate::gateway::api::refusal::Refused;
-use crate::gateway::api::render::{self, Welcome};
 use crate::gateway::api::responses::refusal;
 use crate::http::{
     CONTINUE, CarriedReader, HeadLimits, HeadScanner, MessageLimits, Request, RequestProgress, RequestReader,
     Response,
 };
-use crate::metrics::{Label, RefusalReason, ResumeFailure};
+use crate::metrics::RefusalReason;
 use crate::ops::keyless_page;
-use crate::protocol::{OpCode, encode_frame};
 use crate::proxy::begins_header;
-use crate::session::{AppId, Name, SessionId};
-use crate::stream::{self, EventId};
-use crate::timer::Clock;
+use crate::session::{AppId, SessionId};
 use crate::upgrade::InvalidState;
 use minicbor::{Decode, Encode};
+use opening::{know, open};
 
 /// An upgrade request, or one of a session over plain HTTP, that is being read.
 #[derive(Debug, Default)]
@@ -242,106 +243,6 @@ impl Head {
         core.note_incoming(slot, HalfReceived { bytes, owed, ..HalfReceived::default() });
     }
 
-    /// Something of a session that goes over no connection of its own is asked for.
-    fn visit(
-        &mut self,
-        core: &mut Core,
-        reply: &mut Reply,
-        id: SessionId,
-        asks: Asks,
-    ) -> Option<(usize, Opened)> {
-        let slot = id.slot();
-        if !core.recognise(slot) {
-            let message = "as many connections are open as limits.max_sessions and the limit of open files allow: try again later";
-            self.refuse(core, slot, &Refused::because(ErrorCode::Overloaded, message));
-            return None;
-        }
-        let visits = self.visits.get_or_insert_default();
-        match asks {
-            Asks::Body(saying) => {
-                visits.await_body(saying);
-                self.go_on(core, reply, id, 0)
-            }
-            Asks::Visit(ticket, what, opening) => {
-                visits.visit(core, id, ticket, what, opening);
-                self.end_request(core);
-                None
-            }
-            Asks::Open(opening, why) => {
-                self.end_request(core);
-                match visits::open(core, id, &opening, why) {
-                    Ok((session, document)) => {
-                        let visits = self.visits.get_or_insert_default();
-                        let response = visits.document(core, document);
-                        self.respond(core, slot, response);
-                        Some((0, Opened::Polled(session, opening.app())))
-                    }
-                    Err(refused) => {
-                        self.refuse(core, slot, &refused);
-                        None
-                    }
-                }
-            }
-        }
-    }
-
-    /// The request has no body, and is done with as far as the connection goes.
-    fn end_request(&mut self, core: &Core) {
-        let limits = core.rules.settings.message_limits;
-        if let Ok(RequestProgress::Whole(..)) = self.reader.read(&limits) {
-            self.reader.next_request();
-        }
-    }
-
-    /// The body of a message has come.
-    fn say(&mut self, core: &mut Core, id: SessionId, body: Vec<u8>) -> Option<(usize, Opened)> {
-        core.note_incoming(id.slot(), HalfReceived::default());
-        let said = self.visits.as_mut().map_or(Ok(()), |visits| visits.body(core, id, body));
-        if let Err(refused) = said {
-            self.refuse(core, id.slot(), &refused);
-        }
-        None
-    }
-
-    /// The answer has come to a request that waits for it. Returns the session that was opened for it, if one was, with its app.
-    pub fn answered(
-        &mut self,
-        core: &mut Core,
-        visitor: Visitor,
-        answer: Visited,
-    ) -> Option<(SessionId, AppId)> {
-        let (response, opened) = self.visits.as_mut()?.answered(core, visitor, answer)?;
-        self.respond(core, visitor.connection.slot(), response);
-        opened
-    }
-
-    /// What came behind a request that has been answered.
-    pub fn go_on_behind(
-        &mut self,
-        core: &mut Core,
-        reply: &mut Reply,
-        id: SessionId,
-    ) -> Option<(usize, Opened)> {
-        let is_waiting = self.visits.as_ref().is_none_or(|visits| visits.is_waiting());
-        match is_waiting || !self.reader.has_more() {
-            true => None,
-            false => self.go_on(core, reply, id, 0),
-        }
-    }
-
-    fn respond(&mut self, core: &mut Core, slot: u32, response: Response) {
-        let Some(visits) = &self.visits else { return };
-        if !visits.respond(core, slot, response, self.cors.as_ref()) {
-            end(core, slot);
-        }
-    }
-
-    /// A connection on which requests have been answered, and nothing has come since for as long as it may.
-    pub fn is_idle(&self) -> bool {
-        let waits = self.visits.as_ref().is_some_and(|visits| visits.is_waiting() || visits.wants_body());
-        !waits && self.reader.is_between_requests()
-    }
-
     /// The upgrade request was not whole in time, or the server stops.
     pub fn refuse_late(&self, core: &mut Core, slot: u32) {
         let refused = match core.draining {
@@ -427,137 +328,9 @@ fn refuse(core: &mut Core, slot: u32, refused: &Refused, head_only: bool, cors: 
     answer(core, slot, &response, head_only);
 }
 
-/// A client has come back for a session that it cannot have, to the connection `id`: it gets another one, and is told why. Returns
-/// the app of that, unless there is no place for it.
-pub fn open_instead(
-    core: &mut Core,
-    reply: &mut Reply,
-    id: SessionId,
-    claim: Claim,
-    why: ResumeFailure,
-) -> Option<AppId> {
-    let what = match session_instead(core, id, &claim) {
-        Ok(what) => what,
-        Err(refused) => {
-            let cors = claim.events.map(|_| Cors::allowing(claim.page));
-            refuse(core, id.slot(), &refused, false, cors.as_ref());
-            return None;
-        }
-    };
-    let Claim { accept, raw, speaks_own, deflate, events, .. } = claim;
-    reply.messages.extend_from_slice(&accept);
-    match open(core, reply, id, Admitted { what, raw, speaks_own, deflate, events }, Some(why))? {
-        Opened::Session(app) => Some(app),
-        Opened::Echo | Opened::Claim(_) | Opened::Polled(..) => None,
-    }
-}
-
-/// What a client hears first that gets its session back: the answer to its upgrade, and the welcome with its next ticket.
-pub fn words_of_return(core: &mut Core, slot: u32, claim: &Claim) -> First {
-    let mut first = First { bytes: claim.accept.clone(), stream: None };
-    let ticket = core.next_ticket(slot, claim.ticket).map(|ticket| core.shared.tickets.write(ticket));
-    if let (false, Some(session)) = (claim.raw, core.connections.id_of(slot)) {
-        let welcome = Welcome {
-            session,
-            user: core.hub.user_of(slot).map(|user| user.as_str()),
-            expires_unix_ms: claim.expires_unix_ms,
-            ticket: ticket.as_deref(),
-            resumed: Some(Ok(())),
-        };
-        match claim.events {
-            None => first.bytes.extend_from_slice(&frame_of(&welcome)),
-            Some(events) => {
-                let mut stream = core.stream_of(events, ticket.as_deref());
-                begin_stream(core, &mut stream, &welcome, claim.received, &mut first.bytes);
-                first.stream = Some(stream);
-            }
-        }
-    }
-    first
-}
-
-/// Appends what an event stream begins with, of a client that has read so many messages of its session.
-fn begin_stream(core: &Core, stream: &mut Stream, welcome: &Welcome<'_>, received: u64, out: &mut Vec<u8>) {
-    let (mut first, mut text) = (Vec::new(), String::new());
-    stream::padding(core.rules.settings.config.limits.stream_padding_bytes, &mut first);
-    if let Some(ticket) = welcome.ticket {
-        // From here on the client comes back with this one.
-        EventId { ticket, count: received }.write(&mut first);
-    }
-    render::welcome(&mut text, welcome);
-    stream::welcome(&text, &mut first);
-    stream.begin(&first, out);
-}
-
 /// A stranger's request was not whole in time, at either port, and it is not the client port that answers.
 pub fn count_late(core: &Core) {
     core.metrics().refused.of(RefusalReason::HeadTimeout).add(1);
-}
-
-/// Opens what was asked for. The 101 and the welcome are written before anything that the app does: whatever it pushes
-/// comes behind them.
-fn open(
-    core: &mut Core,
-    reply: &mut Reply,
-    id: SessionId,
-    admitted: Admitted,
-    why_anew: Option<ResumeFailure>,
-) -> Option<Opened> {
-    let slot = id.slot();
-    if why_anew.is_none() {
-        know(core, slot);
-    }
-    // A stream has to know its ticket.
-    let speech = admitted.events.is_none().then(|| core.speech(admitted.deflate, admitted.speaks_own, None));
-    let since_unix_ms = Clock::wall_unix_ms();
-    let (bounds_input, attended_ms) = (core.rules.settings.inbound.is_some(), core.attended_ms());
-    let connection = core.connection(slot)?;
-    connection.leave_door();
-    if bounds_input {
-        connection.extras().inbound = Some(Inbound::default());
-    }
-    if let Some(speech) = speech {
-        connection.speak(speech);
-    }
-    // They count from the upgrade.
-    connection.figures = Figures::since(since_unix_ms);
-    let opened = match admitted.what {
-        What::Echo { app, expires_unix_ms, entered } => {
-            connection.kind = Kind::Echo;
-            connection.touch(attended_ms);
-            let extras = connection.extras();
-            (extras.session_from, extras.echo_of) = (entered.network, Some(app));
-            if let Some(expires_unix_ms) = expires_unix_ms {
-                core.expire_at(slot, expires_unix_ms, since_unix_ms);
-            }
-            Opened::Echo
-        }
-        What::Session { identity, expires_unix_ms, entered, came_back } => {
-            connection.kind = Kind::Player;
-            connection.touch(attended_ms);
-            if entered.network.is_some() {
-                connection.extras().session_from = entered.network;
-            }
-            if let Some(expires_unix_ms) = expires_unix_ms {
-                core.expire_at(slot, expires_unix_ms, since_unix_ms);
-            }
-            enter(core, id, &identity);
-            displace(core, identity.app, entered.displaced);
-            if !admitted.raw {
-                let claimant = claimant_of(core, identity.user.as_ref());
-                let ticket = core.let_resume(slot, claimant).map(|number| Ticket { session: id, number });
-                let why = why_anew.or(came_back.then_some(ResumeFailure::Unknown));
-                welcome(core, reply, id, admitted.events, expires_unix_ms, ticket, why);
-            }
-            core.write_reply(slot, reply);
-            // What the groups remember comes behind the welcome.
-            identity.groups.iter().for_each(|group| core.recall_for(slot, group, None));
-            Opened::Session(identity.app)
-        }
-        What::Claim { .. } => return None,
-    };
-    core.write_reply(slot, reply);
-    Some(opened)
 }
 
 /// What begins as no request does, and is known well enough to be told apart.
@@ -571,47 +344,6 @@ fn no_http(bytes: &[u8]) -> Option<Refused> {
         let message = "a PROXY header from an address that is not in proxy.protocol_from";
         Refused::new(ErrorCode::BadRequest, RefusalReason::ProxyHeader, message)
     })
-}
-
-fn welcome(
-    core: &mut Core,
-    reply: &mut Reply,
-    session: SessionId,
-    events: Option<TakesEvents>,
-    expires_unix_ms: Option<u64>,
-    ticket: Option<Ticket>,
-    why_anew: Option<ResumeFailure>,
-) {
-    let ticket = ticket.map(|ticket| core.shared.tickets.write(ticket));
-    let welcome = Welcome {
-        session,
-        user: core.hub.user_of(session.slot()).map(|user| user.as_str()),
-        expires_unix_ms,
-        ticket: ticket.as_deref(),
-        resumed: why_anew.map(|why| Err(why.text())),
-    };
-    let Some(events) = events else { return reply.messages.extend_from_slice(&frame_of(&welcome)) };
-    let mut stream = core.stream_of(events, ticket.as_deref());
-    begin_stream(core, &mut stream, &welcome, 0, &mut reply.messages);
-    let idle_ms = core.rules.settings.silence.idle_ms;
-    if let Some(connection) = core.connection(session.slot()) {
-        connection.speak(Speech::Events(stream));
-        connection.stream.give_up_after_ms(idle_ms);
-    }
-}
-
-fn frame_of(welcome: &Welcome<'_>) -> Vec<u8> {
-    let mut text = String::new();
-    render::welcome(&mut text, welcome);
-    encode_frame(OpCode::Text, text.as_bytes())
-}
-
-/// The connection in `slot` has its place among the sessions from now on, unless it had it before.
-fn know(core: &mut Core, slot: u32) {
-    if core.connections.slot(slot).is_some_and(|connection| connection.flags.has(Flag::Stranger)) {
-        core.stranger_known(slot);
-    }
-    core.set_door_due(slot, None);
 }
 
 /// Answers and ends the connection.

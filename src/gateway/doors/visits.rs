@@ -360,6 +360,8 @@ pub fn open(
         return Err(full());
     };
     displace(core, app, entered.displaced);
+    // What the groups remember waits for the next poll.
+    identity.groups.iter().for_each(|group| core.recall_for(slot, group, None));
     let resume = core.shared.tickets.write(Ticket { session, number });
     let beside = Beside {
         session: &session.to_string(),

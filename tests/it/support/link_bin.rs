@@ -1,12 +1,12 @@
 //! What the two forms of the link say, in each other's words: so that one test speaks both.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use gannet::dispatch::{Class, EventKind, EventSet, Present, PresentSession, ReceiptMode};
-use gannet::dispatch::{Class, KeptMessage, Recalled, ReceiptMode};
+use gannet::dispatch::{
+    Class, EventKind, EventSet, KeptMessage, Present, PresentSession, Recalled, ReceiptMode,
+};
 use gannet::link_bin::{
     Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, is_event,
 };
-use gannet::link_bin::{Command, Event, Payload, Push, Reply, Request, Selector, Who, is_event};
 use gannet::session::SessionId;
 use serde_json::{Value, json};
 

@@ -1,7 +1,8 @@
 //! Event streams go along: the client sees nothing but its events.
 
 use super::load::tls_config;
-use super::running::Running;
+use super::running::{Running, await_metric};
+use crate::raw::Raw;
 use crate::streams::GZIP;
 use crate::support::*;
 use socket2::{Domain, Socket, Type};
@@ -78,4 +79,73 @@ fn a_slow_stream_over_tls_gets_in_order_what_waited() {
     let cert = tls::CertFiles::new(&["localhost"]);
     let client = tls::client_config(&[&rustls::version::TLS13]);
     reads_late(&tls_config(&cert), |stream| tls::over(stream, &client, "localhost"));
+}
+
+const RESUME: &str = "deflate.enabled = true\napps.default.resume.linger_ms = 600000";
+
+#[test]
+fn a_poll_that_waits_is_answered_by_the_new_process_and_the_chain_goes_on() {
+    let mut server = Running::start(&["--reactors", "2"], RESUME);
+    let mut polling = ["?user=ada", "?user=bob"].map(|who| Poller::open(server.client, who, GZIP));
+    let mut next = 0;
+    for _ in 0..3 {
+        polling.iter_mut().for_each(|poller| poller.begin(60_000));
+        await_metric(&server, "gannet_polls", |polls| polls == 2);
+        server.upgrade();
+        await_metric(&server, "gannet_polls", |polls| polls == 2);
+        // One is answered by the new process, the other's answer is lost.
+        for who in ["ada", "bob"] {
+            assert_eq!(server.backend().push_text(&format!("user={who}"), &next.to_string()).queued, 1);
+        }
+        next += 1;
+        let [ada, bob] = &mut polling;
+        assert_eq!(ada.document()["received"], next);
+        bob.vanish();
+        assert_eq!(bob.poll(0), [(next - 1).to_string()]);
+        assert_eq!(ada.say("text/plain", b"still there").status, 204);
+    }
+    let [ada, bob] = &mut polling;
+    assert_eq!((ada.received, bob.received), (3, 3));
+}
+
+/// A message of which half the body has come.
+#[test]
+fn half_a_message_of_a_client_goes_along() {
+    let mut server = Running::start(&["--reactors", "2"], RESUME);
+    let poller = Poller::open(server.client, "?user=ada", "");
+    let mut raw = Raw::connect(server.client);
+    let head = format!(
+        "POST /send?resume={} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\n01234",
+        poller.ticket
+    );
+    raw.send(head);
+    await_metric(&server, "gannet_incoming_bytes", |bytes| bytes >= 5);
+    server.upgrade();
+    let mut link = server.link();
+    link.listen(&["message"], None);
+    raw.send("56789");
+    assert_eq!(raw.answer_to("POST").status, 204);
+    assert_eq!(link.event()["text"], "0123456789");
+}
+
+#[test]
+fn a_stream_that_was_cut_before_the_upgrade_resumes_behind_it() {
+    let mut server = Running::start(&["--reactors", "2"], RESUME);
+    let (mut stream, _) = EventStream::welcomed(server.client, "/sse?user=ada", GZIP);
+    server.backend().push_text("user=ada", "1");
+    let read = stream.next().unwrap();
+    server.backend().push_text("user=ada", "2");
+    stream.leave();
+    await_metric(&server, "gannet_sessions_away", |away| away == 1);
+    server.backend().push_text("user=ada", "3");
+    server.upgrade();
+    server.backend().push_text("user=ada", "4");
+    let last = format!("{GZIP}Last-Event-ID: {}\r\n", read.last_id);
+    let (mut stream, welcome) = EventStream::welcomed(server.client, "/sse?user=ada", &last);
+    assert_eq!(welcome["resumed"], true);
+    assert_eq!(["2", "3", "4"], [stream.text(), stream.text(), stream.text()].each_ref().map(String::as_str));
+    server.upgrade();
+    server.backend().push_text("user=ada", "5");
+    let event = stream.next().unwrap();
+    assert_eq!((event.data.as_str(), event.last_id.ends_with(":5")), ("5", true));
 }
