@@ -60,6 +60,16 @@ impl Resume {
     pub fn takes(&self, ticket: u32) -> bool {
         ticket == self.ticket || (!self.is_proven && ticket.checked_add(1) == Some(self.ticket))
     }
+
+    /// The number of the ticket for a client that has come back with this one. Where it has come back with the one before the
+    /// newest, it gets the newest again: with another one, the ticket that it has would be good no longer when this welcome is
+    /// lost too.
+    pub fn next_for(&mut self, ticket: u32) -> u32 {
+        if ticket == self.ticket {
+            self.ticket = ticket.wrapping_add(1);
+        }
+        self.ticket
+    }
 }
 
 /// A [`Resume`] on its way to another process.

@@ -105,13 +105,37 @@ impl Core {
         let Some(place) = self.connections.slot(slot).and_then(Connection::resume) else {
             return Err(ResumeFailure::Unknown);
         };
+        let again = self.connections.slot(slot).and_then(|connection| connection.outbox.as_ref());
+        let again = again.map_or(0, |outbox| outbox.waits_again()) as u64;
         let resume = self.resumes.get_mut(place).filter(|resume| resume.takes(number));
         let resume: &mut Resume = resume.ok_or(ResumeFailure::Unknown)?;
         if claim.says_who && resume.claimant != claim.claimant {
             return Err(ResumeFailure::User);
         }
-        let acknowledged = resume.kept.acknowledge(claim.received, &mut self.settlements);
+        // An older claim of the client, which came late, may have taken the session from a connection on which the client has read
+        // on: some of what is to be sent again on that one it has read then.
+        let sent = resume.kept.sent();
+        let received = match claim.received.checked_sub(sent) {
+            Some(more) if more <= again => sent,
+            _ => claim.received,
+        };
+        let acknowledged = resume.kept.acknowledge(received, &mut self.settlements);
         acknowledged.map(|()| slot).map_err(|_| ResumeFailure::Gap)
+    }
+
+    /// What the client of the session in `slot` has read does not come once more, be it in the ring or waiting to be sent again.
+    fn skip_what_was_read(&mut self, slot: u32, received: u64) {
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        let Some(resume) = connection.resume().and_then(|place| self.resumes.get_mut(place)) else { return };
+        let sent = resume.kept.sent();
+        // More may have been sent since it was examined: what was partly on the wire. It cannot fail: nothing has been forgotten.
+        let acknowledged = resume.kept.acknowledge(received.min(sent), &mut self.settlements);
+        debug_assert!(acknowledged.is_ok(), "it has been examined");
+        let more = received.saturating_sub(sent);
+        if let Some(outbox) = connection.outbox.as_mut().filter(|_| more > 0) {
+            let more = usize::try_from(more).unwrap_or(usize::MAX);
+            resume.kept.skip(outbox.skip_again(more, &mut self.settlements));
+        }
     }
 
     /// A session that is claimed and cannot go on, since the client has missed more than is kept, is of no use to anybody any more.
@@ -131,11 +155,12 @@ impl Core {
     /// its client was away until now.
     pub fn go_on_with(&mut self, slot: u32, claimed: Claimed, first: Vec<u8>) -> bool {
         let Claimed { claim, carrier } = claimed;
-        let Claim { speaks_own, deflate, expires_unix_ms, .. } = claim;
+        let Claim { received, speaks_own, deflate, expires_unix_ms, .. } = claim;
         let was_away = self.connections.slot(slot).is_some_and(is_away);
         if !was_away {
             self.leave_socket(slot);
         }
+        self.skip_what_was_read(slot, received);
         let mut websocket = WebSocket::server(Arc::clone(&self.rules.settings.player_limits));
         if let (Some(agreed), Some(engine)) = (deflate, &self.deflate) {
             websocket = websocket.with_deflate(agreed, Arc::clone(engine));
@@ -166,12 +191,11 @@ impl Core {
         was_away
     }
 
-    /// The next ticket of the session in `slot`.
-    pub fn next_ticket(&mut self, slot: u32) -> Option<Ticket> {
+    /// The next ticket of the session in `slot`, whose client has come back with the one with this number.
+    pub fn next_ticket(&mut self, slot: u32, number: u32) -> Option<Ticket> {
         let session = self.connections.id_of(slot)?;
-        let resume = self.resume_of_mut(slot)?;
-        resume.ticket = resume.ticket.wrapping_add(1);
-        Some(Ticket { session, number: resume.ticket })
+        let number = self.resume_of_mut(slot)?.next_for(number);
+        Some(Ticket { session, number })
     }
 
     /// The session in `slot` is taken from the socket that it has, whose peer is told so, if it is there still.
@@ -189,6 +213,7 @@ impl Core {
                 if let Some(connection) = self.connections.slot_mut(slot) {
                     drop(connection.part());
                 }
+                self.part_outbox(slot);
             }
         }
     }

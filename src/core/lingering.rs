@@ -99,17 +99,7 @@ impl Core {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         connection.flags.clear(Flag::Incoming);
         let gone = connection.part();
-        let mut rest = Box::default();
-        if let Some(outbox) = &mut connection.outbox {
-            rest = outbox.part(&mut self.settlements);
-            let (is_empty, behind) = (outbox.is_empty(), outbox.behind.take());
-            if let Some(place) = behind {
-                self.strike_behind(place);
-            }
-            if is_empty {
-                self.free_outbox(slot);
-            }
-        }
+        let rest = self.part_outbox(slot);
         if let Some(connection) = self.connections.slot_mut(new.slot()) {
             *connection = gone;
             if !rest.is_empty() {
@@ -120,6 +110,24 @@ impl Core {
         self.partings.moved.push((slot, new));
         self.mark_dirty(new.slot());
         self.arm(new.slot());
+    }
+
+    /// The outbox of the session in `slot` stays when its socket goes. Returns what has to go with that.
+    pub(super) fn part_outbox(&mut self, slot: u32) -> Box<[u8]> {
+        let app = self.hub.app_of(slot);
+        let Some(connection) = self.connections.slot_mut(slot) else { return Box::default() };
+        let place = connection.resume();
+        let Some(outbox) = &mut connection.outbox else { return Box::default() };
+        let mut keeping = place.and_then(|place| Self::keeping(&mut self.resumes, &self.rules, place, app));
+        let rest = outbox.part(self.now.ns, &mut self.settlements, keeping.as_mut());
+        let (is_empty, behind) = (outbox.is_empty(), outbox.behind.take());
+        if let Some(place) = behind {
+            self.strike_behind(place);
+        }
+        if is_empty {
+            self.free_outbox(slot);
+        }
+        rest
     }
 
     /// Input that has been read from the socket that the session in `slot` had until a moment ago: the connection that has the

@@ -251,8 +251,16 @@ impl<'a> Fleet<'a> {
 
     /// Ends a connection without a word.
     pub fn cut(&mut self, slot: usize) {
-        let Some(client) = self.clients.get_mut(slot).and_then(Option::take) else { return };
+        drop(self.take_out(slot));
+    }
+
+    /// Takes a connection out, if there is one: nobody reads it from now on.
+    pub fn take_out(&mut self, slot: usize) -> Option<Client> {
+        let mut client = self.clients.get_mut(slot).and_then(Option::take)?;
         self.opened -= usize::from(client.is_open());
+        // One that the poll does not know any more has no events either.
+        let _ = self.poll.registry().deregister(client.stream());
+        Some(client)
     }
 
     /// Whether a connection is read by [`Fleet::sip`] alone, once it is open.

@@ -1,23 +1,36 @@
 //! What becomes of an outbox when its session and its socket go separate ways, and when the session has another socket.
 
 use super::{Item, KeptItem, LocalPush, Outbox, Settlements};
-use crate::connection::kept::KeptFrame;
+use crate::connection::kept::{Keeping, KeptFrame};
 use crate::dispatch::{Class, Fate, Wire};
 use std::rc::Rc;
 
 impl Outbox {
-    /// The socket goes, the session stays: messages wait on, one that is partly on the wire as if none of it were. What was the
-    /// connection's own goes. Returns the bytes without which the peer could not read anything more: the rest of a frame that
-    /// is partly on the wire.
-    pub fn part(&mut self, settlements: &mut Settlements) -> Box<[u8]> {
+    /// The socket goes, the session stays: messages wait on. What was the connection's own goes. Returns the bytes without which
+    /// the peer could not read anything more: the rest of a frame that is partly on the wire. They go the way of the beginning, so
+    /// that the frame counts as written: its client has read it when it comes back, or has not.
+    pub fn part(
+        &mut self,
+        now_ns: u64,
+        settlements: &mut Settlements,
+        keeping: Option<&mut Keeping<'_>>,
+    ) -> Box<[u8]> {
         let mut rest = Box::default();
         if let Some((item, written)) = self.wire.take() {
             rest = item.bytes()[written..].into();
-            self.bytes += written;
-            self.droppable += u32::from(item.is_push_of(Class::Droppable));
-            self.earliest_deadline_ms = self.earliest_deadline_ms.min(item.deadline_ms());
-            // Before everything that it was before.
-            self.urgent.push_front(item);
+            self.bytes -= item.bytes().len() - written;
+            if let Some(bytes) = item.exempt_bytes() {
+                self.exempt -= 1;
+                self.exempt_bytes -= bytes;
+            }
+            let fate = match matches!(item, Item::Owned(_)) {
+                true => Fate::Closed,
+                false => Fate::Written,
+            };
+            if let Some(keeping) = keeping {
+                keeping.written_in_part(&item, settlements);
+            }
+            settlements.settle(item, fate, now_ns);
         }
         for _ in 0..self.urgent.len() {
             if let Some(item) = self.urgent.pop_front()
@@ -72,6 +85,28 @@ impl Outbox {
         }
     }
 
+    /// How many messages that are sent again wait, before all others.
+    pub fn waits_again(&self) -> usize {
+        let on_wire = self.wire.iter().filter(|(item, _)| is_again(item)).count();
+        on_wire + self.urgent.iter().take_while(|item| is_again(item)).count()
+    }
+
+    /// The first `count` of the messages that are sent again have been read, on a connection that the session has been taken from
+    /// since: they go. Returns how many there were.
+    pub fn skip_again(&mut self, count: usize, settlements: &mut Settlements) -> usize {
+        debug_assert!(self.wire.is_none(), "it has parted from the socket before");
+        let mut skipped = 0;
+        while skipped < count
+            && self.urgent.front().is_some_and(is_again)
+            && let Some(item) = self.urgent.pop_front()
+        {
+            self.take_out(&item);
+            settlements.settle(item, Fate::Closed, 0);
+            skipped += 1;
+        }
+        skipped
+    }
+
     fn reform(&mut self, item: Item, form: Form, settlements: &mut Settlements) -> Item {
         let other = match &item {
             Item::Shared(local, wire) if *wire != form.of_push(local) => {
@@ -101,6 +136,10 @@ impl Outbox {
         }
         self.droppable -= u32::from(item.is_push_of(Class::Droppable));
     }
+}
+
+fn is_again(item: &Item) -> bool {
+    matches!(item, Item::Kept(KeptItem { is_again: true, .. }))
 }
 
 /// What a client has agreed on that decides in which form it gets messages that wait.

@@ -218,7 +218,7 @@ pub fn open_instead(
 /// What a client hears first that gets its session back: the answer to its upgrade, and the welcome with its next ticket.
 pub fn words_of_return(core: &mut Core, slot: u32, claim: &Claim) -> Vec<u8> {
     let mut first = claim.accept.clone();
-    let ticket = core.next_ticket(slot).map(|ticket| core.shared.tickets.write(ticket));
+    let ticket = core.next_ticket(slot, claim.ticket.number).map(|ticket| core.shared.tickets.write(ticket));
     if let (false, Some(session)) = (claim.raw, core.connections.id_of(slot)) {
         let welcome = Welcome {
             session,
