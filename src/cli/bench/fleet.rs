@@ -369,7 +369,16 @@ impl<'a> Fleet<'a> {
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.read(token, handler)?;
         }
+        // What came before the end may have been less than a read takes: no other event says that the end is still to be read.
+        let has_ended = event.is_read_closed() || event.is_error();
+        if has_ended && self.is_there(token) && !self.unread.contains(&token) {
+            self.unread.push(token);
+        }
         Ok(())
+    }
+
+    fn is_there(&self, slot: usize) -> bool {
+        self.clients.get(slot).is_some_and(Option::is_some)
     }
 
     fn read<H: Handler>(&mut self, slot: usize, handler: &mut H) -> Result<(), BenchError> {

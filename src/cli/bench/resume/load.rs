@@ -33,6 +33,8 @@ const SPEAK_PERCENT: usize = 60;
 pub struct Counts {
     /// Pushes that were sent.
     pub pushes: u64,
+    /// Pushes to others than the players.
+    pub to_others: u64,
     /// Pushes that were left out because too many had no answer, or because the load itself was late.
     pub left_out: u64,
     /// Answers that came.

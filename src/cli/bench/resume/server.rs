@@ -71,7 +71,8 @@ pub fn compare(backend: &BackendArgs, start: &Figures, load: &mut Load<'_>) -> R
         load.faults.add(Fault::Leftover, format_args!("{name} was {then} and is {now}"));
     }
     if load.faults.count(Fault::Broken) == 0 {
-        now.check(start, &load.losses, load.counts.pushes, 0, &mut load.faults);
+        let pushes = load.counts.pushes + load.counts.to_others;
+        now.check(start, &load.losses, pushes, 0, &mut load.faults);
     }
     let grew = |names: &[&str]| names.iter().any(|name| now.growth(start, name) > 0);
     let forgotten = [

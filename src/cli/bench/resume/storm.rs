@@ -60,7 +60,8 @@ pub fn run(
     let from = course.fleet.now();
     bring_all(course)?;
     let meanwhile = Window { from, to: course.fleet.now() };
-    let [alone, others] = watchers.finish([alone, meanwhile])?;
+    let ([alone, others], pushes) = watchers.finish([alone, meanwhile])?;
+    course.load.counts.to_others = pushes;
     Ok(Storm { away_after, back_after: meanwhile.to - meanwhile.from, alone, meanwhile: others })
 }
 

@@ -26,9 +26,16 @@ const MOST: usize = 600 * RATE;
 
 /// See the module.
 pub struct Watchers {
-    thread: JoinHandle<Result<Vec<(Nanos, Nanos)>, BenchError>>,
+    thread: JoinHandle<Result<Watched, BenchError>>,
     is_over: Arc<AtomicBool>,
     watching: Arc<AtomicUsize>,
+}
+
+/// What the thread has found.
+struct Watched {
+    /// When each push was due, and when it came.
+    samples: Vec<(Nanos, Nanos)>,
+    pushes: u64,
 }
 
 /// Where they connect to.
@@ -58,15 +65,16 @@ impl Watchers {
         self.watching.load(Ordering::Relaxed) == WATCHERS || self.thread.is_finished()
     }
 
-    /// They leave. Answers the latencies of pushes that were due in each of the windows.
-    pub fn finish<const N: usize>(self, windows: [Window; N]) -> Result<[Recorder; N], BenchError> {
+    /// They leave. Answers the latencies of pushes that were due in each of the windows, and how many pushes there were in all.
+    pub fn finish<const N: usize>(self, windows: [Window; N]) -> Result<([Recorder; N], u64), BenchError> {
         self.is_over.store(true, Ordering::Relaxed);
-        let samples = self.thread.join().map_err(|_| BenchError::Panicked)??;
-        Ok(windows.map(|window| {
+        let Watched { samples, pushes } = self.thread.join().map_err(|_| BenchError::Panicked)??;
+        let recorders = windows.map(|window| {
             let mut recorder = Recorder::new(window);
             samples.iter().for_each(|(due, came)| recorder.record(*due, *came));
             recorder
-        }))
+        });
+        Ok((recorders, pushes))
     }
 }
 
@@ -98,11 +106,7 @@ impl Handler for Watch<'_> {
     }
 }
 
-fn watch(
-    place: &Place,
-    is_over: &AtomicBool,
-    watching: &AtomicUsize,
-) -> Result<Vec<(Nanos, Nanos)>, BenchError> {
+fn watch(place: &Place, is_over: &AtomicBool, watching: &AtomicUsize) -> Result<Watched, BenchError> {
     let plan = FleetPlan { target: &place.target, first_number: 0, step: 1, spin: false, clock: place.clock };
     let mut fleet = Fleet::new(plan)?;
     let mut watch = Watch {
@@ -125,12 +129,12 @@ fn watch(
         patience.check(0, fleet.now())?;
     }
     watch.watching.store(WATCHERS, Ordering::Relaxed);
-    push(&mut fleet, &mut watch, is_over)?;
+    let pushes = push(&mut fleet, &mut watch, is_over)?;
     leave(&mut fleet, &mut watch)?;
-    Ok(watch.samples)
+    Ok(Watched { samples: watch.samples, pushes })
 }
 
-fn push(fleet: &mut Fleet<'_>, watch: &mut Watch<'_>, is_over: &AtomicBool) -> Result<(), BenchError> {
+fn push(fleet: &mut Fleet<'_>, watch: &mut Watch<'_>, is_over: &AtomicBool) -> Result<u64, BenchError> {
     let mut schedule = Schedule::new(fleet.now(), Nanos::MAX, RATE, 0, 1);
     let (mut next, mut message) = (0, Vec::new());
     while !is_over.load(Ordering::Relaxed) {
@@ -151,7 +155,7 @@ fn push(fleet: &mut Fleet<'_>, watch: &mut Watch<'_>, is_over: &AtomicBool) -> R
             return Err(BenchError::Hangup);
         }
     }
-    Ok(())
+    Ok(next as u64)
 }
 
 /// They leave with a Close, so that no session waits for anybody.
