@@ -168,6 +168,12 @@ impl Kept {
         Ok(())
     }
 
+    /// The client has read so many messages more, which have gone to the wire before and are in no ring: they wait to be sent again.
+    pub fn skip(&mut self, count: usize) {
+        debug_assert!(self.frames.is_empty(), "those before them have been read too");
+        self.sent += count as u64;
+    }
+
     /// Takes out the frames that have not been acknowledged, the oldest first: they are sent again, and count anew.
     pub fn take_rest(&mut self, settlements: &mut Settlements) -> Vec<Rc<KeptFrame>> {
         let rest: Vec<_> = std::iter::from_fn(|| self.forget_oldest(settlements)).collect();
@@ -191,6 +197,15 @@ impl Keeping<'_> {
     pub(super) fn written(&mut self, item: &Item, settlements: &mut Settlements) {
         if let Some(frame) = item.kept_frame() {
             self.kept.keep(frame, self.limits, settlements);
+        }
+    }
+
+    /// The beginning of `item` has gone to the wire, and the rest follows it or is lost with the connection. It is kept whatever the
+    /// bounds, so that none goes for it that a client which is about to come back has not read; the next one keeps them again.
+    pub(super) fn written_in_part(&mut self, item: &Item, settlements: &mut Settlements) {
+        if let Some(frame) = item.kept_frame() {
+            let any = KeptLimits { messages: usize::MAX, bytes: usize::MAX };
+            self.kept.keep(frame, any, settlements);
         }
     }
 }

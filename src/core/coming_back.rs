@@ -115,7 +115,17 @@ impl Core {
 
     fn examine_claim(&mut self, claim: &Claim) -> Result<u32, ResumeFailure> {
         let claimant = claim.says_who.then_some(claim.claimant);
-        self.examine_ticket(claim.ticket, claim.app, claimant, claim.received)
+        let slot = claim.ticket.session.slot();
+        let again = self.connections.slot(slot).and_then(|connection| connection.outbox.as_ref());
+        let again = again.map_or(0, |outbox| outbox.waits_again()) as u64;
+        // An older claim of the client, which came late, may have taken the session from a connection on which the client has read
+        // on: some of what is to be sent again on that one it has read then.
+        let sent = self.resume_of(slot).map_or(0, |resume| resume.kept.sent());
+        let received = match claim.received.checked_sub(sent) {
+            Some(more) if more <= again => sent,
+            _ => claim.received,
+        };
+        self.examine_ticket(claim.ticket, claim.app, claimant, received)
     }
 
     /// The same for a client that has `received` so many messages and, where there is a `claimant`, has to be that one.
@@ -146,6 +156,21 @@ impl Core {
         acknowledged.map(|()| slot).map_err(|_| ResumeFailure::Gap)
     }
 
+    /// What the client of the session in `slot` has read does not come once more, be it in the ring or waiting to be sent again.
+    fn skip_what_was_read(&mut self, slot: u32, received: u64) {
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        let Some(resume) = connection.resume().and_then(|place| self.resumes.get_mut(place)) else { return };
+        let sent = resume.kept.sent();
+        // More may have been sent since it was examined: what was partly on the wire. It cannot fail: nothing has been forgotten.
+        let acknowledged = resume.kept.acknowledge(received.min(sent), &mut self.settlements);
+        debug_assert!(acknowledged.is_ok(), "it has been examined");
+        let more = received.saturating_sub(sent);
+        if let Some(outbox) = connection.outbox.as_mut().filter(|_| more > 0) {
+            let more = usize::try_from(more).unwrap_or(usize::MAX);
+            resume.kept.skip(outbox.skip_again(more, &mut self.settlements));
+        }
+    }
+
     /// A session that is claimed and cannot go on, since the client has missed more than is kept, is of no use to anybody any more.
     pub fn give_up_claimed(&mut self, claim: &Claim, why: ResumeFailure) {
         self.give_up_for_gap(claim.ticket.session, why);
@@ -168,11 +193,12 @@ impl Core {
     /// its client was away until now.
     pub fn go_on_with(&mut self, slot: u32, claimed: Claimed, first: First) -> bool {
         let Claimed { claim, carrier } = claimed;
-        let Claim { speaks_own, deflate, expires_unix_ms, .. } = claim;
+        let Claim { received, speaks_own, deflate, expires_unix_ms, .. } = claim;
         let was_away = self.connections.slot(slot).is_some_and(is_away);
         if !was_away {
             self.leave_socket(slot);
         }
+        self.skip_what_was_read(slot, received);
         let First { bytes: first, stream } = first;
         let (speech, idle_ms) =
             (self.speech(deflate, speaks_own, stream), self.rules.settings.silence.idle_ms);
@@ -257,6 +283,7 @@ impl Core {
                 if let Some(connection) = self.connections.slot_mut(slot) {
                     drop(connection.part());
                 }
+                self.part_outbox(slot, false);
             }
         }
     }

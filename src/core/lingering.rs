@@ -98,24 +98,10 @@ impl Core {
     /// The socket of the session in `slot` is that of the connection `new` from now on. Where the rest of what is on the wire
     /// `counts`, the messages in it have been sent.
     pub(super) fn move_socket(&mut self, slot: u32, new: SessionId, counts: bool) {
-        let app = self.hub.app_of(slot);
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         connection.flags.clear(Flag::Incoming);
-        let place = connection.resume().filter(|_| counts);
         let gone = connection.part();
-        let mut rest = Box::default();
-        if let Some(outbox) = &mut connection.outbox {
-            let mut keeping =
-                place.and_then(|place| Self::keeping(&mut self.resumes, &self.rules, place, app));
-            rest = outbox.part(keeping.as_mut(), self.now.ns, &mut self.settlements);
-            let (is_empty, behind) = (outbox.is_empty(), outbox.behind.take());
-            if let Some(place) = behind {
-                self.strike_behind(place);
-            }
-            if is_empty {
-                self.free_outbox(slot);
-            }
-        }
+        let rest = self.part_outbox(slot, counts);
         if let Some(connection) = self.connections.slot_mut(new.slot()) {
             *connection = gone;
             if !rest.is_empty() {
@@ -126,6 +112,25 @@ impl Core {
         self.partings.moved.push((slot, new));
         self.mark_dirty(new.slot());
         self.arm(new.slot());
+    }
+
+    /// The outbox of the session in `slot` stays when its socket goes. Returns what has to go with that; where it `counts`, the
+    /// messages in it have been sent.
+    pub(super) fn part_outbox(&mut self, slot: u32, counts: bool) -> Box<[u8]> {
+        let app = self.hub.app_of(slot);
+        let Some(connection) = self.connections.slot_mut(slot) else { return Box::default() };
+        let place = connection.resume().filter(|_| counts);
+        let Some(outbox) = &mut connection.outbox else { return Box::default() };
+        let mut keeping = place.and_then(|place| Self::keeping(&mut self.resumes, &self.rules, place, app));
+        let rest = outbox.part(keeping.as_mut(), self.now.ns, &mut self.settlements);
+        let (is_empty, behind) = (outbox.is_empty(), outbox.behind.take());
+        if let Some(place) = behind {
+            self.strike_behind(place);
+        }
+        if is_empty {
+            self.free_outbox(slot);
+        }
+        rest
     }
 
     /// Input that has been read from the socket that the session in `slot` had until a moment ago: the connection that has the

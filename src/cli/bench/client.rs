@@ -1,9 +1,12 @@
 //! One connection of the load: the upgrade, then messages both ways. It knows nothing of what they are for.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::net::TcpStream;
+use socket2::SockRef;
 
 use super::clock::{Clock, Nanos};
 use super::error::BenchError;
@@ -131,6 +134,22 @@ impl Client {
             // One that is closing already needs no other.
             let _ = websocket.close(code, "", &mut self.out);
         }
+    }
+
+    /// Ends the connection with a reset.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn reset(mut self) -> io::Result<()> {
+        SockRef::from(&*self.stream()).set_linger(Some(Duration::ZERO))
+    }
+
+    /// Says to the server's socket that nothing more comes. The connection stays, to be read by nobody.
+    ///
+    /// # Errors
+    /// What the system said; among others that the server has ended the connection.
+    pub fn end_writing(&mut self) -> io::Result<()> {
+        self.stream().shutdown(Shutdown::Write)
     }
 
     /// Writes what is queued, as far as the socket takes it.

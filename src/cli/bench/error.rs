@@ -111,11 +111,18 @@ pub enum BenchError {
         /// As given.
         address: String,
     },
-    /// A soak found the server at fault.
+    /// A soak, or a run of resumes, found the server at fault.
     Unsound {
         /// How often.
         faults: u64,
     },
+    /// The app's sessions end with their connections.
+    NoResume {
+        /// Its name.
+        app: String,
+    },
+    /// What the server says of its configuration is not what is looked for in it.
+    Configuration,
     /// epoll, timerfd or a thread could not be had.
     System(io::Error),
     /// A load thread panicked.
@@ -177,8 +184,12 @@ impl fmt::Display for BenchError {
             Self::NotGannet { address } => {
                 write!(f, "{address} has none of gannet's metrics: is this its backend port?")
             }
-            Self::Unsound { faults: 1 } => f.write_str("the soak found a fault"),
-            Self::Unsound { faults } => write!(f, "the soak found {faults} faults"),
+            Self::Unsound { faults: 1 } => f.write_str("the run found a fault"),
+            Self::Unsound { faults } => write!(f, "the run found {faults} faults"),
+            Self::NoResume { app } => {
+                write!(f, "the sessions of the app {app} may not resume: set apps.{app}.resume.linger_ms")
+            }
+            Self::Configuration => f.write_str("the server's configuration is none of this version's"),
             Self::System(error) => write!(f, "the load could not be set up: {error}"),
             Self::Panicked => f.write_str("a load thread panicked: this is a bug in gannet bench"),
         }

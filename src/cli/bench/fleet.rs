@@ -251,8 +251,16 @@ impl<'a> Fleet<'a> {
 
     /// Ends a connection without a word.
     pub fn cut(&mut self, slot: usize) {
-        let Some(client) = self.clients.get_mut(slot).and_then(Option::take) else { return };
+        drop(self.take_out(slot));
+    }
+
+    /// Takes a connection out, if there is one: nobody reads it from now on.
+    pub fn take_out(&mut self, slot: usize) -> Option<Client> {
+        let mut client = self.clients.get_mut(slot).and_then(Option::take)?;
         self.opened -= usize::from(client.is_open());
+        // One that the poll does not know any more has no events either.
+        let _ = self.poll.registry().deregister(client.stream());
+        Some(client)
     }
 
     /// Whether a connection is read by [`Fleet::sip`] alone, once it is open.
@@ -361,7 +369,16 @@ impl<'a> Fleet<'a> {
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.read(token, handler)?;
         }
+        // What came before the end may have been less than a read takes: no other event says that the end is still to be read.
+        let has_ended = event.is_read_closed() || event.is_error();
+        if has_ended && self.is_there(token) && !self.unread.contains(&token) {
+            self.unread.push(token);
+        }
         Ok(())
+    }
+
+    fn is_there(&self, slot: usize) -> bool {
+        self.clients.get(slot).is_some_and(Option::is_some)
     }
 
     fn read<H: Handler>(&mut self, slot: usize, handler: &mut H) -> Result<(), BenchError> {

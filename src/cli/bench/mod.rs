@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! args, target → run (threads, timeline) → echo, push, fanout, connect, idle → fleet → client, publisher, pipeline
-//!                                                                     soak ↗
+//!                                                             soak, resume ↗
 //!                                                ↓
 //!                      table, compare, report ← result ← recorder, sequence, process
 //! ```
@@ -29,6 +29,7 @@ mod push;
 mod recorder;
 mod report;
 mod result;
+mod resume;
 mod run;
 mod schedule;
 mod sequence;
@@ -58,6 +59,7 @@ pub enum BenchCommand {
     Connect(connect::ConnectArgs),
     Idle(idle::IdleArgs),
     Soak(soak::SoakArgs),
+    Resume(resume::ResumeArgs),
     Compare(compare::CompareArgs),
     Report(report::ReportArgs),
 }
@@ -71,6 +73,7 @@ pub fn run(command: &BenchCommand) -> Result<(), CliError> {
         BenchCommand::Connect(args) => (connect::run(args)?, &args.common.output),
         BenchCommand::Idle(args) => (idle::run(args)?, &args.common.output),
         BenchCommand::Soak(args) => return run_soak(args),
+        BenchCommand::Resume(args) => return run_resume(args),
         BenchCommand::Compare(args) => return output::print(&compare::run(args)?),
         BenchCommand::Report(args) => return Ok(report::run(args)?),
     };
@@ -84,17 +87,34 @@ fn run_soak(args: &soak::SoakArgs) -> Result<(), CliError> {
         }
         soak::Soak::Mixed { backend, common, rate, seed } => (backend, common, rate, seed),
     };
-    let is_json = args.output().json.as_deref() == Some(Path::new("-"));
-    let tell = |line: &str| match is_json {
-        // The lines would be in the way of what reads the JSON.
-        true => drop(writeln!(std::io::stderr(), "{line}")),
-        // A reader that has gone misses them; the soak goes on.
-        false => drop(output::print(line)),
-    };
+    let tell = teller(args.output());
     let verdict = soak::run(&common, &backend, rate, seed, &tell)?;
     publish(&verdict.result, args.output())?;
     tell(&verdict.report);
-    match verdict.faults {
+    judge(verdict.faults)
+}
+
+fn run_resume(args: &resume::ResumeArgs) -> Result<(), CliError> {
+    let tell = teller(&args.output);
+    let verdict = resume::run(args, &tell)?;
+    publish(&verdict.result, &args.output)?;
+    tell(&verdict.report);
+    judge(verdict.faults)
+}
+
+/// Prints a line while a load runs.
+fn teller(output: &OutputArgs) -> impl Fn(&str) + use<> {
+    let is_json = output.json.as_deref() == Some(Path::new("-"));
+    move |line: &str| match is_json {
+        // The lines would be in the way of what reads the JSON.
+        true => drop(writeln!(std::io::stderr(), "{line}")),
+        // A reader that has gone misses them; the run goes on.
+        false => drop(output::print(line)),
+    }
+}
+
+fn judge(faults: u64) -> Result<(), CliError> {
+    match faults {
         0 => Ok(()),
         faults => Err(BenchError::Unsound { faults }.into()),
     }

@@ -76,7 +76,7 @@ impl Outbox {
             return;
         };
         for item in items {
-            keeping.written(&item, settlements);
+            keeping.written_in_part(&item, settlements);
             settlements.settle(item, Fate::Written, now_ns);
         }
     }
@@ -116,6 +116,28 @@ impl Outbox {
         }
     }
 
+    /// How many messages that are sent again wait, before all others.
+    pub fn waits_again(&self) -> usize {
+        let on_wire = self.wire.iter().filter(|(item, _)| is_again(item)).count();
+        on_wire + self.urgent.iter().take_while(|item| is_again(item)).count()
+    }
+
+    /// The first `count` of the messages that are sent again have been read, on a connection that the session has been taken from
+    /// since: they go. Returns how many there were.
+    pub fn skip_again(&mut self, count: usize, settlements: &mut Settlements) -> usize {
+        debug_assert!(self.wire.is_none(), "it has parted from the socket before");
+        let mut skipped = 0;
+        while skipped < count
+            && self.urgent.front().is_some_and(is_again)
+            && let Some(item) = self.urgent.pop_front()
+        {
+            self.take_out(&item);
+            settlements.settle(item, Fate::Closed, 0);
+            skipped += 1;
+        }
+        skipped
+    }
+
     fn reform(&mut self, item: Item, form: Form, settlements: &mut Settlements) -> Item {
         let other = match &item {
             Item::Shared(local, wire) if *wire != form.of_push(local) => {
@@ -145,6 +167,10 @@ impl Outbox {
         }
         self.droppable -= u32::from(item.is_push_of(Class::Droppable));
     }
+}
+
+fn is_again(item: &Item) -> bool {
+    matches!(item, Item::Kept(KeptItem { is_again: true, .. }))
 }
 
 /// What a client has agreed on that decides in which form it gets messages that wait.

@@ -57,6 +57,28 @@ fn a_ticket_is_good_until_the_client_has_shown_that_it_has_the_next() {
 }
 
 #[test]
+fn however_many_welcomes_are_lost_the_ticket_before_them_is_good() {
+    let server = server(|_| {});
+    let mut ada = Comer::new(*server, "user=ada");
+    let (first, sent) = (ada.ticket.clone(), push_all(*server, "user=ada", 0..3));
+    for _ in 0..5 {
+        ada.vanish();
+        ada.ticket = first.clone();
+        ada.come_back();
+    }
+    assert_eq!(ada.texts(3), sent);
+    let last = ada.ticket.clone();
+    ada.vanish();
+    ada.come_back();
+    ada.vanish();
+    // It has shown that it has the last one by coming back with it.
+    ada.ticket = first;
+    ada.comes_back_in_vain("unknown");
+    ada.ticket = last;
+    ada.come_back();
+}
+
+#[test]
 fn a_count_that_cannot_be_is_a_gap_and_ends_a_session_that_waits() {
     let server = server(|config| config.apps.get_mut("default").unwrap().resume.messages = 3);
     let mut ada = Comer::new(*server, "user=ada");

@@ -1,6 +1,7 @@
 //! Sessions that survive their connections: a client that comes back gets the same session and exactly what it has not read.
 
 mod claims;
+mod cut;
 mod ends;
 mod returning;
 mod upgraded;

@@ -96,6 +96,67 @@ fn a_client_that_is_there_is_taken_from_its_socket_at_once() {
     assert_eq!(server.backend().stats()["away"], 0);
 }
 
+/// So many of these are more than the kernel takes for a client that reads nothing.
+const LARGE: usize = 60_000;
+const MANY: u8 = 12;
+
+fn push_large(ports: Ports) -> Vec<Message> {
+    let mut backend = ports.backend();
+    let all: Vec<_> = (0..MANY).map(|number| Message::binary(vec![number; LARGE])).collect();
+    all.iter().for_each(|message| assert_eq!(backend.push("user=ada", message).queued, 1));
+    all
+}
+
+#[test]
+fn an_older_claim_that_comes_late_rewinds_nothing_for_the_client_that_has_read_on() {
+    let server = server(|config| config.apps.get_mut("default").unwrap().resume.bytes = 4 << 20);
+    let mut ada = Comer::new(*server, "user=ada");
+    let all = push_large(*server);
+    let older = ada.query();
+    ada.vanish();
+    ada.come_back();
+    for message in &all {
+        assert_eq!(&ada.player().recv(), message);
+        ada.received += 1;
+    }
+    // What it sent before on a connection that it has left arrives now: nobody reads the answer.
+    let unread = server.player(&older);
+    assert_eq!(unread.welcome["resumed"], true);
+    assert_eq!(ada.player().recv_end(), End::Closed(4002, "resumed on another connection".to_owned()));
+    ada.come_back();
+    let more = push_all(*server, "user=ada", 0..2);
+    assert_eq!(ada.texts(2), more, "nothing comes twice");
+    drop(unread);
+}
+
+#[test]
+fn what_a_client_reads_on_a_connection_that_the_server_ends_counts_to_the_last_frame() {
+    let server = server(|config| {
+        config.apps.get_mut("default").unwrap().resume.bytes = 4 << 20;
+        (config.timeouts.ping, config.timeouts.idle) = (ms(200), ms(600));
+    });
+    let mut ada = Comer::new(*server, "user=ada");
+    let all = push_large(*server);
+    // It reads nothing, and so answers no ping either. A frame is partly on the wire by then.
+    ada.await_away();
+    let mut old = ada.player.take().unwrap();
+    let end = loop {
+        match old.next() {
+            Ok(message) => assert_eq!(message, all[ada.received as usize]),
+            Err(end) => break end,
+        }
+        ada.received += 1;
+    };
+    assert!(matches!(end, End::Closed(4000, _)), "{end:?}");
+    let read = ada.received as usize;
+    assert!((1..all.len()).contains(&read), "{read}");
+    ada.come_back();
+    for message in &all[read..] {
+        assert_eq!(&ada.player().recv(), message);
+        ada.received += 1;
+    }
+}
+
 #[test]
 fn a_message_that_comes_with_the_request_is_heard_by_the_session() {
     let server = server(|_| {});

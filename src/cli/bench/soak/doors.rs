@@ -71,6 +71,11 @@ impl Door {
         self.inquiries.len() + self.asked.len() < self.room && has_lines
     }
 
+    /// Whether it is a link.
+    pub fn is_link(&self) -> bool {
+        matches!(self.speech, Speech::Json(_) | Speech::Binary(_))
+    }
+
     /// Whether everything has been answered.
     pub fn is_idle(&self) -> bool {
         self.inquiries.is_empty() && self.asked.is_empty() && self.asked_in_lines.is_empty()

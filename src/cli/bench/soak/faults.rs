@@ -1,4 +1,4 @@
-//! What a soak finds wrong: counted by kind, the first of them in words.
+//! What a soak, or a run of resumes, finds wrong: counted by kind, the first of them in words.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,6 +33,8 @@ pub enum Fault {
     Counter,
     /// A gauge, a descriptor or memory that is not back at the start.
     Leftover,
+    /// A reason that cannot be true.
+    Reason,
     /// The run did not come to its end.
     Broken,
 }
@@ -52,6 +54,7 @@ impl Fault {
             Self::Event => "wrong events",
             Self::Counter => "wrong counters",
             Self::Leftover => "leftovers",
+            Self::Reason => "untrue reasons",
             Self::Broken => "broken off",
         }
     }

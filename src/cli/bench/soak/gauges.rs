@@ -6,7 +6,7 @@ use super::faults::{Fault, Faults};
 use super::inbox::Losses;
 
 /// Gauges that are back at the start when everybody has gone; those that a server does not have are passed over.
-const GAUGES: [&str; 12] = [
+const GAUGES: [&str; 15] = [
     "gannet_sessions",
     "gannet_users",
     "gannet_groups",
@@ -19,6 +19,9 @@ const GAUGES: [&str; 12] = [
     "gannet_mailbox_overflow_messages",
     "gannet_incoming_bytes",
     "gannet_paused",
+    "gannet_sessions_away",
+    "gannet_kept_messages",
+    "gannet_kept_bytes",
 ];
 
 /// Every series, summed over the reactors.
@@ -43,6 +46,11 @@ impl Figures {
     /// Whether they are gannet's.
     pub fn are_gannets(&self) -> bool {
         self.series.contains_key("gannet_sessions")
+    }
+
+    /// Sessions whose client is away.
+    pub fn away(&self) -> usize {
+        self.get("gannet_sessions_away") as usize
     }
 
     fn get(&self, name: &str) -> u64 {

@@ -127,6 +127,11 @@ impl Inbox {
         })
     }
 
+    /// How many messages are to come, or may.
+    pub fn pending(&self) -> usize {
+        self.streams.values().map(|stream| stream.due.len()).sum()
+    }
+
     /// Nothing more comes, and the session has been open all the time. Answers what should have come.
     pub fn settle(&mut self, losses: &mut Losses) -> Vec<(Source, u64)> {
         let mut lost = Vec::new();
@@ -214,8 +219,10 @@ mod tests {
     fn all_in_order_is_no_fault() {
         let mut world = sure(&[0, 3, 4]);
         assert!(!world.inbox.is_complete());
+        assert_eq!(world.inbox.pending(), 3);
         assert_eq!(world.take(&[0, 3, 4]), [Arrival::Due; 3]);
         assert!(world.inbox.is_complete());
+        assert_eq!(world.inbox.pending(), 0);
         assert_eq!((world.settle(), world.missing), (vec![], vec![]));
     }
 

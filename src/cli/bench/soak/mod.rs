@@ -10,23 +10,23 @@
 //! faults, gauges
 //! ```
 
-mod answer;
+pub(super) mod answer;
 mod args;
 mod cast;
 mod course;
 mod desk;
-mod doors;
+pub(super) mod doors;
 mod draft;
 mod events;
-mod faults;
-mod forms;
-mod gauges;
-mod inbox;
+pub(super) mod faults;
+pub(super) mod forms;
+pub(super) mod gauges;
+pub(super) mod inbox;
 mod listeners;
 mod load;
-mod mark;
+pub(super) mod mark;
 mod players;
-mod random;
+pub(super) mod random;
 mod verdict;
 
 use std::cell::RefCell;
