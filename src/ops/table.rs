@@ -26,10 +26,10 @@ pub enum Verb {
     Session,
     Listen,
     Renew,
-    Presence,
     Latest,
     Log,
     Forget,
+    Presence,
 }
 
 /// What an operator orders.
