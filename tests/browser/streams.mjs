@@ -37,10 +37,9 @@ const startNginx = async (directory, upstream) => {
   for (;;) {
     assert.equal(child.exitCode, null, "nginx has ended");
     const socket = connect(port, "127.0.0.1");
-    if (await Promise.race([once(socket, "connect").then(() => true), once(socket, "error").then(() => false)])) {
-      socket.destroy();
-      break;
-    }
+    const is = await new Promise((resolve) => socket.on("connect", () => resolve(true)).on("error", () => resolve(false)));
+    socket.destroy();
+    if (is) break;
   }
   const stop = async () => {
     const ended = once(child, "exit");
@@ -80,7 +79,8 @@ await inBrowsers("streams", async (world) => {
   const page = await world.openPage(await world.browse());
   await page.until("the page", `document.title === "streams"`);
   const push = async (user, body) => {
-    const reply = await fetch(`${backend}/v1/push?user=${user}`, { method: "POST", body });
+    const headers = typeof body === "string" ? {} : { "Content-Type": "application/octet-stream" };
+    const reply = await fetch(`${backend}/v1/push?user=${user}`, { method: "POST", headers, body });
     assert.equal((await reply.json()).queued, 1);
   };
   /** Numbers to `user`, with cuts and an upgrade in between. */
@@ -90,10 +90,14 @@ await inBrowsers("streams", async (world) => {
       if (number % 20 === 10) cutter.cut();
       if (number === MESSAGES / 2) {
         const upgraded = await fetch(`${backend}/v1/admin/upgrade`, { method: "POST" });
-        assert.equal(upgraded.status, 200, await upgraded.text());
+        const report = await upgraded.json();
+        assert.equal(upgraded.status, 200, JSON.stringify(report));
+        heirs.push(report.pid);
       }
     }
   };
+  // Those that took over are no children of this process.
+  const heirs = [];
   const all = JSON.stringify([...Array(MESSAGES).keys()].map(String));
   try {
     await test("an EventSource gets every number once, through cuts and an upgrade", async () => {
@@ -138,14 +142,19 @@ await inBrowsers("streams", async (world) => {
       assert.equal(await page.evaluate(`JSON.stringify(log)`), all);
     });
     await test("a page sends and leaves", async () => {
-      const status = (path, options) => page.evaluate(
-        `fetch("http://${nginx.address}${path}?resume=" + ticket, ${JSON.stringify(options)}).then((answer) => answer.status)`);
+      const status = async (path, options) => {
+        await page.evaluate(`window.status_ = 0; fetch("http://${nginx.address}${path}?resume=" + ticket, ${JSON.stringify(options)})
+          .then(({ status }) => { window.status_ = status; }); 0`);
+        await page.until("the answer", `window.status_`);
+        return page.evaluate(`window.status_`);
+      };
       const headers = { "Content-Type": "application/json" };
       assert.equal(await status("/send", { method: "POST", headers, body: "{}" }), 204);
       assert.equal(await status("/session", { method: "DELETE" }), 204);
       assert.equal(await status("/session", { method: "DELETE" }), 404);
     });
   } finally {
+    for (const pid of heirs.slice(-1)) process.kill(pid);
     await nginx.stop();
     cutter.stop();
   }
