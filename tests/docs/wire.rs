@@ -61,7 +61,18 @@ fn every_route_stands_in_the_documents_and_every_route_there_exists() {
     }
     // Of the client port, docs/protocol.md. HEAD is taken wherever GET is.
     let mut all = requests;
-    all.extend(["GET /ws", "GET /ws/{app}", "GET /echo"].map(str::to_owned));
+    let of_players = [
+        "GET /ws",
+        "GET /ws/{app}",
+        "GET /echo",
+        "GET /sse",
+        "GET /sse/{app}",
+        "GET /poll",
+        "GET /poll/{app}",
+        "POST /send",
+        "DELETE /session",
+    ];
+    all.extend(of_players.map(str::to_owned));
     let heads: Vec<String> =
         all.iter().filter_map(|known| Some(format!("HEAD {}", known.strip_prefix("GET ")?))).collect();
     all.extend(heads);
