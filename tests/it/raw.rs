@@ -252,6 +252,8 @@ impl Raw {
                 count > 0
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => false,
+            // A read with a time limit is not begun again by itself after a signal (signal(7)).
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.read(),
             Err(error) => panic!("{error}, after {:?}", String::from_utf8_lossy(&self.input)),
         }
     }
