@@ -2,10 +2,12 @@
 //! comes back gets what it has not read. WebSocket is ordered (RFC 6455 §5.4), so the number of messages that a client has read
 //! is its position.
 
+mod frame;
+
+pub use frame::KeptFrame;
+
 use super::outbox::{Item, Settlements};
 use crate::dispatch::EncodedFrame;
-use crate::stream::SharedEvent;
-use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -16,67 +18,6 @@ pub struct KeptLimits {
     pub messages: usize,
     /// Bytes of their frames, headers included, each counted as if it were not shared.
     pub bytes: usize,
-}
-
-/// A frame as the rings of one reactor share it.
-#[derive(Debug)]
-pub struct KeptFrame {
-    frame: EncodedFrame,
-    /// The same for clients that tell gannet's own messages from the game's, once one of them has been sent it again.
-    marked: OnceCell<Box<EncodedFrame>>,
-    /// The same as an event, once a stream has been sent it again.
-    event: OnceCell<Box<SharedEvent>>,
-    /// Rings and outboxes that have it.
-    holders: Cell<u32>,
-}
-
-impl KeptFrame {
-    /// A frame that no ring has.
-    pub fn new(frame: EncodedFrame) -> Self {
-        Self { frame, marked: OnceCell::new(), event: OnceCell::new(), holders: Cell::new(0) }
-    }
-
-    /// The frame.
-    pub fn frame(&self) -> &EncodedFrame {
-        &self.frame
-    }
-
-    /// It as an event of an event stream.
-    pub(super) fn event(&self) -> &SharedEvent {
-        self.event.get_or_init(|| {
-            let (is_text, payload) = self.frame.message();
-            Box::new(SharedEvent::new(is_text, payload))
-        })
-    }
-
-    /// The bytes for the wire; with its mark doubled where it `is_marked` and begins with one.
-    pub(super) fn wire_bytes(&self, is_marked: bool) -> &[u8] {
-        let frame = match is_marked && self.frame.begins_with_mark() {
-            true => self
-                .marked
-                .get_or_init(|| Box::new(self.frame.marked().unwrap_or_else(|| self.frame.clone()))),
-            false => &self.frame,
-        };
-        frame.as_bytes()
-    }
-
-    fn memory(&self) -> u64 {
-        (size_of::<Self>() + self.frame.wire_len()) as u64
-    }
-
-    /// One more ring or outbox has it: its memory counts from the first on.
-    pub(super) fn hold(&self, settlements: &mut Settlements) {
-        if self.holders.replace(self.holders.get() + 1) == 0 {
-            settlements.kept_memory += self.memory();
-        }
-    }
-
-    /// One less: the last one frees its memory.
-    pub(super) fn let_go(&self, settlements: &mut Settlements) {
-        if self.holders.replace(self.holders.get() - 1) == 1 {
-            settlements.kept_memory -= self.memory();
-        }
-    }
 }
 
 /// See the module.
@@ -107,7 +48,7 @@ impl Kept {
 
     /// The frames, the oldest first.
     pub fn frames(&self) -> impl ExactSizeIterator<Item = &EncodedFrame> {
-        self.frames.iter().map(|kept| &kept.frame)
+        self.frames.iter().map(|kept| kept.frame())
     }
 
     /// The bytes of the frames.
@@ -118,10 +59,10 @@ impl Kept {
     /// The next message has gone to the wire. What is beyond the bounds is forgotten, the oldest first.
     pub fn keep(&mut self, frame: Rc<KeptFrame>, limits: KeptLimits, settlements: &mut Settlements) {
         self.sent += 1;
-        frame.hold(settlements);
+        settlements.kept_memory += frame.hold();
         settlements.kept_messages += 1;
         settlements.kept_memory += size_of::<Rc<KeptFrame>>() as u64;
-        self.bytes += frame.frame.wire_len();
+        self.bytes += frame.frame().wire_len();
         self.frames.push_back(frame);
         while self.frames.len() > limits.messages || self.bytes > limits.bytes {
             self.forget_oldest(settlements);
@@ -130,10 +71,10 @@ impl Kept {
 
     fn forget_oldest(&mut self, settlements: &mut Settlements) -> Option<Rc<KeptFrame>> {
         let frame = self.frames.pop_front()?;
-        self.bytes -= frame.frame.wire_len();
+        self.bytes -= frame.frame().wire_len();
         settlements.kept_messages -= 1;
         settlements.kept_memory -= size_of::<Rc<KeptFrame>>() as u64;
-        frame.let_go(settlements);
+        settlements.kept_memory -= frame.let_go();
         Some(frame)
     }
 
@@ -262,8 +203,9 @@ mod tests {
                         };
                         kept.keep(Rc::clone(&frame), limits, &mut settlements);
                         model.all.push(frame);
-                        let bytes =
-                            |all: &[Rc<KeptFrame>]| all.iter().map(|one| one.frame.wire_len()).sum::<usize>();
+                        let bytes = |all: &[Rc<KeptFrame>]| {
+                            all.iter().map(|one| one.frame().wire_len()).sum::<usize>()
+                        };
                         while model.all.len() - model.first > limits.messages
                             || bytes(&model.all[model.first..]) > limits.bytes
                         {

@@ -101,7 +101,7 @@ impl Settlements {
         let shared = match item {
             Item::Owned(_) | Item::Message(_) | Item::Event(_) | Item::Staged(_) => 0,
             Item::Kept(KeptItem { frame, .. }) => {
-                frame.hold(self);
+                self.kept_memory += frame.hold();
                 0
             }
             Item::Shared(local, wire) => {
@@ -126,7 +126,7 @@ impl Settlements {
                 return;
             }
             Item::Kept(KeptItem { frame, is_again, .. }) => {
-                frame.let_go(self);
+                self.kept_memory -= frame.let_go();
                 match is_again {
                     true => self.written_again += u64::from(fate == Fate::Written),
                     false => self.messages_written += u64::from(fate == Fate::Written),
@@ -160,7 +160,7 @@ impl Settlements {
     pub(super) fn replace_form(&mut self, item: &Item) {
         self.waits_no_more(item);
         match item {
-            Item::Kept(KeptItem { frame, .. }) => frame.let_go(self),
+            Item::Kept(KeptItem { frame, .. }) => self.kept_memory -= frame.let_go(),
             Item::Shared(local, _) => {
                 let was_last = self.let_go(local);
                 debug_assert!(!was_last, "its other form holds it");
