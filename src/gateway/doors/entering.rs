@@ -7,18 +7,27 @@ use crate::session::{Name, SessionId};
 
 /// Puts a session and its names into the hub.
 pub fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
-    let slot = id.slot();
+    enter_by_name(core, id, identity);
+    join_its_groups(core, id.slot(), identity);
+}
+
+/// The part of [`enter`] of which no other player and no link hears.
+pub fn enter_by_name(core: &mut Core, id: SessionId, identity: &Identity) {
     core.hub.insert(id, identity.app);
-    core.hub.bind(slot, identity.user.as_ref());
+    core.hub.bind(id.slot(), identity.user.as_ref());
+    let metrics = core.metrics();
+    metrics.opened.of(identity.app.0).add(1);
+    metrics.apps.sessions.of(identity.app.0).add(1);
+}
+
+/// The rest of [`enter`].
+pub fn join_its_groups(core: &mut Core, slot: u32, identity: &Identity) {
     for group in &identity.groups {
         core.join_group(slot, group);
     }
     for tag in &identity.tags {
         core.hub.tag(slot, tag);
     }
-    let metrics = core.metrics();
-    metrics.opened.of(identity.app.0).add(1);
-    metrics.apps.sessions.of(identity.app.0).add(1);
 }
 
 /// Who opens a session, or comes back for it.

@@ -3,7 +3,7 @@
 //! session does with it.
 
 use super::admit::{PollIn, admit_poll, ticket_of};
-use super::entering::{claimant_of, enter};
+use super::entering::{claimant_of, enter_by_name, join_its_groups};
 use crate::auth::Ticket;
 use crate::connection::Visitor;
 use crate::core::{Core, PollClaim, Visit, Visited, Visiting, displace};
@@ -349,7 +349,7 @@ pub fn open(
     if let Some(expires_unix_ms) = *expires_unix_ms {
         core.expire_at(slot, expires_unix_ms, Clock::wall_unix_ms());
     }
-    enter(core, session, identity);
+    enter_by_name(core, session, identity);
     let claimant = claimant_of(core, identity.user.as_ref());
     let number = core.let_resume(slot, claimant);
     let (Some(number), true) = (number, core.await_polls(slot)) else {
@@ -359,6 +359,7 @@ pub fn open(
         core.ended.retain(|ended| ended.id != session);
         return Err(full());
     };
+    join_its_groups(core, slot, identity);
     displace(core, app, entered.displaced);
     // What the groups remember waits for the next poll.
     identity.groups.iter().for_each(|group| core.recall_for(slot, group, None));

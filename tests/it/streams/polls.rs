@@ -271,6 +271,25 @@ fn polls_are_refused_as_websockets_are() {
 }
 
 #[test]
+fn nobody_hears_of_a_session_for_which_there_was_no_place() {
+    let server = server(|config| config.limits.max_away = 1);
+    let mut link = server.link();
+    link.listen(&["open", "close", "join", "leave"], None);
+    let mut ada = Poller::open(server.client, "?user=ada&group=red", "");
+    let mut raw = Raw::connect(server.client);
+    raw.send("GET /poll?user=bob&group=red HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(raw.answer().status, 503);
+    let target = format!("/session?resume={}", ada.ticket);
+    assert_eq!(ada.request("DELETE", &target, "", b"").status, 204);
+    for (event, user) in [("open", "ada"), ("join", "ada"), ("leave", "ada"), ("close", "ada")] {
+        let heard = link.event();
+        assert_eq!((&heard["event"], &heard["user"]), (&json!(event), &json!(user)), "{heard}");
+    }
+    assert_eq!(link.command(json!({ "op": "push", "to": { "all": true }, "text": "x" }))["matched"], 0);
+    assert!(link.events_so_far().is_empty());
+}
+
+#[test]
 fn one_session_changes_between_polls_events_and_websocket() {
     let server = server(|_| {});
     let mut poller = Poller::open(server.client, "?user=ada", "");
