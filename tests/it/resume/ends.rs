@@ -44,6 +44,21 @@ fn a_session_waits_after_every_end_but_those_that_mean_it() {
 }
 
 #[test]
+fn a_session_that_a_drain_has_closed_waits_until_the_drain_is_called_off() {
+    let server = server(|_| {});
+    let mut ada = Comer::new(*server, "user=ada");
+    server.backend().ok("POST", "/v1/admin/drain?over_ms=1");
+    assert!(matches!(ada.player().recv_end(), End::Closed(1012, _)));
+    ada.await_away();
+    push_all(*server, "user=ada", 0..1);
+    let refused = Player::try_connect(server.client, &format!("/ws?{}", ada.query()));
+    assert_eq!(refused.err().expect("nobody is let in").status(), 503);
+    server.backend().ok("DELETE", "/v1/admin/drain");
+    ada.come_back();
+    assert_eq!(ada.texts(1), ["0"]);
+}
+
+#[test]
 fn a_client_that_breaks_the_protocol_is_told_so_and_may_come_back() {
     use std::io::Write;
     let server = server(|_| {});
