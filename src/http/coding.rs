@@ -46,12 +46,12 @@ fn weight_of<'a>(parameters: impl Iterator<Item = &'a [u8]>) -> Option<u16> {
             [b'.', digits @ ..] if digits.len() <= 3 => digits,
             _ => return None,
         };
-        let is_number = matches!(first, b'0' | b'1') && digits.iter().all(u8::is_ascii_digit);
-        let fraction = (0..3).fold(0, |sum, place| {
-            sum * 10 + u16::from(digits.get(place).map_or(0, |digit| digit.wrapping_sub(b'0')))
-        });
-        weight = Some(u16::from(first.wrapping_sub(b'0')) * 1_000 + fraction)
-            .filter(|weight| is_number && *weight <= 1_000)?;
+        if !matches!(first, b'0' | b'1') || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let of = |digit: &u8| u16::from(digit - b'0');
+        let fraction = (0..3).fold(0, |sum, place| sum * 10 + digits.get(place).map_or(0, of));
+        weight = Some(of(&first) * 1_000 + fraction).filter(|weight| *weight <= 1_000)?;
     }
     Some(weight)
 }
@@ -85,6 +85,8 @@ mod tests {
             ("Accept-Encoding: gzip;q=\r\n", false),
             ("Accept-Encoding: gzip;q=0.1234\r\n", false),
             ("Accept-Encoding: gzip;q=.5\r\n", false),
+            ("Accept-Encoding: *;q=t\r\n", false),
+            ("Accept-Encoding: gzip;q=0.t\r\n", false),
             ("Accept-Encoding: gzip;level=3\r\n", true),
             ("Accept-Encoding: notgzip, gzipped\r\n", false),
         ];
