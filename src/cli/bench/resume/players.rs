@@ -80,6 +80,8 @@ pub struct Player {
     /// Whether it has left a connection on which it had asked for its session and had no answer yet: the server may hear of that
     /// later, and give the session to a connection that nobody reads.
     pub asked_in_vain: bool,
+    /// The same since it last had its session. The answer that it has not read may have been that the session was ended, by a gap.
+    pub asked_since_cut: bool,
 }
 
 impl Player {
@@ -99,6 +101,7 @@ impl Player {
             perhaps: 0,
             has_another: false,
             asked_in_vain: false,
+            asked_since_cut: false,
         }
     }
 
@@ -110,9 +113,9 @@ impl Player {
     /// Its connection is gone, at `now`.
     pub fn goes(&mut self, now: Nanos, back_at: Nanos) {
         match self.state {
-            State::Open => self.cut_at = now,
+            State::Open => (self.cut_at, self.asked_since_cut) = (now, false),
             // It has not had its session since the cut before.
-            State::Coming => self.asked_in_vain = true,
+            State::Coming => (self.asked_in_vain, self.asked_since_cut) = (true, true),
             _ => {}
         }
         (self.state, self.back_at) = (State::Away, back_at);
@@ -128,6 +131,11 @@ impl Player {
     /// Messages that were pushed to its session and that it has not read, at the most.
     fn missed(&self) -> usize {
         self.inbox.pending() + self.perhaps
+    }
+
+    fn may_miss_more_than(&self, bounds: Bounds) -> bool {
+        let missed = self.missed();
+        missed > bounds.messages || missed.saturating_mul(LONGEST_MESSAGE + HEADER_BYTES) > bounds.bytes
     }
 }
 
@@ -150,23 +158,19 @@ pub fn verity(player: &Player, why: &str, now: Nanos, bounds: Bounds) -> Verity 
     let ms = |nanos: Nanos| nanos / 1_000_000;
     match why {
         "expired" if away >= bounds.linger => Verity::True,
+        "expired" if player.asked_since_cut && player.may_miss_more_than(bounds) => Verity::True,
         "expired" => Verity::IfFull(format!(
             "told \"expired\" after {} ms away, while sessions wait for {} ms",
             ms(away),
             ms(bounds.linger)
         )),
-        "gap" => {
-            let missed = player.missed();
-            let is_beyond = missed > bounds.messages
-                || missed.saturating_mul(LONGEST_MESSAGE + HEADER_BYTES) > bounds.bytes;
-            match is_beyond {
-                true => Verity::True,
-                false => Verity::IfForgotten(format!(
-                    "told \"gap\" with {} read and {missed} missed at the most, while {} are kept",
-                    player.received, bounds.messages
-                )),
-            }
-        }
+        "gap" if player.may_miss_more_than(bounds) => Verity::True,
+        "gap" => Verity::IfForgotten(format!(
+            "told \"gap\" with {} read and {} missed at the most, while {} are kept",
+            player.received,
+            player.missed(),
+            bounds.messages
+        )),
         other => Verity::Untrue(format!(
             "told {other:?} with its newest ticket, {} read, after {} ms away",
             player.received,
@@ -195,6 +199,23 @@ mod tests {
         player.state = State::Coming;
         player.goes(5_900, 5_950);
         assert_eq!((verity(&player, 6_000), player.asked_in_vain), (Verity::True, true));
+    }
+
+    #[test]
+    fn expired_is_true_where_an_answer_that_was_not_read_may_have_been_a_gap() {
+        let mut player = Player::new();
+        player.begins(SessionId::from_u64(1), "t".to_owned());
+        player.state = State::Open;
+        player.goes(5_000, 5_000);
+        (0..11).for_each(|number| player.inbox.expect((0, 0), number, Promise::Sure));
+        let is_true = |player: &Player| verity(player, "expired", 5_500, BOUNDS) == Verity::True;
+        assert!(!is_true(&player), "it has asked for the first time");
+        player.state = State::Coming;
+        player.goes(5_200, 5_200);
+        assert!(is_true(&player));
+        player.state = State::Open;
+        player.goes(5_300, 5_300);
+        assert!(!is_true(&player), "it has had its session since");
     }
 
     #[test]
