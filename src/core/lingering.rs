@@ -75,7 +75,7 @@ impl Core {
     fn part_from_socket(&mut self, slot: u32, code: u16, reason: &str) -> Option<u32> {
         let (id, app) = (self.hub.id_of(slot)?, self.hub.app_of(slot)?);
         let linger_ms = self.rules.resume_rules.of(app)?.linger_ms;
-        let until_ms = self.attended_ms() + linger_ms;
+        let until_ms = self.end_of_wait(linger_ms);
         // Pauses and half messages are the connection's, which has nothing to do but to end.
         self.resume_for_the_end(slot);
         self.forget_incoming(slot);

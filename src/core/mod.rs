@@ -356,6 +356,12 @@ impl Core {
         self.now.ms - self.absent_ms
     }
 
+    /// In attended time, the end of a wait that begins now and lasts `wait_ms` at the least. What has just been read may be younger
+    /// than the moment that the turn goes by, and both are cut to whole milliseconds.
+    fn end_of_wait(&self, wait_ms: u64) -> u64 {
+        self.shared.clock.now().ms.max(self.now.ms) - self.absent_ms + wait_ms + 1
+    }
+
     /// The next thing that time brings the connection in `slot`, and when.
     fn next_due(&self, slot: u32) -> Option<(u64, Due)> {
         let id = self.connections.id_of(slot)?;

@@ -200,7 +200,7 @@ impl Core {
     }
 
     /// When the session in `slot` ends if its client does not come back, in milliseconds of the server's clock.
-    pub(super) fn linger_due_ms(&self, slot: u32) -> Option<u64> {
+    pub fn linger_due_ms(&self, slot: u32) -> Option<u64> {
         let away = self.resume_of(slot)?.away.as_ref()?;
         Some(away.until_ms + self.absent_ms)
     }

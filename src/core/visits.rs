@@ -53,7 +53,7 @@ impl Core {
     /// are away as may be.
     pub fn await_polls(&mut self, slot: u32) -> bool {
         let linger_ms = self.linger_ms(slot);
-        let until_ms = self.attended_ms() + linger_ms;
+        let until_ms = self.end_of_wait(linger_ms);
         let away = Away { until_ms, code: CloseCode::ABNORMAL.0, reason: "".into() };
         let waits = self.go_away(slot, away);
         if waits {
@@ -131,7 +131,7 @@ impl Core {
     /// Returns whether one was waiting.
     pub(super) fn answer_poll(&mut self, slot: u32, close: Option<(u16, &str)>) -> bool {
         let now = crate::timer::Moment { ms: self.now.ms, ns: self.shared.clock.now().ns };
-        let (app, linger_ms, attended_ms) = (self.hub.app_of(slot), self.linger_ms(slot), self.attended_ms());
+        let (app, until_ms) = (self.hub.app_of(slot), self.end_of_wait(self.linger_ms(slot)));
         let Some(id) = self.connections.id_of(slot) else { return false };
         let Some(place) = self.connections.slot(slot).and_then(Connection::resume) else { return false };
         let Some(resume) = self.resumes.get_mut(place) else { return false };
@@ -141,7 +141,7 @@ impl Core {
         let mut document = Document::default();
         poll.own.drain(..).for_each(|json| document.own(&json));
         if let Some(away) = &mut resume.away {
-            away.until_ms = attended_ms + linger_ms;
+            away.until_ms = until_ms;
         }
         let number = resume.ticket;
         let most = self.rules.settings.config.limits.turn_write_bytes;

@@ -8,6 +8,7 @@ use crate::core::{Arrival, CarriedLines, CarriedListener, Parcel, Port, Shared};
 use crate::dispatch::{CarriedShared, Packer, Push, Unpacker};
 use crate::gateway::{Asks, CarriedDoor, Gateway, Observer};
 use crate::http::Response;
+use crate::protocol::CloseCode;
 use crate::session::SessionId;
 use crate::upgrade::{Counts, Fault, InvalidState};
 use minicbor::{Decode, Encode};
@@ -105,6 +106,16 @@ impl Alone {
     /// What was asked for elsewhere is there.
     pub fn answer(&mut self, id: SessionId, sequence: u64, response: Response) {
         self.reactor.gateway.page_done(&mut self.reactor.core, id, sequence, response);
+    }
+
+    /// The connection of a session is lost in a turn that began so long ago: how long the session waits from now on at the least,
+    /// in milliseconds; `None` where it does not.
+    pub fn lose(&mut self, id: SessionId, began_ago: Duration) -> Option<u64> {
+        let core = &mut self.reactor.core;
+        let before_ms = core.shared.clock.now().ms;
+        core.now.ms = before_ms.saturating_sub(began_ago.as_millis() as u64);
+        core.part(id.slot(), CloseCode::ABNORMAL.0, "");
+        core.linger_due_ms(id.slot()).map(|until_ms| until_ms - before_ms)
     }
 
     /// Ends a connection.

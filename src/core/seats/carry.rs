@@ -97,7 +97,7 @@ impl Core {
                 Some((_, None)) => {
                     let lingers = seat.resume.is_some() && !seat.leaves;
                     seat.connection = None;
-                    seat.until_ms = lingers.then(|| self.attended_ms() + self.link_linger_ms());
+                    seat.until_ms = lingers.then(|| self.end_of_wait(self.link_linger_ms()));
                 }
                 Some((connection, Some(one))) => {
                     let is_link = one.kind == Kind::Link;

@@ -330,12 +330,12 @@ impl Core {
     /// The connection of a link has been freed.
     pub fn link_gone(&mut self, connection: SessionId) -> Gone {
         let Some(link) = self.seats.links.remove(&connection) else { return Gone::Plain };
-        let (linger_ms, attended_ms) = (self.link_linger_ms(), self.attended_ms());
+        let (linger_ms, until_ms) = (self.link_linger_ms(), self.end_of_wait(self.link_linger_ms()));
         let lingers = self.seats.change(link, |seat| {
             seat.connection = None;
             seat.before = 0;
             let lingers = seat.resume.is_some() && !seat.leaves && linger_ms > 0;
-            seat.until_ms = lingers.then_some(attended_ms + linger_ms);
+            seat.until_ms = lingers.then_some(until_ms);
             (lingers, seat.has_gap)
         });
         if let Some((_, true)) = lingers {

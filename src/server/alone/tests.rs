@@ -7,5 +7,6 @@ mod random;
 mod reference;
 mod states;
 mod support;
+mod waits;
 #[cfg(feature = "tls")]
 mod world;
