@@ -114,10 +114,14 @@ impl Core {
     /// there. What follows something that waits for nothing but the socket goes with it.
     pub fn pace(&mut self, slot: u32, tick: Tick, begins: bool) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
+        let is_ready = !connection.flags.has(Flag::Blocked);
         let Some(outbox) = &mut connection.outbox else { return };
         let sooner = outbox.tick().is_some_and(|waits_for| tick < waits_for);
         if begins || sooner {
-            outbox.wait_for(Some(tick));
+            match begins {
+                true => outbox.begin_tick(tick, is_ready),
+                false => outbox.wait_for(Some(tick)),
+            }
             self.ticks.await_tick(tick, slot, self.now);
         } else if outbox.tick().is_none() {
             self.mark_dirty(slot);
