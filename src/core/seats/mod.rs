@@ -6,6 +6,8 @@ mod carry;
 mod coming;
 mod handing;
 mod ring;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod ring_model;
 mod ticket;
 
 pub use carry::CarriedSeat;
