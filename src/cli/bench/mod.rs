@@ -10,6 +10,7 @@
 
 pub mod args;
 mod backend;
+mod checked;
 mod client;
 mod clock;
 mod compare;

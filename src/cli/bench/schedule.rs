@@ -3,6 +3,11 @@
 
 use super::clock::{Nanos, SECOND};
 
+/// A turn takes at most so many before something else has its turn.
+const MOST_A_TURN: usize = 64;
+/// What is later than this may be left out: a load that has been held up does not come all at once.
+const LATEST: Nanos = SECOND / 4;
+
 /// One thread's share of a rate.
 #[derive(Debug, Clone)]
 pub struct Schedule {
@@ -29,6 +34,20 @@ impl Schedule {
         }
         self.next += self.step;
         Some(due)
+    }
+
+    /// Takes what is due for one turn: how many are, and how many more are too late.
+    pub fn take_turn(&mut self, now: Nanos) -> (usize, usize) {
+        let (mut due, mut late) = (0, 0);
+        while due < MOST_A_TURN
+            && let Some(at) = self.take_due(now)
+        {
+            match now - at > LATEST {
+                true => late += 1,
+                false => due += 1,
+            }
+        }
+        (due, late)
     }
 
     /// When the next message is due; `None` when there is none before the end.

@@ -9,25 +9,16 @@ use super::graveyard::Graveyard;
 use super::load::Load;
 use super::players::{Player, State};
 use crate::cli::bench::backend::Backend;
+use crate::cli::bench::checked::doors::{Door, LINKS, PIPELINES, ways_in};
+use crate::cli::bench::checked::faults::Fault;
+use crate::cli::bench::checked::opening::{HANDSHAKES, open_link, open_pipelines, path_of, request_of};
 use crate::cli::bench::client::Client;
 use crate::cli::bench::clock::{Nanos, SECOND};
 use crate::cli::bench::error::BenchError;
 use crate::cli::bench::fleet::{Fleet, Handler, Patience};
-use crate::cli::bench::pipeline::Pipeline;
-use crate::cli::bench::publish::LINK;
 use crate::cli::bench::schedule::Schedule;
-use crate::cli::bench::soak::doors::{Door, Speech};
-use crate::cli::bench::soak::faults::Fault;
 use crate::cli::bench::target::Target;
-use crate::link_bin::SUBPROTOCOL;
-use crate::protocol::handshake::Request;
 
-/// Handshakes under way at a time while players come.
-const HANDSHAKES: usize = 32;
-/// A turn sends at most so many before it reads again.
-const SENDS_A_TURN: usize = 64;
-/// What is later than this is left out: a load that has been held up does not come all at once.
-const LATEST: Nanos = SECOND / 4;
 /// Between two looks for connections on which nothing comes, and the longest turn.
 const LOOK: Nanos = SECOND / 20;
 /// Between two lines of progress.
@@ -90,47 +81,22 @@ impl<'a, 'f> Course<'a, 'f> {
 
     /// Opens the connections that publish.
     pub fn open_backend(&mut self) -> Result<(), BenchError> {
-        let connect = |number| self.plan.backend.connect(number).map_err(BenchError::Publisher);
-        for number in 0..3 {
-            self.fleet.add_pipeline(Pipeline::new(connect(number)?))?;
-        }
-        let first_link = self.load.players.len();
-        let doors = [
-            (Speech::Http(0), 32),
-            (Speech::Http(1), 32),
-            (Speech::Batch(2), 4),
-            (Speech::Json(first_link), 64),
-            (Speech::Binary(first_link + 1), 64),
-            // What is pushed here may be answered late.
-            (Speech::Json(first_link + 2), 16),
-        ];
+        let Plan { backend, key, .. } = self.plan;
+        open_pipelines(backend, PIPELINES, &mut self.fleet)?;
+        let doors = ways_in(self.load.players.len());
         for (speech, room) in doors {
-            self.load.doors.push(Door::new(speech, room, self.plan.backend.host(), self.plan.key));
-            if let Speech::Json(slot) | Speech::Binary(slot) = speech {
-                self.open_link(slot, matches!(speech, Speech::Binary(_)))?;
+            self.load.doors.push(Door::new(speech, room, backend.host(), key));
+            if let Some(link) = speech.link() {
+                open_link(backend, key, link, &mut self.fleet)?;
             }
         }
         self.desk = Desk::new(doors.len());
-        let mut patience = Patience::new("opening links", 3, self.fleet.now());
-        while self.fleet.open_count() < 3 {
+        let mut patience = Patience::new("opening links", LINKS, self.fleet.now());
+        while self.fleet.open_count() < LINKS {
             self.turn(LOOK)?;
             patience.check(self.fleet.open_count(), self.fleet.now())?;
         }
         Ok(())
-    }
-
-    fn open_link(&mut self, slot: usize, is_binary: bool) -> Result<(), BenchError> {
-        let stream = self.plan.backend.connect(slot).map_err(BenchError::Publisher)?;
-        let bearer = self.plan.key.map(|key| format!("Bearer {key}"));
-        let headers: Vec<_> = bearer.iter().map(|value| ("Authorization", value.as_str())).collect();
-        let request = Request {
-            host: self.plan.backend.host(),
-            path: "/v1/link",
-            subprotocols: &[if is_binary { SUBPROTOCOL } else { LINK }],
-            extensions: None,
-            headers: &headers,
-        };
-        self.fleet.dial(slot, stream, &request)
     }
 
     /// Opens all players and waits for their welcomes.
@@ -163,15 +129,12 @@ impl<'a, 'f> Course<'a, 'f> {
         let target = &self.plan.targets[player.dials % self.plan.targets.len()];
         (player.state, player.dialed_at, player.heard_at) = (State::Coming, now, now);
         player.dials += 1;
-        let path = target.path(slot);
-        let joint = if path.contains('?') { '&' } else { '?' };
-        let mut path = format!("{path}{joint}{}", self.load.crowd.query(slot));
+        let mut path = path_of(target, slot, &self.load.crowd.query(slot));
         if let Some(claim) = player.claim() {
             path.push('&');
             path.push_str(&claim);
         }
-        let request =
-            Request { host: &target.host, path: &path, subprotocols: &[], extensions: None, headers: &[] };
+        let request = request_of(target, &path);
         let stream = target.connect(slot).map_err(|error| BenchError::Connect { number: slot, error });
         let dialed = stream.and_then(|stream| self.fleet.dial(slot, stream, &request));
         if let Err(error) = dialed {
@@ -201,11 +164,11 @@ impl<'a, 'f> Course<'a, 'f> {
                 each_minute(&self.load, self.load.now - start);
                 next_minute += MINUTE;
             }
-            let (due, late) = take_due(&mut pushes, self.load.now);
+            let (due, late) = pushes.take_turn(self.load.now);
             let sent = (0..due).filter(|_| self.desk.push(&mut self.load, &mut self.fleet)).count();
             self.load.counts.left_out += (late + due - sent) as u64;
             self.load.doors.iter_mut().for_each(|door| door.finish_batch(&mut self.fleet));
-            let (due, _) = take_due(&mut cuts, self.load.now);
+            let (due, _) = cuts.take_turn(self.load.now);
             (0..due).for_each(|_| self.cut_one());
             let next = [pushes.next_due(), cuts.next_due()].into_iter().flatten();
             let until = next.chain([end]).min().unwrap_or(end);
@@ -384,18 +347,4 @@ impl<'a, 'f> Course<'a, 'f> {
         }
         Ok(())
     }
-}
-
-/// How many are due, and how many are too late.
-fn take_due(schedule: &mut Schedule, now: Nanos) -> (usize, usize) {
-    let (mut due, mut late) = (0, 0);
-    while due < SENDS_A_TURN
-        && let Some(at) = schedule.take_due(now)
-    {
-        match now - at > LATEST {
-            true => late += 1,
-            false => due += 1,
-        }
-    }
-    (due, late)
 }

@@ -1,7 +1,7 @@
 //! Who takes part, and what each is called: users with one or two sessions, groups and tags that cut through one another.
 
-use crate::cli::bench::soak::random::Random;
-use crate::http::percent_encode;
+use crate::cli::bench::checked::opening::query_of;
+use crate::cli::bench::checked::random::Random;
 use crate::link_bin::Selector;
 use crate::session::SessionId;
 
@@ -56,17 +56,8 @@ impl Crowd {
 
     /// Who the player in `slot` is, in the query of its upgrade.
     pub fn query(&self, slot: usize) -> String {
-        let mut query = String::new();
         let names = [("user", &self.users), ("group", &self.groups), ("tag", &self.tags)];
-        for (name, all) in names {
-            if !query.is_empty() {
-                query.push('&');
-            }
-            query.push_str(name);
-            query.push('=');
-            percent_encode(&all[slot % all.len()], &mut query);
-        }
-        query
+        query_of(names.map(|(name, all)| (name, all[slot % all.len()].as_str())))
     }
 
     /// A target.
@@ -117,6 +108,7 @@ impl Crowd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::percent_encode;
 
     #[test]
     fn recipients_are_those_who_come_with_the_names() {

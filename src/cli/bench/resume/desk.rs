@@ -3,11 +3,12 @@
 use super::crowd::Aim;
 use super::load::Load;
 use super::players::{LONGEST_MESSAGE, State};
+use crate::cli::bench::checked::answer::{Asked, Matched};
+use crate::cli::bench::checked::doors::free_door;
+use crate::cli::bench::checked::inbox::Promise;
+use crate::cli::bench::checked::mark::{MARK_BYTES, Mark};
+use crate::cli::bench::checked::random::Random;
 use crate::cli::bench::fleet::Fleet;
-use crate::cli::bench::soak::answer::{Asked, Matched};
-use crate::cli::bench::soak::inbox::Promise;
-use crate::cli::bench::soak::mark::{MARK_BYTES, Mark};
-use crate::cli::bench::soak::random::Random;
 use crate::dispatch::{Class, ReceiptMode};
 use crate::link_bin::{Command, Payload, Push, Targets};
 
@@ -67,15 +68,12 @@ impl Desk {
 
     /// Sends one push; `false` where no connection has room.
     pub fn push(&mut self, load: &mut Load<'_>, fleet: &mut Fleet<'_>) -> bool {
-        let count = load.doors.len();
-        let first = load.random.below(count);
-        let free = (0..count).map(|turn| (first + turn) % count).find(|&door| load.doors[door].has_room());
-        let Some(door) = free else { return false };
+        let Some(door) = free_door(&load.doors, &mut load.random) else { return false };
         let aims = load.crowd.aims(&mut load.random);
         let kind = Kind::random(&mut load.random);
         let receipt = match load.random.below(100) {
             // Answered when the last player has come back: the last connection is there for these.
-            0..30 if door + 1 == count => ReceiptMode::Written,
+            0..30 if door + 1 == load.doors.len() => ReceiptMode::Written,
             0..50 => ReceiptMode::None,
             _ => ReceiptMode::Queued,
         };

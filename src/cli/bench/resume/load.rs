@@ -5,17 +5,17 @@ use std::collections::BinaryHeap;
 
 use super::crowd::Crowd;
 use super::players::{Bounds, Player, State, Verity, Welcome, verity};
+use crate::cli::bench::checked::answer::{Answer, Asked};
+use crate::cli::bench::checked::doors::Door;
+use crate::cli::bench::checked::faults::{Fault, Faults};
+use crate::cli::bench::checked::inbox::{Arrival, Losses};
+use crate::cli::bench::checked::mark::Mark;
+use crate::cli::bench::checked::random::Random;
 use crate::cli::bench::client::Sender;
 use crate::cli::bench::clock::{Nanos, SECOND};
 use crate::cli::bench::error::BenchError;
 use crate::cli::bench::fleet::Handler;
 use crate::cli::bench::recorder::Recorder;
-use crate::cli::bench::soak::answer::{Answer, Asked};
-use crate::cli::bench::soak::doors::Door;
-use crate::cli::bench::soak::faults::{Fault, Faults};
-use crate::cli::bench::soak::inbox::{Arrival, Losses};
-use crate::cli::bench::soak::mark::Mark;
-use crate::cli::bench::soak::random::Random;
 use crate::protocol::CloseCode;
 use crate::session::SessionId;
 

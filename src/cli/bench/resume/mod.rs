@@ -4,7 +4,7 @@
 //! ```text
 //! course (pushes, cuts), storm (all at once) → desk, crowd → fleet        watchers (a thread)
 //!    ↓                                                           ↓
-//!   load (Handler) → players (is a reason true?), soak's inbox, doors, faults
+//!   load (Handler) → players (is a reason true?), checked: inbox, doors, faults
 //!    ↓
 //! server (its bounds, its counters), verdict
 //! ```
@@ -22,22 +22,23 @@ mod verdict;
 mod watchers;
 
 pub use args::ResumeArgs;
-pub use verdict::Verdict;
 
 use super::backend::Backend;
+use super::checked::Verdict;
+use super::checked::faults::Fault;
+use super::checked::gauges::Figures;
+use super::checked::random::{Random, random_seed};
 use super::clock::{Clock, SECOND, nanos};
 use super::fleet::{Fleet, FleetPlan};
 use super::recorder::{Recorder, Window};
 use super::run::allow_descriptors;
-use super::soak::faults::Fault;
-use super::soak::random::Random;
 use super::target::Target;
 use crate::cli::error::CliError;
 use course::{Course, Plan};
 use crowd::Crowd;
 use load::Load;
 use storm::Storm;
-use verdict::progress_line;
+use verdict::{progress_line, verdict};
 use watchers::{Place, WATCHERS, Watchers};
 
 /// Resumes are recorded for so long beside `--duration`.
@@ -57,7 +58,7 @@ pub fn run(args: &ResumeArgs, tell: &dyn Fn(&str)) -> Result<Verdict, CliError> 
     let port = Backend::new(&args.backend, common.i_own_this_server)?;
     allow_descriptors(args.connections + graveyard::MOST + WATCHERS)?;
     let bounds = server::bounds(&args.backend, &targets[0].path(0))?;
-    let start = server::figures(&args.backend)?;
+    let start = Figures::of(&args.backend)?;
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     tell(&format!("seed {seed}"));
     // Not of the seed: what an earlier run with it left behind is not taken for ours.
@@ -99,7 +100,7 @@ pub fn run(args: &ResumeArgs, tell: &dyn Fn(&str)) -> Result<Verdict, CliError> 
     if let Err(error) = server::compare(&args.backend, &start, &mut load) {
         load.faults.add(Fault::Broken, error);
     }
-    Ok(Verdict::new(args, &targets[0], seed, &load, storm.as_ref()))
+    Ok(verdict(args, &targets[0], seed, &load, storm.as_ref()))
 }
 
 fn storm(
@@ -112,8 +113,4 @@ fn storm(
     let key = args.backend.key()?.map(str::to_owned);
     let place = Place { target: target.clone(), backend: backend.clone(), key, clock };
     storm::run(course, &args.backend, Watchers::start(place)?)
-}
-
-fn random_seed() -> Result<u64, CliError> {
-    getrandom::u64().map_err(CliError::Randomness)
 }

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::cli::bench::checked::inbox::Inbox;
 use crate::cli::bench::clock::Nanos;
-use crate::cli::bench::soak::inbox::Inbox;
 use crate::session::SessionId;
 
 /// The longest message that is pushed, in bytes: what a player has missed weighs so much each at the most.
@@ -182,7 +182,7 @@ pub fn verity(player: &Player, why: &str, now: Nanos, bounds: Bounds) -> Verity 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::bench::soak::inbox::Promise;
+    use crate::cli::bench::checked::inbox::Promise;
 
     const BOUNDS: Bounds = Bounds { linger: 1_000, messages: 10, bytes: 1 << 20 };
 

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::load::Load;
 use super::players::Bounds;
 use crate::cli::backend::BackendArgs;
+use crate::cli::bench::checked::faults::Fault;
+use crate::cli::bench::checked::gauges::Figures;
 use crate::cli::bench::error::BenchError;
-use crate::cli::bench::soak::faults::Fault;
-use crate::cli::bench::soak::gauges::Figures;
 use crate::cli::error::CliError;
 
 /// Between two looks at the counters.
@@ -43,25 +43,13 @@ pub fn bounds(backend: &BackendArgs, path: &str) -> Result<Bounds, CliError> {
     })
 }
 
-/// The server's counters now.
-///
-/// # Errors
-/// It does not answer, or is no gannet.
-pub fn figures(backend: &BackendArgs) -> Result<Figures, CliError> {
-    let figures = Figures::parse(&backend.call("GET", "/metrics", None)?);
-    match figures.are_gannets() {
-        true => Ok(figures),
-        false => Err(BenchError::NotGannet { address: backend.address().to_owned() }.into()),
-    }
-}
-
 /// Waits until the server is as it was at `start`, as far as it gets, tells what is left, and holds what is doubtful against its
 /// counters.
 pub fn compare(backend: &BackendArgs, start: &Figures, load: &mut Load<'_>) -> Result<(), CliError> {
     // Whoever was away when the others left lingers, and so does a session that was opened on a connection which was cut then.
     let deadline = Instant::now() + Duration::from_nanos(load.bounds.linger) + AFTERMATH;
     let now = loop {
-        let now = figures(backend)?;
+        let now = Figures::of(backend)?;
         if now.leftovers(start).is_empty() || Instant::now() >= deadline {
             break now;
         }

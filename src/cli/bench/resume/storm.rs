@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::course::Course;
 use super::players::State;
-use super::server::figures;
 use super::watchers::Watchers;
 use crate::cli::backend::BackendArgs;
+use crate::cli::bench::checked::gauges::Figures;
 use crate::cli::bench::clock::{Nanos, SECOND};
 use crate::cli::bench::error::BenchError;
 use crate::cli::bench::fleet::Patience;
@@ -72,7 +72,7 @@ fn cut_all(course: &mut Course<'_, '_>, backend: &BackendArgs) -> Result<Nanos, 
     }
     let mut patience = Patience::new("waiting until all are away", course.load.players.len(), from);
     loop {
-        let away = figures(backend)?.away();
+        let away = Figures::of(backend)?.away();
         if away >= course.load.players.len() {
             return Ok(course.fleet.now() - from);
         }

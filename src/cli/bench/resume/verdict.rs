@@ -4,10 +4,11 @@ use super::args::{How, ResumeArgs};
 use super::load::Load;
 use super::storm::Storm;
 use super::watchers::{RATE, WATCHERS};
+use crate::cli::bench::checked::Verdict;
+use crate::cli::bench::checked::faults::Fault;
 use crate::cli::bench::clock::{Nanos, SECOND};
 use crate::cli::bench::recorder::Recorder;
 use crate::cli::bench::result::RunResult;
-use crate::cli::bench::soak::faults::Fault;
 use crate::cli::bench::table::number;
 use crate::cli::bench::target::Target;
 
@@ -23,45 +24,31 @@ pub fn progress_line(load: &Load<'_>, since: Nanos) -> String {
     )
 }
 
-/// See the module.
-#[derive(Debug)]
-pub struct Verdict {
-    /// The counts.
-    pub result: RunResult,
-    /// The first faults in words, and their sums.
-    pub report: String,
-    /// How many faults there are.
-    pub faults: u64,
-}
-
-impl Verdict {
-    /// Of a run with a seed; with a storm, where all were cut at once.
-    pub fn new(
-        args: &ResumeArgs,
-        target: &Target,
-        seed: u64,
-        load: &Load<'_>,
-        storm: Option<&Storm>,
-    ) -> Self {
-        let mut result = RunResult::new("resume", args.output.label.as_deref(), &target.host, &target.url);
-        let mut set = |name: &str, value: String| result.settings.insert(name.to_owned(), value);
-        set("connections", args.connections.to_string());
-        set("seed", seed.to_string());
-        if storm.is_none() {
-            set("duration", format!("{:?}", args.duration));
-            set("rate", format!("{}/s", args.rate));
-            set("cuts", format!("{}/s", args.cuts_per_second));
-        }
-        result.latency("from a player's attempt to its session", &load.returns);
-        if let Some(storm) = storm {
-            storm_figures(&mut result, storm);
-        }
-        for (name, value) in counts(load) {
-            result.figure(name, "", value as f64);
-        }
-        let faults = &load.faults;
-        Self { result, report: faults.report(), faults: faults.total() }
+/// The verdict on a run with a seed; with a storm, where all were cut at once.
+pub fn verdict(
+    args: &ResumeArgs,
+    target: &Target,
+    seed: u64,
+    load: &Load<'_>,
+    storm: Option<&Storm>,
+) -> Verdict {
+    let mut result = RunResult::new("resume", args.output.label.as_deref(), &target.host, &target.url);
+    let mut set = |name: &str, value: String| result.settings.insert(name.to_owned(), value);
+    set("connections", args.connections.to_string());
+    set("seed", seed.to_string());
+    if storm.is_none() {
+        set("duration", format!("{:?}", args.duration));
+        set("rate", format!("{}/s", args.rate));
+        set("cuts", format!("{}/s", args.cuts_per_second));
     }
+    result.latency("from a player's attempt to its session", &load.returns);
+    if let Some(storm) = storm {
+        storm_figures(&mut result, storm);
+    }
+    for (name, value) in counts(load) {
+        result.figure(name, "", value as f64);
+    }
+    Verdict::new(result, &load.faults)
 }
 
 fn storm_figures(result: &mut RunResult, storm: &Storm) {

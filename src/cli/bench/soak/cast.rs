@@ -1,7 +1,7 @@
 //! Who takes part in a soak: the players by their slots, and the users, groups and tags that they have. Those of the
 //! steady and the slow never change, so what they are to get is known exactly; those of the roaming do all the time.
 
-use crate::http::percent_encode;
+use crate::cli::bench::checked::opening::query_of;
 use crate::link_bin::Selector;
 use crate::session::SessionId;
 
@@ -189,14 +189,7 @@ impl Cast {
     pub fn query(&self, slot: usize) -> String {
         let groups = self.groups_of(slot).into_iter().map(|name| ("group", name));
         let tags = self.tags_of(slot).into_iter().map(|name| ("tag", name));
-        let mut query = String::new();
-        for (parameter, value) in [("user", self.user(slot))].into_iter().chain(groups).chain(tags) {
-            query.push_str(if query.is_empty() { "" } else { "&" });
-            query.push_str(parameter);
-            query.push('=');
-            percent_encode(value, &mut query);
-        }
-        query
+        query_of([("user", self.user(slot))].into_iter().chain(groups).chain(tags))
     }
 
     /// An aim as a selector; `None` for a session that is not there.

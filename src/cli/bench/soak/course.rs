@@ -3,32 +3,24 @@
 
 use super::cast::Role;
 use super::desk::Desk;
-use super::doors::{Door, Speech};
-use super::forms;
 use super::listeners::Listener;
 use super::load::{LinkRole, Load};
 use super::players::{Player, State};
 use crate::cli::bench::backend::Backend;
+use crate::cli::bench::checked::doors::{Door, PIPELINES, ways_in};
+use crate::cli::bench::checked::forms;
+use crate::cli::bench::checked::opening::{HANDSHAKES, open_link, open_pipelines, path_of, request_of};
 use crate::cli::bench::clock::{Nanos, SECOND};
 use crate::cli::bench::error::BenchError;
 use crate::cli::bench::fleet::{Fleet, Patience};
-use crate::cli::bench::pipeline::Pipeline;
-use crate::cli::bench::publish::LINK;
 use crate::cli::bench::schedule::Schedule;
 use crate::cli::bench::target::Target;
 use crate::dispatch::{EventKind, EventSet};
-use crate::link_bin::{Command, Request as LinkRequest, SUBPROTOCOL};
-use crate::protocol::handshake::Request;
+use crate::link_bin::{Command, Request};
 
 /// What a link listens to.
 const EVENTS: EventSet = EventSet::of(&[EventKind::Open, EventKind::Message, EventKind::Close]);
 
-/// Handshakes under way at a time while players come.
-const HANDSHAKES: usize = 32;
-/// A turn sends at most so many of each kind before it reads again.
-const SENDS_A_TURN: usize = 64;
-/// What is later than this is left out: a load that has been held up does not come all at once.
-const LATEST: Nanos = SECOND / 4;
 /// Between two sips of a slow reader.
 const SIP_PAUSE: Nanos = SECOND / 50;
 /// A slow reader takes so many bytes for each push that is due: about a sixth of what is pushed to it.
@@ -86,31 +78,20 @@ impl<'a, 'f> Course<'a, 'f> {
 
     /// Opens the backend's connections and waits until its links listen.
     pub fn open_backend(&mut self) -> Result<(), BenchError> {
-        let connect = |number| self.plan.backend.connect(number).map_err(BenchError::Publisher);
-        for number in 0..3 {
-            self.fleet.add_pipeline(Pipeline::new(connect(number)?))?;
-        }
+        let Plan { backend, key, .. } = self.plan;
+        open_pipelines(backend, PIPELINES, &mut self.fleet)?;
         let first_link = self.load.players.len();
-        let first_door = first_link + LISTENING.len();
         for (index, (listener, is_binary)) in LISTENING.into_iter().enumerate() {
             self.load.links.push(LinkRole::Listener { listener, is_binary });
-            self.open_link(first_link + index, is_binary)?;
+            open_link(backend, key, (first_link + index, is_binary), &mut self.fleet)?;
         }
         self.load.listeners = ["the JSON link", "the binary link", "the share"].map(Listener::new).into();
-        let doors = [
-            (Speech::Http(0), 32),
-            (Speech::Http(1), 32),
-            (Speech::Batch(2), 4),
-            (Speech::Json(first_door), 64),
-            (Speech::Binary(first_door + 1), 64),
-            // What is pushed here may be answered late.
-            (Speech::Json(first_door + 2), 16),
-        ];
+        let doors = ways_in(first_link + LISTENING.len());
         for (index, (speech, room)) in doors.into_iter().enumerate() {
-            self.load.doors.push(Door::new(speech, room, self.plan.backend.host(), self.plan.key));
-            if let Speech::Json(slot) | Speech::Binary(slot) = speech {
+            self.load.doors.push(Door::new(speech, room, backend.host(), key));
+            if let Some(link) = speech.link() {
                 self.load.links.push(LinkRole::Door(index));
-                self.open_link(slot, matches!(speech, Speech::Binary(_)))?;
+                open_link(backend, key, link, &mut self.fleet)?;
             }
         }
         self.desk = Desk::new(doors.len());
@@ -122,27 +103,13 @@ impl<'a, 'f> Course<'a, 'f> {
         self.wait("listening", LISTENING.len(), |course| course.load.listening)
     }
 
-    fn open_link(&mut self, slot: usize, is_binary: bool) -> Result<(), BenchError> {
-        let stream = self.plan.backend.connect(slot).map_err(BenchError::Publisher)?;
-        let bearer = self.plan.key.map(|key| format!("Bearer {key}"));
-        let headers: Vec<_> = bearer.iter().map(|value| ("Authorization", value.as_str())).collect();
-        let request = Request {
-            host: self.plan.backend.host(),
-            path: "/v1/link",
-            subprotocols: &[if is_binary { SUBPROTOCOL } else { LINK }],
-            extensions: None,
-            headers: &headers,
-        };
-        self.fleet.dial(slot, stream, &request)
-    }
-
     fn listen(&mut self, slot: usize, is_binary: bool, share: Option<&str>) {
         let command = Command::Listen { events: EVENTS, share };
         match is_binary {
             true => {
                 let mut message = Vec::new();
                 // The name of the share is short.
-                let _ = LinkRequest { id: 1, app: None, command }.encode(&mut message);
+                let _ = Request { id: 1, app: None, command }.encode(&mut message);
                 self.fleet.send_bytes(slot, &message);
             }
             false => self.fleet.send(slot, &forms::json(1, &command), false),
@@ -178,13 +145,9 @@ impl<'a, 'f> Course<'a, 'f> {
             socket.set_recv_buffer_size(SLOW_BUFFER).map_err(BenchError::System)?;
             self.fleet.set_sipping(slot, true);
         }
-        let path = target.path(slot);
-        let joint = if path.contains('?') { '&' } else { '?' };
-        let path = format!("{path}{joint}{}", self.load.cast.query(slot));
-        let request =
-            Request { host: &target.host, path: &path, subprotocols: &[], extensions: None, headers: &[] };
+        let path = path_of(target, slot, &self.load.cast.query(slot));
         self.load.players[slot].state = State::Coming;
-        self.fleet.dial(slot, stream, &request)
+        self.fleet.dial(slot, stream, &request_of(target, &path))
     }
 
     /// The load, until its time is over. `each_minute` is told how long it has been going on; `at_half` comes once.
@@ -226,12 +189,12 @@ impl<'a, 'f> Course<'a, 'f> {
     fn send(&mut self, pace: &mut Pace) {
         let (desk, load, fleet) = (&mut self.desk, &mut self.load, &mut self.fleet);
         let now = load.now;
-        let (pushes, late) = take_due(&mut pace.pushes, now);
+        let (pushes, late) = pace.pushes.take_turn(now);
         let sent = (0..pushes).filter(|_| desk.push(load, fleet)).count();
         load.counts.left_out += (late + pushes - sent) as u64;
-        let (changes, _) = take_due(&mut pace.changes, now);
+        let (changes, _) = pace.changes.take_turn(now);
         (0..changes).for_each(|_| desk.change(load, fleet));
-        let (messages, _) = take_due(&mut pace.messages, now);
+        let (messages, _) = pace.messages.take_turn(now);
         (0..messages).for_each(|_| desk.say(load, fleet));
         load.doors.iter_mut().for_each(|door| door.finish_batch(fleet));
     }
@@ -350,18 +313,4 @@ impl<'a, 'f> Course<'a, 'f> {
         }
         Ok(())
     }
-}
-
-/// How many are due, and how many are too late.
-fn take_due(schedule: &mut Schedule, now: Nanos) -> (usize, usize) {
-    let (mut due, mut late) = (0, 0);
-    while due < SENDS_A_TURN
-        && let Some(at) = schedule.take_due(now)
-    {
-        match now - at > LATEST {
-            true => late += 1,
-            false => due += 1,
-        }
-    }
-    (due, late)
 }

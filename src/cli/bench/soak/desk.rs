@@ -1,12 +1,13 @@
 //! What the load sends: pushes, changes of the roaming, and the messages of players.
 
-use super::answer::{Asked, Described, Matched};
 use super::cast::{Aim, Role};
 use super::draft::{Draft, EXCEPT_PERCENT};
 use super::listeners::How;
 use super::load::{KICKED_SESSION, KICKED_USER, Load};
-use super::mark::{MARK_BYTES, Mark, PLAYER};
 use super::players::State;
+use crate::cli::bench::checked::answer::{Asked, Described, Matched};
+use crate::cli::bench::checked::doors::free_door;
+use crate::cli::bench::checked::mark::{MARK_BYTES, Mark, PLAYER};
 use crate::cli::bench::fleet::Fleet;
 use crate::link_bin::{Command, Payload, Push, Who};
 use crate::session::SessionId;
@@ -31,7 +32,7 @@ impl Desk {
 
     /// Sends one push; `false` where no connection has room.
     pub fn push(&mut self, load: &mut Load<'_>, fleet: &mut Fleet<'_>) -> bool {
-        let Some(door) = free_door(load) else { return false };
+        let Some(door) = free_door(&load.doors, &mut load.random) else { return false };
         // The last one is there for pushes that are answered late.
         let may_wait = door + 1 == load.doors.len();
         let draft = Draft::random(load.cast, &mut load.random, may_wait);
@@ -93,7 +94,7 @@ impl Desk {
 
     /// One change of a player that roams, or a look at a session; nothing where no connection has room.
     pub fn change(&mut self, load: &mut Load<'_>, fleet: &mut Fleet<'_>) {
-        let Some(door) = free_door(load) else { return };
+        let Some(door) = free_door(&load.doors, &mut load.random) else { return };
         let Some((slot, session)) = load.open_player(Role::Roaming) else { return };
         let roll = load.random.below(100);
         match roll {
@@ -127,12 +128,6 @@ impl Desk {
         load.players[slot].said += 1;
         load.counts.said += 1;
     }
-}
-
-fn free_door(load: &mut Load<'_>) -> Option<usize> {
-    let count = load.doors.len();
-    let first = load.random.below(count);
-    (0..count).map(|turn| (first + turn) % count).find(|&door| load.doors[door].has_room())
 }
 
 fn describe_one_who_stays(load: &mut Load<'_>, fleet: &mut Fleet<'_>, door: usize) {

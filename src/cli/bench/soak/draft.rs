@@ -2,9 +2,9 @@
 //! kind meets every other.
 
 use super::cast::{Aim, Cast, Role};
-use super::inbox::Promise;
-use super::mark::MARK_BYTES;
-use super::random::Random;
+use crate::cli::bench::checked::inbox::Promise;
+use crate::cli::bench::checked::mark::MARK_BYTES;
+use crate::cli::bench::checked::random::Random;
 use crate::dispatch::{Class, ReceiptMode};
 
 /// Keys of each publisher. A key belongs to one class, so that its messages are one stream.

@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::answer::Answer;
 use super::listeners::Heard;
-use super::mark::Mark;
+use crate::cli::bench::checked::answer::Answer;
+use crate::cli::bench::checked::mark::Mark;
 use crate::link_bin::{Event, is_event};
 use crate::session::SessionId;
 
@@ -78,8 +78,8 @@ fn mark(payload: &[u8], run: u32) -> Result<Option<Mark>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::mark::PLAYER;
     use super::*;
+    use crate::cli::bench::checked::mark::PLAYER;
     use crate::link_bin::Payload;
 
     const SESSION: SessionId = SessionId::from_u64(0x00a0_0000_0000_0001);

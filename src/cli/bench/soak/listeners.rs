@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::faults::{Fault, Faults};
-use super::mark::Mark;
+use crate::cli::bench::checked::faults::{Fault, Faults};
+use crate::cli::bench::checked::mark::Mark;
 use crate::cli::bench::sequence::Sequence;
 use crate::session::SessionId;
 
@@ -171,7 +171,12 @@ mod tests {
     const SESSION: SessionId = SessionId::from_u64(7);
 
     fn message(number: u64) -> Heard {
-        Heard::Message(Some(Mark { run: 1, publisher: super::super::mark::PLAYER, stream: 0, number }))
+        Heard::Message(Some(Mark {
+            run: 1,
+            publisher: crate::cli::bench::checked::mark::PLAYER,
+            stream: 0,
+            number,
+        }))
     }
 
     /// What is wrong when a link hears `heard` of a session that ends so.

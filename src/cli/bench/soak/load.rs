@@ -3,16 +3,16 @@
 
 use serde::Deserialize;
 
-use super::answer::{Answer, Asked};
 use super::cast::{Cast, Role};
-use super::doors::Door;
 use super::events::{Told, read_binary, read_json};
-use super::faults::{Fault, Faults};
-use super::inbox::{Arrival, Losses};
 use super::listeners::{Ending, How, Listener};
-use super::mark::Mark;
 use super::players::{Player, State};
-use super::random::Random;
+use crate::cli::bench::checked::answer::{Answer, Asked};
+use crate::cli::bench::checked::doors::Door;
+use crate::cli::bench::checked::faults::{Fault, Faults};
+use crate::cli::bench::checked::inbox::{Arrival, Losses};
+use crate::cli::bench::checked::mark::Mark;
+use crate::cli::bench::checked::random::Random;
 use crate::cli::bench::client::Sender;
 use crate::cli::bench::clock::{Nanos, SECOND};
 use crate::cli::bench::error::BenchError;

@@ -3,30 +3,20 @@
 //! what it must be.
 //!
 //! ```text
-//! course (phases, pace) → desk → draft, forms   → fleet
+//! course (phases, pace) → desk → draft → fleet
 //!    ↓                       ↓
-//!   load (Handler) → inbox, doors → answer, listeners → events
-//!    ↓
-//! faults, gauges
+//!   load (Handler) → checked: inbox, doors, faults, gauges; listeners → events
 //! ```
 
-pub(super) mod answer;
 mod args;
 mod cast;
 mod course;
 mod desk;
-pub(super) mod doors;
 mod draft;
 mod events;
-pub(super) mod faults;
-pub(super) mod forms;
-pub(super) mod gauges;
-pub(super) mod inbox;
 mod listeners;
 mod load;
-pub(super) mod mark;
 mod players;
-pub(super) mod random;
 mod verdict;
 
 use std::cell::RefCell;
@@ -34,10 +24,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use args::{Soak, SoakArgs};
-pub use verdict::Verdict;
 
 use super::args::CommonArgs;
 use super::backend::Backend;
+use super::checked::Verdict;
+use super::checked::faults::Fault;
+use super::checked::gauges::Figures;
+use super::checked::random::{Random, random_seed};
 use super::clock::{Clock, nanos};
 use super::error::BenchError;
 use super::fleet::{Fleet, FleetPlan};
@@ -47,11 +40,8 @@ use crate::cli::backend::BackendArgs;
 use crate::cli::error::CliError;
 use cast::{Cast, FEWEST};
 use course::{Course, Plan};
-use faults::Fault;
-use gauges::Figures;
 use load::Load;
-use random::Random;
-use verdict::{Memory, progress_line};
+use verdict::{Memory, progress_line, verdict};
 
 /// What a server is given to notice that all have gone.
 const AFTERMATH: Duration = Duration::from_secs(30);
@@ -102,7 +92,7 @@ pub fn run(
     if let Err(error) = start.compare(backend, &server, &mut load, &mut memory) {
         load.faults.add(Fault::Broken, error);
     }
-    Ok(Verdict::new(common, &target, (rate, seed), &load, &memory))
+    Ok(verdict(common, &target, (rate, seed), &load, &memory))
 }
 
 fn go(
@@ -119,10 +109,6 @@ fn go(
     course.leave()
 }
 
-fn random_seed() -> Result<u64, CliError> {
-    getrandom::u64().map_err(CliError::Randomness)
-}
-
 /// What the server was before anybody came.
 struct Start {
     figures: Figures,
@@ -132,10 +118,7 @@ struct Start {
 
 impl Start {
     fn look(backend: &BackendArgs, server: &Processes) -> Result<Self, CliError> {
-        let figures = figures(backend)?;
-        if !figures.are_gannets() {
-            return Err(BenchError::NotGannet { address: backend.address().to_owned() }.into());
-        }
+        let figures = Figures::of(backend)?;
         let is_known = !server.is_empty();
         let descriptors = is_known.then(|| server.descriptors()).transpose()?;
         let resident = is_known.then(|| server.resident()).transpose()?;
@@ -152,7 +135,7 @@ impl Start {
     ) -> Result<(), CliError> {
         let deadline = Instant::now() + AFTERMATH;
         loop {
-            let now = figures(backend)?;
+            let now = Figures::of(backend)?;
             let leftovers = now.leftovers(&self.figures);
             let descriptors = self.descriptors.map(|_| server.descriptors()).transpose()?;
             let is_back = leftovers.is_empty() && descriptors <= self.descriptors;
@@ -176,8 +159,4 @@ impl Start {
             return Ok(());
         }
     }
-}
-
-fn figures(backend: &BackendArgs) -> Result<Figures, CliError> {
-    backend.call("GET", "/metrics", None).map(|text| Figures::parse(&text))
 }

@@ -1,6 +1,6 @@
 //! What the load knows of each player.
 
-use super::inbox::Inbox;
+use crate::cli::bench::checked::inbox::Inbox;
 use crate::cli::bench::clock::Nanos;
 use crate::session::SessionId;
 

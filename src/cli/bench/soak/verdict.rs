@@ -1,8 +1,9 @@
 //! What a soak came to, as a result like that of every load, and as the lines under it.
 
-use super::faults::{Fault, Faults};
 use super::load::Load;
 use crate::cli::bench::args::CommonArgs;
+use crate::cli::bench::checked::Verdict;
+use crate::cli::bench::checked::faults::{Fault, Faults};
 use crate::cli::bench::clock::{Nanos, SECOND};
 use crate::cli::bench::result::RunResult;
 use crate::cli::bench::table::number;
@@ -59,71 +60,58 @@ pub fn progress_line(load: &Load<'_>, since: Nanos, resident: Option<u64>) -> St
     )
 }
 
-/// See the module.
-#[derive(Debug)]
-pub struct Verdict {
-    /// The counts.
-    pub result: RunResult,
-    /// The first faults in words, and their sums.
-    pub report: String,
-    /// How many faults there are.
-    pub faults: u64,
-}
-
-impl Verdict {
-    /// Of a load with a rate and a seed.
-    pub fn new(
-        common: &CommonArgs,
-        target: &Target,
-        (rate, seed): (usize, u64),
-        load: &Load<'_>,
-        memory: &Memory,
-    ) -> Self {
-        let mut result = RunResult::new("soak", common.output.label.as_deref(), &target.host, &target.url);
-        let settings = [
-            ("connections", common.connections.to_string()),
-            ("duration", format!("{:?}", common.duration)),
-            ("rate", format!("{rate}/s")),
-            ("seed", seed.to_string()),
-        ];
-        result.settings.extend(settings.map(|(name, value)| (name.to_owned(), value)));
-        let (counts, losses, faults) = (&load.counts, &load.losses, &load.faults);
-        let events: u64 = load.listeners.iter().map(|listener| listener.events).sum();
-        let figures = [
-            ("pushes", counts.pushes),
-            ("pushes left out", counts.left_out),
-            ("changes", counts.changes),
-            ("answers", counts.answers),
-            ("deliveries", counts.deliveries),
-            ("of these, due ones", counts.due),
-            ("replaced by a later one", losses.replaced),
-            ("dropped", losses.dropped),
-            ("replaced or dropped", losses.either),
-            ("expired", losses.expired),
-            ("messages of players", counts.said),
-            ("events to links", events),
-            ("sessions", counts.sessions),
-            ("slow readers closed", counts.too_slow),
-            ("lost", faults.count(Fault::Lost)),
-            ("doubled", faults.count(Fault::Doubled)),
-            ("misordered", faults.count(Fault::Misordered)),
-            ("faults in all", faults.total()),
-        ];
-        for (name, value) in figures {
-            result.figure(name, "", value as f64);
-        }
-        let memory = [
-            ("server memory at the start", memory.start),
-            ("server memory at half time", memory.half),
-            ("server memory at the end of the load", memory.loaded),
-            ("server memory when all have gone", memory.end),
-        ];
-        for (name, bytes) in memory {
-            let Some(bytes) = bytes else { continue };
-            result.figure(name, "MiB", bytes as f64 / f64::from(1 << 20));
-        }
-        Self { result, report: faults.report(), faults: faults.total() }
+/// The verdict on a load with a rate and a seed.
+pub fn verdict(
+    common: &CommonArgs,
+    target: &Target,
+    (rate, seed): (usize, u64),
+    load: &Load<'_>,
+    memory: &Memory,
+) -> Verdict {
+    let mut result = RunResult::new("soak", common.output.label.as_deref(), &target.host, &target.url);
+    let settings = [
+        ("connections", common.connections.to_string()),
+        ("duration", format!("{:?}", common.duration)),
+        ("rate", format!("{rate}/s")),
+        ("seed", seed.to_string()),
+    ];
+    result.settings.extend(settings.map(|(name, value)| (name.to_owned(), value)));
+    let (counts, losses, faults) = (&load.counts, &load.losses, &load.faults);
+    let events: u64 = load.listeners.iter().map(|listener| listener.events).sum();
+    let figures = [
+        ("pushes", counts.pushes),
+        ("pushes left out", counts.left_out),
+        ("changes", counts.changes),
+        ("answers", counts.answers),
+        ("deliveries", counts.deliveries),
+        ("of these, due ones", counts.due),
+        ("replaced by a later one", losses.replaced),
+        ("dropped", losses.dropped),
+        ("replaced or dropped", losses.either),
+        ("expired", losses.expired),
+        ("messages of players", counts.said),
+        ("events to links", events),
+        ("sessions", counts.sessions),
+        ("slow readers closed", counts.too_slow),
+        ("lost", faults.count(Fault::Lost)),
+        ("doubled", faults.count(Fault::Doubled)),
+        ("misordered", faults.count(Fault::Misordered)),
+        ("faults in all", faults.total()),
+    ];
+    for (name, value) in figures {
+        result.figure(name, "", value as f64);
     }
+    let memory = [
+        ("server memory at the start", memory.start),
+        ("server memory at half time", memory.half),
+        ("server memory at the end of the load", memory.loaded),
+        ("server memory when all have gone", memory.end),
+    ];
+    for (name, bytes) in memory {
+        let Some(bytes) = bytes else { continue };
+        result.figure(name, "MiB", bytes as f64 / f64::from(1 << 20));
+    }
+    Verdict::new(result, faults)
 }
 
 #[cfg(test)]

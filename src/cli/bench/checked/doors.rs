@@ -1,10 +1,11 @@
-//! The ways into the backend port that a soak uses side by side, each on a connection of its own: requests, batches, the
+//! The ways into the backend port that a load uses side by side, each on a connection of its own: requests, batches, the
 //! JSON link, the binary link. Each remembers what it asked, so that every answer is held against its question.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::answer::{Answer, Asked};
 use super::forms;
+use super::random::Random;
 use crate::cli::bench::fleet::Fleet;
 use crate::link_bin::{Command, Request};
 
@@ -22,6 +23,42 @@ pub enum Speech {
     Json(usize),
     /// The binary link, in a slot.
     Binary(usize),
+}
+
+impl Speech {
+    /// Of a link: its slot, and whether it is the binary one.
+    pub fn link(self) -> Option<(usize, bool)> {
+        match self {
+            Self::Http(_) | Self::Batch(_) => None,
+            Self::Json(slot) => Some((slot, false)),
+            Self::Binary(slot) => Some((slot, true)),
+        }
+    }
+}
+
+/// Pipelines among the ways in.
+pub const PIPELINES: usize = 3;
+/// Links among them.
+pub const LINKS: usize = 3;
+
+/// All ways in, with the most commands under way on each; the links are in slots from `first_link` on. What is pushed on the last
+/// one may be answered late.
+pub fn ways_in(first_link: usize) -> [(Speech, usize); PIPELINES + LINKS] {
+    [
+        (Speech::Http(0), 32),
+        (Speech::Http(1), 32),
+        (Speech::Batch(2), 4),
+        (Speech::Json(first_link), 64),
+        (Speech::Binary(first_link + 1), 64),
+        (Speech::Json(first_link + 2), 16),
+    ]
+}
+
+/// One of the doors that have room, as chance has it.
+pub fn free_door(doors: &[Door], random: &mut Random) -> Option<usize> {
+    let count = doors.len();
+    let first = random.below(count);
+    (0..count).map(|turn| (first + turn) % count).find(|&door| doors[door].has_room())
 }
 
 /// What a request has asked: a command, or several in a batch.
@@ -73,7 +110,7 @@ impl Door {
 
     /// Whether it is a link.
     pub fn is_link(&self) -> bool {
-        matches!(self.speech, Speech::Json(_) | Speech::Binary(_))
+        self.speech.link().is_some()
     }
 
     /// Whether everything has been answered.

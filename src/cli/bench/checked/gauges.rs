@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use super::faults::{Fault, Faults};
 use super::inbox::Losses;
+use crate::cli::backend::BackendArgs;
+use crate::cli::bench::error::BenchError;
+use crate::cli::error::CliError;
 
 /// Gauges that are back at the start when everybody has gone; those that a server does not have are passed over.
 const GAUGES: [&str; 15] = [
@@ -31,6 +34,18 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// The server's now.
+    ///
+    /// # Errors
+    /// It does not answer, or is no gannet.
+    pub fn of(backend: &BackendArgs) -> Result<Self, CliError> {
+        let figures = Self::parse(&backend.call("GET", "/metrics", None)?);
+        match figures.are_gannets() {
+            true => Ok(figures),
+            false => Err(BenchError::NotGannet { address: backend.address().to_owned() }.into()),
+        }
+    }
+
     /// Reads the Prometheus text.
     pub fn parse(text: &str) -> Self {
         let mut series = BTreeMap::new();

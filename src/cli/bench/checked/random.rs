@@ -1,5 +1,15 @@
 //! Random choices that a seed repeats.
 
+use crate::cli::error::CliError;
+
+/// A seed that nobody knows before.
+///
+/// # Errors
+/// The system gives no random bytes.
+pub fn random_seed() -> Result<u64, CliError> {
+    getrandom::u64().map_err(CliError::Randomness)
+}
+
 /// SplitMix64: one addition and a mix a number.
 #[derive(Debug, Clone)]
 pub struct Random {
