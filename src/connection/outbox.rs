@@ -450,5 +450,7 @@ impl Outbox {
 pub(crate) mod model;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod resume_model;
+#[cfg(any(test, feature = "fuzzing"))]
+mod scripted;
 #[cfg(test)]
 mod tests;

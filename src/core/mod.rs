@@ -5,6 +5,7 @@ mod budget;
 mod carry;
 mod closing;
 mod coming_back;
+mod controls;
 mod date;
 mod delivery;
 mod delivery_rules;

@@ -9,7 +9,6 @@ use crate::connection::{
 };
 use crate::dispatch::EncodedFrame;
 use crate::metrics::{DropReason, ReactorMetrics};
-use crate::stream;
 use crate::timer::{Moment, Stamp};
 use std::io::IoSlice;
 use std::net::Shutdown;
@@ -139,7 +138,7 @@ impl Core {
     /// A queue that is full may be this turn's own, or wait for a tick, and the socket has not been asked: writes one share
     /// of it, so that nobody is called too slow for what the turn has kept back. It counts in the turn's budget, and a push
     /// that has used that up goes on in the next turn. Returns whether the socket took something.
-    fn flush_at_bound(&mut self, slot: u32) -> bool {
+    pub(super) fn flush_at_bound(&mut self, slot: u32) -> bool {
         let Some(connection) = self.connections.slot_mut(slot) else { return false };
         if connection.flags.has(Flag::Blocked) || connection.phase == Phase::Doomed {
             return false;
@@ -155,7 +154,7 @@ impl Core {
         outbox.is_none_or(|outbox| (outbox.messages(), outbox.bytes()) != before)
     }
 
-    fn slow_of(&self, slot: u32) -> Slow {
+    pub(super) fn slow_of(&self, slot: u32) -> Slow {
         let app = self.hub.app_of(slot);
         app.map_or_else(Slow::default, |app| self.rules.delivery_rules.slow(app))
     }
@@ -229,67 +228,6 @@ impl Core {
         if !messages.is_empty() {
             self.offer(slot, Item::Owned(messages.into()));
         }
-    }
-
-    /// Queues a control frame before the messages that wait. Returns whether there was room; if not, the connection is
-    /// closed with 4003.
-    pub fn offer_control(&mut self, slot: u32, frame: &[u8]) -> bool {
-        let Some(connection) = self.connections.slot_mut(slot) else { return false };
-        let limits = limits_of(connection, &self.rules.settings);
-        let pool = &mut self.pool;
-        let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
-        let refused = outbox.offer_control(frame.into(), limits, &mut self.settlements).err();
-        let queued = refused.is_none_or(|frame| self.queue_control_at_bound(slot, frame, limits));
-        if queued {
-            self.mark_dirty(slot);
-        } else {
-            self.close_slow(slot);
-        }
-        queued
-    }
-
-    /// Queues a ping. From when it is written the peer has its time to answer.
-    pub fn offer_ping(&mut self, slot: u32, frame: &[u8]) {
-        let attended_ms = self.attended_ms();
-        if self.offer_control(slot, frame)
-            && let Some(connection) = self.connections.slot_mut(slot)
-        {
-            connection.since = Stamp::at(attended_ms);
-            connection.flags.set(Flag::Pinged);
-            connection.flags.set(Flag::PingWaits);
-        }
-    }
-
-    /// Queues a comment for an event stream on which nothing was sent for long. Where something waits for the socket, that has to
-    /// leave first, and does as well.
-    pub fn offer_heartbeat(&mut self, slot: u32) {
-        let attended_ms = self.attended_ms();
-        let Some(connection) = self.connections.slot_mut(slot) else { return };
-        connection.since = Stamp::at(attended_ms);
-        if connection.is_drained() {
-            let mut comment = Vec::new();
-            stream::comment(&mut comment);
-            self.offer_control(slot, &comment);
-        }
-    }
-
-    #[cold]
-    fn queue_control_at_bound(&mut self, slot: u32, frame: Box<[u8]>, limits: OutboxLimits) -> bool {
-        let mut frame = frame;
-        while self.flush_at_bound(slot) {
-            let pool = &mut self.pool;
-            let Some(connection) = self.connections.slot_mut(slot) else { return false };
-            let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
-            match outbox.offer_control(frame, limits, &mut self.settlements) {
-                Ok(()) => return true,
-                Err(back) => frame = back,
-            }
-        }
-        let slow = self.slow_of(slot);
-        let Some(connection) = self.connections.slot_mut(slot) else { return false };
-        let Some(outbox) = &mut connection.outbox else { return false };
-        let made = outbox.make_room(frame.len(), limits, &slow, &mut self.settlements);
-        made && outbox.offer_control(frame, limits, &mut self.settlements).is_ok()
     }
 
     /// Queues the last bytes of a connection behind everything, whatever the bounds.
@@ -504,7 +442,7 @@ fn note_progress(connection: &mut Connection, written: usize, attended_ms: u64) 
     }
 }
 
-fn limits_of(connection: &Connection, settings: &Settings) -> OutboxLimits {
+pub(super) fn limits_of(connection: &Connection, settings: &Settings) -> OutboxLimits {
     match connection.kind {
         Kind::Link => settings.link_outbox,
         _ => settings.outbox,

@@ -2,7 +2,7 @@
 //! client that reads some of that, vanishes, and comes back with its count. Whatever is cut where: the client reads every message
 //! once, but those that a newer one with the same key replaced. A fuzzer may choose the bytes.
 
-use super::model::{Answer, Socket, at};
+use super::scripted::{Answer, Socket, at};
 use super::*;
 use crate::choices::Choices;
 use crate::connection::kept::{Keeping, Kept, KeptFrame, KeptLimits};

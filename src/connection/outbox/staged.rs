@@ -116,7 +116,7 @@ mod tests {
     use crate::choices::Choices;
     use crate::choices::random_bytes;
     use crate::connection::OutboxLimits;
-    use crate::connection::outbox::model::{Answer, Socket, at, push_of};
+    use crate::connection::outbox::scripted::{Answer, Socket, at, push_of};
     use crate::connection::outbox::{LocalPush, Tick};
     use crate::dispatch::{Class, EncodedFrame, ReceiptMode, Wire};
     use crate::protocol::{DeflateConfig, DeflateEngine};

@@ -1,4 +1,4 @@
-use super::model::{Answer, Socket, at, push_of, shared};
+use super::scripted::{Answer, Socket, at, push_of, shared};
 use super::*;
 use crate::choices::random_bytes;
 use crate::config::{Slow, SlowPolicy};
