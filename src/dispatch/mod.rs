@@ -1,6 +1,7 @@
 //! What travels between cores: pushes with their receipts, and commands with their answers. One value is shared by every
 //! reactor that has a part in it, and the last one to finish sends it home. Knows nothing of sockets, JSON or queues.
 
+mod action;
 mod apps;
 mod command;
 mod error;
@@ -11,6 +12,7 @@ mod listen;
 mod mark;
 mod memory;
 mod operation;
+mod outcome;
 mod presence;
 mod push;
 mod quoted;
@@ -18,12 +20,13 @@ mod right;
 mod target;
 mod token;
 
+pub use action::{Action, Who};
 pub use apps::InvalidApps;
 pub use error::{CommandError, ErrorCode};
 pub use frame::EncodedFrame;
 pub use listen::{EventKind, EventSet, LinkForm, Listen};
 pub use memory::{Epoch, InvalidEpoch, KeptMessage, KeptPage, Recall, Recalled};
-pub use operation::{Action, OperationOutcome, Page, SessionInfo, SessionRow, Who};
+pub use outcome::{OperationOutcome, Page, SessionInfo, SessionRow};
 pub use presence::{NotPresentAfter, Presence, Present, PresentAfter, PresentSession};
 pub use push::{Class, PushOptions, Receipt, ReceiptMode};
 pub use right::Right;

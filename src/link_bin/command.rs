@@ -301,11 +301,7 @@ impl Header {
 
 impl<'a> Command<'a> {
     fn read(header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        static OPCODES: LazyLock<String> = LazyLock::new(|| {
-            let (first, last) = (crate::ops::OPS.first(), crate::ops::OPS.last());
-            let opcode = |op: Option<&Op>| op.map_or(0, |op| op.opcode);
-            format!("{:#04x} to {:#04x}", opcode(first), opcode(last))
-        });
+        static OPCODES: LazyLock<String> = LazyLock::new(crate::ops::Op::opcodes);
         let Some(op) = Op::with_opcode(header.opcode) else {
             header.check_arguments([0, 0])?;
             let wrong = Wrong::Unknown { what: "an opcode", value: header.opcode.into(), known: &OPCODES };

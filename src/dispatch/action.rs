@@ -1,0 +1,175 @@
+//! What a command asks about sessions.
+
+use super::{Epoch, Listen, PresentAfter, Recall, Selector, Token};
+use crate::session::{Name, SessionId};
+
+/// The sessions that a command is about.
+///
+/// ```
+/// use gannet::dispatch::Who;
+/// use gannet::session::Name;
+/// let ada = Who::User(Name::new("ada").unwrap());
+/// assert_ne!(ada, Who::Session("0010020000c00004".parse().unwrap()));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// One session.
+    Session(SessionId),
+    /// Every session of a user.
+    User(Name),
+}
+
+/// What a command does.
+///
+/// ```
+/// use gannet::dispatch::{Action, Who};
+/// use gannet::session::Name;
+/// use std::time::Duration;
+///
+/// /// Returns how many of the user's sessions joined.
+/// fn join(pusher: &gannet::Pusher, user: &str, group: &str) -> Result<u32, Box<dyn std::error::Error>> {
+///     let action = Action::Join { who: Who::User(Name::new(user)?), group: Name::new(group)? };
+///     match pusher.act("default", action, Duration::from_secs(1))? {
+///         gannet::dispatch::OperationOutcome::Sessions(joined) => Ok(joined),
+///         _ => Ok(0),
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Sessions join a group.
+    Join {
+        /// Who joins.
+        who: Who,
+        /// What they join.
+        group: Name,
+    },
+    /// Sessions join a group that has a log, and get a part of the log first. A session that is in the group gets nothing.
+    JoinWith {
+        /// Who joins.
+        who: Who,
+        /// What they join.
+        group: Name,
+        /// What they get first.
+        recall: Recall,
+    },
+    /// Sessions leave a group.
+    Leave {
+        /// Who leaves.
+        who: Who,
+        /// What they leave.
+        group: Name,
+    },
+    /// Every member leaves the group, and what it remembers is forgotten.
+    Destroy {
+        /// The group.
+        group: Name,
+    },
+    /// Every member leaves one group and is in another.
+    Move {
+        /// The group that is empty afterwards.
+        from: Name,
+        /// The group that they are in afterwards.
+        to: Name,
+    },
+    /// Sessions are closed.
+    Kick {
+        /// Whose.
+        who: Who,
+        /// The close code (RFC 6455 §7.4).
+        code: u16,
+        /// The close reason: at most 123 bytes.
+        reason: Box<str>,
+    },
+    /// A session is a user's from now on, or nobody's.
+    Bind {
+        /// The session.
+        session: SessionId,
+        /// The user; `None` unbinds.
+        user: Option<Name>,
+    },
+    /// A session gets a tag.
+    Tag {
+        /// The session.
+        session: SessionId,
+        /// The tag.
+        tag: Name,
+    },
+    /// A session loses a tag.
+    Untag {
+        /// The session.
+        session: SessionId,
+        /// The tag.
+        tag: Name,
+    },
+    /// A session goes on under another token of its user, and ends when that does.
+    Renew {
+        /// The session.
+        session: SessionId,
+        /// The token.
+        token: Token,
+    },
+    /// All about one session.
+    Describe {
+        /// The session.
+        session: SessionId,
+    },
+    /// A page of the sessions of a user, a group or a tag, by worker and slot of their ids: a session that lives from the first
+    /// page to the last is on exactly one.
+    List {
+        /// A user, group or tag; `All` lists the app.
+        by: Selector,
+        /// How many at the most.
+        limit: usize,
+        /// Only sessions behind the place that this one has or had.
+        after: Option<SessionId>,
+        /// Everything about each ([`Page::sessions`]), or its id and user ([`Page::rows`]).
+        detailed: bool,
+    },
+    /// Who is in a group, page by page: the users by name, each with its sessions, then the sessions without a user.
+    Presence {
+        /// The group.
+        group: Name,
+        /// How many entries at the most, and how many sessions of one.
+        limit: usize,
+        /// Only entries behind this one.
+        after: Option<PresentAfter>,
+        /// Whether the entries are wanted, or only the counts.
+        members: bool,
+    },
+    /// The newest push of each key that a group keeps.
+    Latest {
+        /// The group.
+        group: Name,
+    },
+    /// A page of the pushes that a group keeps.
+    Log {
+        /// The group.
+        group: Name,
+        /// Only those behind this number.
+        after: u64,
+        /// The epoch of that number; `None` is any.
+        epoch: Option<Epoch>,
+        /// How many at the most.
+        limit: usize,
+    },
+    /// A group forgets.
+    Forget {
+        /// The group.
+        group: Name,
+        /// The newest push of this key; `None` is everything, and the numbers begin anew.
+        key: Option<Box<str>>,
+    },
+    /// A link gets events from now on.
+    Listen {
+        /// The id of the link's connection.
+        link: SessionId,
+        /// Which.
+        listen: Listen,
+    },
+    /// A link gets no more events.
+    Unlisten {
+        /// The id of the link's connection.
+        link: SessionId,
+    },
+}

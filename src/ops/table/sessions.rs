@@ -1,0 +1,166 @@
+//! The rows about sessions.
+
+use super::super::Segment::{Is, Of};
+use super::super::bounds::{close_code, close_reason};
+use super::super::field::Need::Optional;
+use super::super::field::{self, BOUND_USER, CODE, REASON, TOKEN, USER};
+use super::super::{Answer, Call, Method, Op, Part, Route, Row};
+use super::{CHANGES, EITHER_SESSION, EITHER_USER, IN_APP, NO_FLAGS, READS, Verb, flags};
+use crate::dispatch::Action;
+
+pub const KICK: Op = Op {
+    row: Row {
+        name: "kick",
+        about: "Closes sessions.",
+        needs: CHANGES,
+        is_barrier: true,
+        call: Call::Act(|fields, _| {
+            Ok(Action::Kick {
+                who: fields.take_who()?,
+                code: close_code(fields.code.take())?,
+                reason: close_reason(fields.reason.take().as_deref())?,
+            })
+        }),
+        routes: &[
+            Route {
+                method: Method::Delete,
+                path: &[Is("v1"), Is("sessions"), Of(field::SESSION)],
+                query: &[IN_APP, CODE.being(Optional), REASON.being(Optional)],
+            },
+            Route {
+                method: Method::Delete,
+                path: &[Is("v1"), Is("users"), Of(USER)],
+                query: &[IN_APP, CODE.being(Optional), REASON.being(Optional)],
+            },
+        ],
+        answer: Answer::Sessions,
+    },
+    verb: Verb::Kick,
+    opcode: 0x06,
+    flags: flags(
+        Part::USER | Part::CODE,
+        "0x01 (user), 0x02 (code)",
+        "0x01 as for join · 0x02 `code` is there",
+    ),
+    layout: &[Part::Who, Part::Code, Part::Reason],
+    fields: &[EITHER_SESSION, EITHER_USER, CODE.being(Optional), REASON.being(Optional)],
+    is_in_batches: true,
+};
+
+pub const BIND: Op = Op {
+    row: Row {
+        name: "bind",
+        about: "A session gets another user, or none.",
+        needs: CHANGES,
+        is_barrier: true,
+        call: Call::Act(|fields, _| {
+            Ok(Action::Bind { session: fields.take_session()?, user: fields.take_bound_user()? })
+        }),
+        routes: &[Route {
+            method: Method::Put,
+            path: &[Is("v1"), Is("sessions"), Of(field::SESSION), Is("user")],
+            query: &[IN_APP, BOUND_USER],
+        }],
+        answer: Answer::Sessions,
+    },
+    verb: Verb::Bind,
+    opcode: 0x07,
+    flags: NO_FLAGS,
+    layout: &[Part::Session, Part::User("unbinds")],
+    fields: &[field::SESSION, BOUND_USER],
+    is_in_batches: true,
+};
+
+pub const TAG: Op = Op {
+    row: Row {
+        name: "tag",
+        about: "A session gets a tag.",
+        needs: CHANGES,
+        is_barrier: true,
+        call: Call::Act(|fields, _| {
+            Ok(Action::Tag { session: fields.take_session()?, tag: fields.take_tag()? })
+        }),
+        routes: &[Route {
+            method: Method::Post,
+            path: &[Is("v1"), Is("sessions"), Of(field::SESSION), Is("tags")],
+            query: &[IN_APP, field::TAG],
+        }],
+        answer: Answer::Sessions,
+    },
+    verb: Verb::Tag,
+    opcode: 0x08,
+    flags: NO_FLAGS,
+    layout: &[Part::Session, Part::Tag],
+    fields: &[field::SESSION, field::TAG],
+    is_in_batches: true,
+};
+
+pub const UNTAG: Op = Op {
+    row: Row {
+        name: "untag",
+        about: "A session loses a tag.",
+        needs: CHANGES,
+        is_barrier: true,
+        call: Call::Act(|fields, _| {
+            Ok(Action::Untag { session: fields.take_session()?, tag: fields.take_tag()? })
+        }),
+        routes: &[Route {
+            method: Method::Delete,
+            path: &[Is("v1"), Is("sessions"), Of(field::SESSION), Is("tags")],
+            query: &[IN_APP, field::TAG],
+        }],
+        answer: Answer::Sessions,
+    },
+    verb: Verb::Untag,
+    opcode: 0x09,
+    flags: NO_FLAGS,
+    layout: &[Part::Session, Part::Tag],
+    fields: &[field::SESSION, field::TAG],
+    is_in_batches: true,
+};
+
+pub const SESSION: Op = Op {
+    row: Row {
+        name: "session",
+        about: "Describes a session.",
+        needs: READS,
+        is_barrier: false,
+        call: Call::Act(|fields, _| Ok(Action::Describe { session: fields.take_session()? })),
+        routes: &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("sessions"), Of(field::SESSION)],
+            query: &[IN_APP],
+        }],
+        answer: Answer::Session,
+    },
+    verb: Verb::Session,
+    opcode: 0x0a,
+    flags: NO_FLAGS,
+    layout: &[Part::Session],
+    fields: &[field::SESSION],
+    is_in_batches: true,
+};
+
+pub const RENEW: Op = Op {
+    row: Row {
+        name: "renew",
+        about: "A session goes on under another token of its user, and ends when that does.",
+        needs: CHANGES,
+        is_barrier: true,
+        call: Call::ActOnBody(|fields, _| {
+            Ok(Action::Renew { session: fields.take_session()?, token: fields.take_token()? })
+        }),
+        routes: &[Route {
+            method: Method::Post,
+            path: &[Is("v1"), Is("sessions"), Of(field::SESSION), Is("renew")],
+            query: &[IN_APP],
+        }],
+        answer: Answer::Renewed,
+    },
+    verb: Verb::Renew,
+    opcode: 0x0c,
+    flags: NO_FLAGS,
+    layout: &[Part::Session, Part::Token],
+    fields: &[field::SESSION, TOKEN],
+    is_in_batches: true,
+};
