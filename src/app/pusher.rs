@@ -172,7 +172,9 @@ impl Pusher {
     ) -> Result<u32, PushError> {
         let action = Action::Kick { who, code: code.0, reason: reason.into() };
         match self.act(app, action, patience)? {
-            OperationOutcome::Sessions(count) => Ok(count),
+            OperationOutcome::Sessions(count) | OperationOutcome::Changed { sessions: count, .. } => {
+                Ok(count)
+            }
             OperationOutcome::Session(_)
             | OperationOutcome::Page(_)
             | OperationOutcome::Presence(_)

@@ -3,6 +3,7 @@
 
 mod budget;
 mod carry;
+mod changing;
 mod closing;
 mod coming_back;
 mod date;
@@ -51,11 +52,12 @@ mod writing;
 pub use crate::hub::scope_of;
 pub use budget::Budget;
 pub use carry::{Arriving, CarriedCore, CarriedMember};
+pub use changing::{add_tag, join};
 pub use coming_back::{Claim, Claimed, First, TakesEvents};
 pub use delivery_rules::Remembering;
 pub use drain::{Drain, Plan};
 pub use envelope::{Arrival, Envelope, Port};
-pub use execute::{Finished, Started, add_tag, join, new_push};
+pub use execute::{Finished, Started, new_push};
 pub use gate::{CarriedLines, EventLost};
 pub use handover::{Handover, NotHandedOver, Outcome, Parcel, Stage, encode};
 pub use in_force::InForce;

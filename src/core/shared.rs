@@ -163,22 +163,12 @@ impl Shared {
 
     /// The reactors that have a part in an operation. One about a session that no reactor can own has failed.
     pub fn reactors_for(&self, operation: &Operation) -> ReactorSet {
-        let of = |selector: Selector| self.interest.reactors_of(operation.app, &Target::from(selector));
-        let owner = |id: SessionId| {
-            let reactors = of(Selector::Session(id));
-            if reactors.is_empty() {
-                operation.fail(CommandError::unknown_session(id));
-            }
-            reactors
-        };
+        let of = |selector: Selector| self.interest.reactors_of_selector(operation.app, &selector);
+        let owner = |id: SessionId| self.reactors_of_who(operation, &Who::Session(id));
+        if let Some(who) = operation.action.who() {
+            return self.reactors_of_who(operation, who);
+        }
         match &operation.action {
-            Action::Join { who, .. }
-            | Action::JoinWith { who, .. }
-            | Action::Leave { who, .. }
-            | Action::Kick { who, .. } => match who {
-                Who::Session(id) => owner(*id),
-                Who::User(user) => of(Selector::User(user.clone())),
-            },
             Action::Bind { session, .. }
             | Action::Tag { session, .. }
             | Action::Untag { session, .. }
@@ -199,8 +189,39 @@ impl Shared {
             }
             Action::List { by, .. } => of(by.clone()),
             Action::Presence { group, .. } => of(Selector::Group(group.clone())),
-            Action::Listen { .. } | Action::Unlisten { .. } => ReactorSet::first(self.reactors()),
+            // Links are known on all of them; what else is left says who it is about.
+            _ => ReactorSet::first(self.reactors()),
         }
+    }
+
+    /// The reactors that have any session of `who`. One session that no reactor can own is the error of the operation; of a list
+    /// whom there is not is counted.
+    fn reactors_of_who(&self, operation: &Operation, who: &Who) -> ReactorSet {
+        let of = |selector: &Selector| self.interest.reactors_of_selector(operation.app, selector);
+        let mut reactors = ReactorSet::default();
+        match who {
+            Who::Session(id) => match self.interest.owner(*id) {
+                Some(owner) => reactors.insert(owner),
+                None => operation.fail(CommandError::unknown_session(*id)),
+            },
+            Who::User(user) => return of(&Selector::User(user.clone())),
+            Who::Sessions(ids) => {
+                for id in ids {
+                    match self.interest.owner(*id) {
+                        Some(owner) => reactors.insert(owner),
+                        None => operation.count_unknown(1),
+                    }
+                }
+            }
+            Who::Users(users) => {
+                for user in users {
+                    let found = of(&Selector::User(user.clone()));
+                    operation.count_unknown(u32::from(found.is_empty()));
+                    reactors = reactors.union(found);
+                }
+            }
+        }
+        reactors
     }
 
     /// The mailbox of `reactor` did not take the push. The users who may be there are not known to be offline.

@@ -17,6 +17,17 @@ pub enum Who {
     Session(SessionId),
     /// Every session of a user.
     User(Name),
+    /// Several sessions, each named once. Those that are not live are counted, and are no error.
+    Sessions(Vec<SessionId>),
+    /// Every session of several users, each named once.
+    Users(Vec<Name>),
+}
+
+impl Who {
+    /// Whether it is a list, so that the answer counts whom of it there is not.
+    pub fn is_several(&self) -> bool {
+        matches!(self, Self::Sessions(_) | Self::Users(_))
+    }
 }
 
 /// What a command does.
@@ -53,6 +64,29 @@ pub enum Action {
         /// What they get first.
         recall: Recall,
     },
+    /// Sessions join several groups.
+    JoinAll {
+        /// Who joins.
+        who: Who,
+        /// What they join: each once.
+        groups: Vec<Name>,
+    },
+    /// Sessions leave several groups.
+    LeaveAll {
+        /// Who leaves.
+        who: Who,
+        /// What they leave: each once.
+        groups: Vec<Name>,
+    },
+    /// Sessions are in exactly these groups, of those whose names begin with a prefix. They join and leave what differs.
+    SetGroups {
+        /// Who.
+        who: Who,
+        /// The groups: each once, and each begins with the prefix.
+        groups: Vec<Name>,
+        /// Groups that do not begin so stay as they are; `None` is all groups.
+        prefix: Option<Name>,
+    },
     /// Sessions leave a group.
     Leave {
         /// Who leaves.
@@ -68,6 +102,15 @@ pub enum Action {
     /// Every member leaves one group and is in another.
     Move {
         /// The group that is empty afterwards.
+        from: Name,
+        /// The group that they are in afterwards.
+        to: Name,
+    },
+    /// Some of the members of a group leave it and are in another. Whoever is not in the one stays as it is.
+    MoveSome {
+        /// Who.
+        who: Who,
+        /// The group that they are in.
         from: Name,
         /// The group that they are in afterwards.
         to: Name,
@@ -101,6 +144,29 @@ pub enum Action {
         session: SessionId,
         /// The tag.
         tag: Name,
+    },
+    /// Sessions get a tag.
+    TagAll {
+        /// Who.
+        who: Who,
+        /// The tag.
+        tag: Name,
+    },
+    /// Sessions lose a tag.
+    UntagAll {
+        /// Who.
+        who: Who,
+        /// The tag.
+        tag: Name,
+    },
+    /// Sessions have exactly these tags, of those that begin with a prefix.
+    SetTags {
+        /// Who.
+        who: Who,
+        /// The tags: each once, and each begins with the prefix.
+        tags: Vec<Name>,
+        /// Tags that do not begin so stay as they are; `None` is all tags.
+        prefix: Option<Name>,
     },
     /// A session goes on under another token of its user, and ends when that does.
     Renew {
@@ -172,4 +238,24 @@ pub enum Action {
         /// The id of the link's connection.
         link: SessionId,
     },
+}
+
+impl Action {
+    /// The sessions that it is about, where it says so by who they are.
+    pub fn who(&self) -> Option<&Who> {
+        match self {
+            Self::Join { who, .. }
+            | Self::JoinWith { who, .. }
+            | Self::JoinAll { who, .. }
+            | Self::LeaveAll { who, .. }
+            | Self::SetGroups { who, .. }
+            | Self::Leave { who, .. }
+            | Self::MoveSome { who, .. }
+            | Self::Kick { who, .. }
+            | Self::TagAll { who, .. }
+            | Self::UntagAll { who, .. }
+            | Self::SetTags { who, .. } => Some(who),
+            _ => None,
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::presence::{Gathered, Presence};
 use super::{
     Action, CommandError, ErrorCode, KeptPage, OperationOutcome, Origin, Page, Recalled, SessionInfo,
-    SessionRow,
+    SessionRow, Who,
 };
 use crate::session::{AppId, SessionId};
 use std::sync::Mutex;
@@ -20,6 +20,7 @@ pub struct Operation {
     pub origin: Origin,
     pending: AtomicU32,
     sessions: AtomicU32,
+    unknown: AtomicU32,
     findings: Mutex<Findings>,
 }
 
@@ -42,6 +43,7 @@ impl Operation {
             origin,
             pending: AtomicU32::new(1),
             sessions: AtomicU32::new(0),
+            unknown: AtomicU32::new(0),
             findings: Mutex::default(),
         }
     }
@@ -59,6 +61,11 @@ impl Operation {
     /// Counts sessions that a reactor changed, closed or found; of a group that forgets, messages.
     pub fn count_sessions(&self, sessions: u32) {
         self.sessions.fetch_add(sessions, Ordering::Relaxed);
+    }
+
+    /// Counts, of a list, sessions that are not live and users without a live session.
+    pub fn count_unknown(&self, unknown: u32) {
+        self.unknown.fetch_add(unknown, Ordering::Relaxed);
     }
 
     /// A reactor could not do its part; the first error is the answer.
@@ -114,6 +121,8 @@ impl Operation {
             return Err(error.clone());
         }
         let sessions = self.sessions.load(Ordering::Relaxed);
+        let of_list = self.action.who().is_some_and(Who::is_several);
+        let unknown = of_list.then(|| self.unknown.load(Ordering::Relaxed));
         match self.action {
             Action::Describe { session } => match findings.page.sessions.pop() {
                 Some(info) => Ok(OperationOutcome::Session(Box::new(info))),
@@ -130,13 +139,18 @@ impl Operation {
             Action::Presence { members, .. } => Ok(OperationOutcome::Presence(
                 findings.presence.take().map_or_else(|| Presence::of_nobody(members), Gathered::finish),
             )),
-            Action::JoinWith { .. } => Ok(OperationOutcome::Joined { sessions, recalled: findings.recalled }),
+            Action::JoinWith { .. } => {
+                Ok(OperationOutcome::Joined { sessions, recalled: findings.recalled, unknown })
+            }
             Action::Latest { .. } | Action::Log { .. } => {
                 let nothing = KeptPage { epoch: None, offset: 0, messages: Vec::new(), complete: true };
                 Ok(OperationOutcome::Kept(findings.kept.take().unwrap_or(nothing)))
             }
             Action::Forget { .. } => Ok(OperationOutcome::Forgotten(sessions)),
-            _ => Ok(OperationOutcome::Sessions(sessions)),
+            _ => Ok(match unknown {
+                Some(unknown) => OperationOutcome::Changed { sessions, unknown },
+                None => OperationOutcome::Sessions(sessions),
+            }),
         }
     }
 

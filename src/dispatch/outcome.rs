@@ -95,6 +95,7 @@ pub struct Page {
 /// fn count(outcome: &OperationOutcome) -> u32 {
 ///     match outcome {
 ///         OperationOutcome::Sessions(count) => *count,
+///         OperationOutcome::Changed { sessions, .. } => *sessions,
 ///         OperationOutcome::Session(_) => 1,
 ///         OperationOutcome::Page(page) => page.count,
 ///         OperationOutcome::Renewed { .. } => 1,
@@ -110,6 +111,13 @@ pub struct Page {
 pub enum OperationOutcome {
     /// How many sessions it changed or closed.
     Sessions(u32),
+    /// How many sessions a command about a list changed or closed.
+    Changed {
+        /// How many.
+        sessions: u32,
+        /// Of the list: sessions that are not live, or users without a live session.
+        unknown: u32,
+    },
     /// The session asked for.
     Session(Box<SessionInfo>),
     /// The page asked for.
@@ -127,6 +135,8 @@ pub enum OperationOutcome {
         sessions: u32,
         /// How far that part goes; for several sessions, of the one whose part ends first. `None` where none joined.
         recalled: Option<Recalled>,
+        /// Where the command was about a list: of it, sessions that are not live, or users without a live session.
+        unknown: Option<u32>,
     },
     /// What a group keeps.
     Kept(KeptPage),

@@ -34,6 +34,9 @@ const LACKS: u8 = 0x08;
 /// Of how many sessions joined, and of what a group keeps: there is no epoch, since the group has numbered nothing.
 const NO_EPOCH: u8 = 0x10;
 
+/// Of how many sessions a command about a list changed: how many of the list there are not follows, behind all else.
+const UNKNOWN: u8 = 0x20;
+
 /// Of a message that is kept: it is binary; without it, text.
 const BINARY: u8 = 0x01;
 
@@ -62,8 +65,11 @@ pub enum Reply<'a> {
     Presence(Cow<'a, Presence>),
     /// No command asked for it: the first message of a link that can be resumed.
     Resume(Resumption<'a>),
-    /// How many sessions joined a group, and how far what they were sent of its log goes.
-    Joined(u32, Recalled),
+    /// How many sessions a command about a list changed or closed, and how many of the list there are not.
+    Changed(u32, u32),
+    /// How many sessions joined a group, and how far what they were sent of its log goes; where the command was about a list, how
+    /// many of it there are not.
+    Joined(u32, Recalled, Option<u32>),
     /// What a group keeps.
     Kept(Cow<'a, KeptPage>),
     /// How many messages a group has forgotten.
@@ -93,10 +99,7 @@ impl<'a> Reply<'a> {
         let reply = match opcode {
             DONE => Self::Done,
             RECEIPT => Self::Receipt(read_receipt(flags, &mut reader)?),
-            SESSIONS => match (reader.u32("sessions")?, flags & NUMBERED) {
-                (sessions, 0) => Self::Sessions(sessions),
-                (sessions, _) => Self::Joined(sessions, read_recalled(flags, &mut reader)?),
-            },
+            SESSIONS => read_sessions(flags, &mut reader)?,
             KEPT => Self::Kept(Cow::Owned(read_kept(flags, &mut reader)?)),
             FORGOTTEN => Self::Forgotten(reader.u32("messages")?),
             SESSION => Self::Session(Cow::Owned(read_session(&mut reader)?)),
@@ -128,12 +131,14 @@ impl<'a> Reply<'a> {
             Self::Done => (DONE, 0, 0),
             Self::Receipt(receipt) => (RECEIPT, flags_of(receipt), 0),
             Self::Sessions(_) => (SESSIONS, 0, 0),
+            Self::Changed(..) => (SESSIONS, UNKNOWN, 0),
             Self::Session(_) => (SESSION, 0, 0),
             Self::Renewed(_) => (RENEWED, 0, 0),
             Self::Presence(presence) => (PRESENCE, flags_of_presence(presence), 0),
             Self::Resume(resumption) => resumption.header(RESUME),
-            Self::Joined(_, recalled) => {
-                (SESSIONS, NUMBERED | flags_of_place(recalled.epoch, recalled.complete), 0)
+            Self::Joined(_, recalled, unknown) => {
+                let flags = NUMBERED | flags_of_place(recalled.epoch, recalled.complete);
+                (SESSIONS, if unknown.is_some() { flags | UNKNOWN } else { flags }, 0)
             }
             Self::Kept(page) => (KEPT, flags_of_place(page.epoch, page.complete), 0),
             Self::Forgotten(_) => (FORGOTTEN, 0, 0),
@@ -146,9 +151,13 @@ impl<'a> Reply<'a> {
                 Self::Done => {}
                 Self::Receipt(receipt) => put_receipt(receipt, out),
                 Self::Sessions(count) | Self::Forgotten(count) => out.extend_from_slice(&count.to_le_bytes()),
-                Self::Joined(sessions, recalled) => {
+                Self::Changed(sessions, unknown) => {
+                    [sessions, unknown].iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
+                }
+                Self::Joined(sessions, recalled, unknown) => {
                     out.extend_from_slice(&sessions.to_le_bytes());
                     put_place(recalled.epoch, recalled.offset, out);
+                    unknown.iter().for_each(|unknown| out.extend_from_slice(&unknown.to_le_bytes()));
                 }
                 Self::Kept(page) => put_kept(page, out)?,
                 Self::Session(info) => put_info(info, out)?,
@@ -162,6 +171,17 @@ impl<'a> Reply<'a> {
             Ok(())
         })
     }
+}
+
+fn read_sessions(flags: u8, reader: &mut Reader<'_>) -> Result<Reply<'static>, Malformed> {
+    let sessions = reader.u32("sessions")?;
+    let recalled = (flags & NUMBERED != 0).then(|| read_recalled(flags, reader)).transpose()?;
+    let unknown = (flags & UNKNOWN != 0).then(|| reader.u32("unknown")).transpose()?;
+    Ok(match (recalled, unknown) {
+        (Some(recalled), unknown) => Reply::Joined(sessions, recalled, unknown),
+        (None, Some(unknown)) => Reply::Changed(sessions, unknown),
+        (None, None) => Reply::Sessions(sessions),
+    })
 }
 
 fn read_receipt(flags: u8, reader: &mut Reader<'_>) -> Result<Receipt, Malformed> {

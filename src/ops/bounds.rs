@@ -1,6 +1,7 @@
 //! What the fields of a command may hold. A query parameter and a JSON field of the same name have the same bounds, the
 //! same defaults and the same sentences when they are refused.
 
+use super::shapes::OneOrMore;
 use crate::dispatch::{Class, CommandError, EncodedFrame, Epoch, ErrorCode, ReceiptMode, Selector, Target};
 pub(crate) use crate::dispatch::{CommandLimits, Quoted};
 use crate::dispatch::{bad_code, check_close_code, check_close_reason};
@@ -8,6 +9,7 @@ use crate::session::{Name, SessionId};
 use hashbrown::HashSet;
 use log::LevelFilter;
 use smallvec::SmallVec;
+use std::hash::Hash;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +29,37 @@ pub fn bad_request(message: impl Into<Box<str>>) -> CommandError {
 /// [`ErrorCode::BadRequest`] when it is no [`Name`]; likewise below for whatever is out of its bounds.
 pub fn name(field: &str, text: &str) -> Result<Name, CommandError> {
     Name::new(text).map_err(|invalid| bad_request(format!("{field}: {invalid}")))
+}
+
+/// Several users, groups or tags: at least one, at most `limits.max_selectors`. What is named twice is in the list once.
+pub fn names(field: &str, texts: &OneOrMore<'_>, limits: &CommandLimits) -> Result<Vec<Name>, CommandError> {
+    check_list(field, texts.texts().count(), limits)?;
+    let names: Vec<Name> = texts.texts().map(|text| name(field, text)).collect::<Result<_, _>>()?;
+    Ok(each_once(names))
+}
+
+/// Whether a list may have so many entries.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`] when it is empty or has more than `limits.max_selectors`.
+pub fn check_list(field: &str, named: usize, limits: &CommandLimits) -> Result<(), CommandError> {
+    let most = limits.max_selectors;
+    match named {
+        0 => Err(bad_request(format!("{field} is an empty list: name at least one"))),
+        _ if named > most => {
+            Err(bad_request(format!("{field} names at most {most}, not {named}: send it in parts")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first of each that are the same, in their order.
+pub fn each_once<T: Clone + Eq + Hash>(mut items: Vec<T>) -> Vec<T> {
+    if items.len() > 1 {
+        let mut seen = HashSet::with_capacity(items.len());
+        items.retain(|item| seen.insert(item.clone()));
+    }
+    items
 }
 
 /// A session id.

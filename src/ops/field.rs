@@ -1,7 +1,7 @@
 //! What is known of a field whichever way it is given: as a field of a JSON command, in the query or in the path.
 
 use super::bounds::{LOG_LEVELS, bad_request, number, switch};
-use super::fields::{After, Fields, Session, Text, To};
+use super::fields::{After, Fields, OneOrMore, Session, Text, To};
 
 use crate::dispatch::{CommandError, EventKind};
 
@@ -16,6 +16,8 @@ pub struct Field {
     pub need: Need,
     /// What it means, in one sentence.
     pub about: &'static str,
+    /// Whether it may be given several times; in JSON it is one value or a list of them.
+    pub is_list: bool,
     /// A value, as a parameter has it.
     pub example: &'static str,
     /// Puts the value of a parameter into its place.
@@ -84,6 +86,12 @@ impl Field {
         self
     }
 
+    /// The same field where there may be several.
+    const fn listed(mut self) -> Self {
+        self.is_list = true;
+        self
+    }
+
     /// Puts the value of a parameter, percent-decoded, into its place.
     ///
     /// # Errors
@@ -105,6 +113,12 @@ pub fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), Command
     }
 }
 
+/// Puts `value` behind those that are in `slot`.
+fn further<'a>(slot: &mut Option<OneOrMore<'a>>, value: Text<'a>) -> Result<(), CommandError> {
+    *slot = Some(slot.take().unwrap_or_default().and(value));
+    Ok(())
+}
+
 /// For fields of commands in JSON, and for the parameters of a push, which have a reader of their own.
 fn unput<'a>(_: &mut Fields<'a>, name: &'static str, _: Text<'a>) -> Result<(), CommandError> {
     Err(bad_request(format!("{name} is no parameter here")))
@@ -118,6 +132,7 @@ macro_rules! fields {
                 name: $name,
                 kind: $kind,
                 need: Need::Required,
+                is_list: false,
                 about: $about,
                 example: $example,
                 put: $put,
@@ -132,10 +147,33 @@ fields! {
     SESSION = "session", Kind::Session, "00a0000000000001", "A session.",
         |fields, name, value| once(&mut fields.session, name, Session::Text(value));
     USER = "user", Kind::Name, "ada", "All sessions of a user.",
-        |fields, name, value| once(&mut fields.user, name, Some(value));
+        |fields, name, value| once(&mut fields.user, name, Some(OneOrMore::One(value)));
+    SESSION_IN_LIST = "session", Kind::Session, "00a0000000000001", "A session, or several.",
+        |fields, _, value| {
+            fields.session = Some(match fields.session.take() {
+                None => Session::Text(value),
+                Some(sessions) => sessions.and(value),
+            });
+            Ok(())
+        };
+    USER_IN_LIST = "user", Kind::Name, "ada", "All sessions of a user, or of several.",
+        |fields, _, value| {
+            let mut users = fields.user.take().flatten();
+            further(&mut users, value)?;
+            fields.user = Some(users);
+            Ok(())
+        };
+    GROUP_IN_LIST = "group", Kind::Name, "g", "A group, or several.",
+        |fields, _, value| further(&mut fields.group, value);
+    GROUPS_SET = "groups", Kind::Name, "match:1", "The groups: all that there are, of those that begin with `prefix`; an empty list, as \
+        a parameter one empty value, is none.", |fields, _, value| further(&mut fields.groups, value);
+    TAGS_SET = "tags", Kind::Name, "mobile", "The tags: all that there are, of those that begin with `prefix`; an empty list, as \
+        a parameter one empty value, is none.", |fields, _, value| further(&mut fields.tags, value);
+    PREFIX = "prefix", Kind::Name, "m", "Only names that begin so; without it, all.",
+        |fields, name, value| once(&mut fields.prefix, name, value);
     BOUND_USER = "user", Kind::NameOrNobody, "ada", "The user; null, as a parameter empty, unbinds the session.",
-        |fields, name, value| once(&mut fields.user, name, Some(value).filter(|user| !user.is_empty()));
-    GROUP = "group", Kind::Name, "g", "A group.", |fields, name, value| once(&mut fields.group, name, value);
+        |fields, name, value| once(&mut fields.user, name, Some(value).filter(|user| !user.is_empty()).map(OneOrMore::One));
+    GROUP = "group", Kind::Name, "g", "A group.", |fields, name, value| once(&mut fields.group, name, OneOrMore::One(value));
     OTHER_GROUP = "to", Kind::Name, "h", "The group that the members are in afterwards.",
         |fields, name, value| once(&mut fields.to, name, To::Group(value));
     TAG = "tag", Kind::Name, "ios", "A tag.", |fields, name, value| once(&mut fields.tag, name, value);
@@ -194,3 +232,14 @@ fields! {
     RECEIPT = "receipt", Kind::OneOf(&["none", "queued", "written"]), "written", "When the push is answered; without \
         it, `queued`.", unput;
 }
+
+/// Sessions of a command that takes several.
+pub const SESSIONS: Field = SESSION_IN_LIST.listed();
+/// Users of a command that takes several.
+pub const USERS: Field = USER_IN_LIST.listed();
+/// Groups of a command that takes several.
+pub const GROUPS: Field = GROUP_IN_LIST.listed();
+/// The groups that sessions are in afterwards.
+pub const SET_OF_GROUPS: Field = GROUPS_SET.listed();
+/// The tags that sessions have afterwards.
+pub const SET_OF_TAGS: Field = TAGS_SET.listed();

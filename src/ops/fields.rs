@@ -2,8 +2,8 @@
 //! binary layout. Which operation takes which, its row says.
 
 use super::bounds::{self, bad_request};
-pub use super::shapes::{After, Text, To};
-use crate::dispatch::{CommandError, Epoch, PresentAfter, Recall, Token, Who};
+pub use super::shapes::{After, OneOrMore, Text, To};
+use crate::dispatch::{CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, Token, Who};
 use crate::session::{Name, SessionId};
 use log::LevelFilter;
 use serde::Deserialize;
@@ -30,9 +30,15 @@ pub struct Fields<'a> {
     #[serde(borrow)]
     pub session: Option<Session<'a>>,
     /// `Some(None)` is a `null`.
-    #[serde(default, deserialize_with = "present")]
-    pub user: Option<Option<Text<'a>>>,
-    pub group: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub user: Option<Option<OneOrMore<'a>>>,
+    #[serde(borrow)]
+    pub group: Option<OneOrMore<'a>>,
+    #[serde(borrow)]
+    pub groups: Option<OneOrMore<'a>>,
+    #[serde(borrow)]
+    pub tags: Option<OneOrMore<'a>>,
+    pub prefix: Option<Text<'a>>,
     pub tag: Option<Text<'a>>,
     pub code: Option<u64>,
     pub reason: Option<Text<'a>>,
@@ -55,25 +61,60 @@ pub struct Fields<'a> {
     pub received: Option<u64>,
 }
 
-/// A session as it is named: in text, or by the number that the binary layout has.
+/// Sessions as they are named: in text, or by the numbers that the binary layout has.
 #[derive(Debug)]
 pub enum Session<'a> {
     Text(Text<'a>),
     Id(SessionId),
+    Texts(Vec<Text<'a>>),
+    Ids(Vec<SessionId>),
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Session<'a> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        Text::deserialize(input).map(Self::Text)
+        Ok(match OneOrMore::deserialize(input)? {
+            OneOrMore::None => Self::Texts(Vec::new()),
+            OneOrMore::One(text) => Self::Text(text),
+            OneOrMore::More(texts) => Self::Texts(texts),
+        })
     }
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    /// The same, and the session named `text` behind it.
+    pub fn and(self, text: Text<'a>) -> Self {
+        match self {
+            Self::Text(first) => Self::Texts(vec![first, text]),
+            Self::Texts(mut texts) => {
+                texts.push(text);
+                Self::Texts(texts)
+            }
+            numbers @ (Self::Id(_) | Self::Ids(_)) => numbers,
+        }
+    }
+
+    /// The one that it is.
     fn id(&self) -> Result<SessionId, CommandError> {
         match self {
             Self::Text(text) => bounds::session("session", text),
             Self::Id(id) => Ok(*id),
+            Self::Texts(_) | Self::Ids(_) => Err(bad_request("session is one session here, not a list")),
         }
+    }
+
+    /// All that they are.
+    fn who(self, limits: &CommandLimits) -> Result<Who, CommandError> {
+        let ids = match self {
+            Self::Text(_) | Self::Id(_) => return self.id().map(Who::Session),
+            Self::Ids(ids) => ids,
+            Self::Texts(texts) => {
+                bounds::check_list("session", texts.len(), limits)?;
+                let ids = texts.iter().map(|text| bounds::session("session", text));
+                ids.collect::<Result<_, _>>()?
+            }
+        };
+        bounds::check_list("session", ids.len(), limits)?;
+        Ok(Who::Sessions(bounds::each_once(ids)))
     }
 }
 
@@ -96,6 +137,9 @@ impl Fields<'_> {
             session,
             user,
             group,
+            groups,
+            tags,
+            prefix,
             tag,
             code,
             reason,
@@ -116,7 +160,7 @@ impl Fields<'_> {
             received,
         } = self;
         let texts = [
-            op, app, text, data, key, class, except, receipt, group, tag, reason, share, token, level,
+            op, app, text, data, key, class, except, receipt, prefix, tag, reason, share, token, level,
             binary, epoch, resume,
         ];
         let numbers = [ttl_ms, code, limit, over_ms, for_ms, received, last];
@@ -127,24 +171,32 @@ impl Fields<'_> {
             && dry_run.is_none()
             && members.is_none()
             && session.is_none()
+            && [group, groups, tags].iter().all(|names| names.is_none())
             && to.is_none()
             && user.as_ref().is_none_or(Option::is_none)
             && events.is_none()
     }
 }
 
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<Option<Text<'a>>>, D::Error> {
-    Option::<Text<'a>>::deserialize(input).map(Some)
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<Option<OneOrMore<'a>>>, D::Error> {
+    Option::<OneOrMore<'a>>::deserialize(input).map(Some)
 }
 
 /// What operations take, each checked.
 impl Fields<'_> {
-    /// The sessions that a command is about: one `session`, or all of one `user`.
-    pub fn take_who(&mut self) -> Result<Who, CommandError> {
+    /// The sessions that a command is about: one `session` or a list of them, or all of one `user` or of a list of them.
+    pub fn take_who(&mut self, limits: &CommandLimits) -> Result<Who, CommandError> {
+        self.take_optional_who(limits)?
+            .ok_or_else(|| bad_request("say whose it is: name a session or a user"))
+    }
+
+    /// The same, where it may be left out.
+    pub fn take_optional_who(&mut self, limits: &CommandLimits) -> Result<Option<Who>, CommandError> {
         match (self.session.take(), self.user.take().flatten()) {
-            (Some(session), None) => Ok(Who::Session(session.id()?)),
-            (None, Some(user)) => Ok(Who::User(bounds::name("user", &user)?)),
-            (None, None) => Err(bad_request("say whose it is: name a session or a user")),
+            (Some(session), None) => session.who(limits).map(Some),
+            (None, Some(OneOrMore::One(user))) => Ok(Some(Who::User(bounds::name("user", &user)?))),
+            (None, Some(users)) => bounds::names("user", &users, limits).map(Who::Users).map(Some),
+            (None, None) => Ok(None),
             (Some(_), Some(_)) => Err(bad_request("name either a session or a user, not both")),
         }
     }
@@ -158,7 +210,39 @@ impl Fields<'_> {
     }
 
     pub fn take_group(&mut self) -> Result<Name, CommandError> {
-        bounds::name("group", &needed("group", self.group.take())?)
+        bounds::name("group", &one("group", needed("group", self.group.take())?)?)
+    }
+
+    /// `group` of a command that takes several: one, or a list.
+    pub fn take_one_or_more_groups(&mut self, limits: &CommandLimits) -> Result<Groups, CommandError> {
+        match needed("group", self.group.take())? {
+            OneOrMore::One(group) => bounds::name("group", &group).map(Groups::One),
+            groups => bounds::names("group", &groups, limits).map(Groups::Several),
+        }
+    }
+
+    /// `groups` or `tags` of a command that sets them, with its `prefix`. An empty list is one; as a parameter, an empty value.
+    pub fn take_set(
+        &mut self,
+        field: &str,
+        limits: &CommandLimits,
+    ) -> Result<(Vec<Name>, Option<Name>), CommandError> {
+        let slot = if field == "groups" { &mut self.groups } else { &mut self.tags };
+        let names = needed(field, slot.take())?;
+        let prefix = self.prefix.take().map(|prefix| bounds::name("prefix", &prefix)).transpose()?;
+        let names = match names {
+            OneOrMore::More(names) if names.is_empty() => Vec::new(),
+            OneOrMore::One(name) if name.is_empty() => Vec::new(),
+            names => bounds::names(field, &names, limits)?,
+        };
+        let begins = prefix.as_deref().unwrap_or_default();
+        match names.iter().find(|name| !name.as_str().starts_with(begins)) {
+            Some(name) => {
+                let (name, begins) = (Quoted(name), Quoted(begins));
+                Err(bad_request(format!("{field}: {name} does not begin with the prefix {begins}")))
+            }
+            None => Ok((names, prefix)),
+        }
     }
 
     /// What a session that joins gets of the log first: `last`, `after` with its `epoch`, or both.
@@ -260,7 +344,26 @@ impl Fields<'_> {
     pub fn take_bound_user(&mut self) -> Result<Option<Name>, CommandError> {
         let missing = "user is missing; null unbinds the session, and so does an empty parameter";
         let user = self.user.take().ok_or_else(|| bad_request(missing))?;
-        user.map(|user| bounds::name("user", &user)).transpose()
+        user.map(|user| bounds::name("user", &one("user", user)?)).transpose()
+    }
+}
+
+/// The groups of a command that takes several.
+#[derive(Debug)]
+pub enum Groups {
+    /// One that is no list.
+    One(Name),
+    /// A list.
+    Several(Vec<Name>),
+}
+
+/// The one string that it is.
+pub fn one<'a>(field: &str, texts: OneOrMore<'a>) -> Result<Text<'a>, CommandError> {
+    match texts {
+        OneOrMore::One(text) => Ok(text),
+        OneOrMore::None | OneOrMore::More(_) => {
+            Err(bad_request(format!("{field} is one {field} here, not a list")))
+        }
     }
 }
 

@@ -8,12 +8,20 @@ use crate::dispatch::{EventKind, EventSet};
 pub enum Part {
     /// A session: u64.
     Session,
-    /// With the flag [`Part::USER`] the name of a user, else a session.
+    /// With the flag [`Part::USER`] the name of a user, else a session; with [`Part::SEVERAL`] a u16 and so many of them.
     Who,
+    /// With the flag [`Part::MEMBERS`] a [`Part::Who`].
+    Members,
     /// The name of a user, or none; what none means.
     User(&'static str),
     /// The name of a group.
     Group,
+    /// The name of a group; with the flag [`Part::GROUPS`] a u16 and so many of them.
+    Groups,
+    /// A u16, and so many names of groups or tags.
+    Set(&'static str),
+    /// How names begin, or none: all do.
+    Prefix,
     /// The name of another group.
     OtherGroup,
     /// The name of a tag.
@@ -42,6 +50,12 @@ pub enum Part {
 impl Part {
     /// It is about a user; without it, about a session.
     pub const USER: u8 = 0x01;
+    /// It is about several.
+    pub const SEVERAL: u8 = 0x40;
+    /// Several groups follow.
+    pub const GROUPS: u8 = 0x80;
+    /// Some members follow.
+    pub const MEMBERS: u8 = 0x20;
     /// A close code follows.
     pub const CODE: u8 = 0x02;
     /// Only the counts of a page are wanted.
@@ -59,7 +73,9 @@ impl Part {
     /// The flags that a part brings with it, with their names.
     pub const fn flags(self) -> &'static [(u8, &'static str)] {
         match self {
-            Self::Who => &[(Self::USER, "user")],
+            Self::Who => &[(Self::USER, "user"), (Self::SEVERAL, "several")],
+            Self::Members => &[(Self::MEMBERS, "members"), (Self::USER, "user"), (Self::SEVERAL, "several")],
+            Self::Groups => &[(Self::GROUPS, "groups")],
             Self::Code => &[(Self::CODE, "code")],
             Self::Page => &[(Self::COUNTS, "counts")],
             Self::Recall => &[(Self::LAST, "last"), (Self::AFTER, "after"), (Self::EPOCH, "epoch")],
@@ -78,7 +94,11 @@ impl Part {
     pub fn words(self) -> String {
         match self {
             Self::Session => "session u64".to_owned(),
-            Self::Who => "session u64 or user name".to_owned(),
+            Self::Who => "session u64 or user name; several: u16 and so many of them".to_owned(),
+            Self::Members => "if flagged: sessions or users as for join".to_owned(),
+            Self::Groups => "group name; several groups: u16 and so many names".to_owned(),
+            Self::Set(names) => format!("number of {names} u16 · so many names"),
+            Self::Prefix => "prefix name or absent".to_owned(),
             Self::User(absent) => format!("user name; absent {absent}"),
             Self::Group => "group name".to_owned(),
             Self::OtherGroup => "`to` name".to_owned(),

@@ -242,11 +242,11 @@ pub fn components(codes: &[&str]) -> Value {
                 "offset": count(), "epoch": component("Epoch"),
             }),
         ),
-        "Sessions": object(json!({"sessions": count()})),
-        "Joined": object(json!({
+        "Sessions": object_with(json!({"sessions": count()}), json!({"unknown": count()})),
+        "Joined": object_with(json!({
             "sessions": count(), "epoch": nullable(component("Epoch")), "offset": count(),
             "complete": {"type": "boolean"},
-        })),
+        }), json!({"unknown": count()})),
         "Kept": object(json!({
             "epoch": nullable(component("Epoch")), "offset": count(), "complete": {"type": "boolean"},
             "messages": {"type": "array", "items": object_with(

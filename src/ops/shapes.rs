@@ -119,7 +119,7 @@ impl Target<'_> {
 
 /// A string, an array of strings, or nothing.
 #[derive(Debug, Default)]
-enum OneOrMore<'a> {
+pub enum OneOrMore<'a> {
     #[default]
     None,
     One(Text<'a>),
@@ -127,7 +127,20 @@ enum OneOrMore<'a> {
 }
 
 impl<'a> OneOrMore<'a> {
-    fn texts(&self) -> impl Iterator<Item = &Text<'a>> {
+    /// The same, and `text` behind it.
+    pub fn and(self, text: Text<'a>) -> Self {
+        match self {
+            Self::None => Self::One(text),
+            Self::One(first) => Self::More(vec![first, text]),
+            Self::More(mut texts) => {
+                texts.push(text);
+                Self::More(texts)
+            }
+        }
+    }
+
+    /// Its strings.
+    pub fn texts(&self) -> impl Iterator<Item = &Text<'a>> {
         match self {
             Self::None => [].iter(),
             Self::One(text) => std::slice::from_ref(text).iter(),

@@ -10,8 +10,8 @@ mod reading;
 mod sessions;
 
 use super::field::Need::{ExactlyOne, Optional};
-use super::field::{APP, Field, SESSION, USER};
-use super::{Flags, Needs, Op, Part};
+use super::field::{APP, Field, SESSIONS, USERS};
+use super::{Flags, Needs, Op};
 use crate::dispatch::Right;
 
 /// The commands of the binary link: the places of their rows in [`OPS`].
@@ -33,6 +33,8 @@ pub enum Verb {
     Log,
     Forget,
     Presence,
+    SetGroups,
+    SetTags,
 }
 
 /// What changes something.
@@ -50,14 +52,13 @@ const fn flags(known: u8, names: &'static str, _words: &'static str) -> Flags {
 }
 
 const NO_FLAGS: Flags = flags(0, "none", "");
-const WHO: Flags = flags(Part::USER, "0x01 (user)", "0x01 it is about a user, else about a session");
 
-const EITHER_SESSION: Field = SESSION.being(ExactlyOne);
-const EITHER_USER: Field = USER.being(ExactlyOne);
+const EITHER_SESSION: Field = SESSIONS.being(ExactlyOne);
+const EITHER_USER: Field = USERS.being(ExactlyOne);
 const IN_APP: Field = APP.being(Optional);
 
 /// The operations, in the order of [`Verb`].
-pub static OPS: [Op; 16] = [
+pub static OPS: [Op; 18] = [
     pushing::PUSH,
     groups::JOIN,
     groups::LEAVE,
@@ -74,4 +75,6 @@ pub static OPS: [Op; 16] = [
     memory::READ_LOG,
     memory::FORGET,
     reading::PRESENCE,
+    groups::SET_GROUPS,
+    sessions::SET_TAGS,
 ];

@@ -8,7 +8,7 @@ use crate::dispatch::{
 };
 use crate::link_bin::{self, Parts, Payload, Push, Reply, Request, Selector, Who};
 use crate::ops::bounds::{self, bad_request};
-use crate::ops::fields::{After, Fields, Session, Text, To};
+use crate::ops::fields::{After, Fields, OneOrMore, Session, Text, To};
 use crate::ops::{Call, Op, Part, Verb};
 use std::borrow::Cow;
 
@@ -36,9 +36,15 @@ pub fn reply(id: u32, outcome: &Outcome, out: &mut Vec<u8>) {
         Outcome::Receipt(receipt) => Reply::Receipt(receipt.clone()),
         Outcome::Done(OperationOutcome::Sessions(sessions)) => Reply::Sessions(*sessions),
         Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }) => Reply::Renewed(*expires_unix_ms),
-        Outcome::Done(OperationOutcome::Joined { sessions, recalled: None }) => Reply::Sessions(*sessions),
-        Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled) }) => {
-            Reply::Joined(*sessions, *recalled)
+        Outcome::Done(OperationOutcome::Changed { sessions, unknown })
+        | Outcome::Done(OperationOutcome::Joined { sessions, recalled: None, unknown: Some(unknown) }) => {
+            Reply::Changed(*sessions, *unknown)
+        }
+        Outcome::Done(OperationOutcome::Joined { sessions, recalled: None, unknown: None }) => {
+            Reply::Sessions(*sessions)
+        }
+        Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled), unknown }) => {
+            Reply::Joined(*sessions, *recalled, *unknown)
         }
         Outcome::Done(OperationOutcome::Kept(page)) => Reply::Kept(Cow::Borrowed(page)),
         Outcome::Done(OperationOutcome::Forgotten(messages)) => Reply::Forgotten(*messages),
@@ -86,12 +92,15 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
     for part in op.layout {
         match part {
             Part::Session => fields.session = Some(Session::Id(parts.session)),
-            Part::Who => match parts.who {
-                Who::Session(session) => fields.session = Some(Session::Id(session)),
-                Who::User(user) => fields.user = Some(Some(text(user))),
-            },
-            Part::User(_) => fields.user = Some(parts.user.map(text)),
-            Part::Group => fields.group = Some(text(parts.group)),
+            Part::Who => put_who(&mut fields, &parts.who),
+            Part::Members if parts.has_members => put_who(&mut fields, &parts.who),
+            Part::Members => {}
+            Part::User(_) => fields.user = Some(parts.user.map(|user| OneOrMore::One(text(user)))),
+            Part::Groups if !parts.groups.is_empty() => fields.group = Some(texts(&parts.groups)),
+            Part::Group | Part::Groups => fields.group = Some(OneOrMore::One(text(parts.group))),
+            Part::Set("tags") => fields.tags = Some(texts(&parts.names)),
+            Part::Set(_) => fields.groups = Some(texts(&parts.names)),
+            Part::Prefix => fields.prefix = parts.prefix.map(text),
             Part::OtherGroup => fields.to = Some(To::Group(text(parts.to))),
             Part::Tag => fields.tag = Some(text(parts.tag)),
             Part::Token => fields.token = Some(text(parts.token)),
@@ -119,6 +128,20 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
         }
     }
     fields
+}
+
+fn texts<'a>(texts: &[&'a str]) -> OneOrMore<'a> {
+    OneOrMore::More(texts.iter().map(|text| Text(Cow::Borrowed(*text))).collect())
+}
+
+/// The sessions that a command is about.
+fn put_who<'a>(fields: &mut Fields<'a>, who: &Who<'a>) {
+    match who {
+        Who::Session(session) => fields.session = Some(Session::Id(*session)),
+        Who::User(user) => fields.user = Some(Some(OneOrMore::One(Text(Cow::Borrowed(*user))))),
+        Who::Sessions(sessions) => fields.session = Some(Session::Ids(sessions.clone())),
+        Who::Users(users) => fields.user = Some(Some(texts(users))),
+    }
 }
 
 /// A number of a log, and its epoch.

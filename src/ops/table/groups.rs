@@ -1,11 +1,15 @@
 //! The rows about groups: who is in them.
 
 use super::super::Segment::{Is, Of};
-use super::super::field::Need::Optional;
-use super::super::field::{AFTER_OFFSET, EPOCH, GROUP, LAST, OTHER_GROUP};
-use super::super::fields::Fields;
+use super::super::bounds::bad_request;
+use super::super::field::Need::{AtMostOne, Optional, Required};
+use super::super::field::{
+    AFTER_OFFSET, EPOCH, Field, GROUP, GROUPS, LAST, OTHER_GROUP, PREFIX, SESSION, SESSIONS, SET_OF_GROUPS,
+    USER, USERS,
+};
+use super::super::fields::{Fields, Groups};
 use super::super::{Answer, Call, Method, Op, Part, Route, Row};
-use super::{CHANGES, EITHER_SESSION, EITHER_USER, IN_APP, NO_FLAGS, Verb, WHO, flags};
+use super::{CHANGES, EITHER_SESSION, EITHER_USER, IN_APP, NO_FLAGS, Verb, flags};
 use crate::dispatch::{Action, CommandError, CommandLimits};
 
 pub const JOIN: Op = Op {
@@ -15,30 +19,34 @@ pub const JOIN: Op = Op {
         needs: CHANGES,
         is_barrier: true,
         call: Call::Act(join),
-        routes: &[Route {
-            method: Method::Post,
-            path: &[Is("v1"), Is("groups"), Of(GROUP), Is("members")],
-            query: &[
-                IN_APP,
-                EITHER_SESSION,
-                EITHER_USER,
-                LAST.being(Optional),
-                AFTER_OFFSET.being(Optional),
-                EPOCH.being(Optional),
-            ],
-        }],
+        routes: &[
+            Route {
+                method: Method::Post,
+                path: &[Is("v1"), Is("groups"), Of(GROUP), Is("members")],
+                query: &[
+                    IN_APP,
+                    EITHER_SESSION,
+                    EITHER_USER,
+                    LAST.being(Optional),
+                    AFTER_OFFSET.being(Optional),
+                    EPOCH.being(Optional),
+                ],
+            },
+            TO_SEVERAL_GROUPS,
+        ],
         answer: Answer::Joined,
     },
     verb: Verb::Join,
     opcode: 0x02,
     flags: flags(
-        Part::USER | Part::LAST | Part::AFTER | Part::EPOCH,
-        "0x01 (user), 0x02 (last), 0x04 (after), 0x08 (epoch)",
-        "0x01 it is about a user, else about a session · 0x02 `last` is there · 0x04 `after` is there · 0x08 `epoch` is there",
+        Part::USER | Part::SEVERAL | Part::GROUPS | Part::LAST | Part::AFTER | Part::EPOCH,
+        "0x01 (user), 0x40 (several), 0x80 (groups), 0x02 (last), 0x04 (after), 0x08 (epoch)",
+        "0x01 it is about users, else about sessions · 0x40 about several · 0x80 several groups · 0x02 `last` is there · 0x04 \
+            `after` is there · 0x08 `epoch` is there",
     ),
-    layout: &[Part::Who, Part::Group, Part::Recall],
+    layout: &[Part::Who, Part::Groups, Part::Recall],
     fields: &[
-        GROUP,
+        GROUPS,
         EITHER_SESSION,
         EITHER_USER,
         LAST.being(Optional),
@@ -54,21 +62,26 @@ pub const LEAVE: Op = Op {
         about: "Sessions leave a group.",
         needs: CHANGES,
         is_barrier: true,
-        call: Call::Act(|fields, _| {
-            Ok(Action::Leave { group: fields.take_group()?, who: fields.take_who()? })
-        }),
-        routes: &[Route {
-            method: Method::Delete,
-            path: &[Is("v1"), Is("groups"), Of(GROUP), Is("members")],
-            query: &[IN_APP, EITHER_SESSION, EITHER_USER],
-        }],
+        call: Call::Act(leave),
+        routes: &[
+            Route {
+                method: Method::Delete,
+                path: &[Is("v1"), Is("groups"), Of(GROUP), Is("members")],
+                query: &[IN_APP, EITHER_SESSION, EITHER_USER],
+            },
+            Route { method: Method::Delete, ..TO_SEVERAL_GROUPS },
+        ],
         answer: Answer::Sessions,
     },
     verb: Verb::Leave,
     opcode: 0x03,
-    flags: WHO,
-    layout: &[Part::Who, Part::Group],
-    fields: &[GROUP, EITHER_SESSION, EITHER_USER],
+    flags: flags(
+        Part::USER | Part::SEVERAL | Part::GROUPS,
+        "0x01 (user), 0x40 (several), 0x80 (groups)",
+        "0x01, 0x40, 0x80 as for join",
+    ),
+    layout: &[Part::Who, Part::Groups],
+    fields: &[GROUPS, EITHER_SESSION, EITHER_USER],
     is_in_batches: true,
 };
 
@@ -97,31 +110,95 @@ pub const DESTROY: Op = Op {
 pub const MOVE: Op = Op {
     row: Row {
         name: "move",
-        about: "Every member leaves one group and is in another.",
+        about: "Every member leaves one group and is in another; or some of the members.",
         needs: CHANGES,
         is_barrier: true,
-        call: Call::Act(|fields, _| {
-            Ok(Action::Move { from: fields.take_group()?, to: fields.take_other_group()? })
-        }),
+        call: Call::Act(move_members),
         routes: &[Route {
             method: Method::Post,
             path: &[Is("v1"), Is("groups"), Of(GROUP), Is("move")],
-            query: &[IN_APP, OTHER_GROUP],
+            query: &[IN_APP, OTHER_GROUP, SOME_SESSIONS, SOME_USERS],
         }],
         answer: Answer::Sessions,
     },
     verb: Verb::Move,
     opcode: 0x05,
-    flags: NO_FLAGS,
-    layout: &[Part::Group, Part::OtherGroup],
-    fields: &[GROUP, OTHER_GROUP],
+    flags: flags(
+        Part::USER | Part::SEVERAL | Part::MEMBERS,
+        "0x20 (members), 0x01 (user), 0x40 (several)",
+        "0x20 only these members · 0x01, 0x40 as for join, beside 0x20",
+    ),
+    layout: &[Part::Group, Part::OtherGroup, Part::Members],
+    fields: &[GROUP, OTHER_GROUP, SOME_SESSIONS, SOME_USERS],
     is_in_batches: true,
 };
 
-fn join(fields: &mut Fields<'_>, _: &CommandLimits) -> Result<Action, CommandError> {
-    let (group, who) = (fields.take_group()?, fields.take_who()?);
-    Ok(match fields.take_recall()? {
-        None => Action::Join { who, group },
-        Some(recall) => Action::JoinWith { who, group, recall },
+pub const SET_GROUPS: Op = Op {
+    row: Row {
+        name: "set_groups",
+        about: "Sessions are in exactly these groups, of those that begin with `prefix`.",
+        needs: CHANGES,
+        is_barrier: true,
+        call: Call::Act(|fields, limits| {
+            let (groups, prefix) = fields.take_set("groups", limits)?;
+            Ok(Action::SetGroups { who: fields.take_who(limits)?, groups, prefix })
+        }),
+        routes: &[
+            Route {
+                method: Method::Put,
+                path: &[Is("v1"), Is("sessions"), Of(SESSION), Is("groups")],
+                query: &[IN_APP, SET_OF_GROUPS, PREFIX.being(Optional)],
+            },
+            Route {
+                method: Method::Put,
+                path: &[Is("v1"), Is("users"), Of(USER), Is("groups")],
+                query: &[IN_APP, SET_OF_GROUPS, PREFIX.being(Optional)],
+            },
+        ],
+        answer: Answer::Sessions,
+    },
+    verb: Verb::SetGroups,
+    opcode: 0x11,
+    flags: flags(Part::USER | Part::SEVERAL, "0x01 (user), 0x40 (several)", "0x01, 0x40 as for join"),
+    layout: &[Part::Who, Part::Set("groups"), Part::Prefix],
+    fields: &[SET_OF_GROUPS, EITHER_SESSION, EITHER_USER, PREFIX.being(Optional)],
+    is_in_batches: true,
+};
+
+/// Whoever is to join or leave several groups at once.
+const TO_SEVERAL_GROUPS: Route = Route {
+    method: Method::Post,
+    path: &[Is("v1"), Is("members")],
+    query: &[IN_APP, GROUPS.being(Required), EITHER_SESSION, EITHER_USER],
+};
+
+const SOME_SESSIONS: Field = SESSIONS.being(AtMostOne);
+const SOME_USERS: Field = USERS.being(AtMostOne);
+
+fn join(fields: &mut Fields<'_>, limits: &CommandLimits) -> Result<Action, CommandError> {
+    let (groups, who) = (fields.take_one_or_more_groups(limits)?, fields.take_who(limits)?);
+    match (groups, fields.take_recall()?) {
+        (Groups::One(group), None) => Ok(Action::Join { who, group }),
+        (Groups::One(group), Some(recall)) => Ok(Action::JoinWith { who, group, recall }),
+        (Groups::Several(groups), None) => Ok(Action::JoinAll { who, groups }),
+        (Groups::Several(_), Some(_)) => {
+            Err(bad_request("last and after are of the log of one group: name one group, not a list"))
+        }
+    }
+}
+
+fn leave(fields: &mut Fields<'_>, limits: &CommandLimits) -> Result<Action, CommandError> {
+    let (groups, who) = (fields.take_one_or_more_groups(limits)?, fields.take_who(limits)?);
+    Ok(match groups {
+        Groups::One(group) => Action::Leave { who, group },
+        Groups::Several(groups) => Action::LeaveAll { who, groups },
+    })
+}
+
+fn move_members(fields: &mut Fields<'_>, limits: &CommandLimits) -> Result<Action, CommandError> {
+    let (from, to) = (fields.take_group()?, fields.take_other_group()?);
+    Ok(match fields.take_optional_who(limits)? {
+        None => Action::Move { from, to },
+        Some(who) => Action::MoveSome { who, from, to },
     })
 }

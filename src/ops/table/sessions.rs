@@ -3,10 +3,10 @@
 use super::super::Segment::{Is, Of};
 use super::super::bounds::{close_code, close_reason};
 use super::super::field::Need::Optional;
-use super::super::field::{self, BOUND_USER, CODE, REASON, TOKEN, USER};
+use super::super::field::{self, BOUND_USER, CODE, PREFIX, REASON, SET_OF_TAGS, TOKEN, USER};
 use super::super::{Answer, Call, Method, Op, Part, Route, Row};
 use super::{CHANGES, EITHER_SESSION, EITHER_USER, IN_APP, NO_FLAGS, READS, Verb, flags};
-use crate::dispatch::Action;
+use crate::dispatch::{Action, Who};
 
 pub const KICK: Op = Op {
     row: Row {
@@ -14,9 +14,9 @@ pub const KICK: Op = Op {
         about: "Closes sessions.",
         needs: CHANGES,
         is_barrier: true,
-        call: Call::Act(|fields, _| {
+        call: Call::Act(|fields, limits| {
             Ok(Action::Kick {
-                who: fields.take_who()?,
+                who: fields.take_who(limits)?,
                 code: close_code(fields.code.take())?,
                 reason: close_reason(fields.reason.take().as_deref())?,
             })
@@ -32,15 +32,20 @@ pub const KICK: Op = Op {
                 path: &[Is("v1"), Is("users"), Of(USER)],
                 query: &[IN_APP, CODE.being(Optional), REASON.being(Optional)],
             },
+            Route {
+                method: Method::Delete,
+                path: &[Is("v1"), Is("sessions")],
+                query: &[IN_APP, EITHER_SESSION, EITHER_USER, CODE.being(Optional), REASON.being(Optional)],
+            },
         ],
         answer: Answer::Sessions,
     },
     verb: Verb::Kick,
     opcode: 0x06,
     flags: flags(
-        Part::USER | Part::CODE,
-        "0x01 (user), 0x02 (code)",
-        "0x01 as for join · 0x02 `code` is there",
+        Part::USER | Part::SEVERAL | Part::CODE,
+        "0x01 (user), 0x40 (several), 0x02 (code)",
+        "0x01, 0x40 as for join · 0x02 `code` is there",
     ),
     layout: &[Part::Who, Part::Code, Part::Reason],
     fields: &[EITHER_SESSION, EITHER_USER, CODE.being(Optional), REASON.being(Optional)],
@@ -74,48 +79,62 @@ pub const BIND: Op = Op {
 pub const TAG: Op = Op {
     row: Row {
         name: "tag",
-        about: "A session gets a tag.",
+        about: "Sessions get a tag.",
         needs: CHANGES,
         is_barrier: true,
-        call: Call::Act(|fields, _| {
-            Ok(Action::Tag { session: fields.take_session()?, tag: fields.take_tag()? })
+        call: Call::Act(|fields, limits| {
+            let tag = fields.take_tag()?;
+            Ok(match fields.take_who(limits)? {
+                Who::Session(session) => Action::Tag { session, tag },
+                who => Action::TagAll { who, tag },
+            })
         }),
-        routes: &[Route {
-            method: Method::Post,
-            path: &[Is("v1"), Is("sessions"), Of(field::SESSION), Is("tags")],
-            query: &[IN_APP, field::TAG],
-        }],
+        routes: &[
+            Route {
+                method: Method::Post,
+                path: &[Is("v1"), Is("sessions"), Of(field::SESSION), Is("tags")],
+                query: &[IN_APP, field::TAG],
+            },
+            Route { method: Method::Post, ..WITH_TAG },
+        ],
         answer: Answer::Sessions,
     },
     verb: Verb::Tag,
     opcode: 0x08,
-    flags: NO_FLAGS,
-    layout: &[Part::Session, Part::Tag],
-    fields: &[field::SESSION, field::TAG],
+    flags: flags(Part::USER | Part::SEVERAL, "0x01 (user), 0x40 (several)", "0x01, 0x40 as for join"),
+    layout: &[Part::Who, Part::Tag],
+    fields: &[EITHER_SESSION, EITHER_USER, field::TAG],
     is_in_batches: true,
 };
 
 pub const UNTAG: Op = Op {
     row: Row {
         name: "untag",
-        about: "A session loses a tag.",
+        about: "Sessions lose a tag.",
         needs: CHANGES,
         is_barrier: true,
-        call: Call::Act(|fields, _| {
-            Ok(Action::Untag { session: fields.take_session()?, tag: fields.take_tag()? })
+        call: Call::Act(|fields, limits| {
+            let tag = fields.take_tag()?;
+            Ok(match fields.take_who(limits)? {
+                Who::Session(session) => Action::Untag { session, tag },
+                who => Action::UntagAll { who, tag },
+            })
         }),
-        routes: &[Route {
-            method: Method::Delete,
-            path: &[Is("v1"), Is("sessions"), Of(field::SESSION), Is("tags")],
-            query: &[IN_APP, field::TAG],
-        }],
+        routes: &[
+            Route {
+                method: Method::Delete,
+                path: &[Is("v1"), Is("sessions"), Of(field::SESSION), Is("tags")],
+                query: &[IN_APP, field::TAG],
+            },
+            Route { method: Method::Delete, ..WITH_TAG },
+        ],
         answer: Answer::Sessions,
     },
     verb: Verb::Untag,
     opcode: 0x09,
-    flags: NO_FLAGS,
-    layout: &[Part::Session, Part::Tag],
-    fields: &[field::SESSION, field::TAG],
+    flags: flags(Part::USER | Part::SEVERAL, "0x01 (user), 0x40 (several)", "0x01, 0x40 as for join"),
+    layout: &[Part::Who, Part::Tag],
+    fields: &[EITHER_SESSION, EITHER_USER, field::TAG],
     is_in_batches: true,
 };
 
@@ -163,4 +182,43 @@ pub const RENEW: Op = Op {
     layout: &[Part::Session, Part::Token],
     fields: &[field::SESSION, TOKEN],
     is_in_batches: true,
+};
+
+pub const SET_TAGS: Op = Op {
+    row: Row {
+        name: "set_tags",
+        about: "Sessions have exactly these tags, of those that begin with `prefix`.",
+        needs: CHANGES,
+        is_barrier: true,
+        call: Call::Act(|fields, limits| {
+            let (tags, prefix) = fields.take_set("tags", limits)?;
+            Ok(Action::SetTags { who: fields.take_who(limits)?, tags, prefix })
+        }),
+        routes: &[
+            Route {
+                method: Method::Put,
+                path: &[Is("v1"), Is("sessions"), Of(field::SESSION), Is("tags")],
+                query: &[IN_APP, SET_OF_TAGS, PREFIX.being(Optional)],
+            },
+            Route {
+                method: Method::Put,
+                path: &[Is("v1"), Is("users"), Of(USER), Is("tags")],
+                query: &[IN_APP, SET_OF_TAGS, PREFIX.being(Optional)],
+            },
+        ],
+        answer: Answer::Sessions,
+    },
+    verb: Verb::SetTags,
+    opcode: 0x12,
+    flags: flags(Part::USER | Part::SEVERAL, "0x01 (user), 0x40 (several)", "0x01, 0x40 as for join"),
+    layout: &[Part::Who, Part::Set("tags"), Part::Prefix],
+    fields: &[SET_OF_TAGS, EITHER_SESSION, EITHER_USER, PREFIX.being(Optional)],
+    is_in_batches: true,
+};
+
+/// Whoever gets or loses a tag together.
+const WITH_TAG: Route = Route {
+    method: Method::Post,
+    path: &[Is("v1"), Is("tags"), Of(field::TAG), Is("sessions")],
+    query: &[IN_APP, EITHER_SESSION, EITHER_USER],
 };

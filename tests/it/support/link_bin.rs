@@ -35,10 +35,15 @@ pub fn decode(message: &[u8]) -> Value {
         }
         Reply::Done => json!({}),
         Reply::Sessions(sessions) => json!({ "sessions": sessions }),
-        Reply::Joined(sessions, Recalled { epoch, offset, complete }) => json!({
-            "sessions": sessions, "epoch": epoch.map(|epoch| epoch.to_string()), "offset": offset,
-            "complete": complete,
-        }),
+        Reply::Changed(sessions, unknown) => json!({ "sessions": sessions, "unknown": unknown }),
+        Reply::Joined(sessions, Recalled { epoch, offset, complete }, unknown) => {
+            let mut ok = json!({
+                "sessions": sessions, "epoch": epoch.map(|epoch| epoch.to_string()), "offset": offset,
+                "complete": complete,
+            });
+            unknown.iter().for_each(|unknown| ok["unknown"] = (*unknown).into());
+            ok
+        }
         Reply::Forgotten(messages) => json!({ "forgotten": messages }),
         Reply::Kept(page) => json!({
             "epoch": page.epoch.map(|epoch| epoch.to_string()), "offset": page.offset, "complete": page.complete,
@@ -148,12 +153,31 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
     let text = |field: &str| command[field].as_str();
     let needed = |field: &str| text(field).unwrap();
     let session = || id(&command["session"]);
-    let who = || match text("user") {
-        Some(user) => Who::User(user),
-        None => Who::Session(session()),
+    let listed = |field: &str| {
+        command[field].as_array().map(|names| names.iter().map(|name| name.as_str().unwrap()).collect())
     };
+    let who = || match (text("user"), listed("user"), command["session"].as_array()) {
+        (Some(user), ..) => Who::User(user),
+        (None, Some(users), _) => Who::Users(users),
+        (None, None, Some(sessions)) => Who::Sessions(sessions.iter().map(id).collect()),
+        (None, None, None) => Who::Session(session()),
+    };
+    let is_some = !command["user"].is_null() || !command["session"].is_null();
     match needed("op") {
         "push" => Command::Push(push(command, data)),
+        "set_groups" => {
+            Command::SetGroups { who: who(), groups: listed("groups").unwrap(), prefix: text("prefix") }
+        }
+        "set_tags" => Command::SetTags { who: who(), tags: listed("tags").unwrap(), prefix: text("prefix") },
+        "join" if command["group"].is_array() => {
+            Command::JoinAll { who: who(), groups: listed("group").unwrap() }
+        }
+        "leave" if command["group"].is_array() => {
+            Command::LeaveAll { who: who(), groups: listed("group").unwrap() }
+        }
+        "move" if is_some => Command::MoveSome { who: who(), from: needed("group"), to: needed("to") },
+        "tag" if !command["session"].is_string() => Command::TagAll { who: who(), tag: needed("tag") },
+        "untag" if !command["session"].is_string() => Command::UntagAll { who: who(), tag: needed("tag") },
         "join" => Command::Join { who: who(), group: needed("group") },
         "latest" => Command::Latest { group: needed("group") },
         "read_log" => Command::Log {

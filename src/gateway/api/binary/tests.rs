@@ -87,8 +87,11 @@ fn every_reply_is_as_its_vector_says() {
                 assert_eq!(again, message, "{about}");
                 continue;
             }
-            Reply::Joined(sessions, recalled) => {
-                Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled) })
+            Reply::Changed(sessions, unknown) => {
+                Outcome::Done(OperationOutcome::Changed { sessions, unknown })
+            }
+            Reply::Joined(sessions, recalled, unknown) => {
+                Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled), unknown })
             }
             Reply::Kept(page) => Outcome::Done(OperationOutcome::Kept(page.into_owned())),
             Reply::Forgotten(messages) => Outcome::Done(OperationOutcome::Forgotten(messages)),

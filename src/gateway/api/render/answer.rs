@@ -78,11 +78,19 @@ impl<'a> From<&'a CommandError> for ErrorBody<'a> {
 enum Body<'a> {
     Nothing {},
     Receipt(ReceiptBody),
-    Sessions { sessions: u32 },
-    Renewed { expires_unix_ms: u64 },
+    Sessions {
+        sessions: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unknown: Option<u32>,
+    },
+    Renewed {
+        expires_unix_ms: u64,
+    },
     Joined(JoinedBody),
     Kept(KeptBody<'a>),
-    Forgotten { forgotten: u32 },
+    Forgotten {
+        forgotten: u32,
+    },
     Session(SessionBody<'a>),
     Members(MembersPage<'a>),
     SessionsPage(SessionsPage<'a>),
@@ -93,13 +101,18 @@ impl<'a> Body<'a> {
     fn new(asked: Option<&'a Action>, outcome: &'a Outcome) -> Self {
         match outcome {
             Outcome::Receipt(receipt) => Self::Receipt(receipt.into()),
-            Outcome::Done(OperationOutcome::Sessions(sessions)) => Self::Sessions { sessions: *sessions },
+            Outcome::Done(OperationOutcome::Sessions(sessions)) => {
+                Self::Sessions { sessions: *sessions, unknown: None }
+            }
+            Outcome::Done(OperationOutcome::Changed { sessions, unknown }) => {
+                Self::Sessions { sessions: *sessions, unknown: Some(*unknown) }
+            }
             Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }) => {
                 Self::Renewed { expires_unix_ms: *expires_unix_ms }
             }
-            Outcome::Done(OperationOutcome::Joined { sessions, recalled }) => {
+            Outcome::Done(OperationOutcome::Joined { sessions, recalled, unknown }) => {
                 let places = recalled.map(RecalledBody::from);
-                Self::Joined(JoinedBody { sessions: *sessions, places })
+                Self::Joined(JoinedBody { sessions: *sessions, places, unknown: *unknown })
             }
             Outcome::Done(OperationOutcome::Kept(page)) => Self::Kept(page.into()),
             Outcome::Done(OperationOutcome::Forgotten(messages)) => Self::Forgotten { forgotten: *messages },
@@ -161,6 +174,8 @@ struct JoinedBody {
     sessions: u32,
     #[serde(flatten)]
     places: Option<RecalledBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown: Option<u32>,
 }
 
 #[derive(Serialize)]
