@@ -11,7 +11,7 @@ use super::upgrades::Upgrades;
 use crate::admission::{Admission, Capacity};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Config;
-use crate::dispatch::{Action, CommandError, Operation, Push, Selector, Target, Who};
+use crate::dispatch::{Action, CommandError, Operation, Push, Selector, Target, Who, Why};
 use crate::hub::{Interest, ReactorSet, scope_of};
 use crate::mailbox::Handle;
 use crate::metrics::{ByApp, Gauge, Metrics, ReactorMetrics};
@@ -243,6 +243,7 @@ impl Shared {
                 && (id.node() != self.node || usize::from(id.worker()) >= self.reactors())
             {
                 push.count_offline_session();
+                push.miss(Some(*id), None, Why::Offline);
             }
         }
     }

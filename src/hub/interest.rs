@@ -84,7 +84,8 @@ impl Interest {
     /// Members that another thread moves from one group of a union to another are not missed: the read is repeated when it
     /// met a move, and names every reactor when it always does.
     pub fn reactors_of(&self, app: AppId, target: &Target) -> ReactorSet {
-        let groups = target.selectors().iter().filter(|selector| matches!(selector, Selector::Group(_)));
+        let named = target.selectors().iter().flat_map(Selector::parts);
+        let groups = named.filter(|selector| matches!(selector, Selector::Group(_)));
         if groups.count() < 2 {
             return self.read(app, target);
         }
@@ -164,7 +165,10 @@ impl Interest {
     /// The reactors that have any session of `selector`, or would have the one that it names.
     pub fn reactors_of_selector(&self, app: AppId, selector: &Selector) -> ReactorSet {
         let mut reactors = ReactorSet::default();
-        if let Selector::Session(id) = selector {
+        if let Selector::AllOf(parts) = selector {
+            let parts = parts.iter().map(|part| self.reactors_of_selector(app, part));
+            reactors = parts.reduce(ReactorSet::intersection).unwrap_or_default();
+        } else if let Selector::Session(id) = selector {
             self.owner(*id).into_iter().for_each(|owner| reactors.insert(owner));
         } else if let Some(key) = KeyRef::of_selector(app, selector) {
             reactors = self.look_up(key);

@@ -407,7 +407,7 @@ mod tests {
         hub.join(id.slot(), &guild);
         for selector in [Selector::User(ada), Selector::Group(guild)] {
             let mut slots = Vec::new();
-            hub.select(app, &selector.into(), None, &mut slots);
+            hub.select(app, &selector.into(), None, &[], &mut slots);
             assert_eq!(slots, [5]);
         }
         hub.remove(id.slot());

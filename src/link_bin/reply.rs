@@ -4,10 +4,12 @@ use super::error::{Malformed, TooLong, Wrong};
 use super::names::{put_names, read_names, read_optional_name, read_remote};
 use super::presence::{flags_of_presence, put_presence, read_presence};
 use super::resumption::Resumption;
-use super::wire::{Reader, put_long, put_session, put_text, put_whole};
+use super::wire::{Reader, put_count, put_long, put_session, put_text, put_whole};
 use crate::dispatch::{
-    EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Presence, Recalled, Receipt, SessionInfo,
+    EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Missed, MissedList, Presence, Recalled, Receipt,
+    SessionInfo, Why,
 };
+use crate::session::SessionId;
 use std::borrow::Cow;
 
 const DONE: u8 = 0x81;
@@ -27,6 +29,8 @@ const WRITTEN: u8 = 0x01;
 const INCOMPLETE: u8 = 0x02;
 /// Of a receipt: the count of those who were away follows. Set where it is not 0.
 const AWAY: u8 = 0x08;
+/// Of a receipt: who missed the push follows, behind all else.
+const MISSED: u8 = 0x10;
 /// Of a receipt, and of how many sessions joined: an epoch and a number in it follow, behind all else.
 const NUMBERED: u8 = 0x04;
 /// Of how many sessions joined, and of what a group keeps: something that was asked for is gone.
@@ -149,7 +153,7 @@ impl<'a> Reply<'a> {
             out.extend_from_slice(&id.to_le_bytes());
             match self {
                 Self::Done => {}
-                Self::Receipt(receipt) => put_receipt(receipt, out),
+                Self::Receipt(receipt) => put_receipt(receipt, out)?,
                 Self::Sessions(count) | Self::Forgotten(count) => out.extend_from_slice(&count.to_le_bytes()),
                 Self::Changed(sessions, unknown) => {
                     [sessions, unknown].iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
@@ -209,6 +213,9 @@ fn read_receipt(flags: u8, reader: &mut Reader<'_>) -> Result<Receipt, Malformed
     if flags & AWAY != 0 {
         receipt.away = reader.u32("away")?;
     }
+    if flags & MISSED != 0 {
+        receipt.missed = Some(read_missed(reader)?);
+    }
     Ok(receipt)
 }
 
@@ -219,13 +226,14 @@ fn flags_of(receipt: &Receipt) -> u8 {
         | flag(INCOMPLETE, is_incomplete(receipt))
         | flag(NUMBERED, numbered)
         | flag(AWAY, receipt.away > 0)
+        | flag(MISSED, receipt.missed.is_some())
 }
 
 fn is_incomplete(receipt: &Receipt) -> bool {
     receipt.pending > 0 || receipt.unreached > 0
 }
 
-fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
+fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) -> Result<(), TooLong> {
     let Receipt {
         matched,
         queued,
@@ -238,6 +246,7 @@ fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
         pending,
         unreached,
         away,
+        missed,
         offset,
         epoch,
     } = receipt;
@@ -258,6 +267,35 @@ fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
     if *away > 0 {
         out.extend_from_slice(&away.to_le_bytes());
     }
+    missed.as_ref().map_or(Ok(()), |missed| put_missed(missed, out))
+}
+
+fn put_missed(missed: &MissedList, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    put_count(missed.named.len(), "missed", out)?;
+    for Missed { session, user, why } in &missed.named {
+        put_session(session.unwrap_or(SessionId::from_u64(0)), out);
+        put_text(user.as_deref().unwrap_or_default(), "user", out)?;
+        out.push(why.number());
+    }
+    out.extend_from_slice(&missed.more.to_le_bytes());
+    Ok(())
+}
+
+fn read_missed(reader: &mut Reader<'_>) -> Result<MissedList, Malformed> {
+    let count = reader.u16("missed")?;
+    let mut list = MissedList::default();
+    for _ in 0..count {
+        let session = Some(reader.session("session")?).filter(|id| id.as_u64() != 0);
+        let user = read_optional_name("user", reader)?;
+        let number = reader.u8("why")?;
+        let why = Why::ALL.into_iter().find(|why| why.number() == number).ok_or({
+            let known = "1 (dropped), 2 (expired), 3 (offline), 4 (closed)";
+            reader.wrong(1, Wrong::Unknown { what: "why", value: number.into(), known })
+        })?;
+        list.named.push(Missed { session, user, why });
+    }
+    list.more = reader.u32("missed_more")?;
+    Ok(list)
 }
 
 fn flags_of_place(epoch: Option<Epoch>, complete: bool) -> u8 {

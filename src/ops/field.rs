@@ -58,6 +58,12 @@ pub enum Kind {
     Text,
     /// A player's token (RFC 7519).
     Token,
+    /// A text message that is JSON: any value, as it stands there.
+    Json,
+    /// Who does not get a push: a session, or the same as a target.
+    Except,
+    /// A way of naming sessions: its kind, a colon and the name.
+    Selector,
     /// A binary message, in base64 with padding (RFC 4648 §4).
     Base64,
     /// The target of a push.
@@ -228,7 +234,13 @@ fields! {
         replaced.", unput;
     CLASS = "class", Kind::OneOf(&["normal", "urgent", "droppable"]), "urgent", "What goes first before a slow client, \
         and what is dropped; without it, `normal`.", unput;
-    EXCEPT = "except", Kind::Session, "00a0000000000001", "A session that does not get the message.", unput;
+    JSON = "json", Kind::Json, "{\"score\":3}", "A text message: exactly these bytes of JSON.", unput;
+    EXCEPT = "except", Kind::Except, "00a0000000000001", "A session that does not get the message, or several sessions, users, \
+        groups and tags.", unput;
+    EXCEPT_EACH = "except", Kind::Session, "00a0000000000001", "A session that does not get the message; or a user, a group or a \
+        tag, as `user:ada`.", unput;
+    COMMON = "all_of", Kind::Selector, "group:red", "What all of these have in common is a part of the target.", unput;
+    NAMES = "names", Kind::Switch, "1", "Whether the receipt names who missed the message: at most `receipt_names`.", unput;
     RECEIPT = "receipt", Kind::OneOf(&["none", "queued", "written"]), "written", "When the push is answered; without \
         it, `queued`.", unput;
 }
@@ -243,3 +255,7 @@ pub const GROUPS: Field = GROUP_IN_LIST.listed();
 pub const SET_OF_GROUPS: Field = GROUPS_SET.listed();
 /// The tags that sessions have afterwards.
 pub const SET_OF_TAGS: Field = TAGS_SET.listed();
+/// What the target of a push in a query has in common.
+pub const ALL_OF: Field = COMMON.listed();
+/// Who does not get a push, in a query.
+pub const EXCEPTED: Field = EXCEPT_EACH.listed();

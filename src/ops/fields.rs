@@ -2,7 +2,7 @@
 //! binary layout. Which operation takes which, its row says.
 
 use super::bounds::{self, bad_request};
-pub use super::shapes::{After, OneOrMore, Text, To};
+pub use super::shapes::{After, Except, OneOrMore, Text, To};
 use crate::dispatch::{CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, Token, Who};
 use crate::session::{Name, SessionId};
 use log::LevelFilter;
@@ -25,7 +25,11 @@ pub struct Fields<'a> {
     pub ttl_ms: Option<u64>,
     pub key: Option<Text<'a>>,
     pub class: Option<Text<'a>>,
-    pub except: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub json: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub except: Option<Except<'a>>,
+    pub names: Option<bool>,
     pub receipt: Option<Text<'a>>,
     #[serde(borrow)]
     pub session: Option<Session<'a>>,
@@ -133,6 +137,8 @@ impl Fields<'_> {
             key,
             class,
             except,
+            json,
+            names,
             receipt,
             session,
             user,
@@ -160,8 +166,8 @@ impl Fields<'_> {
             received,
         } = self;
         let texts = [
-            op, app, text, data, key, class, except, receipt, prefix, tag, reason, share, token, level,
-            binary, epoch, resume,
+            op, app, text, data, key, class, receipt, prefix, tag, reason, share, token, level, binary,
+            epoch, resume,
         ];
         let numbers = [ttl_ms, code, limit, over_ms, for_ms, received, last];
         texts.iter().all(|text| text.is_none())
@@ -171,6 +177,9 @@ impl Fields<'_> {
             && dry_run.is_none()
             && members.is_none()
             && session.is_none()
+            && except.is_none()
+            && json.is_none()
+            && names.is_none()
             && [group, groups, tags].iter().all(|names| names.is_none())
             && to.is_none()
             && user.as_ref().is_none_or(Option::is_none)

@@ -188,6 +188,9 @@ pub fn field(field: &Field) -> Value {
         Kind::Reason => json!({"type": "string", "maxLength": 123}),
         Kind::Text | Kind::Token => json!({"type": "string"}),
         Kind::Base64 => json!({"type": "string", "contentEncoding": "base64"}),
+        Kind::Json => json!({}),
+        Kind::Except => json!({"oneOf": [component("SessionId"), component("Named")]}),
+        Kind::Selector => json!({"type": "string", "pattern": "^(session|user|group|tag):."}),
         Kind::Target => component("Target"),
     }
 }
@@ -228,6 +231,14 @@ pub fn components(codes: &[&str]) -> Value {
             "type": "object", "minProperties": 1, "additionalProperties": false,
             "properties": {
                 "session": one_or_more(component("SessionId")), "user": one_or_more(name.clone()),
+                "group": one_or_more(name.clone()), "tag": one_or_more(name.clone()), "all": {"type": "boolean"},
+                "all_of": one_or_more(component("Named")),
+            },
+        },
+        "Named": {
+            "type": "object", "additionalProperties": false,
+            "properties": {
+                "session": one_or_more(component("SessionId")), "user": one_or_more(name.clone()),
                 "group": one_or_more(name.clone()), "tag": one_or_more(name), "all": {"type": "boolean"},
             },
         },
@@ -239,7 +250,11 @@ pub fn components(codes: &[&str]) -> Value {
             }),
             json!({
                 "written": count(), "closed": count(), "pending": count(), "unreached": count(), "away": count(),
-                "offset": count(), "epoch": component("Epoch"),
+                "offset": count(), "epoch": component("Epoch"), "missed_more": count(),
+                "missed": {"type": "array", "items": object(json!({
+                    "session": nullable(component("SessionId")), "user": nullable(component("Name")),
+                    "why": {"enum": ["dropped", "expired", "offline", "closed"]},
+                }))},
             }),
         ),
         "Sessions": object_with(json!({"sessions": count()}), json!({"unknown": count()})),

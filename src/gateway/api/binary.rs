@@ -30,6 +30,19 @@ pub fn parse(
     Ok(LinkCommand { id, app, command, op })
 }
 
+/// The commands of a message that holds several, each whole; `None` for one that is a command itself.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`] where it is not of the layout, holds none or more than `most`: then nothing of it is run.
+pub fn list(message: &[u8], most: usize) -> Result<Option<Vec<&[u8]>>, CommandError> {
+    let commands =
+        link_bin::commands_of(message).map_err(|refused| bad_request(refused.error.to_string()))?;
+    if let Some(commands) = &commands {
+        bounds::check_commands(commands.len(), most)?;
+    }
+    Ok(commands)
+}
+
 /// Appends the reply to a command.
 pub fn reply(id: u32, outcome: &Outcome, out: &mut Vec<u8>) {
     let reply = match outcome {
@@ -151,8 +164,7 @@ fn put_offset(fields: &mut Fields<'_>, parts: &Parts<'_>) {
 }
 
 fn build_push(push: &Push<'_>, limits: &CommandLimits) -> Result<Command, CommandError> {
-    let chosen = push.target.iter().map(chosen).collect::<Result<_, _>>()?;
-    let target = bounds::target(chosen, limits)?;
+    let target = bounds::target(push.target.iter().map(chosen).collect::<Result<_, _>>()?, limits)?;
     let frame = match push.payload {
         Payload::Text(text) => bounds::text_frame(text, limits)?,
         Payload::Binary(bytes) => bounds::binary_frame(bytes, limits)?,
@@ -162,14 +174,19 @@ fn build_push(push: &Push<'_>, limits: &CommandLimits) -> Result<Command, Comman
         key: push.key.map(bounds::conflation_key).transpose()?,
         class: push.class,
         except: push.except,
+        without: bounds::without(push.without.iter().map(chosen).collect::<Result<_, _>>()?, limits)?,
         receipt: push.receipt,
+        names: if push.names { limits.receipt_names } else { 0 },
     };
     Ok(Command::Push { target, frame, options })
 }
 
 fn chosen(selector: &Selector<'_>) -> Result<Chosen, CommandError> {
-    Ok(match *selector {
-        Selector::Session(session) => Chosen::Session(session),
+    Ok(match selector {
+        Selector::AllOf(parts) => {
+            return bounds::all_of(parts.iter().map(chosen).collect::<Result<_, _>>()?);
+        }
+        Selector::Session(session) => Chosen::Session(*session),
         Selector::User(name) => Chosen::User(bounds::name("user", name)?),
         Selector::Group(name) => Chosen::Group(bounds::name("group", name)?),
         Selector::Tag(name) => Chosen::Tag(bounds::name("tag", name)?),

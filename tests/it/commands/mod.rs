@@ -1,7 +1,10 @@
 //! Commands about several sessions at once, in every form in which they can come.
 
 mod lists;
+mod missed;
 mod sets;
+mod several;
+mod targets;
 
 use crate::support::{Backend, Link, TestServer};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gannet::dispatch::{
-    Class, EventKind, EventSet, KeptMessage, Present, PresentSession, Recalled, ReceiptMode,
+    Class, EventKind, EventSet, KeptMessage, Missed, Present, PresentSession, Recalled, ReceiptMode,
 };
 use gannet::link_bin::{
     Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, is_event,
@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 /// The binary message of a command in JSON.
 pub fn encode(command: &Value) -> Vec<u8> {
     let data = command["data"].as_str().map(|data| STANDARD.decode(data).unwrap());
+    let json = command.get("json").map(Value::to_string);
     let request = Request {
         id: command["id"].as_u64().unwrap_or(0).try_into().unwrap(),
         app: command["app"].as_str(),
-        command: build(command, data.as_deref()),
+        command: build(command, data.as_deref(), json.as_deref()),
     };
     let mut message = Vec::new();
     request.encode(&mut message).unwrap();
@@ -60,6 +61,18 @@ pub fn decode(message: &[u8]) -> Value {
             }
             if let (Some(offset), Some(epoch)) = (receipt.offset, receipt.epoch) {
                 (ok["offset"], ok["epoch"]) = (offset.into(), epoch.to_string().into());
+            }
+            if let Some(missed) = receipt.missed {
+                let entry = |missed: &Missed| {
+                    json!({
+                        "session": missed.session.map(|id| id.to_string()), "user": missed.user.as_deref(),
+                        "why": missed.why.as_str(),
+                    })
+                };
+                ok["missed"] = missed.named.iter().map(entry).collect();
+                if missed.more > 0 {
+                    ok["missed_more"] = missed.more.into();
+                }
             }
             for (name, count) in [("pending", receipt.pending), ("unreached", receipt.unreached)] {
                 if count > 0 {
@@ -149,7 +162,17 @@ fn of_group(event: &str, membership: &Membership<'_>) -> Value {
     json!({"event": event, "session": session.to_string(), "user": user, "app": app, "group": group})
 }
 
-fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
+/// The binary message that holds several commands in JSON.
+pub fn encode_several(commands: &[Value]) -> Vec<u8> {
+    let mut message = vec![0x7f, 0, 0, 0, 0, 0, 0, 0];
+    for command in commands.iter().map(encode) {
+        message.extend_from_slice(&u32::try_from(command.len()).unwrap().to_le_bytes());
+        message.extend_from_slice(&command);
+    }
+    message
+}
+
+fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) -> Command<'a> {
     let text = |field: &str| command[field].as_str();
     let needed = |field: &str| text(field).unwrap();
     let session = || id(&command["session"]);
@@ -164,7 +187,7 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
     };
     let is_some = !command["user"].is_null() || !command["session"].is_null();
     match needed("op") {
-        "push" => Command::Push(push(command, data)),
+        "push" => Command::Push(push(command, data, json)),
         "set_groups" => {
             Command::SetGroups { who: who(), groups: listed("groups").unwrap(), prefix: text("prefix") }
         }
@@ -214,21 +237,28 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
     }
 }
 
-fn push<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Push<'a> {
-    let mut selectors = Vec::new();
-    for (kind, value) in command["to"].as_object().unwrap() {
+/// None for what is no object.
+fn selectors_of(to: &Value) -> Vec<Selector<'_>> {
+    let mut all = Vec::new();
+    for (kind, value) in to.as_object().into_iter().flatten() {
         let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        selectors.extend(values.iter().map(|value| match (kind.as_str(), value.as_str()) {
+        all.extend(values.iter().map(|value| match (kind.as_str(), value.as_str()) {
             ("session", _) => Selector::Session(id(value)),
             ("user", Some(name)) => Selector::User(name),
             ("group", Some(name)) => Selector::Group(name),
             ("tag", Some(name)) => Selector::Tag(name),
+            ("all_of", _) => Selector::AllOf(selectors_of(value)),
             _ => Selector::All,
         }));
     }
+    all
+}
+
+fn push<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) -> Push<'a> {
+    let selectors = selectors_of(&command["to"]);
     let payload = match data {
         Some(bytes) => Payload::Binary(bytes),
-        None => Payload::Text(command["text"].as_str().unwrap()),
+        None => Payload::Text(json.unwrap_or_else(|| command["text"].as_str().unwrap())),
     };
     Push {
         ttl_ms: command["ttl_ms"].as_u64().map(|ttl_ms| ttl_ms.try_into().unwrap()),
@@ -239,6 +269,8 @@ fn push<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Push<'a> {
             _ => Class::Normal,
         },
         except: command["except"].is_string().then(|| id(&command["except"])),
+        without: selectors_of(&command["except"]).into_iter().collect(),
+        names: command["names"].as_bool().unwrap_or(false),
         receipt: match command["receipt"].as_str() {
             Some("none") => ReceiptMode::None,
             Some("written") => ReceiptMode::Written,

@@ -54,6 +54,8 @@ fn selector_pair(selector: &Selector<'_>) -> (&'static str, String) {
         Selector::Group(group) => ("group", (*group).to_owned()),
         Selector::Tag(tag) => ("tag", (*tag).to_owned()),
         Selector::All => ("all", "1".to_owned()),
+        // None of the load's pushes has one: one of several parts would be several parameters.
+        Selector::AllOf(parts) => ("all_of", format!("{parts:?}")),
     }
 }
 

@@ -58,6 +58,8 @@ fn a_push_takes_every_option() {
         key: Some("score".into()),
         class: Class::Urgent,
         except: Some(id()),
+        without: Vec::new(),
+        names: 0,
         receipt: ReceiptMode::Written,
     };
     assert_eq!(options, expected);
@@ -249,7 +251,7 @@ fn a_refusal_has_the_id_and_says_what_is_wrong() {
             json!({"op":"push","to":{"users":"ada"},"text":""}),
             "unknown field `users`, expected one of `session`",
         ),
-        (json!({"op":"push","to":{"user":"ada"}}), "text, or data in base64"),
+        (json!({"op":"push","to":{"user":"ada"}}), "text, data in base64, or json"),
         (json!({"op":"push","to":{"user":"ada"},"text":"","data":""}), "either text or data"),
         (json!({"op":"push","to":{"user":"ada"},"data":"aGk"}), "base64"),
         (json!({"op":"push","to":{"user":"ada"},"data":"a_k="}), "base64"),
@@ -333,7 +335,7 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
 /// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 26] = [
+    const ALL: [(&str, &str); 28] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -359,6 +361,8 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("groups", r#"["g"]"#),
         ("tags", r#"["t"]"#),
         ("prefix", r#""p""#),
+        ("json", "{}"),
+        ("names", "true"),
         ("nonsense", "[]"),
     ];
     for listed in &OPS {

@@ -3,8 +3,8 @@
 
 use super::{Base64, Hex, Names, write};
 use crate::dispatch::{
-    Action, CommandError, Epoch, KeptMessage, KeptPage, OperationOutcome, Outcome, Page, Presence, Present,
-    PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow,
+    Action, CommandError, Epoch, KeptMessage, KeptPage, Missed, OperationOutcome, Outcome, Page, Presence,
+    Present, PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow,
 };
 use crate::gateway::api::json::RequestId;
 use crate::session::Remote;
@@ -77,7 +77,7 @@ impl<'a> From<&'a CommandError> for ErrorBody<'a> {
 #[serde(untagged)]
 enum Body<'a> {
     Nothing {},
-    Receipt(ReceiptBody),
+    Receipt(ReceiptBody<'a>),
     Sessions {
         sessions: u32,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,7 +137,7 @@ impl<'a> Body<'a> {
 }
 
 #[derive(Serialize)]
-struct ReceiptBody {
+struct ReceiptBody<'a> {
     matched: u32,
     queued: u32,
     replaced: u32,
@@ -159,6 +159,28 @@ struct ReceiptBody {
     offset: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<EpochBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missed: Option<MissedBody<'a>>,
+    #[serde(skip_serializing_if = "is_none")]
+    missed_more: u32,
+}
+
+struct MissedBody<'a>(&'a [Missed]);
+
+impl Serialize for MissedBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            session: Option<Hex>,
+            user: Option<&'a str>,
+            why: &'static str,
+        }
+        serializer.collect_seq(self.0.iter().map(|missed| Entry {
+            session: missed.session.map(Hex),
+            user: missed.user.as_deref(),
+            why: missed.why.as_str(),
+        }))
+    }
 }
 
 struct EpochBody(Epoch);
@@ -241,8 +263,8 @@ fn is_none(count: &u32) -> bool {
     *count == 0
 }
 
-impl From<&Receipt> for ReceiptBody {
-    fn from(receipt: &Receipt) -> Self {
+impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
+    fn from(receipt: &'a Receipt) -> Self {
         Self {
             matched: receipt.matched,
             queued: receipt.queued,
@@ -257,6 +279,8 @@ impl From<&Receipt> for ReceiptBody {
             away: receipt.away,
             offset: receipt.offset,
             epoch: receipt.epoch.map(EpochBody),
+            missed: receipt.missed.as_ref().map(|missed| MissedBody(&missed.named)),
+            missed_more: receipt.missed.as_ref().map_or(0, |missed| missed.more),
         }
     }
 }

@@ -48,6 +48,7 @@ fn receipt(written: Option<u32>) -> Outcome {
         away: 0,
         offset: None,
         epoch: None,
+        missed: None,
     };
     Outcome::Receipt(receipt)
 }

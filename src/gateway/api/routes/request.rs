@@ -112,8 +112,9 @@ impl<'a> Router<'a> {
     }
 
     fn push(self) -> Result<Routed, CommandError> {
-        let mut selectors = SmallVec::new();
-        let [mut app, mut all, mut ttl_ms, mut key, mut class, mut except, mut receipt] = [const { None }; 7];
+        let (mut selectors, mut common) = (SmallVec::new(), Vec::new());
+        let (mut except, mut without) = (None, Vec::new());
+        let [mut app, mut all, mut ttl_ms, mut key, mut class, mut names, mut receipt] = [const { None }; 7];
         for pair in params::pairs(self.request.query) {
             let (name, value) = pair?;
             let slot = match &*name {
@@ -121,12 +122,26 @@ impl<'a> Router<'a> {
                     selectors.push(selector(&name, &value)?);
                     continue;
                 }
+                "all_of" => {
+                    common.push(bounds::selector(&name, &value)?);
+                    continue;
+                }
+                "except" => {
+                    match value.contains(':') {
+                        true => without.push(bounds::selector(&name, &value)?),
+                        false => {
+                            let session = bounds::session(&name, &value)?;
+                            without.extend(except.replace(session).map(Selector::Session));
+                        }
+                    }
+                    continue;
+                }
                 "app" => &mut app,
                 "all" => &mut all,
                 "ttl_ms" => &mut ttl_ms,
                 "key" => &mut key,
                 "class" => &mut class,
-                "except" => &mut except,
+                "names" => &mut names,
                 "receipt" => &mut receipt,
                 _ => return Err(self.unknown(&name)),
             };
@@ -136,12 +151,17 @@ impl<'a> Router<'a> {
         if params::switch("all", all)? {
             selectors.push(Selector::All);
         }
+        if !common.is_empty() {
+            selectors.push(bounds::all_of(common)?);
+        }
         let target = bounds::target(selectors, self.limits)?;
         let options = PushOptions {
             ttl: Some(bounds::ttl(params::number("ttl_ms", ttl_ms)?, self.limits)?),
             key: key.map(|key| bounds::conflation_key(&key)).transpose()?,
             class: class.map(|class| bounds::class(&class)).transpose()?.unwrap_or_default(),
-            except: except.map(|except| bounds::session("except", &except)).transpose()?,
+            except,
+            without: bounds::without(without, self.limits)?,
+            names: if params::switch("names", names)? { self.limits.receipt_names } else { 0 },
             receipt: receipt.map(|receipt| bounds::receipt(&receipt)).transpose()?.unwrap_or_default(),
         };
         let row = self.row;
@@ -166,7 +186,7 @@ impl<'a> Router<'a> {
     }
 
     fn unknown(&self, name: &str) -> CommandError {
-        let known: SmallVec<[&str; 12]> = self.route.query.iter().map(|field| field.name).collect();
+        let known: SmallVec<[&str; 16]> = self.route.query.iter().map(|field| field.name).collect();
         params::unknown(name, &known)
     }
 

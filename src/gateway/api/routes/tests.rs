@@ -62,6 +62,8 @@ fn a_push_takes_every_target_and_option() {
         key: Some("score".into()),
         class: Class::Droppable,
         except: Some(id()),
+        without: Vec::new(),
+        names: 0,
         receipt: ReceiptMode::None,
     };
     assert_eq!(options, expected);
