@@ -133,8 +133,14 @@ impl Pusher {
     /// reached: the others have carried it out.
     pub fn act(&self, app: &str, action: Action, patience: Duration) -> Result<OperationOutcome, PushError> {
         let app = self.app(app)?;
-        if let Action::Kick { code, reason, .. } = &action {
-            check_close_code(*code).and_then(|()| check_close_reason(reason)).map_err(PushError::Refused)?;
+        match &action {
+            Action::Kick { code, reason, .. } => {
+                check_close_code(*code)
+                    .and_then(|()| check_close_reason(reason))
+                    .map_err(PushError::Refused)?;
+            }
+            Action::Ban { reason, .. } => check_close_reason(reason).map_err(PushError::Refused)?,
+            _ => {}
         }
         let (sender, receiver) = mpsc::channel();
         let operation = Arc::new(Operation::new(app, action, Origin::Outcome(sender)));
@@ -181,6 +187,8 @@ impl Pusher {
             | OperationOutcome::Renewed { .. }
             | OperationOutcome::Joined { .. }
             | OperationOutcome::Kept(_)
+            | OperationOutcome::Unbanned(_)
+            | OperationOutcome::Bans(_)
             | OperationOutcome::Forgotten(_) => Ok(0),
         }
     }

@@ -3,10 +3,10 @@
 
 use super::Core;
 use super::places::bind;
-use crate::dispatch::{Action, CommandError, ErrorCode, Operation, Recall, Who};
+use crate::dispatch::{Action, Banned, CommandError, ErrorCode, Operation, Recall, Who};
 use crate::hub::Kind;
 use crate::protocol::CloseCode;
-use crate::session::{AppId, Name, SessionId};
+use crate::session::{AppId, Name, SessionId, close_codes};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -71,6 +71,16 @@ impl Core {
             Action::Untag { session, tag } => {
                 each(self, operation, &one(session), |core, slot| Ok(remove_tag(core, slot, tag)));
             }
+            Action::RenewUntil { session, end } => each(self, operation, &one(session), |core, slot| {
+                operation.renewed(core.renew_until(slot, *end));
+                Ok(true)
+            }),
+            Action::Ban { whom, reason, .. } => {
+                for slot in banned_here(self, operation.app, whom) {
+                    self.close_for_good(slot, close_codes::KICKED, reason);
+                    operation.count_sessions(1);
+                }
+            }
             Action::Renew { session, token } => each(self, operation, &one(session), |core, slot| {
                 let expires_unix_ms = core.renew(slot, token.as_bytes())?;
                 operation.renewed(expires_unix_ms);
@@ -118,6 +128,18 @@ fn slots_of(core: &Core, operation: &Operation, who: &Who) -> SmallVec<[u32; 4]>
             slots.collect()
         }
         Who::Users(users) => users.iter().flat_map(|user| core.hub.members(app, Kind::User, user)).collect(),
+    }
+}
+
+/// The sessions here that are banned.
+fn banned_here(core: &Core, app: AppId, whom: &Banned) -> Vec<u32> {
+    match whom {
+        Banned::User(user) => core.hub.members(app, Kind::User, user).collect(),
+        Banned::Address(network) => {
+            let is_there =
+                |slot: &u32| core.address_of(*slot).is_some_and(|address| network.contains(address));
+            core.hub.members(app, Kind::App, "").filter(is_there).collect()
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a reactor's rooms act on together: its connections, its hub, its end of the mailboxes, its timers. The gateway
 //! asks it to send, close, push; it answers with plain values and calls no higher room. Knows nothing of HTTP and JSON.
 
+mod bans;
 mod budget;
 mod carry;
 mod changing;
@@ -50,6 +51,7 @@ mod work;
 mod writing;
 
 pub use crate::hub::scope_of;
+pub use bans::{Bans, CarriedBans};
 pub use budget::Budget;
 pub use carry::{Arriving, CarriedCore, CarriedMember};
 pub use changing::{add_tag, join};

@@ -1,6 +1,6 @@
 //! What a command asks about sessions.
 
-use super::{Epoch, Listen, PresentAfter, Recall, Selector, Token};
+use super::{Banned, Epoch, Listen, PresentAfter, Recall, Selector, Token};
 use crate::session::{Name, SessionId};
 
 /// The sessions that a command is about.
@@ -27,6 +27,30 @@ impl Who {
     /// Whether it is a list, so that the answer counts whom of it there is not.
     pub fn is_several(&self) -> bool {
         matches!(self, Self::Sessions(_) | Self::Users(_))
+    }
+}
+
+/// When a session is to end.
+///
+/// ```
+/// use gannet::dispatch::SessionEnd;
+/// assert_eq!(SessionEnd::For(500).at(1_000), 1_500);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// At this time, in milliseconds since the Unix epoch.
+    At(u64),
+    /// In so many milliseconds.
+    For(u64),
+}
+
+impl SessionEnd {
+    /// The time, where it is `unix_ms` now, in milliseconds since the Unix epoch.
+    pub fn at(self, unix_ms: u64) -> u64 {
+        match self {
+            Self::At(end_unix_ms) => end_unix_ms,
+            Self::For(ms) => unix_ms.saturating_add(ms),
+        }
     }
 }
 
@@ -174,6 +198,34 @@ pub enum Action {
         session: SessionId,
         /// The token.
         token: Token,
+    },
+    /// A session ends at this time, whatever its token says.
+    RenewUntil {
+        /// The session.
+        session: SessionId,
+        /// When.
+        end: SessionEnd,
+    },
+    /// Sessions are closed with 4001, and no new ones of the app are let in. A ban of the same before is replaced.
+    Ban {
+        /// Whose.
+        whom: Banned,
+        /// For so many milliseconds; `None`: until it is taken back.
+        for_ms: Option<u64>,
+        /// The close reason, which those who are refused are told too: at most 123 bytes.
+        reason: Box<str>,
+    },
+    /// A ban is over.
+    Unban {
+        /// Whose.
+        whom: Banned,
+    },
+    /// The bans of the app, page by page.
+    Bans {
+        /// How many at the most.
+        limit: usize,
+        /// Only those behind this one.
+        after: Option<Banned>,
     },
     /// All about one session.
     Describe {

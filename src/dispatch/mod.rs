@@ -3,6 +3,7 @@
 
 mod action;
 mod apps;
+mod ban;
 mod command;
 mod error;
 mod frame;
@@ -21,8 +22,9 @@ mod right;
 mod target;
 mod token;
 
-pub use action::{Action, Who};
+pub use action::{Action, SessionEnd, Who};
 pub use apps::InvalidApps;
+pub use ban::{Ban, BanPage, Banned, NotBanned};
 pub use error::{CommandError, ErrorCode};
 pub use frame::EncodedFrame;
 pub use listen::{EventKind, EventSet, LinkForm, Listen};

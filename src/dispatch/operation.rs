@@ -2,8 +2,8 @@
 
 use super::presence::{Gathered, Presence};
 use super::{
-    Action, CommandError, ErrorCode, KeptPage, OperationOutcome, Origin, Page, Recalled, SessionInfo,
-    SessionRow, Who,
+    Action, BanPage, CommandError, ErrorCode, KeptPage, OperationOutcome, Origin, Page, Recalled,
+    SessionInfo, SessionRow, Who,
 };
 use crate::session::{AppId, SessionId};
 use std::sync::Mutex;
@@ -31,6 +31,7 @@ struct Findings {
     expires_unix_ms: Option<u64>,
     recalled: Option<Recalled>,
     kept: Option<KeptPage>,
+    bans: Option<BanPage>,
     error: Option<CommandError>,
 }
 
@@ -111,6 +112,11 @@ impl Operation {
         self.findings().kept = Some(page);
     }
 
+    /// The bans that were asked for.
+    pub fn found_bans(&self, page: BanPage) {
+        self.findings().bans = Some(page);
+    }
+
     /// The answer; final once the last part is done.
     ///
     /// # Errors
@@ -128,10 +134,12 @@ impl Operation {
                 Some(info) => Ok(OperationOutcome::Session(Box::new(info))),
                 None => Err(CommandError::unknown_session(session)),
             },
-            Action::Renew { session, .. } => match findings.expires_unix_ms {
-                Some(expires_unix_ms) => Ok(OperationOutcome::Renewed { expires_unix_ms }),
-                None => Err(CommandError::unknown_session(session)),
-            },
+            Action::Renew { session, .. } | Action::RenewUntil { session, .. } => {
+                match findings.expires_unix_ms {
+                    Some(expires_unix_ms) => Ok(OperationOutcome::Renewed { expires_unix_ms }),
+                    None => Err(CommandError::unknown_session(session)),
+                }
+            }
             Action::List { limit, .. } => {
                 Ok(OperationOutcome::Page(cut_to_page(std::mem::take(&mut findings.page), limit)))
             }
@@ -146,6 +154,8 @@ impl Operation {
                 let nothing = KeptPage { epoch: None, offset: 0, messages: Vec::new(), complete: true };
                 Ok(OperationOutcome::Kept(findings.kept.take().unwrap_or(nothing)))
             }
+            Action::Unban { .. } => Ok(OperationOutcome::Unbanned(sessions)),
+            Action::Bans { .. } => Ok(OperationOutcome::Bans(findings.bans.take().unwrap_or_default())),
             Action::Forget { .. } => Ok(OperationOutcome::Forgotten(sessions)),
             _ => Ok(match unknown {
                 Some(unknown) => OperationOutcome::Changed { sessions, unknown },

@@ -102,7 +102,8 @@ pub struct Page {
 ///         OperationOutcome::Presence(presence) => presence.sessions,
 ///         OperationOutcome::Joined { sessions, .. } => *sessions,
 ///         OperationOutcome::Kept(page) => page.messages.len() as u32,
-///         OperationOutcome::Forgotten(messages) => *messages,
+///         OperationOutcome::Forgotten(messages) | OperationOutcome::Unbanned(messages) => *messages,
+///         OperationOutcome::Bans(page) => page.count,
 ///     }
 /// }
 /// assert_eq!(count(&OperationOutcome::Sessions(3)), 3);
@@ -142,4 +143,8 @@ pub enum OperationOutcome {
     Kept(KeptPage),
     /// How many messages a group has forgotten.
     Forgotten(u32),
+    /// How many bans were taken back: one or none.
+    Unbanned(u32),
+    /// The bans asked for.
+    Bans(super::BanPage),
 }

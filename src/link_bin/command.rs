@@ -6,11 +6,11 @@ mod who;
 
 pub(crate) use parts::Parts;
 pub use push::{Push, Selector, Targets};
-pub use who::Who;
+pub use who::{Who, Whom};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_text, put_whole};
-use crate::dispatch::{Epoch, EventKind, EventSet};
+use crate::dispatch::{Epoch, EventKind, EventSet, SessionEnd};
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
 use std::sync::LazyLock;
@@ -177,6 +177,34 @@ pub enum Command<'a> {
         session: SessionId,
         /// The token.
         token: &'a str,
+    },
+    /// A session ends when it is told.
+    RenewUntil {
+        /// The session.
+        session: SessionId,
+        /// When.
+        end: SessionEnd,
+    },
+    /// Sessions are closed, and no new ones are let in.
+    Ban {
+        /// Whose.
+        whom: Whom<'a>,
+        /// For so many milliseconds; without it, until the ban is taken back.
+        for_ms: Option<u64>,
+        /// The close reason: at most 123 bytes.
+        reason: &'a str,
+    },
+    /// A ban is taken back.
+    Unban {
+        /// Whose.
+        whom: Whom<'a>,
+    },
+    /// The bans of the app.
+    Bans {
+        /// Entries of a page; 0 is the default.
+        limit: u32,
+        /// What the last page gave as next.
+        after: Option<&'a str>,
     },
     /// All about one session.
     Session {
@@ -352,6 +380,7 @@ impl<'a> Command<'a> {
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
         let Parts { last, after, epoch, limit, key, groups, has_members, names, prefix, .. } = parts;
+        let Parts { end, whom, for_ms, page_limit, page_after, counts_only, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
@@ -377,11 +406,16 @@ impl<'a> Command<'a> {
                 who => Self::UntagAll { who, tag },
             },
             Verb::Session => Self::Session { session },
-            Verb::Renew => Self::Renew { session, token },
+            Verb::Renew => match end {
+                Some(end) => Self::RenewUntil { session, end },
+                None => Self::Renew { session, token },
+            },
+            Verb::Ban => Self::Ban { whom, for_ms, reason },
+            Verb::Unban => Self::Unban { whom },
+            Verb::Bans => Self::Bans { limit: page_limit, after: page_after },
             Verb::Listen => Self::Listen { events, share },
             Verb::Presence => {
-                let Parts { page_limit: limit, page_after: after, counts_only, .. } = parts;
-                Self::Presence { group, limit, after, members: !counts_only }
+                Self::Presence { group, limit: page_limit, after: page_after, members: !counts_only }
             }
             Verb::Latest => Self::Latest { group },
             Verb::Log => Self::Log { group, after, epoch, limit },
@@ -442,6 +476,12 @@ impl<'a> Command<'a> {
             Self::TagAll { ref who, tag } => (Verb::Tag, Parts { tag, ..Parts::of(who) }),
             Self::UntagAll { ref who, tag } => (Verb::Untag, Parts { tag, ..Parts::of(who) }),
             Self::Renew { session, token } => (Verb::Renew, Parts { session, token, ..none }),
+            Self::RenewUntil { session, end } => (Verb::Renew, Parts { session, end: Some(end), ..none }),
+            Self::Ban { whom, for_ms, reason } => (Verb::Ban, Parts { whom, for_ms, reason, ..none }),
+            Self::Unban { whom } => (Verb::Unban, Parts { whom, ..none }),
+            Self::Bans { limit, after } => {
+                (Verb::Bans, Parts { page_limit: limit, page_after: after, ..none })
+            }
             Self::Session { session } => (Verb::Session, Parts { session, ..none }),
             Self::Presence { group, limit, after, members } => (
                 Verb::Presence,

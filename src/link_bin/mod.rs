@@ -16,6 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bans;
 mod command;
 mod error;
 mod event;
@@ -27,7 +28,7 @@ mod several;
 mod wire;
 
 pub(crate) use command::Parts;
-pub use command::{Command, Push, Refused, Request, Selector, Targets, Who};
+pub use command::{Command, Push, Refused, Request, Selector, Targets, Who, Whom};
 pub use error::{Malformed, TooLong, Wrong};
 pub use event::{Event, Membership};
 pub use reply::Reply;

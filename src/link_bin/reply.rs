@@ -1,13 +1,14 @@
 //! Replies: what a command came to. Eight bytes of header with the command's id, then each reply's own fields.
 
+use super::bans::{put_bans, read_bans};
 use super::error::{Malformed, TooLong, Wrong};
 use super::names::{put_names, read_names, read_optional_name, read_remote};
 use super::presence::{flags_of_presence, put_presence, read_presence};
 use super::resumption::Resumption;
 use super::wire::{Reader, put_count, put_long, put_session, put_text, put_whole};
 use crate::dispatch::{
-    EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Missed, MissedList, Presence, Recalled, Receipt,
-    SessionInfo, Why,
+    BanPage, EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Missed, MissedList, Presence, Recalled,
+    Receipt, SessionInfo, Why,
 };
 use crate::session::SessionId;
 use std::borrow::Cow;
@@ -21,6 +22,8 @@ const PRESENCE: u8 = 0x88;
 const RESUME: u8 = 0x89;
 const KEPT: u8 = 0x86;
 const FORGOTTEN: u8 = 0x87;
+const UNBANNED: u8 = 0x8a;
+const BANS: u8 = 0x8b;
 const ERROR: u8 = 0x8f;
 
 /// Of a receipt: the counts of what was written and of who closed follow.
@@ -78,6 +81,10 @@ pub enum Reply<'a> {
     Kept(Cow<'a, KeptPage>),
     /// How many messages a group has forgotten.
     Forgotten(u32),
+    /// How many bans were taken back: one or none.
+    Unbanned(u32),
+    /// The bans asked for.
+    Bans(Cow<'a, BanPage>),
     /// It was refused.
     Error {
         /// For programs.
@@ -106,6 +113,8 @@ impl<'a> Reply<'a> {
             SESSIONS => read_sessions(flags, &mut reader)?,
             KEPT => Self::Kept(Cow::Owned(read_kept(flags, &mut reader)?)),
             FORGOTTEN => Self::Forgotten(reader.u32("messages")?),
+            UNBANNED => Self::Unbanned(reader.u32("bans")?),
+            BANS => Self::Bans(Cow::Owned(read_bans(&mut reader)?)),
             SESSION => Self::Session(Cow::Owned(read_session(&mut reader)?)),
             RENEWED => Self::Renewed(reader.u64("expires_unix_ms")?),
             PRESENCE => Self::Presence(Cow::Owned(read_presence(flags, &mut reader)?)),
@@ -118,7 +127,7 @@ impl<'a> Reply<'a> {
                 message: reader.rest_as_text("the message")?,
             },
             _ => {
-                let (what, known) = ("the opcode of a reply", "0x81 to 0x89, 0x8f");
+                let (what, known) = ("the opcode of a reply", "0x81 to 0x8b, 0x8f");
                 let wrong = Wrong::Unknown { what, value: opcode.into(), known };
                 return Err(Malformed { offset: 0, wrong });
             }
@@ -146,6 +155,8 @@ impl<'a> Reply<'a> {
             }
             Self::Kept(page) => (KEPT, flags_of_place(page.epoch, page.complete), 0),
             Self::Forgotten(_) => (FORGOTTEN, 0, 0),
+            Self::Unbanned(_) => (UNBANNED, 0, 0),
+            Self::Bans(_) => (BANS, 0, 0),
             Self::Error { code, .. } => (ERROR, 0, code.row().number),
         };
         put_whole(out, |out| {
@@ -154,7 +165,10 @@ impl<'a> Reply<'a> {
             match self {
                 Self::Done => {}
                 Self::Receipt(receipt) => put_receipt(receipt, out)?,
-                Self::Sessions(count) | Self::Forgotten(count) => out.extend_from_slice(&count.to_le_bytes()),
+                Self::Sessions(count) | Self::Forgotten(count) | Self::Unbanned(count) => {
+                    out.extend_from_slice(&count.to_le_bytes());
+                }
+                Self::Bans(page) => put_bans(page, out)?,
                 Self::Changed(sessions, unknown) => {
                     [sessions, unknown].iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
                 }

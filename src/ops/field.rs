@@ -56,6 +56,8 @@ pub enum Kind {
     Path,
     /// A text message.
     Text,
+    /// An IP address, or a network such as `10.0.0.0/8`.
+    Address,
     /// A player's token (RFC 7519).
     Token,
     /// A text message that is JSON: any value, as it stands there.
@@ -228,6 +230,20 @@ fields! {
     DATA = "data", Kind::Base64, "AAEC", "A binary message, in base64 with padding.", unput;
     TOKEN = "token", Kind::Token, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl", "Another token of the session's \
         user.", unput;
+    ADDRESS = "address", Kind::Address, "192.0.2.7", "Whoever comes from an address or a network.",
+        |fields, name, value| once(&mut fields.address, name, value);
+    EXPIRES = "expires_unix_ms", Kind::Number(0), "1760000600000", "When the session ends, in milliseconds since the Unix epoch.",
+        |fields, name, value| once(&mut fields.expires_unix_ms, name, number(name, &value)?);
+    ENDS_IN_MS = "for_ms", Kind::Number(0), "600000", "In how many milliseconds the session ends.",
+        |fields, name, value| once(&mut fields.for_ms, name, number(name, &value)?);
+    BAN_MS = "for_ms", Kind::Number(0), "600000", "For how long, in milliseconds; without it, until the ban is taken back.",
+        |fields, name, value| once(&mut fields.for_ms, name, number(name, &value)?);
+    BAN_REASON = "reason", Kind::Reason, "cheating", "The close reason, which those who are refused are told too: at most 123 bytes.",
+        |fields, name, value| once(&mut fields.reason, name, value);
+    AFTER_BANNED = "after", Kind::Text, "u:ada", "What the last page gave as `next`.",
+        |fields, name, value| once(&mut fields.after, name, After::Session(value));
+    ONE_USER = "user", Kind::Name, "mallory", "A user.",
+        |fields, name, value| once(&mut fields.user, name, Some(OneOrMore::One(value)));
     TTL_MS = "ttl_ms", Kind::Number(0), "5000", "How long the message may wait for a socket, in milliseconds: 0 to \
         `max_ttl_ms`; without it, 60000.", unput;
     KEY = "key", Kind::Name, "score", "Conflation: an unsent older message with this key to the same session is \

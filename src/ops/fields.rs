@@ -3,8 +3,10 @@
 
 use super::bounds::{self, bad_request};
 pub use super::shapes::{After, Except, OneOrMore, Text, To};
-use crate::dispatch::{CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, Token, Who};
-use crate::session::{Name, SessionId};
+use crate::dispatch::{
+    Action, Banned, CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, SessionEnd, Token, Who,
+};
+use crate::session::{Name, Network, SessionId};
 use log::LevelFilter;
 use serde::Deserialize;
 use serde::de::Deserializer;
@@ -60,6 +62,8 @@ pub struct Fields<'a> {
     pub token: Option<Text<'a>>,
     pub level: Option<Text<'a>>,
     pub for_ms: Option<u64>,
+    pub expires_unix_ms: Option<u64>,
+    pub address: Option<Text<'a>>,
     pub members: Option<bool>,
     pub resume: Option<Text<'a>>,
     pub received: Option<u64>,
@@ -161,15 +165,17 @@ impl Fields<'_> {
             token,
             level,
             for_ms,
+            expires_unix_ms,
+            address,
             members,
             resume,
             received,
         } = self;
         let texts = [
-            op, app, text, data, key, class, receipt, prefix, tag, reason, share, token, level, binary,
-            epoch, resume,
+            op, app, text, data, key, class, receipt, prefix, address, tag, reason, share, token, level,
+            binary, epoch, resume,
         ];
-        let numbers = [ttl_ms, code, limit, over_ms, for_ms, received, last];
+        let numbers = [ttl_ms, code, limit, over_ms, for_ms, expires_unix_ms, received, last];
         texts.iter().all(|text| text.is_none())
             && numbers.iter().all(|number| number.is_none())
             && id.is_none()
@@ -212,10 +218,6 @@ impl Fields<'_> {
 
     pub fn take_session(&mut self) -> Result<SessionId, CommandError> {
         needed("session", self.session.take())?.id()
-    }
-
-    pub fn take_token(&mut self) -> Result<Token, CommandError> {
-        Ok(Token::new(&*needed("token", self.token.take())?))
     }
 
     pub fn take_group(&mut self) -> Result<Name, CommandError> {
@@ -308,6 +310,43 @@ impl Fields<'_> {
     /// `for_ms` of a level of the log.
     pub fn take_for_ms(&mut self) -> Result<Option<u64>, CommandError> {
         self.for_ms.take().map(|ms| bounds::up_to_a_day("for_ms", ms)).transpose()
+    }
+
+    /// How a session goes on: under a token, or until a time that is named.
+    pub fn take_renewal(&mut self) -> Result<Action, CommandError> {
+        let session = self.take_session()?;
+        let end = match (self.token.take(), self.expires_unix_ms.take(), self.for_ms.take()) {
+            (Some(token), None, None) => return Ok(Action::Renew { session, token: Token::new(&*token) }),
+            (None, Some(unix_ms), None) => SessionEnd::At(unix_ms),
+            (None, None, Some(ms)) => SessionEnd::For(ms),
+            (None, None, None) => {
+                return Err(bad_request("token is missing, or expires_unix_ms, or for_ms: name one of them"));
+            }
+            _ => return Err(bad_request("name one of token, expires_unix_ms and for_ms, not several")),
+        };
+        Ok(Action::RenewUntil { session, end })
+    }
+
+    /// Who is banned: a `user` or an `address`.
+    pub fn take_banned(&mut self) -> Result<Banned, CommandError> {
+        match (self.user.take().flatten(), self.address.take()) {
+            (Some(user), None) => bounds::name("user", &one("user", user)?).map(Banned::User),
+            (None, Some(address)) => {
+                let network = address.parse::<Network>();
+                network.map(Banned::Address).map_err(|invalid| bad_request(format!("address: {invalid}")))
+            }
+            _ => Err(bad_request("name either a user or an address")),
+        }
+    }
+
+    /// `after` of a page of bans.
+    pub fn take_after_banned(&mut self) -> Result<Option<Banned>, CommandError> {
+        let after = match self.after.take() {
+            Some(After::Session(after)) => Some(after.parse::<Banned>()).transpose(),
+            Some(After::Offset(_)) => return Err(bad_request("after is what the last page gave as next")),
+            None => Ok(None),
+        };
+        after.map_err(|error| bad_request(format!("after: {error}")))
     }
 
     /// `level` of the log.

@@ -26,8 +26,14 @@ pub enum Part {
     OtherGroup,
     /// The name of a tag.
     Tag,
-    /// A token: all that is left.
-    Token,
+    /// A token: all that is left; with the flag [`Part::EXPIRES`] or [`Part::FOR`] a u64 instead.
+    Renewal,
+    /// The name of a user; with the flag [`Part::ADDRESS`] an address, as text.
+    Banned,
+    /// With the flag [`Part::FOR`] a u64.
+    ForMs,
+    /// Entries of a page: u32, 0 for as many as there are without a limit; and where it begins, a text or none.
+    PlainPage,
     /// With the flag [`Part::CODE`] a close code: u16.
     Code,
     /// A close reason: all that is left.
@@ -56,6 +62,12 @@ impl Part {
     pub const GROUPS: u8 = 0x80;
     /// Some members follow.
     pub const MEMBERS: u8 = 0x20;
+    /// It is about an address.
+    pub const ADDRESS: u8 = 0x01;
+    /// When a session ends follows.
+    pub const EXPIRES: u8 = 0x01;
+    /// For how long follows.
+    pub const FOR: u8 = 0x02;
     /// A close code follows.
     pub const CODE: u8 = 0x02;
     /// Only the counts of a page are wanted.
@@ -75,6 +87,9 @@ impl Part {
         match self {
             Self::Who => &[(Self::USER, "user"), (Self::SEVERAL, "several")],
             Self::Members => &[(Self::MEMBERS, "members"), (Self::USER, "user"), (Self::SEVERAL, "several")],
+            Self::Renewal => &[(Self::EXPIRES, "expires_unix_ms"), (Self::FOR, "for_ms")],
+            Self::Banned => &[(Self::ADDRESS, "address")],
+            Self::ForMs => &[(Self::FOR, "for_ms")],
             Self::Groups => &[(Self::GROUPS, "groups")],
             Self::Code => &[(Self::CODE, "code")],
             Self::Page => &[(Self::COUNTS, "counts")],
@@ -103,7 +118,10 @@ impl Part {
             Self::Group => "group name".to_owned(),
             Self::OtherGroup => "`to` name".to_owned(),
             Self::Tag => "tag name".to_owned(),
-            Self::Token => "token: all that is left".to_owned(),
+            Self::Renewal => "token: all that is left; or u64, if flagged".to_owned(),
+            Self::Banned => "user name or address text".to_owned(),
+            Self::ForMs => "for_ms u64, if flagged".to_owned(),
+            Self::PlainPage => "limit u32, 0 for the default · `after` text or absent".to_owned(),
             Self::Code => "code u16, if flagged".to_owned(),
             Self::Page => "limit u32, 0 for the default · `after` text or absent".to_owned(),
             Self::Reason => "reason: all that is left".to_owned(),

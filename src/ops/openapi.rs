@@ -156,13 +156,25 @@ fn body(row: &Row) -> Option<Value> {
             let of = |value: fn(&Field) -> Value| -> Map<String, Value> {
                 fields.iter().map(|field| (field.name.to_owned(), value(field))).collect()
             };
+            let is_first = |field: &&&Field| field.need != Need::ExactlyOne || field.name == fields[0].name;
+            let example =
+                fields.iter().filter(is_first).map(|field| (field.name.to_owned(), field.example.into()));
+            let mut schema = object(of(schema_of).into());
+            let either = fields.iter().filter(|field| field.need == Need::ExactlyOne);
+            let either: Vec<Value> = either.map(|field| json!({"required": [field.name]})).collect();
+            if !either.is_empty() {
+                let required =
+                    fields.iter().filter(|field| field.need == Need::Required).map(|field| field.name);
+                schema["required"] = required.collect();
+                schema["oneOf"] = either.into();
+            }
             Some(json!({
                 "description": "The rest of the fields.",
                 "required": true,
                 "content": {
                     "application/json": {
-                        "schema": object(of(schema_of).into()),
-                        "example": of(|field| field.example.into()),
+                        "schema": schema,
+                        "example": example.collect::<Map<String, Value>>(),
                     },
                 },
             }))

@@ -19,6 +19,10 @@ pub enum Answer {
     Kept,
     /// How many messages were forgotten.
     Forgotten,
+    /// Whether a ban was taken back.
+    Unbanned,
+    /// A page of bans.
+    Bans,
     /// A session.
     Session,
     /// Until when a session goes on.
@@ -79,6 +83,8 @@ impl Answer {
             ),
             Self::Kept => one("The messages.", JSON, component("Kept")),
             Self::Forgotten => one("How many messages were forgotten.", JSON, component("Forgotten")),
+            Self::Unbanned => one("Whether there was such a ban.", JSON, component("Unbanned")),
+            Self::Bans => one("The bans.", JSON, component("Bans")),
             Self::Session => one("The session.", JSON, component("Session")),
             Self::Renewed => one("Until when it goes on.", JSON, component("Renewed")),
             Self::Members => one("A page of members.", JSON, component("MembersPage")),
@@ -122,6 +128,8 @@ impl Answer {
             Self::Joined => sessions_or_joined(),
             Self::Kept => component("Kept"),
             Self::Forgotten => component("Forgotten"),
+            Self::Unbanned => component("Unbanned"),
+            Self::Bans => component("Bans"),
             Self::Session => component("Session"),
             Self::Renewed => component("Renewed"),
             Self::Presence => component("Presence"),
@@ -186,6 +194,7 @@ pub fn field(field: &Field) -> Value {
         Kind::Destination => json!({"type": "string", "pattern": "^wss?://[!-~]+$", "maxLength": 100}),
         Kind::Path => json!({"type": "string", "pattern": "^/", "maxLength": 4095}),
         Kind::Reason => json!({"type": "string", "maxLength": 123}),
+        Kind::Address => json!({"type": "string", "maxLength": 49}),
         Kind::Text | Kind::Token => json!({"type": "string"}),
         Kind::Base64 => json!({"type": "string", "contentEncoding": "base64"}),
         Kind::Json => json!({}),
@@ -273,6 +282,14 @@ pub fn components(codes: &[&str]) -> Value {
             )},
         })),
         "Forgotten": object(json!({"forgotten": count()})),
+        "Unbanned": object(json!({"unbanned": count()})),
+        "Bans": object(json!({
+            "count": count(), "next": nullable(json!({"type": "string"})),
+            "bans": {"type": "array", "items": object(json!({
+                "user": nullable(component("Name")), "address": nullable(json!({"type": "string"})),
+                "until_unix_ms": nullable(count()), "reason": {"type": "string"},
+            }))},
+        })),
         "Renewed": object(json!({"expires_unix_ms": count()})),
         "Session": object_with(json!({
             "session": component("SessionId"), "app": component("Name"), "user": nullable(component("Name")),

@@ -2,6 +2,7 @@
 //! in `dispatch`, what it does in `core::execute`, and where the binary link has it a command in `link_bin`; nothing else knows
 //! it by name.
 
+mod bans;
 mod groups;
 mod links;
 mod memory;
@@ -35,6 +36,9 @@ pub enum Verb {
     Presence,
     SetGroups,
     SetTags,
+    Ban,
+    Unban,
+    Bans,
 }
 
 /// What changes something.
@@ -58,7 +62,7 @@ const EITHER_USER: Field = USERS.being(ExactlyOne);
 const IN_APP: Field = APP.being(Optional);
 
 /// The operations, in the order of [`Verb`].
-pub static OPS: [Op; 18] = [
+pub static OPS: [Op; 21] = [
     pushing::PUSH,
     groups::JOIN,
     groups::LEAVE,
@@ -77,4 +81,7 @@ pub static OPS: [Op; 18] = [
     reading::PRESENCE,
     groups::SET_GROUPS,
     sessions::SET_TAGS,
+    bans::BAN,
+    bans::UNBAN,
+    bans::BANS,
 ];

@@ -113,6 +113,7 @@ fn an_example_is_of_its_kind() {
             Kind::Path => bounds::absolute_path(field.name, example).is_ok(),
             Kind::Reason => bounds::close_reason(Some(example)).is_ok(),
             Kind::Token => example.split('.').count() == 3,
+            Kind::Address => example.parse::<crate::session::Network>().is_ok(),
             Kind::Selector => bounds::selector(field.name, example).is_ok(),
             Kind::Except => bounds::session(field.name, example).is_ok(),
             Kind::Json => serde_json::from_str::<serde_json::Value>(example).is_ok(),

@@ -4,9 +4,9 @@
 use super::json::{LinkCommand, LinkError};
 use crate::dispatch::{
     Apps, Command, CommandError, CommandLimits, ErrorCode, LinkForm, Listen, OperationOutcome, Outcome,
-    PushOptions, Selector as Chosen,
+    PushOptions, Selector as Chosen, SessionEnd,
 };
-use crate::link_bin::{self, Parts, Payload, Push, Reply, Request, Selector, Who};
+use crate::link_bin::{self, Parts, Payload, Push, Reply, Request, Selector, Who, Whom};
 use crate::ops::bounds::{self, bad_request};
 use crate::ops::fields::{After, Fields, OneOrMore, Session, Text, To};
 use crate::ops::{Call, Op, Part, Verb};
@@ -61,6 +61,8 @@ pub fn reply(id: u32, outcome: &Outcome, out: &mut Vec<u8>) {
         }
         Outcome::Done(OperationOutcome::Kept(page)) => Reply::Kept(Cow::Borrowed(page)),
         Outcome::Done(OperationOutcome::Forgotten(messages)) => Reply::Forgotten(*messages),
+        Outcome::Done(OperationOutcome::Unbanned(bans)) => Reply::Unbanned(*bans),
+        Outcome::Done(OperationOutcome::Bans(page)) => Reply::Bans(Cow::Borrowed(page)),
         Outcome::Done(OperationOutcome::Session(info)) => Reply::Session(Cow::Borrowed(info)),
         Outcome::Done(OperationOutcome::Presence(presence)) => Reply::Presence(Cow::Borrowed(presence)),
         // No command of a link lists sessions.
@@ -116,7 +118,20 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
             Part::Prefix => fields.prefix = parts.prefix.map(text),
             Part::OtherGroup => fields.to = Some(To::Group(text(parts.to))),
             Part::Tag => fields.tag = Some(text(parts.tag)),
-            Part::Token => fields.token = Some(text(parts.token)),
+            Part::Renewal => match parts.end {
+                None => fields.token = Some(text(parts.token)),
+                Some(SessionEnd::At(unix_ms)) => fields.expires_unix_ms = Some(unix_ms),
+                Some(SessionEnd::For(ms)) => fields.for_ms = Some(ms),
+            },
+            Part::Banned => match parts.whom {
+                Whom::User(user) => fields.user = Some(Some(OneOrMore::One(text(user)))),
+                Whom::Address(address) => fields.address = Some(text(address)),
+            },
+            Part::ForMs => fields.for_ms = parts.for_ms,
+            Part::PlainPage => {
+                fields.limit = Some(parts.page_limit.into()).filter(|limit| *limit != 0);
+                fields.after = parts.page_after.map(|after| After::Session(text(after)));
+            }
             Part::Code => fields.code = parts.code.map(u64::from),
             Part::Reason => fields.reason = Some(text(parts.reason)),
             Part::Events => {

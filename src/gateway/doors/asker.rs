@@ -5,7 +5,7 @@ use super::restoring::Restoring;
 use crate::auth::{Access, BackendKeys, CarriedAccess};
 use crate::connection::Shown;
 use crate::core::{Core, Finished};
-use crate::dispatch::{Action, Apps, CommandError, OperationOutcome, Who};
+use crate::dispatch::{Action, Apps, Banned, CommandError, OperationOutcome, Who};
 use crate::metrics::BackendRefusal;
 use crate::ops::{Needs, Order};
 use crate::session::{AppId, SessionId};
@@ -103,6 +103,7 @@ impl Asker {
         let Finished::Operation(operation) = finished else { return };
         let (op, target) = match &operation.action {
             Action::Kick { who, .. } => ("kick", Target::Who(who)),
+            Action::Ban { whom, .. } => ("ban", Target::Banned(whom)),
             Action::Destroy { group } => ("destroy", Target::Group(group.as_str())),
             _ => return,
         };
@@ -174,6 +175,7 @@ impl fmt::Display for Asker {
 enum Target<'a> {
     Who(&'a Who),
     Group(&'a str),
+    Banned(&'a Banned),
 }
 
 impl fmt::Display for Target<'_> {
@@ -189,6 +191,8 @@ impl fmt::Display for Target<'_> {
                 f.write_str("user=")?;
                 listed(f, users, |f, user| write!(f, "{:?}", user.as_str()))
             }
+            Self::Banned(Banned::User(user)) => write!(f, "user={:?}", user.as_str()),
+            Self::Banned(Banned::Address(network)) => write!(f, "address={network}"),
             Self::Group(group) => write!(f, "group={group:?}"),
         }
     }

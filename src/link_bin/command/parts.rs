@@ -3,8 +3,8 @@
 use super::super::error::{Malformed, TooLong, Wrong};
 use super::super::wire::{Reader, put_session, put_text};
 use super::who::{put_texts, read_texts};
-use super::{Header, Who};
-use crate::dispatch::{Epoch, EventSet};
+use super::{Header, Who, Whom};
+use crate::dispatch::{Epoch, EventSet, SessionEnd};
 use crate::ops::{Op, Part};
 use crate::session::SessionId;
 #[cfg(any(feature = "cli", feature = "fuzzing", test))]
@@ -21,6 +21,10 @@ pub(crate) struct Parts<'a> {
     /// The groups or tags that there are afterwards.
     pub(crate) names: Vec<&'a str>,
     pub(crate) prefix: Option<&'a str>,
+    /// When a session ends, where no token says so.
+    pub(crate) end: Option<SessionEnd>,
+    pub(crate) whom: Whom<'a>,
+    pub(crate) for_ms: Option<u64>,
     pub(crate) session: SessionId,
     pub(crate) user: Option<&'a str>,
     pub(crate) group: &'a str,
@@ -51,6 +55,9 @@ impl Default for Parts<'_> {
             groups: Vec::new(),
             names: Vec::new(),
             prefix: None,
+            end: None,
+            whom: Whom::User(""),
+            for_ms: None,
             session,
             user: None,
             group: "",
@@ -108,7 +115,27 @@ impl<'a> Parts<'a> {
                 Part::Group => parts.group = reader.text("group")?,
                 Part::OtherGroup => parts.to = reader.text("to")?,
                 Part::Tag => parts.tag = reader.text("tag")?,
-                Part::Token => parts.token = reader.rest_as_text("token")?,
+                Part::Renewal => match header.flags & (Part::EXPIRES | Part::FOR) {
+                    0 => parts.token = reader.rest_as_text("token")?,
+                    Part::EXPIRES => parts.end = Some(SessionEnd::At(reader.u64("expires_unix_ms")?)),
+                    Part::FOR => parts.end = Some(SessionEnd::For(reader.u64("for_ms")?)),
+                    flags => {
+                        let known = "0x01 (expires_unix_ms) or 0x02 (for_ms)";
+                        let wrong = Wrong::Unknown { what: "flags", value: flags.into(), known };
+                        return Err(Malformed { offset: 1, wrong });
+                    }
+                },
+                Part::Banned => {
+                    parts.whom = match header.flags & Part::ADDRESS {
+                        0 => Whom::User(reader.text("user")?),
+                        _ => Whom::Address(reader.text("address")?),
+                    };
+                }
+                Part::ForMs if header.flags & Part::FOR != 0 => parts.for_ms = Some(reader.u64("for_ms")?),
+                Part::ForMs => {}
+                Part::PlainPage => {
+                    (parts.page_limit, parts.page_after) = (reader.u32("limit")?, reader.optional("after")?);
+                }
                 Part::Code if header.flags & Part::CODE != 0 => parts.code = Some(reader.u16("code")?),
                 Part::Reason => parts.reason = reader.rest_as_text("reason")?,
                 Part::Events => {
@@ -153,10 +180,20 @@ impl<'a> Parts<'a> {
                 Part::Group => put_text(self.group, "group", out)?,
                 Part::OtherGroup => put_text(self.to, "to", out)?,
                 Part::Tag => put_text(self.tag, "tag", out)?,
-                Part::Token => out.extend_from_slice(self.token.as_bytes()),
+                Part::Renewal => match self.end {
+                    None => out.extend_from_slice(self.token.as_bytes()),
+                    Some(SessionEnd::At(number) | SessionEnd::For(number)) => {
+                        out.extend_from_slice(&number.to_le_bytes());
+                    }
+                },
+                Part::Banned => match self.whom {
+                    Whom::User(user) => put_text(user, "user", out)?,
+                    Whom::Address(address) => put_text(address, "address", out)?,
+                },
+                Part::ForMs => self.for_ms.iter().for_each(|ms| out.extend_from_slice(&ms.to_le_bytes())),
                 Part::Code => self.code.iter().for_each(|code| out.extend_from_slice(&code.to_le_bytes())),
                 Part::Reason => out.extend_from_slice(self.reason.as_bytes()),
-                Part::Page => {
+                Part::Page | Part::PlainPage => {
                     out.extend_from_slice(&self.page_limit.to_le_bytes());
                     put_text(self.page_after.unwrap_or_default(), "after", out)?;
                 }
@@ -182,6 +219,13 @@ impl<'a> Parts<'a> {
         let of = |part: &Part| match part {
             Part::Who => self.who.flags(),
             Part::Members => flag(Part::MEMBERS | self.who.flags(), self.has_members),
+            Part::Renewal => match self.end {
+                None => 0,
+                Some(SessionEnd::At(_)) => Part::EXPIRES,
+                Some(SessionEnd::For(_)) => Part::FOR,
+            },
+            Part::Banned => flag(Part::ADDRESS, matches!(self.whom, Whom::Address(_))),
+            Part::ForMs => flag(Part::FOR, self.for_ms.is_some()),
             Part::Groups => flag(Part::GROUPS, !self.groups.is_empty()),
             Part::Code => flag(Part::CODE, self.code.is_some()),
             Part::Page => flag(Part::COUNTS, self.counts_only),
@@ -213,7 +257,20 @@ impl<'a> Parts<'a> {
                 Part::Group => fields["group"] = self.group.into(),
                 Part::OtherGroup => fields["to"] = self.to.into(),
                 Part::Tag => fields["tag"] = self.tag.into(),
-                Part::Token => fields["token"] = self.token.into(),
+                Part::Renewal => match self.end {
+                    None => fields["token"] = self.token.into(),
+                    Some(SessionEnd::At(unix_ms)) => fields["expires_unix_ms"] = unix_ms.into(),
+                    Some(SessionEnd::For(ms)) => fields["for_ms"] = ms.into(),
+                },
+                Part::Banned => match self.whom {
+                    Whom::User(user) => fields["user"] = user.into(),
+                    Whom::Address(address) => fields["address"] = address.into(),
+                },
+                Part::ForMs => self.for_ms.iter().for_each(|ms| fields["for_ms"] = (*ms).into()),
+                Part::PlainPage => {
+                    fields["limit"] = Some(self.page_limit).filter(|limit| *limit != 0).into();
+                    fields["after"] = self.page_after.into();
+                }
                 Part::Code => self.code.iter().for_each(|code| fields["code"] = (*code).into()),
                 Part::Reason => fields["reason"] = self.reason.into(),
                 Part::Page => {

@@ -79,3 +79,18 @@ pub(super) fn put_texts(texts: &[&str], what: &'static str, out: &mut Vec<u8>) -
     put_count(texts.len(), what, out)?;
     texts.iter().try_for_each(|text| put_text(text, what, out))
 }
+
+/// Who is banned.
+///
+/// ```
+/// use gannet::link_bin::{Command, Whom};
+/// let unban = Command::Unban { whom: Whom::Address("10.0.0.0/8") };
+/// assert_ne!(unban, Command::Unban { whom: Whom::User("ada") });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom<'a> {
+    /// A user.
+    User(&'a str),
+    /// Whoever comes from an address or a network.
+    Address(&'a str),
+}

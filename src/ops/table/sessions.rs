@@ -2,8 +2,10 @@
 
 use super::super::Segment::{Is, Of};
 use super::super::bounds::{close_code, close_reason};
-use super::super::field::Need::Optional;
-use super::super::field::{self, BOUND_USER, CODE, PREFIX, REASON, SET_OF_TAGS, TOKEN, USER};
+use super::super::field::Need::{ExactlyOne, Optional};
+use super::super::field::{
+    self, BOUND_USER, CODE, ENDS_IN_MS, EXPIRES, PREFIX, REASON, SET_OF_TAGS, TOKEN, USER,
+};
 use super::super::{Answer, Call, Method, Op, Part, Route, Row};
 use super::{CHANGES, EITHER_SESSION, EITHER_USER, IN_APP, NO_FLAGS, READS, Verb, flags};
 use crate::dispatch::{Action, Who};
@@ -163,12 +165,10 @@ pub const SESSION: Op = Op {
 pub const RENEW: Op = Op {
     row: Row {
         name: "renew",
-        about: "A session goes on under another token of its user, and ends when that does.",
+        about: "A session goes on under another token of its user, and ends when that does; or it ends when it is told.",
         needs: CHANGES,
         is_barrier: true,
-        call: Call::ActOnBody(|fields, _| {
-            Ok(Action::Renew { session: fields.take_session()?, token: fields.take_token()? })
-        }),
+        call: Call::ActOnBody(|fields, _| fields.take_renewal()),
         routes: &[Route {
             method: Method::Post,
             path: &[Is("v1"), Is("sessions"), Of(field::SESSION), Is("renew")],
@@ -178,9 +178,18 @@ pub const RENEW: Op = Op {
     },
     verb: Verb::Renew,
     opcode: 0x0c,
-    flags: NO_FLAGS,
-    layout: &[Part::Session, Part::Token],
-    fields: &[field::SESSION, TOKEN],
+    flags: flags(
+        Part::EXPIRES | Part::FOR,
+        "0x01 (expires_unix_ms), 0x02 (for_ms)",
+        "0x01 `expires_unix_ms`, a u64, stands for the token · 0x02 `for_ms`, a u64, does",
+    ),
+    layout: &[Part::Session, Part::Renewal],
+    fields: &[
+        field::SESSION,
+        TOKEN.being(ExactlyOne),
+        EXPIRES.being(ExactlyOne),
+        ENDS_IN_MS.being(ExactlyOne),
+    ],
     is_in_batches: true,
 };
 

@@ -2,10 +2,11 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gannet::dispatch::{
-    Class, EventKind, EventSet, KeptMessage, Missed, Present, PresentSession, Recalled, ReceiptMode,
+    Ban, Banned, Class, EventKind, EventSet, KeptMessage, Missed, Present, PresentSession, Recalled,
+    ReceiptMode, SessionEnd,
 };
 use gannet::link_bin::{
-    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, is_event,
+    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, Whom, is_event,
 };
 use gannet::session::SessionId;
 use serde_json::{Value, json};
@@ -46,6 +47,11 @@ pub fn decode(message: &[u8]) -> Value {
             ok
         }
         Reply::Forgotten(messages) => json!({ "forgotten": messages }),
+        Reply::Unbanned(bans) => json!({ "unbanned": bans }),
+        Reply::Bans(page) => json!({
+            "count": page.count, "next": page.next.as_ref().map(ToString::to_string),
+            "bans": page.bans.iter().map(one_ban).collect::<Vec<_>>(),
+        }),
         Reply::Kept(page) => json!({
             "epoch": page.epoch.map(|epoch| epoch.to_string()), "offset": page.offset, "complete": page.complete,
             "messages": page.messages.iter().map(kept).collect::<Vec<_>>(),
@@ -220,6 +226,24 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
         "bind" => Command::Bind { session: session(), user: text("user") },
         "tag" => Command::Tag { session: session(), tag: needed("tag") },
         "untag" => Command::Untag { session: session(), tag: needed("tag") },
+        "renew" if command["for_ms"].is_u64() => Command::RenewUntil {
+            session: session(),
+            end: SessionEnd::For(command["for_ms"].as_u64().unwrap()),
+        },
+        "renew" if command["expires_unix_ms"].is_u64() => Command::RenewUntil {
+            session: session(),
+            end: SessionEnd::At(command["expires_unix_ms"].as_u64().unwrap()),
+        },
+        "ban" => Command::Ban {
+            whom: whom(command),
+            for_ms: command["for_ms"].as_u64(),
+            reason: text("reason").unwrap_or_default(),
+        },
+        "unban" => Command::Unban { whom: whom(command) },
+        "bans" => Command::Bans {
+            limit: command["limit"].as_u64().unwrap_or(0).try_into().unwrap(),
+            after: text("after"),
+        },
         "renew" => Command::Renew { session: session(), token: needed("token") },
         "session" => Command::Session { session: session() },
         "presence" => Command::Presence {
@@ -234,6 +258,21 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
             Command::Listen { events: kinds.fold(EventSet::NONE, EventSet::with), share: text("share") }
         }
         op => panic!("no op {op}"),
+    }
+}
+
+fn one_ban(ban: &Ban) -> Value {
+    let (user, address) = match &ban.whom {
+        Banned::User(user) => (Some(user.as_str()), None),
+        Banned::Address(network) => (None, Some(network.to_string())),
+    };
+    json!({"user": user, "address": address, "until_unix_ms": ban.until_unix_ms, "reason": &*ban.reason})
+}
+
+fn whom(command: &Value) -> Whom<'_> {
+    match command["user"].as_str() {
+        Some(user) => Whom::User(user),
+        None => Whom::Address(command["address"].as_str().unwrap()),
     }
 }
 

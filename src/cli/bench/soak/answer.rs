@@ -143,6 +143,8 @@ impl Answer {
             | Reply::Presence(_)
             | Reply::Resume(_)
             | Reply::Kept(_)
+            | Reply::Unbanned(_)
+            | Reply::Bans(_)
             | Reply::Forgotten(_) => Self::Done,
             Reply::Sessions(sessions) | Reply::Changed(sessions, _) | Reply::Joined(sessions, ..) => {
                 Self::Sessions(sessions)

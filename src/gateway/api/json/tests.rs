@@ -252,7 +252,7 @@ fn a_refusal_has_the_id_and_says_what_is_wrong() {
             "unknown field `users`, expected one of `session`",
         ),
         (json!({"op":"push","to":{"user":"ada"}}), "text, data in base64, or json"),
-        (json!({"op":"push","to":{"user":"ada"},"text":"","data":""}), "either text or data"),
+        (json!({"op":"push","to":{"user":"ada"},"text":"","data":""}), "one of text, data and json"),
         (json!({"op":"push","to":{"user":"ada"},"data":"aGk"}), "base64"),
         (json!({"op":"push","to":{"user":"ada"},"data":"a_k="}), "base64"),
         (json!({"op":"push","to":{"user":42},"text":""}), "a string or an array of strings"),
@@ -335,7 +335,7 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
 /// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 28] = [
+    const ALL: [(&str, &str); 31] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -363,6 +363,9 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("prefix", r#""p""#),
         ("json", "{}"),
         ("names", "true"),
+        ("address", r#""10.0.0.0/8""#),
+        ("expires_unix_ms", "1"),
+        ("for_ms", "1"),
         ("nonsense", "[]"),
     ];
     for listed in &OPS {

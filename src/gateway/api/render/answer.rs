@@ -3,8 +3,8 @@
 
 use super::{Base64, Hex, Names, write};
 use crate::dispatch::{
-    Action, CommandError, Epoch, KeptMessage, KeptPage, Missed, OperationOutcome, Outcome, Page, Presence,
-    Present, PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow,
+    Action, Ban, Banned, CommandError, Epoch, KeptMessage, KeptPage, Missed, OperationOutcome, Outcome, Page,
+    Presence, Present, PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow,
 };
 use crate::gateway::api::json::RequestId;
 use crate::session::Remote;
@@ -91,6 +91,10 @@ enum Body<'a> {
     Forgotten {
         forgotten: u32,
     },
+    Unbanned {
+        unbanned: u32,
+    },
+    Bans(BansBody<'a>),
     Session(SessionBody<'a>),
     Members(MembersPage<'a>),
     SessionsPage(SessionsPage<'a>),
@@ -116,6 +120,12 @@ impl<'a> Body<'a> {
             }
             Outcome::Done(OperationOutcome::Kept(page)) => Self::Kept(page.into()),
             Outcome::Done(OperationOutcome::Forgotten(messages)) => Self::Forgotten { forgotten: *messages },
+            Outcome::Done(OperationOutcome::Unbanned(bans)) => Self::Unbanned { unbanned: *bans },
+            Outcome::Done(OperationOutcome::Bans(page)) => Self::Bans(BansBody {
+                count: page.count,
+                bans: BanEntries(&page.bans),
+                next: page.next.as_ref().map(ToString::to_string),
+            }),
             Outcome::Done(OperationOutcome::Session(info)) => Self::Session(info.as_ref().into()),
             Outcome::Done(OperationOutcome::Page(page)) => Self::page(asked, page),
             Outcome::Done(OperationOutcome::Presence(presence)) => {
@@ -370,6 +380,34 @@ impl Serialize for PresentSessions<'_> {
         }
         let entry = |one: &PresentSession| Entry { session: Hex(one.id), since_unix_ms: one.since_unix_ms };
         serializer.collect_seq(self.0.iter().map(entry))
+    }
+}
+
+#[derive(Serialize)]
+struct BansBody<'a> {
+    count: u32,
+    bans: BanEntries<'a>,
+    next: Option<String>,
+}
+
+struct BanEntries<'a>(&'a [Ban]);
+
+impl Serialize for BanEntries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            user: Option<&'a str>,
+            address: Option<String>,
+            until_unix_ms: Option<u64>,
+            reason: &'a str,
+        }
+        serializer.collect_seq(self.0.iter().map(|ban| {
+            let (user, address) = match &ban.whom {
+                Banned::User(user) => (Some(user.as_str()), None),
+                Banned::Address(network) => (None, Some(network.to_string())),
+            };
+            Entry { user, address, until_unix_ms: ban.until_unix_ms, reason: &ban.reason }
+        }))
     }
 }
 

@@ -93,22 +93,30 @@ impl<'a> Router<'a> {
         let mut fields = self.fields()?;
         let app = self.app_of(&mut fields)?;
         if has_body {
-            fields.token = Some(self.token_in_body()?);
+            self.add_renewal_in_body(&mut fields)?;
         }
         let action = make(&mut fields, self.limits)?;
         Ok(Routed::Command { app, command: Command::Act(action), row: self.row })
     }
 
     /// What belongs into no URL: the one field in the body.
-    fn token_in_body(&self) -> Result<Text<'_>, CommandError> {
-        let wrong = || bad_request("the body is one JSON object with token, a text, and nothing else");
+    fn add_renewal_in_body<'f>(&'f self, fields: &mut Fields<'f>) -> Result<(), CommandError> {
+        let wrong = || {
+            let one = "the body is one JSON object with token, a text, or with expires_unix_ms or for_ms, a number, and nothing else";
+            bad_request(one)
+        };
         // serde would read an array as well, field by field.
         if self.body.trim_ascii_start().first() != Some(&b'{') {
             return Err(wrong());
         }
-        let mut body: Fields<'_> = serde_json::from_slice(self.body).map_err(|_| wrong())?;
-        let token = body.token.take();
-        token.filter(|_| body.is_empty()).ok_or_else(wrong)
+        let mut body: Fields<'f> = serde_json::from_slice(self.body).map_err(|_| wrong())?;
+        fields.token = body.token.take();
+        (fields.expires_unix_ms, fields.for_ms) = (body.expires_unix_ms.take(), body.for_ms.take());
+        let given = [fields.token.is_some(), fields.expires_unix_ms.is_some(), fields.for_ms.is_some()];
+        match body.is_empty() && given.into_iter().filter(|given| *given).count() == 1 {
+            true => Ok(()),
+            false => Err(wrong()),
+        }
     }
 
     fn push(self) -> Result<Routed, CommandError> {
