@@ -133,8 +133,14 @@ impl Pusher {
     /// reached: the others have carried it out.
     pub fn act(&self, app: &str, action: Action, patience: Duration) -> Result<OperationOutcome, PushError> {
         let app = self.app(app)?;
-        if let Action::Kick { code, reason, .. } = &action {
-            check_close_code(*code).and_then(|()| check_close_reason(reason)).map_err(PushError::Refused)?;
+        match &action {
+            Action::Kick { code, reason, .. } => {
+                check_close_code(*code)
+                    .and_then(|()| check_close_reason(reason))
+                    .map_err(PushError::Refused)?;
+            }
+            Action::Ban { reason, .. } => check_close_reason(reason).map_err(PushError::Refused)?,
+            _ => {}
         }
         let (sender, receiver) = mpsc::channel();
         let operation = Arc::new(Operation::new(app, action, Origin::Outcome(sender)));
@@ -172,13 +178,17 @@ impl Pusher {
     ) -> Result<u32, PushError> {
         let action = Action::Kick { who, code: code.0, reason: reason.into() };
         match self.act(app, action, patience)? {
-            OperationOutcome::Sessions(count) => Ok(count),
+            OperationOutcome::Sessions(count) | OperationOutcome::Changed { sessions: count, .. } => {
+                Ok(count)
+            }
             OperationOutcome::Session(_)
             | OperationOutcome::Page(_)
             | OperationOutcome::Presence(_)
             | OperationOutcome::Renewed { .. }
             | OperationOutcome::Joined { .. }
             | OperationOutcome::Kept(_)
+            | OperationOutcome::Unbanned(_)
+            | OperationOutcome::Bans(_)
             | OperationOutcome::Forgotten(_) => Ok(0),
         }
     }

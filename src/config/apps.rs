@@ -79,6 +79,25 @@ pub struct AppConfig {
     pub group_memory_bytes: usize,
     /// Whether its sessions may resume.
     pub resume: Resume,
+    /// Whether a session ends when its token does. If not, the token counts when the session opens or comes back.
+    pub token_ends_session: OnByDefault,
+}
+
+/// A switch that is on unless it is set.
+///
+/// ```
+/// let config = gannet::config::Config::from_toml("[apps.chess]\ntoken_ends_session = false").unwrap();
+/// assert!(!config.apps["chess"].token_ends_session.0 && config.apps["default"].token_ends_session.0);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct OnByDefault(pub bool);
+
+impl Default for OnByDefault {
+    fn default() -> Self {
+        Self(true)
+    }
 }
 
 /// `resume` of an app: sessions that survive their connections, and what is kept for that.

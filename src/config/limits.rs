@@ -59,6 +59,10 @@ table! {
         pub max_push_bytes: usize = MIB - 16, in 1..=GIB;
         /// Sessions, users, groups and tags that one push may name.
         pub max_selectors: usize = 1_024, in 1..=COUNT;
+        /// Bans of users and addresses, of all apps together.
+        pub max_bans: usize = 10_000, in 0..=COUNT;
+        /// Sessions that one receipt names of those that missed its push.
+        pub receipt_names: usize = 100, in 1..=u64::from(u16::MAX);
         /// Lines of one batch.
         pub max_batch_lines: usize = 10_000, in 1..=COUNT;
         /// Requests of one HTTP connection, or commands of one link, that wait for their answers; on a link without those that

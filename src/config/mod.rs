@@ -21,7 +21,6 @@ mod known;
 mod limits;
 mod listen;
 mod log;
-mod network;
 mod origin;
 mod rates;
 #[cfg(feature = "cli")]
@@ -44,7 +43,8 @@ use serde::{Deserialize, Serialize};
 use duration::Millis;
 use table::{COUNT, DAY_MS, GIB, KIB, MIB, table};
 
-pub use apps::{AppConfig, PerUser, PerUserPolicy, PublicKeyConfig, TokenAlgorithm};
+pub use crate::session::{InvalidNetwork, Network};
+pub use apps::{AppConfig, OnByDefault, PerUser, PerUserPolicy, PublicKeyConfig, TokenAlgorithm};
 pub(crate) use backend::UNNAMED as UNNAMED_KEY;
 pub use backend::{Backend, BackendKey};
 #[cfg(feature = "cli")]
@@ -62,7 +62,6 @@ pub use key_fault::{AppKeyFault, KeyFault};
 pub use limits::Limits;
 pub use listen::{Endpoint, InvalidEndpoint, Listen};
 pub use log::{Log, LogFormat};
-pub use network::{InvalidNetwork, Network};
 pub(crate) use origin::is_loopback as is_loopback_origin;
 pub use origin::{InvalidOrigin, OriginPattern};
 pub use rates::{BeyondRate, Rate, Rates};

@@ -7,7 +7,7 @@ use super::envelope::Envelope;
 use super::lingering::is_away;
 use super::recall::Holding;
 use crate::connection::{Item, LocalPush, Tick};
-use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode, Wire};
+use crate::dispatch::{Fate, Operation, Origin, Push, ReceiptMode, Selector, Why, Wire};
 use crate::hub::scope_of;
 use crate::metrics::{DeliveryOutcome, DropReason, Label};
 use crate::session::SessionId;
@@ -93,12 +93,16 @@ impl Core {
 
     pub(super) fn begin_delivery(&mut self, push: &Arc<Push>) {
         let mut slots = std::mem::take(&mut self.selected);
-        let selection = self.hub.select(push.app, &push.target, push.options.except, &mut slots);
+        let options = &push.options;
+        let selection = self.hub.select(push.app, &push.target, options.except, &options.without, &mut slots);
         for index in &selection.users {
             push.user_found(*index);
         }
-        for _ in &selection.unknown_sessions {
+        for index in &selection.unknown_sessions {
             push.count_offline_session();
+            if let Some(Selector::Session(id)) = push.target.selectors().get(*index) {
+                push.miss(Some(*id), None, Why::Offline);
+            }
         }
         push.count_matched(slots.len() as u32);
         if slots.is_empty() {
@@ -121,8 +125,14 @@ impl Core {
             has_place: push.place().is_some(),
             rest: VecDeque::new(),
         };
-        let offered = self.offer_to_all(&mut delivery, &slots);
-        self.park_or_end(delivery, &slots[offered..]);
+        if push.names_missed() {
+            // By id from the first on: a session may end on the way.
+            delivery.rest = slots.iter().filter_map(|&slot| self.hub.id_of(slot)).collect();
+            self.go_on_delivering(delivery);
+        } else {
+            let offered = self.offer_to_all(&mut delivery, &slots);
+            self.park_or_end(delivery, &slots[offered..]);
+        }
         slots.clear();
         self.selected = slots;
     }
@@ -159,7 +169,37 @@ impl Core {
         if let Some(away) = &mut delivery.away {
             *away += u32::from(self.connections.slot(slot).is_some_and(is_away));
         }
+        if delivery.local.push().names_missed() {
+            return self.offer_by_name(delivery, slot);
+        }
         let local = Rc::clone(&delivery.local);
+        self.offer_local(delivery, slot, local);
+    }
+
+    /// The same for a push whose receipt names who missed it: each session has a part of it by itself, which knows whose it is.
+    fn offer_by_name(&mut self, delivery: &mut Delivery, slot: u32) {
+        let push = Arc::clone(delivery.local.push());
+        let (session, user) = (self.hub.id_of(slot), self.hub.user_of(slot).cloned());
+        let before = delivery.queued;
+        match session.filter(|_| push.options.receipt == ReceiptMode::Written) {
+            Some(session) => {
+                push.split_part();
+                let local = Rc::new(LocalPush::of_session(Arc::clone(&push), session, user.clone()));
+                local.hold();
+                self.offer_local(delivery, slot, Rc::clone(&local));
+                if self.settlements.let_go(&local) {
+                    self.finish_push_part(&push);
+                }
+            }
+            None => self.offer_local(delivery, slot, Rc::clone(&delivery.local)),
+        }
+        if delivery.queued == before {
+            push.miss(session, user.as_ref(), Why::Dropped);
+        }
+    }
+
+    #[inline]
+    fn offer_local(&mut self, delivery: &mut Delivery, slot: u32, local: Rc<LocalPush>) {
         let wire = match delivery.is_marked && self.speaks_own(slot) {
             true => Wire::Marked,
             false if self.deflates(slot, local.push(), &mut delivery.compressed) => Wire::Deflated,
@@ -202,7 +242,10 @@ impl Core {
             }
             match self.hub.id_of(id.slot()) == Some(id) {
                 true => self.offer_push(&mut delivery, id.slot()),
-                false => delivery.ended += 1,
+                false => {
+                    delivery.ended += 1;
+                    delivery.local.push().miss(Some(id), None, Why::Closed);
+                }
             }
             self.write_ahead(&mut ahead);
         }

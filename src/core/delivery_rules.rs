@@ -156,6 +156,11 @@ impl AppDelivery {
     }
 
     fn tick(&self, selector: &Selector) -> Option<Tick> {
+        if let Selector::AllOf(parts) = selector {
+            // Whoever it means is in its groups: it waits for the soonest of their ticks.
+            let groups = parts.iter().filter(|part| matches!(part, Selector::Group(_)));
+            return groups.map(|group| self.tick(group)).min().unwrap_or(self.tick);
+        }
         let Selector::Group(name) = selector else { return self.tick };
         let group = self.groups.iter().find(|(group, _)| name.as_str().starts_with(&**group));
         group.map_or(self.tick, |(_, tick)| *tick)

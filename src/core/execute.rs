@@ -1,17 +1,14 @@
 //! Commands on their way: which reactors have a part in one, what a part does to the sessions here, and the answer.
 //! Knows nothing of the form in which a command came.
 
-use super::places::bind;
+use super::changing::slot_of;
 use super::{Core, Envelope};
 use crate::connection::Phase;
 use crate::dispatch::{
     Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, Recall,
     ReceiptMode, SessionInfo, SessionRow, Target, TickPhase, Who,
 };
-use crate::hub::Kind;
-use crate::protocol::CloseCode;
-use crate::session::{AppId, Name, SessionId};
-use smallvec::SmallVec;
+use crate::session::{AppId, SessionId};
 use std::sync::Arc;
 
 /// A command that has come to its end.
@@ -133,18 +130,6 @@ impl Core {
     pub(super) fn begin_operation(&mut self, operation: &Arc<Operation>) {
         let app = operation.app;
         match &operation.action {
-            Action::Join { who, group } => {
-                each(self, operation, who, |core, slot| join_with(core, slot, group, None, operation));
-            }
-            Action::JoinWith { who, group, recall } => match self.check_recall(app, group, Some(*recall)) {
-                Err(error) => operation.fail(error),
-                Ok(_) => each(self, operation, who, |core, slot| {
-                    join_with(core, slot, group, Some(*recall), operation)
-                }),
-            },
-            Action::Leave { who, group } => {
-                each(self, operation, who, |core, slot| Ok(core.leave_group(slot, group)));
-            }
             Action::Destroy { group } => {
                 operation.count_sessions(self.destroy_group(app, group));
                 self.forget(app, group, None);
@@ -155,26 +140,6 @@ impl Core {
                 self.recall(app, to, recalled, None, Some(operation));
             }
             Action::Latest { .. } | Action::Log { .. } | Action::Forget { .. } => self.ask_memory(operation),
-            Action::Kick { who, code, reason } => each(self, operation, who, |core, slot| {
-                core.close_for_good(slot, CloseCode(*code), reason);
-                Ok(true)
-            }),
-            Action::Bind { session, user } => {
-                each(self, operation, &Who::Session(*session), |core, slot| bind(core, slot, user.as_ref()));
-            }
-            Action::Tag { session, tag } => {
-                each(self, operation, &Who::Session(*session), |core, slot| add_tag(core, slot, tag));
-            }
-            Action::Untag { session, tag } => {
-                each(self, operation, &Who::Session(*session), |core, slot| Ok(core.hub.untag(slot, tag)))
-            }
-            Action::Renew { session, token } => {
-                each(self, operation, &Who::Session(*session), |core, slot| {
-                    let expires_unix_ms = core.renew(slot, token.as_bytes())?;
-                    operation.renewed(expires_unix_ms);
-                    Ok(true)
-                });
-            }
             Action::Describe { session } => {
                 if let Some(slot) = slot_of(self, app, *session) {
                     operation.add_findings(1, Vec::new(), describe(self, slot).into_iter().collect());
@@ -195,6 +160,8 @@ impl Core {
                 self.remove_gate(*link);
                 self.release_held(*link, of);
             }
+            // What is left changes sessions.
+            _ => self.change(operation),
         }
         self.finish_operation_part(operation);
     }
@@ -244,70 +211,6 @@ pub fn new_push(
     let now = core.shared.clock.now();
     let deadline_ms = core.rules.deadline_ms(now, &options);
     Arc::new(Push::new(app, target, frame, options, now.ns, deadline_ms, origin))
-}
-
-/// Does something to each session that `who` names here.
-fn each(
-    core: &mut Core,
-    operation: &Operation,
-    who: &Who,
-    mut act: impl FnMut(&mut Core, u32) -> Result<bool, CommandError>,
-) {
-    let slots: SmallVec<[u32; 4]> = match who {
-        Who::Session(id) => match slot_of(core, operation.app, *id) {
-            Some(slot) => SmallVec::from_slice(&[slot]),
-            None => return operation.fail(CommandError::unknown_session(*id)),
-        },
-        Who::User(user) => core.hub.members(operation.app, Kind::User, user).collect(),
-    };
-    for slot in slots {
-        match act(core, slot) {
-            Ok(changed) => operation.count_sessions(u32::from(changed)),
-            Err(error) => operation.fail(error),
-        }
-    }
-}
-
-fn slot_of(core: &Core, app: AppId, id: SessionId) -> Option<u32> {
-    core.hub.contains(id, app).then_some(id.slot())
-}
-
-/// The same as [`join`], and what the group remembers, which is a part of the operation.
-fn join_with(
-    core: &mut Core,
-    slot: u32,
-    group: &Name,
-    recall: Option<Recall>,
-    operation: &Arc<Operation>,
-) -> Result<bool, CommandError> {
-    let joined = join(core, slot, group)?;
-    if joined {
-        let sessions = core.hub.id_of(slot).into_iter().collect();
-        core.recall(operation.app, group, sessions, recall, Some(operation));
-    }
-    Ok(joined)
-}
-
-/// Joins unless the session is in as many groups as it may be.
-pub fn join(core: &mut Core, slot: u32, group: &Name) -> Result<bool, CommandError> {
-    let most = core.rules.settings.config.limits.groups_per_session;
-    if core.hub.groups_len(slot) >= most && !core.hub.groups_of(slot).any(|name| name == group) {
-        let message =
-            format!("a session is in at most {most} groups: leave one, or raise limits.groups_per_session");
-        return Err(CommandError::new(ErrorCode::BadRequest, message));
-    }
-    Ok(core.join_group(slot, group))
-}
-
-/// Tags unless the session has as many tags as it may have.
-pub fn add_tag(core: &mut Core, slot: u32, tag: &Name) -> Result<bool, CommandError> {
-    let most = core.rules.settings.config.limits.tags_per_session;
-    if core.hub.tags_len(slot) >= most && !core.hub.tags_of(slot).any(|name| name == tag) {
-        let message =
-            format!("a session has at most {most} tags: remove one, or raise limits.tags_per_session");
-        return Err(CommandError::new(ErrorCode::BadRequest, message));
-    }
-    Ok(core.hub.tag(slot, tag))
 }
 
 fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {

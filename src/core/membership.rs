@@ -68,6 +68,19 @@ impl Core {
         self.hub.move_members(app, from, to)
     }
 
+    /// The session in `slot` leaves the group `from` and is in the group `to`; `None` where it was not in the one, else whether it
+    /// was not in the other.
+    pub fn move_session(&mut self, slot: u32, from: &Name, to: &Name) -> Option<bool> {
+        if from == to || !self.hub.is_member(slot, from) {
+            return None;
+        }
+        self.hub.begin_move();
+        self.leave_group(slot, from);
+        let joined = self.join_group(slot, to);
+        self.hub.end_move();
+        Some(joined)
+    }
+
     /// The session in `slot` leaves the hub, and with it every group. Its id and its app, if there was one.
     pub(super) fn leave_hub(&mut self, slot: u32) -> Option<(SessionId, AppId)> {
         let left = (self.hub.id_of(slot)?, self.hub.app_of(slot)?);

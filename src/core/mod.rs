@@ -1,8 +1,10 @@
 //! What a reactor's rooms act on together: its connections, its hub, its end of the mailboxes, its timers. The gateway
 //! asks it to send, close, push; it answers with plain values and calls no higher room. Knows nothing of HTTP and JSON.
 
+mod bans;
 mod budget;
 mod carry;
+mod changing;
 mod closing;
 mod coming_back;
 mod controls;
@@ -50,13 +52,15 @@ mod work;
 mod writing;
 
 pub use crate::hub::scope_of;
+pub use bans::{Bans, CarriedBans};
 pub use budget::Budget;
 pub use carry::{Arriving, CarriedCore, CarriedMember};
+pub use changing::{add_tag, join};
 pub use coming_back::{Claim, Claimed, First, TakesEvents};
 pub use delivery_rules::Remembering;
 pub use drain::{Drain, Plan};
 pub use envelope::{Arrival, Envelope, Port};
-pub use execute::{Finished, Started, add_tag, join, new_push};
+pub use execute::{Finished, Started, new_push};
 pub use gate::{CarriedLines, EventLost};
 pub use handover::{Handover, NotHandedOver, Outcome, Parcel, Stage, encode};
 pub use in_force::InForce;

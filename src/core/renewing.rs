@@ -3,7 +3,7 @@
 use super::Core;
 use crate::auth::AuthError;
 use crate::connection::Flag;
-use crate::dispatch::{CommandError, ErrorCode};
+use crate::dispatch::{CommandError, ErrorCode, SessionEnd};
 use crate::timer::Clock;
 use std::fmt;
 
@@ -59,6 +59,16 @@ impl Core {
         may
     }
 
+    /// The session in `slot` ends at this time from now on: when that is, in milliseconds since the Unix epoch.
+    pub fn renew_until(&mut self, slot: u32, end: SessionEnd) -> u64 {
+        let now_unix_ms = Clock::wall_unix_ms();
+        let expires_unix_ms = end.at(now_unix_ms);
+        self.expire_at(slot, expires_unix_ms, now_unix_ms);
+        self.arm(slot);
+        self.metrics().renewed.add(1);
+        expires_unix_ms
+    }
+
     /// The session in `slot` ends when `token` does, from now on: when that is, in milliseconds since the Unix epoch. Its
     /// groups and tags stay as they are.
     ///
@@ -78,8 +88,10 @@ impl Core {
             return Err(RenewError::OtherUser);
         }
         let expires_unix_ms = proven.expires_unix_ms.ok_or(RenewError::NotRenewable)?;
-        self.expire_at(slot, expires_unix_ms, now_unix_ms);
-        self.arm(slot);
+        if self.rules.resume_rules.token_ends_session(app) {
+            self.expire_at(slot, expires_unix_ms, now_unix_ms);
+            self.arm(slot);
+        }
         self.metrics().renewed.add(1);
         Ok(expires_unix_ms)
     }

@@ -9,6 +9,8 @@ use crate::session::AppId;
 pub struct ResumeRules {
     /// Indexed by [`AppId`]; `None` where sessions end with their connections.
     apps: Box<[Option<AppResume>]>,
+    /// The same; whether sessions end with their tokens.
+    token_ends: Box<[bool]>,
 }
 
 /// How the sessions of an app resume.
@@ -26,14 +28,21 @@ impl ResumeRules {
     /// Those of apps in the order of their ids.
     pub fn new<'c>(apps: impl Iterator<Item = &'c AppConfig>) -> Self {
         let rules = apps.map(|app| {
-            let resume = app.resume;
-            (resume.linger_ms > 0).then_some(AppResume {
+            let (resume, token_ends) = (app.resume, app.token_ends_session.0);
+            let resume = (resume.linger_ms > 0).then_some(AppResume {
                 linger_ms: resume.linger_ms,
                 kept: KeptLimits { messages: resume.messages, bytes: resume.bytes },
                 max_away: resume.max_away,
-            })
+            });
+            (resume, token_ends)
         });
-        Self { apps: rules.collect() }
+        let (apps, token_ends): (Vec<_>, Vec<_>) = rules.unzip();
+        Self { apps: apps.into(), token_ends: token_ends.into() }
+    }
+
+    /// Whether a session of the app ends when its token does.
+    pub fn token_ends_session(&self, app: AppId) -> bool {
+        self.token_ends.get(usize::from(app.0)).is_none_or(|ends| *ends)
     }
 
     /// Those of an app; `None` where its sessions end with their connections.

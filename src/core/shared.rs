@@ -1,6 +1,7 @@
 //! The few things that all reactors see: the rules in force, the interest table, the counters, the clock, and the way in for
 //! other threads. Nothing here is on the way of a message but the interest table, which is read without locks.
 
+use super::bans::Bans;
 use super::drain::Drain;
 use super::envelope::Envelope;
 use super::gate::{EventLimit, Gate};
@@ -11,7 +12,7 @@ use super::upgrades::Upgrades;
 use crate::admission::{Admission, Capacity};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Config;
-use crate::dispatch::{Action, CommandError, Operation, Push, Selector, Target, Who};
+use crate::dispatch::{Action, Ban, Banned, CommandError, Operation, Push, Selector, Target, Who, Why};
 use crate::hub::{Interest, ReactorSet, scope_of};
 use crate::mailbox::Handle;
 use crate::metrics::{ByApp, Gauge, Metrics, ReactorMetrics};
@@ -73,6 +74,8 @@ pub struct Shared {
     /// The nonces of signed queries that have been used. Locked for one look-up at an upgrade that shows a valid signature;
     /// never on the way of a message.
     pub nonces: Mutex<Nonces>,
+    /// Who may open no session.
+    pub bans: Bans,
     /// Makes and reads the tickets with which sessions are resumed.
     pub tickets: Tickets,
     /// Who fits in.
@@ -163,27 +166,18 @@ impl Shared {
 
     /// The reactors that have a part in an operation. One about a session that no reactor can own has failed.
     pub fn reactors_for(&self, operation: &Operation) -> ReactorSet {
-        let of = |selector: Selector| self.interest.reactors_of(operation.app, &Target::from(selector));
-        let owner = |id: SessionId| {
-            let reactors = of(Selector::Session(id));
-            if reactors.is_empty() {
-                operation.fail(CommandError::unknown_session(id));
-            }
-            reactors
-        };
+        let of = |selector: Selector| self.interest.reactors_of_selector(operation.app, &selector);
+        let owner = |id: SessionId| self.reactors_of_who(operation, &Who::Session(id));
+        if let Some(who) = operation.action.who() {
+            return self.reactors_of_who(operation, who);
+        }
         match &operation.action {
-            Action::Join { who, .. }
-            | Action::JoinWith { who, .. }
-            | Action::Leave { who, .. }
-            | Action::Kick { who, .. } => match who {
-                Who::Session(id) => owner(*id),
-                Who::User(user) => of(Selector::User(user.clone())),
-            },
             Action::Bind { session, .. }
             | Action::Tag { session, .. }
             | Action::Untag { session, .. }
             | Action::Renew { session, .. }
-            | Action::Describe { session } => owner(*session),
+            | Action::Describe { session }
+            | Action::RenewUntil { session, .. } => owner(*session),
             Action::Move { from: group, .. } => of(Selector::Group(group.clone())),
             Action::Destroy { group } => {
                 let mut reactors = of(Selector::Group(group.clone()));
@@ -197,10 +191,77 @@ impl Shared {
                 reactors.insert(self.owner_of(scope_of(operation.app, group)));
                 reactors
             }
+            Action::Ban { whom, for_ms, reason } => self.begin_ban(operation, whom, *for_ms, reason),
+            Action::Unban { whom } => {
+                let was_banned = self.bans.remove(operation.app, whom, Clock::wall_unix_ms());
+                operation.count_sessions(u32::from(was_banned));
+                ReactorSet::default()
+            }
+            Action::Bans { limit, after } => {
+                let page = self.bans.page(operation.app, *limit, after.as_ref(), Clock::wall_unix_ms());
+                operation.found_bans(page);
+                ReactorSet::default()
+            }
             Action::List { by, .. } => of(by.clone()),
             Action::Presence { group, .. } => of(Selector::Group(group.clone())),
-            Action::Listen { .. } | Action::Unlisten { .. } => ReactorSet::first(self.reactors()),
+            // Links are known on all of them; what else is left says who it is about.
+            _ => ReactorSet::first(self.reactors()),
         }
+    }
+
+    /// A ban holds from here on: whoever comes while the reactors close the sessions that are there is refused. The reactors that
+    /// may have any.
+    fn begin_ban(
+        &self,
+        operation: &Operation,
+        whom: &Banned,
+        for_ms: Option<u64>,
+        reason: &str,
+    ) -> ReactorSet {
+        let unix_ms = Clock::wall_unix_ms();
+        let until_unix_ms = for_ms.map(|ms| unix_ms.saturating_add(ms));
+        let ban = Ban { whom: whom.clone(), until_unix_ms, reason: reason.into() };
+        let most = self.in_force.look().settings.config.limits.max_bans;
+        match (self.bans.add(operation.app, ban, most, unix_ms), whom) {
+            (Ok(()), Banned::User(user)) => {
+                self.interest.reactors_of_selector(operation.app, &Selector::User(user.clone()))
+            }
+            (Ok(()), Banned::Address(_)) => self.interest.reactors_of_selector(operation.app, &Selector::All),
+            (Err(error), _) => {
+                operation.fail(error);
+                ReactorSet::default()
+            }
+        }
+    }
+
+    /// The reactors that have any session of `who`. One session that no reactor can own is the error of the operation; of a list
+    /// whom there is not is counted.
+    fn reactors_of_who(&self, operation: &Operation, who: &Who) -> ReactorSet {
+        let of = |selector: &Selector| self.interest.reactors_of_selector(operation.app, selector);
+        let mut reactors = ReactorSet::default();
+        match who {
+            Who::Session(id) => match self.interest.owner(*id) {
+                Some(owner) => reactors.insert(owner),
+                None => operation.fail(CommandError::unknown_session(*id)),
+            },
+            Who::User(user) => return of(&Selector::User(user.clone())),
+            Who::Sessions(ids) => {
+                for id in ids {
+                    match self.interest.owner(*id) {
+                        Some(owner) => reactors.insert(owner),
+                        None => operation.count_unknown(1),
+                    }
+                }
+            }
+            Who::Users(users) => {
+                for user in users {
+                    let found = of(&Selector::User(user.clone()));
+                    operation.count_unknown(u32::from(found.is_empty()));
+                    reactors = reactors.union(found);
+                }
+            }
+        }
+        reactors
     }
 
     /// The mailbox of `reactor` did not take the push. The users who may be there are not known to be offline.
@@ -222,6 +283,7 @@ impl Shared {
                 && (id.node() != self.node || usize::from(id.worker()) >= self.reactors())
             {
                 push.count_offline_session();
+                push.miss(Some(*id), None, Why::Offline);
             }
         }
     }

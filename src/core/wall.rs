@@ -36,6 +36,10 @@ impl Core {
         if let Some(expires_unix_ms) = expires_unix_ms {
             return self.expire_at(slot, expires_unix_ms, unix_ms);
         }
+        // Where tokens end no session, a backend may have set its end.
+        if self.hub.app_of(slot).is_some_and(|app| !self.rules.resume_rules.token_ends_session(app)) {
+            return;
+        }
         let extras = self.connections.slot_mut(slot).and_then(|connection| connection.extras.as_mut());
         if let Some(extras) = extras
             && extras.expires_unix_ms.take().is_some()

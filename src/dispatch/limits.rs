@@ -15,6 +15,8 @@ pub struct CommandLimits {
     pub max_page: usize,
     /// The most selectors of one target, each session, user, group and tag counted.
     pub max_selectors: usize,
+    /// The most sessions that a receipt names.
+    pub receipt_names: u32,
     /// The most commands in one batch.
     pub max_batch_lines: usize,
 }
@@ -29,6 +31,7 @@ impl CommandLimits {
             max_ttl: Duration::from_secs(3600),
             max_page: 1000,
             max_selectors: 4,
+            receipt_names: 3,
             max_batch_lines: 8,
         }
     }

@@ -1,7 +1,9 @@
 //! What travels between cores: pushes with their receipts, and commands with their answers. One value is shared by every
 //! reactor that has a part in it, and the last one to finish sends it home. Knows nothing of sockets, JSON or queues.
 
+mod action;
 mod apps;
+mod ban;
 mod command;
 mod error;
 mod frame;
@@ -10,7 +12,9 @@ mod limits;
 mod listen;
 mod mark;
 mod memory;
+mod missed;
 mod operation;
+mod outcome;
 mod presence;
 mod push;
 mod quoted;
@@ -18,12 +22,15 @@ mod right;
 mod target;
 mod token;
 
+pub use action::{Action, SessionEnd, Who};
 pub use apps::InvalidApps;
+pub use ban::{Ban, BanPage, Banned, NotBanned};
 pub use error::{CommandError, ErrorCode};
 pub use frame::EncodedFrame;
 pub use listen::{EventKind, EventSet, LinkForm, Listen, TickPhase};
 pub use memory::{Epoch, InvalidEpoch, KeptMessage, KeptPage, Recall, Recalled};
-pub use operation::{Action, OperationOutcome, Page, SessionInfo, SessionRow, Who};
+pub use missed::{Missed, MissedList, Why};
+pub use outcome::{OperationOutcome, Page, SessionInfo, SessionRow};
 pub use presence::{NotPresentAfter, Presence, Present, PresentAfter, PresentSession};
 pub use push::{Class, PushOptions, Receipt, ReceiptMode};
 pub use right::Right;

@@ -1,312 +1,13 @@
 //! A command about sessions on its way through the reactors, and its answer.
 
 use super::presence::{Gathered, Presence};
-use super::{CommandError, Epoch, ErrorCode, KeptPage, Origin, Recall, Recalled, Token};
-use crate::session::{AppId, Name, Remote, SessionId};
+use super::{
+    Action, BanPage, CommandError, ErrorCode, KeptPage, OperationOutcome, Origin, Page, Recalled,
+    SessionInfo, SessionRow, Who,
+};
+use crate::session::{AppId, SessionId};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-/// The sessions that a command is about.
-///
-/// ```
-/// use gannet::dispatch::Who;
-/// use gannet::session::Name;
-/// let ada = Who::User(Name::new("ada").unwrap());
-/// assert_ne!(ada, Who::Session("0010020000c00004".parse().unwrap()));
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Who {
-    /// One session.
-    Session(SessionId),
-    /// Every session of a user.
-    User(Name),
-}
-
-/// What a command does.
-///
-/// ```
-/// use gannet::dispatch::{Action, Who};
-/// use gannet::session::Name;
-/// use std::time::Duration;
-///
-/// /// Returns how many of the user's sessions joined.
-/// fn join(pusher: &gannet::Pusher, user: &str, group: &str) -> Result<u32, Box<dyn std::error::Error>> {
-///     let action = Action::Join { who: Who::User(Name::new(user)?), group: Name::new(group)? };
-///     match pusher.act("default", action, Duration::from_secs(1))? {
-///         gannet::dispatch::OperationOutcome::Sessions(joined) => Ok(joined),
-///         _ => Ok(0),
-///     }
-/// }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Sessions join a group.
-    Join {
-        /// Who joins.
-        who: Who,
-        /// What they join.
-        group: Name,
-    },
-    /// Sessions join a group that has a log, and get a part of the log first. A session that is in the group gets nothing.
-    JoinWith {
-        /// Who joins.
-        who: Who,
-        /// What they join.
-        group: Name,
-        /// What they get first.
-        recall: Recall,
-    },
-    /// Sessions leave a group.
-    Leave {
-        /// Who leaves.
-        who: Who,
-        /// What they leave.
-        group: Name,
-    },
-    /// Every member leaves the group, and what it remembers is forgotten.
-    Destroy {
-        /// The group.
-        group: Name,
-    },
-    /// Every member leaves one group and is in another.
-    Move {
-        /// The group that is empty afterwards.
-        from: Name,
-        /// The group that they are in afterwards.
-        to: Name,
-    },
-    /// Sessions are closed.
-    Kick {
-        /// Whose.
-        who: Who,
-        /// The close code (RFC 6455 §7.4).
-        code: u16,
-        /// The close reason: at most 123 bytes.
-        reason: Box<str>,
-    },
-    /// A session is a user's from now on, or nobody's.
-    Bind {
-        /// The session.
-        session: SessionId,
-        /// The user; `None` unbinds.
-        user: Option<Name>,
-    },
-    /// A session gets a tag.
-    Tag {
-        /// The session.
-        session: SessionId,
-        /// The tag.
-        tag: Name,
-    },
-    /// A session loses a tag.
-    Untag {
-        /// The session.
-        session: SessionId,
-        /// The tag.
-        tag: Name,
-    },
-    /// A session goes on under another token of its user, and ends when that does.
-    Renew {
-        /// The session.
-        session: SessionId,
-        /// The token.
-        token: Token,
-    },
-    /// All about one session.
-    Describe {
-        /// The session.
-        session: SessionId,
-    },
-    /// A page of the sessions of a user, a group or a tag, by worker and slot of their ids: a session that lives from the first
-    /// page to the last is on exactly one.
-    List {
-        /// A user, group or tag; `All` lists the app.
-        by: super::Selector,
-        /// How many at the most.
-        limit: usize,
-        /// Only sessions behind the place that this one has or had.
-        after: Option<SessionId>,
-        /// Everything about each ([`Page::sessions`]), or its id and user ([`Page::rows`]).
-        detailed: bool,
-    },
-    /// Who is in a group, page by page: the users by name, each with its sessions, then the sessions without a user.
-    Presence {
-        /// The group.
-        group: Name,
-        /// How many entries at the most, and how many sessions of one.
-        limit: usize,
-        /// Only entries behind this one.
-        after: Option<super::PresentAfter>,
-        /// Whether the entries are wanted, or only the counts.
-        members: bool,
-    },
-    /// The newest push of each key that a group keeps.
-    Latest {
-        /// The group.
-        group: Name,
-    },
-    /// A page of the pushes that a group keeps.
-    Log {
-        /// The group.
-        group: Name,
-        /// Only those behind this number.
-        after: u64,
-        /// The epoch of that number; `None` is any.
-        epoch: Option<Epoch>,
-        /// How many at the most.
-        limit: usize,
-    },
-    /// A group forgets.
-    Forget {
-        /// The group.
-        group: Name,
-        /// The newest push of this key; `None` is everything, and the numbers begin anew.
-        key: Option<Box<str>>,
-    },
-    /// A link gets events from now on.
-    Listen {
-        /// The id of the link's connection.
-        link: SessionId,
-        /// Which.
-        listen: super::Listen,
-    },
-    /// A link gets no more events.
-    Unlisten {
-        /// The id of the link's connection.
-        link: SessionId,
-    },
-}
-
-/// Everything about a session that an operator may ask for.
-///
-/// ```
-/// use gannet::dispatch::SessionInfo;
-///
-/// fn is_behind(session: &SessionInfo) -> bool {
-///     session.queued_bytes > 64 * 1024
-/// }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionInfo {
-    /// Its id.
-    pub id: SessionId,
-    /// The app's name.
-    pub app: Box<str>,
-    /// The user it is bound to.
-    pub user: Option<Name>,
-    /// The groups it is in.
-    pub groups: Vec<Name>,
-    /// The tags it has.
-    pub tags: Vec<Name>,
-    /// Where the client is.
-    pub remote: Remote,
-    /// When it was opened, in milliseconds since the Unix epoch.
-    pub since_unix_ms: u64,
-    /// Messages in its outbox.
-    pub queued_messages: u32,
-    /// Bytes in its outbox.
-    pub queued_bytes: u64,
-    /// Bytes read from its socket.
-    pub bytes_in: u64,
-    /// Bytes written to its socket.
-    pub bytes_out: u64,
-    /// The last measured time from a ping to its pong, in microseconds; `None` before the first.
-    pub round_trip_us: Option<u32>,
-    /// Whether its client is away, and the session waits for it: `remote` is where it was then.
-    pub away: bool,
-}
-
-/// A session in a listing.
-///
-/// ```
-/// use gannet::dispatch::SessionRow;
-///
-/// fn show(row: &SessionRow) -> String {
-///     format!("{} {}", row.id, row.user.as_deref().unwrap_or("-"))
-/// }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionRow {
-    /// Its id.
-    pub id: SessionId,
-    /// The user it is bound to.
-    pub user: Option<Name>,
-}
-
-/// A page of a listing.
-///
-/// ```
-/// use gannet::dispatch::{Action, OperationOutcome, Page, Selector};
-/// use gannet::session::SessionId;
-/// use std::time::Duration;
-///
-/// /// The page of all sessions that follows `after`, which is the last page's `next`.
-/// fn page(pusher: &gannet::Pusher, after: Option<SessionId>) -> Result<Page, gannet::PushError> {
-///     let list = Action::List { by: Selector::All, limit: 100, after, detailed: false };
-///     match pusher.act("default", list, Duration::from_secs(1))? {
-///         OperationOutcome::Page(page) => Ok(page),
-///         _ => Ok(Page::default()),
-///     }
-/// }
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
-    /// Members in all, on this page and off it.
-    pub count: u32,
-    /// The sessions with their users, when the listing was not detailed.
-    pub rows: Vec<SessionRow>,
-    /// The sessions, when the listing was detailed.
-    pub sessions: Vec<SessionInfo>,
-    /// What to pass as `after` for the next page; `None` on the last one.
-    pub next: Option<SessionId>,
-}
-
-/// The answer to an [`Action`].
-///
-/// ```
-/// use gannet::dispatch::OperationOutcome;
-///
-/// fn count(outcome: &OperationOutcome) -> u32 {
-///     match outcome {
-///         OperationOutcome::Sessions(count) => *count,
-///         OperationOutcome::Session(_) => 1,
-///         OperationOutcome::Page(page) => page.count,
-///         OperationOutcome::Renewed { .. } => 1,
-///         OperationOutcome::Presence(presence) => presence.sessions,
-///         OperationOutcome::Joined { sessions, .. } => *sessions,
-///         OperationOutcome::Kept(page) => page.messages.len() as u32,
-///         OperationOutcome::Forgotten(messages) => *messages,
-///     }
-/// }
-/// assert_eq!(count(&OperationOutcome::Sessions(3)), 3);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OperationOutcome {
-    /// How many sessions it changed or closed.
-    Sessions(u32),
-    /// The session asked for.
-    Session(Box<SessionInfo>),
-    /// The page asked for.
-    Page(Page),
-    /// A session goes on under another token.
-    Renewed {
-        /// Until then, in milliseconds since the Unix epoch.
-        expires_unix_ms: u64,
-    },
-    /// Who is in the group asked for.
-    Presence(super::Presence),
-    /// Sessions joined and got a part of the log.
-    Joined {
-        /// How many.
-        sessions: u32,
-        /// How far that part goes; for several sessions, of the one whose part ends first. `None` where none joined.
-        recalled: Option<Recalled>,
-    },
-    /// What a group keeps.
-    Kept(KeptPage),
-    /// How many messages a group has forgotten.
-    Forgotten(u32),
-}
 
 /// A command as every reactor with a part in it sees it.
 #[derive(Debug)]
@@ -319,6 +20,7 @@ pub struct Operation {
     pub origin: Origin,
     pending: AtomicU32,
     sessions: AtomicU32,
+    unknown: AtomicU32,
     findings: Mutex<Findings>,
 }
 
@@ -329,6 +31,7 @@ struct Findings {
     expires_unix_ms: Option<u64>,
     recalled: Option<Recalled>,
     kept: Option<KeptPage>,
+    bans: Option<BanPage>,
     error: Option<CommandError>,
 }
 
@@ -341,6 +44,7 @@ impl Operation {
             origin,
             pending: AtomicU32::new(1),
             sessions: AtomicU32::new(0),
+            unknown: AtomicU32::new(0),
             findings: Mutex::default(),
         }
     }
@@ -358,6 +62,11 @@ impl Operation {
     /// Counts sessions that a reactor changed, closed or found; of a group that forgets, messages.
     pub fn count_sessions(&self, sessions: u32) {
         self.sessions.fetch_add(sessions, Ordering::Relaxed);
+    }
+
+    /// Counts, of a list, sessions that are not live and users without a live session.
+    pub fn count_unknown(&self, unknown: u32) {
+        self.unknown.fetch_add(unknown, Ordering::Relaxed);
     }
 
     /// A reactor could not do its part; the first error is the answer.
@@ -403,6 +112,11 @@ impl Operation {
         self.findings().kept = Some(page);
     }
 
+    /// The bans that were asked for.
+    pub fn found_bans(&self, page: BanPage) {
+        self.findings().bans = Some(page);
+    }
+
     /// The answer; final once the last part is done.
     ///
     /// # Errors
@@ -413,15 +127,19 @@ impl Operation {
             return Err(error.clone());
         }
         let sessions = self.sessions.load(Ordering::Relaxed);
+        let of_list = self.action.who().is_some_and(Who::is_several);
+        let unknown = of_list.then(|| self.unknown.load(Ordering::Relaxed));
         match self.action {
             Action::Describe { session } => match findings.page.sessions.pop() {
                 Some(info) => Ok(OperationOutcome::Session(Box::new(info))),
                 None => Err(CommandError::unknown_session(session)),
             },
-            Action::Renew { session, .. } => match findings.expires_unix_ms {
-                Some(expires_unix_ms) => Ok(OperationOutcome::Renewed { expires_unix_ms }),
-                None => Err(CommandError::unknown_session(session)),
-            },
+            Action::Renew { session, .. } | Action::RenewUntil { session, .. } => {
+                match findings.expires_unix_ms {
+                    Some(expires_unix_ms) => Ok(OperationOutcome::Renewed { expires_unix_ms }),
+                    None => Err(CommandError::unknown_session(session)),
+                }
+            }
             Action::List { limit, .. } => {
                 Ok(OperationOutcome::Page(cut_to_page(std::mem::take(&mut findings.page), limit)))
             }
@@ -429,13 +147,20 @@ impl Operation {
             Action::Presence { members, .. } => Ok(OperationOutcome::Presence(
                 findings.presence.take().map_or_else(|| Presence::of_nobody(members), Gathered::finish),
             )),
-            Action::JoinWith { .. } => Ok(OperationOutcome::Joined { sessions, recalled: findings.recalled }),
+            Action::JoinWith { .. } => {
+                Ok(OperationOutcome::Joined { sessions, recalled: findings.recalled, unknown })
+            }
             Action::Latest { .. } | Action::Log { .. } => {
                 let nothing = KeptPage { epoch: None, offset: 0, messages: Vec::new(), complete: true };
                 Ok(OperationOutcome::Kept(findings.kept.take().unwrap_or(nothing)))
             }
+            Action::Unban { .. } => Ok(OperationOutcome::Unbanned(sessions)),
+            Action::Bans { .. } => Ok(OperationOutcome::Bans(findings.bans.take().unwrap_or_default())),
             Action::Forget { .. } => Ok(OperationOutcome::Forgotten(sessions)),
-            _ => Ok(OperationOutcome::Sessions(sessions)),
+            _ => Ok(match unknown {
+                Some(unknown) => OperationOutcome::Changed { sessions, unknown },
+                None => OperationOutcome::Sessions(sessions),
+            }),
         }
     }
 

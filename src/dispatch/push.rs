@@ -4,9 +4,10 @@ mod carry;
 
 pub(crate) use carry::{CarriedShared, Packer, Unpacker};
 
+use super::missed::{Gathering, MissedList, Why};
 use super::{EncodedFrame, Epoch, Origin, Place, Selector, Target};
 use crate::protocol::DeflateEngine;
-use crate::session::{AppId, SessionId};
+use crate::session::{AppId, Name, SessionId};
 use crate::stream::{SharedEvent, element};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -67,8 +68,12 @@ pub struct PushOptions {
     pub class: Class,
     /// A session that does not get the message, usually the one it came from.
     pub except: Option<SessionId>,
+    /// Further sessions that do not get it: whoever any of these means.
+    pub without: Vec<Selector>,
     /// See [`ReceiptMode`].
     pub receipt: ReceiptMode,
+    /// Of the sessions that miss it, the receipt names so many at the most: see [`Receipt::missed`].
+    pub names: u32,
 }
 
 /// What became of a message for one session.
@@ -118,6 +123,8 @@ pub struct Receipt {
     pub unreached: u32,
     /// Of the matched sessions, those whose client was away: the message waits until it comes back, as for a slow one.
     pub away: u32,
+    /// Who missed the message, where that was asked for.
+    pub missed: Option<MissedList>,
     /// The number that the push has in its group, where the group remembers.
     pub offset: Option<u64>,
     /// The epoch of that number.
@@ -153,6 +160,7 @@ pub struct Push {
     /// The message for sessions over plain HTTP, once one of them has got it.
     over_http: OnceLock<Box<OverHttp>>,
     tally: Tally,
+    missed: Option<Box<Gathering>>,
 }
 
 /// A push in the forms of sessions over plain HTTP; each is made on first use, for all reactors.
@@ -234,6 +242,7 @@ impl Push {
             true => target.selectors().iter().map(|_| AtomicBool::new(false)).collect(),
             false => Box::default(),
         };
+        let missed = Gathering::of_at_most(options.names as usize);
         Self {
             app,
             target,
@@ -248,6 +257,7 @@ impl Push {
             place: OnceLock::new(),
             over_http: OnceLock::new(),
             tally: Tally::of_publisher(found),
+            missed,
         }
     }
 
@@ -340,6 +350,31 @@ impl Push {
         size_of::<OverHttp>() + event + forms.element.get().map_or(0, |element| element.len())
     }
 
+    /// Whether its receipt names who missed it.
+    pub fn names_missed(&self) -> bool {
+        self.missed.is_some()
+    }
+
+    /// A session, which was this user's, or all of a user missed it.
+    pub fn miss(&self, session: Option<SessionId>, user: Option<&Name>, why: Why) {
+        if let Some(missed) = &self.missed {
+            missed.add(session, user, why);
+        }
+    }
+
+    /// Who has missed it so far; the users that no reactor has found are among them.
+    fn missed(&self) -> Option<MissedList> {
+        let mut list = self.missed.as_ref()?.list();
+        self.absent_users()
+            .for_each(|user| list.add(None, Some(user), Why::Offline, self.options.names as usize));
+        Some(list)
+    }
+
+    /// One more holder on a reactor that has a part in it has a part of its own.
+    pub fn split_part(&self) {
+        self.tally.pending.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// One more reactor has a part in it. Call it before the post, never after.
     pub fn add_part(&self) {
         self.tally.pending.fetch_add(1, Ordering::Relaxed);
@@ -423,14 +458,17 @@ impl Push {
     /// reactor has looked for them.
     pub fn offline(&self) -> u32 {
         let sessions = self.tally.offline_sessions.load(Ordering::Relaxed);
-        if self.tally.unselected.load(Ordering::Acquire) > 0 {
-            return sessions;
-        }
-        let users = self.target.selectors().iter().zip(&self.tally.found);
-        let absent = users.filter(|(selector, found)| {
-            matches!(selector, Selector::User(_)) && !found.load(Ordering::Relaxed)
-        });
-        sessions + absent.count() as u32
+        sessions + self.absent_users().count() as u32
+    }
+
+    /// The named users that no reactor has found, once all have looked.
+    fn absent_users(&self) -> impl Iterator<Item = &Name> {
+        let have_looked = self.tally.unselected.load(Ordering::Acquire) == 0;
+        let users = self.target.selectors().iter().zip(&self.tally.found).filter(move |_| have_looked);
+        users.filter_map(|(selector, found)| match selector {
+            Selector::User(user) if !found.load(Ordering::Relaxed) => Some(user),
+            _ => None,
+        })
     }
 
     /// The counts so far; final once the last part is done. Their sums hold at any time, see [`Receipt`].
@@ -446,6 +484,7 @@ impl Push {
             offline: self.offline(),
             unreached: read(&tally.unreached),
             away: read(&tally.away),
+            missed: self.missed(),
             offset: self.place.get().map(|place| place.offset),
             epoch: self.place.get().map(|place| place.epoch),
             ..Receipt::default()

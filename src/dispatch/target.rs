@@ -22,6 +22,19 @@ pub enum Selector {
     Tag(Name),
     /// Every session of the app.
     All,
+    /// The sessions that all of these mean. Only in the target of a push: a listing by it is empty, and of whom it names nobody
+    /// counts as offline.
+    AllOf(Box<[Selector]>),
+}
+
+impl Selector {
+    /// The selectors that it is made of: itself, or those whose sessions it has in common.
+    pub fn parts(&self) -> &[Self] {
+        match self {
+            Self::AllOf(parts) => parts,
+            one => std::slice::from_ref(one),
+        }
+    }
 }
 
 /// The union of some selectors: a session that several of them name is meant once.

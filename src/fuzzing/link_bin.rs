@@ -39,10 +39,21 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// In JSON nobody can say `all` twice.
+/// In JSON nobody can say `all` twice, nor except in both ways, nor except what several selectors have in common.
 fn is_expressible(request: &Request<'_>) -> bool {
-    match &request.command {
-        Command::Push(push) => push.target.iter().filter(|selector| **selector == Selector::All).count() < 2,
-        _ => true,
-    }
+    let is_once = |selectors: &[Selector<'_>]| {
+        selectors.iter().filter(|selector| **selector == Selector::All).count() < 2
+    };
+    let Command::Push(push) = &request.command else { return true };
+    let excepts_in_one_way = push.except.is_none() || push.without.is_empty();
+    let is_common = |selector: &Selector<'_>| matches!(selector, Selector::AllOf(_));
+    let parts = push.target.iter().filter_map(|selector| match selector {
+        Selector::AllOf(parts) => Some(parts),
+        _ => None,
+    });
+    excepts_in_one_way
+        && !push.without.iter().any(is_common)
+        && is_once(&push.target)
+        && is_once(&push.without)
+        && parts.into_iter().all(|parts| is_once(parts))
 }

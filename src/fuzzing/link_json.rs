@@ -37,11 +37,13 @@ fn accepted(text: &str, value: Option<&Value>, LinkCommand { id, app, command, .
                 let payload = match (&value["text"], &value["data"]) {
                     (Value::String(text), _) => text.clone().into_bytes(),
                     (_, Value::String(data)) => STANDARD.decode(data).expect("it was taken"),
+                    _ if !value["json"].is_null() => raw_json(text),
                     _ => panic!("a push without a payload: {text}"),
                 };
                 assert!(frame.as_bytes().ends_with(&payload) && frame.wire_len() <= payload.len() + 10);
                 assert!(payload.len() <= CommandLimits::small().max_push_bytes);
-                assert!((1..=CommandLimits::small().max_selectors).contains(&target.selectors().len()));
+                let named: usize = target.selectors().iter().map(|selector| selector.parts().len()).sum();
+                assert!((1..=CommandLimits::small().max_selectors).contains(&named.max(1)));
             }
         }
         None => assert!(id.as_ref().is_some_and(is_undecodable), "it is not JSON: {text}"),
@@ -52,6 +54,12 @@ fn accepted(text: &str, value: Option<&Value>, LinkCommand { id, app, command, .
     let error = CommandError::new(ErrorCode::Overloaded, text);
     render::reply(&mut refusal, id.as_ref(), None, &Outcome::Refused(error));
     check_reply(&refusal, id.as_ref(), "error");
+}
+
+/// The value of `json` as it stands in `text`.
+fn raw_json(text: &str) -> Vec<u8> {
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).expect("it was taken");
+    fields["json"].get().as_bytes().to_vec()
 }
 
 fn refused(text: &str, value: Option<&Value>, LinkError { id, error }: &LinkError) {

@@ -84,7 +84,8 @@ impl Interest {
     /// Members that another thread moves from one group of a union to another are not missed: the read is repeated when it
     /// met a move, and names every reactor when it always does.
     pub fn reactors_of(&self, app: AppId, target: &Target) -> ReactorSet {
-        let groups = target.selectors().iter().filter(|selector| matches!(selector, Selector::Group(_)));
+        let named = target.selectors().iter().flat_map(Selector::parts);
+        let groups = named.filter(|selector| matches!(selector, Selector::Group(_)));
         if groups.count() < 2 {
             return self.read(app, target);
         }
@@ -138,11 +139,21 @@ impl Interest {
     /// The reactor has no session of `from` any more, if that is given, all of them are in `to`; for a reader of both it happens
     /// at once.
     pub(super) fn move_group(&self, from: Option<KeyHash>, to: KeyHash, reactor: usize) {
-        self.moves.begun.fetch_add(1, Ordering::AcqRel);
+        self.begin_move();
         self.add(to, reactor);
         if let Some(from) = from {
             self.remove(from, reactor);
         }
+        self.end_move();
+    }
+
+    /// What changes from here to [`Interest::end_move`] happens at once for a reader of several groups.
+    pub(super) fn begin_move(&self) {
+        self.moves.begun.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// See [`Interest::begin_move`].
+    pub(super) fn end_move(&self) {
         self.moves.finished.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -151,9 +162,13 @@ impl Interest {
         reactors.fold(ReactorSet::default(), ReactorSet::union)
     }
 
-    fn reactors_of_selector(&self, app: AppId, selector: &Selector) -> ReactorSet {
+    /// The reactors that have any session of `selector`, or would have the one that it names.
+    pub fn reactors_of_selector(&self, app: AppId, selector: &Selector) -> ReactorSet {
         let mut reactors = ReactorSet::default();
-        if let Selector::Session(id) = selector {
+        if let Selector::AllOf(parts) = selector {
+            let parts = parts.iter().map(|part| self.reactors_of_selector(app, part));
+            reactors = parts.reduce(ReactorSet::intersection).unwrap_or_default();
+        } else if let Selector::Session(id) = selector {
             self.owner(*id).into_iter().for_each(|owner| reactors.insert(owner));
         } else if let Some(key) = KeyRef::of_selector(app, selector) {
             reactors = self.look_up(key);

@@ -122,7 +122,7 @@ impl<'a> KeyRef<'a> {
     /// The key of the set that a selector names; `None` for a session.
     pub(super) fn of_selector(app: AppId, selector: &'a Selector) -> Option<Self> {
         let (kind, name) = match selector {
-            Selector::Session(_) => return None,
+            Selector::Session(_) | Selector::AllOf(_) => return None,
             Selector::User(name) => (Kind::User, name.as_str()),
             Selector::Group(name) => (Kind::Group, name.as_str()),
             Selector::Tag(name) => (Kind::Tag, name.as_str()),

@@ -233,6 +233,17 @@ impl Hub {
         moved
     }
 
+    /// Sessions go from groups to groups until [`Hub::end_move`]: no push to several of these, on any reactor, sees one of them
+    /// in none.
+    pub fn begin_move(&self) {
+        self.interest.begin_move();
+    }
+
+    /// See [`Hub::begin_move`].
+    pub fn end_move(&self) {
+        self.interest.end_move();
+    }
+
     /// How many sessions, users, groups and tags there are.
     pub fn sizes(&self) -> Sizes {
         Sizes {
@@ -396,7 +407,7 @@ mod tests {
         hub.join(id.slot(), &guild);
         for selector in [Selector::User(ada), Selector::Group(guild)] {
             let mut slots = Vec::new();
-            hub.select(app, &selector.into(), None, &mut slots);
+            hub.select(app, &selector.into(), None, &[], &mut slots);
             assert_eq!(slots, [5]);
         }
         hub.remove(id.slot());

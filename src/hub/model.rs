@@ -39,6 +39,7 @@ impl ModelSession {
                 Selector::Group(group) => self.groups.contains(group.as_str()),
                 Selector::Tag(tag) => self.tags.contains(tag.as_str()),
                 Selector::All => true,
+                Selector::AllOf(parts) => parts.iter().all(|part| self.is_meant(app, part)),
             }
     }
 }
@@ -76,8 +77,9 @@ impl Choices<'_> {
     }
 
     fn selector(&mut self, ids: &[SessionId]) -> Selector {
-        match self.below(8) {
+        match self.below(9) {
             0 => Selector::All,
+            8 => Selector::AllOf((0..=self.below(3)).map(|_| self.selector(ids)).collect()),
             1 | 2 => Selector::User(self.name()),
             3 | 4 => Selector::Group(self.name()),
             5 => Selector::Tag(self.name()),
@@ -209,12 +211,21 @@ impl Pair {
             target.push(choices.selector(&self.ids));
         }
         let mut slots = vec![7];
-        let selected = self.hub.select(app, &target, except, &mut slots);
+        let mut without = Vec::new();
+        for _ in 0..[0, 0, 1, 3][choices.below(4) as usize] {
+            without.push(choices.selector(&self.ids));
+        }
+        let selected = self.hub.select(app, &target, except, &without, &mut slots);
         slots.sort_unstable();
 
         let meant = |selector: &Selector| self.model.meant(app, selector);
         let mut expected: BTreeSet<u32> = target.selectors().iter().flat_map(meant).collect();
         expected.retain(|slot| except != Some(self.model.sessions[slot].id));
+        without.iter().flat_map(meant).for_each(|slot| _ = expected.remove(&slot));
+        for selector in target.selectors() {
+            let is_meant = |slot: u32| self.hub.is_meant(app, selector, slot);
+            assert!((0..self.slots).filter(|slot| is_meant(*slot)).eq(meant(selector)));
+        }
         assert_eq!(slots, expected.into_iter().collect::<Vec<_>>());
         for (index, selector) in target.selectors().iter().enumerate() {
             let none = meant(selector).is_empty();
@@ -226,13 +237,18 @@ impl Pair {
         }
         let reactors = self.interest.reactors_of(app, &target);
         let other = |selector: &Selector| matches!(selector, Selector::Session(id) if id.node() == NODE && id.worker() == 0);
-        assert_eq!(reactors.contains(0), target.selectors().iter().any(other));
+        // What is in common with a session of another reactor may be there, whatever else is named.
+        if !target.selectors().iter().any(|selector| matches!(selector, Selector::AllOf(_))) {
+            assert_eq!(reactors.contains(0), target.selectors().iter().any(other));
+        }
         assert!(slots.is_empty() || reactors.contains(REACTOR));
         assert!(!reactors.contains(2) && !reactors.contains(3));
     }
 
     fn list(&mut self, choices: &mut Choices<'_>) {
         let (app, selector, limit) = (choices.app(), choices.selector(&self.ids), choices.below(12) as usize);
+        // What several selectors have in common is no listing.
+        let selector = if matches!(selector, Selector::AllOf(_)) { Selector::All } else { selector };
         let after = match choices.below(4) {
             0 | 1 => None,
             2 => Some(choices.id(&self.ids)),

@@ -41,6 +41,12 @@ impl ReactorSet {
         Self(self.0 | other.0)
     }
 
+    /// The reactors that are in both.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether there is none.
     pub fn is_empty(self) -> bool {
         self.0 == 0

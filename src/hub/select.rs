@@ -27,18 +27,23 @@ pub struct Paged {
 }
 
 impl Hub {
-    /// Makes `out` the slots of the sessions that `target` means, less `except`: each once, in no order.
+    /// Makes `out` the slots of the sessions that `target` means, less `except` and those that `without` means: each once, in no
+    /// order.
     pub fn select(
         &mut self,
         app: AppId,
         target: &Target,
         except: Option<SessionId>,
+        without: &[Selector],
         out: &mut Vec<u32>,
     ) -> Selected {
         out.clear();
         let mut selected = Selected::default();
         let except = except.filter(|&id| self.id_of(id.slot()) == Some(id)).map(SessionId::slot);
-        if let [selector] = target.selectors() {
+        if let [selector] = target.selectors()
+            && without.is_empty()
+            && !matches!(selector, Selector::AllOf(_))
+        {
             let members = self.selected_members(app, selector);
             self.report(0, selector, members, &mut selected);
             out.reserve(members.len());
@@ -50,14 +55,64 @@ impl Hub {
         if let Some(slot) = except {
             visited.insert(slot);
         }
+        let (mut left_out, mut common) = (Vec::new(), Vec::new());
+        for selector in without {
+            self.slots_in_common(app, selector, &mut common);
+            left_out.extend(common.drain(..).filter(|&slot| visited.insert(slot)));
+        }
         for (index, selector) in target.selectors().iter().enumerate() {
+            if let Selector::AllOf(_) = selector {
+                self.slots_in_common(app, selector, &mut common);
+                out.extend(common.drain(..).filter(|&slot| visited.insert(slot)));
+                continue;
+            }
             let members = self.selected_members(app, selector);
             self.report(index, selector, members, &mut selected);
             out.extend(members.iter().map(|member| member.slot).filter(|&slot| visited.insert(slot)));
         }
-        out.iter().copied().chain(except).for_each(|slot| visited.forget(slot));
+        out.iter().copied().chain(except).chain(left_out).for_each(|slot| visited.forget(slot));
         self.visited = visited.bits;
         selected
+    }
+
+    /// Makes `out` the slots of the sessions here that every part of `selector` means: of the fewest that one of them means, those that
+    /// are in all the others.
+    fn slots_in_common(&self, app: AppId, selector: &Selector, out: &mut Vec<u32>) {
+        out.clear();
+        let mut parts = SmallVec::<[&Selector; 4]>::new();
+        flatten(selector, &mut parts);
+        let fewest = parts.iter().enumerate().min_by_key(|(_, part)| self.selected_members(app, part).len());
+        let Some((index, fewest)) = fewest else { return };
+        let members = self.selected_members(app, fewest);
+        if members.is_empty() {
+            return;
+        }
+        let mut sets = SmallVec::<[u32; 4]>::new();
+        let mut only = None;
+        for part in parts.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, part)| part) {
+            match part {
+                // It means as few as the fewest: one.
+                Selector::Session(id) => only = Some(id.slot()),
+                _ => sets.extend(KeyRef::of_selector(app, part).and_then(|key| self.sets.find(key))),
+            }
+        }
+        let slots = members.iter().map(|member| member.slot).filter(|&slot| {
+            only.is_none_or(|only| only == slot)
+                && sets.iter().all(|&set| self.find_membership(slot, set).is_some())
+        });
+        out.extend(slots);
+    }
+
+    /// Whether `selector` means the session in the slot.
+    pub fn is_meant(&self, app: AppId, selector: &Selector, slot: u32) -> bool {
+        match selector {
+            Selector::Session(id) => id.slot() == slot && self.contains(*id, app),
+            Selector::AllOf(parts) => parts.iter().all(|part| self.is_meant(app, part, slot)),
+            _ => {
+                let set = KeyRef::of_selector(app, selector).and_then(|key| self.sets.find(key));
+                set.is_some_and(|set| self.find_membership(slot, set).is_some())
+            }
+        }
     }
 
     /// The slots of the user's, group's or tag's sessions here; with [`Kind::App`] and an empty name, of the app's. In no order.
@@ -162,6 +217,14 @@ impl Hub {
             }
             _ => {}
         }
+    }
+}
+
+/// The parts of `selector`, and theirs.
+fn flatten<'s>(selector: &'s Selector, parts: &mut SmallVec<[&'s Selector; 4]>) {
+    match selector {
+        Selector::AllOf(inner) => inner.iter().for_each(|part| flatten(part, parts)),
+        part => parts.push(part),
     }
 }
 

@@ -2,13 +2,15 @@
 
 mod parts;
 mod push;
+mod who;
 
 pub(crate) use parts::Parts;
 pub use push::{Push, Selector, Targets};
+pub use who::{Who, Whom};
 
 use super::error::{Malformed, TooLong, Wrong};
-use super::wire::{Reader, put_session, put_text, put_whole};
-use crate::dispatch::{Epoch, EventKind, EventSet};
+use super::wire::{Reader, put_text, put_whole};
+use crate::dispatch::{Epoch, EventKind, EventSet, SessionEnd};
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
 use std::sync::LazyLock;
@@ -65,12 +67,35 @@ pub enum Command<'a> {
         /// The epoch of that number.
         epoch: Option<Epoch>,
     },
+    /// Sessions join several groups.
+    JoinAll {
+        /// Who.
+        who: Who<'a>,
+        /// Which.
+        groups: Vec<&'a str>,
+    },
     /// Sessions leave a group.
     Leave {
         /// Who.
         who: Who<'a>,
         /// Which.
         group: &'a str,
+    },
+    /// Sessions leave several groups.
+    LeaveAll {
+        /// Who.
+        who: Who<'a>,
+        /// Which.
+        groups: Vec<&'a str>,
+    },
+    /// Sessions are in exactly these groups, of those that begin with a prefix.
+    SetGroups {
+        /// Who.
+        who: Who<'a>,
+        /// Which.
+        groups: Vec<&'a str>,
+        /// Without it, of all groups.
+        prefix: Option<&'a str>,
     },
     /// Every member leaves a group.
     Destroy {
@@ -79,6 +104,15 @@ pub enum Command<'a> {
     },
     /// Every member leaves one group and is in another.
     Move {
+        /// The one.
+        from: &'a str,
+        /// The other.
+        to: &'a str,
+    },
+    /// Some members leave one group and are in another.
+    MoveSome {
+        /// Who.
+        who: Who<'a>,
         /// The one.
         from: &'a str,
         /// The other.
@@ -114,12 +148,63 @@ pub enum Command<'a> {
         /// The tag.
         tag: &'a str,
     },
+    /// Sessions get a tag.
+    TagAll {
+        /// Who: any but one session, which [`Command::Tag`] has.
+        who: Who<'a>,
+        /// The tag.
+        tag: &'a str,
+    },
+    /// Sessions lose a tag.
+    UntagAll {
+        /// Who: any but one session, which [`Command::Untag`] has.
+        who: Who<'a>,
+        /// The tag.
+        tag: &'a str,
+    },
+    /// Sessions have exactly these tags, of those that begin with a prefix.
+    SetTags {
+        /// Who.
+        who: Who<'a>,
+        /// Which.
+        tags: Vec<&'a str>,
+        /// Without it, of all tags.
+        prefix: Option<&'a str>,
+    },
     /// A session goes on under another token of its user.
     Renew {
         /// The session.
         session: SessionId,
         /// The token.
         token: &'a str,
+    },
+    /// A session ends when it is told.
+    RenewUntil {
+        /// The session.
+        session: SessionId,
+        /// When.
+        end: SessionEnd,
+    },
+    /// Sessions are closed, and no new ones are let in.
+    Ban {
+        /// Whose.
+        whom: Whom<'a>,
+        /// For so many milliseconds; without it, until the ban is taken back.
+        for_ms: Option<u64>,
+        /// The close reason: at most 123 bytes.
+        reason: &'a str,
+    },
+    /// A ban is taken back.
+    Unban {
+        /// Whose.
+        whom: Whom<'a>,
+    },
+    /// The bans of the app.
+    Bans {
+        /// Entries of a page; 0 is the default.
+        limit: u32,
+        /// What the last page gave as next.
+        after: Option<&'a str>,
     },
     /// All about one session.
     Session {
@@ -167,21 +252,6 @@ pub enum Command<'a> {
         /// Links with the same name here split the sessions among them.
         share: Option<&'a str>,
     },
-}
-
-/// The sessions that a command is about.
-///
-/// ```
-/// use gannet::link_bin::{Command, Who};
-/// let kick = Command::Kick { who: Who::User("ada"), code: None, reason: "too many shots" };
-/// assert!(matches!(kick, Command::Kick { who: Who::User("ada"), .. }));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who<'a> {
-    /// One session.
-    Session(SessionId),
-    /// Every session of a user.
-    User(&'a str),
 }
 
 /// A message that is no command.
@@ -236,12 +306,7 @@ impl<'a> Request<'a> {
             Command::Push(push) => (push.flags(), push.arguments()),
             command => {
                 let (verb, parts) = command.parts();
-                let layout = verb.op().layout;
-                let has = |part| layout.contains(&part);
-                let user = flag(has(Part::Who) && matches!(parts.who, Who::User(_)), Part::USER);
-                let code = flag(has(Part::Code) && parts.code.is_some(), Part::CODE);
-                let counts = flag(has(Part::Page) && parts.counts_only, Part::COUNTS);
-                (user | code | counts | parts.flags(verb.op()), [parts.events.bits(), 0])
+                (parts.flags(verb.op()), [parts.events.bits(), 0])
             }
         };
         Header { opcode: self.command.verb().op().opcode, flags, arguments, id: self.id }
@@ -301,11 +366,7 @@ impl Header {
 
 impl<'a> Command<'a> {
     fn read(header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        static OPCODES: LazyLock<String> = LazyLock::new(|| {
-            let (first, last) = (crate::ops::OPS.first(), crate::ops::OPS.last());
-            let opcode = |op: Option<&Op>| op.map_or(0, |op| op.opcode);
-            format!("{:#04x} to {:#04x}", opcode(first), opcode(last))
-        });
+        static OPCODES: LazyLock<String> = LazyLock::new(crate::ops::Op::opcodes);
         let Some(op) = Op::with_opcode(header.opcode) else {
             header.check_arguments([0, 0])?;
             let wrong = Wrong::Unknown { what: "an opcode", value: header.opcode.into(), known: &OPCODES };
@@ -318,26 +379,43 @@ impl<'a> Command<'a> {
         // Nothing of a push: it has a reader of its own.
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
-        let Parts { last, after, epoch, limit, key, .. } = parts;
+        let Parts { last, after, epoch, limit, key, groups, has_members, names, prefix, .. } = parts;
+        let Parts { end, whom, for_ms, page_limit, page_after, counts_only, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
                 Self::JoinWith { who, group, last, after, epoch }
             }
+            Verb::Join if !groups.is_empty() => Self::JoinAll { who, groups },
             Verb::Join => Self::Join { who, group },
+            Verb::Leave if !groups.is_empty() => Self::LeaveAll { who, groups },
             Verb::Leave => Self::Leave { who, group },
+            Verb::SetGroups => Self::SetGroups { who, groups: names, prefix },
+            Verb::SetTags => Self::SetTags { who, tags: names, prefix },
+            Verb::Move if has_members => Self::MoveSome { who, from: group, to },
             Verb::Destroy => Self::Destroy { group },
             Verb::Move => Self::Move { from: group, to },
             Verb::Kick => Self::Kick { who, code, reason },
             Verb::Bind => Self::Bind { session, user },
-            Verb::Tag => Self::Tag { session, tag },
-            Verb::Untag => Self::Untag { session, tag },
+            Verb::Tag => match who {
+                Who::Session(session) => Self::Tag { session, tag },
+                who => Self::TagAll { who, tag },
+            },
+            Verb::Untag => match who {
+                Who::Session(session) => Self::Untag { session, tag },
+                who => Self::UntagAll { who, tag },
+            },
             Verb::Session => Self::Session { session },
-            Verb::Renew => Self::Renew { session, token },
+            Verb::Renew => match end {
+                Some(end) => Self::RenewUntil { session, end },
+                None => Self::Renew { session, token },
+            },
+            Verb::Ban => Self::Ban { whom, for_ms, reason },
+            Verb::Unban => Self::Unban { whom },
+            Verb::Bans => Self::Bans { limit: page_limit, after: page_after },
             Verb::Listen => Self::Listen { events, share },
             Verb::Presence => {
-                let Parts { page_limit: limit, page_after: after, counts_only, .. } = parts;
-                Self::Presence { group, limit, after, members: !counts_only }
+                Self::Presence { group, limit: page_limit, after: page_after, members: !counts_only }
             }
             Verb::Latest => Self::Latest { group },
             Verb::Log => Self::Log { group, after, epoch, limit },
@@ -364,48 +442,52 @@ impl<'a> Command<'a> {
         let none = Parts::default();
         match *self {
             Self::Push(_) => (Verb::Push, none),
-            Self::Join { who, group } => (Verb::Join, Parts { who, group, ..none }),
-            Self::JoinWith { who, group, last, after, epoch } => {
-                (Verb::Join, Parts { who, group, last, after, epoch, ..none })
+            Self::Join { ref who, group } => (Verb::Join, Parts { group, ..Parts::of(who) }),
+            Self::JoinAll { ref who, ref groups } => {
+                (Verb::Join, Parts { groups: groups.clone(), ..Parts::of(who) })
+            }
+            Self::JoinWith { ref who, group, last, after, epoch } => {
+                (Verb::Join, Parts { group, last, after, epoch, ..Parts::of(who) })
             }
             Self::Latest { group } => (Verb::Latest, Parts { group, ..none }),
             Self::Log { group, after, epoch, limit } => {
                 (Verb::Log, Parts { group, after, epoch, limit, ..none })
             }
             Self::Forget { group, key } => (Verb::Forget, Parts { group, key, ..none }),
-            Self::Leave { who, group } => (Verb::Leave, Parts { who, group, ..none }),
+            Self::Leave { ref who, group } => (Verb::Leave, Parts { group, ..Parts::of(who) }),
+            Self::LeaveAll { ref who, ref groups } => {
+                (Verb::Leave, Parts { groups: groups.clone(), ..Parts::of(who) })
+            }
+            Self::SetGroups { ref who, ref groups, prefix } => {
+                (Verb::SetGroups, Parts { names: groups.clone(), prefix, ..Parts::of(who) })
+            }
+            Self::SetTags { ref who, ref tags, prefix } => {
+                (Verb::SetTags, Parts { names: tags.clone(), prefix, ..Parts::of(who) })
+            }
             Self::Destroy { group } => (Verb::Destroy, Parts { group, ..none }),
             Self::Move { from, to } => (Verb::Move, Parts { group: from, to, ..none }),
-            Self::Kick { who, code, reason } => (Verb::Kick, Parts { who, code, reason, ..none }),
+            Self::MoveSome { ref who, from, to } => {
+                (Verb::Move, Parts { group: from, to, has_members: true, ..Parts::of(who) })
+            }
+            Self::Kick { ref who, code, reason } => (Verb::Kick, Parts { code, reason, ..Parts::of(who) }),
             Self::Bind { session, user } => (Verb::Bind, Parts { session, user, ..none }),
-            Self::Tag { session, tag } => (Verb::Tag, Parts { session, tag, ..none }),
-            Self::Untag { session, tag } => (Verb::Untag, Parts { session, tag, ..none }),
+            Self::Tag { session, tag } => (Verb::Tag, Parts { tag, ..Parts::of(&Who::Session(session)) }),
+            Self::Untag { session, tag } => (Verb::Untag, Parts { tag, ..Parts::of(&Who::Session(session)) }),
+            Self::TagAll { ref who, tag } => (Verb::Tag, Parts { tag, ..Parts::of(who) }),
+            Self::UntagAll { ref who, tag } => (Verb::Untag, Parts { tag, ..Parts::of(who) }),
             Self::Renew { session, token } => (Verb::Renew, Parts { session, token, ..none }),
+            Self::RenewUntil { session, end } => (Verb::Renew, Parts { session, end: Some(end), ..none }),
+            Self::Ban { whom, for_ms, reason } => (Verb::Ban, Parts { whom, for_ms, reason, ..none }),
+            Self::Unban { whom } => (Verb::Unban, Parts { whom, ..none }),
+            Self::Bans { limit, after } => {
+                (Verb::Bans, Parts { page_limit: limit, page_after: after, ..none })
+            }
             Self::Session { session } => (Verb::Session, Parts { session, ..none }),
             Self::Presence { group, limit, after, members } => (
                 Verb::Presence,
                 Parts { group, page_limit: limit, page_after: after, counts_only: !members, ..none },
             ),
             Self::Listen { events, share } => (Verb::Listen, Parts { events, share, ..none }),
-        }
-    }
-}
-
-impl<'a> Who<'a> {
-    fn read(flags: u8, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        match flags & Part::USER {
-            0 => reader.session("session").map(Self::Session),
-            _ => reader.text("user").map(Self::User),
-        }
-    }
-
-    fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        match self {
-            Self::Session(session) => {
-                put_session(*session, out);
-                Ok(())
-            }
-            Self::User(user) => put_text(user, "user", out),
         }
     }
 }

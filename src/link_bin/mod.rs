@@ -16,6 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bans;
 mod command;
 mod error;
 mod event;
@@ -23,14 +24,16 @@ mod names;
 mod presence;
 mod reply;
 mod resumption;
+mod several;
 mod wire;
 
 pub(crate) use command::Parts;
-pub use command::{Command, Push, Refused, Request, Selector, Targets, Who};
+pub use command::{Command, Push, Refused, Request, Selector, Targets, Who, Whom};
 pub use error::{Malformed, TooLong, Wrong};
 pub use event::{Event, Membership};
 pub use reply::Reply;
 pub use resumption::{NotResumed, Resumption};
+pub use several::{commands_of, encode_several};
 
 /// The subprotocol of a link that speaks this layout.
 pub const SUBPROTOCOL: &str = "gannet.link.bin";

@@ -1,14 +1,16 @@
 //! Replies: what a command came to. Eight bytes of header with the command's id, then each reply's own fields.
 
+use super::bans::{put_bans, read_bans};
 use super::error::{Malformed, TooLong, Wrong};
 use super::names::{put_names, read_names, read_optional_name, read_remote};
 use super::presence::{flags_of_presence, put_presence, read_presence};
 use super::resumption::Resumption;
 use super::wire::{Reader, put_count, put_long, put_session, put_text, put_whole};
 use crate::dispatch::{
-    EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Presence, Recalled, Receipt, SessionInfo,
-    TickPhase,
+    BanPage, EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Missed, MissedList, Presence, Recalled,
+    Receipt, SessionInfo, TickPhase, Why,
 };
+use crate::session::SessionId;
 use std::borrow::Cow;
 
 const DONE: u8 = 0x81;
@@ -20,6 +22,8 @@ const PRESENCE: u8 = 0x88;
 const RESUME: u8 = 0x89;
 const KEPT: u8 = 0x86;
 const FORGOTTEN: u8 = 0x87;
+const UNBANNED: u8 = 0x8a;
+const BANS: u8 = 0x8b;
 const ERROR: u8 = 0x8f;
 
 /// Of what is done: the ticks of an app follow.
@@ -31,12 +35,17 @@ const WRITTEN: u8 = 0x01;
 const INCOMPLETE: u8 = 0x02;
 /// Of a receipt: the count of those who were away follows. Set where it is not 0.
 const AWAY: u8 = 0x08;
+/// Of a receipt: who missed the push follows, behind all else.
+const MISSED: u8 = 0x10;
 /// Of a receipt, and of how many sessions joined: an epoch and a number in it follow, behind all else.
 const NUMBERED: u8 = 0x04;
 /// Of how many sessions joined, and of what a group keeps: something that was asked for is gone.
 const LACKS: u8 = 0x08;
 /// Of how many sessions joined, and of what a group keeps: there is no epoch, since the group has numbered nothing.
 const NO_EPOCH: u8 = 0x10;
+
+/// Of how many sessions a command about a list changed: how many of the list there are not follows, behind all else.
+const UNKNOWN: u8 = 0x20;
 
 /// Of a message that is kept: it is binary; without it, text.
 const BINARY: u8 = 0x01;
@@ -68,12 +77,19 @@ pub enum Reply<'a> {
     Presence(Cow<'a, Presence>),
     /// No command asked for it: the first message of a link that can be resumed.
     Resume(Resumption<'a>),
-    /// How many sessions joined a group, and how far what they were sent of its log goes.
-    Joined(u32, Recalled),
+    /// How many sessions a command about a list changed or closed, and how many of the list there are not.
+    Changed(u32, u32),
+    /// How many sessions joined a group, and how far what they were sent of its log goes; where the command was about a list, how
+    /// many of it there are not.
+    Joined(u32, Recalled, Option<u32>),
     /// What a group keeps.
     Kept(Cow<'a, KeptPage>),
     /// How many messages a group has forgotten.
     Forgotten(u32),
+    /// How many bans were taken back: one or none.
+    Unbanned(u32),
+    /// The bans asked for.
+    Bans(Cow<'a, BanPage>),
     /// It was refused.
     Error {
         /// For programs.
@@ -100,12 +116,11 @@ impl<'a> Reply<'a> {
             DONE if flags & TICKS != 0 => Self::Listening(Cow::Owned(read_ticks(&mut reader)?)),
             DONE => Self::Done,
             RECEIPT => Self::Receipt(read_receipt(flags, &mut reader)?),
-            SESSIONS => match (reader.u32("sessions")?, flags & NUMBERED) {
-                (sessions, 0) => Self::Sessions(sessions),
-                (sessions, _) => Self::Joined(sessions, read_recalled(flags, &mut reader)?),
-            },
+            SESSIONS => read_sessions(flags, &mut reader)?,
             KEPT => Self::Kept(Cow::Owned(read_kept(flags, &mut reader)?)),
             FORGOTTEN => Self::Forgotten(reader.u32("messages")?),
+            UNBANNED => Self::Unbanned(reader.u32("bans")?),
+            BANS => Self::Bans(Cow::Owned(read_bans(&mut reader)?)),
             SESSION => Self::Session(Cow::Owned(read_session(&mut reader)?)),
             RENEWED => Self::Renewed(reader.u64("expires_unix_ms")?),
             PRESENCE => Self::Presence(Cow::Owned(read_presence(flags, &mut reader)?)),
@@ -118,7 +133,7 @@ impl<'a> Reply<'a> {
                 message: reader.rest_as_text("the message")?,
             },
             _ => {
-                let (what, known) = ("the opcode of a reply", "0x81 to 0x89, 0x8f");
+                let (what, known) = ("the opcode of a reply", "0x81 to 0x8b, 0x8f");
                 let wrong = Wrong::Unknown { what, value: opcode.into(), known };
                 return Err(Malformed { offset: 0, wrong });
             }
@@ -136,15 +151,19 @@ impl<'a> Reply<'a> {
             Self::Listening(_) => (DONE, TICKS, 0),
             Self::Receipt(receipt) => (RECEIPT, flags_of(receipt), 0),
             Self::Sessions(_) => (SESSIONS, 0, 0),
+            Self::Changed(..) => (SESSIONS, UNKNOWN, 0),
             Self::Session(_) => (SESSION, 0, 0),
             Self::Renewed(_) => (RENEWED, 0, 0),
             Self::Presence(presence) => (PRESENCE, flags_of_presence(presence), 0),
             Self::Resume(resumption) => resumption.header(RESUME),
-            Self::Joined(_, recalled) => {
-                (SESSIONS, NUMBERED | flags_of_place(recalled.epoch, recalled.complete), 0)
+            Self::Joined(_, recalled, unknown) => {
+                let flags = NUMBERED | flags_of_place(recalled.epoch, recalled.complete);
+                (SESSIONS, if unknown.is_some() { flags | UNKNOWN } else { flags }, 0)
             }
             Self::Kept(page) => (KEPT, flags_of_place(page.epoch, page.complete), 0),
             Self::Forgotten(_) => (FORGOTTEN, 0, 0),
+            Self::Unbanned(_) => (UNBANNED, 0, 0),
+            Self::Bans(_) => (BANS, 0, 0),
             Self::Error { code, .. } => (ERROR, 0, code.row().number),
         };
         put_whole(out, |out| {
@@ -153,11 +172,18 @@ impl<'a> Reply<'a> {
             match self {
                 Self::Done => {}
                 Self::Listening(ticks) => put_ticks(ticks, out)?,
-                Self::Receipt(receipt) => put_receipt(receipt, out),
-                Self::Sessions(count) | Self::Forgotten(count) => out.extend_from_slice(&count.to_le_bytes()),
-                Self::Joined(sessions, recalled) => {
+                Self::Receipt(receipt) => put_receipt(receipt, out)?,
+                Self::Sessions(count) | Self::Forgotten(count) | Self::Unbanned(count) => {
+                    out.extend_from_slice(&count.to_le_bytes());
+                }
+                Self::Bans(page) => put_bans(page, out)?,
+                Self::Changed(sessions, unknown) => {
+                    [sessions, unknown].iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
+                }
+                Self::Joined(sessions, recalled, unknown) => {
                     out.extend_from_slice(&sessions.to_le_bytes());
                     put_place(recalled.epoch, recalled.offset, out);
+                    unknown.iter().for_each(|unknown| out.extend_from_slice(&unknown.to_le_bytes()));
                 }
                 Self::Kept(page) => put_kept(page, out)?,
                 Self::Session(info) => put_info(info, out)?,
@@ -188,6 +214,17 @@ fn put_ticks(ticks: &[TickPhase], out: &mut Vec<u8>) -> Result<(), TooLong> {
     Ok(())
 }
 
+fn read_sessions(flags: u8, reader: &mut Reader<'_>) -> Result<Reply<'static>, Malformed> {
+    let sessions = reader.u32("sessions")?;
+    let recalled = (flags & NUMBERED != 0).then(|| read_recalled(flags, reader)).transpose()?;
+    let unknown = (flags & UNKNOWN != 0).then(|| reader.u32("unknown")).transpose()?;
+    Ok(match (recalled, unknown) {
+        (Some(recalled), unknown) => Reply::Joined(sessions, recalled, unknown),
+        (None, Some(unknown)) => Reply::Changed(sessions, unknown),
+        (None, None) => Reply::Sessions(sessions),
+    })
+}
+
 fn read_receipt(flags: u8, reader: &mut Reader<'_>) -> Result<Receipt, Malformed> {
     let mut receipt = Receipt {
         matched: reader.u32("matched")?,
@@ -213,6 +250,9 @@ fn read_receipt(flags: u8, reader: &mut Reader<'_>) -> Result<Receipt, Malformed
     if flags & AWAY != 0 {
         receipt.away = reader.u32("away")?;
     }
+    if flags & MISSED != 0 {
+        receipt.missed = Some(read_missed(reader)?);
+    }
     Ok(receipt)
 }
 
@@ -223,13 +263,14 @@ fn flags_of(receipt: &Receipt) -> u8 {
         | flag(INCOMPLETE, is_incomplete(receipt))
         | flag(NUMBERED, numbered)
         | flag(AWAY, receipt.away > 0)
+        | flag(MISSED, receipt.missed.is_some())
 }
 
 fn is_incomplete(receipt: &Receipt) -> bool {
     receipt.pending > 0 || receipt.unreached > 0
 }
 
-fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
+fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) -> Result<(), TooLong> {
     let Receipt {
         matched,
         queued,
@@ -242,6 +283,7 @@ fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
         pending,
         unreached,
         away,
+        missed,
         offset,
         epoch,
     } = receipt;
@@ -262,6 +304,35 @@ fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) {
     if *away > 0 {
         out.extend_from_slice(&away.to_le_bytes());
     }
+    missed.as_ref().map_or(Ok(()), |missed| put_missed(missed, out))
+}
+
+fn put_missed(missed: &MissedList, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    put_count(missed.named.len(), "missed", out)?;
+    for Missed { session, user, why } in &missed.named {
+        put_session(session.unwrap_or(SessionId::from_u64(0)), out);
+        put_text(user.as_deref().unwrap_or_default(), "user", out)?;
+        out.push(why.number());
+    }
+    out.extend_from_slice(&missed.more.to_le_bytes());
+    Ok(())
+}
+
+fn read_missed(reader: &mut Reader<'_>) -> Result<MissedList, Malformed> {
+    let count = reader.u16("missed")?;
+    let mut list = MissedList::default();
+    for _ in 0..count {
+        let session = Some(reader.session("session")?).filter(|id| id.as_u64() != 0);
+        let user = read_optional_name("user", reader)?;
+        let number = reader.u8("why")?;
+        let why = Why::ALL.into_iter().find(|why| why.number() == number).ok_or({
+            let known = "1 (dropped), 2 (expired), 3 (offline), 4 (closed)";
+            reader.wrong(1, Wrong::Unknown { what: "why", value: number.into(), known })
+        })?;
+        list.named.push(Missed { session, user, why });
+    }
+    list.more = reader.u32("missed_more")?;
+    Ok(list)
 }
 
 fn flags_of_place(epoch: Option<Epoch>, complete: bool) -> u8 {

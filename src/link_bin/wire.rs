@@ -82,6 +82,18 @@ impl<'a> Reader<'a> {
         self.text(what).map(|text| Some(text).filter(|text| !text.is_empty()))
     }
 
+    /// So many bytes that are all 0.
+    pub fn reserved(&mut self, length: usize) -> Result<(), Malformed> {
+        for _ in 0..length {
+            let value = self.u8("a reserved byte")?;
+            if value != 0 {
+                let known = "0: it is reserved";
+                return Err(self.wrong(1, Wrong::Unknown { what: "a byte", value: value.into(), known }));
+            }
+        }
+        Ok(())
+    }
+
     /// All that is left.
     #[inline]
     pub fn rest(&mut self) -> &'a [u8] {

@@ -1,6 +1,7 @@
 //! What the fields of a command may hold. A query parameter and a JSON field of the same name have the same bounds, the
 //! same defaults and the same sentences when they are refused.
 
+use super::shapes::OneOrMore;
 use crate::dispatch::{Class, CommandError, EncodedFrame, Epoch, ErrorCode, ReceiptMode, Selector, Target};
 pub(crate) use crate::dispatch::{CommandLimits, Quoted};
 use crate::dispatch::{bad_code, check_close_code, check_close_reason};
@@ -8,6 +9,7 @@ use crate::session::{Name, SessionId};
 use hashbrown::HashSet;
 use log::LevelFilter;
 use smallvec::SmallVec;
+use std::hash::Hash;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +29,53 @@ pub fn bad_request(message: impl Into<Box<str>>) -> CommandError {
 /// [`ErrorCode::BadRequest`] when it is no [`Name`]; likewise below for whatever is out of its bounds.
 pub fn name(field: &str, text: &str) -> Result<Name, CommandError> {
     Name::new(text).map_err(|invalid| bad_request(format!("{field}: {invalid}")))
+}
+
+/// Several users, groups or tags: at least one, at most `limits.max_selectors`. What is named twice is in the list once.
+pub fn names(field: &str, texts: &OneOrMore<'_>, limits: &CommandLimits) -> Result<Vec<Name>, CommandError> {
+    check_list(field, texts.texts().count(), limits)?;
+    let names: Vec<Name> = texts.texts().map(|text| name(field, text)).collect::<Result<_, _>>()?;
+    Ok(each_once(names))
+}
+
+/// Whether a list may have so many entries.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`] when it is empty or has more than `limits.max_selectors`.
+pub fn check_list(field: &str, named: usize, limits: &CommandLimits) -> Result<(), CommandError> {
+    let most = limits.max_selectors;
+    match named {
+        0 => Err(bad_request(format!("{field} is an empty list: name at least one"))),
+        _ if named > most => {
+            Err(bad_request(format!("{field} names at most {most}, not {named}: send it in parts")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether one message may hold so many commands.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`] when it holds none, or more than `most`.
+pub fn check_commands(commands: usize, most: usize) -> Result<(), CommandError> {
+    match commands {
+        0 => Err(bad_request("the message holds no command")),
+        _ if commands > most => {
+            let message =
+                format!("a message holds at most {most} commands, not {commands}: send them in parts");
+            Err(bad_request(message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first of each that are the same, in their order.
+pub fn each_once<T: Clone + Eq + Hash>(mut items: Vec<T>) -> Vec<T> {
+    if items.len() > 1 {
+        let mut seen = HashSet::with_capacity(items.len());
+        items.retain(|item| seen.insert(item.clone()));
+    }
+    items
 }
 
 /// A session id.
@@ -49,10 +98,10 @@ pub fn target(
     limits: &CommandLimits,
 ) -> Result<Target, CommandError> {
     if selectors.is_empty() {
-        return Err(bad_request("a push needs a target: session, user, group, tag or all"));
+        return Err(bad_request("a push needs a target: session, user, group, tag, all or all_of"));
     }
-    if selectors.len() > limits.max_selectors {
-        let (named, most) = (selectors.len(), limits.max_selectors);
+    let (named, most) = (named_in(&selectors), limits.max_selectors);
+    if named > most {
         return Err(bad_request(format!(
             "a target has at most {most} selectors, not {named}: push in parts"
         )));
@@ -64,6 +113,47 @@ pub fn target(
     let mut target = Target::nobody();
     selectors.into_iter().for_each(|selector| target.push(selector));
     Ok(target)
+}
+
+/// Who does not get a push beside the one session of `except`: at most `limits.max_selectors` selectors, or none.
+pub fn without(selectors: Vec<Selector>, limits: &CommandLimits) -> Result<Vec<Selector>, CommandError> {
+    let (named, most) = (named_in(&selectors), limits.max_selectors);
+    if named > most {
+        return Err(bad_request(format!("except has at most {most} selectors, not {named}")));
+    }
+    Ok(each_once(selectors))
+}
+
+/// What several selectors have in common. They stand in the order of their kinds.
+pub fn all_of(mut parts: Vec<Selector>) -> Result<Selector, CommandError> {
+    if parts.is_empty() {
+        return Err(bad_request("all_of needs something to have in common: session, user, group or tag"));
+    }
+    parts.sort_by_key(|part| match part {
+        Selector::Session(_) => 0,
+        Selector::User(_) => 1,
+        Selector::Group(_) => 2,
+        Selector::Tag(_) => 3,
+        Selector::All => 4,
+        Selector::AllOf(_) => 5,
+    });
+    Ok(Selector::AllOf(each_once(parts).into()))
+}
+
+/// So many names and ids are in a union.
+fn named_in(selectors: &[Selector]) -> usize {
+    selectors.iter().map(|selector| selector.parts().len()).sum()
+}
+
+/// One way of naming sessions as a parameter has it: `group:red`.
+pub fn selector(field: &str, text: &str) -> Result<Selector, CommandError> {
+    match text.split_once(':') {
+        Some(("session", id)) => session(field, id).map(Selector::Session),
+        Some(("user", user)) => name(field, user).map(Selector::User),
+        Some(("group", group)) => name(field, group).map(Selector::Group),
+        Some(("tag", tag)) => name(field, tag).map(Selector::Tag),
+        _ => Err(not_one_of(field, text, "session:ID, user:NAME, group:NAME, tag:NAME")),
+    }
 }
 
 /// `ttl_ms`, or the default.

@@ -1,7 +1,7 @@
 //! What is known of a field whichever way it is given: as a field of a JSON command, in the query or in the path.
 
 use super::bounds::{LOG_LEVELS, bad_request, number, switch};
-use super::fields::{After, Fields, Session, Text, To};
+use super::fields::{After, Fields, OneOrMore, Session, Text, To};
 
 use crate::dispatch::{CommandError, EventKind};
 
@@ -16,6 +16,8 @@ pub struct Field {
     pub need: Need,
     /// What it means, in one sentence.
     pub about: &'static str,
+    /// Whether it may be given several times; in JSON it is one value or a list of them.
+    pub is_list: bool,
     /// A value, as a parameter has it.
     pub example: &'static str,
     /// Puts the value of a parameter into its place.
@@ -54,8 +56,16 @@ pub enum Kind {
     Path,
     /// A text message.
     Text,
+    /// An IP address, or a network such as `10.0.0.0/8`.
+    Address,
     /// A player's token (RFC 7519).
     Token,
+    /// A text message that is JSON: any value, as it stands there.
+    Json,
+    /// Who does not get a push: a session, or the same as a target.
+    Except,
+    /// A way of naming sessions: its kind, a colon and the name.
+    Selector,
     /// A binary message, in base64 with padding (RFC 4648 §4).
     Base64,
     /// The target of a push.
@@ -84,6 +94,12 @@ impl Field {
         self
     }
 
+    /// The same field where there may be several.
+    const fn listed(mut self) -> Self {
+        self.is_list = true;
+        self
+    }
+
     /// Puts the value of a parameter, percent-decoded, into its place.
     ///
     /// # Errors
@@ -105,6 +121,12 @@ pub fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), Command
     }
 }
 
+/// Puts `value` behind those that are in `slot`.
+fn further<'a>(slot: &mut Option<OneOrMore<'a>>, value: Text<'a>) -> Result<(), CommandError> {
+    *slot = Some(slot.take().unwrap_or_default().and(value));
+    Ok(())
+}
+
 /// For fields of commands in JSON, and for the parameters of a push, which have a reader of their own.
 fn unput<'a>(_: &mut Fields<'a>, name: &'static str, _: Text<'a>) -> Result<(), CommandError> {
     Err(bad_request(format!("{name} is no parameter here")))
@@ -118,6 +140,7 @@ macro_rules! fields {
                 name: $name,
                 kind: $kind,
                 need: Need::Required,
+                is_list: false,
                 about: $about,
                 example: $example,
                 put: $put,
@@ -132,10 +155,33 @@ fields! {
     SESSION = "session", Kind::Session, "00a0000000000001", "A session.",
         |fields, name, value| once(&mut fields.session, name, Session::Text(value));
     USER = "user", Kind::Name, "ada", "All sessions of a user.",
-        |fields, name, value| once(&mut fields.user, name, Some(value));
+        |fields, name, value| once(&mut fields.user, name, Some(OneOrMore::One(value)));
+    SESSION_IN_LIST = "session", Kind::Session, "00a0000000000001", "A session, or several.",
+        |fields, _, value| {
+            fields.session = Some(match fields.session.take() {
+                None => Session::Text(value),
+                Some(sessions) => sessions.and(value),
+            });
+            Ok(())
+        };
+    USER_IN_LIST = "user", Kind::Name, "ada", "All sessions of a user, or of several.",
+        |fields, _, value| {
+            let mut users = fields.user.take().flatten();
+            further(&mut users, value)?;
+            fields.user = Some(users);
+            Ok(())
+        };
+    GROUP_IN_LIST = "group", Kind::Name, "g", "A group, or several.",
+        |fields, _, value| further(&mut fields.group, value);
+    GROUPS_SET = "groups", Kind::Name, "match:1", "The groups: all that there are, of those that begin with `prefix`; an empty list, as \
+        a parameter one empty value, is none.", |fields, _, value| further(&mut fields.groups, value);
+    TAGS_SET = "tags", Kind::Name, "mobile", "The tags: all that there are, of those that begin with `prefix`; an empty list, as \
+        a parameter one empty value, is none.", |fields, _, value| further(&mut fields.tags, value);
+    PREFIX = "prefix", Kind::Name, "m", "Only names that begin so; without it, all.",
+        |fields, name, value| once(&mut fields.prefix, name, value);
     BOUND_USER = "user", Kind::NameOrNobody, "ada", "The user; null, as a parameter empty, unbinds the session.",
-        |fields, name, value| once(&mut fields.user, name, Some(value).filter(|user| !user.is_empty()));
-    GROUP = "group", Kind::Name, "g", "A group.", |fields, name, value| once(&mut fields.group, name, value);
+        |fields, name, value| once(&mut fields.user, name, Some(value).filter(|user| !user.is_empty()).map(OneOrMore::One));
+    GROUP = "group", Kind::Name, "g", "A group.", |fields, name, value| once(&mut fields.group, name, OneOrMore::One(value));
     OTHER_GROUP = "to", Kind::Name, "h", "The group that the members are in afterwards.",
         |fields, name, value| once(&mut fields.to, name, To::Group(value));
     TAG = "tag", Kind::Name, "ios", "A tag.", |fields, name, value| once(&mut fields.tag, name, value);
@@ -184,13 +230,48 @@ fields! {
     DATA = "data", Kind::Base64, "AAEC", "A binary message, in base64 with padding.", unput;
     TOKEN = "token", Kind::Token, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl", "Another token of the session's \
         user.", unput;
+    ADDRESS = "address", Kind::Address, "192.0.2.7", "Whoever comes from an address or a network.",
+        |fields, name, value| once(&mut fields.address, name, value);
+    EXPIRES = "expires_unix_ms", Kind::Number(0), "1760000600000", "When the session ends, in milliseconds since the Unix epoch.",
+        |fields, name, value| once(&mut fields.expires_unix_ms, name, number(name, &value)?);
+    ENDS_IN_MS = "for_ms", Kind::Number(0), "600000", "In how many milliseconds the session ends.",
+        |fields, name, value| once(&mut fields.for_ms, name, number(name, &value)?);
+    BAN_MS = "for_ms", Kind::Number(0), "600000", "For how long, in milliseconds; without it, until the ban is taken back.",
+        |fields, name, value| once(&mut fields.for_ms, name, number(name, &value)?);
+    BAN_REASON = "reason", Kind::Reason, "cheating", "The close reason, which those who are refused are told too: at most 123 bytes.",
+        |fields, name, value| once(&mut fields.reason, name, value);
+    AFTER_BANNED = "after", Kind::Text, "u:ada", "What the last page gave as `next`.",
+        |fields, name, value| once(&mut fields.after, name, After::Session(value));
+    ONE_USER = "user", Kind::Name, "mallory", "A user.",
+        |fields, name, value| once(&mut fields.user, name, Some(OneOrMore::One(value)));
     TTL_MS = "ttl_ms", Kind::Number(0), "5000", "How long the message may wait for a socket, in milliseconds: 0 to \
         `max_ttl_ms`; without it, 60000.", unput;
     KEY = "key", Kind::Name, "score", "Conflation: an unsent older message with this key to the same session is \
         replaced.", unput;
     CLASS = "class", Kind::OneOf(&["normal", "urgent", "droppable"]), "urgent", "What goes first before a slow client, \
         and what is dropped; without it, `normal`.", unput;
-    EXCEPT = "except", Kind::Session, "00a0000000000001", "A session that does not get the message.", unput;
+    JSON = "json", Kind::Json, "{\"score\":3}", "A text message: exactly these bytes of JSON.", unput;
+    EXCEPT = "except", Kind::Except, "00a0000000000001", "A session that does not get the message, or several sessions, users, \
+        groups and tags.", unput;
+    EXCEPT_EACH = "except", Kind::Session, "00a0000000000001", "A session that does not get the message; or a user, a group or a \
+        tag, as `user:ada`.", unput;
+    COMMON = "all_of", Kind::Selector, "group:red", "What all of these have in common is a part of the target.", unput;
+    NAMES = "names", Kind::Switch, "1", "Whether the receipt names who missed the message: at most `receipt_names`.", unput;
     RECEIPT = "receipt", Kind::OneOf(&["none", "queued", "written"]), "written", "When the push is answered; without \
         it, `queued`.", unput;
 }
+
+/// Sessions of a command that takes several.
+pub const SESSIONS: Field = SESSION_IN_LIST.listed();
+/// Users of a command that takes several.
+pub const USERS: Field = USER_IN_LIST.listed();
+/// Groups of a command that takes several.
+pub const GROUPS: Field = GROUP_IN_LIST.listed();
+/// The groups that sessions are in afterwards.
+pub const SET_OF_GROUPS: Field = GROUPS_SET.listed();
+/// The tags that sessions have afterwards.
+pub const SET_OF_TAGS: Field = TAGS_SET.listed();
+/// What the target of a push in a query has in common.
+pub const ALL_OF: Field = COMMON.listed();
+/// Who does not get a push, in a query.
+pub const EXCEPTED: Field = EXCEPT_EACH.listed();

@@ -2,9 +2,11 @@
 //! binary layout. Which operation takes which, its row says.
 
 use super::bounds::{self, bad_request};
-pub use super::shapes::{After, Text, To};
-use crate::dispatch::{CommandError, Epoch, PresentAfter, Recall, Token, Who};
-use crate::session::{Name, SessionId};
+pub use super::shapes::{After, Except, OneOrMore, Text, To};
+use crate::dispatch::{
+    Action, Banned, CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, SessionEnd, Token, Who,
+};
+use crate::session::{Name, Network, SessionId};
 use log::LevelFilter;
 use serde::Deserialize;
 use serde::de::Deserializer;
@@ -25,14 +27,24 @@ pub struct Fields<'a> {
     pub ttl_ms: Option<u64>,
     pub key: Option<Text<'a>>,
     pub class: Option<Text<'a>>,
-    pub except: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub json: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub except: Option<Except<'a>>,
+    pub names: Option<bool>,
     pub receipt: Option<Text<'a>>,
     #[serde(borrow)]
     pub session: Option<Session<'a>>,
     /// `Some(None)` is a `null`.
-    #[serde(default, deserialize_with = "present")]
-    pub user: Option<Option<Text<'a>>>,
-    pub group: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub user: Option<Option<OneOrMore<'a>>>,
+    #[serde(borrow)]
+    pub group: Option<OneOrMore<'a>>,
+    #[serde(borrow)]
+    pub groups: Option<OneOrMore<'a>>,
+    #[serde(borrow)]
+    pub tags: Option<OneOrMore<'a>>,
+    pub prefix: Option<Text<'a>>,
     pub tag: Option<Text<'a>>,
     pub code: Option<u64>,
     pub reason: Option<Text<'a>>,
@@ -50,30 +62,67 @@ pub struct Fields<'a> {
     pub token: Option<Text<'a>>,
     pub level: Option<Text<'a>>,
     pub for_ms: Option<u64>,
+    pub expires_unix_ms: Option<u64>,
+    pub address: Option<Text<'a>>,
     pub members: Option<bool>,
     pub resume: Option<Text<'a>>,
     pub received: Option<u64>,
 }
 
-/// A session as it is named: in text, or by the number that the binary layout has.
+/// Sessions as they are named: in text, or by the numbers that the binary layout has.
 #[derive(Debug)]
 pub enum Session<'a> {
     Text(Text<'a>),
     Id(SessionId),
+    Texts(Vec<Text<'a>>),
+    Ids(Vec<SessionId>),
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Session<'a> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        Text::deserialize(input).map(Self::Text)
+        Ok(match OneOrMore::deserialize(input)? {
+            OneOrMore::None => Self::Texts(Vec::new()),
+            OneOrMore::One(text) => Self::Text(text),
+            OneOrMore::More(texts) => Self::Texts(texts),
+        })
     }
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    /// The same, and the session named `text` behind it.
+    pub fn and(self, text: Text<'a>) -> Self {
+        match self {
+            Self::Text(first) => Self::Texts(vec![first, text]),
+            Self::Texts(mut texts) => {
+                texts.push(text);
+                Self::Texts(texts)
+            }
+            numbers @ (Self::Id(_) | Self::Ids(_)) => numbers,
+        }
+    }
+
+    /// The one that it is.
     fn id(&self) -> Result<SessionId, CommandError> {
         match self {
             Self::Text(text) => bounds::session("session", text),
             Self::Id(id) => Ok(*id),
+            Self::Texts(_) | Self::Ids(_) => Err(bad_request("session is one session here, not a list")),
         }
+    }
+
+    /// All that they are.
+    fn who(self, limits: &CommandLimits) -> Result<Who, CommandError> {
+        let ids = match self {
+            Self::Text(_) | Self::Id(_) => return self.id().map(Who::Session),
+            Self::Ids(ids) => ids,
+            Self::Texts(texts) => {
+                bounds::check_list("session", texts.len(), limits)?;
+                let ids = texts.iter().map(|text| bounds::session("session", text));
+                ids.collect::<Result<_, _>>()?
+            }
+        };
+        bounds::check_list("session", ids.len(), limits)?;
+        Ok(Who::Sessions(bounds::each_once(ids)))
     }
 }
 
@@ -92,10 +141,15 @@ impl Fields<'_> {
             key,
             class,
             except,
+            json,
+            names,
             receipt,
             session,
             user,
             group,
+            groups,
+            tags,
+            prefix,
             tag,
             code,
             reason,
@@ -111,15 +165,17 @@ impl Fields<'_> {
             token,
             level,
             for_ms,
+            expires_unix_ms,
+            address,
             members,
             resume,
             received,
         } = self;
         let texts = [
-            op, app, text, data, key, class, except, receipt, group, tag, reason, share, token, level,
+            op, app, text, data, key, class, receipt, prefix, address, tag, reason, share, token, level,
             binary, epoch, resume,
         ];
-        let numbers = [ttl_ms, code, limit, over_ms, for_ms, received, last];
+        let numbers = [ttl_ms, code, limit, over_ms, for_ms, expires_unix_ms, received, last];
         texts.iter().all(|text| text.is_none())
             && numbers.iter().all(|number| number.is_none())
             && id.is_none()
@@ -127,24 +183,35 @@ impl Fields<'_> {
             && dry_run.is_none()
             && members.is_none()
             && session.is_none()
+            && except.is_none()
+            && json.is_none()
+            && names.is_none()
+            && [group, groups, tags].iter().all(|names| names.is_none())
             && to.is_none()
             && user.as_ref().is_none_or(Option::is_none)
             && events.is_none()
     }
 }
 
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<Option<Text<'a>>>, D::Error> {
-    Option::<Text<'a>>::deserialize(input).map(Some)
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<Option<OneOrMore<'a>>>, D::Error> {
+    Option::<OneOrMore<'a>>::deserialize(input).map(Some)
 }
 
 /// What operations take, each checked.
 impl Fields<'_> {
-    /// The sessions that a command is about: one `session`, or all of one `user`.
-    pub fn take_who(&mut self) -> Result<Who, CommandError> {
+    /// The sessions that a command is about: one `session` or a list of them, or all of one `user` or of a list of them.
+    pub fn take_who(&mut self, limits: &CommandLimits) -> Result<Who, CommandError> {
+        self.take_optional_who(limits)?
+            .ok_or_else(|| bad_request("say whose it is: name a session or a user"))
+    }
+
+    /// The same, where it may be left out.
+    pub fn take_optional_who(&mut self, limits: &CommandLimits) -> Result<Option<Who>, CommandError> {
         match (self.session.take(), self.user.take().flatten()) {
-            (Some(session), None) => Ok(Who::Session(session.id()?)),
-            (None, Some(user)) => Ok(Who::User(bounds::name("user", &user)?)),
-            (None, None) => Err(bad_request("say whose it is: name a session or a user")),
+            (Some(session), None) => session.who(limits).map(Some),
+            (None, Some(OneOrMore::One(user))) => Ok(Some(Who::User(bounds::name("user", &user)?))),
+            (None, Some(users)) => bounds::names("user", &users, limits).map(Who::Users).map(Some),
+            (None, None) => Ok(None),
             (Some(_), Some(_)) => Err(bad_request("name either a session or a user, not both")),
         }
     }
@@ -153,12 +220,40 @@ impl Fields<'_> {
         needed("session", self.session.take())?.id()
     }
 
-    pub fn take_token(&mut self) -> Result<Token, CommandError> {
-        Ok(Token::new(&*needed("token", self.token.take())?))
+    pub fn take_group(&mut self) -> Result<Name, CommandError> {
+        bounds::name("group", &one("group", needed("group", self.group.take())?)?)
     }
 
-    pub fn take_group(&mut self) -> Result<Name, CommandError> {
-        bounds::name("group", &needed("group", self.group.take())?)
+    /// `group` of a command that takes several: one, or a list.
+    pub fn take_one_or_more_groups(&mut self, limits: &CommandLimits) -> Result<Groups, CommandError> {
+        match needed("group", self.group.take())? {
+            OneOrMore::One(group) => bounds::name("group", &group).map(Groups::One),
+            groups => bounds::names("group", &groups, limits).map(Groups::Several),
+        }
+    }
+
+    /// `groups` or `tags` of a command that sets them, with its `prefix`. An empty list is one; as a parameter, an empty value.
+    pub fn take_set(
+        &mut self,
+        field: &str,
+        limits: &CommandLimits,
+    ) -> Result<(Vec<Name>, Option<Name>), CommandError> {
+        let slot = if field == "groups" { &mut self.groups } else { &mut self.tags };
+        let names = needed(field, slot.take())?;
+        let prefix = self.prefix.take().map(|prefix| bounds::name("prefix", &prefix)).transpose()?;
+        let names = match names {
+            OneOrMore::More(names) if names.is_empty() => Vec::new(),
+            OneOrMore::One(name) if name.is_empty() => Vec::new(),
+            names => bounds::names(field, &names, limits)?,
+        };
+        let begins = prefix.as_deref().unwrap_or_default();
+        match names.iter().find(|name| !name.as_str().starts_with(begins)) {
+            Some(name) => {
+                let (name, begins) = (Quoted(name), Quoted(begins));
+                Err(bad_request(format!("{field}: {name} does not begin with the prefix {begins}")))
+            }
+            None => Ok((names, prefix)),
+        }
     }
 
     /// What a session that joins gets of the log first: `last`, `after` with its `epoch`, or both.
@@ -217,6 +312,43 @@ impl Fields<'_> {
         self.for_ms.take().map(|ms| bounds::up_to_a_day("for_ms", ms)).transpose()
     }
 
+    /// How a session goes on: under a token, or until a time that is named.
+    pub fn take_renewal(&mut self) -> Result<Action, CommandError> {
+        let session = self.take_session()?;
+        let end = match (self.token.take(), self.expires_unix_ms.take(), self.for_ms.take()) {
+            (Some(token), None, None) => return Ok(Action::Renew { session, token: Token::new(&*token) }),
+            (None, Some(unix_ms), None) => SessionEnd::At(unix_ms),
+            (None, None, Some(ms)) => SessionEnd::For(ms),
+            (None, None, None) => {
+                return Err(bad_request("token is missing, or expires_unix_ms, or for_ms: name one of them"));
+            }
+            _ => return Err(bad_request("name one of token, expires_unix_ms and for_ms, not several")),
+        };
+        Ok(Action::RenewUntil { session, end })
+    }
+
+    /// Who is banned: a `user` or an `address`.
+    pub fn take_banned(&mut self) -> Result<Banned, CommandError> {
+        match (self.user.take().flatten(), self.address.take()) {
+            (Some(user), None) => bounds::name("user", &one("user", user)?).map(Banned::User),
+            (None, Some(address)) => {
+                let network = address.parse::<Network>();
+                network.map(Banned::Address).map_err(|invalid| bad_request(format!("address: {invalid}")))
+            }
+            _ => Err(bad_request("name either a user or an address")),
+        }
+    }
+
+    /// `after` of a page of bans.
+    pub fn take_after_banned(&mut self) -> Result<Option<Banned>, CommandError> {
+        let after = match self.after.take() {
+            Some(After::Session(after)) => Some(after.parse::<Banned>()).transpose(),
+            Some(After::Offset(_)) => return Err(bad_request("after is what the last page gave as next")),
+            None => Ok(None),
+        };
+        after.map_err(|error| bad_request(format!("after: {error}")))
+    }
+
     /// `level` of the log.
     pub fn take_level(&mut self) -> Result<LevelFilter, CommandError> {
         bounds::level(&needed("level", self.level.take())?)
@@ -260,7 +392,26 @@ impl Fields<'_> {
     pub fn take_bound_user(&mut self) -> Result<Option<Name>, CommandError> {
         let missing = "user is missing; null unbinds the session, and so does an empty parameter";
         let user = self.user.take().ok_or_else(|| bad_request(missing))?;
-        user.map(|user| bounds::name("user", &user)).transpose()
+        user.map(|user| bounds::name("user", &one("user", user)?)).transpose()
+    }
+}
+
+/// The groups of a command that takes several.
+#[derive(Debug)]
+pub enum Groups {
+    /// One that is no list.
+    One(Name),
+    /// A list.
+    Several(Vec<Name>),
+}
+
+/// The one string that it is.
+pub fn one<'a>(field: &str, texts: OneOrMore<'a>) -> Result<Text<'a>, CommandError> {
+    match texts {
+        OneOrMore::One(text) => Ok(text),
+        OneOrMore::None | OneOrMore::More(_) => {
+            Err(bad_request(format!("{field} is one {field} here, not a list")))
+        }
     }
 }
 

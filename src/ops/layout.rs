@@ -8,18 +8,32 @@ use crate::dispatch::{EventKind, EventSet};
 pub enum Part {
     /// A session: u64.
     Session,
-    /// With the flag [`Part::USER`] the name of a user, else a session.
+    /// With the flag [`Part::USER`] the name of a user, else a session; with [`Part::SEVERAL`] a u16 and so many of them.
     Who,
+    /// With the flag [`Part::MEMBERS`] a [`Part::Who`].
+    Members,
     /// The name of a user, or none; what none means.
     User(&'static str),
     /// The name of a group.
     Group,
+    /// The name of a group; with the flag [`Part::GROUPS`] a u16 and so many of them.
+    Groups,
+    /// A u16, and so many names of groups or tags.
+    Set(&'static str),
+    /// How names begin, or none: all do.
+    Prefix,
     /// The name of another group.
     OtherGroup,
     /// The name of a tag.
     Tag,
-    /// A token: all that is left.
-    Token,
+    /// A token: all that is left; with the flag [`Part::EXPIRES`] or [`Part::FOR`] a u64 instead.
+    Renewal,
+    /// The name of a user; with the flag [`Part::ADDRESS`] an address, as text.
+    Banned,
+    /// With the flag [`Part::FOR`] a u64.
+    ForMs,
+    /// Entries of a page: u32, 0 for as many as there are without a limit; and where it begins, a text or none.
+    PlainPage,
     /// With the flag [`Part::CODE`] a close code: u16.
     Code,
     /// A close reason: all that is left.
@@ -42,6 +56,18 @@ pub enum Part {
 impl Part {
     /// It is about a user; without it, about a session.
     pub const USER: u8 = 0x01;
+    /// It is about several.
+    pub const SEVERAL: u8 = 0x40;
+    /// Several groups follow.
+    pub const GROUPS: u8 = 0x80;
+    /// Some members follow.
+    pub const MEMBERS: u8 = 0x20;
+    /// It is about an address.
+    pub const ADDRESS: u8 = 0x01;
+    /// When a session ends follows.
+    pub const EXPIRES: u8 = 0x01;
+    /// For how long follows.
+    pub const FOR: u8 = 0x02;
     /// A close code follows.
     pub const CODE: u8 = 0x02;
     /// Only the counts of a page are wanted.
@@ -59,7 +85,12 @@ impl Part {
     /// The flags that a part brings with it, with their names.
     pub const fn flags(self) -> &'static [(u8, &'static str)] {
         match self {
-            Self::Who => &[(Self::USER, "user")],
+            Self::Who => &[(Self::USER, "user"), (Self::SEVERAL, "several")],
+            Self::Members => &[(Self::MEMBERS, "members"), (Self::USER, "user"), (Self::SEVERAL, "several")],
+            Self::Renewal => &[(Self::EXPIRES, "expires_unix_ms"), (Self::FOR, "for_ms")],
+            Self::Banned => &[(Self::ADDRESS, "address")],
+            Self::ForMs => &[(Self::FOR, "for_ms")],
+            Self::Groups => &[(Self::GROUPS, "groups")],
             Self::Code => &[(Self::CODE, "code")],
             Self::Page => &[(Self::COUNTS, "counts")],
             Self::Recall => &[(Self::LAST, "last"), (Self::AFTER, "after"), (Self::EPOCH, "epoch")],
@@ -78,12 +109,19 @@ impl Part {
     pub fn words(self) -> String {
         match self {
             Self::Session => "session u64".to_owned(),
-            Self::Who => "session u64 or user name".to_owned(),
+            Self::Who => "session u64 or user name; several: u16 and so many of them".to_owned(),
+            Self::Members => "if flagged: sessions or users as for join".to_owned(),
+            Self::Groups => "group name; several groups: u16 and so many names".to_owned(),
+            Self::Set(names) => format!("number of {names} u16 · so many names"),
+            Self::Prefix => "prefix name or absent".to_owned(),
             Self::User(absent) => format!("user name; absent {absent}"),
             Self::Group => "group name".to_owned(),
             Self::OtherGroup => "`to` name".to_owned(),
             Self::Tag => "tag name".to_owned(),
-            Self::Token => "token: all that is left".to_owned(),
+            Self::Renewal => "token: all that is left; or u64, if flagged".to_owned(),
+            Self::Banned => "user name or address text".to_owned(),
+            Self::ForMs => "for_ms u64, if flagged".to_owned(),
+            Self::PlainPage => "limit u32, 0 for the default · `after` text or absent".to_owned(),
             Self::Code => "code u16, if flagged".to_owned(),
             Self::Page => "limit u32, 0 for the default · `after` text or absent".to_owned(),
             Self::Reason => "reason: all that is left".to_owned(),

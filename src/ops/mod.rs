@@ -114,6 +114,19 @@ impl Op {
         OPS.iter().find(|op| op.opcode == opcode)
     }
 
+    /// The opcodes, for a person to read.
+    pub fn opcodes() -> String {
+        let mut opcodes: Vec<u8> = OPS.iter().map(|op| op.opcode).collect();
+        opcodes.sort_unstable();
+        let runs =
+            opcodes.chunk_by(|one, next| one.checked_add(1) == Some(*next)).filter_map(|run| match run {
+                [] => None,
+                [only] => Some(format!("{only:#04x}")),
+                [first, .., last] => Some(format!("{first:#04x} to {last:#04x}")),
+            });
+        runs.collect::<Vec<_>>().join(", ")
+    }
+
     /// The names, for a person to read.
     pub fn names() -> String {
         OPS.iter().map(|op| op.row.name).collect::<Vec<_>>().join(", ")

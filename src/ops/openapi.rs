@@ -66,7 +66,12 @@ fn paths() -> Value {
 fn operation(row: &Row, route: &Route, index: usize) -> Value {
     let in_path = route.fields_of_path().map(|field| parameter(field, "path"));
     let in_query = route.query.iter().map(|field| parameter(field, "query"));
-    let suffix = if index == 0 { "" } else { "_of_user" };
+    let is_of_user = route.fields_of_path().any(|field| field.name == "user");
+    let suffix = match (index, is_of_user) {
+        (0, _) => "",
+        (_, true) => "_of_user",
+        (_, false) => "_of_several",
+    };
     let mut operation = json!({
         "operationId": format!("{}{suffix}", row.name),
         "summary": row.about,
@@ -114,7 +119,7 @@ fn parameter(field: &Field, place: &str) -> Value {
     if place == "path" {
         parameter["required"] = json!(true);
     }
-    if field.need == Need::AtLeastOne && field.name != "all" {
+    if field.is_list || field.need == Need::AtLeastOne && field.name != "all" {
         // `?tag=a&tag=b`, which is what `explode` stands for.
         parameter["schema"] = json!({"type": "array", "items": schema_of(field)});
         parameter["example"] = json!([field.example]);
@@ -151,13 +156,25 @@ fn body(row: &Row) -> Option<Value> {
             let of = |value: fn(&Field) -> Value| -> Map<String, Value> {
                 fields.iter().map(|field| (field.name.to_owned(), value(field))).collect()
             };
+            let is_first = |field: &&&Field| field.need != Need::ExactlyOne || field.name == fields[0].name;
+            let example =
+                fields.iter().filter(is_first).map(|field| (field.name.to_owned(), field.example.into()));
+            let mut schema = object(of(schema_of).into());
+            let either = fields.iter().filter(|field| field.need == Need::ExactlyOne);
+            let either: Vec<Value> = either.map(|field| json!({"required": [field.name]})).collect();
+            if !either.is_empty() {
+                let required =
+                    fields.iter().filter(|field| field.need == Need::Required).map(|field| field.name);
+                schema["required"] = required.collect();
+                schema["oneOf"] = either.into();
+            }
             Some(json!({
                 "description": "The rest of the fields.",
                 "required": true,
                 "content": {
                     "application/json": {
-                        "schema": object(of(schema_of).into()),
-                        "example": of(|field| field.example.into()),
+                        "schema": schema,
+                        "example": example.collect::<Map<String, Value>>(),
                     },
                 },
             }))
@@ -240,6 +257,9 @@ fn command(op: &Op) -> Value {
         // JSON has a type for what is a word in a query.
         properties[field.name] = match field.kind {
             Kind::Switch => json!({"type": "boolean"}),
+            _ if field.is_list => {
+                json!({"oneOf": [schema_of(field), {"type": "array", "items": schema_of(field)}]})
+            }
             _ => schema_of(field),
         };
     }

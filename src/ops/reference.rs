@@ -77,7 +77,10 @@ fn listed(fields: &[Field]) -> String {
         (Need::AtMostOne, ", ", "at most one of "),
         (Need::Optional, ", ", "optional: "),
     ] {
-        let names = fields.iter().filter(|field| field.need == need).map(|field| format!("`{}`", field.name));
+        let names = fields.iter().filter(|field| field.need == need).map(|field| match field.is_list {
+            true => format!("`{}`…", field.name),
+            false => format!("`{}`", field.name),
+        });
         let names: Vec<String> = names.collect();
         if !names.is_empty() {
             parts.push(format!("{before}{}", names.join(between)));

@@ -4,7 +4,7 @@ use super::Segment::{Is, Of};
 use super::bounds::{bad_request, name, page_limit};
 use super::field::Need::{AtMostOne, Optional, Required};
 use super::field::*;
-use super::fields::Fields;
+use super::fields::{Fields, one};
 use super::{Answer, Call, Method, Needs, Route, Row, Segment};
 use crate::dispatch::{Action, CommandError, CommandLimits, Right, Selector};
 use log::LevelFilter;
@@ -276,8 +276,8 @@ const fn get(path: &'static [Segment]) -> Route {
 }
 
 fn listed_by(fields: &mut Fields<'_>) -> Result<Selector, CommandError> {
-    let user = fields.user.take().flatten().map(|user| name("user", &user).map(Selector::User));
-    let group = fields.group.take().map(|group| name("group", &group).map(Selector::Group));
+    let user = fields.user.take().flatten().map(|user| name("user", &one("user", user)?).map(Selector::User));
+    let group = fields.group.take().map(|group| name("group", &one("group", group)?).map(Selector::Group));
     let tag = fields.tag.take().map(|tag| name("tag", &tag).map(Selector::Tag));
     let mut named = [user, group, tag].into_iter().flatten();
     match (named.next(), named.next()) {

@@ -19,6 +19,10 @@ pub enum Answer {
     Kept,
     /// How many messages were forgotten.
     Forgotten,
+    /// Whether a ban was taken back.
+    Unbanned,
+    /// A page of bans.
+    Bans,
     /// A session.
     Session,
     /// Until when a session goes on.
@@ -79,6 +83,8 @@ impl Answer {
             ),
             Self::Kept => one("The messages.", JSON, component("Kept")),
             Self::Forgotten => one("How many messages were forgotten.", JSON, component("Forgotten")),
+            Self::Unbanned => one("Whether there was such a ban.", JSON, component("Unbanned")),
+            Self::Bans => one("The bans.", JSON, component("Bans")),
             Self::Session => one("The session.", JSON, component("Session")),
             Self::Renewed => one("Until when it goes on.", JSON, component("Renewed")),
             Self::Members => one("A page of members.", JSON, component("MembersPage")),
@@ -122,6 +128,8 @@ impl Answer {
             Self::Joined => sessions_or_joined(),
             Self::Kept => component("Kept"),
             Self::Forgotten => component("Forgotten"),
+            Self::Unbanned => component("Unbanned"),
+            Self::Bans => component("Bans"),
             Self::Session => component("Session"),
             Self::Renewed => component("Renewed"),
             Self::Presence => component("Presence"),
@@ -186,8 +194,12 @@ pub fn field(field: &Field) -> Value {
         Kind::Destination => json!({"type": "string", "pattern": "^wss?://[!-~]+$", "maxLength": 100}),
         Kind::Path => json!({"type": "string", "pattern": "^/", "maxLength": 4095}),
         Kind::Reason => json!({"type": "string", "maxLength": 123}),
+        Kind::Address => json!({"type": "string", "maxLength": 49}),
         Kind::Text | Kind::Token => json!({"type": "string"}),
         Kind::Base64 => json!({"type": "string", "contentEncoding": "base64"}),
+        Kind::Json => json!({}),
+        Kind::Except => json!({"oneOf": [component("SessionId"), component("Named")]}),
+        Kind::Selector => json!({"type": "string", "pattern": "^(session|user|group|tag):."}),
         Kind::Target => component("Target"),
     }
 }
@@ -228,6 +240,14 @@ pub fn components(codes: &[&str]) -> Value {
             "type": "object", "minProperties": 1, "additionalProperties": false,
             "properties": {
                 "session": one_or_more(component("SessionId")), "user": one_or_more(name.clone()),
+                "group": one_or_more(name.clone()), "tag": one_or_more(name.clone()), "all": {"type": "boolean"},
+                "all_of": one_or_more(component("Named")),
+            },
+        },
+        "Named": {
+            "type": "object", "additionalProperties": false,
+            "properties": {
+                "session": one_or_more(component("SessionId")), "user": one_or_more(name.clone()),
                 "group": one_or_more(name.clone()), "tag": one_or_more(name), "all": {"type": "boolean"},
             },
         },
@@ -239,14 +259,18 @@ pub fn components(codes: &[&str]) -> Value {
             }),
             json!({
                 "written": count(), "closed": count(), "pending": count(), "unreached": count(), "away": count(),
-                "offset": count(), "epoch": component("Epoch"),
+                "offset": count(), "epoch": component("Epoch"), "missed_more": count(),
+                "missed": {"type": "array", "items": object(json!({
+                    "session": nullable(component("SessionId")), "user": nullable(component("Name")),
+                    "why": {"enum": ["dropped", "expired", "offline", "closed"]},
+                }))},
             }),
         ),
-        "Sessions": object(json!({"sessions": count()})),
-        "Joined": object(json!({
+        "Sessions": object_with(json!({"sessions": count()}), json!({"unknown": count()})),
+        "Joined": object_with(json!({
             "sessions": count(), "epoch": nullable(component("Epoch")), "offset": count(),
             "complete": {"type": "boolean"},
-        })),
+        }), json!({"unknown": count()})),
         "Kept": object(json!({
             "epoch": nullable(component("Epoch")), "offset": count(), "complete": {"type": "boolean"},
             "messages": {"type": "array", "items": object_with(
@@ -258,6 +282,14 @@ pub fn components(codes: &[&str]) -> Value {
             )},
         })),
         "Forgotten": object(json!({"forgotten": count()})),
+        "Unbanned": object(json!({"unbanned": count()})),
+        "Bans": object(json!({
+            "count": count(), "next": nullable(json!({"type": "string"})),
+            "bans": {"type": "array", "items": object(json!({
+                "user": nullable(component("Name")), "address": nullable(json!({"type": "string"})),
+                "until_unix_ms": nullable(count()), "reason": {"type": "string"},
+            }))},
+        })),
         "Renewed": object(json!({"expires_unix_ms": count()})),
         "Session": object_with(json!({
             "session": component("SessionId"), "app": component("Name"), "user": nullable(component("Name")),

@@ -102,24 +102,138 @@ pub struct Target<'a> {
     #[serde(borrow, default)]
     tag: OneOrMore<'a>,
     all: Option<bool>,
+    /// What the parts of each of these have in common.
+    #[serde(borrow, default)]
+    all_of: Common<'a>,
 }
 
 impl Target<'_> {
     /// Its selectors, each checked.
     pub fn selectors(&self) -> Result<SmallVec<[Selector; 1]>, CommandError> {
-        let sessions =
-            self.session.texts().map(|text| bounds::session("session", text).map(Selector::Session));
-        let users = self.user.texts().map(|text| bounds::name("user", text).map(Selector::User));
-        let groups = self.group.texts().map(|text| bounds::name("group", text).map(Selector::Group));
-        let tags = self.tag.texts().map(|text| bounds::name("tag", text).map(Selector::Tag));
-        let all = self.all.unwrap_or(false).then_some(Ok(Selector::All));
-        sessions.chain(users).chain(groups).chain(tags).chain(all).collect()
+        let Self { session, user, group, tag, all, all_of } = self;
+        let common =
+            all_of.0.iter().map(|named| bounds::all_of(named.selectors().collect::<Result<_, _>>()?));
+        selectors([session, user, group, tag], *all).chain(common).collect()
+    }
+}
+
+/// Sessions by what they are, without what they have in common.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named<'a> {
+    #[serde(borrow, default)]
+    session: OneOrMore<'a>,
+    #[serde(borrow, default)]
+    user: OneOrMore<'a>,
+    #[serde(borrow, default)]
+    group: OneOrMore<'a>,
+    #[serde(borrow, default)]
+    tag: OneOrMore<'a>,
+    all: Option<bool>,
+}
+
+impl Named<'_> {
+    /// Its selectors, each checked.
+    pub fn selectors(&self) -> impl Iterator<Item = Result<Selector, CommandError>> {
+        let Self { session, user, group, tag, all } = self;
+        selectors([session, user, group, tag], *all)
+    }
+}
+
+fn selectors<'n>(
+    [session, user, group, tag]: [&'n OneOrMore<'_>; 4],
+    all: Option<bool>,
+) -> impl Iterator<Item = Result<Selector, CommandError>> + 'n {
+    let sessions = session.texts().map(|text| bounds::session("session", text).map(Selector::Session));
+    let users = user.texts().map(|text| bounds::name("user", text).map(Selector::User));
+    let groups = group.texts().map(|text| bounds::name("group", text).map(Selector::Group));
+    let tags = tag.texts().map(|text| bounds::name("tag", text).map(Selector::Tag));
+    let all = all.unwrap_or(false).then_some(Ok(Selector::All));
+    sessions.chain(users).chain(groups).chain(tags).chain(all)
+}
+
+/// `all_of`: an object, an array of objects, or nothing.
+#[derive(Debug, Default)]
+struct Common<'a>(Vec<Named<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Common<'a> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct CommonVisitor;
+        impl<'de> Visitor<'de> for CommonVisitor {
+            type Value = Common<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of session, user, group and tag, or an array of such objects")
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Common<'de>, E> {
+                Ok(Common::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Common<'de>, A::Error> {
+                Named::deserialize(MapAccessDeserializer::new(map)).map(|named| Common(vec![named]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Common<'de>, A::Error> {
+                let mut all = Vec::new();
+                while let Some(Object(named)) = seq.next_element()? {
+                    all.push(named);
+                }
+                Ok(Common(all))
+            }
+        }
+        input.deserialize_any(CommonVisitor)
+    }
+}
+
+/// An object and no array, which serde would read field by field.
+struct Object<'a>(Named<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        match Except::deserialize(input)? {
+            Except::Named(named) => Ok(Self(named)),
+            Except::Session(_) => Err(D::Error::custom("expected an object of session, user, group and tag")),
+        }
+    }
+}
+
+/// `except`: a session, or an object of whoever does not get a push.
+#[derive(Debug)]
+pub enum Except<'a> {
+    Session(Text<'a>),
+    Named(Named<'a>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Except<'a> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct ExceptVisitor;
+        impl<'de> Visitor<'de> for ExceptVisitor {
+            type Value = Except<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the id of a session, or an object of session, user, group and tag")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Except<'de>, E> {
+                Ok(Except::Session(Text(text.into())))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Except<'de>, E> {
+                Ok(Except::Session(Text(text.to_owned().into())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Except<'de>, A::Error> {
+                Named::deserialize(MapAccessDeserializer::new(map)).map(Except::Named)
+            }
+        }
+        input.deserialize_any(ExceptVisitor)
     }
 }
 
 /// A string, an array of strings, or nothing.
 #[derive(Debug, Default)]
-enum OneOrMore<'a> {
+pub enum OneOrMore<'a> {
     #[default]
     None,
     One(Text<'a>),
@@ -127,7 +241,20 @@ enum OneOrMore<'a> {
 }
 
 impl<'a> OneOrMore<'a> {
-    fn texts(&self) -> impl Iterator<Item = &Text<'a>> {
+    /// The same, and `text` behind it.
+    pub fn and(self, text: Text<'a>) -> Self {
+        match self {
+            Self::None => Self::One(text),
+            Self::One(first) => Self::More(vec![first, text]),
+            Self::More(mut texts) => {
+                texts.push(text);
+                Self::More(texts)
+            }
+        }
+    }
+
+    /// Its strings.
+    pub fn texts(&self) -> impl Iterator<Item = &Text<'a>> {
         match self {
             Self::None => [].iter(),
             Self::One(text) => std::slice::from_ref(text).iter(),

@@ -4,7 +4,7 @@ use super::machine::{one_a_core, random_tickets};
 use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Limits;
-use crate::core::{AwayCounts, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Upgrades};
+use crate::core::{AwayCounts, Bans, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Upgrades};
 use crate::hub::Interest;
 use crate::mailbox::{Handle, MailboxLimits};
 use crate::metrics::Metrics;
@@ -71,6 +71,7 @@ pub fn shared(
         capacity,
         admission: Admission::new(rules.app_configs(), &config.limits, &config.rates),
         nonces: nonces.into(),
+        bans: Bans::default(),
         remote_keys,
         interest: Arc::new(Interest::new(before.node, reactors)),
         in_force: InForce::new(rules, reactors),

@@ -15,20 +15,46 @@ fn to(groups: &[&str]) -> Target {
 
 #[test]
 fn no_push_to_both_groups_misses_or_doubles_a_member_who_is_being_moved() {
+    race(
+        &[("g", "h"), ("h", "g"), ("g", "h"), ("h", "g")]
+            .map(|(from, to)| move |_: &str| ("POST", format!("/v1/groups/{from}/move?to={to}"))),
+    );
+}
+
+#[test]
+fn nor_one_who_is_moved_with_some_others_or_set_into_another_group() {
+    race(&[0, 1, 2, 3].map(|way| {
+        move |members: &str| match way {
+            0 => ("POST", format!("/v1/groups/g/move?to=h&{members}")),
+            1 => ("POST", format!("/v1/groups/h/move?to=g&{members}")),
+            2 => ("PUT", "/v1/users/ada/groups?groups=g".to_owned()),
+            _ => ("PUT", "/v1/users/ada/groups?groups=h".to_owned()),
+        }
+    }));
+}
+
+/// Pushes to both groups while the members go to and fro. Each of the changes is made by a connection of its own, over and over; it
+/// is told the members as parameters.
+fn race(changes: &[impl Fn(&str) -> (&'static str, String) + Sync]) {
     let server = TestServer::start(|_| ());
     let pool = Pool::new(|_, message: Message| message.into_text().unwrap().as_str().to_owned());
+    let mut members = Vec::new();
     for number in 0..MEMBERS {
-        pool.add(server.player(if number % 3 == 0 { "group=h" } else { "group=g" }));
+        let player = server.player(if number % 3 == 0 { "user=ada&group=h" } else { "user=ada&group=g" });
+        members.push(format!("session={}", player.id));
+        pool.add(player);
     }
+    let members = members.join("&");
     let over = AtomicBool::new(false);
     let moves = AtomicU64::new(0);
 
     let receipts = thread::scope(|scope| {
-        for (from, to) in [("g", "h"), ("h", "g"), ("g", "h"), ("h", "g")] {
-            let (mut backend, over, moves) = (server.backend(), &over, &moves);
+        for change in changes {
+            let (mut backend, over, moves, members) = (server.backend(), &over, &moves, &members);
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
-                    backend.change("POST", &format!("/v1/groups/{from}/move?to={to}"));
+                    let (method, target) = change(members);
+                    backend.change(method, &target);
                     moves.fetch_add(1, Ordering::Relaxed);
                 }
             });

@@ -10,6 +10,7 @@ mod bench_backends;
 mod churn;
 mod cli_tls;
 mod client_port;
+mod commands;
 mod configured;
 mod crowd;
 mod delivery;

@@ -124,3 +124,63 @@ fn a_session_that_came_with_a_signed_query_ends_with_the_token_from_then_on() {
     clock.set(2 * HOUR);
     assert_eq!(ada.recv_end(), End::Closed(4004, "token expired".to_owned()));
 }
+
+#[test]
+fn a_backend_sets_the_end_of_a_session_without_a_token() {
+    const HOUR_MS: i64 = HOUR * 1_000;
+    let clock = WallClock::new();
+    let server = guarded(&clock);
+    let mut ada = server.try_player(&format!("/ws?token={}", of("ada", HOUR))).unwrap();
+    let mut witness = server.try_player(&format!("/ws?token={}", of("witness", HOUR))).unwrap();
+    let id = ada.id.to_string();
+    let at = |hours: i64| now() as i64 * 1_000 + hours * HOUR_MS;
+    let mut answers = vec![
+        (2, server.link().command(json!({"op": "renew", "session": id, "for_ms": 2 * HOUR_MS}))),
+        (3, server.binary_link().command(json!({"op": "renew", "session": id, "expires_unix_ms": at(3)}))),
+        (5, server.binary_link().command(json!({"op": "renew", "session": id, "for_ms": 5 * HOUR_MS}))),
+    ];
+    let (status, answer) = renew(&server, &id, "", &json!({"expires_unix_ms": at(4)}).to_string());
+    assert_eq!(status, 200, "{answer}");
+    answers.push((4, answer));
+    for (hours, answer) in answers {
+        let end_ms = answer["expires_unix_ms"].as_i64().unwrap();
+        assert!((end_ms - at(hours)).abs() < HOUR_MS / 2, "{hours}: {answer}");
+    }
+    for bad in [
+        json!({"for_ms": 1, "expires_unix_ms": 1}),
+        json!({"for_ms": -1}),
+        json!({"for_ms": 1, "token": "a.b.c"}),
+    ] {
+        assert_eq!(renew(&server, &id, "", &bad.to_string()).0, 400, "{bad}");
+    }
+    clock.set(3 * HOUR);
+    assert_eq!(witness.recv_end(), End::Closed(4004, "token expired".to_owned()));
+    server.backend().push_text("user=ada", "still there");
+    assert_eq!(ada.recv_text(), "still there", "the end of its token has passed");
+    clock.set(5 * HOUR);
+    assert_eq!(ada.recv_end(), End::Closed(4004, "token expired".to_owned()));
+}
+
+#[test]
+fn where_tokens_end_no_session_it_goes_on_until_a_backend_ends_it() {
+    let clock = WallClock::new();
+    let config = format!(
+        "[apps.default]\nsecrets = [\"{DEFAULT}\"]\ntoken_ends_session = false\n[apps.chess]\nsecrets = [\"{CHESS}\"]\n"
+    );
+    let server = ServerProcess::start_with_clock(&clock, &["--reactors", "1"], &config);
+    let mut ada = server.try_player(&format!("/ws?token={}", of("ada", HOUR))).unwrap();
+    let of_chess = token(HS256, &json!({"sub": "witness", "exp": now() as i64 + HOUR}), CHESS);
+    let mut witness = server.try_player(&format!("/ws/chess?token={of_chess}")).unwrap();
+    clock.set(2 * HOUR);
+    assert_eq!(witness.recv_end(), End::Closed(4004, "token expired".to_owned()));
+    server.backend().push_text("user=ada", "still there");
+    assert_eq!(ada.recv_text(), "still there");
+    let expired = server
+        .try_player(&format!("/ws?token={}", of("ada", -HOUR)))
+        .err()
+        .expect("it counts when one opens");
+    assert_eq!(expired.status(), 401);
+    let renewed = server.link().command(json!({"op": "renew", "session": ada.id.to_string(), "for_ms": 0}));
+    assert!(renewed["expires_unix_ms"].is_u64());
+    assert_eq!(ada.recv_end(), End::Closed(4004, "token expired".to_owned()));
+}

@@ -5,11 +5,13 @@ use super::keys::Keys;
 use super::{Item, KeptItem, LocalPush, Outbox, Settlements, Tick};
 use crate::connection::kept::KeptFrame;
 use crate::dispatch::{Class, Packer, Unpacker, Wire};
+use crate::session::{Name, SessionId};
 use crate::upgrade::InvalidState;
 use hashbrown::HashMap;
 use minicbor::{Decode, Encode};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// An [`Outbox`] on its way.
 #[derive(Debug, Encode, Decode)]
@@ -48,6 +50,9 @@ enum CarriedItem {
     #[n(4)]
     Kept(#[n(0)] u32, #[n(1)] bool, #[n(2)] bool),
     /// Bytes of an event stream, and the items that they are of, each with the place of its end. Only on the wire.
+    /// The same as [`CarriedItem::Shared`] of a push whose receipt names who misses it, and the session that it is for with its user.
+    #[n(6)]
+    Named(#[n(0)] u32, #[n(1)] u8, #[n(2)] u64, #[n(3)] Option<Box<str>>),
     #[n(5)]
     Staged(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>, #[n(1)] Vec<(CarriedItem, u64)>),
 }
@@ -79,7 +84,7 @@ impl<'a> Restoring<'a> {
         }
         let push = self.unpacker.push(number)?;
         push.add_part();
-        let local = Rc::new(LocalPush::new(std::sync::Arc::clone(push)));
+        let local = Rc::new(LocalPush::new(Arc::clone(push)));
         self.pushes.pushes.insert(number, Rc::clone(&local));
         Ok(local)
     }
@@ -102,12 +107,17 @@ impl<'a> Restoring<'a> {
             CarriedItem::Event(frame) => Item::Event(self.unpacker.frame(frame)?.clone()),
             CarriedItem::Shared(number, form) => {
                 let local = self.push(number)?;
-                let wire = match form {
-                    0 => Wire::Plain,
-                    1 if local.push().is_deflated() => Wire::Deflated,
-                    2 if local.push().mark() => Wire::Marked,
-                    _ => return Err(InvalidState::new("a push has not that form")),
-                };
+                let wire = form_of(&local, form)?;
+                Item::Shared(local, wire)
+            }
+            CarriedItem::Named(number, form, session, user) => {
+                let push = self.unpacker.push(number)?;
+                let user = user.map(|user| Name::new(&user)).transpose();
+                let user = user.map_err(|_| InvalidState::new("a push for a user of no name"))?;
+                push.split_part();
+                let session = SessionId::from_u64(session);
+                let local = Rc::new(LocalPush::of_session(Arc::clone(push), session, user));
+                let wire = form_of(&local, form)?;
                 Item::Shared(local, wire)
             }
             CarriedItem::Kept(number, is_marked, is_again) => {
@@ -130,6 +140,16 @@ impl<'a> Restoring<'a> {
             true => Ok(Item::Staged(Box::new(staged))),
             false => Err(InvalidState::new("events that are not in their order")),
         }
+    }
+}
+
+/// The form of a push that has it.
+fn form_of(local: &LocalPush, form: u8) -> Result<Wire, InvalidState> {
+    match form {
+        0 => Ok(Wire::Plain),
+        1 if local.push().is_deflated() => Ok(Wire::Deflated),
+        2 if local.push().mark() => Ok(Wire::Marked),
+        _ => Err(InvalidState::new("a push has not that form")),
     }
 }
 
@@ -199,7 +219,14 @@ impl CarriedItem {
                     Wire::Deflated => 1,
                     Wire::Marked => 2,
                 };
-                Self::Shared(packer.push(local.push()), form)
+                let number = packer.push(local.push());
+                match local.whose() {
+                    None => Self::Shared(number, form),
+                    Some((session, user)) => {
+                        let user = user.as_ref().map(|user| user.as_str().into());
+                        Self::Named(number, form, session.as_u64(), user)
+                    }
+                }
             }
             Item::Staged(staged) => {
                 let items = staged.items.iter().map(|(item, end)| (Self::of(item, packer), *end as u64));
@@ -259,7 +286,6 @@ mod tests {
     use crate::dispatch::{EncodedFrame, Origin, Push, PushOptions, ReceiptMode, Target};
     use crate::session::{AppId, SessionId};
     use crate::timer::Moment;
-    use std::sync::Arc;
 
     const LIMITS: OutboxLimits = OutboxLimits { bytes: 1 << 20, messages: 1_000 };
 

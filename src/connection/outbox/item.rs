@@ -3,6 +3,7 @@
 use crate::connection::kept::KeptFrame;
 use crate::connection::stream::Stream;
 use crate::dispatch::{Class, EncodedFrame, Push, ReceiptMode, Wire};
+use crate::session::{Name, SessionId};
 use crate::stream::{Document, element};
 use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
@@ -19,12 +20,25 @@ pub struct LocalPush {
     charged: Cell<usize>,
     /// Its frame, once a ring has kept it: the rings need nothing else of the push.
     kept: OnceCell<Rc<KeptFrame>>,
+    /// The one session that it is for, with its user, where the receipt names who misses the push.
+    whose: Option<Box<(SessionId, Option<Name>)>>,
 }
 
 impl LocalPush {
     /// Takes the reactor's one reference.
     pub fn new(push: Arc<Push>) -> Self {
-        Self { push, holders: Cell::new(0), charged: Cell::new(0), kept: OnceCell::new() }
+        let (holders, charged) = (Cell::new(0), Cell::new(0));
+        Self { push, holders, charged, kept: OnceCell::new(), whose: None }
+    }
+
+    /// The same for one session of a user, or of nobody.
+    pub fn of_session(push: Arc<Push>, session: SessionId, user: Option<Name>) -> Self {
+        Self { whose: Some(Box::new((session, user))), ..Self::new(push) }
+    }
+
+    /// The one session that it is for, where that is known.
+    pub(super) fn whose(&self) -> Option<&(SessionId, Option<Name>)> {
+        self.whose.as_deref()
     }
 
     /// The push.

@@ -3,7 +3,7 @@
 //! nothing of counters that others read.
 
 use super::item::{Item, KeptItem, LocalPush, Staged};
-use crate::dispatch::{Fate, Push};
+use crate::dispatch::{Fate, Push, Why};
 use crate::metrics::{DropReason, Label};
 use std::sync::Arc;
 
@@ -163,6 +163,9 @@ impl Settlements {
         }
         let waits = local.waits_for_the_socket();
         if waits {
+            if let (Some((session, user)), Some(why)) = (local.whose(), Why::of(fate)) {
+                local.push.miss(Some(*session), user.as_ref(), why);
+            }
             local.push.count_fate(fate, 1);
         }
         if self.let_go(&local) && waits {

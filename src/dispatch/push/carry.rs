@@ -2,8 +2,9 @@
 //! queues name them by number. What a reactor does with a push is done when it is packed: its parts are the queues that still
 //! hold it.
 
+use super::super::missed::{Gathering, Missed, MissedList, Why};
 use super::{Class, EncodedFrame, Epoch, Origin, Place, Push, PushOptions, ReceiptMode, Tally, Target};
-use crate::session::{AppId, SessionId};
+use crate::session::{AppId, Name, SessionId};
 use crate::upgrade::InvalidState;
 use hashbrown::HashMap;
 use minicbor::{Decode, Encode};
@@ -62,6 +63,23 @@ pub struct CarriedPush {
     /// Its place among the pushes of its group, where that remembers.
     #[n(8)]
     place: Option<CarriedPlace>,
+    /// Who has missed it, where its receipt names them.
+    #[n(9)]
+    missed: Option<CarriedMissed>,
+}
+
+/// Who has missed a push so far.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+struct CarriedMissed {
+    /// So many are named at the most.
+    #[n(0)]
+    most: u32,
+    /// The session or 0, the user, and the number of why.
+    #[n(1)]
+    named: Vec<(u64, Option<Box<str>>, u8)>,
+    #[n(2)]
+    more: u32,
 }
 
 /// The place of a push among those of its group. The owner's order is left out: nothing waits for the owner.
@@ -176,9 +194,10 @@ impl CarriedPush {
             place,
             over_http: _,
             tally: _,
+            missed: _,
         } = push;
         // The time to live and who is excepted have had their effect.
-        let PushOptions { ttl: _, key, class, except: _, receipt } = options;
+        let PushOptions { ttl: _, key, class, except: _, without: _, receipt, names } = options;
         let receipt = match (origin, receipt) {
             (Origin::Connection { connection, sequence }, ReceiptMode::Written) => {
                 Some(CarriedReceipt::of(push, *connection, *sequence))
@@ -203,7 +222,31 @@ impl CarriedPush {
                 epoch: epoch.as_u64(),
                 offset: *offset,
             }),
+            missed: push.missed().map(|list| CarriedMissed::of(list, *names)),
         }
+    }
+}
+
+impl CarriedMissed {
+    fn of(list: MissedList, most: u32) -> Self {
+        let MissedList { named, more } = list;
+        let named = named.into_iter().map(|Missed { session, user, why }| {
+            let user = user.map(|user| user.as_str().into());
+            (session.map_or(0, SessionId::as_u64), user, why.number())
+        });
+        Self { most, named: named.collect(), more }
+    }
+
+    fn unpack(self) -> Result<(u32, MissedList), InvalidState> {
+        let Self { most, named, more } = self;
+        let invalid = || InvalidState::new("a receipt names what is no session");
+        let named = named.into_iter().map(|(session, user, why)| {
+            let why = Why::ALL.into_iter().find(|known| known.number() == why).ok_or_else(invalid)?;
+            let user = user.map(|user| Name::new(&user)).transpose().map_err(|_| invalid())?;
+            Ok(Missed { session: Some(session).filter(|id| *id != 0).map(SessionId::from_u64), user, why })
+        });
+        let list = MissedList { named: named.collect::<Result<_, _>>()?, more };
+        Ok((most, list))
     }
 }
 
@@ -294,7 +337,9 @@ impl Unpacker {
 
 impl CarriedPush {
     fn unpack(self, unpacker: &Unpacker) -> Result<Push, InvalidState> {
-        let Self { app, frame, deadline_ms, accepted_ns, key, class, receipt, deflated, place } = self;
+        let Self { app, frame, deadline_ms, accepted_ns, key, class, receipt, deflated, place, missed } =
+            self;
+        let missed = missed.map(CarriedMissed::unpack).transpose()?;
         let class = match class {
             0 => Class::Normal,
             1 => Class::Urgent,
@@ -312,7 +357,13 @@ impl CarriedPush {
             app: AppId(app),
             target: Target::nobody(),
             frame: unpacker.frame(frame)?.clone(),
-            options: PushOptions { ttl: None, key, class, except: None, receipt: mode },
+            options: PushOptions {
+                key,
+                class,
+                receipt: mode,
+                names: missed.as_ref().map_or(0, |(most, _)| *most),
+                ..PushOptions::default()
+            },
             deadline_ms,
             accepted_ns,
             origin,
@@ -322,6 +373,7 @@ impl CarriedPush {
             place: place.map_or_else(OnceLock::new, |place| OnceLock::from(place.unpack())),
             over_http: OnceLock::new(),
             tally,
+            missed: missed.map(|(most, list)| Gathering::going_on(most as usize, list)),
         })
     }
 }

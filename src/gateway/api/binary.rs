@@ -4,11 +4,11 @@
 use super::json::{LinkCommand, LinkError};
 use crate::dispatch::{
     Apps, Command, CommandError, CommandLimits, ErrorCode, LinkForm, Listen, OperationOutcome, Outcome,
-    PushOptions, Selector as Chosen,
+    PushOptions, Selector as Chosen, SessionEnd,
 };
-use crate::link_bin::{self, Parts, Payload, Push, Reply, Request, Selector, Who};
+use crate::link_bin::{self, Parts, Payload, Push, Reply, Request, Selector, Who, Whom};
 use crate::ops::bounds::{self, bad_request};
-use crate::ops::fields::{After, Fields, Session, Text, To};
+use crate::ops::fields::{After, Fields, OneOrMore, Session, Text, To};
 use crate::ops::{Call, Op, Part, Verb};
 use std::borrow::Cow;
 
@@ -30,18 +30,39 @@ pub fn parse(
     Ok(LinkCommand { id, app, command, op })
 }
 
+/// The commands of a message that holds several, each whole; `None` for one that is a command itself.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`] where it is not of the layout, holds none or more than `most`: then nothing of it is run.
+pub fn list(message: &[u8], most: usize) -> Result<Option<Vec<&[u8]>>, CommandError> {
+    let commands =
+        link_bin::commands_of(message).map_err(|refused| bad_request(refused.error.to_string()))?;
+    if let Some(commands) = &commands {
+        bounds::check_commands(commands.len(), most)?;
+    }
+    Ok(commands)
+}
+
 /// Appends the reply to a command.
 pub fn reply(id: u32, outcome: &Outcome, out: &mut Vec<u8>) {
     let reply = match outcome {
         Outcome::Receipt(receipt) => Reply::Receipt(receipt.clone()),
         Outcome::Done(OperationOutcome::Sessions(sessions)) => Reply::Sessions(*sessions),
         Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }) => Reply::Renewed(*expires_unix_ms),
-        Outcome::Done(OperationOutcome::Joined { sessions, recalled: None }) => Reply::Sessions(*sessions),
-        Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled) }) => {
-            Reply::Joined(*sessions, *recalled)
+        Outcome::Done(OperationOutcome::Changed { sessions, unknown })
+        | Outcome::Done(OperationOutcome::Joined { sessions, recalled: None, unknown: Some(unknown) }) => {
+            Reply::Changed(*sessions, *unknown)
+        }
+        Outcome::Done(OperationOutcome::Joined { sessions, recalled: None, unknown: None }) => {
+            Reply::Sessions(*sessions)
+        }
+        Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled), unknown }) => {
+            Reply::Joined(*sessions, *recalled, *unknown)
         }
         Outcome::Done(OperationOutcome::Kept(page)) => Reply::Kept(Cow::Borrowed(page)),
         Outcome::Done(OperationOutcome::Forgotten(messages)) => Reply::Forgotten(*messages),
+        Outcome::Done(OperationOutcome::Unbanned(bans)) => Reply::Unbanned(*bans),
+        Outcome::Done(OperationOutcome::Bans(page)) => Reply::Bans(Cow::Borrowed(page)),
         Outcome::Done(OperationOutcome::Session(info)) => Reply::Session(Cow::Borrowed(info)),
         Outcome::Done(OperationOutcome::Presence(presence)) => Reply::Presence(Cow::Borrowed(presence)),
         Outcome::Listening { ticks } if !ticks.is_empty() => Reply::Listening(Cow::Borrowed(ticks)),
@@ -89,15 +110,31 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
     for part in op.layout {
         match part {
             Part::Session => fields.session = Some(Session::Id(parts.session)),
-            Part::Who => match parts.who {
-                Who::Session(session) => fields.session = Some(Session::Id(session)),
-                Who::User(user) => fields.user = Some(Some(text(user))),
-            },
-            Part::User(_) => fields.user = Some(parts.user.map(text)),
-            Part::Group => fields.group = Some(text(parts.group)),
+            Part::Who => put_who(&mut fields, &parts.who),
+            Part::Members if parts.has_members => put_who(&mut fields, &parts.who),
+            Part::Members => {}
+            Part::User(_) => fields.user = Some(parts.user.map(|user| OneOrMore::One(text(user)))),
+            Part::Groups if !parts.groups.is_empty() => fields.group = Some(texts(&parts.groups)),
+            Part::Group | Part::Groups => fields.group = Some(OneOrMore::One(text(parts.group))),
+            Part::Set("tags") => fields.tags = Some(texts(&parts.names)),
+            Part::Set(_) => fields.groups = Some(texts(&parts.names)),
+            Part::Prefix => fields.prefix = parts.prefix.map(text),
             Part::OtherGroup => fields.to = Some(To::Group(text(parts.to))),
             Part::Tag => fields.tag = Some(text(parts.tag)),
-            Part::Token => fields.token = Some(text(parts.token)),
+            Part::Renewal => match parts.end {
+                None => fields.token = Some(text(parts.token)),
+                Some(SessionEnd::At(unix_ms)) => fields.expires_unix_ms = Some(unix_ms),
+                Some(SessionEnd::For(ms)) => fields.for_ms = Some(ms),
+            },
+            Part::Banned => match parts.whom {
+                Whom::User(user) => fields.user = Some(Some(OneOrMore::One(text(user)))),
+                Whom::Address(address) => fields.address = Some(text(address)),
+            },
+            Part::ForMs => fields.for_ms = parts.for_ms,
+            Part::PlainPage => {
+                fields.limit = Some(parts.page_limit.into()).filter(|limit| *limit != 0);
+                fields.after = parts.page_after.map(|after| After::Session(text(after)));
+            }
             Part::Code => fields.code = parts.code.map(u64::from),
             Part::Reason => fields.reason = Some(text(parts.reason)),
             Part::Events => {
@@ -124,6 +161,20 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
     fields
 }
 
+fn texts<'a>(texts: &[&'a str]) -> OneOrMore<'a> {
+    OneOrMore::More(texts.iter().map(|text| Text(Cow::Borrowed(*text))).collect())
+}
+
+/// The sessions that a command is about.
+fn put_who<'a>(fields: &mut Fields<'a>, who: &Who<'a>) {
+    match who {
+        Who::Session(session) => fields.session = Some(Session::Id(*session)),
+        Who::User(user) => fields.user = Some(Some(OneOrMore::One(Text(Cow::Borrowed(*user))))),
+        Who::Sessions(sessions) => fields.session = Some(Session::Ids(sessions.clone())),
+        Who::Users(users) => fields.user = Some(Some(texts(users))),
+    }
+}
+
 /// A number of a log, and its epoch.
 fn put_offset(fields: &mut Fields<'_>, parts: &Parts<'_>) {
     fields.after = parts.after.map(After::Offset);
@@ -131,8 +182,7 @@ fn put_offset(fields: &mut Fields<'_>, parts: &Parts<'_>) {
 }
 
 fn build_push(push: &Push<'_>, limits: &CommandLimits) -> Result<Command, CommandError> {
-    let chosen = push.target.iter().map(chosen).collect::<Result<_, _>>()?;
-    let target = bounds::target(chosen, limits)?;
+    let target = bounds::target(push.target.iter().map(chosen).collect::<Result<_, _>>()?, limits)?;
     let frame = match push.payload {
         Payload::Text(text) => bounds::text_frame(text, limits)?,
         Payload::Binary(bytes) => bounds::binary_frame(bytes, limits)?,
@@ -142,14 +192,19 @@ fn build_push(push: &Push<'_>, limits: &CommandLimits) -> Result<Command, Comman
         key: push.key.map(bounds::conflation_key).transpose()?,
         class: push.class,
         except: push.except,
+        without: bounds::without(push.without.iter().map(chosen).collect::<Result<_, _>>()?, limits)?,
         receipt: push.receipt,
+        names: if push.names { limits.receipt_names } else { 0 },
     };
     Ok(Command::Push { target, frame, options })
 }
 
 fn chosen(selector: &Selector<'_>) -> Result<Chosen, CommandError> {
-    Ok(match *selector {
-        Selector::Session(session) => Chosen::Session(session),
+    Ok(match selector {
+        Selector::AllOf(parts) => {
+            return bounds::all_of(parts.iter().map(chosen).collect::<Result<_, _>>()?);
+        }
+        Selector::Session(session) => Chosen::Session(*session),
         Selector::User(name) => Chosen::User(bounds::name("user", name)?),
         Selector::Group(name) => Chosen::Group(bounds::name("group", name)?),
         Selector::Tag(name) => Chosen::Tag(bounds::name("tag", name)?),

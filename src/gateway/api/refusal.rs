@@ -49,6 +49,8 @@ pub struct Refused {
     pub allow: Option<String>,
     /// The app that it was for, where that was known.
     pub app: Option<AppId>,
+    /// When to come again, in seconds, where its code does not say so.
+    pub retry_after_s: Option<u64>,
 }
 
 impl Refused {
@@ -61,6 +63,7 @@ impl Refused {
             message: message.to_string().into(),
             allow: None,
             app: None,
+            retry_after_s: None,
         }
     }
 
@@ -78,6 +81,13 @@ impl Refused {
     /// The same, of a request for `app`.
     pub fn in_app(self, app: AppId) -> Self {
         Self { app: Some(app), ..self }
+    }
+
+    /// Whoever asks is banned: for why, and for how long from now.
+    pub fn banned(reason: &str, left_ms: Option<u64>) -> Self {
+        let message = if reason.is_empty() { "banned".to_owned() } else { format!("banned: {reason}") };
+        let retry_after_s = left_ms.map(|ms| ms.div_ceil(1_000));
+        Self { retry_after_s, ..Self::because(ErrorCode::Forbidden, message) }
     }
 
     /// The server stops.

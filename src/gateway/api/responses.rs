@@ -1,7 +1,7 @@
 //! The responses of the backend port that are no command's outcome: errors, the upgrade of a link.
 //! Knows nothing of connections.
 
-use super::refusal::Refusal;
+use super::refusal::{Refusal, Refused};
 use super::render;
 use crate::dispatch::{Action, CommandError, ErrorCode, LinkForm, Outcome};
 use crate::http::{Request, Response};
@@ -21,6 +21,16 @@ pub fn refusal(status: u16, error: &CommandError, allow: Option<String>) -> Resp
     let mut body = String::new();
     render::http_error(&mut body, error);
     with_fields(Response::json(status, body), error.code, allow)
+}
+
+/// The answer to a request that is not let in.
+pub fn refused(refused: &Refused) -> Response {
+    let error = CommandError::new(refused.code, refused.message.clone());
+    let response = refusal(refused.status, &error, refused.allow.clone());
+    match refused.retry_after_s {
+        Some(seconds) => response.with_header("Retry-After", seconds.to_string()),
+        None => response,
+    }
 }
 
 /// The fields that go with an error, beside its body.

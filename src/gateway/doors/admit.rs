@@ -20,7 +20,7 @@ use crate::metrics::{RefusalReason, ResumeFailure};
 use crate::protocol::DeflateParameters;
 use crate::protocol::handshake::{Upgrade, check_upgrade, write_accept};
 use crate::proxy::client_behind;
-use crate::session::{AppId, SessionId};
+use crate::session::{AppId, Name, SessionId};
 use crate::timer::Clock;
 
 /// The subprotocol of clients that want no welcome.
@@ -260,6 +260,7 @@ fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<What,
         false => coming_back(asking.request.query)?,
     };
     let (identity, expires_unix_ms) = identity(core, asking, app)?;
+    check_ban(core, asking.id, identity.app, identity.user.as_ref())?;
     let came_back = coming_back.is_some();
     if let Some(ComingBack { ticket, received }) = coming_back
         && let Some(ticket) = ticket_of(core, &ticket)
@@ -300,6 +301,7 @@ pub fn admit_poll(
     let asking = Asking { id, request, offered: &[], has_own: true, is_stream: false };
     let coming_back = coming_back(request.query)?;
     let (identity, expires_unix_ms) = identity(core, &asking, app)?;
+    check_ban(core, id, identity.app, identity.user.as_ref())?;
     let shown = coming_back.as_ref().map(|shown| (ticket_of(core, &shown.ticket), shown.received));
     let ticket = shown.and_then(|(ticket, received)| Some((ticket?, received)));
     let came_back = shown.is_some() && ticket.is_none();
@@ -320,10 +322,22 @@ pub fn ticket_of(core: &Core, text: &str) -> Option<Ticket> {
 /// The same for a client that came back for a session that it cannot have: it has proven who it is.
 pub fn session_instead(core: &Core, id: SessionId, claim: &Claim) -> Result<What, Refused> {
     let Claim { app, user, groups, tags, expires_unix_ms, .. } = claim;
+    // It may have been banned while it was on its way to the session.
+    check_ban(core, id, *app, user.as_ref())?;
     let entered = core.shared.admission.enter(*app, user.as_ref(), id, || core.address_of(id.slot()));
     let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(*app))?;
     let identity = Identity { app: *app, user: user.clone(), groups: groups.clone(), tags: tags.clone() };
     Ok(What::Session { identity, expires_unix_ms: *expires_unix_ms, entered, came_back: true })
+}
+
+/// Whether somebody may open a session of the app.
+fn check_ban(core: &Core, id: SessionId, app: AppId, user: Option<&Name>) -> Result<(), Refused> {
+    let unix_ms = Clock::wall_unix_ms();
+    let Some(ban) = core.shared.bans.find(app, user, core.address_of(id.slot()), unix_ms) else {
+        return Ok(());
+    };
+    let left_ms = ban.until_unix_ms.map(|until_unix_ms| until_unix_ms.saturating_sub(unix_ms));
+    Err(Refused::banned(&ban.reason, left_ms).in_app(app))
 }
 
 /// Who asks for a session, as the backend of the app has signed; and until when that holds.
@@ -355,6 +369,8 @@ fn prove(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<(Identi
         log_client!(debug, connection = asking.id, core.remote_of(asking.id), "not believed: {error}");
         Refused::from(error).in_app(app)
     })?;
+    // Where it ends no session, it has done its part.
+    let expires_unix_ms = expires_unix_ms.filter(|_| core.rules.resume_rules.token_ends_session(app));
     Ok((Identity { app, user: Some(user), groups, tags }, expires_unix_ms))
 }
 

@@ -5,7 +5,7 @@ use super::restoring::Restoring;
 use crate::auth::{Access, BackendKeys, CarriedAccess};
 use crate::connection::Shown;
 use crate::core::{Core, Finished};
-use crate::dispatch::{Action, Apps, CommandError, OperationOutcome, Who};
+use crate::dispatch::{Action, Apps, Banned, CommandError, OperationOutcome, Who};
 use crate::metrics::BackendRefusal;
 use crate::ops::{Needs, Order};
 use crate::session::{AppId, SessionId};
@@ -103,10 +103,13 @@ impl Asker {
         let Finished::Operation(operation) = finished else { return };
         let (op, target) = match &operation.action {
             Action::Kick { who, .. } => ("kick", Target::Who(who)),
+            Action::Ban { whom, .. } => ("ban", Target::Banned(whom)),
             Action::Destroy { group } => ("destroy", Target::Group(group.as_str())),
             _ => return,
         };
-        if let Ok(OperationOutcome::Sessions(sessions)) = operation.outcome() {
+        if let Ok(OperationOutcome::Sessions(sessions) | OperationOutcome::Changed { sessions, .. }) =
+            operation.outcome()
+        {
             let app = self.app_name(operation.app);
             info!(target: AUDIT, remote:% = self.remote; "{self} op={op} app={app:?} {target} sessions={sessions}");
         }
@@ -172,6 +175,7 @@ impl fmt::Display for Asker {
 enum Target<'a> {
     Who(&'a Who),
     Group(&'a str),
+    Banned(&'a Banned),
 }
 
 impl fmt::Display for Target<'_> {
@@ -179,7 +183,36 @@ impl fmt::Display for Target<'_> {
         match self {
             Self::Who(Who::Session(id)) => write!(f, "session={id}"),
             Self::Who(Who::User(user)) => write!(f, "user={:?}", user.as_str()),
+            Self::Who(Who::Sessions(ids)) => {
+                f.write_str("session=")?;
+                listed(f, ids, |f, id| write!(f, "{id}"))
+            }
+            Self::Who(Who::Users(users)) => {
+                f.write_str("user=")?;
+                listed(f, users, |f, user| write!(f, "{:?}", user.as_str()))
+            }
+            Self::Banned(Banned::User(user)) => write!(f, "user={:?}", user.as_str()),
+            Self::Banned(Banned::Address(network)) => write!(f, "address={network}"),
             Self::Group(group) => write!(f, "group={group:?}"),
         }
+    }
+}
+
+/// The first of a list, and how many more there are: a line of the trail is of bounded length.
+fn listed<T>(
+    f: &mut fmt::Formatter<'_>,
+    items: &[T],
+    show: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    const SHOWN: usize = 16;
+    for (index, item) in items.iter().take(SHOWN).enumerate() {
+        if index > 0 {
+            f.write_str(",")?;
+        }
+        show(f, item)?;
+    }
+    match items.len().saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => write!(f, ",+{more}"),
     }
 }

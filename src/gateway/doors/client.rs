@@ -12,11 +12,11 @@ use super::pages::health;
 use super::visits::{self, Asks, CarriedVisits, Visits};
 use crate::connection::{Kind, log_client};
 use crate::core::{Claim, Core, HalfReceived, Owed, Reply};
-use crate::dispatch::{CommandError, ErrorCode};
+use crate::dispatch::ErrorCode;
 use crate::gateway::api::identity::Identity;
 use crate::gateway::api::over_http::{Cors, HttpRoute, OfApp, http_path, http_route};
 use crate::gateway::api::refusal::Refused;
-use crate::gateway::api::responses::refusal;
+use crate::gateway::api::responses::refused as refused_response;
 use crate::http::{
     CONTINUE, CarriedReader, HeadLimits, HeadScanner, MessageLimits, Request, RequestProgress, RequestReader,
     Response,
@@ -320,8 +320,7 @@ fn refuse(core: &mut Core, slot: u32, refused: &Refused, head_only: bool, cors: 
         let (status, message) = (refused.status, &refused.message);
         log_client!(debug, connection = id, core.remote_of(id), "refused with {status}: {message}");
     }
-    let error = CommandError::new(refused.code, refused.message.clone());
-    let mut response = refusal(refused.status, &error, refused.allow.clone());
+    let mut response = refused_response(refused);
     if let Some(cors) = cors {
         response = cors.add_to(response);
     }

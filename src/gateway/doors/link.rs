@@ -14,10 +14,12 @@ use crate::core::{Core, Finished, Reply, Started};
 use crate::dispatch::{Action, Command, CommandError, LinkForm, Outcome, Push, ReceiptMode};
 use crate::gateway::api::json::{self, LinkCommand, LinkError, RequestId};
 use crate::gateway::api::{binary, render};
+use crate::ops::bounds::bad_request;
 use crate::protocol::{FrameHeader, OpCode, WebSocket};
 use crate::session::{AppId, SessionId};
 use slab::Slab;
 use smallvec::SmallVec;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A reply; empty where there is to be none. Most replies of the binary link fit in without an allocation.
@@ -87,6 +89,8 @@ pub struct Link {
     listens: bool,
     /// Its last command waits behind what turns left over: until it is done, others ask.
     ticket: u64,
+    /// The commands of a message that holds several, which have not begun: nothing is read meanwhile.
+    queued: VecDeque<Box<[u8]>>,
 }
 
 /// The commands that are not done, by their sequence numbers: a place in the table, and above it a count that makes sure
@@ -151,6 +155,7 @@ impl Link {
             barrier: None,
             listens: false,
             ticket: 0,
+            queued: VecDeque::new(),
         }
     }
 
@@ -228,25 +233,77 @@ impl Link {
         id: SessionId,
         message: Message<'_>,
     ) -> Result<(), Refused> {
-        let (apps, limits) = (self.asker.apps(), &core.rules.settings.command_limits);
-        let out = match (message, self.form) {
+        let most = core.rules.settings.config.limits.max_pipelined;
+        let (bytes, commands) = match (message, self.form) {
             (Message::Text(text), LinkForm::Json) => {
-                let parsed = json::parse(text, apps, limits);
-                self.command(core, id, parsed, ReplyTo::Json)
+                (text.as_bytes(), json::is_list(text).then(|| json::list(text, most)))
             }
-            (Message::Binary(bytes), LinkForm::Binary) => {
-                let parsed = binary::parse(bytes, apps, limits);
-                self.command(core, id, parsed, ReplyTo::Binary)
-            }
+            (Message::Binary(bytes), LinkForm::Binary) => (bytes, binary::list(bytes, most).transpose()),
             (_, LinkForm::Json) => return Err(Refused { reason: "gannet.link.json takes text messages" }),
             (_, LinkForm::Binary) => return Err(Refused { reason: "gannet.link.bin takes binary messages" }),
         };
-        self.frame(&out, &mut reply.messages);
+        match commands {
+            None => {
+                let out = self.carry_out(core, id, bytes);
+                self.frame(&out, &mut reply.messages);
+            }
+            Some(Ok(commands)) => self.begin_several(core, reply, id, commands),
+            Some(Err(error)) => {
+                let nobody = match self.form {
+                    LinkForm::Json => ReplyTo::Json(None),
+                    LinkForm::Binary => ReplyTo::Binary(0),
+                };
+                let out = nobody.not_understood(&mut self.scratch, &error);
+                self.frame(&out, &mut reply.messages);
+            }
+        }
         if reply.is_full() {
             core.write_reply(id.slot(), reply);
         }
         self.settle(core, id);
         Ok(())
+    }
+
+    /// Carries out the commands of one message as far as they may begin; the rest of them waits.
+    fn begin_several(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId, commands: Vec<&[u8]>) {
+        let mut commands = commands.into_iter();
+        while self.may_begin(core, id)
+            && let Some(command) = commands.next()
+        {
+            let out = self.carry_out(core, id, command);
+            self.frame(&out, &mut reply.messages);
+            if reply.is_full() {
+                core.write_reply(id.slot(), reply);
+            }
+        }
+        self.queued.extend(commands.map(Box::from));
+    }
+
+    /// Goes on with the commands of a message that holds several.
+    fn go_on_with_several(&mut self, core: &mut Core, id: SessionId) {
+        while self.may_begin(core, id)
+            && let Some(command) = self.queued.pop_front()
+        {
+            let out = self.carry_out(core, id, &command);
+            self.send(core, id, &out);
+        }
+    }
+
+    /// Carries out one command, which is all of a message or one of several in it; the reply, where there is one already.
+    fn carry_out(&mut self, core: &mut Core, id: SessionId, command: &[u8]) -> ReplyBytes {
+        let (apps, limits) = (self.asker.apps(), &core.rules.settings.command_limits);
+        match self.form {
+            LinkForm::Binary => {
+                let parsed = binary::parse(command, apps, limits);
+                self.command(core, id, parsed, ReplyTo::Binary)
+            }
+            LinkForm::Json => {
+                let refused = |_| LinkError { id: None, error: bad_request("the command is not UTF-8") };
+                let parsed = str::from_utf8(command).map_err(refused);
+                let parsed = parsed.and_then(|text| json::parse(text, apps, limits));
+                self.command(core, id, parsed, ReplyTo::Json)
+            }
+        }
     }
 
     /// Carries out one command; the reply, where there is one already.
@@ -302,7 +359,7 @@ impl Link {
     pub fn answer(&mut self, core: &mut Core, id: SessionId, sequence: u64, finished: &Finished) {
         let out = self.finish(core, sequence, finished);
         self.send(core, id, &out);
-        self.settle(core, id);
+        self.go_on(core, id);
     }
 
     /// Answers the receipts whose time is over with what is known of them.
@@ -311,32 +368,44 @@ impl Link {
             let out = self.finish(core, sequence, &Finished::Push(push));
             self.send(core, id, &out);
         }
-        self.settle(core, id);
+        self.go_on(core, id);
     }
 
-    /// Its outbox has drained, or the next turn has come.
+    /// Its outbox has drained, or the next turn has come, or a command is done.
     pub fn go_on(&mut self, core: &mut Core, id: SessionId) {
+        self.go_on_with_several(core, id);
         self.settle(core, id);
     }
 
     /// Says whether the link is read on, and when it is due.
     fn settle(&mut self, core: &mut Core, id: SessionId) {
         let slot = id.slot();
+        core.set_pause(slot, Pause::Barrier, self.barrier.is_some());
+        let has_to_wait = !core.is_work_done(self.ticket);
+        let waits = self.is_full(core, id) || has_to_wait || !self.queued.is_empty();
+        core.set_pause(slot, Pause::Answers, waits);
+        if has_to_wait {
+            core.read_later(slot);
+        }
+        let Self { receipts, commands, .. } = self;
+        core.set_door_due(slot, receipts.next_due_ms(|sequence| commands.is_waiting(sequence)));
+    }
+
+    /// Whether as much as may be waits: commands that are not done, or replies that it does not take.
+    fn is_full(&self, core: &Core, id: SessionId) -> bool {
         let limits = &core.rules.settings.config.limits;
         let (most, most_receipts) = (limits.max_pipelined, limits.max_receipts);
         let room = core.rules.settings.outbox.bytes;
         let outbox = core.connections.get(id).and_then(|connection| connection.outbox.as_ref());
         // Events are bounded elsewhere: what is meant are its own replies, which it does not take.
         let is_behind = outbox.is_some_and(|outbox| outbox.bounded_bytes() > room);
-        let is_full = self.commands.quick() >= most || self.commands.receipts >= most_receipts;
-        core.set_pause(slot, Pause::Barrier, self.barrier.is_some());
-        let has_to_wait = !core.is_work_done(self.ticket);
-        core.set_pause(slot, Pause::Answers, is_full || is_behind || has_to_wait);
-        if has_to_wait {
-            core.read_later(slot);
-        }
-        let Self { receipts, commands, .. } = self;
-        core.set_door_due(slot, receipts.next_due_ms(|sequence| commands.is_waiting(sequence)));
+        is_behind || self.commands.quick() >= most || self.commands.receipts >= most_receipts
+    }
+
+    /// Whether the next of several commands may begin.
+    fn may_begin(&self, core: &Core, id: SessionId) -> bool {
+        let is_held = self.barrier.is_some() || core.stands_still || !core.is_work_done(self.ticket);
+        !is_held && !self.is_full(core, id)
     }
 
     /// Queues a reply. How many there can be is bounded by the commands that are not done.

@@ -12,7 +12,7 @@ use crate::gateway::api::identity::Identity;
 use crate::gateway::api::over_http::{Cors, is_text, wait_ms};
 use crate::gateway::api::params;
 use crate::gateway::api::refusal::Refused;
-use crate::gateway::api::responses::refusal;
+use crate::gateway::api::responses::{refusal, refused as refused_response};
 use crate::http::{Request, Response, accepts_gzip};
 use crate::metrics::{Label, ResumeFailure};
 use crate::session::{AppId, SessionId};
@@ -310,7 +310,7 @@ fn refuse(core: &Core, refused: &Refused) -> Response {
     if let Some(app) = refused.app {
         core.metrics().apps.refused.of(app.0).add(1);
     }
-    refusal(refused.status, &CommandError::new(refused.code, refused.message.clone()), refused.allow.clone())
+    refused_response(refused)
 }
 
 /// Opens the session of a client that polls, and makes the document of its first answer.

@@ -1,18 +1,30 @@
 //! The parts of a command, as its row tells its layout: read, written, and as fields.
 
-use super::super::error::{Malformed, TooLong};
+use super::super::error::{Malformed, TooLong, Wrong};
 use super::super::wire::{Reader, put_session, put_text};
-use super::{Header, Who};
-use crate::dispatch::{Epoch, EventSet};
+use super::who::{put_texts, read_texts};
+use super::{Header, Who, Whom};
+use crate::dispatch::{Epoch, EventSet, SessionEnd};
 use crate::ops::{Op, Part};
 use crate::session::SessionId;
 #[cfg(any(feature = "cli", feature = "fuzzing", test))]
 use serde_json::{Value, json};
 
 /// The parts of any command but a push; what its layout does not have is empty.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Parts<'a> {
     pub(crate) who: Who<'a>,
+    /// Whether only some members are meant: those in `who`.
+    pub(crate) has_members: bool,
+    /// Several groups; empty where there is one, which is in `group`.
+    pub(crate) groups: Vec<&'a str>,
+    /// The groups or tags that there are afterwards.
+    pub(crate) names: Vec<&'a str>,
+    pub(crate) prefix: Option<&'a str>,
+    /// When a session ends, where no token says so.
+    pub(crate) end: Option<SessionEnd>,
+    pub(crate) whom: Whom<'a>,
+    pub(crate) for_ms: Option<u64>,
     pub(crate) session: SessionId,
     pub(crate) user: Option<&'a str>,
     pub(crate) group: &'a str,
@@ -39,6 +51,13 @@ impl Default for Parts<'_> {
         let session = SessionId::from_u64(0);
         Self {
             who: Who::Session(session),
+            has_members: false,
+            groups: Vec::new(),
+            names: Vec::new(),
+            prefix: None,
+            end: None,
+            whom: Whom::User(""),
+            for_ms: None,
             session,
             user: None,
             group: "",
@@ -62,17 +81,61 @@ impl Default for Parts<'_> {
 }
 
 impl<'a> Parts<'a> {
+    pub(super) fn of(who: &Who<'a>) -> Self {
+        Self { who: who.clone(), ..Self::default() }
+    }
+
     pub(super) fn read(op: &Op, header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let mut parts = Self::default();
         for part in op.layout {
             match part {
                 Part::Session => parts.session = reader.session("session")?,
                 Part::Who => parts.who = Who::read(header.flags, reader)?,
+                Part::Members if header.flags & Part::MEMBERS != 0 => {
+                    parts.who = Who::read(header.flags, reader)?;
+                    parts.has_members = true;
+                }
+                Part::Members if header.flags & (Part::USER | Part::SEVERAL) != 0 => {
+                    let known = "0x20 (members), and 0x01 (user) and 0x40 (several) beside it";
+                    let wrong = Wrong::Unknown { what: "flags", value: header.flags.into(), known };
+                    return Err(Malformed { offset: 1, wrong });
+                }
+                Part::Groups if header.flags & Part::GROUPS != 0 => {
+                    parts.groups = read_texts("group", "the number of groups", reader)?;
+                    if parts.groups.is_empty() {
+                        let known = "1 and more";
+                        let wrong = Wrong::Unknown { what: "the number of groups", value: 0, known };
+                        return Err(reader.wrong(2, wrong));
+                    }
+                }
+                Part::Groups => parts.group = reader.text("group")?,
+                Part::Set(what) => parts.names = read_texts(what, "the number of names", reader)?,
+                Part::Prefix => parts.prefix = reader.optional("prefix")?,
                 Part::User(_) => parts.user = reader.optional("user")?,
                 Part::Group => parts.group = reader.text("group")?,
                 Part::OtherGroup => parts.to = reader.text("to")?,
                 Part::Tag => parts.tag = reader.text("tag")?,
-                Part::Token => parts.token = reader.rest_as_text("token")?,
+                Part::Renewal => match header.flags & (Part::EXPIRES | Part::FOR) {
+                    0 => parts.token = reader.rest_as_text("token")?,
+                    Part::EXPIRES => parts.end = Some(SessionEnd::At(reader.u64("expires_unix_ms")?)),
+                    Part::FOR => parts.end = Some(SessionEnd::For(reader.u64("for_ms")?)),
+                    flags => {
+                        let known = "0x01 (expires_unix_ms) or 0x02 (for_ms)";
+                        let wrong = Wrong::Unknown { what: "flags", value: flags.into(), known };
+                        return Err(Malformed { offset: 1, wrong });
+                    }
+                },
+                Part::Banned => {
+                    parts.whom = match header.flags & Part::ADDRESS {
+                        0 => Whom::User(reader.text("user")?),
+                        _ => Whom::Address(reader.text("address")?),
+                    };
+                }
+                Part::ForMs if header.flags & Part::FOR != 0 => parts.for_ms = Some(reader.u64("for_ms")?),
+                Part::ForMs => {}
+                Part::PlainPage => {
+                    (parts.page_limit, parts.page_after) = (reader.u32("limit")?, reader.optional("after")?);
+                }
                 Part::Code if header.flags & Part::CODE != 0 => parts.code = Some(reader.u16("code")?),
                 Part::Reason => parts.reason = reader.rest_as_text("reason")?,
                 Part::Events => {
@@ -97,7 +160,7 @@ impl<'a> Parts<'a> {
                     }
                 }
                 Part::Key(_) => parts.key = reader.optional("key")?,
-                Part::Code | Part::OfPush(_) => {}
+                Part::Members | Part::Code | Part::OfPush(_) => {}
             }
         }
         Ok(parts)
@@ -108,14 +171,29 @@ impl<'a> Parts<'a> {
             match part {
                 Part::Session => put_session(self.session, out),
                 Part::Who => self.who.put(out)?,
+                Part::Members if self.has_members => self.who.put(out)?,
+                Part::Groups if self.groups.is_empty() => put_text(self.group, "group", out)?,
+                Part::Groups => put_texts(&self.groups, "group", out)?,
+                Part::Set(what) => put_texts(&self.names, what, out)?,
+                Part::Prefix => put_text(self.prefix.unwrap_or_default(), "prefix", out)?,
                 Part::User(_) => put_text(self.user.unwrap_or_default(), "user", out)?,
                 Part::Group => put_text(self.group, "group", out)?,
                 Part::OtherGroup => put_text(self.to, "to", out)?,
                 Part::Tag => put_text(self.tag, "tag", out)?,
-                Part::Token => out.extend_from_slice(self.token.as_bytes()),
+                Part::Renewal => match self.end {
+                    None => out.extend_from_slice(self.token.as_bytes()),
+                    Some(SessionEnd::At(number) | SessionEnd::For(number)) => {
+                        out.extend_from_slice(&number.to_le_bytes());
+                    }
+                },
+                Part::Banned => match self.whom {
+                    Whom::User(user) => put_text(user, "user", out)?,
+                    Whom::Address(address) => put_text(address, "address", out)?,
+                },
+                Part::ForMs => self.for_ms.iter().for_each(|ms| out.extend_from_slice(&ms.to_le_bytes())),
                 Part::Code => self.code.iter().for_each(|code| out.extend_from_slice(&code.to_le_bytes())),
                 Part::Reason => out.extend_from_slice(self.reason.as_bytes()),
-                Part::Page => {
+                Part::Page | Part::PlainPage => {
                     out.extend_from_slice(&self.page_limit.to_le_bytes());
                     put_text(self.page_after.unwrap_or_default(), "after", out)?;
                 }
@@ -129,7 +207,7 @@ impl<'a> Parts<'a> {
                     limit.iter().for_each(|limit| out.extend_from_slice(&limit.to_le_bytes()));
                 }
                 Part::Key(_) => put_text(self.key.unwrap_or_default(), "key", out)?,
-                Part::OfPush(_) => {}
+                Part::Members | Part::OfPush(_) => {}
             }
         }
         Ok(())
@@ -137,18 +215,29 @@ impl<'a> Parts<'a> {
 
     /// The flags that say which of its parts are there.
     pub(super) fn flags(&self, op: &Op) -> u8 {
-        let is_there = |flag: u8| match flag {
-            Part::LAST => self.last.is_some(),
-            Part::AFTER => self.after.is_some(),
-            Part::EPOCH => self.epoch.is_some(),
-            Part::LIMIT => self.limit.is_some(),
-            _ => false,
+        let flag = |flag, set| if set { flag } else { 0 };
+        let of = |part: &Part| match part {
+            Part::Who => self.who.flags(),
+            Part::Members => flag(Part::MEMBERS | self.who.flags(), self.has_members),
+            Part::Renewal => match self.end {
+                None => 0,
+                Some(SessionEnd::At(_)) => Part::EXPIRES,
+                Some(SessionEnd::For(_)) => Part::FOR,
+            },
+            Part::Banned => flag(Part::ADDRESS, matches!(self.whom, Whom::Address(_))),
+            Part::ForMs => flag(Part::FOR, self.for_ms.is_some()),
+            Part::Groups => flag(Part::GROUPS, !self.groups.is_empty()),
+            Part::Code => flag(Part::CODE, self.code.is_some()),
+            Part::Page => flag(Part::COUNTS, self.counts_only),
+            Part::Recall | Part::Pages => {
+                flag(Part::LAST, part.has(Part::LAST) && self.last.is_some())
+                    | flag(Part::AFTER, self.after.is_some())
+                    | flag(Part::EPOCH, self.epoch.is_some())
+                    | flag(Part::LIMIT, part.has(Part::LIMIT) && self.limit.is_some())
+            }
+            _ => 0,
         };
-        let pages = op.layout.iter().filter(|part| matches!(part, Part::Recall | Part::Pages));
-        pages
-            .flat_map(|part| part.flags())
-            .filter(|(flag, _)| is_there(*flag))
-            .fold(0, |all, (flag, _)| all | flag)
+        op.layout.iter().fold(0, |flags, part| flags | of(part))
     }
 
     /// The fields of the same command in JSON, but for those of every command.
@@ -158,15 +247,30 @@ impl<'a> Parts<'a> {
         for part in op.layout {
             match part {
                 Part::Session => fields["session"] = self.session.to_string().into(),
-                Part::Who => match self.who {
-                    Who::Session(session) => fields["session"] = session.to_string().into(),
-                    Who::User(user) => fields["user"] = user.into(),
-                },
+                Part::Who => put_who(&mut fields, &self.who),
+                Part::Members if self.has_members => put_who(&mut fields, &self.who),
+                Part::Groups if self.groups.is_empty() => fields["group"] = self.group.into(),
+                Part::Groups => fields["group"] = json!(self.groups),
+                Part::Set(what) => fields[*what] = json!(self.names),
+                Part::Prefix => fields["prefix"] = self.prefix.into(),
                 Part::User(_) => fields["user"] = self.user.into(),
                 Part::Group => fields["group"] = self.group.into(),
                 Part::OtherGroup => fields["to"] = self.to.into(),
                 Part::Tag => fields["tag"] = self.tag.into(),
-                Part::Token => fields["token"] = self.token.into(),
+                Part::Renewal => match self.end {
+                    None => fields["token"] = self.token.into(),
+                    Some(SessionEnd::At(unix_ms)) => fields["expires_unix_ms"] = unix_ms.into(),
+                    Some(SessionEnd::For(ms)) => fields["for_ms"] = ms.into(),
+                },
+                Part::Banned => match self.whom {
+                    Whom::User(user) => fields["user"] = user.into(),
+                    Whom::Address(address) => fields["address"] = address.into(),
+                },
+                Part::ForMs => self.for_ms.iter().for_each(|ms| fields["for_ms"] = (*ms).into()),
+                Part::PlainPage => {
+                    fields["limit"] = Some(self.page_limit).filter(|limit| *limit != 0).into();
+                    fields["after"] = self.page_after.into();
+                }
                 Part::Code => self.code.iter().for_each(|code| fields["code"] = (*code).into()),
                 Part::Reason => fields["reason"] = self.reason.into(),
                 Part::Page => {
@@ -187,7 +291,7 @@ impl<'a> Parts<'a> {
                     self.epoch.iter().for_each(|epoch| fields["epoch"] = epoch.to_string().into());
                 }
                 Part::Key(_) => fields["key"] = self.key.into(),
-                Part::OfPush(_) => {}
+                Part::Members | Part::OfPush(_) => {}
             }
         }
         fields
@@ -196,5 +300,17 @@ impl<'a> Parts<'a> {
     /// The names of the events that a link is to get.
     pub(crate) fn events(&self) -> impl Iterator<Item = &'static str> {
         self.events.names()
+    }
+}
+
+#[cfg(any(feature = "cli", feature = "fuzzing", test))]
+fn put_who(fields: &mut Value, who: &Who<'_>) {
+    match who {
+        Who::Session(session) => fields["session"] = session.to_string().into(),
+        Who::User(user) => fields["user"] = (*user).into(),
+        Who::Sessions(sessions) => {
+            fields["session"] = sessions.iter().map(ToString::to_string).collect::<Vec<_>>().into();
+        }
+        Who::Users(users) => fields["user"] = json!(users),
     }
 }

@@ -15,6 +15,10 @@ const BINARY: u8 = 0x01;
 const TTL: u8 = 0x02;
 /// A session that does not get it follows.
 const EXCEPT: u8 = 0x04;
+/// Further ones that do not get it follow.
+const WITHOUT: u8 = 0x08;
+/// The receipt is to name who missed it.
+const NAMES: u8 = 0x10;
 
 /// A message to sessions.
 ///
@@ -38,15 +42,20 @@ pub struct Push<'a> {
     pub class: Class,
     /// A session that does not get it.
     pub except: Option<SessionId>,
+    /// Further ones that do not get it.
+    pub without: Targets<'a>,
     /// When it is answered.
     pub receipt: ReceiptMode,
+    /// Whether the receipt is to name who missed it.
+    pub names: bool,
 }
 
 impl<'a> Push<'a> {
     /// With the defaults of everything else.
     pub fn new(target: Targets<'a>, payload: Payload<'a>) -> Self {
         let (class, receipt) = (Class::default(), ReceiptMode::default());
-        Self { target, payload, ttl_ms: None, key: None, class, except: None, receipt }
+        let (without, names) = (Targets::default(), false);
+        Self { target, payload, ttl_ms: None, key: None, class, except: None, without, receipt, names }
     }
 }
 
@@ -81,7 +90,7 @@ impl<'a> Deref for Targets<'a> {
 /// let push = Push::new([Selector::Group("red")].into_iter().collect(), Payload::Text("3:2"));
 /// assert_eq!(push.target[..], [Selector::Group("red")]);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector<'a> {
     /// The session with this id.
     Session(SessionId),
@@ -93,6 +102,8 @@ pub enum Selector<'a> {
     Tag(&'a str),
     /// Every session of the app.
     All,
+    /// The sessions that all of these mean, none of which is of this kind.
+    AllOf(Vec<Selector<'a>>),
 }
 
 impl<'a> Push<'a> {
@@ -113,19 +124,34 @@ impl<'a> Push<'a> {
         let key = reader.optional("key")?;
         let ttl_ms = (flags & TTL != 0).then(|| reader.u32("ttl_ms")).transpose()?;
         let except = (flags & EXCEPT != 0).then(|| reader.session("except")).transpose()?;
-        let count = reader.u16("the number of selectors")?;
-        let target = (0..count).map(|_| Selector::read(reader)).collect::<Result<_, _>>()?;
+        let without = match flags & WITHOUT {
+            0 => Targets::default(),
+            _ => {
+                let without = Targets::read("the number of excepted", reader)?;
+                if without.is_empty() {
+                    let known = "1 and more";
+                    return Err(
+                        reader.wrong(2, Wrong::Unknown { what: "the number of excepted", value: 0, known })
+                    );
+                }
+                without
+            }
+        };
+        let target = Targets::read("the number of selectors", reader)?;
         let payload = match flags & BINARY {
             0 => Payload::Text(reader.rest_as_text("the payload of a text message")?),
             _ => Payload::Binary(reader.rest()),
         };
-        Ok(Self { target, payload, ttl_ms, key, class, except, receipt })
+        let names = flags & NAMES != 0;
+        Ok(Self { target, payload, ttl_ms, key, class, except, without, receipt, names })
     }
 
     pub(super) fn flags(&self) -> u8 {
         flag(matches!(self.payload, Payload::Binary(_)), BINARY)
             | flag(self.ttl_ms.is_some(), TTL)
             | flag(self.except.is_some(), EXCEPT)
+            | flag(!self.without.is_empty(), WITHOUT)
+            | flag(self.names, NAMES)
     }
 
     pub(super) fn arguments(&self) -> [u8; 2] {
@@ -146,23 +172,44 @@ impl<'a> Push<'a> {
         put_text(self.key.unwrap_or_default(), "key", out)?;
         self.ttl_ms.iter().for_each(|ttl_ms| out.extend_from_slice(&ttl_ms.to_le_bytes()));
         self.except.iter().for_each(|session| put_session(*session, out));
-        put_count(self.target.len(), "the target", out)?;
-        self.target.iter().try_for_each(|selector| selector.put(out))?;
+        if !self.without.is_empty() {
+            put_selectors(&self.without, "the excepted", out)?;
+        }
+        put_selectors(&self.target, "the target", out)?;
         out.extend_from_slice(self.payload.as_bytes());
         Ok(())
     }
 }
 
+impl<'a> Targets<'a> {
+    fn read(number: &'static str, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let count = reader.u16(number)?;
+        (0..count).map(|_| Selector::read(reader, true)).collect()
+    }
+}
+
+fn put_selectors(selectors: &[Selector<'_>], what: &'static str, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    put_count(selectors.len(), what, out)?;
+    selectors.iter().try_for_each(|selector| selector.put(out))
+}
+
 impl<'a> Selector<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+    fn read(reader: &mut Reader<'a>, may_have_parts: bool) -> Result<Self, Malformed> {
         Ok(match reader.u8("a selector")? {
+            5 if may_have_parts => {
+                let count = reader.u16("the number of parts")?;
+                Self::AllOf((0..count).map(|_| Self::read(reader, false)).collect::<Result<_, _>>()?)
+            }
             0 => Self::Session(reader.session("session")?),
             1 => Self::User(reader.text("user")?),
             2 => Self::Group(reader.text("group")?),
             3 => Self::Tag(reader.text("tag")?),
             4 => Self::All,
             kind => {
-                let known = "0 (session), 1 (user), 2 (group), 3 (tag), 4 (all)";
+                let known = match may_have_parts {
+                    true => "0 (session), 1 (user), 2 (group), 3 (tag), 4 (all), 5 (all_of)",
+                    false => "0 (session), 1 (user), 2 (group), 3 (tag), 4 (all)",
+                };
                 return Err(reader.wrong(1, Wrong::Unknown { what: "a selector", value: kind.into(), known }));
             }
         })
@@ -181,6 +228,10 @@ impl<'a> Selector<'a> {
             Self::All => {
                 out.push(4);
                 return Ok(());
+            }
+            Self::AllOf(parts) => {
+                out.push(5);
+                return put_selectors(parts, "the parts", out);
             }
         };
         out.push(kind);

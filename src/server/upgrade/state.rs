@@ -2,7 +2,7 @@
 
 use crate::admission::CarriedAdmission;
 use crate::auth::{CarriedKeys, CarriedNonces};
-use crate::core::{AskedBy, Shared};
+use crate::core::{AskedBy, CarriedBans, Shared};
 use crate::dispatch::{CarriedShared, Unpacker};
 use crate::metrics::CarriedMetrics;
 use crate::session::SessionId;
@@ -78,6 +78,9 @@ pub struct CarriedServer {
     /// The process that was upgraded.
     #[n(5)]
     pub pid: u32,
+    /// Who may open no session.
+    #[n(6)]
+    bans: Option<CarriedBans>,
 }
 
 impl CarriedServer {
@@ -90,6 +93,7 @@ impl CarriedServer {
             asked_by: asked_by.map(|AskedBy { connection, sequence }| (connection.as_u64(), sequence)),
             still_ms,
             pid: std::process::id(),
+            bans: shared.bans.carry(),
         }
     }
 
@@ -98,7 +102,8 @@ impl CarriedServer {
     /// # Errors
     /// What is wrong with it.
     pub fn restore(self, shared: &Shared) -> Result<Option<AskedBy>, InvalidState> {
-        let Self { nonces, admission, metrics, asked_by, still_ms: _, pid: _ } = self;
+        let Self { nonces, admission, metrics, asked_by, still_ms: _, pid: _, bans } = self;
+        bans.map_or(Ok(()), |bans| shared.bans.go_on_from(bans))?;
         shared.nonces().go_on_from(nonces, Clock::wall_unix_ms())?;
         shared.admission.go_on_from(admission);
         shared.metrics.go_on_from(&metrics);

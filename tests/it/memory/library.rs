@@ -85,7 +85,7 @@ fn a_pusher_reads_and_changes_what_is_kept() {
     let mut ada = server.player("user=ada");
     let who = Who::User(group("ada"));
     let joined = act(Action::JoinWith { who: who.clone(), group: group("chat/1"), recall: Recall::Last(1) });
-    let OperationOutcome::Joined { sessions: 1, recalled: Some(recalled) } = joined else {
+    let OperationOutcome::Joined { sessions: 1, recalled: Some(recalled), unknown: None } = joined else {
         panic!("{joined:?}")
     };
     assert_eq!((recalled.epoch, recalled.offset, recalled.complete), (Some(epoch), 2, true));

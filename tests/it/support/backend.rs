@@ -56,6 +56,11 @@ pub struct Receipt {
     pub offset: Option<u64>,
     /// The epoch of that number.
     pub epoch: Option<String>,
+    /// Who missed it, where that was asked for.
+    pub missed: Option<Vec<Value>>,
+    /// How many more.
+    #[serde(default)]
+    pub missed_more: u32,
 }
 
 impl Receipt {

@@ -98,6 +98,25 @@ impl Link {
         self.send_raw(message);
     }
 
+    /// Sends several commands in one message, under ids of their own, the first of which is given back.
+    pub fn send_several(&mut self, commands: &[Value]) -> u64 {
+        let first = self.last_id + 1;
+        let commands: Vec<Value> = commands
+            .iter()
+            .map(|command| {
+                self.last_id += 1;
+                let mut command = command.clone();
+                command["id"] = self.last_id.into();
+                command
+            })
+            .collect();
+        self.send_raw(match self.is_binary {
+            true => Message::binary(link_bin::encode_several(&commands)),
+            false => Message::text(Value::from(commands).to_string()),
+        });
+        first
+    }
+
     /// The next reply: its id, and what is in `ok` or the error.
     pub fn receive(&mut self) -> (u64, Result<Value, Value>) {
         loop {

@@ -2,10 +2,11 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gannet::dispatch::{
-    Class, EventKind, EventSet, KeptMessage, Present, PresentSession, Recalled, ReceiptMode,
+    Ban, Banned, Class, EventKind, EventSet, KeptMessage, Missed, Present, PresentSession, Recalled,
+    ReceiptMode, SessionEnd,
 };
 use gannet::link_bin::{
-    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, is_event,
+    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, Whom, is_event,
 };
 use gannet::session::SessionId;
 use serde_json::{Value, json};
@@ -13,10 +14,11 @@ use serde_json::{Value, json};
 /// The binary message of a command in JSON.
 pub fn encode(command: &Value) -> Vec<u8> {
     let data = command["data"].as_str().map(|data| STANDARD.decode(data).unwrap());
+    let json = command.get("json").map(Value::to_string);
     let request = Request {
         id: command["id"].as_u64().unwrap_or(0).try_into().unwrap(),
         app: command["app"].as_str(),
-        command: build(command, data.as_deref()),
+        command: build(command, data.as_deref(), json.as_deref()),
     };
     let mut message = Vec::new();
     request.encode(&mut message).unwrap();
@@ -36,11 +38,21 @@ pub fn decode(message: &[u8]) -> Value {
         Reply::Done => json!({}),
         Reply::Listening(ticks) => json!({ "ticks": ticks }),
         Reply::Sessions(sessions) => json!({ "sessions": sessions }),
-        Reply::Joined(sessions, Recalled { epoch, offset, complete }) => json!({
-            "sessions": sessions, "epoch": epoch.map(|epoch| epoch.to_string()), "offset": offset,
-            "complete": complete,
-        }),
+        Reply::Changed(sessions, unknown) => json!({ "sessions": sessions, "unknown": unknown }),
+        Reply::Joined(sessions, Recalled { epoch, offset, complete }, unknown) => {
+            let mut ok = json!({
+                "sessions": sessions, "epoch": epoch.map(|epoch| epoch.to_string()), "offset": offset,
+                "complete": complete,
+            });
+            unknown.iter().for_each(|unknown| ok["unknown"] = (*unknown).into());
+            ok
+        }
         Reply::Forgotten(messages) => json!({ "forgotten": messages }),
+        Reply::Unbanned(bans) => json!({ "unbanned": bans }),
+        Reply::Bans(page) => json!({
+            "count": page.count, "next": page.next.as_ref().map(ToString::to_string),
+            "bans": page.bans.iter().map(one_ban).collect::<Vec<_>>(),
+        }),
         Reply::Kept(page) => json!({
             "epoch": page.epoch.map(|epoch| epoch.to_string()), "offset": page.offset, "complete": page.complete,
             "messages": page.messages.iter().map(kept).collect::<Vec<_>>(),
@@ -56,6 +68,18 @@ pub fn decode(message: &[u8]) -> Value {
             }
             if let (Some(offset), Some(epoch)) = (receipt.offset, receipt.epoch) {
                 (ok["offset"], ok["epoch"]) = (offset.into(), epoch.to_string().into());
+            }
+            if let Some(missed) = receipt.missed {
+                let entry = |missed: &Missed| {
+                    json!({
+                        "session": missed.session.map(|id| id.to_string()), "user": missed.user.as_deref(),
+                        "why": missed.why.as_str(),
+                    })
+                };
+                ok["missed"] = missed.named.iter().map(entry).collect();
+                if missed.more > 0 {
+                    ok["missed_more"] = missed.more.into();
+                }
             }
             for (name, count) in [("pending", receipt.pending), ("unreached", receipt.unreached)] {
                 if count > 0 {
@@ -145,16 +169,45 @@ fn of_group(event: &str, membership: &Membership<'_>) -> Value {
     json!({"event": event, "session": session.to_string(), "user": user, "app": app, "group": group})
 }
 
-fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
+/// The binary message that holds several commands in JSON.
+pub fn encode_several(commands: &[Value]) -> Vec<u8> {
+    let mut message = vec![0x7f, 0, 0, 0, 0, 0, 0, 0];
+    for command in commands.iter().map(encode) {
+        message.extend_from_slice(&u32::try_from(command.len()).unwrap().to_le_bytes());
+        message.extend_from_slice(&command);
+    }
+    message
+}
+
+fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) -> Command<'a> {
     let text = |field: &str| command[field].as_str();
     let needed = |field: &str| text(field).unwrap();
     let session = || id(&command["session"]);
-    let who = || match text("user") {
-        Some(user) => Who::User(user),
-        None => Who::Session(session()),
+    let listed = |field: &str| {
+        command[field].as_array().map(|names| names.iter().map(|name| name.as_str().unwrap()).collect())
     };
+    let who = || match (text("user"), listed("user"), command["session"].as_array()) {
+        (Some(user), ..) => Who::User(user),
+        (None, Some(users), _) => Who::Users(users),
+        (None, None, Some(sessions)) => Who::Sessions(sessions.iter().map(id).collect()),
+        (None, None, None) => Who::Session(session()),
+    };
+    let is_some = !command["user"].is_null() || !command["session"].is_null();
     match needed("op") {
-        "push" => Command::Push(push(command, data)),
+        "push" => Command::Push(push(command, data, json)),
+        "set_groups" => {
+            Command::SetGroups { who: who(), groups: listed("groups").unwrap(), prefix: text("prefix") }
+        }
+        "set_tags" => Command::SetTags { who: who(), tags: listed("tags").unwrap(), prefix: text("prefix") },
+        "join" if command["group"].is_array() => {
+            Command::JoinAll { who: who(), groups: listed("group").unwrap() }
+        }
+        "leave" if command["group"].is_array() => {
+            Command::LeaveAll { who: who(), groups: listed("group").unwrap() }
+        }
+        "move" if is_some => Command::MoveSome { who: who(), from: needed("group"), to: needed("to") },
+        "tag" if !command["session"].is_string() => Command::TagAll { who: who(), tag: needed("tag") },
+        "untag" if !command["session"].is_string() => Command::UntagAll { who: who(), tag: needed("tag") },
         "join" => Command::Join { who: who(), group: needed("group") },
         "latest" => Command::Latest { group: needed("group") },
         "read_log" => Command::Log {
@@ -174,6 +227,24 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
         "bind" => Command::Bind { session: session(), user: text("user") },
         "tag" => Command::Tag { session: session(), tag: needed("tag") },
         "untag" => Command::Untag { session: session(), tag: needed("tag") },
+        "renew" if command["for_ms"].is_u64() => Command::RenewUntil {
+            session: session(),
+            end: SessionEnd::For(command["for_ms"].as_u64().unwrap()),
+        },
+        "renew" if command["expires_unix_ms"].is_u64() => Command::RenewUntil {
+            session: session(),
+            end: SessionEnd::At(command["expires_unix_ms"].as_u64().unwrap()),
+        },
+        "ban" => Command::Ban {
+            whom: whom(command),
+            for_ms: command["for_ms"].as_u64(),
+            reason: text("reason").unwrap_or_default(),
+        },
+        "unban" => Command::Unban { whom: whom(command) },
+        "bans" => Command::Bans {
+            limit: command["limit"].as_u64().unwrap_or(0).try_into().unwrap(),
+            after: text("after"),
+        },
         "renew" => Command::Renew { session: session(), token: needed("token") },
         "session" => Command::Session { session: session() },
         "presence" => Command::Presence {
@@ -191,21 +262,43 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
     }
 }
 
-fn push<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Push<'a> {
-    let mut selectors = Vec::new();
-    for (kind, value) in command["to"].as_object().unwrap() {
+fn one_ban(ban: &Ban) -> Value {
+    let (user, address) = match &ban.whom {
+        Banned::User(user) => (Some(user.as_str()), None),
+        Banned::Address(network) => (None, Some(network.to_string())),
+    };
+    json!({"user": user, "address": address, "until_unix_ms": ban.until_unix_ms, "reason": &*ban.reason})
+}
+
+fn whom(command: &Value) -> Whom<'_> {
+    match command["user"].as_str() {
+        Some(user) => Whom::User(user),
+        None => Whom::Address(command["address"].as_str().unwrap()),
+    }
+}
+
+/// None for what is no object.
+fn selectors_of(to: &Value) -> Vec<Selector<'_>> {
+    let mut all = Vec::new();
+    for (kind, value) in to.as_object().into_iter().flatten() {
         let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        selectors.extend(values.iter().map(|value| match (kind.as_str(), value.as_str()) {
+        all.extend(values.iter().map(|value| match (kind.as_str(), value.as_str()) {
             ("session", _) => Selector::Session(id(value)),
             ("user", Some(name)) => Selector::User(name),
             ("group", Some(name)) => Selector::Group(name),
             ("tag", Some(name)) => Selector::Tag(name),
+            ("all_of", _) => Selector::AllOf(selectors_of(value)),
             _ => Selector::All,
         }));
     }
+    all
+}
+
+fn push<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) -> Push<'a> {
+    let selectors = selectors_of(&command["to"]);
     let payload = match data {
         Some(bytes) => Payload::Binary(bytes),
-        None => Payload::Text(command["text"].as_str().unwrap()),
+        None => Payload::Text(json.unwrap_or_else(|| command["text"].as_str().unwrap())),
     };
     Push {
         ttl_ms: command["ttl_ms"].as_u64().map(|ttl_ms| ttl_ms.try_into().unwrap()),
@@ -216,6 +309,8 @@ fn push<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Push<'a> {
             _ => Class::Normal,
         },
         except: command["except"].is_string().then(|| id(&command["except"])),
+        without: selectors_of(&command["except"]).into_iter().collect(),
+        names: command["names"].as_bool().unwrap_or(false),
         receipt: match command["receipt"].as_str() {
             Some("none") => ReceiptMode::None,
             Some("written") => ReceiptMode::Written,

@@ -163,6 +163,7 @@ fn push_by_library(pusher: &Pusher, push: &Push) -> Option<Receipt> {
         away: receipt.away,
         offset: receipt.offset,
         epoch: receipt.epoch.map(|epoch| epoch.to_string()),
+        ..Receipt::default()
     })
 }
 

@@ -144,8 +144,12 @@ impl Answer {
             | Reply::Presence(_)
             | Reply::Resume(_)
             | Reply::Kept(_)
+            | Reply::Unbanned(_)
+            | Reply::Bans(_)
             | Reply::Forgotten(_) => Self::Done,
-            Reply::Sessions(sessions) | Reply::Joined(sessions, _) => Self::Sessions(sessions),
+            Reply::Sessions(sessions) | Reply::Changed(sessions, _) | Reply::Joined(sessions, ..) => {
+                Self::Sessions(sessions)
+            }
             Reply::Receipt(receipt) => Self::Receipt(receipt.into()),
             Reply::Session(info) => Self::Session(Described {
                 session: info.id.to_string(),

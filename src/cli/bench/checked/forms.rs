@@ -54,6 +54,8 @@ fn selector_pair(selector: &Selector<'_>) -> (&'static str, String) {
         Selector::Group(group) => ("group", (*group).to_owned()),
         Selector::Tag(tag) => ("tag", (*tag).to_owned()),
         Selector::All => ("all", "1".to_owned()),
+        // None of the load's pushes has one: one of several parts would be several parameters.
+        Selector::AllOf(parts) => ("all_of", format!("{parts:?}")),
     }
 }
 
@@ -173,7 +175,7 @@ mod tests {
             ..Push::new(target, Payload::Text("hi"))
         };
         let all = Push::new([Selector::All].into_iter().collect(), Payload::Binary(&[0, 1]));
-        let (session, user) = (Who::Session(SESSION), Who::User("a"));
+        let (session, user) = (Who::Session(SESSION), || Who::User("a"));
         vec![
             (
                 Command::Push(push),
@@ -191,7 +193,7 @@ mod tests {
                 "POST /v1/groups/g/members?session=00a0000000000001",
             ),
             (
-                Command::Leave { who: user, group: "g/h" },
+                Command::Leave { who: user(), group: "g/h" },
                 r#"{"group":"g/h","id":7,"op":"leave","user":"a"}"#,
                 "DELETE /v1/groups/g%2Fh/members?user=a",
             ),
@@ -206,7 +208,7 @@ mod tests {
                 "POST /v1/groups/g/move?to=h",
             ),
             (
-                Command::Kick { who: user, code: Some(4100), reason: "r" },
+                Command::Kick { who: user(), code: Some(4100), reason: "r" },
                 r#"{"code":4100,"id":7,"op":"kick","reason":"r","user":"a"}"#,
                 "DELETE /v1/users/a?code=4100&reason=r",
             ),

@@ -1,6 +1,9 @@
 //! A command in the binary layout beside the same command as JSON, for the fuzz target and the tests.
 
-use crate::dispatch::{Apps, Class, Command as Built, CommandLimits, LinkForm, Listen, ReceiptMode};
+use crate::dispatch::{
+    Apps, Class, Command as Built, CommandLimits, LinkForm, Listen, PushOptions, ReceiptMode,
+    Selector as Chosen,
+};
 use crate::gateway::api::json::{self, LinkCommand, LinkError};
 use crate::link_bin::{Command, Payload, Push, Request, Selector};
 use base64::Engine;
@@ -31,9 +34,14 @@ pub(crate) fn same(
 fn comparable(command: &Built) -> (String, Vec<String>, Vec<u8>) {
     match command {
         Built::Push { target, frame, options } => {
-            let mut selectors: Vec<_> = target.selectors().iter().map(|one| format!("{one:?}")).collect();
-            selectors.sort();
-            (format!("{options:?}"), selectors, frame.as_bytes().to_vec())
+            let sorted = |selectors: &[Chosen]| {
+                let mut selectors: Vec<_> = selectors.iter().map(|one| format!("{one:?}")).collect();
+                selectors.sort();
+                selectors
+            };
+            let without = sorted(&options.without);
+            let options = PushOptions { without: Vec::new(), ..options.clone() };
+            (format!("{options:?} {without:?}"), sorted(target.selectors()), frame.as_bytes().to_vec())
         }
         Built::Listen(listen) => {
             (format!("{:?}", Listen { form: LinkForm::Json, ..listen.clone() }), Vec::new(), Vec::new())
@@ -60,24 +68,34 @@ pub(crate) fn equivalent(request: &Request<'_>) -> Value {
     fields
 }
 
-fn push_fields(push: &Push<'_>) -> Value {
+fn named(selectors: &[Selector<'_>]) -> Map<String, Value> {
     let mut to = Map::new();
     let mut name = |kind: &str, name: Value| match to.entry(kind).or_insert_with(|| json!([])) {
         Value::Array(names) => names.push(name),
         other => *other = name,
     };
-    for selector in push.target.iter() {
+    for selector in selectors {
         match selector {
             Selector::Session(session) => name("session", session.to_string().into()),
             Selector::User(user) => name("user", (*user).into()),
             Selector::Group(group) => name("group", (*group).into()),
             Selector::Tag(tag) => name("tag", (*tag).into()),
+            Selector::AllOf(parts) => name("all_of", named(parts).into()),
             Selector::All => {}
         }
     }
-    if push.target.contains(&Selector::All) {
+    if selectors.contains(&Selector::All) {
         to.insert("all".to_owned(), true.into());
     }
+    to
+}
+
+fn push_fields(push: &Push<'_>) -> Value {
+    let to = named(&push.target);
+    let except: Value = match push.without.is_empty() {
+        true => push.except.map(|session| session.to_string()).into(),
+        false => named(&push.without).into(),
+    };
     let class = match push.class {
         Class::Normal => "normal",
         Class::Urgent => "urgent",
@@ -90,7 +108,7 @@ fn push_fields(push: &Push<'_>) -> Value {
     };
     let mut fields = json!({
         "op": "push", "to": to, "ttl_ms": push.ttl_ms, "key": push.key, "class": class,
-        "except": push.except.map(|session| session.to_string()), "receipt": receipt,
+        "except": except, "receipt": receipt, "names": push.names,
     });
     match push.payload {
         Payload::Text(text) => fields["text"] = text.into(),

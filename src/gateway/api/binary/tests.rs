@@ -88,10 +88,15 @@ fn every_reply_is_as_its_vector_says() {
                 assert_eq!(again, message, "{about}");
                 continue;
             }
-            Reply::Joined(sessions, recalled) => {
-                Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled) })
+            Reply::Changed(sessions, unknown) => {
+                Outcome::Done(OperationOutcome::Changed { sessions, unknown })
+            }
+            Reply::Joined(sessions, recalled, unknown) => {
+                Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled), unknown })
             }
             Reply::Kept(page) => Outcome::Done(OperationOutcome::Kept(page.into_owned())),
+            Reply::Unbanned(bans) => Outcome::Done(OperationOutcome::Unbanned(bans)),
+            Reply::Bans(page) => Outcome::Done(OperationOutcome::Bans(page.into_owned())),
             Reply::Forgotten(messages) => Outcome::Done(OperationOutcome::Forgotten(messages)),
             Reply::Error { code, message } => Outcome::Refused(CommandError::new(code, message)),
         };

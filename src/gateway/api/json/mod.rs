@@ -128,6 +128,26 @@ pub fn parse(text: &str, apps: &Apps, limits: &CommandLimits) -> Result<LinkComm
     }
 }
 
+/// Whether a message holds several commands.
+pub fn is_list(text: &str) -> bool {
+    text.trim_ascii_start().starts_with('[')
+}
+
+/// The commands of a message that holds several, each as it stands there.
+///
+/// # Errors
+/// [`BadRequest`](crate::dispatch::ErrorCode::BadRequest) where it is no JSON, holds none or more than `most`: then nothing of it is
+/// run.
+pub fn list(text: &str, most: usize) -> Result<Vec<&[u8]>, CommandError> {
+    let commands: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
+        let reason = error.to_string();
+        let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
+        bad_request(format!("the commands are not JSON at column {}: {reason}", error.column()))
+    })?;
+    bounds::check_commands(commands.len(), most)?;
+    Ok(commands.into_iter().map(|command| command.get().as_bytes()).collect())
+}
+
 /// Takes from `fields` whatever the op knows.
 fn build(
     fields: &mut Fields<'_>,

@@ -2,7 +2,7 @@
 
 use crate::dispatch::{Command, CommandError, CommandLimits, PushOptions};
 use crate::ops::bounds::{self, bad_request};
-use crate::ops::fields::{Fields, To};
+use crate::ops::fields::{Except, Fields, To};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use smallvec::SmallVec;
@@ -17,22 +17,35 @@ pub fn push(fields: &mut Fields<'_>, limits: &CommandLimits) -> Result<Command, 
         None => SmallVec::new(),
     };
     let target = bounds::target(selectors, limits)?;
-    let frame = match (fields.text.take(), fields.data.take()) {
-        (Some(text), None) => bounds::text_frame(&text, limits)?,
-        (None, Some(data)) => {
+    let frame = match (fields.text.take(), fields.data.take(), fields.json.take()) {
+        (Some(text), None, None) => bounds::text_frame(&text, limits)?,
+        (None, None, Some(json)) => bounds::text_frame(json.get(), limits)?,
+        (None, Some(data), None) => {
             let payload = STANDARD
                 .decode(data.as_bytes())
                 .map_err(|error| bad_request(format!("data is base64, padded (RFC 4648 §4): {error}")))?;
             bounds::binary_frame(&payload, limits)?
         }
-        (None, None) => return Err(bad_request("a push needs its message: text, or data in base64")),
-        (Some(_), Some(_)) => return Err(bad_request("a push has either text or data, not both")),
+        (None, None, None) => {
+            return Err(bad_request("a push needs its message: text, data in base64, or json"));
+        }
+        _ => return Err(bad_request("a push has one of text, data and json, not several")),
     };
+    let (except, without) = match fields.except.take() {
+        None => (None, Vec::new()),
+        Some(Except::Session(session)) => (Some(bounds::session("except", &session)?), Vec::new()),
+        Some(Except::Named(named)) => {
+            (None, bounds::without(named.selectors().collect::<Result<_, _>>()?, limits)?)
+        }
+    };
+    let names = fields.names.take().unwrap_or(false);
     let options = PushOptions {
         ttl: Some(bounds::ttl(fields.ttl_ms.take(), limits)?),
         key: fields.key.take().map(|key| bounds::conflation_key(&key)).transpose()?,
         class: fields.class.take().map(|class| bounds::class(&class)).transpose()?.unwrap_or_default(),
-        except: fields.except.take().map(|except| bounds::session("except", &except)).transpose()?,
+        except,
+        without,
+        names: if names { limits.receipt_names } else { 0 },
         receipt: fields
             .receipt
             .take()

@@ -58,6 +58,8 @@ fn a_push_takes_every_option() {
         key: Some("score".into()),
         class: Class::Urgent,
         except: Some(id()),
+        without: Vec::new(),
+        names: 0,
         receipt: ReceiptMode::Written,
     };
     assert_eq!(options, expected);
@@ -119,6 +121,41 @@ fn every_other_op_makes_its_action() {
             Action::Renew { session: id(), token: Token::new("a.b.c") },
         ),
         (json!({"op":"session","session":ID}), Action::Describe { session: id() }),
+        (
+            json!({"op":"join","group":"g","session":[ID,ID]}),
+            Action::Join { who: Who::Sessions(vec![id()]), group: group() },
+        ),
+        (
+            json!({"op":"join","group":["g","h","g"],"user":["ada","bob","ada"]}),
+            Action::JoinAll {
+                who: Who::Users(vec![name("ada"), name("bob")]),
+                groups: vec![group(), name("h")],
+            },
+        ),
+        (
+            json!({"op":"leave","group":["g"],"session":ID}),
+            Action::LeaveAll { who: session(), groups: vec![group()] },
+        ),
+        (
+            json!({"op":"move","group":"g","to":"h","user":"ada"}),
+            Action::MoveSome { who: Who::User(name("ada")), from: group(), to: name("h") },
+        ),
+        (
+            json!({"op":"tag","user":"ada","tag":"ios"}),
+            Action::TagAll { who: Who::User(name("ada")), tag: name("ios") },
+        ),
+        (
+            json!({"op":"untag","session":[ID],"tag":"ios"}),
+            Action::UntagAll { who: Who::Sessions(vec![id()]), tag: name("ios") },
+        ),
+        (
+            json!({"op":"set_groups","session":ID,"groups":["match:1"],"prefix":"match:"}),
+            Action::SetGroups { who: session(), groups: vec![name("match:1")], prefix: Some(name("match:")) },
+        ),
+        (
+            json!({"op":"set_tags","session":ID,"tags":[]}),
+            Action::SetTags { who: session(), tags: Vec::new(), prefix: None },
+        ),
     ];
     for (command, expected) in table {
         match accepted(&command.to_string()).command {
@@ -214,8 +251,8 @@ fn a_refusal_has_the_id_and_says_what_is_wrong() {
             json!({"op":"push","to":{"users":"ada"},"text":""}),
             "unknown field `users`, expected one of `session`",
         ),
-        (json!({"op":"push","to":{"user":"ada"}}), "text, or data in base64"),
-        (json!({"op":"push","to":{"user":"ada"},"text":"","data":""}), "either text or data"),
+        (json!({"op":"push","to":{"user":"ada"}}), "text, data in base64, or json"),
+        (json!({"op":"push","to":{"user":"ada"},"text":"","data":""}), "one of text, data and json"),
         (json!({"op":"push","to":{"user":"ada"},"data":"aGk"}), "base64"),
         (json!({"op":"push","to":{"user":"ada"},"data":"a_k="}), "base64"),
         (json!({"op":"push","to":{"user":42},"text":""}), "a string or an array of strings"),
@@ -298,7 +335,7 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
 /// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 23] = [
+    const ALL: [(&str, &str); 31] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -321,6 +358,14 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("epoch", r#""00a0000000000001""#),
         ("token", r#""a.b.c""#),
         ("members", "true"),
+        ("groups", r#"["g"]"#),
+        ("tags", r#"["t"]"#),
+        ("prefix", r#""p""#),
+        ("json", "{}"),
+        ("names", "true"),
+        ("address", r#""10.0.0.0/8""#),
+        ("expires_unix_ms", "1"),
+        ("for_ms", "1"),
         ("nonsense", "[]"),
     ];
     for listed in &OPS {

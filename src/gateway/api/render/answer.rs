@@ -3,8 +3,8 @@
 
 use super::{Base64, Hex, Names, write};
 use crate::dispatch::{
-    Action, CommandError, Epoch, KeptMessage, KeptPage, OperationOutcome, Outcome, Page, Presence, Present,
-    PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow, TickPhase,
+    Action, Ban, Banned, CommandError, Epoch, KeptMessage, KeptPage, Missed, OperationOutcome, Outcome, Page,
+    Presence, Present, PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow, TickPhase,
 };
 use crate::gateway::api::json::RequestId;
 use crate::session::Remote;
@@ -77,13 +77,27 @@ impl<'a> From<&'a CommandError> for ErrorBody<'a> {
 #[serde(untagged)]
 enum Body<'a> {
     Nothing {},
-    Listening { ticks: &'a [TickPhase] },
-    Receipt(ReceiptBody),
-    Sessions { sessions: u32 },
-    Renewed { expires_unix_ms: u64 },
+    Listening {
+        ticks: &'a [TickPhase],
+    },
+    Receipt(ReceiptBody<'a>),
+    Sessions {
+        sessions: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unknown: Option<u32>,
+    },
+    Renewed {
+        expires_unix_ms: u64,
+    },
     Joined(JoinedBody),
     Kept(KeptBody<'a>),
-    Forgotten { forgotten: u32 },
+    Forgotten {
+        forgotten: u32,
+    },
+    Unbanned {
+        unbanned: u32,
+    },
+    Bans(BansBody<'a>),
     Session(SessionBody<'a>),
     Members(MembersPage<'a>),
     SessionsPage(SessionsPage<'a>),
@@ -94,16 +108,27 @@ impl<'a> Body<'a> {
     fn new(asked: Option<&'a Action>, outcome: &'a Outcome) -> Self {
         match outcome {
             Outcome::Receipt(receipt) => Self::Receipt(receipt.into()),
-            Outcome::Done(OperationOutcome::Sessions(sessions)) => Self::Sessions { sessions: *sessions },
+            Outcome::Done(OperationOutcome::Sessions(sessions)) => {
+                Self::Sessions { sessions: *sessions, unknown: None }
+            }
+            Outcome::Done(OperationOutcome::Changed { sessions, unknown }) => {
+                Self::Sessions { sessions: *sessions, unknown: Some(*unknown) }
+            }
             Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }) => {
                 Self::Renewed { expires_unix_ms: *expires_unix_ms }
             }
-            Outcome::Done(OperationOutcome::Joined { sessions, recalled }) => {
+            Outcome::Done(OperationOutcome::Joined { sessions, recalled, unknown }) => {
                 let places = recalled.map(RecalledBody::from);
-                Self::Joined(JoinedBody { sessions: *sessions, places })
+                Self::Joined(JoinedBody { sessions: *sessions, places, unknown: *unknown })
             }
             Outcome::Done(OperationOutcome::Kept(page)) => Self::Kept(page.into()),
             Outcome::Done(OperationOutcome::Forgotten(messages)) => Self::Forgotten { forgotten: *messages },
+            Outcome::Done(OperationOutcome::Unbanned(bans)) => Self::Unbanned { unbanned: *bans },
+            Outcome::Done(OperationOutcome::Bans(page)) => Self::Bans(BansBody {
+                count: page.count,
+                bans: BanEntries(&page.bans),
+                next: page.next.as_ref().map(ToString::to_string),
+            }),
             Outcome::Done(OperationOutcome::Session(info)) => Self::Session(info.as_ref().into()),
             Outcome::Done(OperationOutcome::Page(page)) => Self::page(asked, page),
             Outcome::Done(OperationOutcome::Presence(presence)) => {
@@ -126,7 +151,7 @@ impl<'a> Body<'a> {
 }
 
 #[derive(Serialize)]
-struct ReceiptBody {
+struct ReceiptBody<'a> {
     matched: u32,
     queued: u32,
     replaced: u32,
@@ -148,6 +173,28 @@ struct ReceiptBody {
     offset: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<EpochBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missed: Option<MissedBody<'a>>,
+    #[serde(skip_serializing_if = "is_none")]
+    missed_more: u32,
+}
+
+struct MissedBody<'a>(&'a [Missed]);
+
+impl Serialize for MissedBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            session: Option<Hex>,
+            user: Option<&'a str>,
+            why: &'static str,
+        }
+        serializer.collect_seq(self.0.iter().map(|missed| Entry {
+            session: missed.session.map(Hex),
+            user: missed.user.as_deref(),
+            why: missed.why.as_str(),
+        }))
+    }
 }
 
 struct EpochBody(Epoch);
@@ -163,6 +210,8 @@ struct JoinedBody {
     sessions: u32,
     #[serde(flatten)]
     places: Option<RecalledBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -228,8 +277,8 @@ fn is_none(count: &u32) -> bool {
     *count == 0
 }
 
-impl From<&Receipt> for ReceiptBody {
-    fn from(receipt: &Receipt) -> Self {
+impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
+    fn from(receipt: &'a Receipt) -> Self {
         Self {
             matched: receipt.matched,
             queued: receipt.queued,
@@ -244,6 +293,8 @@ impl From<&Receipt> for ReceiptBody {
             away: receipt.away,
             offset: receipt.offset,
             epoch: receipt.epoch.map(EpochBody),
+            missed: receipt.missed.as_ref().map(|missed| MissedBody(&missed.named)),
+            missed_more: receipt.missed.as_ref().map_or(0, |missed| missed.more),
         }
     }
 }
@@ -333,6 +384,34 @@ impl Serialize for PresentSessions<'_> {
         }
         let entry = |one: &PresentSession| Entry { session: Hex(one.id), since_unix_ms: one.since_unix_ms };
         serializer.collect_seq(self.0.iter().map(entry))
+    }
+}
+
+#[derive(Serialize)]
+struct BansBody<'a> {
+    count: u32,
+    bans: BanEntries<'a>,
+    next: Option<String>,
+}
+
+struct BanEntries<'a>(&'a [Ban]);
+
+impl Serialize for BanEntries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            user: Option<&'a str>,
+            address: Option<String>,
+            until_unix_ms: Option<u64>,
+            reason: &'a str,
+        }
+        serializer.collect_seq(self.0.iter().map(|ban| {
+            let (user, address) = match &ban.whom {
+                Banned::User(user) => (Some(user.as_str()), None),
+                Banned::Address(network) => (None, Some(network.to_string())),
+            };
+            Entry { user, address, until_unix_ms: ban.until_unix_ms, reason: &ban.reason }
+        }))
     }
 }
 

@@ -48,6 +48,7 @@ fn receipt(written: Option<u32>) -> Outcome {
         away: 0,
         offset: None,
         epoch: None,
+        missed: None,
     };
     Outcome::Receipt(receipt)
 }
@@ -121,7 +122,7 @@ fn outcomes_have_a_status_and_a_body() {
         (done(0), 200, json!({"sessions": 0})),
         (done(12), 200, json!({"sessions": 12})),
         (
-            Outcome::Done(OperationOutcome::Joined { sessions: 0, recalled: None }),
+            Outcome::Done(OperationOutcome::Joined { sessions: 0, recalled: None, unknown: None }),
             200,
             json!({"sessions": 0}),
         ),
@@ -129,6 +130,30 @@ fn outcomes_have_a_status_and_a_body() {
             Outcome::Done(OperationOutcome::Joined {
                 sessions: 1,
                 recalled: Some(Recalled { epoch: None, offset: 0, complete: false }),
+                unknown: None,
+            }),
+            200,
+            json!({"sessions": 1, "epoch": null, "offset": 0, "complete": false}),
+        ),
+        (
+            Outcome::Done(OperationOutcome::Changed { sessions: 2, unknown: 1 }),
+            200,
+            json!({"sessions": 2, "unknown": 1}),
+        ),
+        (
+            Outcome::Done(OperationOutcome::Joined {
+                sessions: 1,
+                recalled: Some(Recalled { epoch: None, offset: 7, complete: true }),
+                unknown: Some(2),
+            }),
+            200,
+            json!({"sessions": 1, "epoch": null, "offset": 7, "complete": true, "unknown": 2}),
+        ),
+        (
+            Outcome::Done(OperationOutcome::Joined {
+                sessions: 1,
+                recalled: Some(Recalled { epoch: None, offset: 0, complete: false }),
+                unknown: None,
             }),
             200,
             json!({"sessions": 1, "epoch": null, "offset": 0, "complete": false}),

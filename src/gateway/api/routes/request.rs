@@ -93,27 +93,36 @@ impl<'a> Router<'a> {
         let mut fields = self.fields()?;
         let app = self.app_of(&mut fields)?;
         if has_body {
-            fields.token = Some(self.token_in_body()?);
+            self.add_renewal_in_body(&mut fields)?;
         }
         let action = make(&mut fields, self.limits)?;
         Ok(Routed::Command { app, command: Command::Act(action), row: self.row })
     }
 
     /// What belongs into no URL: the one field in the body.
-    fn token_in_body(&self) -> Result<Text<'_>, CommandError> {
-        let wrong = || bad_request("the body is one JSON object with token, a text, and nothing else");
+    fn add_renewal_in_body<'f>(&'f self, fields: &mut Fields<'f>) -> Result<(), CommandError> {
+        let wrong = || {
+            let one = "the body is one JSON object with token, a text, or with expires_unix_ms or for_ms, a number, and nothing else";
+            bad_request(one)
+        };
         // serde would read an array as well, field by field.
         if self.body.trim_ascii_start().first() != Some(&b'{') {
             return Err(wrong());
         }
-        let mut body: Fields<'_> = serde_json::from_slice(self.body).map_err(|_| wrong())?;
-        let token = body.token.take();
-        token.filter(|_| body.is_empty()).ok_or_else(wrong)
+        let mut body: Fields<'f> = serde_json::from_slice(self.body).map_err(|_| wrong())?;
+        fields.token = body.token.take();
+        (fields.expires_unix_ms, fields.for_ms) = (body.expires_unix_ms.take(), body.for_ms.take());
+        let given = [fields.token.is_some(), fields.expires_unix_ms.is_some(), fields.for_ms.is_some()];
+        match body.is_empty() && given.into_iter().filter(|given| *given).count() == 1 {
+            true => Ok(()),
+            false => Err(wrong()),
+        }
     }
 
     fn push(self) -> Result<Routed, CommandError> {
-        let mut selectors = SmallVec::new();
-        let [mut app, mut all, mut ttl_ms, mut key, mut class, mut except, mut receipt] = [const { None }; 7];
+        let (mut selectors, mut common) = (SmallVec::new(), Vec::new());
+        let (mut except, mut without) = (None, Vec::new());
+        let [mut app, mut all, mut ttl_ms, mut key, mut class, mut names, mut receipt] = [const { None }; 7];
         for pair in params::pairs(self.request.query) {
             let (name, value) = pair?;
             let slot = match &*name {
@@ -121,12 +130,26 @@ impl<'a> Router<'a> {
                     selectors.push(selector(&name, &value)?);
                     continue;
                 }
+                "all_of" => {
+                    common.push(bounds::selector(&name, &value)?);
+                    continue;
+                }
+                "except" => {
+                    match value.contains(':') {
+                        true => without.push(bounds::selector(&name, &value)?),
+                        false => {
+                            let session = bounds::session(&name, &value)?;
+                            without.extend(except.replace(session).map(Selector::Session));
+                        }
+                    }
+                    continue;
+                }
                 "app" => &mut app,
                 "all" => &mut all,
                 "ttl_ms" => &mut ttl_ms,
                 "key" => &mut key,
                 "class" => &mut class,
-                "except" => &mut except,
+                "names" => &mut names,
                 "receipt" => &mut receipt,
                 _ => return Err(self.unknown(&name)),
             };
@@ -136,12 +159,17 @@ impl<'a> Router<'a> {
         if params::switch("all", all)? {
             selectors.push(Selector::All);
         }
+        if !common.is_empty() {
+            selectors.push(bounds::all_of(common)?);
+        }
         let target = bounds::target(selectors, self.limits)?;
         let options = PushOptions {
             ttl: Some(bounds::ttl(params::number("ttl_ms", ttl_ms)?, self.limits)?),
             key: key.map(|key| bounds::conflation_key(&key)).transpose()?,
             class: class.map(|class| bounds::class(&class)).transpose()?.unwrap_or_default(),
-            except: except.map(|except| bounds::session("except", &except)).transpose()?,
+            except,
+            without: bounds::without(without, self.limits)?,
+            names: if params::switch("names", names)? { self.limits.receipt_names } else { 0 },
             receipt: receipt.map(|receipt| bounds::receipt(&receipt)).transpose()?.unwrap_or_default(),
         };
         let row = self.row;
@@ -166,7 +194,7 @@ impl<'a> Router<'a> {
     }
 
     fn unknown(&self, name: &str) -> CommandError {
-        let known: SmallVec<[&str; 12]> = self.route.query.iter().map(|field| field.name).collect();
+        let known: SmallVec<[&str; 16]> = self.route.query.iter().map(|field| field.name).collect();
         params::unknown(name, &known)
     }
 

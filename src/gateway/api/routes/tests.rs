@@ -62,6 +62,8 @@ fn a_push_takes_every_target_and_option() {
         key: Some("score".into()),
         class: Class::Droppable,
         except: Some(id()),
+        without: Vec::new(),
+        names: 0,
         receipt: ReceiptMode::None,
     };
     assert_eq!(options, expected);
@@ -173,6 +175,37 @@ fn every_request_about_sessions_makes_its_action() {
         ("DELETE /v1/users/ada?code=1008", Action::Kick { who: ada(), code: 1008, reason: "".into() }),
         ("PUT /v1/sessions/ID/user?user=ada", Action::Bind { session: id(), user: Some(name("ada")) }),
         ("PUT /v1/sessions/ID/user?user=", Action::Bind { session: id(), user: None }),
+        (
+            "POST /v1/groups/g/members?session=ID&session=ID",
+            Action::Join { who: Who::Sessions(vec![id()]), group: group() },
+        ),
+        (
+            "POST /v1/members?group=g&group=h&user=ada",
+            Action::JoinAll { who: ada(), groups: vec![group(), name("h")] },
+        ),
+        ("POST /v1/members?group=g&user=ada", Action::Join { who: ada(), group: group() }),
+        (
+            "DELETE /v1/members?group=g&group=h&user=ada&user=bob",
+            Action::LeaveAll {
+                who: Who::Users(vec![name("ada"), name("bob")]),
+                groups: vec![group(), name("h")],
+            },
+        ),
+        (
+            "POST /v1/groups/g/move?to=h&user=ada",
+            Action::MoveSome { who: ada(), from: group(), to: name("h") },
+        ),
+        ("DELETE /v1/sessions?user=ada", Action::Kick { who: ada(), code: 4001, reason: "".into() }),
+        ("POST /v1/tags/ios/sessions?user=ada", Action::TagAll { who: ada(), tag: name("ios") }),
+        ("DELETE /v1/tags/ios/sessions?session=ID", Action::Untag { session: id(), tag: name("ios") }),
+        (
+            "PUT /v1/users/ada/groups?groups=ab&groups=a&prefix=a",
+            Action::SetGroups { who: ada(), groups: vec![name("ab"), name("a")], prefix: Some(name("a")) },
+        ),
+        (
+            "PUT /v1/sessions/ID/tags?tags=",
+            Action::SetTags { who: session(), tags: Vec::new(), prefix: None },
+        ),
         ("POST /v1/sessions/ID/tags?tag=ios", Action::Tag { session: id(), tag: name("ios") }),
         ("DELETE /v1/sessions/ID/tags?tag=ios", Action::Untag { session: id(), tag: name("ios") }),
     ];
@@ -296,10 +329,14 @@ fn each_path_takes_the_methods_that_it_allows_and_no_other() {
         ("/v1/groups/g", "GET, HEAD, DELETE"),
         ("/v1/groups/g/move?to=h", "POST"),
         ("/v1/sessions/ID", "GET, HEAD, DELETE"),
-        ("/v1/sessions", "GET, HEAD"),
+        ("/v1/sessions?user=a", "GET, HEAD, DELETE"),
+        ("/v1/members?group=g&user=a", "POST, DELETE"),
+        ("/v1/tags/t/sessions?user=a", "POST, DELETE"),
+        ("/v1/sessions/ID/groups?groups=g", "PUT"),
+        ("/v1/users/ada/groups?groups=g", "PUT"),
+        ("/v1/users/ada/tags?tags=t", "PUT"),
         ("/v1/users/ada", "DELETE"),
         ("/v1/sessions/ID/user?user=a", "PUT"),
-        ("/v1/sessions/ID/tags?tag=a", "POST, DELETE"),
         ("/v1/sessions/ID/renew", "POST"),
         ("/v1/stats", "GET, HEAD"),
         ("/v1/openapi.json", "GET, HEAD"),

@@ -10,6 +10,7 @@ use crate::gateway::doors::receipts::{CarriedAwaited, Receipts};
 use crate::gateway::doors::restoring::Restoring;
 use crate::upgrade::InvalidState;
 use hashbrown::HashSet;
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 /// The places of commands that a link may have at the least, whatever the limits: they may have been higher.
@@ -34,6 +35,9 @@ pub struct CarriedLink {
     receipts: Vec<CarriedAwaited>,
     #[n(6)]
     listens: bool,
+    /// The commands of a message that holds several, which have not begun.
+    #[n(7)]
+    queued: Option<Vec<ByteVec>>,
 }
 
 /// A command whose receipt waits for sockets. Its place in the table is the low half of its number.
@@ -68,6 +72,7 @@ impl Link {
             listens,
             // Nothing is left over by turns.
             ticket: _,
+            queued,
         } = self;
         // How many wait for sockets follows from the commands.
         let Commands { waiting, begun, receipts: _ } = commands;
@@ -79,6 +84,8 @@ impl Link {
             commands: waiting.iter().map(|(_, waiting)| CarriedCommand::of(waiting)).collect(),
             receipts: receipts.carry(packer, |sequence| commands.is_waiting(sequence)),
             listens: *listens,
+            queued: (!queued.is_empty())
+                .then(|| queued.iter().map(|command| command.to_vec().into()).collect()),
         }
     }
 
@@ -87,7 +94,8 @@ impl Link {
     /// # Errors
     /// Such a link cannot have been.
     pub fn restore(carried: CarriedLink, restoring: &Restoring<'_>) -> Result<(Self, bool), InvalidState> {
-        let CarriedLink { app, is_binary, asker: access, begun, commands, receipts, listens } = carried;
+        let CarriedLink { app, is_binary, asker: access, begun, commands, receipts, listens, queued } =
+            carried;
         let form = if is_binary { LinkForm::Binary } else { LinkForm::Json };
         let waiting: Vec<u64> = commands.iter().map(|command| command.sequence).collect();
         let receipts = Receipts::restore(receipts, restoring.id, restoring.unpacker, waiting.into_iter())?;
@@ -105,6 +113,7 @@ impl Link {
             barrier: None,
             listens,
             ticket: 0,
+            queued: queued.unwrap_or_default().into_iter().map(|command| Vec::from(command).into()).collect(),
         };
         Ok((link, keeps_its_key))
     }

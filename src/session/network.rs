@@ -14,7 +14,7 @@ use std::str::FromStr;
 /// assert!(!private.contains("11.0.0.1".parse().unwrap()));
 /// assert_eq!("::1".parse::<Network>().unwrap().to_string(), "::1/128");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network {
     /// Every bit behind the prefix is 0.
     base: IpAddr,

@@ -1,0 +1,313 @@
+//! What a command asks about sessions.
+
+use super::{Banned, Epoch, Listen, PresentAfter, Recall, Selector, Token};
+use crate::session::{Name, SessionId};
+
+/// The sessions that a command is about.
+///
+/// ```
+/// use gannet::dispatch::Who;
+/// use gannet::session::Name;
+/// let ada = Who::User(Name::new("ada").unwrap());
+/// assert_ne!(ada, Who::Session("0010020000c00004".parse().unwrap()));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// One session.
+    Session(SessionId),
+    /// Every session of a user.
+    User(Name),
+    /// Several sessions, each named once. Those that are not live are counted, and are no error.
+    Sessions(Vec<SessionId>),
+    /// Every session of several users, each named once.
+    Users(Vec<Name>),
+}
+
+impl Who {
+    /// Whether it is a list, so that the answer counts whom of it there is not.
+    pub fn is_several(&self) -> bool {
+        matches!(self, Self::Sessions(_) | Self::Users(_))
+    }
+}
+
+/// When a session is to end.
+///
+/// ```
+/// use gannet::dispatch::SessionEnd;
+/// assert_eq!(SessionEnd::For(500).at(1_000), 1_500);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// At this time, in milliseconds since the Unix epoch.
+    At(u64),
+    /// In so many milliseconds.
+    For(u64),
+}
+
+impl SessionEnd {
+    /// The time, where it is `unix_ms` now, in milliseconds since the Unix epoch.
+    pub fn at(self, unix_ms: u64) -> u64 {
+        match self {
+            Self::At(end_unix_ms) => end_unix_ms,
+            Self::For(ms) => unix_ms.saturating_add(ms),
+        }
+    }
+}
+
+/// What a command does.
+///
+/// ```
+/// use gannet::dispatch::{Action, Who};
+/// use gannet::session::Name;
+/// use std::time::Duration;
+///
+/// /// Returns how many of the user's sessions joined.
+/// fn join(pusher: &gannet::Pusher, user: &str, group: &str) -> Result<u32, Box<dyn std::error::Error>> {
+///     let action = Action::Join { who: Who::User(Name::new(user)?), group: Name::new(group)? };
+///     match pusher.act("default", action, Duration::from_secs(1))? {
+///         gannet::dispatch::OperationOutcome::Sessions(joined) => Ok(joined),
+///         _ => Ok(0),
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Sessions join a group.
+    Join {
+        /// Who joins.
+        who: Who,
+        /// What they join.
+        group: Name,
+    },
+    /// Sessions join a group that has a log, and get a part of the log first. A session that is in the group gets nothing.
+    JoinWith {
+        /// Who joins.
+        who: Who,
+        /// What they join.
+        group: Name,
+        /// What they get first.
+        recall: Recall,
+    },
+    /// Sessions join several groups.
+    JoinAll {
+        /// Who joins.
+        who: Who,
+        /// What they join: each once.
+        groups: Vec<Name>,
+    },
+    /// Sessions leave several groups.
+    LeaveAll {
+        /// Who leaves.
+        who: Who,
+        /// What they leave: each once.
+        groups: Vec<Name>,
+    },
+    /// Sessions are in exactly these groups, of those whose names begin with a prefix. They join and leave what differs.
+    SetGroups {
+        /// Who.
+        who: Who,
+        /// The groups: each once, and each begins with the prefix.
+        groups: Vec<Name>,
+        /// Groups that do not begin so stay as they are; `None` is all groups.
+        prefix: Option<Name>,
+    },
+    /// Sessions leave a group.
+    Leave {
+        /// Who leaves.
+        who: Who,
+        /// What they leave.
+        group: Name,
+    },
+    /// Every member leaves the group, and what it remembers is forgotten.
+    Destroy {
+        /// The group.
+        group: Name,
+    },
+    /// Every member leaves one group and is in another.
+    Move {
+        /// The group that is empty afterwards.
+        from: Name,
+        /// The group that they are in afterwards.
+        to: Name,
+    },
+    /// Some of the members of a group leave it and are in another. Whoever is not in the one stays as it is.
+    MoveSome {
+        /// Who.
+        who: Who,
+        /// The group that they are in.
+        from: Name,
+        /// The group that they are in afterwards.
+        to: Name,
+    },
+    /// Sessions are closed.
+    Kick {
+        /// Whose.
+        who: Who,
+        /// The close code (RFC 6455 §7.4).
+        code: u16,
+        /// The close reason: at most 123 bytes.
+        reason: Box<str>,
+    },
+    /// A session is a user's from now on, or nobody's.
+    Bind {
+        /// The session.
+        session: SessionId,
+        /// The user; `None` unbinds.
+        user: Option<Name>,
+    },
+    /// A session gets a tag.
+    Tag {
+        /// The session.
+        session: SessionId,
+        /// The tag.
+        tag: Name,
+    },
+    /// A session loses a tag.
+    Untag {
+        /// The session.
+        session: SessionId,
+        /// The tag.
+        tag: Name,
+    },
+    /// Sessions get a tag.
+    TagAll {
+        /// Who.
+        who: Who,
+        /// The tag.
+        tag: Name,
+    },
+    /// Sessions lose a tag.
+    UntagAll {
+        /// Who.
+        who: Who,
+        /// The tag.
+        tag: Name,
+    },
+    /// Sessions have exactly these tags, of those that begin with a prefix.
+    SetTags {
+        /// Who.
+        who: Who,
+        /// The tags: each once, and each begins with the prefix.
+        tags: Vec<Name>,
+        /// Tags that do not begin so stay as they are; `None` is all tags.
+        prefix: Option<Name>,
+    },
+    /// A session goes on under another token of its user, and ends when that does.
+    Renew {
+        /// The session.
+        session: SessionId,
+        /// The token.
+        token: Token,
+    },
+    /// A session ends at this time, whatever its token says.
+    RenewUntil {
+        /// The session.
+        session: SessionId,
+        /// When.
+        end: SessionEnd,
+    },
+    /// Sessions are closed with 4001, and no new ones of the app are let in. A ban of the same before is replaced.
+    Ban {
+        /// Whose.
+        whom: Banned,
+        /// For so many milliseconds; `None`: until it is taken back.
+        for_ms: Option<u64>,
+        /// The close reason, which those who are refused are told too: at most 123 bytes.
+        reason: Box<str>,
+    },
+    /// A ban is over.
+    Unban {
+        /// Whose.
+        whom: Banned,
+    },
+    /// The bans of the app, page by page.
+    Bans {
+        /// How many at the most.
+        limit: usize,
+        /// Only those behind this one.
+        after: Option<Banned>,
+    },
+    /// All about one session.
+    Describe {
+        /// The session.
+        session: SessionId,
+    },
+    /// A page of the sessions of a user, a group or a tag, by worker and slot of their ids: a session that lives from the first
+    /// page to the last is on exactly one.
+    List {
+        /// A user, group or tag; `All` lists the app.
+        by: Selector,
+        /// How many at the most.
+        limit: usize,
+        /// Only sessions behind the place that this one has or had.
+        after: Option<SessionId>,
+        /// Everything about each ([`Page::sessions`]), or its id and user ([`Page::rows`]).
+        detailed: bool,
+    },
+    /// Who is in a group, page by page: the users by name, each with its sessions, then the sessions without a user.
+    Presence {
+        /// The group.
+        group: Name,
+        /// How many entries at the most, and how many sessions of one.
+        limit: usize,
+        /// Only entries behind this one.
+        after: Option<PresentAfter>,
+        /// Whether the entries are wanted, or only the counts.
+        members: bool,
+    },
+    /// The newest push of each key that a group keeps.
+    Latest {
+        /// The group.
+        group: Name,
+    },
+    /// A page of the pushes that a group keeps.
+    Log {
+        /// The group.
+        group: Name,
+        /// Only those behind this number.
+        after: u64,
+        /// The epoch of that number; `None` is any.
+        epoch: Option<Epoch>,
+        /// How many at the most.
+        limit: usize,
+    },
+    /// A group forgets.
+    Forget {
+        /// The group.
+        group: Name,
+        /// The newest push of this key; `None` is everything, and the numbers begin anew.
+        key: Option<Box<str>>,
+    },
+    /// A link gets events from now on.
+    Listen {
+        /// The id of the link's connection.
+        link: SessionId,
+        /// Which.
+        listen: Listen,
+    },
+    /// A link gets no more events.
+    Unlisten {
+        /// The id of the link's connection.
+        link: SessionId,
+    },
+}
+
+impl Action {
+    /// The sessions that it is about, where it says so by who they are.
+    pub fn who(&self) -> Option<&Who> {
+        match self {
+            Self::Join { who, .. }
+            | Self::JoinWith { who, .. }
+            | Self::JoinAll { who, .. }
+            | Self::LeaveAll { who, .. }
+            | Self::SetGroups { who, .. }
+            | Self::Leave { who, .. }
+            | Self::MoveSome { who, .. }
+            | Self::Kick { who, .. }
+            | Self::TagAll { who, .. }
+            | Self::UntagAll { who, .. }
+            | Self::SetTags { who, .. } => Some(who),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The sessions that a command is about.
+
+use super::super::error::{Malformed, TooLong};
+use super::super::wire::{Reader, put_count, put_session, put_text};
+use crate::ops::Part;
+use crate::session::SessionId;
+
+/// The sessions that a command is about.
+///
+/// ```
+/// use gannet::link_bin::{Command, Who};
+/// let kick = Command::Kick { who: Who::User("ada"), code: None, reason: "too many shots" };
+/// assert!(matches!(kick, Command::Kick { who: Who::User("ada"), .. }));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who<'a> {
+    /// One session.
+    Session(SessionId),
+    /// Every session of a user.
+    User(&'a str),
+    /// Several sessions.
+    Sessions(Vec<SessionId>),
+    /// Every session of several users.
+    Users(Vec<&'a str>),
+}
+
+impl<'a> Who<'a> {
+    pub(super) fn read(flags: u8, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let several = flags & Part::SEVERAL != 0;
+        Ok(match (flags & Part::USER != 0, several) {
+            (false, false) => Self::Session(reader.session("session")?),
+            (true, false) => Self::User(reader.text("user")?),
+            (false, true) => {
+                let count = reader.u16("the number of sessions")?;
+                Self::Sessions((0..count).map(|_| reader.session("session")).collect::<Result<_, _>>()?)
+            }
+            (true, true) => Self::Users(read_texts("user", "the number of users", reader)?),
+        })
+    }
+
+    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        match self {
+            Self::Session(session) => {
+                put_session(*session, out);
+                Ok(())
+            }
+            Self::User(user) => put_text(user, "user", out),
+            Self::Sessions(sessions) => {
+                put_count(sessions.len(), "the sessions", out)?;
+                sessions.iter().for_each(|session| put_session(*session, out));
+                Ok(())
+            }
+            Self::Users(users) => put_texts(users, "user", out),
+        }
+    }
+
+    pub(super) fn flags(&self) -> u8 {
+        match self {
+            Self::Session(_) => 0,
+            Self::User(_) => Part::USER,
+            Self::Sessions(_) => Part::SEVERAL,
+            Self::Users(_) => Part::USER | Part::SEVERAL,
+        }
+    }
+}
+
+/// Several texts behind their number.
+pub(super) fn read_texts<'a>(
+    what: &'static str,
+    number: &'static str,
+    reader: &mut Reader<'a>,
+) -> Result<Vec<&'a str>, Malformed> {
+    let count = reader.u16(number)?;
+    (0..count).map(|_| reader.text(what)).collect()
+}
+
+/// The same, written.
+pub(super) fn put_texts(texts: &[&str], what: &'static str, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    put_count(texts.len(), what, out)?;
+    texts.iter().try_for_each(|text| put_text(text, what, out))
+}
+
+/// Who is banned.
+///
+/// ```
+/// use gannet::link_bin::{Command, Whom};
+/// let unban = Command::Unban { whom: Whom::Address("10.0.0.0/8") };
+/// assert_ne!(unban, Command::Unban { whom: Whom::User("ada") });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom<'a> {
+    /// A user.
+    User(&'a str),
+    /// Whoever comes from an address or a network.
+    Address(&'a str),
+}

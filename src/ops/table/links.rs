@@ -1,0 +1,42 @@
+//! The rows about links: what they hear.
+
+use super::super::bounds::{bad_request, name};
+use super::super::field::Need::Optional;
+use super::super::field::{EVENTS, SHARE};
+use super::super::fields::Fields;
+use super::super::{Answer, Call, Op, Part, Row};
+use super::{CHANGES, NO_FLAGS, Verb};
+use crate::dispatch::{CommandError, EventKind, EventSet, LinkForm, Listen, Quoted};
+
+pub const LISTEN: Op = Op {
+    row: Row {
+        name: "listen",
+        about: "The link gets events from now on.",
+        needs: CHANGES,
+        is_barrier: true,
+        call: Call::Listen(listen),
+        routes: &[],
+        answer: Answer::Nothing,
+    },
+    verb: Verb::Listen,
+    opcode: 0x0b,
+    flags: NO_FLAGS,
+    layout: &[Part::Events],
+    fields: &[EVENTS, SHARE.being(Optional)],
+    is_in_batches: false,
+};
+
+fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
+    let known = EventKind::NAMES.join(", ");
+    let named = fields.events.take().unwrap_or_default();
+    if named.is_empty() {
+        return Err(bad_request(format!("events is an array of at least one of {known}")));
+    }
+    let share = fields.share.take().map(|share| name("share", &share)).transpose()?;
+    let mut events = EventSet::NONE;
+    for name in named {
+        let unknown = || bad_request(format!("there is no event {}; there are {known}", Quoted(&name)));
+        events = events.with(EventKind::named(&name).ok_or_else(unknown)?);
+    }
+    Ok(Listen { events, share, form: LinkForm::Json })
+}
