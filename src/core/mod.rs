@@ -70,7 +70,7 @@ pub use renewing::RenewError;
 pub use reply::Reply;
 pub use resumes::AwayCounts;
 pub use rules::{Rules, RulesError};
-pub use seats::{CarriedSeat, Comer, Gone, HandOn, Kept, Taken, Ticket};
+pub use seats::{CarriedSeat, Comer, Fed, FeedRequest, Gone, HandOn, Kept, Taken, Ticket, first_document};
 pub use shared::{Outside, Shared};
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
 pub use visit::{PollClaim, Visit, Visited, Visiting};

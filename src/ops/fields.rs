@@ -53,6 +53,7 @@ pub struct Fields<'a> {
     pub members: Option<bool>,
     pub resume: Option<Text<'a>>,
     pub received: Option<u64>,
+    pub wait_ms: Option<u64>,
 }
 
 /// A session as it is named: in text, or by the number that the binary layout has.
@@ -114,6 +115,7 @@ impl Fields<'_> {
             members,
             resume,
             received,
+            wait_ms,
         } = self;
         let texts = [
             op, app, text, data, key, class, except, receipt, group, tag, reason, share, token, level,

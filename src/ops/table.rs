@@ -497,7 +497,7 @@ fn join(fields: &mut Fields<'_>, _: &CommandLimits) -> Result<Action, CommandErr
     })
 }
 
-fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
+pub(super) fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
     let known = EventKind::NAMES.join(", ");
     let named = fields.events.take().unwrap_or_default();
     if named.is_empty() {

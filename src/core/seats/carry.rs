@@ -163,13 +163,27 @@ impl Core {
             until_ms: left_ms.map(|left_ms| self.attended_ms() + left_ms.min(MOST_LEFT_MS)),
             asks,
             ended: false,
+            poll: None,
         })
     }
 }
 
 impl Seat {
     fn carry(&self, link: SessionId, attended_ms: u64, packer: &Packer) -> CarriedSeat {
-        let Self { connection, resume, form, ring, before, has_gap, leaves, until_ms, asks, ended: _ } = self;
+        let Self {
+            connection,
+            resume,
+            form,
+            ring,
+            before,
+            has_gap,
+            leaves,
+            until_ms,
+            asks,
+            ended: _,
+            // Every request that waits has been answered when the world stands still.
+            poll: _,
+        } = self;
         let event = |kept: &Kept| (kept.session.as_u64(), packer.frame(&kept.frame));
         CarriedSeat {
             link: link.as_u64(),

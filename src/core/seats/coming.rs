@@ -84,6 +84,7 @@ impl Core {
             self.part_from(old);
         }
         self.came_back(link);
+        self.overtake_feed(link);
         self.seats.links.insert(connection, link);
         let resumed = self.seats.change(link, |seat| {
             (seat.connection, seat.before) = (Some(connection), 0);

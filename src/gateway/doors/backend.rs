@@ -2,6 +2,7 @@
 //! next one is looked at. Knows nothing of what the paths mean.
 
 mod carry;
+mod feeding;
 
 pub use carry::CarriedBackend;
 
@@ -23,6 +24,7 @@ use crate::gateway::api::routes::{Routed, route};
 use crate::http::{self, HttpDate, Request, RequestProgress, RequestReader, Response};
 use crate::metrics::StatusClass;
 use crate::session::SessionId;
+use feeding::Feeding;
 use std::sync::Arc;
 
 /// The state of an HTTP connection on the backend port.
@@ -46,6 +48,8 @@ pub struct Backend {
     completed: bool,
     /// The batch goes on in the next turn.
     hurries: bool,
+    /// The feed that the last request is about.
+    feeding: Option<Box<Feeding>>,
     /// Its last command may wait behind what turns left over: until it is done, others ask.
     ticket: u64,
 }
@@ -114,6 +118,9 @@ impl Backend {
         }
         if self.barrier == Some(sequence) {
             self.barrier = None;
+        }
+        if self.feed_opened(sequence, finished) {
+            return;
         }
         if let Some(asker) = &self.asker {
             asker.note(finished);
@@ -224,6 +231,7 @@ impl Backend {
     /// Handles what has been read as far as it may go, and sends the answers that are ready.
     pub fn run(&mut self, core: &mut Core, observer: &Observer, id: SessionId) -> Option<Upgraded> {
         let (slot, room) = (id.slot(), core.rules.settings.outbox.bytes);
+        self.end_feed_that_failed(core);
         let connection = core.connections.get(id)?;
         if connection.phase != Phase::Open {
             return None;
@@ -422,6 +430,10 @@ impl Backend {
                 }
                 Err(response) => self.respond(waiting, response),
             },
+            Routed::Feed { app, feed, .. } => {
+                let sequence = self.open(waiting);
+                self.feed(core, id, sequence, app, feed);
+            }
             Routed::Order { order, .. } => {
                 let answered = administer(core, &asker, order);
                 self.give(core, observer, id, waiting, answered);

@@ -74,6 +74,8 @@ impl Backend {
             completed: _,
             // A batch goes on in the first turn.
             hurries: _,
+            // Every request that waits for a feed has been answered when the world stands still.
+            feeding: _,
             // Nothing is left over by turns.
             ticket: _,
         } = self;
@@ -139,6 +141,7 @@ impl Backend {
             last,
             completed: false,
             hurries: false,
+            feeding: None,
             ticket: 0,
         };
         Ok((backend, owed_for_ms))

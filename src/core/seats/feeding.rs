@@ -1,0 +1,252 @@
+//! Feeds: links without a connection. A backend reads the events of one by requests, each of which says how many it has read so
+//! far and waits until there are more; between two requests the link is away, and is kept as one that may come back.
+
+use super::{Resume, Seat, Tickets};
+use crate::auth::Access;
+use crate::connection::Visitor;
+use crate::core::{Core, Envelope, Taken, Ticket};
+use crate::dispatch::{EncodedFrame, LinkForm};
+use crate::session::SessionId;
+use std::sync::Arc;
+
+/// A request for the events of a feed, on its way to the reactor that has it.
+#[derive(Debug)]
+pub struct FeedRequest {
+    /// The ticket that it shows.
+    pub ticket: Ticket,
+    /// Who is answered.
+    pub visitor: Visitor,
+    /// The key that it shows may do so much.
+    pub access: Arc<Access>,
+    /// Events that have been read, and how long it waits, in milliseconds; `None` where the feed is over.
+    pub reads: Option<(u64, u64)>,
+}
+
+/// The answer to a [`FeedRequest`].
+#[derive(Debug)]
+pub enum Fed {
+    /// What there is.
+    Document(Vec<u8>),
+    /// The feed is over.
+    Ended,
+    /// Another request has come for it.
+    Overtaken,
+    /// It cannot be had, for this reason.
+    Instead(Taken),
+}
+
+/// A request that waits for events.
+#[derive(Debug)]
+pub(super) struct FeedWaits {
+    visitor: Visitor,
+    /// Until when, in attended time.
+    until_ms: u64,
+    /// It reads from now on, since what follows what it has read is not there.
+    has_gap: bool,
+}
+
+impl FeedWaits {
+    pub(super) fn until_ms(&self) -> u64 {
+        self.until_ms
+    }
+}
+
+impl Fed {
+    /// Bytes of the document.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Document(document) => document.len(),
+            Self::Ended | Self::Overtaken | Self::Instead(_) => 0,
+        }
+    }
+}
+
+/// What stands beside the events.
+#[derive(Debug, Clone, Copy)]
+struct Beside<'a> {
+    ticket: &'a Ticket,
+    received: u64,
+    why: Option<&'static str>,
+}
+
+/// A document of these events, which are JSON already.
+fn document<'a>(beside: Beside<'_>, events: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    let Beside { ticket, received, why } = beside;
+    // A ticket needs no escapes, and neither does why.
+    let mut document = format!("{{\"resume\":\"{ticket}\",\"received\":{received}");
+    if let Some(why) = why {
+        document.extend([",\"resumed\":false,\"why\":\"", why, "\""]);
+    }
+    document.push_str(",\"events\":[");
+    for (index, event) in events.enumerate() {
+        document.extend([if index > 0 { "," } else { "" }, event]);
+    }
+    document.push_str("]}");
+    document.into_bytes()
+}
+
+/// The document of a feed that has just been opened; `why` no other one goes on, where that was asked for.
+pub fn first_document(ticket: &Ticket, why: Option<&'static str>) -> Vec<u8> {
+    document(Beside { ticket, received: 0, why }, std::iter::empty())
+}
+
+impl Core {
+    /// A link without a connection, for the client of the connection `from`; its ticket. It listens to nothing so far.
+    ///
+    /// # Errors
+    /// What is to be told: the server keeps no links, or has no random bytes.
+    pub fn open_feed(&mut self, from: SessionId, access: &Arc<Access>) -> Result<Ticket, &'static str> {
+        if self.link_linger_ms() == 0 {
+            return Err("feeds need links that may come back: set timeouts.link_linger_ms");
+        }
+        let failed = "the server cannot make a feed now: try again";
+        // It has an id as everybody has, which nobody gets again.
+        let link = self.open_without_connection(from.slot()).ok_or(failed)?;
+        self.connections.remove(link);
+        let (tickets, ticket) = Tickets::new(link).ok_or(failed)?;
+        let resume = Resume { tickets, access: Arc::clone(access) };
+        self.insert_seat(link, None, LinkForm::Json, Some(resume));
+        self.seats.change(link, |seat| seat.asks = true);
+        self.feed_goes_away(link);
+        Ok(ticket)
+    }
+
+    /// A request for a feed of this reactor. What it comes to, where it is not to be had or events are missing.
+    ///
+    /// # Errors
+    /// It is not to be had.
+    pub fn take_feed(&mut self, request: &FeedRequest) -> Result<Taken, Taken> {
+        let taken = self.look_at_feed(request);
+        let FeedRequest { ticket, visitor, access, reads } = request;
+        let link = ticket.link();
+        let Some((received, wait_ms)) = *reads else {
+            if taken == Taken::Resumed {
+                self.seats.change(link, |seat| seat.leaves = true);
+                self.end_seat(link);
+            }
+            return if taken == Taken::Resumed { Ok(taken) } else { Err(taken) };
+        };
+        if taken != Taken::Resumed {
+            self.metrics().link_resumes.of(taken.outcome()).add(1);
+            return Err(taken);
+        }
+        self.came_back(link);
+        self.overtake_feed(link);
+        let until_ms = self.attended_ms() + wait_ms;
+        let resumed = self.seats.change(link, |seat| {
+            if let Some(resume) = &mut seat.resume {
+                resume.access = Arc::clone(access);
+            }
+            let resumed = !std::mem::take(&mut seat.has_gap) && seat.ring.resume(received);
+            seat.poll = Some(FeedWaits { visitor: *visitor, until_ms, has_gap: !resumed });
+            resumed
+        });
+        if resumed == Some(true) {
+            return Ok(Taken::Resumed);
+        }
+        self.metrics().link_resumes.of(Taken::Gap.outcome()).add(1);
+        self.forget_ring(link);
+        self.forgive_gate(link);
+        Ok(Taken::Gap)
+    }
+
+    fn look_at_feed(&self, request: &FeedRequest) -> Taken {
+        let FeedRequest { ticket, access, .. } = request;
+        let seat = self.seats.seats.get(&ticket.link()).filter(|seat| !seat.ended && !seat.leaves);
+        // One that has a connection is read there.
+        let Some(Seat { connection: None, resume: Some(resume), form, .. }) = seat else {
+            return Taken::Unknown;
+        };
+        match (resume.tickets.are(ticket), form, access.covers(&resume.access)) {
+            (false, ..) => Taken::Unknown,
+            (true, LinkForm::Binary, _) => Taken::Form,
+            (true, LinkForm::Json, false) => Taken::Key,
+            (true, LinkForm::Json, true) => Taken::Resumed,
+        }
+    }
+
+    /// Answers the request that waits for events of the link, if there are some, it waits no longer, or nothing may wait.
+    pub fn serve_feed(&mut self, link: SessionId) {
+        let may_wait = !self.stands_still && !self.draining;
+        let attended_ms = self.attended_ms();
+        let waits = |seat: &Seat| {
+            let is_late = seat.poll.as_ref().is_none_or(|poll| poll.until_ms <= attended_ms);
+            may_wait && !is_late && seat.ring.unsent().next().is_none()
+        };
+        if !self.seats.seats.get(&link).is_some_and(waits) {
+            self.answer_feed(link);
+        }
+    }
+
+    /// Answers the request that waits for events of the link with those that there are. Whether one was waiting.
+    pub(super) fn answer_feed(&mut self, link: SessionId) -> bool {
+        let most = self.rules.settings.outbox.bytes;
+        let answered = self.seats.change(link, |seat| {
+            let poll = seat.poll.take()?;
+            let ticket = seat.resume.as_ref()?.tickets.last();
+            let (mut events, mut bytes) = (Vec::<EncodedFrame>::new(), 0);
+            for kept in seat.ring.unsent() {
+                bytes += kept.frame.wire_len();
+                if bytes > most && !events.is_empty() {
+                    break;
+                }
+                events.push(kept.frame.clone());
+            }
+            seat.ring.wrote(events.len() as u64);
+            let why = poll.has_gap.then_some("gap");
+            let beside = Beside { ticket: &ticket, received: seat.ring.sent(), why };
+            let texts = events.iter().filter_map(EncodedFrame::as_text);
+            Some((poll.visitor, document(beside, texts)))
+        });
+        let Some((visitor, document)) = answered.flatten() else { return false };
+        self.feed_goes_away(link);
+        self.answer_feed_request(visitor, Fed::Document(document));
+        true
+    }
+
+    /// Another connection or request has the link from now on.
+    pub(super) fn overtake_feed(&mut self, link: SessionId) {
+        if let Some(poll) = self.seats.change(link, |seat| seat.poll.take()).flatten() {
+            self.answer_feed_request(poll.visitor, Fed::Overtaken);
+        }
+    }
+
+    /// The link is over.
+    pub(super) fn turn_feed_away(&mut self, link: SessionId) {
+        if let Some(poll) = self.seats.change(link, |seat| seat.poll.take()).flatten() {
+            self.answer_feed_request(poll.visitor, Fed::Instead(Taken::Unknown));
+        }
+    }
+
+    /// Answers every request that waits: nothing waits while the server stops, or another process may go on from here.
+    pub fn answer_all_feeds(&mut self) {
+        let waiting = self.seats.seats.iter().filter(|(_, seat)| seat.poll.is_some());
+        for link in waiting.map(|(link, _)| *link).collect::<Vec<_>>() {
+            self.answer_feed(link);
+        }
+    }
+
+    /// Nobody reads the link until the next request.
+    fn feed_goes_away(&mut self, link: SessionId) {
+        let until_ms = self.attended_ms() + self.link_linger_ms();
+        let limits = self.ring_limits();
+        self.seats.change(link, |seat| {
+            seat.until_ms = Some(until_ms);
+            seat.ring.trim(limits);
+        });
+        self.is_away_now();
+        self.bound_away();
+    }
+
+    /// Sends a request to the reactor that has the feed.
+    pub fn send_feed_request(&mut self, request: FeedRequest) {
+        let owner = usize::from(request.ticket.link().worker());
+        self.peers.post_always(owner, Envelope::Feed(Box::new(request)));
+    }
+
+    /// Sends the answer to where the request came from.
+    pub fn answer_feed_request(&mut self, visitor: Visitor, answer: Fed) {
+        let home = usize::from(visitor.connection.worker());
+        self.peers.post_always(home, Envelope::Fed(visitor, Box::new(answer)));
+    }
+}
