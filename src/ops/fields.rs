@@ -121,7 +121,7 @@ impl Fields<'_> {
             op, app, text, data, key, class, except, receipt, group, tag, reason, share, token, level,
             binary, epoch, resume,
         ];
-        let numbers = [ttl_ms, code, limit, over_ms, for_ms, received, last];
+        let numbers = [ttl_ms, code, limit, over_ms, for_ms, received, last, wait_ms];
         texts.iter().all(|text| text.is_none())
             && numbers.iter().all(|number| number.is_none())
             && id.is_none()

@@ -39,7 +39,7 @@ pub enum Taken {
 }
 
 impl Taken {
-    fn outcome(self) -> LinkResume {
+    pub(super) fn outcome(self) -> LinkResume {
         match self {
             Self::Resumed => LinkResume::Resumed,
             Self::Gap => LinkResume::Gap,
