@@ -16,6 +16,7 @@ mod file;
 mod group_fault;
 mod groups;
 mod jwks_url;
+mod key_fault;
 mod known;
 mod limits;
 mod listen;
@@ -49,7 +50,7 @@ pub use backend::{Backend, BackendKey};
 #[cfg(feature = "cli")]
 pub(crate) use duration::{InvalidDuration, parse as parse_duration};
 pub use environment::Environment;
-pub use error::{AppKeyFault, ConfigError, KeyFault};
+pub use error::ConfigError;
 #[cfg(feature = "tls")]
 pub(crate) use file::Reading;
 #[cfg(feature = "cli")]
@@ -57,6 +58,7 @@ pub(crate) use file::{read_key_file, secrets_of};
 pub use group_fault::GroupFault;
 pub use groups::{GroupConfig, LogConfig};
 pub use jwks_url::{InvalidJwksUrl, JwksUrl};
+pub use key_fault::{AppKeyFault, KeyFault};
 pub use limits::Limits;
 pub use listen::{Endpoint, InvalidEndpoint, Listen};
 pub use log::{Log, LogFormat};

@@ -3,6 +3,7 @@
 
 mod carry;
 mod item;
+mod keys;
 mod parting;
 mod pressure;
 mod settlements;
@@ -17,6 +18,7 @@ pub use settlements::{Events, Settlements};
 use super::kept::Keeping;
 use super::stream::Stream;
 use crate::dispatch::{Class, Fate};
+use keys::Keys;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
 
@@ -62,8 +64,11 @@ pub struct Outbox {
     droppable: u32,
     /// The place among the outboxes of the reactor whose sockets are behind, for whoever keeps their list.
     pub behind: Option<u32>,
-    /// The tick that the normal lane waits for; the urgent one never does.
-    tick: Option<Tick>,
+    /// The length of the tick that the normal lane waits for, in milliseconds; 0 while it waits for nothing but the socket. The
+    /// urgent lane never waits for a tick.
+    tick_ms: u16,
+    /// What becomes of a message that waits when a newer one with its key comes.
+    keys: Keys,
 }
 
 /// One of the ticks of a server, by its length in milliseconds: the shorter before the longer.
@@ -82,7 +87,8 @@ impl Default for Outbox {
             earliest_deadline_ms: u64::MAX,
             droppable: 0,
             behind: None,
-            tick: None,
+            tick_ms: 0,
+            keys: Keys::Replace,
         }
     }
 }
@@ -137,12 +143,12 @@ impl Outbox {
 
     /// The tick that what is not urgent waits for.
     pub fn tick(&self) -> Option<Tick> {
-        self.tick
+        (self.tick_ms > 0).then_some(Tick(self.tick_ms))
     }
 
     /// What is not urgent waits for `tick` from now on; with `None`, for nothing but the socket.
     pub fn wait_for(&mut self, tick: Option<Tick>) {
-        self.tick = tick;
+        self.tick_ms = tick.map_or(0, |Tick(ms)| ms);
     }
 
     /// Queues `item` by its class and key.
@@ -162,6 +168,12 @@ impl Outbox {
             self.push_back(item, settlements);
         }
         Ok(())
+    }
+
+    /// It is empty, and may serve another socket.
+    pub fn reset(&mut self) {
+        debug_assert!(self.is_empty(), "what waits is somebody's");
+        (self.tick_ms, self.keys) = (0, Keys::Replace);
     }
 
     /// Queues a control frame before every message that is not on the wire (RFC 6455 §5.5 lets it).
@@ -345,36 +357,6 @@ impl Outbox {
         self.droppable -= u32::from(item.is_push_of(Class::Droppable));
     }
 
-    /// Conflation: `item` takes the place of an unsent older message with its key. Gives `item` back where there is none,
-    /// or where the place is in the other lane or too small; the older message is gone all the same.
-    fn replace_older(
-        &mut self,
-        item: Item,
-        limits: OutboxLimits,
-        settlements: &mut Settlements,
-    ) -> Option<Item> {
-        let Some(key) = item.key() else { return Some(item) };
-        let place = |lane: &VecDeque<Item>| lane.iter().position(|waiting| waiting.key() == Some(key));
-        let (class, index) = match (place(&self.urgent), place(&self.normal)) {
-            (Some(index), _) => (Class::Urgent, index),
-            (None, Some(index)) => (Class::Normal, index),
-            (None, None) => return Some(item),
-        };
-        let same_lane = (class == Class::Urgent) == (item.class() == Class::Urgent);
-        let older_len = self.lane(class)[index].bytes().len();
-        let (older, homeless) = if same_lane && self.bytes - older_len + item.bytes().len() <= limits.bytes {
-            self.admit(&item, settlements);
-            (Some(std::mem::replace(&mut self.lane_mut(class)[index], item)), None)
-        } else {
-            (self.lane_mut(class).remove(index), Some(item))
-        };
-        if let Some(older) = older {
-            self.took_out(&older);
-            settlements.settle(older, Fate::Replaced, 0);
-        }
-        homeless
-    }
-
     fn lane(&self, class: Class) -> &VecDeque<Item> {
         match class {
             Class::Urgent => &self.urgent,
@@ -391,9 +373,9 @@ impl Outbox {
 
     /// How many of the first items may be written: all, unless the normal lane waits for its tick.
     fn due(&self) -> usize {
-        match self.tick {
-            None => self.messages(),
-            Some(_) => self.messages() - self.normal.len(),
+        match self.tick_ms {
+            0 => self.messages(),
+            _ => self.messages() - self.normal.len(),
         }
     }
 
@@ -453,7 +435,7 @@ impl Outbox {
                 self.exempt_bytes -= bytes;
             }
             if let Item::Staged(staged) = item {
-                settlements.unstage(staged.bytes.len());
+                settlements.unstage(staged);
                 continue;
             }
             if let Some(keeping) = &mut keeping {

@@ -56,7 +56,12 @@ impl Stream {
         self.ends = true;
     }
 
-    /// Whether an end has to follow what waits. Says so once.
+    /// Whether an end has to follow what waits.
+    pub fn has_end(&self) -> bool {
+        self.ends && self.gzip.is_some()
+    }
+
+    /// Appends the end, where one has to follow what waits. Does so once.
     pub fn take_end(&mut self, out: &mut Vec<u8>) {
         if self.ends
             && let Some(gzip) = self.gzip.take()
@@ -76,34 +81,26 @@ impl Stream {
     /// Appends a message of which `event` is the event, and with which `count` messages have been sent. Returns without how many
     /// of the last bytes its client may have read it already.
     pub fn put_shared(&mut self, event: &SharedEvent, count: u64, out: &mut Vec<u8>) -> usize {
-        let Some(gzip) = &mut self.gzip else {
-            self.put_id(count, out);
+        let Self { gzip, engine, ticket, ends: _ } = self;
+        let Some(gzip) = gzip else {
+            put_id(ticket.as_deref(), count, out);
             out.extend_from_slice(event.bytes());
             return 0;
         };
-        if let Some(ticket) = &self.ticket {
-            let mut id = Vec::with_capacity(64);
-            EventId { ticket, count }.write(&mut id);
-            gzip.store(&id, out);
-        }
-        event.append_to(gzip, self.engine.as_deref(), out)
+        gzip.store_with(out, |out| put_id(ticket.as_deref(), count, out));
+        event.append_to(gzip, engine.as_deref(), out)
     }
 
     /// The same of a message that no other stream gets.
     pub fn put_message(&mut self, is_text: bool, payload: &[u8], count: u64, out: &mut Vec<u8>) {
-        if self.gzip.is_none() {
-            self.put_id(count, out);
-            return text_or_binary(is_text, payload, out);
-        }
-        let mut event = Vec::new();
-        self.put_id(count, &mut event);
-        text_or_binary(is_text, payload, &mut event);
-        self.put_own(&event, out);
-    }
-
-    fn put_id(&self, count: u64, out: &mut Vec<u8>) {
-        if let Some(ticket) = &self.ticket {
-            EventId { ticket, count }.write(out);
+        let Self { gzip, engine: _, ticket, ends: _ } = self;
+        let put = |out: &mut Vec<u8>| {
+            put_id(ticket.as_deref(), count, out);
+            text_or_binary(is_text, payload, out);
+        };
+        match gzip {
+            Some(gzip) => gzip.store_with(out, put),
+            None => put(out),
         }
     }
 
@@ -132,6 +129,12 @@ impl CarriedStream {
         }
         let engine = gzip.map(|_| engine());
         Ok(Stream { gzip, engine, ticket, ends: ends == Some(true) })
+    }
+}
+
+fn put_id(ticket: Option<&str>, count: u64, out: &mut Vec<u8>) {
+    if let Some(ticket) = ticket {
+        EventId { ticket, count }.write(out);
     }
 }
 

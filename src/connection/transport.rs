@@ -184,7 +184,10 @@ impl Connection {
             )?
         };
         match flushed {
-            Flushed::Blocked => _ = self.flags.set(Flag::Blocked),
+            Flushed::Blocked => {
+                self.flags.set(Flag::Blocked);
+                outbox.wait_for_socket();
+            }
             Flushed::All | Flushed::Share => self.flags.clear(Flag::Blocked),
         }
         Ok((progress, flushed))

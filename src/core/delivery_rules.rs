@@ -61,6 +61,18 @@ impl DeliveryRules {
         }
         push.target.selectors().iter().map(|selector| app.tick(selector)).min()?
     }
+
+    /// The ticks for which pushes of the app may wait, each once, the shortest first.
+    pub fn ticks(&self, app: AppId) -> Vec<Tick> {
+        let app = self.apps.get(usize::from(app.0)).filter(|app| app.ticks);
+        let of_app = |app: &AppDelivery| -> Vec<Tick> {
+            app.tick.into_iter().chain(app.groups.iter().filter_map(|(_, tick)| *tick)).collect()
+        };
+        let mut ticks = app.map_or_else(Vec::new, of_app);
+        ticks.sort_unstable();
+        ticks.dedup();
+        ticks
+    }
 }
 
 /// What a push has to do with groups that remember.

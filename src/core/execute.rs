@@ -6,7 +6,7 @@ use super::{Core, Envelope};
 use crate::connection::Phase;
 use crate::dispatch::{
     Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, Recall,
-    ReceiptMode, SessionInfo, SessionRow, Target, Who,
+    ReceiptMode, SessionInfo, SessionRow, Target, TickPhase, Who,
 };
 use crate::hub::Kind;
 use crate::protocol::CloseCode;
@@ -44,15 +44,20 @@ pub(super) struct Listing {
 }
 
 impl Finished {
-    /// Hands the outcome, and the action it is the outcome of, to whoever writes the answer.
-    pub fn with_outcome(&self, answer: impl FnOnce(Option<&Action>, &Outcome)) {
+    /// Hands the outcome, and the action it is the outcome of, to whoever writes the answer. A link that listens is told the
+    /// `ticks` of its app.
+    pub fn with_outcome(
+        &self,
+        ticks: impl FnOnce(AppId) -> Vec<TickPhase>,
+        answer: impl FnOnce(Option<&Action>, &Outcome),
+    ) {
         match self {
             Self::Accepted => answer(None, &Outcome::Accepted),
             Self::Push(push) => answer(None, &Outcome::Receipt(push.receipt())),
             Self::Refused(error) => answer(None, &Outcome::Refused(error.clone())),
             Self::Operation(operation) => {
                 let outcome = match (operation.outcome(), &operation.action) {
-                    (Ok(_), Action::Listen { .. }) => Outcome::Listening,
+                    (Ok(_), Action::Listen { .. }) => Outcome::Listening { ticks: ticks(operation.app) },
                     (Ok(done), _) => Outcome::Done(done),
                     (Err(error), _) => Outcome::Refused(error),
                 };

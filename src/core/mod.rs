@@ -70,6 +70,8 @@ pub use renewing::RenewError;
 pub use reply::Reply;
 pub use resumes::AwayCounts;
 pub use rules::{Rules, RulesError};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use seats::ring_model as link_ring_model;
 pub use seats::{CarriedSeat, Comer, Fed, FeedRequest, Gone, HandOn, Kept, Taken, Ticket, first_document};
 pub use shared::{Outside, Shared};
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};

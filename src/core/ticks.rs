@@ -4,6 +4,8 @@
 
 use super::Core;
 use crate::connection::{Flag, Flushed, Tick};
+use crate::dispatch::TickPhase;
+use crate::session::AppId;
 use crate::timer::Moment;
 use std::collections::VecDeque;
 
@@ -114,14 +116,32 @@ impl Core {
     /// there. What follows something that waits for nothing but the socket goes with it.
     pub fn pace(&mut self, slot: u32, tick: Tick, begins: bool) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
+        let is_ready = !connection.flags.has(Flag::Blocked);
         let Some(outbox) = &mut connection.outbox else { return };
         let sooner = outbox.tick().is_some_and(|waits_for| tick < waits_for);
         if begins || sooner {
-            outbox.wait_for(Some(tick));
+            match begins {
+                true => outbox.begin_tick(tick, is_ready),
+                false => outbox.wait_for(Some(tick)),
+            }
             self.ticks.await_tick(tick, slot, self.now);
         } else if outbox.tick().is_none() {
             self.mark_dirty(slot);
         }
+    }
+
+    /// The ticks of an app, the shortest first, and when they come by the wall clock as it is set now.
+    pub fn tick_phases(&self, app: AppId) -> Vec<TickPhase> {
+        let lengths = self.rules.delivery_rules.ticks(app);
+        if lengths.is_empty() {
+            return Vec::new();
+        }
+        let zero_unix_ms = self.shared.clock.zero_unix_ms();
+        let phase = |Tick(ms): Tick| TickPhase {
+            tick_ms: u32::from(ms),
+            phase_ms: (zero_unix_ms % u64::from(ms)) as u32,
+        };
+        lengths.into_iter().map(phase).collect()
     }
 
     /// Writes what has waited for a tick that has come: everything in those outboxes, one write each, as far as the budget

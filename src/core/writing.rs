@@ -121,7 +121,17 @@ impl Core {
         let slow = self.slow_of(slot);
         let Some(connection) = self.connections.slot_mut(slot) else { return Offered::TooSlow(item) };
         match &mut connection.outbox {
-            Some(outbox) => outbox.offer_at_bound(item, limits, &slow, &mut self.settlements),
+            Some(outbox) => {
+                // The socket takes nothing: the values of a tick that were kept for it give way to a newer one.
+                let mut item = item;
+                if outbox.wait_for_socket() {
+                    match outbox.offer(item, limits, &mut self.settlements) {
+                        Ok(()) => return Offered::Queued,
+                        Err(back) => item = back,
+                    }
+                }
+                outbox.offer_at_bound(item, limits, &slow, &mut self.settlements)
+            }
             None => Offered::TooSlow(item),
         }
     }
@@ -265,6 +275,16 @@ impl Core {
 
     #[cold]
     fn queue_control_at_bound(&mut self, slot: u32, frame: Box<[u8]>, limits: OutboxLimits) -> bool {
+        let mut frame = frame;
+        while self.flush_at_bound(slot) {
+            let pool = &mut self.pool;
+            let Some(connection) = self.connections.slot_mut(slot) else { return false };
+            let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
+            match outbox.offer_control(frame, limits, &mut self.settlements) {
+                Ok(()) => return true,
+                Err(back) => frame = back,
+            }
+        }
         let slow = self.slow_of(slot);
         let Some(connection) = self.connections.slot_mut(slot) else { return false };
         let Some(outbox) = &mut connection.outbox else { return false };
@@ -432,7 +452,7 @@ impl Core {
             self.strike_behind(place);
         }
         if self.pool.len() < POOLED_OUTBOXES && outbox.capacity() <= POOLED_CAPACITY {
-            outbox.wait_for(None);
+            outbox.reset();
             self.pool.push(outbox);
         }
     }

@@ -1,6 +1,8 @@
 //! What a backend can ask, whichever way it asked: HTTP, a batch line or the link.
 
-use super::{Action, CommandError, EncodedFrame, Listen, OperationOutcome, PushOptions, Receipt, Target};
+use super::{
+    Action, CommandError, EncodedFrame, Listen, OperationOutcome, PushOptions, Receipt, Target, TickPhase,
+};
 
 /// One command of a backend.
 #[derive(Debug)]
@@ -30,7 +32,10 @@ pub enum Outcome {
     /// A command about sessions.
     Done(OperationOutcome),
     /// The link listens.
-    Listening,
+    Listening {
+        /// The ticks of its app, the shortest first.
+        ticks: Vec<TickPhase>,
+    },
     /// It was refused.
     Refused(CommandError),
 }

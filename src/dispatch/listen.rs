@@ -1,6 +1,7 @@
 //! Which events a link gets, and in which form.
 
 use crate::session::Name;
+use serde::Serialize;
 use std::fmt;
 
 /// What an event of a link is about. A kind that is new has its row in [`EventKind::ALL`], behind the others.
@@ -155,6 +156,27 @@ pub struct Listen {
     pub share: Option<Name>,
     /// How the link speaks.
     pub form: LinkForm,
+}
+
+/// A tick of an app, and when it comes: where the wall clock, in milliseconds since the Unix epoch, is a multiple of `tick_ms` and
+/// `phase_ms` more.
+///
+/// ```
+/// use gannet::dispatch::TickPhase;
+///
+/// /// How long it is from `unix_ms` to the next tick.
+/// fn next_in_ms(tick: &TickPhase, unix_ms: u64) -> u64 {
+///     let (length, phase) = (u64::from(tick.tick_ms), u64::from(tick.phase_ms));
+///     length - (unix_ms + length - phase) % length
+/// }
+/// assert_eq!(next_in_ms(&TickPhase { tick_ms: 50, phase_ms: 12 }, 1_003), 9);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TickPhase {
+    /// Its length.
+    pub tick_ms: u32,
+    /// Less than that.
+    pub phase_ms: u32,
 }
 
 /// In which form a link gets its events.

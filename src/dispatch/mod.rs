@@ -21,7 +21,7 @@ mod token;
 pub use apps::InvalidApps;
 pub use error::{CommandError, ErrorCode};
 pub use frame::EncodedFrame;
-pub use listen::{EventKind, EventSet, LinkForm, Listen};
+pub use listen::{EventKind, EventSet, LinkForm, Listen, TickPhase};
 pub use memory::{Epoch, InvalidEpoch, KeptMessage, KeptPage, Recall, Recalled};
 pub use operation::{Action, OperationOutcome, Page, SessionInfo, SessionRow, Who};
 pub use presence::{NotPresentAfter, Presence, Present, PresentAfter, PresentSession};

@@ -54,6 +54,11 @@ pub fn carried_world(data: &[u8]) {
     crate::server::alone::carried_world::obey(data);
 }
 
+/// The ring of events of a link that may be resumed, beside a list of all that ever came, and its tickets.
+pub fn link_ring(data: &[u8]) {
+    crate::core::link_ring_model::obey(data);
+}
+
 /// What groups remember, beside a list of all that was said.
 pub fn memory(data: &[u8]) {
     crate::hub::memory_model::obey(data);
@@ -120,6 +125,7 @@ mod tests {
         ("jwks", super::jwks),
         ("link_bin", super::link_bin),
         ("link_json", super::link_json),
+        ("link_ring", super::link_ring),
         ("memory", super::memory),
         ("origin", super::origin),
         ("outbox", super::outbox),

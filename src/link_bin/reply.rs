@@ -4,9 +4,10 @@ use super::error::{Malformed, TooLong, Wrong};
 use super::names::{put_names, read_names, read_optional_name, read_remote};
 use super::presence::{flags_of_presence, put_presence, read_presence};
 use super::resumption::Resumption;
-use super::wire::{Reader, put_long, put_session, put_text, put_whole};
+use super::wire::{Reader, put_count, put_long, put_session, put_text, put_whole};
 use crate::dispatch::{
     EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Presence, Recalled, Receipt, SessionInfo,
+    TickPhase,
 };
 use std::borrow::Cow;
 
@@ -20,6 +21,9 @@ const RESUME: u8 = 0x89;
 const KEPT: u8 = 0x86;
 const FORGOTTEN: u8 = 0x87;
 const ERROR: u8 = 0x8f;
+
+/// Of what is done: the ticks of an app follow.
+const TICKS: u8 = 0x01;
 
 /// Of a receipt: the counts of what was written and of who closed follow.
 const WRITTEN: u8 = 0x01;
@@ -48,8 +52,10 @@ const BINARY: u8 = 0x01;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply<'a> {
-    /// A push without a receipt was accepted, or the link listens.
+    /// A push without a receipt was accepted, or the link listens to an app without ticks.
     Done,
+    /// The link listens. The ticks of its app, of which there is one at least.
+    Listening(Cow<'a, [TickPhase]>),
     /// What became of a push. `closed` counts only beside `written`.
     Receipt(Receipt),
     /// How many sessions a command changed or closed.
@@ -91,6 +97,7 @@ impl<'a> Reply<'a> {
         reader.u8("an argument")?;
         let id = reader.u32("an id")?;
         let reply = match opcode {
+            DONE if flags & TICKS != 0 => Self::Listening(Cow::Owned(read_ticks(&mut reader)?)),
             DONE => Self::Done,
             RECEIPT => Self::Receipt(read_receipt(flags, &mut reader)?),
             SESSIONS => match (reader.u32("sessions")?, flags & NUMBERED) {
@@ -126,6 +133,7 @@ impl<'a> Reply<'a> {
     pub fn encode(&self, id: u32, out: &mut Vec<u8>) -> Result<(), TooLong> {
         let (opcode, flags, code) = match self {
             Self::Done => (DONE, 0, 0),
+            Self::Listening(_) => (DONE, TICKS, 0),
             Self::Receipt(receipt) => (RECEIPT, flags_of(receipt), 0),
             Self::Sessions(_) => (SESSIONS, 0, 0),
             Self::Session(_) => (SESSION, 0, 0),
@@ -144,6 +152,7 @@ impl<'a> Reply<'a> {
             out.extend_from_slice(&id.to_le_bytes());
             match self {
                 Self::Done => {}
+                Self::Listening(ticks) => put_ticks(ticks, out)?,
                 Self::Receipt(receipt) => put_receipt(receipt, out),
                 Self::Sessions(count) | Self::Forgotten(count) => out.extend_from_slice(&count.to_le_bytes()),
                 Self::Joined(sessions, recalled) => {
@@ -162,6 +171,21 @@ impl<'a> Reply<'a> {
             Ok(())
         })
     }
+}
+
+fn read_ticks(reader: &mut Reader<'_>) -> Result<Vec<TickPhase>, Malformed> {
+    let count = reader.u16("ticks")?;
+    let tick = |_| Ok(TickPhase { tick_ms: reader.u32("tick_ms")?, phase_ms: reader.u32("phase_ms")? });
+    (0..count).map(tick).collect()
+}
+
+fn put_ticks(ticks: &[TickPhase], out: &mut Vec<u8>) -> Result<(), TooLong> {
+    put_count(ticks.len(), "ticks", out)?;
+    for TickPhase { tick_ms, phase_ms } in ticks {
+        out.extend_from_slice(&tick_ms.to_le_bytes());
+        out.extend_from_slice(&phase_ms.to_le_bytes());
+    }
+    Ok(())
 }
 
 fn read_receipt(flags: u8, reader: &mut Reader<'_>) -> Result<Receipt, Malformed> {

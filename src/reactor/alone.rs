@@ -8,6 +8,7 @@ use crate::core::{Arrival, CarriedLines, CarriedListener, Parcel, Port, Shared};
 use crate::dispatch::{CarriedShared, Packer, Push, Unpacker};
 use crate::gateway::{Asks, CarriedDoor, Gateway, Observer};
 use crate::http::Response;
+#[cfg(test)]
 use crate::protocol::CloseCode;
 use crate::session::SessionId;
 use crate::upgrade::{Counts, Fault, InvalidState};
@@ -110,6 +111,7 @@ impl Alone {
 
     /// The connection of a session is lost in a turn that began so long ago: how long the session waits from now on at the least,
     /// in milliseconds; `None` where it does not.
+    #[cfg(test)]
     pub fn lose(&mut self, id: SessionId, began_ago: Duration) -> Option<u64> {
         let core = &mut self.reactor.core;
         let before_ms = core.shared.clock.now().ms;

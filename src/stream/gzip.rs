@@ -16,8 +16,9 @@ const ONE: u32 = 1 << 31;
 /// The most bytes of a stored block (RFC 1951 §3.2.4).
 const MAX_STORED: usize = 0xffff;
 
-const TABLE: [u32; 256] = {
-    let mut table = [0; 256];
+/// What a byte makes of a checksum, by how many bytes follow it in a word of eight.
+const TABLES: [[u32; 256]; 8] = {
+    let mut tables = [[0; 256]; 8];
     let mut byte = 0;
     while byte < 256 {
         let (mut crc, mut bit) = (byte as u32, 0);
@@ -25,10 +26,20 @@ const TABLE: [u32; 256] = {
             crc = if crc & 1 == 1 { (crc >> 1) ^ POLYNOMIAL } else { crc >> 1 };
             bit += 1;
         }
-        table[byte] = crc;
+        tables[0][byte] = crc;
         byte += 1;
     }
-    table
+    let mut followed = 1;
+    while followed < 8 {
+        let mut byte = 0;
+        while byte < 256 {
+            let before = tables[followed - 1][byte];
+            tables[followed][byte] = (before >> 8) ^ tables[0][(before & 0xff) as usize];
+            byte += 1;
+        }
+        followed += 1;
+    }
+    tables
 };
 
 /// x to the power of 2ⁿ, by n.
@@ -69,8 +80,13 @@ fn shift_by(bytes: u32) -> u32 {
 }
 
 fn crc_of(from: u32, bytes: &[u8]) -> u32 {
-    let step = |crc: u32, byte: &u8| TABLE[usize::from(crc as u8 ^ byte)] ^ (crc >> 8);
-    !bytes.iter().fold(!from, step)
+    let (words, rest) = bytes.as_chunks::<8>();
+    let of_word = |crc: u32, word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word) ^ u64::from(crc);
+        (0..8).fold(0, |crc, place| crc ^ TABLES[7 - place][usize::from((word >> (8 * place)) as u8)])
+    };
+    let of_byte = |crc: u32, byte: &u8| TABLES[0][usize::from(crc as u8 ^ byte)] ^ (crc >> 8);
+    !rest.iter().fold(words.iter().fold(!from, of_word), of_byte)
 }
 
 /// What the trailer of a stream has to know of a piece of it.
@@ -107,9 +123,28 @@ impl Gzip {
 
     /// Appends `bytes` as they are, in blocks that are not compressed.
     pub fn store(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        self.crc = crc_of(self.crc, bytes);
-        self.length = self.length.wrapping_add(bytes.len() as u32);
+        self.add_bytes(bytes);
         stored(bytes, out);
+    }
+
+    /// The same for what `put` appends.
+    pub fn store_with(&mut self, out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+        let begin = out.len();
+        out.extend_from_slice(&stored_header(0));
+        let from = out.len();
+        put(out);
+        match u16::try_from(out.len() - from) {
+            Ok(length) if length > 0 => {
+                out[begin..from].copy_from_slice(&stored_header(length));
+                self.add_bytes(&out[from..]);
+            }
+            // Nothing, or more than one block has.
+            _ => {
+                let bytes = out.split_off(from);
+                out.truncate(begin);
+                self.store(&bytes, out);
+            }
+        }
     }
 
     /// The same for bytes whose sum is known.
@@ -137,6 +172,11 @@ impl Gzip {
         out.extend_from_slice(&self.length.to_le_bytes());
     }
 
+    fn add_bytes(&mut self, bytes: &[u8]) {
+        self.crc = crc_of(self.crc, bytes);
+        self.length = self.length.wrapping_add(bytes.len() as u32);
+    }
+
     fn add(&mut self, sum: &Sum) {
         self.crc = multiply(sum.shift, self.crc) ^ sum.crc;
         self.length = self.length.wrapping_add(sum.length);
@@ -145,12 +185,15 @@ impl Gzip {
 
 fn stored(bytes: &[u8], out: &mut Vec<u8>) {
     for piece in bytes.chunks(MAX_STORED) {
-        let length = piece.len() as u16;
-        out.push(0);
-        out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(&(!length).to_le_bytes());
+        out.extend_from_slice(&stored_header(piece.len() as u16));
         out.extend_from_slice(piece);
     }
+}
+
+/// What a block of so many bytes that are not compressed begins with, where it begins at a byte.
+fn stored_header(length: u16) -> [u8; 5] {
+    let ([low, high], [not_low, not_high]) = (length.to_le_bytes(), (!length).to_le_bytes());
+    [0, low, high, not_low, not_high]
 }
 
 #[cfg(test)]
@@ -217,6 +260,18 @@ mod tests {
         let (mut read, mut rest) = (Vec::new(), &*wire);
         flate2::bufread::GzDecoder::new(&mut rest).read_to_end(&mut read).unwrap();
         assert!(read == plain && rest.is_empty());
+    }
+
+    #[test]
+    fn what_is_put_in_place_is_stored_as_bytes_at_hand_are() {
+        for length in [0, 1, 60, 0xffff, 0x1_0000, 200_000] {
+            let bytes = random_bytes(1, length);
+            let (mut one, mut other) = (Gzip::default(), Gzip::default());
+            let (mut wire, mut expected) = (b"before".to_vec(), b"before".to_vec());
+            one.store_with(&mut wire, |out| out.extend_from_slice(&bytes));
+            other.store(&bytes, &mut expected);
+            assert!(one == other && wire == expected, "{length}");
+        }
     }
 
     #[test]

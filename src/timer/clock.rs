@@ -50,6 +50,13 @@ impl Clock {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
     }
 
+    /// What the wall clock, as it is set now, said when this clock was at 0, to the nearest millisecond.
+    pub fn zero_unix_ms(&self) -> u64 {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let zero = wall.saturating_sub(self.before + self.start.elapsed());
+        (zero + Duration::from_micros(500)).as_millis() as u64
+    }
+
     /// Time since the start.
     pub fn now(&self) -> Moment {
         (self.before + self.start.elapsed()).into()
@@ -74,6 +81,8 @@ mod tests {
         let after = second.now().ns;
         assert!(after >= before, "{after} is behind {before}");
         assert!(second.now().ns - first.now().ns < 1_000_000_000);
+        let ahead_ms = Clock::wall_unix_ms() - second.now().ms;
+        assert!(second.zero_unix_ms().abs_diff(ahead_ms) < 1_000, "its zero is now, less what it says");
         let late = Clock::going_on(CarriedClock { server_ns: u64::MAX, boot_ns: u64::MAX });
         assert!(late.now().ms > 0);
     }

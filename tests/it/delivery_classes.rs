@@ -236,10 +236,10 @@ fn urgent_messages_and_pongs_do_not_wait_for_a_tick_and_leave_the_rest_to_it() {
         }
         assert_eq!(backend.push_text("user=ada&class=urgent&receipt=written", "urgent").written, Some(1));
         let first = player.recv_text();
-        let waiting = (&json!(1), &json!(4));
+        let waiting = (&json!(5), &json!(0));
         let of = |stats: &Value| (&stats["outbox_messages"], &stats["deliveries"]["replaced"]) == waiting;
         // A tick ends the attempt.
-        let stats = server.await_stats("one waits", |stats| of(stats) || stats["ticks"] != 0);
+        let stats = server.await_stats("all values wait", |stats| of(stats) || stats["ticks"] != 0);
         (first, of(&stats))
     });
     assert_eq!(waiting, ("urgent".to_owned(), true));
@@ -286,6 +286,70 @@ fn an_outbox_that_is_full_before_its_tick_is_written_early_and_loses_nothing() {
         assert_eq!(player.recv_text(), number.to_string());
     }
     assert_eq!(server.backend().stats()["deliveries"]["dropped"], 0);
+}
+
+#[test]
+fn a_pong_finds_room_where_an_outbox_is_full_of_what_waits_for_a_tick() {
+    let server = TestServer::start(|config| {
+        config.limits.outbox_messages = 10;
+        config.apps.get_mut("default").unwrap().tick_ms = 10_000;
+    });
+    let mut raw = Raw::player(server.client, "/ws?user=ada");
+    for number in 0..10 {
+        assert_eq!(server.backend().push_text("user=ada", &number.to_string()).queued, 1);
+    }
+    raw.send(crate::raw::masked(crate::raw::PING, b"are you there"));
+    let came: Vec<_> = (0..11).map(|_| raw.frame().expect("the session lives")).collect();
+    assert!(came.iter().any(|frame| frame.first == crate::raw::PONG), "{came:?}");
+    assert_eq!(server.backend().stats()["closed"]["4003"], 0);
+}
+
+#[test]
+fn a_player_who_keeps_up_gets_every_value_of_a_key_whatever_the_tick() {
+    const PLAYERS: usize = 20;
+    const VALUES: u64 = 100;
+    let server = TestServer::start(|config| {
+        let app = config.apps.get_mut("default").unwrap();
+        app.group_tick_ms = [("match/".to_owned(), 300), ("match/fast/".to_owned(), 20)].into();
+    });
+    let pool = Pool::new(|_, message| message.into_text().unwrap().parse::<u64>().unwrap());
+    for _ in 0..PLAYERS {
+        pool.add(server.player("group=match/1&group=match/fast/1"));
+    }
+    let mut publisher = server.backend();
+    for number in 0..VALUES {
+        // Many in one tick; some that take with them what waits, at a sooner tick or at once.
+        let target = match number % 17 {
+            5 => "group=match/fast/1",
+            11 => "all=1",
+            _ => "group=match/1",
+        };
+        let receipt = publisher.push_text(&format!("{target}&key=state"), &number.to_string());
+        assert_eq!(receipt.queued as usize, PLAYERS);
+    }
+    pool.wait("every value", |logs| logs.iter().all(|log| log.messages.len() as u64 == VALUES));
+    for log in pool.finish() {
+        assert!(log.messages.into_iter().eq(0..VALUES), "in order");
+    }
+    assert_eq!(server.backend().stats()["deliveries"]["replaced"], 0);
+}
+
+#[test]
+fn a_player_who_does_not_keep_up_with_ticks_gets_the_last_value_of_a_key() {
+    const VALUES: usize = 50;
+    let server = TestServer::start(|config| {
+        config.apps.get_mut("default").unwrap().group_tick_ms = [("match/".to_owned(), 20)].into();
+    });
+    let (mut slow, fill) = stalled(&server, "slow");
+    let mut backend = server.backend();
+    assert_eq!(backend.change("POST", "/v1/groups/match%2F1/members?user=slow"), 1);
+    for number in 0..VALUES {
+        assert_eq!(backend.push_text("group=match/1&key=state", &number.to_string()).queued, 1);
+    }
+    assert_eq!(backend.push_text("user=slow", "end").queued, 1);
+    skip(&mut slow, fill);
+    assert_eq!(texts_to_the_end(&mut slow), [(VALUES - 1).to_string()]);
+    server.await_stats("all others are replaced", |totals| totals["deliveries"]["replaced"] == VALUES - 1);
 }
 
 #[test]

@@ -1,8 +1,30 @@
 //! The two forms of the link beside each other: what one does the other does, and what breaks one form's rules.
 
 use crate::support::{End, Link, Player, TestServer};
+use gannet::config::AppConfig;
 use serde_json::{Value, json};
 use tungstenite::Message;
+
+/// The phase itself is a reading of two clocks: that it is one for all ticks is compared.
+#[test]
+fn to_listen_is_answered_with_the_ticks_of_the_app() {
+    let server = TestServer::start(|config| {
+        let app = config.apps.get_mut("default").unwrap();
+        app.tick_ms = 200;
+        let groups = [("match/", 50), ("duel/", 50), ("chat/", 0)];
+        app.group_tick_ms = groups.map(|(prefix, ms)| (prefix.to_owned(), ms)).into();
+        config.apps.insert("plain".to_owned(), AppConfig::default());
+    });
+    for mut link in [Link::connect(server.backend), Link::connect_binary(server.backend)] {
+        let ok = link.command(json!({"op": "listen", "app": "default", "events": ["open"]}));
+        let ticks = ok["ticks"].as_array().expect("it has ticks");
+        let of = |field: &str| ticks.iter().map(|tick| tick[field].as_u64().unwrap()).collect::<Vec<_>>();
+        let (lengths, phases) = (of("tick_ms"), of("phase_ms"));
+        assert_eq!(lengths, [50, 200]);
+        assert!(phases[1] < 200 && phases[0] == phases[1] % 50, "{phases:?}");
+        assert_eq!(link.command(json!({"op": "listen", "app": "plain", "events": ["open"]})), json!({}));
+    }
+}
 
 const NOBODY: &str = "fff0000000000001";
 

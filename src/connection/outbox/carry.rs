@@ -1,6 +1,7 @@
 //! How an outbox is carried to another process: its lanes in their order, and what of it is on the wire.
 
 use super::item::Staged;
+use super::keys::Keys;
 use super::{Item, KeptItem, LocalPush, Outbox, Settlements, Tick};
 use crate::connection::kept::KeptFrame;
 use crate::dispatch::{Class, Packer, Unpacker, Wire};
@@ -24,6 +25,10 @@ pub struct CarriedOutbox {
     /// The tick that the normal lane waits for, in milliseconds.
     #[n(3)]
     tick: Option<u16>,
+    /// Several that wait may have the same key: whether the socket had taken all that was before them. Absent where a newer one
+    /// replaces the one with its key, as in states of 0.2.0 and before.
+    #[n(4)]
+    keeps_all: Option<bool>,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -142,14 +147,20 @@ impl Outbox {
             earliest_deadline_ms: _,
             droppable: _,
             behind: _,
-            tick,
+            tick_ms,
+            keys,
         } = self;
         let lane = |lane: &VecDeque<Item>| lane.iter().map(|item| CarriedItem::of(item, packer)).collect();
         CarriedOutbox {
             wire: wire.as_ref().map(|(item, written)| (CarriedItem::of(item, packer), *written as u64)),
             urgent: lane(urgent),
             normal: lane(normal),
-            tick: tick.map(|Tick(ms)| ms),
+            tick: (*tick_ms > 0).then_some(*tick_ms),
+            keeps_all: match keys {
+                Keys::Replace => None,
+                Keys::KeepAll => Some(true),
+                Keys::ReplaceAll => Some(false),
+            },
         }
     }
 
@@ -159,7 +170,7 @@ impl Outbox {
             Item::Staged(staged) => {
                 // What it is of waits until the socket has taken it; the bytes are those that it waits as.
                 staged.items.iter().for_each(|(item, _)| settlements.admit(item));
-                settlements.stage(staged.bytes.len());
+                settlements.stage(staged);
                 self.bytes += staged.bytes.len();
             }
             item => {
@@ -208,7 +219,7 @@ impl CarriedOutbox {
         restoring: &mut Restoring<'_>,
         settlements: &mut Settlements,
     ) -> Result<Option<Box<Outbox>>, InvalidState> {
-        let Self { wire, urgent, normal, tick } = self;
+        let Self { wire, urgent, normal, tick, keeps_all } = self;
         let mut outbox = Box::<Outbox>::default();
         if let Some((item, written)) = wire {
             let item = restoring.item_on_wire(item)?;
@@ -230,7 +241,12 @@ impl CarriedOutbox {
         if tick == Some(0) {
             return Err(InvalidState::new("a tick of no length"));
         }
-        outbox.tick = tick.map(Tick);
+        outbox.wait_for(tick.map(Tick));
+        outbox.keys = match keeps_all {
+            None => Keys::Replace,
+            Some(true) => Keys::KeepAll,
+            Some(false) => Keys::ReplaceAll,
+        };
         Ok((!outbox.is_empty()).then_some(outbox))
     }
 }
@@ -310,7 +326,7 @@ mod tests {
                 let key = (which % 5 == 0).then(|| format!("k{}", which % 2).into_boxed_str());
                 let options =
                     PushOptions { class, key, receipt: ReceiptMode::Written, ..PushOptions::default() };
-                match what % 6 {
+                match what % 7 {
                     0 | 1 => {
                         let local =
                             Rc::new(LocalPush::new(push(&"x".repeat(usize::from(which)), options, 1)));
@@ -330,6 +346,14 @@ mod tests {
                             LIMITS,
                             &mut settlements,
                         )
+                    }
+                    5 => {
+                        let one = &mut outboxes[usize::from(which % 2)];
+                        one.begin_tick(Tick(50), true);
+                        if which % 4 > 1 {
+                            one.wait_for_socket();
+                            one.wait_for(None);
+                        }
                     }
                     _ => {
                         let one = usize::from(which % 2);
@@ -352,9 +376,13 @@ mod tests {
                         outbox.exempt_bytes,
                         outbox.droppable,
                         outbox.earliest_deadline_ms,
+                        outbox.tick_ms,
+                        outbox.keys,
                     )
                 };
                 assert_eq!(of(outbox), of(restored));
+                outbox.wait_for(None);
+                restored.wait_for(None);
                 let mut sockets = [Slow(Vec::new(), usize::MAX), Slow(Vec::new(), usize::MAX)];
                 outbox.write_to(&mut sockets[0], now, &mut settlements, None).unwrap();
                 restored.write_to(&mut sockets[1], now, &mut after, None).unwrap();
@@ -370,7 +398,13 @@ mod tests {
 
     #[test]
     fn what_is_no_outbox_is_refused() {
-        let empty = || CarriedOutbox { wire: None, urgent: Vec::new(), normal: Vec::new(), tick: None };
+        let empty = || CarriedOutbox {
+            wire: None,
+            urgent: Vec::new(),
+            normal: Vec::new(),
+            tick: None,
+            keeps_all: None,
+        };
         let table = [
             CarriedOutbox { tick: Some(0), ..empty() },
             CarriedOutbox { wire: Some((CarriedItem::Owned(vec![1, 2]), 2)), ..empty() },

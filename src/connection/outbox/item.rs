@@ -108,6 +108,21 @@ pub struct Staged {
     pub(super) items: VecDeque<(Item, usize)>,
 }
 
+impl Staged {
+    /// The most bytes for which it stays a buffer for others: a share of what goes together, and an event that is not long.
+    const MOST_BYTES: usize = 32 * 1024;
+    /// The same for items.
+    const MOST_ITEMS: usize = 1024;
+
+    /// Empties it for others; `None` where it has grown too large for that.
+    pub(super) fn into_spare(mut self: Box<Self>) -> Option<Box<Self>> {
+        self.bytes.clear();
+        self.items.clear();
+        let is_small = self.bytes.capacity() <= Self::MOST_BYTES && self.items.capacity() <= Self::MOST_ITEMS;
+        is_small.then_some(self)
+    }
+}
+
 const _: () = assert!(size_of::<Item>() <= 24);
 
 impl Item {

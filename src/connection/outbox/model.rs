@@ -86,6 +86,8 @@ pub(super) fn at(ms: u64) -> Moment {
     Moment { ms, ns: ms * 1_000_000 }
 }
 
+const TICK: Tick = Tick(50);
+
 /// What the naive outbox knows of an item: an entry of one list, searched from end to end.
 #[derive(Debug, Clone)]
 struct Entry {
@@ -108,6 +110,10 @@ struct Model {
     fates: BTreeMap<usize, Fate>,
     /// Only urgent ones may be written.
     waits: bool,
+    /// A newer message that is not urgent replaces none.
+    keeps_all: bool,
+    /// Of each key the last number that was written whole.
+    last: BTreeMap<u8, usize>,
     dropped: [u64; DropReason::COUNT],
 }
 
@@ -121,16 +127,26 @@ impl Model {
         assert_eq!(self.fates.insert(entry.number, fate), None, "one fate each");
     }
 
+    fn place_of(&self, entry: &Entry) -> usize {
+        self.entries.iter().position(|one| one.number == entry.number).expect("it waits")
+    }
+
     fn has_room(&self, bytes: usize, limits: OutboxLimits) -> bool {
         self.entries.is_empty()
             || (self.entries.len() < limits.messages && self.bytes() + bytes <= limits.bytes)
     }
 
     fn offer(&mut self, entry: Entry, limits: OutboxLimits) -> &'static str {
-        let older =
-            self.entries.iter().position(|one| !one.begun && one.key.is_some() && one.key == entry.key);
-        if let Some(index) = older {
-            let older = &self.entries[index];
+        let replaces = !self.keeps_all || entry.class == Class::Urgent;
+        let of_key = |one: &&Entry| replaces && !one.begun && one.key.is_some() && one.key == entry.key;
+        let mut older: Vec<Entry> = self.entries.iter().filter(of_key).cloned().collect();
+        // The first of those that would be written.
+        older.sort_by_key(|one| one.class != Class::Urgent);
+        for one in older.iter().skip(1) {
+            self.end(self.place_of(one), Fate::Replaced);
+        }
+        if let Some(older) = older.first() {
+            let index = self.place_of(older);
             let same_lane = (older.class == Class::Urgent) == (entry.class == Class::Urgent);
             let fits = self.bytes() - older.bytes.len() + entry.bytes.len() <= limits.bytes;
             self.end(index, Fate::Replaced);
@@ -177,7 +193,7 @@ impl Model {
             let (messages, before) = (left.clone().count(), left.sum::<usize>());
             if messages == 0 || (messages < limits.messages && before + bytes <= limits.bytes) {
                 for number in &victims[..count] {
-                    let index = self.entries.iter().position(|one| one.number == *number).unwrap();
+                    let index = self.entries.iter().position(|one| one.number == *number).expect("it waits");
                     self.end(index, Fate::Dropped);
                     self.dropped[DropReason::Oldest.index()] += 1;
                 }
@@ -224,6 +240,8 @@ impl Model {
             entry.begun = true;
             entry.sent += count;
             if entry.sent == entry.bytes.len() {
+                let older = entry.key.and_then(|key| self.last.insert(key, entry.number));
+                assert!(older < Some(entry.number), "none is older than the one before with its key");
                 self.end(index, Fate::Written);
             }
         }
@@ -284,7 +302,7 @@ impl Pair {
     }
 
     fn step(&mut self, choices: &mut Choices<'_>) {
-        match choices.below(21) {
+        match choices.below(23) {
             0..=9 => self.push(choices),
             10 => self.control(choices),
             11 => self.append(choices),
@@ -299,9 +317,22 @@ impl Pair {
                 self.model.clear(true);
             }
             16 => {
-                let tick = (choices.below(2) == 0).then_some(Tick(0));
+                let tick = (choices.below(2) == 0).then_some(TICK);
                 self.outbox.wait_for(tick);
                 self.model.waits = tick.is_some();
+            }
+            17 => {
+                let is_ready = choices.below(4) > 0;
+                self.outbox.begin_tick(TICK, is_ready);
+                (self.model.waits, self.model.keeps_all) = (true, is_ready);
+            }
+            18 => {
+                let is_new = self.outbox.wait_for_socket();
+                assert_eq!(is_new, std::mem::take(&mut self.model.keeps_all));
+            }
+            19 if self.outbox.is_empty() => {
+                self.outbox.reset();
+                (self.model.waits, self.model.keeps_all) = (false, false);
             }
             _ => self.write(choices),
         }

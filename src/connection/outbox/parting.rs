@@ -1,5 +1,6 @@
 //! What becomes of an outbox when its session and its socket go separate ways, and when the session has another socket.
 
+use super::keys::Keys;
 use super::{Item, KeptItem, LocalPush, Outbox, Settlements};
 use crate::connection::kept::{Keeping, KeptFrame};
 use crate::dispatch::{Class, Fate, Wire};
@@ -22,9 +23,10 @@ impl Outbox {
             rest = item.bytes()[written..].into();
             self.bytes -= rest.len();
             let items = match item {
-                Item::Staged(staged) => {
-                    settlements.unstage(staged.bytes.len());
-                    staged.items.into_iter().map(|(item, _)| item).collect()
+                Item::Staged(mut staged) => {
+                    let items = staged.items.drain(..).map(|(item, _)| item).collect();
+                    settlements.unstage(staged);
+                    items
                 }
                 item => {
                     if let Some(bytes) = item.exempt_bytes() {
@@ -50,7 +52,8 @@ impl Outbox {
                 self.normal.push_back(item);
             }
         }
-        self.tick = None;
+        self.wait_for(None);
+        self.wait_for_socket();
         rest
     }
 
@@ -62,6 +65,8 @@ impl Outbox {
         settlements: &mut Settlements,
     ) {
         let Some(keeping) = keeping else {
+            // One that came later, while it could not be replaced, may have its key.
+            self.keys = Keys::ReplaceAll;
             // Before everything that they were before.
             for item in items.into_iter().rev() {
                 self.bytes += item.bytes().len();

@@ -59,6 +59,9 @@ pub(crate) fn obey(data: &[u8]) {
             0..=2 => world.offer(&mut choices),
             3 => world.control(),
             4 | 5 => {
+                if choices.below(2) == 0 {
+                    world.outbox.wait_for(None);
+                }
                 world.socket.script.push_back(Answer::Takes(choices.number(9) as usize + 1));
                 world.write(limits);
             }
@@ -97,6 +100,11 @@ impl World {
             }
         };
         assert!(self.outbox.offer(item, LIMITS, &mut self.settlements).is_ok(), "there is room for all");
+        match choices.below(16) {
+            0 => self.outbox.begin_tick(Tick(50), true),
+            1 => _ = self.outbox.wait_for_socket(),
+            _ => {}
+        }
     }
 
     /// A pong, which belongs to the connection.
@@ -158,6 +166,7 @@ impl World {
 
     /// All is written and read.
     fn drain(&mut self, limits: KeptLimits) {
+        self.outbox.wait_for(None);
         // A short answer that nothing was there for would end the write.
         self.socket.script = std::iter::repeat_n(Answer::Takes(usize::MAX), 4_000).collect();
         self.write(limits);
@@ -185,6 +194,11 @@ impl World {
             let of_lane = unkeyed.filter(|(_, sent)| lane(sent.class) == lane(class));
             let order: Vec<_> = of_lane.map(|(number, _)| places[&(number as u32)]).collect();
             assert!(order.is_sorted(), "{class:?} came out of order");
+        }
+        for key in 0..3 {
+            let of_key = self.sent.iter().enumerate().filter(|(_, sent)| sent.key == Some(key));
+            let order: Vec<_> = of_key.filter_map(|(number, _)| places.get(&(number as u32))).collect();
+            assert!(order.is_sorted(), "an older value of key {key} came after a newer one");
         }
         self.kept.forget(&mut self.settlements);
         let Settlements { waiting_messages, waiting_bytes, memory, kept_messages, kept_memory, .. } =

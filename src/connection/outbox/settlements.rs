@@ -1,7 +1,8 @@
 //! What became of messages, and what those that wait weigh, over all outboxes of a reactor. Plain numbers: the reactor
-//! reports them once a turn. Knows nothing of counters that others read.
+//! reports them once a turn. Beside them the buffer in which the outboxes put events together, one after the other. Knows
+//! nothing of counters that others read.
 
-use super::item::{Item, KeptItem, LocalPush};
+use super::item::{Item, KeptItem, LocalPush, Staged};
 use crate::dispatch::{Fate, Push};
 use crate::metrics::{DropReason, Label};
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct Settlements {
     pub kept_memory: u64,
     /// Pushes whose receipt waits for the socket, and of which no outbox here holds any more.
     pub finished: Vec<Arc<Push>>,
+    /// What the last events were put together in that a socket has taken whole: for the next ones.
+    spare: Option<Box<Staged>>,
 }
 
 /// What became of the events that waited for links' sockets.
@@ -77,14 +80,25 @@ impl Settlements {
         last
     }
 
-    /// So many bytes have been put together for a socket; the items that they are of wait on.
-    pub(super) fn stage(&mut self, bytes: usize) {
-        self.memory += bytes as u64;
+    /// Something empty to put events together in.
+    pub(super) fn staging(&mut self) -> Box<Staged> {
+        self.spare.take().unwrap_or_default()
     }
 
-    /// They have gone.
-    pub(super) fn unstage(&mut self, bytes: usize) {
-        self.memory -= bytes as u64;
+    /// Nothing was put into it.
+    pub(super) fn give_back(&mut self, staged: Box<Staged>) {
+        self.spare = staged.into_spare();
+    }
+
+    /// What has been put together waits for a socket, and the items that it is of wait on.
+    pub(super) fn stage(&mut self, staged: &Staged) {
+        self.memory += staged.bytes.len() as u64;
+    }
+
+    /// Its bytes have gone.
+    pub(super) fn unstage(&mut self, staged: Box<Staged>) {
+        self.memory -= staged.bytes.len() as u64;
+        self.give_back(staged);
     }
 
     /// Counts the memory of the form in which `item` goes to an event stream.

@@ -32,11 +32,11 @@ impl Staged {
     }
 
     /// The connection is gone.
-    pub(super) fn give_up(self, fate: Fate, settlements: &mut Settlements) {
-        settlements.unstage(self.bytes.len());
-        for (item, _) in self.items {
+    pub(super) fn give_up(mut self: Box<Self>, fate: Fate, settlements: &mut Settlements) {
+        for (item, _) in self.items.drain(..) {
             settlements.settle(item, fate, 0);
         }
+        settlements.unstage(self);
     }
 }
 
@@ -47,7 +47,10 @@ impl Outbox {
         if self.wire.is_some() {
             return 1;
         }
-        let mut staged = Box::<Staged>::default();
+        if !self.has_due() && !stream.has_end() {
+            return 0;
+        }
+        let mut staged = settlements.staging();
         let mut count = sent;
         while staged.bytes.len() < SHARE
             && let Some(item) = self.next_due()
@@ -62,9 +65,10 @@ impl Outbox {
             stream.take_end(&mut staged.bytes);
         }
         if staged.bytes.is_empty() {
+            settlements.give_back(staged);
             return 0;
         }
-        settlements.stage(staged.bytes.len());
+        settlements.stage(&staged);
         self.bytes += staged.bytes.len();
         self.wire = Some((Item::Staged(staged), 0));
         1
@@ -95,9 +99,13 @@ impl Outbox {
         }
     }
 
+    // The normal lane may wait for its tick.
+    fn has_due(&self) -> bool {
+        !self.urgent.is_empty() || (self.tick_ms == 0 && !self.normal.is_empty())
+    }
+
     fn next_due(&mut self) -> Option<Item> {
-        // The normal lane may wait for its tick.
-        let is_normal_due = self.tick.is_none();
+        let is_normal_due = self.tick_ms == 0;
         self.urgent.pop_front().or_else(|| if is_normal_due { self.normal.pop_front() } else { None })
     }
 }
@@ -218,5 +226,34 @@ mod tests {
         outbox.clear(Fate::Closed, &mut settlements);
         assert_eq!((settlements.closed, settlements.finished.len()), (2, 3));
         assert_eq!((settlements.waiting_messages, settlements.waiting_bytes, settlements.memory), (0, 0, 0));
+    }
+
+    /// Where the events of a stream lie that waits for its socket, and how much room there is.
+    fn room(outbox: &Outbox) -> (*const u8, usize) {
+        match &outbox.wire {
+            Some((Item::Staged(staged), _)) => (staged.bytes.as_ptr(), staged.bytes.capacity()),
+            _ => unreachable!("a part of it is on the wire"),
+        }
+    }
+
+    #[test]
+    fn one_buffer_serves_all_streams_unless_it_has_grown_too_large() {
+        let mut settlements = Settlements::default();
+        let mut rooms = Vec::new();
+        for length in [100, 50, 100, 100_000, 100, 100] {
+            let (mut outbox, mut stream) = (Outbox::default(), Stream::new(None));
+            let mut socket = Socket::default();
+            let item = Item::Message(EncodedFrame::text(&"x".repeat(length)));
+            assert!(outbox.offer(item, LIMITS, &mut settlements).is_ok());
+            socket.script = [Answer::Takes(1)].into();
+            outbox.write_events_to(&mut stream, &mut socket, at(1), &mut settlements, None).unwrap();
+            rooms.push(room(&outbox));
+            socket.script = [Answer::Takes(usize::MAX)].into();
+            outbox.write_events_to(&mut stream, &mut socket, at(1), &mut settlements, None).unwrap();
+            assert_eq!((outbox.is_empty(), socket.taken.len()), (true, length + b"data: \n\n".len()));
+        }
+        assert!(rooms[1] == rooms[0] && rooms[2] == rooms[0], "it is used again");
+        assert!(rooms[3].1 >= 100_000 && rooms[4].1 < 32 * 1024, "what a long event took goes back");
+        assert_eq!(rooms[5], rooms[4]);
     }
 }

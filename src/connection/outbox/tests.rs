@@ -336,7 +336,7 @@ fn what_waits_for_a_tick_lets_urgent_ones_and_the_rest_of_a_frame_pass() {
     let mut world = World::new(ROOMY, Socket::taking([1]));
     world.offer(normal("begun"));
     assert!(world.write(0).blocked);
-    world.outbox.wait_for(Some(Tick(0)));
+    world.outbox.wait_for(Some(Tick(50)));
     world.offer(message("key 1", Class::Normal, Some("key")));
     world.offer(message("urgent", Class::Urgent, None));
     world.socket.script.extend([Answer::Takes(usize::MAX); 2]);
@@ -346,6 +346,40 @@ fn what_waits_for_a_tick_lets_urgent_ones_and_the_rest_of_a_frame_pass() {
     world.offer(message("key 2", Class::Normal, Some("key")));
     world.outbox.wait_for(None);
     assert_eq!(world.write_all(), ["begun", "urgent", "key 2"]);
+}
+
+#[test]
+fn every_value_of_a_tick_waits_for_it_until_the_socket_takes_no_more() {
+    let mut world = World::new(ROOMY, Socket::default());
+    let score = |world: &mut World, number: u32| {
+        world.offer(message(&format!("score {number}"), Class::Normal, Some("score")))
+    };
+    score(&mut world, 1);
+    world.outbox.begin_tick(Tick(50), true);
+    (2..5).for_each(|number| assert_eq!(score(&mut world, number), "queued"));
+    assert_eq!((world.settlements.replaced, world.outbox.messages()), (0, 4));
+    // The tick comes, and the socket takes the first.
+    world.outbox.wait_for(None);
+    world.socket.script.push_back(Answer::Takes(9));
+    assert!(world.write(0).blocked);
+    assert!(world.outbox.wait_for_socket() && !world.outbox.wait_for_socket());
+    (5..7).for_each(|number| assert_eq!(score(&mut world, number), "queued"));
+    assert_eq!((world.settlements.replaced, world.outbox.messages()), (4, 1));
+    assert_eq!(world.write_all(), ["score 1", "score 6"]);
+}
+
+#[test]
+fn an_urgent_value_is_followed_by_none_that_waits_for_a_tick() {
+    let mut world = World::new(ROOMY, Socket::default());
+    world.offer(message("score 1", Class::Normal, Some("score")));
+    world.outbox.begin_tick(Tick(50), true);
+    world.offer(normal("between"));
+    world.offer(message("score 2", Class::Normal, Some("score")));
+    world.offer(message("score 3", Class::Urgent, Some("score")));
+    assert_eq!((world.settlements.replaced, world.outbox.messages()), (2, 2));
+    world.offer(message("score 4", Class::Normal, Some("score")));
+    world.outbox.wait_for(None);
+    assert_eq!(world.write_all(), ["score 3", "between", "score 4"]);
 }
 
 #[test]

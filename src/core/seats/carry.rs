@@ -139,10 +139,7 @@ impl Core {
         if connection.is_some() && left_ms.is_some() {
             return Err(InvalidState::new("a link is away and has a connection"));
         }
-        let kept = events.into_iter().map(|(session, frame)| {
-            Ok(Kept { session: SessionId::from_u64(session), frame: unpacker.frame(frame)?.clone() })
-        });
-        let ring = Ring::restore(numbers, kept.collect::<Result<_, InvalidState>>()?);
+        let ring = restore_ring(numbers, events, unpacker)?;
         let link = SessionId::from_u64(link);
         let keys = &self.rules.backend_keys;
         let mut leaves = leaves;
@@ -156,7 +153,7 @@ impl Core {
             connection: connection.map(SessionId::from_u64),
             resume,
             form: if is_binary { LinkForm::Binary } else { LinkForm::Json },
-            ring: ring.ok_or_else(|| InvalidState::new("a link has events that none can have"))?,
+            ring,
             before,
             has_gap,
             leaves,
@@ -184,7 +181,6 @@ impl Seat {
             // Every request that waits has been answered when the world stands still.
             poll: _,
         } = self;
-        let event = |kept: &Kept| (kept.session.as_u64(), packer.frame(&kept.frame));
         CarriedSeat {
             link: link.as_u64(),
             connection: connection.map(SessionId::as_u64),
@@ -194,7 +190,7 @@ impl Seat {
             }),
             is_binary: *form == LinkForm::Binary,
             numbers: ring.numbers(),
-            events: ring.events().map(event).collect(),
+            events: carry_events(ring, packer),
             before: *before,
             has_gap: *has_gap,
             leaves: *leaves,
@@ -202,4 +198,25 @@ impl Seat {
             asks: *asks,
         }
     }
+}
+
+/// The events of a ring, each with the number of its frame.
+pub(super) fn carry_events(ring: &Ring, packer: &Packer) -> Vec<(u64, u32)> {
+    ring.events().map(|kept| (kept.session.as_u64(), packer.frame(&kept.frame))).collect()
+}
+
+/// The ring with these numbers and events.
+///
+/// # Errors
+/// There is no such ring, or no such frame.
+pub(super) fn restore_ring(
+    numbers: [u64; 3],
+    events: Vec<(u64, u32)>,
+    unpacker: &Unpacker,
+) -> Result<Ring, InvalidState> {
+    let kept = events.into_iter().map(|(session, frame)| {
+        Ok(Kept { session: SessionId::from_u64(session), frame: unpacker.frame(frame)?.clone() })
+    });
+    let ring = Ring::restore(numbers, kept.collect::<Result<_, InvalidState>>()?);
+    ring.ok_or_else(|| InvalidState::new("a link has events that none can have"))
 }

@@ -7,6 +7,8 @@ mod coming;
 mod feeding;
 mod handing;
 mod ring;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod ring_model;
 mod ticket;
 
 pub use carry::CarriedSeat;

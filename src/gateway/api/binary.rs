@@ -44,8 +44,11 @@ pub fn reply(id: u32, outcome: &Outcome, out: &mut Vec<u8>) {
         Outcome::Done(OperationOutcome::Forgotten(messages)) => Reply::Forgotten(*messages),
         Outcome::Done(OperationOutcome::Session(info)) => Reply::Session(Cow::Borrowed(info)),
         Outcome::Done(OperationOutcome::Presence(presence)) => Reply::Presence(Cow::Borrowed(presence)),
+        Outcome::Listening { ticks } if !ticks.is_empty() => Reply::Listening(Cow::Borrowed(ticks)),
         // No command of a link lists sessions.
-        Outcome::Accepted | Outcome::Listening | Outcome::Done(OperationOutcome::Page(_)) => Reply::Done,
+        Outcome::Accepted | Outcome::Listening { .. } | Outcome::Done(OperationOutcome::Page(_)) => {
+            Reply::Done
+        }
         Outcome::Refused(error) => return reply_error(id, error, out),
     };
     if let Err(error) = reply.encode(id, out) {

@@ -49,7 +49,7 @@ pub fn answer(asked: Option<&Action>, outcome: &Outcome) -> Response {
     let response = Response::json(status, json);
     match outcome {
         Outcome::Refused(error) => with_fields(response, error.code, None),
-        Outcome::Receipt(_) | Outcome::Accepted | Outcome::Done(_) | Outcome::Listening => response,
+        Outcome::Receipt(_) | Outcome::Accepted | Outcome::Done(_) | Outcome::Listening { .. } => response,
     }
 }
 

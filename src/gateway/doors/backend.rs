@@ -125,9 +125,13 @@ impl Backend {
         if let Some(asker) = &self.asker {
             asker.note(finished);
         }
-        finished.with_outcome(|asked, outcome| {
-            self.queue.fill(sequence, |waiting| Answer::Response(*waiting, answer(asked, outcome)));
-        });
+        // Only a link can listen.
+        finished.with_outcome(
+            |_| Vec::new(),
+            |asked, outcome| {
+                self.queue.fill(sequence, |waiting| Answer::Response(*waiting, answer(asked, outcome)));
+            },
+        );
     }
 
     /// Answers the receipts whose time is over with what is known of them.

@@ -58,14 +58,18 @@ impl Batch {
             self.barrier = None;
         }
         self.asker.note(finished);
-        finished.with_outcome(|asked, outcome| {
-            self.queue.fill(sequence, |id| {
-                let mut line = String::new();
-                render::reply(&mut line, id.as_ref(), asked, outcome);
-                line.push('\n');
-                line.into_bytes()
-            });
-        });
+        // Only a link can listen.
+        finished.with_outcome(
+            |_| Vec::new(),
+            |asked, outcome| {
+                self.queue.fill(sequence, |id| {
+                    let mut line = String::new();
+                    render::reply(&mut line, id.as_ref(), asked, outcome);
+                    line.push('\n');
+                    line.into_bytes()
+                });
+            },
+        );
     }
 
     /// Whether the result of a line is waited for.

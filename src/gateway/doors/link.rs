@@ -271,7 +271,7 @@ impl Link {
         let started = core.execute(id, sequence, app, parsed.command);
         self.ticket = core.work_ticket();
         match started {
-            Started::Finished(finished) => return self.finish(sequence, &finished),
+            Started::Finished(finished) => return self.finish(core, sequence, &finished),
             Started::Push(push) => self.await_receipt(core, sequence, push),
             Started::Operation if is_barrier => self.barrier = Some(sequence),
             Started::Operation => {}
@@ -286,20 +286,21 @@ impl Link {
     }
 
     /// The reply to a command that is done, unless it has been answered.
-    fn finish(&mut self, sequence: u64, finished: &Finished) -> ReplyBytes {
+    fn finish(&mut self, core: &Core, sequence: u64, finished: &Finished) -> ReplyBytes {
         if self.barrier == Some(sequence) {
             self.barrier = None;
         }
         self.asker.note(finished);
         let Some(reply_to) = self.commands.take(sequence) else { return ReplyBytes::new() };
         let mut out = ReplyBytes::new();
-        finished.with_outcome(|asked, outcome| out = reply_to.done(&mut self.scratch, asked, outcome));
+        let ticks = |app| core.tick_phases(app);
+        finished.with_outcome(ticks, |asked, outcome| out = reply_to.done(&mut self.scratch, asked, outcome));
         out
     }
 
     /// A command is done that was not done at once.
     pub fn answer(&mut self, core: &mut Core, id: SessionId, sequence: u64, finished: &Finished) {
-        let out = self.finish(sequence, finished);
+        let out = self.finish(core, sequence, finished);
         self.send(core, id, &out);
         self.settle(core, id);
     }
@@ -307,7 +308,7 @@ impl Link {
     /// Answers the receipts whose time is over with what is known of them.
     pub fn answer_late_receipts(&mut self, core: &mut Core, id: SessionId) {
         while let Some((sequence, push)) = self.receipts.take_late(core.now.ms) {
-            let out = self.finish(sequence, &Finished::Push(push));
+            let out = self.finish(core, sequence, &Finished::Push(push));
             self.send(core, id, &out);
         }
         self.settle(core, id);

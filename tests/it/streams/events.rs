@@ -138,9 +138,9 @@ fn ticks_classes_and_keys_hold_on_a_stream() {
     backend.push_text("user=ada", "slow");
     backend.push_text("user=ada&key=k", "new");
     backend.push_text("user=ada&class=urgent", "first");
-    let texts: Vec<String> = (0..3).map(|_| stream.text()).collect();
-    assert_eq!(texts, ["first", "new", "slow"]);
-    assert_eq!(backend.stats()["deliveries"]["replaced"], 1);
+    let texts: Vec<String> = (0..4).map(|_| stream.text()).collect();
+    assert_eq!(texts, ["first", "old", "slow", "new"]);
+    assert_eq!(backend.stats()["deliveries"]["replaced"], 0);
 }
 
 /// A client that reads nothing: what waits is bounded, what is lost is counted, and nothing is left of it in the end.

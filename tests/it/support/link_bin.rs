@@ -34,6 +34,7 @@ pub fn decode(message: &[u8]) -> Value {
             return json!({"id": id, "error": {"code": code.as_str(), "message": message}});
         }
         Reply::Done => json!({}),
+        Reply::Listening(ticks) => json!({ "ticks": ticks }),
         Reply::Sessions(sessions) => json!({ "sessions": sessions }),
         Reply::Joined(sessions, Recalled { epoch, offset, complete }) => json!({
             "sessions": sessions, "epoch": epoch.map(|epoch| epoch.to_string()), "offset": offset,

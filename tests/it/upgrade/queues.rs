@@ -191,7 +191,7 @@ fn what_waits_for_a_tick_goes_at_one() {
     for _ in 0..4 {
         for text in ["a", "b"] {
             number += 1;
-            assert_eq!(backend.push_text("group=match/1", &format!("{text} {number}")).queued, 8);
+            assert_eq!(backend.push_text("group=match/1&key=state", &format!("{text} {number}")).queued, 8);
         }
         server.upgrade();
     }

@@ -139,6 +139,7 @@ impl Answer {
         let answer = match reply {
             // The load renews no tokens, resumes no link, and asks for nothing that groups are or remember.
             Reply::Done
+            | Reply::Listening(_)
             | Reply::Renewed(_)
             | Reply::Presence(_)
             | Reply::Resume(_)

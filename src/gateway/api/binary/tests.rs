@@ -74,6 +74,7 @@ fn every_reply_is_as_its_vector_says() {
         assert_eq!(u64::from(id), json["id"].as_u64().unwrap_or(0), "{about}");
         let outcome = match reply {
             Reply::Done => Outcome::Accepted,
+            Reply::Listening(ticks) => Outcome::Listening { ticks: ticks.into_owned() },
             Reply::Receipt(receipt) => Outcome::Receipt(receipt),
             Reply::Sessions(sessions) => Outcome::Done(OperationOutcome::Sessions(sessions)),
             Reply::Session(info) => Outcome::Done(OperationOutcome::Session(Box::new(info.into_owned()))),

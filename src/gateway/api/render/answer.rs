@@ -4,7 +4,7 @@
 use super::{Base64, Hex, Names, write};
 use crate::dispatch::{
     Action, CommandError, Epoch, KeptMessage, KeptPage, OperationOutcome, Outcome, Page, Presence, Present,
-    PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow,
+    PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow, TickPhase,
 };
 use crate::gateway::api::json::RequestId;
 use crate::session::Remote;
@@ -77,6 +77,7 @@ impl<'a> From<&'a CommandError> for ErrorBody<'a> {
 #[serde(untagged)]
 enum Body<'a> {
     Nothing {},
+    Listening { ticks: &'a [TickPhase] },
     Receipt(ReceiptBody),
     Sessions { sessions: u32 },
     Renewed { expires_unix_ms: u64 },
@@ -108,7 +109,8 @@ impl<'a> Body<'a> {
             Outcome::Done(OperationOutcome::Presence(presence)) => {
                 Self::Presence(PresenceBody::new(presence))
             }
-            Outcome::Accepted | Outcome::Listening | Outcome::Refused(_) => Self::Nothing {},
+            Outcome::Listening { ticks } if !ticks.is_empty() => Self::Listening { ticks },
+            Outcome::Accepted | Outcome::Listening { .. } | Outcome::Refused(_) => Self::Nothing {},
         }
     }
 

@@ -3,7 +3,7 @@ use crate::dispatch::Apps;
 use crate::dispatch::CommandLimits;
 use crate::dispatch::{
     Action, CommandError, ErrorCode, OperationOutcome, Outcome, Page, Recalled, Receipt, Selector,
-    SessionInfo, SessionRow,
+    SessionInfo, SessionRow, TickPhase,
 };
 use crate::gateway::api::json::{self, RequestId};
 use crate::link_bin::{Event, Payload};
@@ -112,7 +112,12 @@ fn outcomes_have_a_status_and_a_body() {
     let session = Outcome::Done(OperationOutcome::Session(Box::new(info())));
     let table = [
         (Outcome::Accepted, 202, json!({})),
-        (Outcome::Listening, 200, json!({})),
+        (Outcome::Listening { ticks: Vec::new() }, 200, json!({})),
+        (
+            Outcome::Listening { ticks: vec![TickPhase { tick_ms: 50, phase_ms: 12 }] },
+            200,
+            json!({"ticks": [{"tick_ms": 50, "phase_ms": 12}]}),
+        ),
         (done(0), 200, json!({"sessions": 0})),
         (done(12), 200, json!({"sessions": 12})),
         (
@@ -213,7 +218,7 @@ fn replies_echo_the_id_or_leave_it_out() {
     let info = Outcome::Done(OperationOutcome::Session(Box::new(info())));
     let table = [
         (Outcome::Accepted, "ok", json!({})),
-        (Outcome::Listening, "ok", json!({})),
+        (Outcome::Listening { ticks: Vec::new() }, "ok", json!({})),
         (
             receipt(None),
             "ok",
