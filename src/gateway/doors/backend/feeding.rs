@@ -99,7 +99,9 @@ impl Backend {
         }
         let (link, document) = (ticket.link(), first_document(ticket, *why));
         let mut error = None;
-        finished.with_outcome(|_, outcome| {
+        // A feed is not told the phase of ticks.
+        let no_ticks = |_| Vec::new();
+        finished.with_outcome(no_ticks, |_, outcome| {
             if let Outcome::Refused(refused) = outcome {
                 error = Some(refused.clone());
             }
