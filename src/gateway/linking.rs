@@ -101,7 +101,7 @@ impl Gateway {
     pub fn feed(&mut self, core: &mut Core, request: FeedRequest) {
         let link = request.ticket.link();
         match (core.take_feed(&request), request.reads) {
-            (Err(why), _) => core.answer_feed_request(request.visitor, Fed::Instead(why)),
+            (Err(instead), _) => core.answer_feed_request(request.visitor, instead),
             (Ok(_), None) => core.answer_feed_request(request.visitor, Fed::Ended),
             (Ok(taken), Some(_)) => {
                 if taken == Taken::Gap {

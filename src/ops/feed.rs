@@ -34,8 +34,12 @@ pub fn poll(fields: &mut Fields<'_>) -> Result<Feed, CommandError> {
     let resume = match (fields.resume.take(), fields.received.take()) {
         (None, None) => None,
         (Some(ticket), Some(received)) => Some(((&*ticket).into(), received)),
-        _ => return Err(bad_request("a feed goes on with resume, its ticket, and received, the events read; \
-                                     without both one is opened")),
+        _ => {
+            return Err(bad_request(
+                "a feed goes on with resume, its ticket, and received, the events read; \
+                                     without both one is opened",
+            ));
+        }
     };
     Ok(Feed::Poll(Box::new(FeedPoll { listen, resume, wait_ms: fields.wait_ms.take() })))
 }

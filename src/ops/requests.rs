@@ -5,7 +5,7 @@ use super::bounds::{bad_request, name, page_limit};
 use super::field::Need::{AtMostOne, Optional, Required};
 use super::field::*;
 use super::fields::Fields;
-use super::{feed, Answer, Call, Method, Needs, Route, Row, Segment};
+use super::{Answer, Call, Method, Needs, Route, Row, Segment, feed};
 use crate::dispatch::{Action, CommandError, CommandLimits, Right, Selector};
 use log::LevelFilter;
 use std::path::PathBuf;

@@ -1,11 +1,12 @@
 //! Feeds: events for backends that have no link, by long polling; what is not read is there again, for whoever comes back in time.
 
-use crate::support::{Backend, DEADLINE, Player, Ports, TestServer, until};
+use crate::support::{Backend, DEADLINE, EventStream, Player, Ports, TestServer, until};
 use crate::upgrade::running::Running;
 use gannet::config::{BackendKey, Secret};
 use gannet::dispatch::Right;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// A backend that reads a feed.
@@ -21,8 +22,7 @@ impl Reader {
         let mut backend = ports.backend();
         let document = backend.ok("GET", &format!("/v1/events?{asks_for}"));
         assert_eq!((&document["received"], &document["events"]), (&json!(0), &json!([])));
-        let mut reader =
-            Self { backend, asks_for: asks_for.to_owned(), ticket: String::new(), received: 0 };
+        let mut reader = Self { backend, asks_for: asks_for.to_owned(), ticket: String::new(), received: 0 };
         reader.takes(&document);
         reader
     }
@@ -167,7 +167,7 @@ fn what_cannot_be_is_refused() {
         apps: Vec::new(),
     };
     let server = TestServer::start(|config| config.backend.keys = vec![key("read", &[Right::Read])]);
-    let stream = std::net::TcpStream::connect(server.backend).unwrap();
+    let stream = TcpStream::connect(server.backend).unwrap();
     let mut raw = crate::raw::Raw::over(stream);
     raw.send(b"GET /v1/events?events=open HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer the-key-that-is-called-read\r\n\r\n");
     assert_eq!(raw.answer().status, 403);
@@ -226,6 +226,79 @@ fn feeds_share_and_fail_over() {
         });
     }
     assert!(heard.values().all(|numbers| numbers.iter().copied().eq(0..30)), "{heard:?}");
+}
+
+/// An event stream of a backend: its events as EventSource has them, each with its id.
+struct Streamed {
+    stream: EventStream,
+    last: String,
+}
+
+impl Streamed {
+    fn open(ports: Ports, target: &str, fields: &str) -> (Self, Value) {
+        let stream = TcpStream::connect(ports.backend).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{fields}\r\n");
+        let mut streamed = Self { stream: EventStream::over(stream, &request), last: String::new() };
+        assert_eq!(streamed.stream.field("content-type"), Some("text/event-stream"));
+        let first = streamed.stream.next().unwrap();
+        assert_eq!(first.name, "feed", "{first:?}");
+        streamed.last = first.last_id.clone();
+        (streamed, first.json())
+    }
+
+    fn next(&mut self) -> Value {
+        let event = self.stream.next().unwrap();
+        self.last.clone_from(&event.last_id);
+        event.json()
+    }
+}
+
+#[test]
+fn a_feed_is_read_as_an_event_stream_that_comes_back_where_it_was() {
+    let server = TestServer::start(|config| config.timeouts.poll_wait = Duration::from_millis(50));
+    let (mut stream, first) = Streamed::open(*server, "/v1/events?events=message", "");
+    assert_eq!(first["received"], 0);
+    let mut player = server.player("");
+    for number in 0..3 {
+        player.send_text(&number.to_string());
+        assert_eq!(stream.next()["text"], number.to_string());
+    }
+    stream.stream.await_comment();
+    // The last two were not read, and more has come meanwhile.
+    let id = stream.last.replace(":3", ":1");
+    drop(stream);
+    (3..6).for_each(|number| player.send_text(&number.to_string()));
+    server.await_stats("all has come", |stats| stats["messages_in"] == 6);
+    let (mut stream, first) =
+        Streamed::open(*server, "/v1/events?events=message", &format!("Last-Event-ID: {id}\r\n"));
+    assert_eq!((&first["received"], first.get("resumed")), (&json!(1), None));
+    for number in 1..6 {
+        assert_eq!(stream.next()["text"], number.to_string());
+    }
+    // Another one takes it: this one ends.
+    let (mut second, _) =
+        Streamed::open(*server, "/v1/events?events=message", &format!("Last-Event-ID: {}\r\n", stream.last));
+    assert!(stream.stream.next().is_none());
+    player.send_text("6");
+    assert_eq!(second.next()["text"], "6");
+    let (_, first) = Streamed::open(*server, "/v1/events?events=message", "Last-Event-ID: nonsense:7\r\n");
+    assert_eq!((&first["resumed"], &first["why"]), (&json!(false), &json!("unknown")));
+}
+
+#[test]
+fn an_event_stream_of_a_feed_goes_on_through_upgrades() {
+    let mut server = Running::start(&["--reactors", "2"], "");
+    let (mut stream, _) = Streamed::open(*server, "/v1/events?events=message", "");
+    let mut player = server.player("");
+    for number in 0..6 {
+        player.send_text(&number.to_string());
+        if number % 2 == 0 {
+            server.upgrade();
+        }
+        assert_eq!(stream.next()["text"], number.to_string());
+    }
 }
 
 #[test]

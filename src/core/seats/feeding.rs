@@ -18,15 +18,35 @@ pub struct FeedRequest {
     pub visitor: Visitor,
     /// The key that it shows may do so much.
     pub access: Arc<Access>,
-    /// Events that have been read, and how long it waits, in milliseconds; `None` where the feed is over.
-    pub reads: Option<(u64, u64)>,
+    /// What it asks for; `None` where the feed is over.
+    pub reads: Option<Reads>,
+}
+
+/// What a [`FeedRequest`] asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Reads {
+    /// Events that have been read; `None` is what follows the last answer, on the connection that had it.
+    pub received: Option<u64>,
+    /// How long it waits, in milliseconds.
+    pub wait_ms: u64,
+    /// In which form it is answered.
+    pub form: FeedForm,
+}
+
+/// In which form a feed is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedForm {
+    /// A document for each request.
+    Document,
+    /// An event stream.
+    Stream,
 }
 
 /// The answer to a [`FeedRequest`].
 #[derive(Debug)]
 pub enum Fed {
-    /// What there is.
-    Document(Vec<u8>),
+    /// What there is, in the form that was asked for.
+    Events(Vec<u8>),
     /// The feed is over.
     Ended,
     /// Another request has come for it.
@@ -43,6 +63,9 @@ pub(super) struct FeedWaits {
     until_ms: u64,
     /// It reads from now on, since what follows what it has read is not there.
     has_gap: bool,
+    form: FeedForm,
+    /// It is told first which feed it reads.
+    is_first: bool,
 }
 
 impl FeedWaits {
@@ -52,10 +75,10 @@ impl FeedWaits {
 }
 
 impl Fed {
-    /// Bytes of the document.
+    /// Bytes of the events.
     pub fn weight(&self) -> usize {
         match self {
-            Self::Document(document) => document.len(),
+            Self::Events(bytes) => bytes.len(),
             Self::Ended | Self::Overtaken | Self::Instead(_) => 0,
         }
     }
@@ -65,29 +88,54 @@ impl Fed {
 #[derive(Debug, Clone, Copy)]
 struct Beside<'a> {
     ticket: &'a Ticket,
+    /// Events that have been read by whoever has read these.
     received: u64,
     why: Option<&'static str>,
 }
 
-/// A document of these events, which are JSON already.
-fn document<'a>(beside: Beside<'_>, events: impl Iterator<Item = &'a str>) -> Vec<u8> {
-    let Beside { ticket, received, why } = beside;
-    // A ticket needs no escapes, and neither does why.
-    let mut document = format!("{{\"resume\":\"{ticket}\",\"received\":{received}");
-    if let Some(why) = why {
-        document.extend([",\"resumed\":false,\"why\":\"", why, "\""]);
+impl Beside<'_> {
+    /// The beginning of a JSON object. A ticket needs no escapes, and neither does why.
+    fn json(&self) -> String {
+        let Self { ticket, received, why } = self;
+        let mut json = format!("{{\"resume\":\"{ticket}\",\"received\":{received}");
+        if let Some(why) = why {
+            json.extend([",\"resumed\":false,\"why\":\"", why, "\""]);
+        }
+        json
     }
-    document.push_str(",\"events\":[");
-    for (index, event) in events.enumerate() {
-        document.extend([if index > 0 { "," } else { "" }, event]);
+
+    /// A document of these events, which are JSON already.
+    fn document(&self, events: &[&str]) -> Vec<u8> {
+        let document = self.json() + ",\"events\":[" + &events.join(",") + "]}";
+        document.into_bytes()
     }
-    document.push_str("]}");
-    document.into_bytes()
+
+    /// The same as a part of an event stream: before the first events stands which feed it is; without events a comment.
+    fn part_of_stream(&self, events: &[&str], is_first: bool) -> Vec<u8> {
+        let Self { ticket, received, .. } = self;
+        let mut number = received - events.len() as u64;
+        let mut part = String::new();
+        if is_first {
+            let about = Beside { received: number, ..*self }.json();
+            part += &format!("event: feed\nid: {ticket}:{number}\ndata: {about}}}\n\n");
+        } else if events.is_empty() {
+            part += ":\n\n";
+        }
+        for event in events {
+            number += 1;
+            part += &format!("id: {ticket}:{number}\ndata: {event}\n\n");
+        }
+        part.into_bytes()
+    }
 }
 
-/// The document of a feed that has just been opened; `why` no other one goes on, where that was asked for.
-pub fn first_document(ticket: &Ticket, why: Option<&'static str>) -> Vec<u8> {
-    document(Beside { ticket, received: 0, why }, std::iter::empty())
+/// What is said first of a feed that has just been opened; `why` no other one goes on, where that was asked for.
+pub fn first_of_feed(ticket: &Ticket, why: Option<&'static str>, form: FeedForm) -> Vec<u8> {
+    let beside = Beside { ticket, received: 0, why };
+    match form {
+        FeedForm::Document => beside.document(&[]),
+        FeedForm::Stream => beside.part_of_stream(&[], true),
+    }
 }
 
 impl Core {
@@ -106,29 +154,31 @@ impl Core {
         let (tickets, ticket) = Tickets::new(link).ok_or(failed)?;
         let resume = Resume { tickets, access: Arc::clone(access) };
         self.insert_seat(link, None, LinkForm::Json, Some(resume));
-        self.seats.change(link, |seat| seat.asks = true);
+        self.seats.change(link, |seat| (seat.asks, seat.reader) = (true, Some(from)));
         self.feed_goes_away(link);
         Ok(ticket)
     }
 
-    /// A request for a feed of this reactor. What it comes to, where it is not to be had or events are missing.
+    /// A request for a feed of this reactor: whether what follows is there, or the feed is over.
     ///
     /// # Errors
-    /// It is not to be had.
-    pub fn take_feed(&mut self, request: &FeedRequest) -> Result<Taken, Taken> {
+    /// It is not to be had; what is answered instead.
+    pub fn take_feed(&mut self, request: &FeedRequest) -> Result<Taken, Fed> {
         let taken = self.look_at_feed(request);
         let FeedRequest { ticket, visitor, access, reads } = request;
         let link = ticket.link();
-        let Some((received, wait_ms)) = *reads else {
-            if taken == Taken::Resumed {
-                self.seats.change(link, |seat| seat.leaves = true);
-                self.end_seat(link);
-            }
-            return if taken == Taken::Resumed { Ok(taken) } else { Err(taken) };
-        };
         if taken != Taken::Resumed {
             self.metrics().link_resumes.of(taken.outcome()).add(1);
-            return Err(taken);
+            return Err(Fed::Instead(taken));
+        }
+        let Some(Reads { received, wait_ms, form }) = *reads else {
+            self.seats.change(link, |seat| seat.leaves = true);
+            self.end_seat(link);
+            return Ok(taken);
+        };
+        let has_it = self.seats.seats.get(&link).is_some_and(|seat| seat.reader == Some(visitor.connection));
+        if received.is_none() && !has_it {
+            return Err(Fed::Overtaken);
         }
         self.came_back(link);
         self.overtake_feed(link);
@@ -137,8 +187,11 @@ impl Core {
             if let Some(resume) = &mut seat.resume {
                 resume.access = Arc::clone(access);
             }
-            let resumed = !std::mem::take(&mut seat.has_gap) && seat.ring.resume(received);
-            seat.poll = Some(FeedWaits { visitor: *visitor, until_ms, has_gap: !resumed });
+            let is_whole = !std::mem::take(&mut seat.has_gap);
+            let resumed = is_whole && received.is_none_or(|received| seat.ring.resume(received));
+            seat.reader = Some(visitor.connection);
+            let (has_gap, is_first) = (!resumed, received.is_some() || !resumed);
+            seat.poll = Some(FeedWaits { visitor: *visitor, until_ms, has_gap, form, is_first });
             resumed
         });
         if resumed == Some(true) {
@@ -195,12 +248,16 @@ impl Core {
             seat.ring.wrote(events.len() as u64);
             let why = poll.has_gap.then_some("gap");
             let beside = Beside { ticket: &ticket, received: seat.ring.sent(), why };
-            let texts = events.iter().filter_map(EncodedFrame::as_text);
-            Some((poll.visitor, document(beside, texts)))
+            let texts: Vec<&str> = events.iter().filter_map(EncodedFrame::as_text).collect();
+            let answer = match poll.form {
+                FeedForm::Document => beside.document(&texts),
+                FeedForm::Stream => beside.part_of_stream(&texts, poll.is_first),
+            };
+            Some((poll.visitor, answer))
         });
-        let Some((visitor, document)) = answered.flatten() else { return false };
+        let Some((visitor, answer)) = answered.flatten() else { return false };
         self.feed_goes_away(link);
-        self.answer_feed_request(visitor, Fed::Document(document));
+        self.answer_feed_request(visitor, Fed::Events(answer));
         true
     }
 

@@ -13,7 +13,7 @@ mod ticket;
 
 pub use carry::CarriedSeat;
 pub use coming::{Comer, Taken};
-pub use feeding::{Fed, FeedRequest, first_document};
+pub use feeding::{Fed, FeedForm, FeedRequest, Reads, first_of_feed};
 pub use handing::HandOn;
 pub use ring::Kept;
 pub use ticket::{Ticket, Tickets};
@@ -75,6 +75,8 @@ pub struct Seat {
     ended: bool,
     /// The request that waits for its events, where it is read by polling.
     poll: Option<FeedWaits>,
+    /// The connection that was answered last.
+    reader: Option<SessionId>,
 }
 
 impl Seat {
@@ -252,6 +254,7 @@ impl Core {
             asks: false,
             ended: false,
             poll: None,
+            reader: None,
         };
         self.seats.seats.insert(link, seat);
     }

@@ -24,7 +24,7 @@ use crate::gateway::api::routes::{Routed, route};
 use crate::http::{self, HttpDate, Request, RequestProgress, RequestReader, Response};
 use crate::metrics::StatusClass;
 use crate::session::SessionId;
-use feeding::Feeding;
+use feeding::{Feeding, begin_stream};
 use std::sync::Arc;
 
 /// The state of an HTTP connection on the backend port.
@@ -76,6 +76,8 @@ enum Answer {
     Response(Waiting, Response),
     /// One that is written already: 101, 100, which has not answered anything yet, and what was ready in another process.
     Written(u16, Vec<u8>),
+    /// An event stream, which goes on behind these events.
+    Stream(Vec<u8>),
 }
 
 impl Backend {
@@ -88,7 +90,7 @@ impl Backend {
 
     /// Whether nothing is being done for it.
     fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.batch.is_none()
+        self.queue.is_empty() && self.batch.is_none() && !self.streams()
     }
 
     /// Whether nothing is being done for it, and no part of a request has been read.
@@ -98,6 +100,7 @@ impl Backend {
 
     /// No further request is taken.
     pub fn take_no_more(&mut self) {
+        self.feeding.take_if(|feeding| matches!(**feeding, Feeding::Streaming { .. }));
         self.last = true;
     }
 
@@ -174,6 +177,10 @@ impl Backend {
                 Answer::Response(waiting, response) => {
                     response.write(waiting.keep_alive, waiting.head_only, Some(date), answers);
                     response.status()
+                }
+                Answer::Stream(events) => {
+                    begin_stream(date, &events, answers);
+                    200
                 }
                 Answer::Written(status, bytes) => {
                     answers.extend_from_slice(&bytes);
@@ -259,7 +266,11 @@ impl Backend {
         if !self.last {
             self.reader = reader;
         }
+        self.stream_on(core, id, behind);
         self.settle(core, id, stopped);
+        if behind && self.streams() {
+            core.set_pause(slot, Pause::Answers, true);
+        }
         None
     }
 
@@ -436,7 +447,7 @@ impl Backend {
             },
             Routed::Feed { app, feed, .. } => {
                 let sequence = self.open(waiting);
-                self.feed(core, id, sequence, app, feed);
+                self.feed(core, id, sequence, request, (app, feed));
             }
             Routed::Order { order, .. } => {
                 let answered = administer(core, &asker, order);
