@@ -3,6 +3,7 @@
 use super::Mover;
 use super::coming_back::Claimed;
 use super::recollection::{RecallAnswer, RecallRequest};
+use super::seats::{Fed, FeedRequest};
 use super::visit::{Visit, Visited};
 use crate::connection::{Extras, Peer, Socket, Visitor};
 use crate::dispatch::{EncodedFrame, Operation, Push};
@@ -62,6 +63,10 @@ pub enum Envelope {
     Event(SessionId, SessionId, EncodedFrame),
     /// A connection that resumes a link of this reactor.
     Move(Box<Mover>),
+    /// A request for the events of a feed of this reactor.
+    Feed(Box<FeedRequest>),
+    /// The answer to such a request, which came on a connection here.
+    Fed(Visitor, Box<Fed>),
     /// Others take the sessions of this link over: events for it are to be held back.
     Hold(SessionId),
     /// A reactor is through with a step of what is done for this link, which is of this reactor.
@@ -97,6 +102,7 @@ impl Weigh for Envelope {
             Self::Event(_, _, frame) => frame.wire_len(),
             Self::Page { response, .. } => response.body().len(),
             Self::Visit(visit) => visit.weight(),
+            Self::Fed(_, fed) => fed.weight(),
             Self::Visited(_, visited) => visited.weight(),
             _ => 0,
         }

@@ -77,7 +77,9 @@ pub use resumes::AwayCounts;
 pub use rules::{Rules, RulesError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use seats::ring_model as link_ring_model;
-pub use seats::{CarriedSeat, Comer, Gone, HandOn, Kept, Taken, Ticket};
+pub use seats::{
+    CarriedSeat, Comer, Fed, FeedForm, FeedRequest, Gone, HandOn, Kept, Reads, Taken, Ticket, first_of_feed,
+};
 pub use shared::{Outside, Shared};
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
 pub use visit::{PollClaim, Visit, Visited, Visiting};

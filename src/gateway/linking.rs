@@ -6,8 +6,8 @@ use super::api::heard::with_event;
 use super::doors::Door;
 use super::doors::asker::Asker;
 use super::doors::link::Link;
-use crate::connection::Connection;
-use crate::core::{Comer, Core, HandOn, LinkCall, Resuming, Taken, Ticket};
+use crate::connection::{Connection, Visitor};
+use crate::core::{Comer, Core, Fed, FeedRequest, HandOn, LinkCall, Resuming, Taken, Ticket};
 use crate::dispatch::LinkForm;
 use crate::link_bin::{Event, NotResumed, Resumption};
 use crate::session::SessionId;
@@ -95,6 +95,31 @@ impl Gateway {
     pub fn link_comes(&mut self, core: &mut Core, id: SessionId, unwritten: Vec<u8>, call: LinkCall) {
         core.append(id.slot(), unwritten);
         self.begin_link(core, id, call);
+    }
+
+    /// A request for a feed of this reactor.
+    pub fn feed(&mut self, core: &mut Core, request: FeedRequest) {
+        let link = request.ticket.link();
+        match (core.take_feed(&request), request.reads) {
+            (Err(instead), _) => core.answer_feed_request(request.visitor, instead),
+            (Ok(_), None) => core.answer_feed_request(request.visitor, Fed::Ended),
+            (Ok(taken), Some(_)) => {
+                if taken == Taken::Gap {
+                    self.scratch.send_gap(core, link, LinkForm::Json);
+                }
+                core.serve_feed(link);
+            }
+        }
+    }
+
+    /// The answer to a request for a feed that came on a connection of this reactor.
+    pub fn fed(&mut self, core: &mut Core, visitor: Visitor, answer: Fed) {
+        let id = visitor.connection;
+        // If it has closed meanwhile, it gets none: what was in it is given again.
+        if let Some(Door::Backend(backend)) = self.door_of(core, id) {
+            backend.fed(core, visitor, answer);
+            self.run_backend(core, id);
+        }
     }
 
     /// Goes on with the links that have ended.

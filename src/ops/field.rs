@@ -44,6 +44,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// At least one of these.
     Some(&'static [&'static str]),
+    /// The same, as one text with commas between them.
+    SomeOf(&'static [&'static str]),
     /// `1` or `true`, `0` or `false`.
     Switch,
     /// A close code that a backend may choose.
@@ -125,6 +127,11 @@ pub fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), Command
 fn further<'a>(slot: &mut Option<OneOrMore<'a>>, value: Text<'a>) -> Result<(), CommandError> {
     *slot = Some(slot.take().unwrap_or_default().and(value));
     Ok(())
+}
+
+/// The words of a list with commas.
+fn words(list: Text<'_>) -> Vec<Text<'_>> {
+    list.split(',').filter(|word| !word.is_empty()).map(|word| Text(word.to_owned().into())).collect()
 }
 
 /// For fields of commands in JSON, and for the parameters of a push, which have a reader of their own.
@@ -222,8 +229,16 @@ fields! {
         |fields, name, value| once(&mut fields.epoch, name, value);
     KEPT_KEY = "key", Kind::Name, "score", "The newest push of this key; without it, all that the group remembers.",
         |fields, name, value| once(&mut fields.key, name, value);
+    FEED_EVENTS = "events", Kind::SomeOf(&EventKind::NAMES), "open,message,close", "Which events, with commas between them.",
+        |fields, name, value| once(&mut fields.events, name, words(value));
+    FEED_RESUME = "resume", Kind::Text, "AKAAAAAAAAEAAAAAAAAAAAAAAAAAAAAA", "The ticket of the feed; without it, one is opened.",
+        |fields, name, value| once(&mut fields.resume, name, value);
+    WAIT_MS = "wait_ms", Kind::Number(0), "20000", "How long to wait for an event, in milliseconds: 0 to \
+        `max_poll_wait_ms`; without it, `poll_wait_ms`.",
+        |fields, name, value| once(&mut fields.wait_ms, name, number(name, &value)?);
     EVENTS = "events", Kind::Some(&EventKind::NAMES), "open", "Which events.", unput;
-    SHARE = "share", Kind::Name, "game", "Links with the same name here split the sessions among them.", unput;
+    SHARE = "share", Kind::Name, "game", "Links with the same name here split the sessions among them.",
+        |fields, name, value| once(&mut fields.share, name, value);
     TARGET = "to", Kind::Target, "", "Whom the message is for: the union of all that is named.", unput;
     ALL = "all", Kind::Switch, "1", "Every session of the app.", unput;
     TEXT = "text", Kind::Text, "hi", "A text message.", unput;

@@ -67,6 +67,7 @@ pub struct Fields<'a> {
     pub members: Option<bool>,
     pub resume: Option<Text<'a>>,
     pub received: Option<u64>,
+    pub wait_ms: Option<u64>,
 }
 
 /// Sessions as they are named: in text, or by the numbers that the binary layout has.
@@ -170,12 +171,13 @@ impl Fields<'_> {
             members,
             resume,
             received,
+            wait_ms,
         } = self;
         let texts = [
             op, app, text, data, key, class, receipt, prefix, address, tag, reason, share, token, level,
             binary, epoch, resume,
         ];
-        let numbers = [ttl_ms, code, limit, over_ms, for_ms, expires_unix_ms, received, last];
+        let numbers = [ttl_ms, code, limit, over_ms, for_ms, expires_unix_ms, received, last, wait_ms];
         texts.iter().all(|text| text.is_none())
             && numbers.iter().all(|number| number.is_none())
             && id.is_none()

@@ -4,6 +4,7 @@
 //! operation is carried out.
 
 pub mod bounds;
+mod feed;
 pub mod field;
 pub mod fields;
 mod layout;
@@ -16,6 +17,7 @@ mod schema;
 mod shapes;
 mod table;
 
+pub use feed::{Feed, FeedPoll};
 pub use layout::{Flags, Part};
 pub use requests::{Order, Page, REQUESTS};
 pub use route::{Found, Method, Route, Segment, find, paths};
@@ -53,6 +55,8 @@ pub enum Call {
     ActOnBody(Make),
     /// Events for the link from now on.
     Listen(fn(&mut Fields<'_>) -> Result<Listen, CommandError>),
+    /// Events without a link.
+    Feed(fn(&mut Fields<'_>) -> Result<Feed, CommandError>),
     /// The commands in the body.
     Batch,
     /// An upgrade to a link.
@@ -154,6 +158,7 @@ pub fn keyless_page(path: &str) -> Option<Page> {
         | Call::Act(_)
         | Call::ActOnBody(_)
         | Call::Listen(_)
+        | Call::Feed(_)
         | Call::Batch
         | Call::Link
         | Call::Order(_) => None,

@@ -179,7 +179,7 @@ fn body(row: &Row) -> Option<Value> {
                 },
             }))
         }
-        Call::Act(_) | Call::Listen(_) | Call::Link | Call::Order(_) | Call::Page(_) => None,
+        Call::Act(_) | Call::Listen(_) | Call::Feed(_) | Call::Link | Call::Order(_) | Call::Page(_) => None,
     }
 }
 

@@ -5,7 +5,7 @@ use super::bounds::{bad_request, name, page_limit};
 use super::field::Need::{AtMostOne, Optional, Required};
 use super::field::*;
 use super::fields::{Fields, one};
-use super::{Answer, Call, Method, Needs, Route, Row, Segment};
+use super::{Answer, Call, Method, Needs, Route, Row, Segment, feed};
 use crate::dispatch::{Action, CommandError, CommandLimits, Right, Selector};
 use log::LevelFilter;
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ const READS: Needs = Needs::Right(Right::Read);
 const IN_APP: Field = APP.being(Optional);
 
 /// What HTTP alone has.
-pub static REQUESTS: [Row; 17] = [
+pub static REQUESTS: [Row; 19] = [
     Row {
         name: "batch",
         about: "Runs the commands in the body, one a line, and answers each with a line.",
@@ -115,6 +115,35 @@ pub static REQUESTS: [Row; 17] = [
             query: &[IN_APP, LIMIT.being(Optional), AFTER.being(Optional)],
         }],
         answer: Answer::Members,
+    },
+    Row {
+        name: "events",
+        about: "Events without a link: opens a feed, or goes on with one, and waits until there are some.",
+        needs: CHANGES,
+        is_barrier: true,
+        call: Call::Feed(feed::poll),
+        routes: &[Route {
+            method: Method::Get,
+            path: EVENTS_PATH,
+            query: &[
+                IN_APP,
+                FEED_EVENTS,
+                SHARE.being(Optional),
+                FEED_RESUME.being(Optional),
+                RECEIVED.being(Optional),
+                WAIT_MS.being(Optional),
+            ],
+        }],
+        answer: Answer::Events,
+    },
+    Row {
+        name: "events_end",
+        about: "A feed is over: others of its share take its sessions.",
+        needs: CHANGES,
+        is_barrier: true,
+        call: Call::Feed(feed::end),
+        routes: &[Route { method: Method::Delete, path: EVENTS_PATH, query: &[FEED_RESUME] }],
+        answer: Answer::Ended,
     },
     Row {
         name: "link",
@@ -246,6 +275,8 @@ pub static REQUESTS: [Row; 17] = [
         Answer::Text,
     ),
 ];
+
+const EVENTS_PATH: &[Segment] = &[Is("v1"), Is("events")];
 
 const fn page(
     name: &'static str,

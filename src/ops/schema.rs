@@ -35,6 +35,10 @@ pub enum Answer {
     Presence,
     /// A line for each command.
     Batch,
+    /// Events.
+    Events,
+    /// Over.
+    Ended,
     /// 101: the connection is a link from here on.
     Upgrade,
     /// The counters.
@@ -95,6 +99,8 @@ impl Answer {
                 "application/x-ndjson",
                 json!({"type": "string"}),
             ),
+            Self::Events => one("What there is.", JSON, component("Events")),
+            Self::Ended => vec![(204, "It is over.", None)],
             Self::Upgrade => vec![(101, "The connection is a link from here on.", None)],
             Self::Stats => one("The counters.", JSON, component("Stats")),
             Self::Prometheus => one("The counters.", "text/plain", json!({"type": "string"})),
@@ -137,6 +143,8 @@ impl Answer {
             | Self::Members
             | Self::SessionsPage
             | Self::Batch
+            | Self::Events
+            | Self::Ended
             | Self::Upgrade
             | Self::Stats
             | Self::Prometheus
@@ -189,6 +197,10 @@ pub fn field(field: &Field) -> Value {
         Kind::Number(least) => json!({"type": "integer", "minimum": least}),
         Kind::OneOf(values) => json!({"enum": values}),
         Kind::Some(values) => json!({"type": "array", "minItems": 1, "items": {"enum": values}}),
+        Kind::SomeOf(values) => {
+            let one = values.join("|");
+            json!({"type": "string", "pattern": format!("^({one})(,({one}))*$")})
+        }
         Kind::Switch => json!({"enum": ["1", "true", "0", "false"]}),
         Kind::CloseCode => component("CloseCode"),
         Kind::Destination => json!({"type": "string", "pattern": "^wss?://[!-~]+$", "maxLength": 100}),
@@ -297,6 +309,13 @@ pub fn components(codes: &[&str]) -> Value {
             "queued_messages": count(), "queued_bytes": count(), "bytes_in": count(), "bytes_out": count(),
             "round_trip_us": nullable(count()),
         }), json!({"away": {"const": true}})),
+        "Events": object_with(
+            json!({
+                "resume": {"type": "string"}, "received": count(),
+                "events": {"type": "array", "items": {"type": "object", "required": ["event"]}},
+            }),
+            json!({"resumed": {"const": false}, "why": {"enum": ["gap", "unknown", "key", "form"]}}),
+        ),
         "MembersPage": page("members", json!({"group": component("Name")}), row),
         "SessionsPage": page("sessions", Value::Null, component("Session")),
         "Present": object(json!({

@@ -4,7 +4,7 @@
 
 mod bans;
 mod groups;
-mod links;
+pub(super) mod links;
 mod memory;
 mod pushing;
 mod reading;

@@ -107,6 +107,7 @@ fn an_example_is_of_its_kind() {
             Kind::Session => bounds::session(field.name, example).is_ok(),
             Kind::Number(least) => example.parse::<u64>().is_ok_and(|number| number >= least),
             Kind::OneOf(values) | Kind::Some(values) => values.contains(&example),
+            Kind::SomeOf(values) => example.split(',').all(|one| values.contains(&one)),
             Kind::Switch => example == "1",
             Kind::CloseCode => bounds::close_code(example.parse().ok()).is_ok(),
             Kind::Destination => bounds::destination(example).is_ok(),

@@ -75,6 +75,7 @@ impl Reactor {
         let (shared, index) = (Arc::clone(&self.core.shared), self.core.index);
         let began_ms = shared.clock.now().ms;
         self.core.stands_still = true;
+        self.core.answer_all_feeds();
         shared.handover.stands(index, true);
         let (mut opened, mut answered) = (0, 0);
         let outcome = loop {

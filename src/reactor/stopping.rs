@@ -123,6 +123,7 @@ impl Reactor {
         self.stop = Stop::Ending { by_ms: self.stop.by_ms().unwrap_or(self.core.now.ms) };
         self.core.shared.ending.store(true, Ordering::Release);
         self.core.draining = true;
+        self.core.answer_all_feeds();
         if let Some(mut acceptor) = self.acceptor.take() {
             acceptor.deregister(self.poll.registry());
         }

@@ -195,6 +195,8 @@ impl Reactor {
             Envelope::Adopt(arrival) => self.adopt(*arrival),
             Envelope::Resume(claimed) => self.core.put_off_claim(claimed),
             Envelope::Visit(visit) => self.gateway.visit(&mut self.core, &mut self.reply, *visit),
+            Envelope::Feed(request) => self.gateway.feed(&mut self.core, *request),
+            Envelope::Fed(visitor, answer) => self.gateway.fed(&mut self.core, visitor, *answer),
             Envelope::Visited(visitor, answer) => {
                 self.gateway.visited(&mut self.core, &mut self.reply, visitor, *answer);
             }

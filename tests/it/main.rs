@@ -29,6 +29,7 @@ mod faults_pause;
 mod faults_promises;
 mod faults_turn;
 mod faults_unsent;
+mod feeds;
 mod first_process;
 mod group_move;
 mod hidden_addresses;

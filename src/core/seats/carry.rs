@@ -49,6 +49,9 @@ pub struct CarriedSeat {
     left_ms: Option<u64>,
     #[n(10)]
     asks: bool,
+    /// The connection that was answered last, of one that is read by requests. States of 0.2.0 have none.
+    #[n(11)]
+    reader: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -135,6 +138,7 @@ impl Core {
             leaves,
             left_ms,
             asks,
+            reader,
         } = carried;
         if connection.is_some() && left_ms.is_some() {
             return Err(InvalidState::new("a link is away and has a connection"));
@@ -160,13 +164,29 @@ impl Core {
             until_ms: left_ms.map(|left_ms| self.attended_ms() + left_ms.min(MOST_LEFT_MS)),
             asks,
             ended: false,
+            poll: None,
+            reader: reader.map(SessionId::from_u64),
         })
     }
 }
 
 impl Seat {
     fn carry(&self, link: SessionId, attended_ms: u64, packer: &Packer) -> CarriedSeat {
-        let Self { connection, resume, form, ring, before, has_gap, leaves, until_ms, asks, ended: _ } = self;
+        let Self {
+            connection,
+            resume,
+            form,
+            ring,
+            before,
+            has_gap,
+            leaves,
+            until_ms,
+            asks,
+            ended: _,
+            // Every request that waits has been answered when the world stands still.
+            poll: _,
+            reader,
+        } = self;
         CarriedSeat {
             link: link.as_u64(),
             connection: connection.map(SessionId::as_u64),
@@ -182,6 +202,7 @@ impl Seat {
             leaves: *leaves,
             left_ms: until_ms.map(|until_ms| until_ms.saturating_sub(attended_ms)),
             asks: *asks,
+            reader: reader.map(SessionId::as_u64),
         }
     }
 }

@@ -39,7 +39,7 @@ pub enum Taken {
 }
 
 impl Taken {
-    fn outcome(self) -> LinkResume {
+    pub(super) fn outcome(self) -> LinkResume {
         match self {
             Self::Resumed => LinkResume::Resumed,
             Self::Gap => LinkResume::Gap,
@@ -84,6 +84,7 @@ impl Core {
             self.part_from(old);
         }
         self.came_back(link);
+        self.overtake_feed(link);
         self.seats.links.insert(connection, link);
         let resumed = self.seats.change(link, |seat| {
             (seat.connection, seat.before) = (Some(connection), 0);

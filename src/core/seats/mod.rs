@@ -4,6 +4,7 @@
 
 mod carry;
 mod coming;
+mod feeding;
 mod handing;
 mod ring;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -12,6 +13,7 @@ mod ticket;
 
 pub use carry::CarriedSeat;
 pub use coming::{Comer, Taken};
+pub use feeding::{Fed, FeedForm, FeedRequest, Reads, first_of_feed};
 pub use handing::HandOn;
 pub use ring::Kept;
 pub use ticket::{Ticket, Tickets};
@@ -20,6 +22,7 @@ use super::Core;
 use crate::auth::{Access, BackendKeys};
 use crate::dispatch::{EncodedFrame, LinkForm};
 use crate::session::{SessionId, close_codes};
+use feeding::FeedWaits;
 use handing::Handing;
 use hashbrown::HashMap;
 use ring::{Ring, RingLimits};
@@ -70,6 +73,17 @@ pub struct Seat {
     asks: bool,
     /// It has ended.
     ended: bool,
+    /// The request that waits for its events, where it is read by polling.
+    poll: Option<FeedWaits>,
+    /// The connection that was answered last.
+    reader: Option<SessionId>,
+}
+
+impl Seat {
+    /// When something is due for it, in attended time: the request that waits is answered, or it lingers no more.
+    fn next_ms(&self) -> Option<u64> {
+        self.poll.as_ref().map(FeedWaits::until_ms).or(self.until_ms)
+    }
 }
 
 /// How a link can be resumed.
@@ -151,7 +165,7 @@ impl Seats {
 
     /// When the first link that is away lingers no more, in attended time.
     fn next_ms(&self) -> Option<u64> {
-        self.seats.values().filter_map(|seat| seat.until_ms).min()
+        self.seats.values().filter_map(Seat::next_ms).min()
     }
 
     /// Whether events are to be sent to those that have taken over.
@@ -215,10 +229,21 @@ impl Core {
     }
 
     fn put_seat(&mut self, connection: SessionId, form: LinkForm, resume: Option<Resume>) {
-        let outbox = self.connections.get(connection).and_then(|connection| connection.outbox.as_ref());
+        self.insert_seat(connection, Some(connection), form, resume);
+        self.seats.links.insert(connection, connection);
+    }
+
+    fn insert_seat(
+        &mut self,
+        link: SessionId,
+        connection: Option<SessionId>,
+        form: LinkForm,
+        resume: Option<Resume>,
+    ) {
+        let outbox = self.connections.get(link).and_then(|connection| connection.outbox.as_ref());
         let before = outbox.map_or(0, |outbox| outbox.events().0 as u64);
         let seat = Seat {
-            connection: Some(connection),
+            connection,
             resume,
             form,
             ring: Ring::default(),
@@ -228,9 +253,10 @@ impl Core {
             until_ms: None,
             asks: false,
             ended: false,
+            poll: None,
+            reader: None,
         };
-        self.seats.seats.insert(connection, seat);
-        self.seats.links.insert(connection, connection);
+        self.seats.seats.insert(link, seat);
     }
 
     /// An event for a link of this reactor has come here.
@@ -254,6 +280,7 @@ impl Core {
             self.seats.change(link, |seat| seat.resume.is_some() && seat.ring.trim(limits));
         } else {
             self.leave_gate(link, bytes, 1);
+            self.answer_feed(link);
             self.bound_seat(link);
         }
     }
@@ -345,14 +372,19 @@ impl Core {
         }
         match lingers {
             Some((true, _)) => {
-                self.metrics().links_away.add(1);
-                self.shared.links_away.fetch_add(1, Relaxed);
+                self.is_away_now();
                 self.bound_seat(link);
                 self.bound_away();
             }
             _ => self.end_seat(link),
         }
         Gone::Seated
+    }
+
+    /// Another link is away.
+    fn is_away_now(&self) {
+        self.metrics().links_away.add(1);
+        self.shared.links_away.fetch_add(1, Relaxed);
     }
 
     /// As many links are away as may be: the one of this reactor that has been longest ends.
@@ -376,6 +408,7 @@ impl Core {
     /// The link is over: others of its share take its sessions, or what it has not got is lost.
     pub fn end_seat(&mut self, link: SessionId) {
         self.came_back(link);
+        self.turn_feed_away(link);
         if self.seats.change(link, |seat| !std::mem::replace(&mut seat.ended, true)) == Some(true) {
             self.seats.endings.push_back(link);
             self.seats.looked = false;
@@ -388,10 +421,12 @@ impl Core {
         if self.seats.next_ms().is_none_or(|next_ms| next_ms > attended_ms) {
             return;
         }
-        let is_late = |seat: &Seat| seat.until_ms.is_some_and(|until_ms| until_ms <= attended_ms);
+        let is_late = |seat: &Seat| seat.next_ms().is_some_and(|next_ms| next_ms <= attended_ms);
         let late = self.seats.seats.iter().filter(|(_, seat)| is_late(seat)).map(|(link, _)| *link);
         for link in late.collect::<Vec<_>>() {
-            self.end_seat(link);
+            if !self.answer_feed(link) {
+                self.end_seat(link);
+            }
         }
     }
 

@@ -102,6 +102,16 @@ impl Ring {
         self.events.iter()
     }
 
+    /// Those that the socket which the link has now has not taken, the oldest first.
+    pub fn unsent(&self) -> impl Iterator<Item = &Kept> {
+        self.events.iter().skip(self.sent.saturating_sub(self.first) as usize)
+    }
+
+    /// Events that the socket which the link has now, or had last, has taken, of all that ever came.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Takes what no socket has taken out.
     pub fn take_unwritten(&mut self) -> Vec<Kept> {
         let at = (self.written.max(self.first) - self.first) as usize;

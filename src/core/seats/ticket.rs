@@ -81,6 +81,11 @@ impl Tickets {
         self.link == ticket.link && bool::from(is_last | is_before)
     }
 
+    /// The last one.
+    pub(super) fn last(&self) -> Ticket {
+        Ticket { link: self.link, secret: self.last }
+    }
+
     /// The next ticket. The one that was shown stays good until the client has been heard.
     pub(super) fn renew(&mut self, shown: &Ticket) -> Option<Ticket> {
         let next = Ticket::random(self.link)?;

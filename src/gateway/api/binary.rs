@@ -96,7 +96,7 @@ fn build(
     let command = match op.row.call {
         Call::Act(make) | Call::ActOnBody(make) => Command::Act(make(&mut fields, limits)?),
         Call::Listen(make) => Command::Listen(Listen { form: LinkForm::Binary, ..make(&mut fields)? }),
-        Call::Push | Call::Batch | Call::Link | Call::Order(_) | Call::Page(_) => {
+        Call::Push | Call::Feed(_) | Call::Batch | Call::Link | Call::Order(_) | Call::Page(_) => {
             return Err(bad_request("this is no command"));
         }
     };

@@ -2,6 +2,7 @@
 //! next one is looked at. Knows nothing of what the paths mean.
 
 mod carry;
+mod feeding;
 
 pub use carry::CarriedBackend;
 
@@ -23,6 +24,7 @@ use crate::gateway::api::routes::{Routed, route};
 use crate::http::{self, HttpDate, Request, RequestProgress, RequestReader, Response};
 use crate::metrics::StatusClass;
 use crate::session::SessionId;
+use feeding::{Feeding, begin_stream};
 use std::sync::Arc;
 
 /// The state of an HTTP connection on the backend port.
@@ -46,6 +48,8 @@ pub struct Backend {
     completed: bool,
     /// The batch goes on in the next turn.
     hurries: bool,
+    /// The feed that the last request is about.
+    feeding: Option<Box<Feeding>>,
     /// Its last command may wait behind what turns left over: until it is done, others ask.
     ticket: u64,
 }
@@ -72,6 +76,8 @@ enum Answer {
     Response(Waiting, Response),
     /// One that is written already: 101, 100, which has not answered anything yet, and what was ready in another process.
     Written(u16, Vec<u8>),
+    /// An event stream, which goes on behind these events.
+    Stream(Vec<u8>),
 }
 
 impl Backend {
@@ -84,7 +90,7 @@ impl Backend {
 
     /// Whether nothing is being done for it.
     fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.batch.is_none()
+        self.queue.is_empty() && self.batch.is_none() && !self.streams()
     }
 
     /// Whether nothing is being done for it, and no part of a request has been read.
@@ -94,6 +100,7 @@ impl Backend {
 
     /// No further request is taken.
     pub fn take_no_more(&mut self) {
+        self.feeding.take_if(|feeding| matches!(**feeding, Feeding::Streaming { .. }));
         self.last = true;
     }
 
@@ -114,6 +121,9 @@ impl Backend {
         }
         if self.barrier == Some(sequence) {
             self.barrier = None;
+        }
+        if self.feed_opened(sequence, finished) {
+            return;
         }
         if let Some(asker) = &self.asker {
             asker.note(finished);
@@ -167,6 +177,10 @@ impl Backend {
                 Answer::Response(waiting, response) => {
                     response.write(waiting.keep_alive, waiting.head_only, Some(date), answers);
                     response.status()
+                }
+                Answer::Stream(events) => {
+                    begin_stream(date, &events, answers);
+                    200
                 }
                 Answer::Written(status, bytes) => {
                     answers.extend_from_slice(&bytes);
@@ -228,6 +242,7 @@ impl Backend {
     /// Handles what has been read as far as it may go, and sends the answers that are ready.
     pub fn run(&mut self, core: &mut Core, observer: &Observer, id: SessionId) -> Option<Upgraded> {
         let (slot, room) = (id.slot(), core.rules.settings.outbox.bytes);
+        self.end_feed_that_failed(core);
         let connection = core.connections.get(id)?;
         if connection.phase != Phase::Open {
             return None;
@@ -251,7 +266,11 @@ impl Backend {
         if !self.last {
             self.reader = reader;
         }
+        self.stream_on(core, id, behind);
         self.settle(core, id, stopped);
+        if behind && self.streams() {
+            core.set_pause(slot, Pause::Answers, true);
+        }
         None
     }
 
@@ -426,6 +445,10 @@ impl Backend {
                 }
                 Err(response) => self.respond(waiting, response),
             },
+            Routed::Feed { app, feed, .. } => {
+                let sequence = self.open(waiting);
+                self.feed(core, id, sequence, request, (app, feed));
+            }
             Routed::Order { order, .. } => {
                 let answered = administer(core, &asker, order);
                 self.give(core, observer, id, waiting, answered);

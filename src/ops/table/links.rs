@@ -26,7 +26,7 @@ pub const LISTEN: Op = Op {
     is_in_batches: false,
 };
 
-fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
+pub(in crate::ops) fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
     let known = EventKind::NAMES.join(", ");
     let named = fields.events.take().unwrap_or_default();
     if named.is_empty() {

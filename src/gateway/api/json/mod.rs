@@ -164,7 +164,7 @@ fn build(
         Call::Push => push::push(fields, limits)?,
         Call::Act(make) | Call::ActOnBody(make) => Command::Act(make(fields, limits)?),
         Call::Listen(make) => Command::Listen(make(fields)?),
-        Call::Batch | Call::Link | Call::Order(_) | Call::Page(_) => {
+        Call::Feed(_) | Call::Batch | Call::Link | Call::Order(_) | Call::Page(_) => {
             return Err(bad_request("this is no command"));
         }
     };

@@ -5,7 +5,7 @@ mod request;
 
 use super::batch::BatchCursor;
 use crate::dispatch::Command;
-use crate::ops::{Needs, Order, Page, Row};
+use crate::ops::{Feed, Needs, Order, Page, Row};
 use crate::session::AppId;
 
 pub use request::route;
@@ -37,6 +37,15 @@ pub enum Routed {
         app: AppId,
         /// Whether it can be resumed, or resumes another.
         resume: Option<Resume>,
+        /// What is known of it.
+        row: &'static Row,
+    },
+    /// Events without a link.
+    Feed {
+        /// The app that they are of.
+        app: AppId,
+        /// What about them.
+        feed: Feed,
         /// What is known of it.
         row: &'static Row,
     },
@@ -78,6 +87,7 @@ impl Routed {
             Self::Command { row, .. }
             | Self::Batch { row, .. }
             | Self::Link { row, .. }
+            | Self::Feed { row, .. }
             | Self::Order { row, .. }
             | Self::Page { row, .. } => row.needs,
         }

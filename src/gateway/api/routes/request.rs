@@ -63,6 +63,11 @@ impl<'a> Router<'a> {
                 let resume = resume(&mut fields)?;
                 Ok(Routed::Link { app: self.app_of(&mut fields)?, resume, row: self.row })
             }
+            Call::Feed(make) => {
+                let mut fields = self.fields()?;
+                let feed = make(&mut fields)?;
+                Ok(Routed::Feed { app: self.app_of(&mut fields)?, feed, row: self.row })
+            }
             Call::Order(make) => {
                 make(&mut self.fields()?).map(|order| Routed::Order { order, row: self.row })
             }

@@ -1,5 +1,6 @@
 //! How an HTTP connection of the backend port is carried to another process.
 
+use super::feeding::{Feeding, begin_stream};
 use super::{Answer, Backend, Waiting};
 use crate::auth::CarriedAccess;
 use crate::connection::Flag;
@@ -36,6 +37,9 @@ pub struct CarriedBackend {
     /// How long the rest of the request that is being read has been owed.
     #[n(7)]
     owed_for_ms: Option<u64>,
+    /// An event stream: the ticket of its feed, and the number of its request. States of 0.2.0 have none.
+    #[n(8)]
+    stream: Option<(String, u64)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -74,6 +78,8 @@ impl Backend {
             completed: _,
             // A batch goes on in the first turn.
             hurries: _,
+            // Every request that waits for a feed has been answered when the world stands still.
+            feeding: _,
             // Nothing is left over by turns.
             ticket: _,
         } = self;
@@ -92,6 +98,7 @@ impl Backend {
             asker: asker.as_ref().map(Asker::carry),
             last: *last,
             owed_for_ms,
+            stream: self.carry_stream(),
         }
     }
 
@@ -104,7 +111,8 @@ impl Backend {
         carried: CarriedBackend,
         restoring: &Restoring<'_>,
     ) -> Result<(Self, Option<u64>), InvalidState> {
-        let CarriedBackend { reader, queue, receipts, barrier, batch, asker, last, owed_for_ms } = carried;
+        let CarriedBackend { reader, queue, receipts, barrier, batch, asker, last, owed_for_ms, stream } =
+            carried;
         let reader = RequestReader::restore(reader);
         let reader = reader.ok_or_else(|| InvalidState::new("a request is read as none can be"))?;
         let batch = batch.map(|batch| Batch::restore(*batch, restoring)).transpose()?;
@@ -139,6 +147,7 @@ impl Backend {
             last,
             completed: false,
             hurries: false,
+            feeding: stream.and_then(Feeding::restore),
             ticket: 0,
         };
         Ok((backend, owed_for_ms))
@@ -168,6 +177,11 @@ impl CarriedReady {
                 let mut bytes = Vec::new();
                 response.write(waiting.keep_alive, waiting.head_only, Some(date), &mut bytes);
                 Self { status: response.status(), bytes }
+            }
+            Answer::Stream(events) => {
+                let mut bytes = Vec::new();
+                begin_stream(date, events, &mut bytes);
+                Self { status: 200, bytes }
             }
             Answer::Written(status, bytes) => Self { status: *status, bytes: bytes.clone() },
         }
