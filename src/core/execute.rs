@@ -5,8 +5,8 @@ use super::changing::slot_of;
 use super::{Core, Envelope};
 use crate::connection::Phase;
 use crate::dispatch::{
-    Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, Recall,
-    ReceiptMode, SessionInfo, SessionRow, Target, TickPhase, Who,
+    Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, ReceiptMode,
+    SessionInfo, SessionRow, Target, TickPhase,
 };
 use crate::session::{AppId, SessionId};
 use std::sync::Arc;

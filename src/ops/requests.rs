@@ -120,7 +120,7 @@ pub static REQUESTS: [Row; 19] = [
         name: "events",
         about: "Events without a link: opens a feed, or goes on with one, and waits until there are some.",
         needs: CHANGES,
-        is_barrier: true,
+        is_barrier: false,
         call: Call::Feed(feed::poll),
         routes: &[Route {
             method: Method::Get,
