@@ -165,7 +165,7 @@ pub struct CarriedListener {
     is_binary: bool,
     /// The bits of the kinds that have no field of their own.
     #[n(7)]
-    more: Option<u8>,
+    more: Option<u32>,
 }
 
 /// The kinds that have a field of their own in a [`CarriedListener`].

@@ -3,7 +3,8 @@
 use crate::session::Name;
 use std::fmt;
 
-/// What an event of a link is about. A kind that is new has its row in [`EventKind::ALL`], behind the others.
+/// What an event of a link is about. Its number is that of its bit in an [`EventSet`]: a kind that is new has a number of its own, and
+/// its row in [`EventKind::ALL`], which stands in the order of the numbers.
 ///
 /// ```
 /// use gannet::dispatch::EventKind;
@@ -13,19 +14,19 @@ use std::fmt;
 #[repr(u8)]
 pub enum EventKind {
     /// A session opened.
-    Open,
+    Open = 0,
     /// A client sent a message.
-    Message,
+    Message = 1,
     /// A session closed.
-    Close,
+    Close = 2,
     /// A session is in a group.
-    Join,
+    Join = 3,
     /// A session is in a group no more.
-    Leave,
+    Leave = 4,
     /// A session's client is away, and the session waits for it.
-    Away,
+    Away = 5,
     /// A session's client is back.
-    Back,
+    Back = 6,
 }
 
 impl EventKind {
@@ -57,13 +58,13 @@ impl EventKind {
     }
 
     /// Its bit in an [`EventSet`]. Bits go over the wire and to other processes: they never change.
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u32 {
         1 << self as u8
     }
 }
 
-// A set is a byte.
-const _: () = assert!(EventKind::ALL.len() <= 8);
+// A set is of 32 bits.
+const _: () = assert!(EventKind::ALL.len() <= 32);
 
 /// A set of kinds of events.
 ///
@@ -74,14 +75,21 @@ const _: () = assert!(EventKind::ALL.len() <= 8);
 /// assert_eq!(set.bits(), 0x05);
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct EventSet(u8);
+pub struct EventSet(u32);
 
 impl EventSet {
     /// No kind.
     pub const NONE: Self = Self(0);
 
     /// Every kind that there is.
-    pub const ALL: Self = Self(((1_u16 << EventKind::ALL.len()) - 1) as u8);
+    pub const ALL: Self = {
+        let (mut all, mut index) = (Self::NONE, 0);
+        while index < EventKind::ALL.len() {
+            all = all.with(EventKind::ALL[index].0);
+            index += 1;
+        }
+        all
+    };
 
     /// These kinds.
     pub const fn of(kinds: &[EventKind]) -> Self {
@@ -94,15 +102,15 @@ impl EventSet {
     }
 
     /// The set with these bits; `None` where one of them is of no kind.
-    pub const fn from_bits(bits: u8) -> Option<Self> {
+    pub const fn from_bits(bits: u32) -> Option<Self> {
         match bits & !Self::ALL.0 {
             0 => Some(Self(bits)),
             _ => None,
         }
     }
 
-    /// A bit for each kind, as the binary link has it.
-    pub const fn bits(self) -> u8 {
+    /// A bit for each kind, as the binary link has them.
+    pub const fn bits(self) -> u32 {
         self.0
     }
 
@@ -177,13 +185,14 @@ mod tests {
 
     #[test]
     fn kinds_stand_in_the_order_of_their_bits_and_are_found_by_their_names() {
-        for (index, (kind, name)) in EventKind::ALL.iter().enumerate() {
-            assert_eq!((*kind as usize, EventKind::named(name)), (index, Some(*kind)));
-            assert_eq!(EventSet::of(&[*kind]).bits(), 1 << index);
+        assert!(EventKind::ALL.is_sorted_by_key(|(kind, _)| *kind as u8));
+        for (kind, name) in EventKind::ALL {
+            assert_eq!(EventKind::named(name), Some(kind));
+            assert_eq!(EventSet::of(&[kind]).bits(), 1 << kind as u8);
         }
         assert_eq!(EventKind::named("opne"), None);
         assert_eq!(EventSet::ALL.names().collect::<Vec<_>>(), EventKind::NAMES);
         assert_eq!(EventSet::from_bits(EventSet::ALL.bits()), Some(EventSet::ALL));
-        assert_eq!(EventSet::from_bits(EventSet::ALL.bits() + 1), None);
+        assert_eq!(EventSet::from_bits(EventSet::ALL.bits() | 1 << 31), None);
     }
 }

@@ -241,11 +241,24 @@ impl<'a> Request<'a> {
                 let user = flag(has(Part::Who) && matches!(parts.who, Who::User(_)), Part::USER);
                 let code = flag(has(Part::Code) && parts.code.is_some(), Part::CODE);
                 let counts = flag(has(Part::Page) && parts.counts_only, Part::COUNTS);
-                (user | code | counts | parts.flags(verb.op()), [parts.events.bits(), 0])
+                let more = flag(has(Part::Events) && parts.more_events() != 0, Part::MORE);
+                let first = parts.events.bits().to_le_bytes()[0];
+                (user | code | counts | more | parts.flags(verb.op()), [first, 0])
             }
         };
         Header { opcode: self.command.verb().op().opcode, flags, arguments, id: self.id }
     }
+}
+
+/// The events that have their bits in the first argument of a command.
+const FIRST_EVENTS: u32 = 0xff;
+
+/// The kinds of events that have these bits, for a person to read.
+fn kinds_in(bits: u32) -> String {
+    let bit = |kind: EventKind| EventSet::of(&[kind]).bits();
+    let kinds = EventKind::ALL.iter().filter(|(kind, _)| bit(*kind) & bits != 0);
+    let kinds: Vec<String> = kinds.map(|(kind, name)| format!("{:#04x} ({name})", bit(*kind))).collect();
+    format!("{} or several", kinds.join(", "))
 }
 
 fn flag(set: bool, flag: u8) -> u8 {
@@ -281,16 +294,25 @@ impl Header {
         Ok(())
     }
 
-    /// The events in the first argument.
+    /// The events in the first argument; none only where more follow.
     fn events(&self) -> Result<EventSet, Malformed> {
-        static KNOWN: LazyLock<String> = LazyLock::new(|| {
-            let bit = |kind: EventKind| EventSet::of(&[kind]).bits();
-            let bits = EventKind::ALL.iter().map(|(kind, name)| format!("{:#04x} ({name})", bit(*kind)));
-            format!("{} or several", bits.collect::<Vec<_>>().join(", "))
-        });
-        let events = EventSet::from_bits(self.arguments[0]).filter(|events| !events.is_empty());
+        static KNOWN: LazyLock<String> = LazyLock::new(|| kinds_in(FIRST_EVENTS));
+        let events = EventSet::from_bits(self.arguments[0].into());
+        let events = events.filter(|events| !events.is_empty() || self.flags & Part::MORE != 0);
         let events = events.ok_or_else(|| self.bad_argument(0, &KNOWN))?;
-        self.check_arguments([EventSet::ALL.bits(), 0]).map(|()| events)
+        self.check_arguments([u8::MAX, 0]).map(|()| events)
+    }
+
+    /// The events that follow where the first argument has no bits for them.
+    fn more_events(&self, reader: &mut Reader<'_>) -> Result<EventSet, Malformed> {
+        static KNOWN: LazyLock<String> = LazyLock::new(|| kinds_in(!FIRST_EVENTS));
+        if self.flags & Part::MORE == 0 {
+            return Ok(EventSet::NONE);
+        }
+        let bits = reader.u32("more events")?;
+        let events = EventSet::from_bits(bits).filter(|_| bits & FIRST_EVENTS == 0 && bits != 0);
+        let unknown = Wrong::Unknown { what: "more events", value: bits.into(), known: &KNOWN };
+        events.ok_or_else(|| reader.wrong(4, unknown))
     }
 
     fn bad_argument(&self, index: usize, known: &'static str) -> Malformed {

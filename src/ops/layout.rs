@@ -26,7 +26,7 @@ pub enum Part {
     Reason,
     /// Entries of a page: u32, 0 for as many as there are without a limit; and where it begins, a text or none.
     Page,
-    /// Events in the first argument, and the name of a share or none.
+    /// Events in the first argument, and the name of a share or none; with the flag [`Part::MORE`] further events: u32.
     Events,
     /// With the flag [`Part::LAST`] how many of a log, with [`Part::AFTER`] behind which number, with [`Part::EPOCH`] its epoch: u64
     /// each.
@@ -46,6 +46,8 @@ impl Part {
     pub const CODE: u8 = 0x02;
     /// Only the counts of a page are wanted.
     pub const COUNTS: u8 = 0x04;
+    /// Events that the first argument has no bits for follow.
+    pub const MORE: u8 = 0x01;
 
     /// The newest so many of a log.
     pub const LAST: u8 = 0x02;
@@ -62,6 +64,7 @@ impl Part {
             Self::Who => &[(Self::USER, "user")],
             Self::Code => &[(Self::CODE, "code")],
             Self::Page => &[(Self::COUNTS, "counts")],
+            Self::Events => &[(Self::MORE, "more")],
             Self::Recall => &[(Self::LAST, "last"), (Self::AFTER, "after"), (Self::EPOCH, "epoch")],
             Self::Pages => &[(Self::AFTER, "after"), (Self::EPOCH, "epoch"), (Self::LIMIT, "limit")],
             _ => &[],
@@ -91,8 +94,14 @@ impl Part {
                 let bit = |(kind, name): &(EventKind, &str)| {
                     format!("{:#04x} {name}", EventSet::of(&[*kind]).bits())
                 };
-                let bits: Vec<String> = EventKind::ALL.iter().map(bit).collect();
-                format!("share name or absent; `a` has the events: {}, or several", bits.join(", "))
+                let is_first = |kind: &EventKind| EventSet::of(&[*kind]).bits() <= 0x80;
+                let (first, more): (Vec<_>, Vec<_>) =
+                    EventKind::ALL.iter().partition(|(kind, _)| is_first(kind));
+                let [first, more] = [first, more].map(|kinds| {
+                    let bits: Vec<String> = kinds.into_iter().map(bit).collect();
+                    bits.join(", ")
+                });
+                format!("share name or absent; `a` has the events: {first}, or several · more events u32, if flagged: {more}")
             }
             Self::Recall => "last u64, if flagged · after u64, if flagged · epoch u64, if flagged".to_owned(),
             Self::Pages => "after u64, if flagged · epoch u64, if flagged · limit u32, if flagged".to_owned(),

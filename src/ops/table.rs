@@ -353,7 +353,7 @@ pub static OPS: [Op; 16] = [
         },
         verb: Verb::Listen,
         opcode: 0x0b,
-        flags: NO_FLAGS,
+        flags: flags(Part::MORE, "0x01 (more)", "0x01 more events follow"),
         layout: &[Part::Events],
         fields: &[EVENTS, SHARE.being(Optional)],
         is_in_batches: false,

@@ -2,7 +2,7 @@
 
 use super::super::error::{Malformed, TooLong};
 use super::super::wire::{Reader, put_session, put_text};
-use super::{Header, Who};
+use super::{FIRST_EVENTS, Header, Who};
 use crate::dispatch::{Epoch, EventSet};
 use crate::ops::{Op, Part};
 use crate::session::SessionId;
@@ -76,8 +76,9 @@ impl<'a> Parts<'a> {
                 Part::Code if header.flags & Part::CODE != 0 => parts.code = Some(reader.u16("code")?),
                 Part::Reason => parts.reason = reader.rest_as_text("reason")?,
                 Part::Events => {
-                    parts.events = header.events()?;
+                    let first = header.events()?;
                     parts.share = reader.optional("share")?;
+                    parts.events = first.union(header.more_events(reader)?);
                 }
                 Part::Page => {
                     (parts.page_limit, parts.page_after) = (reader.u32("limit")?, reader.optional("after")?);
@@ -119,7 +120,11 @@ impl<'a> Parts<'a> {
                     out.extend_from_slice(&self.page_limit.to_le_bytes());
                     put_text(self.page_after.unwrap_or_default(), "after", out)?;
                 }
-                Part::Events => put_text(self.share.unwrap_or_default(), "share", out)?,
+                Part::Events => {
+                    put_text(self.share.unwrap_or_default(), "share", out)?;
+                    let more = Some(self.more_events()).filter(|more| *more != 0);
+                    more.iter().for_each(|more| out.extend_from_slice(&more.to_le_bytes()));
+                }
                 Part::Recall | Part::Pages => {
                     let epoch = self.epoch.map(Epoch::as_u64);
                     for number in [self.last.filter(|_| part.has(Part::LAST)), self.after, epoch] {
@@ -133,6 +138,11 @@ impl<'a> Parts<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The bits of the events that the first argument has none for.
+    pub(super) fn more_events(&self) -> u32 {
+        self.events.bits() & !FIRST_EVENTS
     }
 
     /// The flags that say which of its parts are there.
