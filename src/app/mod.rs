@@ -290,7 +290,7 @@ impl<'a> Session<'a> {
 
     /// Loses a tag. Returns whether it had it.
     pub fn untag(&mut self, tag: &str) -> bool {
-        self.core.hub.untag(self.slot, tag)
+        self.core.untag_session(self.slot, tag)
     }
 
     /// Binds the session to this user from now on; `None` unbinds it.

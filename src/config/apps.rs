@@ -25,7 +25,7 @@ use crate::http::is_token;
 /// assert!(config.apps["chess"].origins[0].matches(b"https://www.chess.example"));
 /// assert_eq!(config.apps["chess"].per_user.max, 3);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AppConfig {
@@ -77,8 +77,38 @@ pub struct AppConfig {
     /// Memory of all that its groups remember, in bytes; 0 is no bound of its own.
     #[cfg_attr(feature = "cli", schemars(transform = Legal::from(0..=16 * 1024 * GIB)))]
     pub group_memory_bytes: usize,
+    /// Milliseconds from the end of a user's last session to the event `user_offline`; a session that comes in this time is no news.
+    #[serde(deserialize_with = "duration::whole")]
+    #[cfg_attr(feature = "cli", schemars(with = "Millis", transform = Legal::from(0..=DAY_MS)))]
+    pub offline_after_ms: u64,
     /// Whether its sessions may resume.
     pub resume: Resume,
+}
+
+impl Default for AppConfig {
+    fn default() -> Self {
+        Self {
+            secrets: Vec::new(),
+            secrets_file: None,
+            public_keys: Vec::new(),
+            jwks: None,
+            jwks_file: None,
+            jwks_url: None,
+            issuer: None,
+            audience: None,
+            origins: Vec::new(),
+            subprotocols: Vec::new(),
+            max_sessions: 0,
+            per_user: PerUser::default(),
+            slow: Slow::default(),
+            tick_ms: 0,
+            group_tick_ms: BTreeMap::new(),
+            groups: Vec::new(),
+            group_memory_bytes: 0,
+            offline_after_ms: 5_000,
+            resume: Resume::default(),
+        }
+    }
 }
 
 /// `resume` of an app: sessions that survive their connections, and what is kept for that.

@@ -3,6 +3,7 @@
 
 use super::memory::AroundMemory;
 use super::shared::Shared;
+use super::users::CarriedLeaving;
 use super::{CarriedLines, CarriedListener, CarriedSeat, Core, Envelope, HalfReceived, Owed, Port};
 use crate::admission::Role;
 use crate::connection::{
@@ -47,6 +48,9 @@ pub struct CarriedCore {
     /// What the groups remember that this reactor owns.
     #[n(7)]
     memory: Option<CarriedMemory>,
+    /// Users that this reactor owns and that will be offline.
+    #[n(8)]
+    leaving: Option<Vec<CarriedLeaving>>,
 }
 
 /// A connection of a [`Core`] on its way, with its names in the hub.
@@ -131,6 +135,7 @@ impl Core {
             lines: self.carry_lines(),
             seats: Some(self.carry_seats(packer)).filter(|seats| !seats.is_empty()),
             memory: (!self.memory.is_empty()).then(|| self.memory.carry(packer)),
+            leaving: Some(self.carry_leaving()).filter(|leaving| !leaving.is_empty()),
         }
     }
 
@@ -162,8 +167,8 @@ impl Core {
         carried: CarriedCore,
         unpacker: &Unpacker,
     ) -> Result<(Self, Arriving), InvalidState> {
-        let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats, memory } =
-            carried;
+        let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats, .. } = carried;
+        let CarriedCore { memory, leaving, .. } = carried;
         let connections: GenerationalSlab<Connection> = generations.restore(shared.node, index as u8)?;
         let mut core = Self::new(shared, index, peers, 0);
         if turned_ms > core.now.ms || absent_ms > turned_ms {
@@ -172,6 +177,7 @@ impl Core {
         (core.connections, core.absent_ms) = (connections, absent_ms + core.now.ms - turned_ms);
         core.metrics().go_on_from(&metrics);
         memory.map_or(Ok(()), |memory| core.arrive_in_memory(memory, unpacker))?;
+        core.restore_leaving(leaving.unwrap_or_default())?;
         let unix_ms = Clock::wall_unix_ms();
         let seats = seats.unwrap_or_default();
         Ok((core, Arriving { listeners, lines, seats, unix_ms, ..Arriving::default() }))
@@ -215,7 +221,7 @@ impl Core {
             self.arrive_in_counts(id, counts_address);
         }
         if let Some(expires_unix_ms) = expires_unix_ms {
-            self.expire_at(id.slot(), expires_unix_ms, arriving.unix_ms);
+            self.arrive_with_end(id.slot(), expires_unix_ms, arriving.unix_ms);
         }
         if has_lost_context {
             arriving.lost_context.push(id);

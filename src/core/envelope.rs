@@ -3,6 +3,7 @@
 use super::Mover;
 use super::coming_back::Claimed;
 use super::recollection::{RecallAnswer, RecallRequest};
+use super::users::UserReport;
 use super::visit::{Visit, Visited};
 use crate::connection::{Extras, Peer, Socket, Visitor};
 use crate::dispatch::{EncodedFrame, Operation, Push};
@@ -62,6 +63,8 @@ pub enum Envelope {
     Event(SessionId, SessionId, EncodedFrame),
     /// A connection that resumes a link of this reactor.
     Move(Box<Mover>),
+    /// What a reactor tells of users that this one owns.
+    Users(Box<UserReport>),
     /// Others take the sessions of this link over: events for it are to be held back.
     Hold(SessionId),
     /// A reactor is through with a step of what is done for this link, which is of this reactor.

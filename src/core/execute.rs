@@ -161,7 +161,7 @@ impl Core {
                 each(self, operation, &Who::Session(*session), |core, slot| add_tag(core, slot, tag));
             }
             Action::Untag { session, tag } => {
-                each(self, operation, &Who::Session(*session), |core, slot| Ok(core.hub.untag(slot, tag)))
+                each(self, operation, &Who::Session(*session), |core, slot| Ok(core.untag_session(slot, tag)))
             }
             Action::Renew { session, token } => {
                 each(self, operation, &Who::Session(*session), |core, slot| {
@@ -182,11 +182,15 @@ impl Core {
                 if listen.share.is_some() {
                     self.seat_in_share(*link, listen.form);
                 }
+                let before = self.listeners.wanted();
                 self.listeners.add(*link, app, listen.clone());
+                self.follow_listeners(before, Some(operation));
             }
             Action::Unlisten { link } => {
                 let of = self.listeners.share_of(*link);
+                let before = self.listeners.wanted();
                 self.listeners.remove(*link);
+                self.follow_listeners(before, None);
                 self.remove_gate(*link);
                 self.release_held(*link, of);
             }
@@ -302,7 +306,7 @@ pub fn add_tag(core: &mut Core, slot: u32, tag: &Name) -> Result<bool, CommandEr
             format!("a session has at most {most} tags: remove one, or raise limits.tags_per_session");
         return Err(CommandError::new(ErrorCode::BadRequest, message));
     }
-    Ok(core.hub.tag(slot, tag))
+    Ok(core.tag_session(slot, tag))
 }
 
 fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {

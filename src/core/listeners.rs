@@ -69,6 +69,11 @@ impl Listeners {
         self.wanted.has(kind)
     }
 
+    /// The kinds that any link wants, of whatever app.
+    pub fn wanted(&self) -> EventSet {
+        self.wanted
+    }
+
     /// The app that the link listens to.
     pub fn app_of(&self, link: SessionId) -> Option<AppId> {
         self.find(link).map(|(group, _)| group.app)
@@ -371,7 +376,7 @@ mod tests {
                 listeners.remove(link);
             } else {
                 let share = [None, Some("a"), Some("b")][below(3) as usize];
-                let events = EventSet::from_bits(below(32) as u8).unwrap();
+                let events = EventSet::from_bits(below(32) as u32).unwrap();
                 let form = if below(2) == 0 { LinkForm::Json } else { LinkForm::Binary };
                 let listen = Listen { events, form, ..all_events(share) };
                 listeners.add(link, app, listen.clone());

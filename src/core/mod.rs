@@ -10,6 +10,7 @@ mod delivery;
 mod delivery_rules;
 mod drain;
 mod envelope;
+mod event_rules;
 mod execute;
 mod follow;
 mod gate;
@@ -21,6 +22,7 @@ mod listeners;
 mod membership;
 mod memory;
 mod moving;
+mod online;
 mod pausing;
 mod places;
 mod presence;
@@ -42,6 +44,7 @@ mod ticks;
 mod trusted;
 mod upgrades;
 mod upgrading;
+mod users;
 mod visit;
 mod visits;
 mod wall;
@@ -62,7 +65,7 @@ pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
 pub use lingering::Parted;
 pub use listeners::CarriedListener;
-pub use membership::Change;
+pub use membership::{Change, Changed};
 pub use moving::{LinkCall, Mover, Resuming};
 pub use places::{bind, displace};
 pub use reload::{ReloadError, Reloaded};
@@ -91,6 +94,7 @@ use gate::Gates;
 use incoming::Incoming;
 use lingering::Partings;
 use listeners::Listeners;
+use online::Online;
 use recall::Recalls;
 use relief::Relief;
 use resumes::Resumes;
@@ -154,8 +158,10 @@ pub struct Core {
     pub ended: Vec<Ended>,
     /// What of links outlives their connections.
     pub seats: Seats,
-    /// Changes of groups of which no link has been told; told before any end that follows them.
+    /// Changes of which no link has been told; told before any end that follows them.
     changes: Vec<Change>,
+    /// The users that this reactor owns, while a link asks who is online.
+    online: Online,
     /// Closing handshakes that the peer completed.
     pub closed_cleanly: u64,
     /// Slots whose sockets may hold more input than a turn reads; each once, by [`Flag::Unread`].
@@ -228,6 +234,7 @@ impl Core {
             ended: Vec::new(),
             seats: Seats::default(),
             changes: Vec::new(),
+            online: Online::default(),
             closed_cleanly: 0,
             unread: VecDeque::new(),
             budget: Budget::new(&settings.config.limits),
@@ -330,7 +337,7 @@ impl Core {
             }
             let spent = self.budget.is_spent_on_sockets();
             assert!(self.doomed.is_empty() && (spent || self.dirty.len() <= self.connections.len()));
-            assert!(self.changes.is_empty(), "every change of a group has been told");
+            assert!(self.changes.is_empty(), "every change has been told");
             assert!(self.settlements.finished.is_empty(), "every push that is done has been sent home");
         }
     }
@@ -363,7 +370,12 @@ impl Core {
         let due = connection.next_due(id, self.rules.settings.silence, self.now, self.absent_ms);
         let incoming = self.incoming_due_ms(slot).map(|deadline_ms| (deadline_ms, Due::Message));
         let linger = self.linger_due_ms(slot).map(|deadline_ms| (deadline_ms, Due::Linger));
-        due.into_iter().chain(incoming).chain(linger).min_by_key(|(deadline_ms, _)| *deadline_ms)
+        let expiring = self.expiring_due_ms(slot).map(|deadline_ms| (deadline_ms, Due::Expiring));
+        due.into_iter()
+            .chain(incoming)
+            .chain(linger)
+            .chain(expiring)
+            .min_by_key(|(deadline_ms, _)| *deadline_ms)
     }
 
     /// Has every reactor turn: something that all of them look at has changed.
@@ -396,7 +408,9 @@ impl Core {
 
     /// When time next brings something, in milliseconds of the server's clock.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.wheel.next_deadline().into_iter().chain(self.ticks.next_ms()).chain(self.memory.next_ms()).min()
+        let due =
+            [self.wheel.next_deadline(), self.ticks.next_ms(), self.memory.next_ms(), self.online.next_ms()];
+        due.into_iter().flatten().min()
     }
 
     /// The door of the connection in `slot` wants to be asked at this time what is due, in milliseconds of the server's

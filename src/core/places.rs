@@ -17,7 +17,7 @@ const REPLACED: &str = "replaced by a newer session";
 pub fn bind(core: &mut Core, slot: u32, user: Option<&Name>) -> Result<bool, CommandError> {
     let (Some(id), Some(app)) = (core.hub.id_of(slot), core.hub.app_of(slot)) else { return Ok(false) };
     let displaced = core.shared.admission.rebind(app, id, core.hub.user_of(slot), user)?;
-    let changed = core.hub.bind(slot, user);
+    let changed = core.bind_session(slot, user);
     displace(core, app, displaced);
     Ok(changed)
 }

@@ -27,11 +27,23 @@ pub enum EventKind {
     Away = 5,
     /// A session's client is back.
     Back = 6,
+    /// A session has a tag.
+    Tag = 7,
+    /// A session has a tag no more.
+    Untag = 8,
+    /// A session has another user, or none.
+    Bind = 9,
+    /// A user has its first session.
+    UserOnline = 10,
+    /// The last session of a user has been gone for a while.
+    UserOffline = 11,
+    /// A session's token ends soon.
+    Expiring = 12,
 }
 
 impl EventKind {
     /// Every kind, in the order of their bits, with its name.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::Open, "open"),
         (Self::Message, "message"),
         (Self::Close, "close"),
@@ -39,6 +51,12 @@ impl EventKind {
         (Self::Leave, "leave"),
         (Self::Away, "away"),
         (Self::Back, "back"),
+        (Self::Tag, "tag"),
+        (Self::Untag, "untag"),
+        (Self::Bind, "bind"),
+        (Self::UserOnline, "user_online"),
+        (Self::UserOffline, "user_offline"),
+        (Self::Expiring, "expiring"),
     ];
 
     /// The names of all kinds.
@@ -129,6 +147,11 @@ impl EventSet {
     /// Whether `kind` is in it.
     pub const fn has(self, kind: EventKind) -> bool {
         self.0 & kind.bit() != 0
+    }
+
+    /// Whether any kind is in both.
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// Whether no kind is in it.

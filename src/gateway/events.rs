@@ -16,6 +16,17 @@ pub(super) struct Scratch {
 impl Scratch {
     /// Sends an event to each of `links`, wherever it is.
     pub fn send(&mut self, core: &mut Core, links: &[(SessionId, LinkForm)], event: &Event<'_>) {
+        self.send_about(core, links, event.session(), event);
+    }
+
+    /// The same of what may be about a user: among the links of a share `session` says who gets it.
+    pub fn send_about(
+        &mut self,
+        core: &mut Core,
+        links: &[(SessionId, LinkForm)],
+        session: SessionId,
+        event: &Event<'_>,
+    ) {
         // The players of a message are paused while a link is behind; sessions open and end all the same.
         let can_wait = matches!(event, Event::Message { .. });
         let (mut json, mut binary) = (None, None);
@@ -30,7 +41,7 @@ impl Scratch {
                 Err(TooLong { .. }) => Err(EventLost { is_first: true }),
             };
             match entered {
-                Ok(frame) => core.post_event(*link, Kept { session: event.session(), frame }),
+                Ok(frame) => core.post_event(*link, Kept { session, frame }),
                 Err(EventLost { is_first }) => {
                     core.metrics().link_events_lost.add(1);
                     if is_first {

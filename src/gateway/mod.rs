@@ -11,10 +11,10 @@ mod visiting;
 
 use crate::app::{App, ClosedSession, Message, Session};
 use crate::connection::{Connection, Kind, Transport};
-use crate::core::{Change, Claim, Core, Ended, Finished, First, Gone, Parted, Port, Reply, Rules};
+use crate::core::{Change, Changed, Claim, Core, Ended, Finished, First, Gone, Parted, Port, Reply, Rules};
 use crate::dispatch::{Action, ErrorCode, EventKind, MARK, Operation, Origin, Push};
 use crate::http::Response;
-use crate::link_bin::{Event, Membership, Payload};
+use crate::link_bin::{Event, Membership, Payload, Tagged};
 use crate::metrics::ResumeFailure;
 use crate::protocol::CloseCode;
 use crate::session::{AppId, SessionId};
@@ -128,7 +128,7 @@ impl Gateway {
         self.app.open(&mut Session::new(core, reply, id));
     }
 
-    /// The links that ask for it are told who has joined and left groups, in the order of that.
+    /// The links that ask for it are told what has changed, in the order of that.
     pub fn tell_changes(&mut self, core: &mut Core) {
         if !core.has_untold() {
             return;
@@ -136,18 +136,14 @@ impl Gateway {
         // What a link that has ended did not get is older.
         self.send_released(core);
         for change in core.take_changes() {
-            let Change { kind, session, app, user, group } = change;
-            let links = core.listeners.links_for(app, session, kind);
+            let Change { about, session, app, user } = change;
+            let links = core.listeners.links_for(app, session, about.kind());
             if links.is_empty() {
                 continue;
             }
             let app = core.rules.apps.name_of(app).clone();
-            let membership = Membership { session, user: user.as_deref(), app: &app, group: &group };
-            let event = match kind {
-                EventKind::Join => Event::Join(membership),
-                _ => Event::Leave(membership),
-            };
-            self.scratch.send(core, &links, &event);
+            let event = event_of(&about, session, &app, user.as_deref());
+            self.scratch.send_about(core, &links, session, &event);
         }
     }
 
@@ -452,5 +448,25 @@ impl Gateway {
         if let Some(door) = core.connection(slot).and_then(Connection::leave_door) {
             self.doors.remove(door);
         }
+    }
+}
+
+/// What links are told of a change.
+fn event_of<'a>(about: &'a Changed, session: SessionId, app: &'a str, user: Option<&'a str>) -> Event<'a> {
+    let in_group = |group| Membership { session, user, app, group };
+    let tagged = |tag| Tagged { session, user, app, tag };
+    // Nobody is online but users.
+    let name = user.unwrap_or_default();
+    match about {
+        Changed::Joined(group) => Event::Join(in_group(group)),
+        Changed::Left(group) => Event::Leave(in_group(group)),
+        Changed::Tagged(tag) => Event::Tag(tagged(tag)),
+        Changed::Untagged(tag) => Event::Untag(tagged(tag)),
+        Changed::Bound(old_user) => Event::Bind { session, user, app, old_user: old_user.as_deref() },
+        Changed::Expiring(expires_unix_ms) => {
+            Event::Expiring { session, user, app, expires_unix_ms: *expires_unix_ms }
+        }
+        Changed::Online => Event::UserOnline { user: name, app },
+        Changed::Offline => Event::UserOffline { user: name, app },
     }
 }

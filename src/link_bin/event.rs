@@ -18,6 +18,12 @@ const LEAVE: u8 = 0xc5;
 const AWAY: u8 = 0xc6;
 const BACK: u8 = 0xc7;
 const GAP: u8 = 0xc8;
+const TAG: u8 = 0xc9;
+const UNTAG: u8 = 0xca;
+const BIND: u8 = 0xcb;
+const USER_ONLINE: u8 = 0xcc;
+const USER_OFFLINE: u8 = 0xcd;
+const EXPIRING: u8 = 0xce;
 
 /// Of a message: it is binary; without it, text.
 const BINARY: u8 = 0x01;
@@ -95,6 +101,70 @@ pub enum Event<'a> {
     },
     /// Events before this one are missing: the link came back, and they were kept no more.
     Gap,
+    /// It has a tag from now on.
+    Tag(Tagged<'a>),
+    /// It has a tag no more.
+    Untag(Tagged<'a>),
+    /// It has another user, or none.
+    Bind {
+        /// Which.
+        session: SessionId,
+        /// Its user from now on.
+        user: Option<&'a str>,
+        /// Its app.
+        app: &'a str,
+        /// Its user before.
+        old_user: Option<&'a str>,
+    },
+    /// A user has its first session in an app.
+    UserOnline {
+        /// Which user.
+        user: &'a str,
+        /// The app.
+        app: &'a str,
+    },
+    /// The last session of a user in an app has been gone for a while.
+    UserOffline {
+        /// Which user.
+        user: &'a str,
+        /// The app.
+        app: &'a str,
+    },
+    /// Its token expires soon.
+    Expiring {
+        /// Which.
+        session: SessionId,
+        /// Its user.
+        user: Option<&'a str>,
+        /// Its app.
+        app: &'a str,
+        /// When, in milliseconds since the Unix epoch.
+        expires_unix_ms: u64,
+    },
+}
+
+/// A session that has a tag, or had it.
+///
+/// ```
+/// use gannet::link_bin::{Event, Tagged};
+/// use gannet::session::SessionId;
+/// let session = SessionId::from_u64(0x00a0_0000_0000_0001);
+/// let event = Event::Tag(Tagged { session, user: Some("ada"), app: "default", tag: "ios" });
+/// let mut message = Vec::new();
+/// event.encode(&mut message)?;
+/// assert_eq!(Event::decode(&message)?, event);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tagged<'a> {
+    /// Which session.
+    pub session: SessionId,
+    /// Its user.
+    pub user: Option<&'a str>,
+    /// Its app.
+    pub app: &'a str,
+    /// The tag.
+    pub tag: &'a str,
 }
 
 /// A session that is in a group, or was.
@@ -132,6 +202,12 @@ impl Event<'_> {
             Self::Leave(_) => Some(EventKind::Leave),
             Self::Away { .. } => Some(EventKind::Away),
             Self::Back { .. } => Some(EventKind::Back),
+            Self::Tag(_) => Some(EventKind::Tag),
+            Self::Untag(_) => Some(EventKind::Untag),
+            Self::Bind { .. } => Some(EventKind::Bind),
+            Self::UserOnline { .. } => Some(EventKind::UserOnline),
+            Self::UserOffline { .. } => Some(EventKind::UserOffline),
+            Self::Expiring { .. } => Some(EventKind::Expiring),
             Self::Gap => None,
         }
     }
@@ -143,9 +219,12 @@ impl Event<'_> {
             | Self::Message { session, .. }
             | Self::Close { session, .. }
             | Self::Away { session, .. }
-            | Self::Back { session, .. } => *session,
+            | Self::Back { session, .. }
+            | Self::Bind { session, .. }
+            | Self::Expiring { session, .. } => *session,
+            Self::Tag(tagged) | Self::Untag(tagged) => tagged.session,
             Self::Join(membership) | Self::Leave(membership) => membership.session,
-            Self::Gap => SessionId::from_u64(0),
+            Self::UserOnline { .. } | Self::UserOffline { .. } | Self::Gap => SessionId::from_u64(0),
         }
     }
 }
@@ -160,8 +239,8 @@ impl<'a> Event<'a> {
         let opcode = reader.u8("an opcode")?;
         let flags = reader.u8("flags")?;
         let code = reader.u16("a close code")?;
-        if !matches!(opcode, OPEN..=GAP) {
-            let (what, known) = ("the opcode of an event", "0xc1 to 0xc8");
+        if !matches!(opcode, OPEN..=EXPIRING) {
+            let (what, known) = ("the opcode of an event", "0xc1 to 0xce");
             let wrong = Wrong::Unknown { what, value: opcode.into(), known };
             return Err(Malformed { offset: 0, wrong });
         }
@@ -185,6 +264,21 @@ impl<'a> Event<'a> {
             AWAY => Self::Away { session, user, code, reason: reader.rest_as_text("reason")? },
             BACK => Self::Back { session, user, remote: read_remote(&mut reader)? },
             GAP => Self::Gap,
+            TAG | UNTAG => {
+                let (app, tag) = (reader.text("app")?, reader.text("tag")?);
+                let tagged = Tagged { session, user, app, tag };
+                if opcode == TAG { Self::Tag(tagged) } else { Self::Untag(tagged) }
+            }
+            BIND => {
+                let (app, old_user) = (reader.text("app")?, reader.optional("old_user")?);
+                Self::Bind { session, user, app, old_user }
+            }
+            USER_ONLINE => Self::UserOnline { user: user.unwrap_or_default(), app: reader.text("app")? },
+            USER_OFFLINE => Self::UserOffline { user: user.unwrap_or_default(), app: reader.text("app")? },
+            EXPIRING => {
+                let (app, expires_unix_ms) = (reader.text("app")?, reader.u64("expires_unix_ms")?);
+                Self::Expiring { session, user, app, expires_unix_ms }
+            }
             _ => {
                 let (app, group) = (reader.text("app")?, reader.text("group")?);
                 let membership = Membership { session, user, app, group };
@@ -198,6 +292,7 @@ impl<'a> Event<'a> {
     /// # Errors
     /// [`TooLong`] for a session with more than 65,535 tags; `out` is as it was then.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        let none = &SessionId::from_u64(0);
         let (opcode, flags, code, session, user) = match self {
             Self::Open { session, user, .. } => (OPEN, 0, 0, session, user),
             Self::Message { session, user, payload: Payload::Text(_) } => (MESSAGE, 0, 0, session, user),
@@ -207,7 +302,13 @@ impl<'a> Event<'a> {
             Self::Leave(Membership { session, user, .. }) => (LEAVE, 0, 0, session, user),
             Self::Away { session, user, code, .. } => (AWAY, 0, *code, session, user),
             Self::Back { session, user, .. } => (BACK, 0, 0, session, user),
-            Self::Gap => (GAP, 0, 0, &SessionId::from_u64(0), &None),
+            Self::Gap => (GAP, 0, 0, none, &None),
+            Self::Tag(Tagged { session, user, .. }) => (TAG, 0, 0, session, user),
+            Self::Untag(Tagged { session, user, .. }) => (UNTAG, 0, 0, session, user),
+            Self::Bind { session, user, .. } => (BIND, 0, 0, session, user),
+            Self::UserOnline { user, .. } => (USER_ONLINE, 0, 0, none, &Some(*user)),
+            Self::UserOffline { user, .. } => (USER_OFFLINE, 0, 0, none, &Some(*user)),
+            Self::Expiring { session, user, .. } => (EXPIRING, 0, 0, session, user),
         };
         let [low, high] = code.to_le_bytes();
         put_whole(out, |out| {
@@ -228,6 +329,19 @@ impl<'a> Event<'a> {
                 Self::Join(Membership { app, group, .. }) | Self::Leave(Membership { app, group, .. }) => {
                     put_text(app, "app", out)?;
                     put_text(group, "group", out)?;
+                }
+                Self::Tag(Tagged { app, tag, .. }) | Self::Untag(Tagged { app, tag, .. }) => {
+                    put_text(app, "app", out)?;
+                    put_text(tag, "tag", out)?;
+                }
+                Self::Bind { app, old_user, .. } => {
+                    put_text(app, "app", out)?;
+                    put_text(old_user.unwrap_or_default(), "old_user", out)?;
+                }
+                Self::UserOnline { app, .. } | Self::UserOffline { app, .. } => put_text(app, "app", out)?,
+                Self::Expiring { app, expires_unix_ms, .. } => {
+                    put_text(app, "app", out)?;
+                    out.extend_from_slice(&expires_unix_ms.to_le_bytes());
                 }
                 Self::Gap => {}
             }

@@ -28,7 +28,7 @@ mod wire;
 pub(crate) use command::Parts;
 pub use command::{Command, Push, Refused, Request, Selector, Targets, Who};
 pub use error::{Malformed, TooLong, Wrong};
-pub use event::{Event, Membership};
+pub use event::{Event, Membership, Tagged};
 pub use reply::Reply;
 pub use resumption::{NotResumed, Resumption};
 

@@ -101,7 +101,9 @@ impl Part {
                     let bits: Vec<String> = kinds.into_iter().map(bit).collect();
                     bits.join(", ")
                 });
-                format!("share name or absent; `a` has the events: {first}, or several · more events u32, if flagged: {more}")
+                format!(
+                    "share name or absent; `a` has the events: {first}, or several · more events u32, if flagged: {more}"
+                )
             }
             Self::Recall => "last u64, if flagged · after u64, if flagged · epoch u64, if flagged".to_owned(),
             Self::Pages => "after u64, if flagged · epoch u64, if flagged · limit u32, if flagged".to_owned(),

@@ -20,6 +20,7 @@ mod drain;
 mod echo;
 mod entry;
 mod environment;
+mod events;
 mod faults;
 mod faults_deflate;
 mod faults_growth;

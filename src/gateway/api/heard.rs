@@ -2,7 +2,7 @@
 //! sessions another takes over. Knows nothing of links.
 
 use crate::dispatch::{EncodedFrame, LinkForm};
-use crate::link_bin::{Event, Membership, Payload};
+use crate::link_bin::{Event, Membership, Payload, Tagged};
 use crate::session::{Name, Remote, SessionId};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +23,9 @@ struct Heard {
     data: Option<String>,
     code: Option<u16>,
     reason: Option<String>,
+    tag: Option<String>,
+    old_user: Option<String>,
+    expires_unix_ms: Option<u64>,
 }
 
 /// Hands on the event in a frame, which this server has encoded in `form`; `None` where it is none.
@@ -68,6 +71,18 @@ impl Heard {
                 Event::Back { session: session()?, user, remote: self.remote.as_deref()?.parse().ok()? }
             }
             "gap" => Event::Gap,
+            "tag" => Event::Tag(self.tagged(session()?)?),
+            "untag" => Event::Untag(self.tagged(session()?)?),
+            "bind" => {
+                let (app, old_user) = (self.app.as_deref()?, self.old_user.as_deref());
+                Event::Bind { session: session()?, user, app, old_user }
+            }
+            "user_online" => Event::UserOnline { user: user?, app: self.app.as_deref()? },
+            "user_offline" => Event::UserOffline { user: user?, app: self.app.as_deref()? },
+            "expiring" => {
+                let (app, expires_unix_ms) = (self.app.as_deref()?, self.expires_unix_ms?);
+                Event::Expiring { session: session()?, user, app, expires_unix_ms }
+            }
             _ => return None,
         };
         Some(read(&event))
@@ -76,6 +91,11 @@ impl Heard {
     fn membership(&self, session: SessionId) -> Option<Membership<'_>> {
         let (app, group) = (self.app.as_deref()?, self.group.as_deref()?);
         Some(Membership { session, user: self.user.as_deref(), app, group })
+    }
+
+    fn tagged(&self, session: SessionId) -> Option<Tagged<'_>> {
+        let (app, tag) = (self.app.as_deref()?, self.tag.as_deref()?);
+        Some(Tagged { session, user: self.user.as_deref(), app, tag })
     }
 }
 
@@ -88,6 +108,7 @@ mod tests {
     fn an_event_is_read_as_it_was_written_in_either_form() {
         let session = SessionId::from_u64(0x00a0_0000_0000_0001);
         let membership = Membership { session, user: None, app: "default", group: "r\"ed" };
+        let tagged = Tagged { session, user: Some("ada"), app: "default", tag: "i\\os" };
         let tags = || Cow::Owned(vec![Name::new("ios").unwrap(), Name::new("größer").unwrap()]);
         let events = [
             Event::Open { session, user: Some("a\"da"), app: "chess", remote: Remote::Unix, tags: tags() },
@@ -107,6 +128,13 @@ mod tests {
             Event::Away { session, user: Some("ada"), code: 1006, reason: "" },
             Event::Back { session, user: None, remote: "[::1]:5000".parse().unwrap() },
             Event::Gap,
+            Event::Tag(tagged),
+            Event::Untag(Tagged { user: None, ..tagged }),
+            Event::Bind { session, user: Some("bob"), app: "default", old_user: None },
+            Event::Bind { session, user: None, app: "chess", old_user: Some("a\"da") },
+            Event::UserOnline { user: "ada", app: "default" },
+            Event::UserOffline { user: "größer", app: "chess" },
+            Event::Expiring { session, user: None, app: "default", expires_unix_ms: 1_760_000_000_000 },
         ];
         for event in events {
             let (mut json, mut binary) = (String::new(), Vec::new());

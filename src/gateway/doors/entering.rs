@@ -14,7 +14,7 @@ pub fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
 /// The part of [`enter`] of which no other player and no link hears.
 pub fn enter_by_name(core: &mut Core, id: SessionId, identity: &Identity) {
     core.hub.insert(id, identity.app);
-    core.hub.bind(id.slot(), identity.user.as_ref());
+    core.put_user(id.slot(), identity.user.as_ref());
     let metrics = core.metrics();
     metrics.opened.of(identity.app.0).add(1);
     metrics.apps.sessions.of(identity.app.0).add(1);

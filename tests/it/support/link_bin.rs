@@ -5,7 +5,7 @@ use gannet::dispatch::{
     Class, EventKind, EventSet, KeptMessage, Present, PresentSession, Recalled, ReceiptMode,
 };
 use gannet::link_bin::{
-    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, is_event,
+    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Tagged, Who, is_event,
 };
 use gannet::session::SessionId;
 use serde_json::{Value, json};
@@ -129,6 +129,18 @@ fn event(event: &Event<'_>) -> Value {
             json!({"event": "back", "session": session.to_string(), "user": user, "remote": remote.to_string()})
         }
         Event::Gap => json!({"event": "gap"}),
+        Event::Tag(tagged) => of_tag("tag", tagged),
+        Event::Untag(tagged) => of_tag("untag", tagged),
+        Event::Bind { session, user, app, old_user } => {
+            let session = session.to_string();
+            json!({"event": "bind", "session": session, "user": user, "app": app, "old_user": old_user})
+        }
+        Event::UserOnline { user, app } => json!({"event": "user_online", "user": user, "app": app}),
+        Event::UserOffline { user, app } => json!({"event": "user_offline", "user": user, "app": app}),
+        Event::Expiring { session, user, app, expires_unix_ms: end } => {
+            let session = session.to_string();
+            json!({"event": "expiring", "session": session, "user": user, "app": app, "expires_unix_ms": end})
+        }
     }
 }
 
@@ -142,6 +154,11 @@ fn one_present(present: &Present) -> Value {
 fn of_group(event: &str, membership: &Membership<'_>) -> Value {
     let Membership { session, user, app, group } = membership;
     json!({"event": event, "session": session.to_string(), "user": user, "app": app, "group": group})
+}
+
+fn of_tag(event: &str, tagged: &Tagged<'_>) -> Value {
+    let Tagged { session, user, app, tag } = tagged;
+    json!({"event": event, "session": session.to_string(), "user": user, "app": app, "tag": tag})
 }
 
 fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {

@@ -256,8 +256,14 @@ fn a_refusal_has_the_id_and_says_what_is_wrong() {
         (json!({"op":"bind","session":ID,"user":""}), "user: a name needs"),
         (json!({"op":"tag","session":ID}), "tag is missing"),
         (json!({"op":"session"}), "session is missing"),
-        (json!({"op":"listen"}), "at least one of open, message, close, join, leave, away, back"),
-        (json!({"op":"listen","events":[]}), "at least one of open, message, close, join, leave, away, back"),
+        (
+            json!({"op":"listen"}),
+            "at least one of open, message, close, join, leave, away, back, tag, untag, bind, user_online",
+        ),
+        (
+            json!({"op":"listen","events":[]}),
+            "at least one of open, message, close, join, leave, away, back, tag, untag, bind, user_online",
+        ),
         (json!({"op":"listen","events":["opne"]}), r#"no event "opne""#),
         (json!({"op":"listen","events":"open"}), "expected a sequence"),
         (json!({"op":"listen","events":["open"],"share":""}), "share: a name needs"),

@@ -2,7 +2,7 @@
 //! so that nothing here allocates but the buffer.
 
 use super::{Base64, Hex, Names, write};
-use crate::link_bin::{Event, Membership, NotResumed, Payload, Resumption};
+use crate::link_bin::{Event, Membership, NotResumed, Payload, Resumption, Tagged};
 use crate::session::{Remote, SessionId};
 use serde::Serialize;
 
@@ -75,7 +75,10 @@ pub fn resumption(out: &mut String, resumption: &Resumption<'_>) {
 /// An event of a link: `{"event":"open","session","app","user","tags","remote"}`,
 /// `{"event":"message","session","user","text"}`, or with `"data"` in base64 for a binary message,
 /// `{"event":"close","session","user","code","reason"}`, `{"event":"join","session","app","user","group"}` and the same with
-/// `leave`, `{"event":"away","session","user","code","reason"}`, `{"event":"back","session","user","remote"}`, `{"event":"gap"}`.
+/// `leave`, `{"event":"away","session","user","code","reason"}`, `{"event":"back","session","user","remote"}`, `{"event":"gap"}`,
+/// `{"event":"tag","session","app","user","tag"}` and the same with `untag`, `{"event":"bind","session","app","user","old_user"}`,
+/// `{"event":"user_online","app","user"}` and the same with `user_offline`,
+/// `{"event":"expiring","session","app","user","expires_unix_ms"}`.
 pub fn event(out: &mut String, event: &Event<'_>) {
     match event {
         Event::Open { session, user, app, remote, tags } => {
@@ -101,6 +104,18 @@ pub fn event(out: &mut String, event: &Event<'_>) {
             write(out, &Back { event: "back", session: Hex(*session), user: *user, remote: *remote });
         }
         Event::Gap => write(out, &Gap { event: "gap" }),
+        Event::Tag(tagged) => write(out, &HasTag::new("tag", tagged)),
+        Event::Untag(tagged) => write(out, &HasTag::new("untag", tagged)),
+        Event::Bind { session, user, app, old_user } => {
+            let (session, user, old_user) = (Hex(*session), *user, *old_user);
+            write(out, &Bind { event: "bind", session, app, user, old_user });
+        }
+        Event::UserOnline { user, app } => write(out, &User { event: "user_online", app, user }),
+        Event::UserOffline { user, app } => write(out, &User { event: "user_offline", app, user }),
+        Event::Expiring { session, user, app, expires_unix_ms } => {
+            let (session, user, expires_unix_ms) = (Hex(*session), *user, *expires_unix_ms);
+            write(out, &Expiring { event: "expiring", session, app, user, expires_unix_ms });
+        }
     }
 }
 
@@ -118,6 +133,47 @@ impl<'a> InGroup<'a> {
         let Membership { session, user, app, group } = *membership;
         Self { event, session: Hex(session), app, user, group }
     }
+}
+
+#[derive(Serialize)]
+struct HasTag<'a> {
+    event: &'static str,
+    session: Hex,
+    app: &'a str,
+    user: Option<&'a str>,
+    tag: &'a str,
+}
+
+impl<'a> HasTag<'a> {
+    fn new(event: &'static str, tagged: &Tagged<'a>) -> Self {
+        let Tagged { session, user, app, tag } = *tagged;
+        Self { event, session: Hex(session), app, user, tag }
+    }
+}
+
+#[derive(Serialize)]
+struct Bind<'a> {
+    event: &'static str,
+    session: Hex,
+    app: &'a str,
+    user: Option<&'a str>,
+    old_user: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct User<'a> {
+    event: &'static str,
+    app: &'a str,
+    user: &'a str,
+}
+
+#[derive(Serialize)]
+struct Expiring<'a> {
+    event: &'static str,
+    session: Hex,
+    app: &'a str,
+    user: Option<&'a str>,
+    expires_unix_ms: u64,
 }
 
 #[derive(Serialize)]

@@ -1,0 +1,30 @@
+//! What links hear of the sessions of an app, looked up by app. Worked out once from the configuration.
+
+use crate::config::AppConfig;
+use crate::session::AppId;
+
+/// See the module.
+#[derive(Debug)]
+pub struct EventRules {
+    /// Indexed by [`AppId`].
+    apps: Box<[AppEvents]>,
+}
+
+/// What links hear of the sessions of one app.
+#[derive(Debug)]
+pub struct AppEvents {
+    /// How long a user's last session has been gone when it is offline, in milliseconds.
+    pub offline_after_ms: u64,
+}
+
+impl EventRules {
+    /// Those of apps in the order of their ids.
+    pub fn new<'c>(apps: impl Iterator<Item = &'c AppConfig>) -> Self {
+        Self { apps: apps.map(|app| AppEvents { offline_after_ms: app.offline_after_ms }).collect() }
+    }
+
+    /// Those of an app.
+    pub fn of(&self, app: AppId) -> Option<&AppEvents> {
+        self.apps.get(usize::from(app.0))
+    }
+}
