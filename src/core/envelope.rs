@@ -3,6 +3,7 @@
 use super::Mover;
 use super::coming_back::Claimed;
 use super::recollection::{RecallAnswer, RecallRequest};
+use super::replacing::Replaced;
 use super::users::UserReport;
 use super::visit::{Visit, Visited};
 use crate::connection::{Extras, Peer, Socket, Visitor};
@@ -65,6 +66,10 @@ pub enum Envelope {
     Move(Box<Mover>),
     /// What a reactor tells of users that this one owns.
     Users(Box<UserReport>),
+    /// A session of another reactor has the place of one here, which closes.
+    Replace(Replaced),
+    /// The end has been told of a session that this one, which is here, has replaced.
+    ReplacedTold(SessionId),
     /// Others take the sessions of this link over: events for it are to be held back.
     Hold(SessionId),
     /// A reactor is through with a step of what is done for this link, which is of this reactor.

@@ -31,6 +31,7 @@ mod recollection;
 mod relief;
 mod reload;
 mod renewing;
+mod replacing;
 mod reply;
 mod resume_rules;
 mod resumes;
@@ -97,6 +98,7 @@ use listeners::Listeners;
 use online::Online;
 use recall::Recalls;
 use relief::Relief;
+use replacing::Replacing;
 use resumes::Resumes;
 use seats::Seats;
 use std::collections::VecDeque;
@@ -160,6 +162,7 @@ pub struct Core {
     pub seats: Seats,
     /// Changes of which no link has been told; told before any end that follows them.
     changes: Vec<Change>,
+    replacing: Replacing,
     /// The users that this reactor owns, while a link asks who is online.
     online: Online,
     /// Closing handshakes that the peer completed.
@@ -234,6 +237,7 @@ impl Core {
             ended: Vec::new(),
             seats: Seats::default(),
             changes: Vec::new(),
+            replacing: Replacing::default(),
             online: Online::default(),
             closed_cleanly: 0,
             unread: VecDeque::new(),
@@ -292,6 +296,7 @@ impl Core {
             && self.settlements.finished.is_empty()
             && self.doomed.is_empty();
         let told = told && !self.has_parted() && self.claims.is_empty() && self.recalls.is_empty();
+        let told = told && self.replacing.is_quiet();
         told && self.work.is_empty() && self.seats.are_quiet() && self.peers.backlog() == 0
     }
 

@@ -114,6 +114,10 @@ impl Gateway {
 
     /// A session has opened: the links that listen are told, then the app.
     fn opened(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId, app: AppId) {
+        let replaces = core.take_replaced(id);
+        if replaces.is_some() {
+            self.tell_ended(core, reply);
+        }
         let links = core.listeners.links_for(app, id, EventKind::Open);
         let connection = core.connections.get(id).filter(|_| !links.is_empty());
         if let Some(remote) = connection.map(Connection::remote) {
@@ -121,7 +125,8 @@ impl Gateway {
             let user = core.hub.user_of(id.slot()).cloned();
             let app = core.rules.apps.name_of(app).clone();
             let (user, tags) = (user.as_deref(), Cow::Owned(tags));
-            self.scratch.send(core, &links, &Event::Open { session: id, user, app: &app, remote, tags });
+            let event = Event::Open { session: id, user, app: &app, remote, tags, replaces };
+            self.scratch.send(core, &links, &event);
         }
         // The groups that it came with.
         self.tell_changes(core);
@@ -144,6 +149,19 @@ impl Gateway {
             let app = core.rules.apps.name_of(app).clone();
             let event = event_of(&about, session, &app, user.as_deref());
             self.scratch.send_about(core, &links, session, &event);
+        }
+    }
+
+    /// The links and the app are told of the clients that are away and of the sessions that have ended, until there are none.
+    pub fn tell_ended(&mut self, core: &mut Core, reply: &mut Reply) {
+        // Telling may end further sessions: an app that answers a close with a push to somebody too slow.
+        while !core.ended.is_empty() || core.has_parted() {
+            for parted in core.take_parted() {
+                self.away(core, reply, &parted);
+            }
+            for ended in std::mem::take(&mut core.ended) {
+                self.closed(core, &ended);
+            }
         }
     }
 

@@ -27,6 +27,8 @@ const EXPIRING: u8 = 0xce;
 
 /// Of a message: it is binary; without it, text.
 const BINARY: u8 = 0x01;
+/// Of an open: the session that it replaces follows.
+const REPLACES: u8 = 0x01;
 
 /// What happened to a session.
 ///
@@ -54,6 +56,8 @@ pub enum Event<'a> {
         remote: Remote,
         /// Its tags.
         tags: Cow<'a, [Name]>,
+        /// The session of its user in whose place it is; that one has closed.
+        replaces: Option<SessionId>,
     },
     /// Its client sent a message.
     Message {
@@ -252,6 +256,10 @@ impl<'a> Event<'a> {
                 app: reader.text("app")?,
                 remote: read_remote(&mut reader)?,
                 tags: Cow::Owned(read_names("tags", &mut reader)?),
+                replaces: match flags & REPLACES {
+                    0 => None,
+                    _ => Some(reader.session("replaces")?),
+                },
             },
             MESSAGE if flags & BINARY != 0 => {
                 Self::Message { session, user, payload: Payload::Binary(reader.rest()) }
@@ -294,7 +302,8 @@ impl<'a> Event<'a> {
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
         let none = &SessionId::from_u64(0);
         let (opcode, flags, code, session, user) = match self {
-            Self::Open { session, user, .. } => (OPEN, 0, 0, session, user),
+            Self::Open { session, user, replaces: None, .. } => (OPEN, 0, 0, session, user),
+            Self::Open { session, user, .. } => (OPEN, REPLACES, 0, session, user),
             Self::Message { session, user, payload: Payload::Text(_) } => (MESSAGE, 0, 0, session, user),
             Self::Message { session, user, .. } => (MESSAGE, BINARY, 0, session, user),
             Self::Close { session, user, code, .. } => (CLOSE, 0, *code, session, user),
@@ -316,10 +325,11 @@ impl<'a> Event<'a> {
             put_session(*session, out);
             put_text(user.unwrap_or_default(), "user", out)?;
             match self {
-                Self::Open { app, remote, tags, .. } => {
+                Self::Open { app, remote, tags, replaces, .. } => {
                     put_text(app, "app", out)?;
                     put_text(&remote.to_string(), "remote", out)?;
                     put_names(tags, "tags", out)?;
+                    replaces.iter().for_each(|session| put_session(*session, out));
                 }
                 Self::Message { payload, .. } => out.extend_from_slice(payload.as_bytes()),
                 Self::Close { reason, .. } | Self::Away { reason, .. } => {

@@ -207,6 +207,8 @@ impl Reactor {
             Envelope::OperationDone(operation) => self.gateway.operation_done(&mut self.core, &operation),
             Envelope::Event(link, session, frame) => self.core.event_arrives(link, session, frame),
             Envelope::Users(report) => self.core.hear_of_users(*report),
+            Envelope::Replace(replaced) => self.core.replaced_by_another(replaced),
+            Envelope::ReplacedTold(session) => self.core.replaced_told(session),
             Envelope::Move(mover) => self.take_mover(*mover),
             Envelope::Hold(link) => self.core.hold_for(link),
             Envelope::Through(link) => self.core.one_is_through(link),

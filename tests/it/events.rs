@@ -3,6 +3,7 @@
 use crate::support::*;
 use crate::tokens::{DEFAULT, HS256, app, now, token};
 use crate::upgrade::running::Running;
+use gannet::config::{PerUser, PerUserPolicy};
 use gannet::{App, Message, Session};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -257,4 +258,49 @@ fn an_upgrade_carries_who_is_online_who_leaves_and_what_was_told() {
         assert_eq!(mirror.online(), ["newcomer"]);
     }
     newcomer.send_text("still here");
+}
+
+/// FAULTS 47: the `open` of the new session came before the `close` of the one that it replaces.
+#[test]
+fn the_end_of_a_session_that_is_replaced_is_told_before_the_beginning_of_the_one_that_replaces_it() {
+    let server = TestServer::start(|config| {
+        let app = config.apps.get_mut("default").unwrap();
+        app.per_user = PerUser { max: 1, policy: PerUserPolicy::ReplaceOldest };
+    });
+    let mut links = [server.link(), server.binary_link()];
+    for link in &mut links {
+        link.listen(&["open", "message", "close"], None);
+    }
+    let mut players: Vec<Player> = Vec::new();
+    for _ in 0..60 {
+        let mut player = server.player("user=ada");
+        player.send_text("hi");
+        players.push(player);
+    }
+    let ids: Vec<String> = players.iter().map(|player| player.id.to_string()).collect();
+    let reactors: std::collections::BTreeSet<u8> = players.iter().map(|player| player.id.worker()).collect();
+    assert!(reactors.len() > 1, "some replace sessions of other reactors");
+    for link in &mut links {
+        let mut open: Option<String> = None;
+        let (mut opened, mut closed) = (0, 0);
+        while opened < ids.len() || closed + 1 < ids.len() {
+            let event = link.event();
+            let session = event["session"].as_str().unwrap().to_owned();
+            match event["event"].as_str().unwrap() {
+                "open" => {
+                    assert_eq!(session, ids[opened]);
+                    assert!(open.is_none(), "{session} is open beside {open:?}");
+                    let before = opened.checked_sub(1).map(|before| ids[before].as_str());
+                    assert_eq!(event["replaces"].as_str(), before);
+                    open = Some(session);
+                    opened += 1;
+                }
+                "close" => {
+                    assert_eq!((open.take(), &event["code"]), (Some(session), &json!(4002)));
+                    closed += 1;
+                }
+                _ => assert_eq!(open.as_ref(), Some(&session), "a message of a session that is not open"),
+            }
+        }
+    }
 }

@@ -26,6 +26,7 @@ struct Heard {
     tag: Option<String>,
     old_user: Option<String>,
     expires_unix_ms: Option<u64>,
+    replaces: Option<String>,
 }
 
 /// Hands on the event in a frame, which this server has encoded in `form`; `None` where it is none.
@@ -47,7 +48,8 @@ impl Heard {
                 let remote: Remote = self.remote.as_deref()?.parse().ok()?;
                 let tags = self.tags.iter().flatten().map(|tag| Name::new(tag).ok());
                 let tags = Cow::Owned(tags.collect::<Option<Vec<Name>>>()?);
-                Event::Open { session: session()?, user, app: self.app.as_deref()?, remote, tags }
+                let replaces = self.replaces.as_deref().map(str::parse).transpose().ok()?;
+                Event::Open { session: session()?, user, app: self.app.as_deref()?, remote, tags, replaces }
             }
             "message" => {
                 let payload = match (&self.text, &self.data) {
@@ -111,13 +113,21 @@ mod tests {
         let tagged = Tagged { session, user: Some("ada"), app: "default", tag: "i\\os" };
         let tags = || Cow::Owned(vec![Name::new("ios").unwrap(), Name::new("größer").unwrap()]);
         let events = [
-            Event::Open { session, user: Some("a\"da"), app: "chess", remote: Remote::Unix, tags: tags() },
+            Event::Open {
+                session,
+                user: Some("a\"da"),
+                app: "chess",
+                remote: Remote::Unix,
+                tags: tags(),
+                replaces: Some(session),
+            },
             Event::Open {
                 session,
                 user: None,
                 app: "default",
                 remote: "[::1]:5000".parse().unwrap(),
                 tags: Cow::Owned(Vec::new()),
+                replaces: None,
             },
             Event::Message { session, user: Some("ada"), payload: Payload::Text("größer\n\0\"") },
             Event::Message { session, user: None, payload: Payload::Binary(&[0, 255, 7]) },

@@ -104,10 +104,16 @@ fn kept(message: &KeptMessage) -> Value {
 
 fn event(event: &Event<'_>) -> Value {
     match event {
-        Event::Open { session, user, app, remote, tags } => json!({
-            "event": "open", "session": session.to_string(), "user": user, "app": app,
-            "remote": remote.to_string(), "tags": tags.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
-        }),
+        Event::Open { session, user, app, remote, tags, replaces } => {
+            let mut json = json!({
+                "event": "open", "session": session.to_string(), "user": user, "app": app,
+                "remote": remote.to_string(), "tags": tags.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+            });
+            if let Some(replaces) = replaces {
+                json["replaces"] = replaces.to_string().into();
+            }
+            json
+        }
         Event::Message { session, user, payload: Payload::Text(text) } => {
             json!({"event": "message", "session": session.to_string(), "user": user, "text": text})
         }

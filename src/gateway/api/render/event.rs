@@ -81,9 +81,9 @@ pub fn resumption(out: &mut String, resumption: &Resumption<'_>) {
 /// `{"event":"expiring","session","app","user","expires_unix_ms"}`.
 pub fn event(out: &mut String, event: &Event<'_>) {
     match event {
-        Event::Open { session, user, app, remote, tags } => {
-            let (session, tags) = (Hex(*session), Names(tags));
-            write(out, &Open { event: "open", session, app, user: *user, tags, remote: *remote });
+        Event::Open { session, user, app, remote, tags, replaces } => {
+            let (session, tags, replaces) = (Hex(*session), Names(tags), replaces.map(Hex));
+            write(out, &Open { event: "open", session, app, user: *user, tags, remote: *remote, replaces });
         }
         Event::Message { session, user, payload } => {
             let (text, data) = match *payload {
@@ -197,6 +197,8 @@ struct Open<'a> {
     user: Option<&'a str>,
     tags: Names<'a>,
     remote: Remote,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<Hex>,
 }
 
 #[derive(Serialize)]

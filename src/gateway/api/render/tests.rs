@@ -239,7 +239,7 @@ fn replies_echo_the_id_or_leave_it_out() {
 
 fn open<'a>(app: &'a str, user: Option<&'a str>, tags: &'a [Name]) -> Event<'a> {
     let remote = "[::1]:5000".parse().unwrap();
-    Event::Open { session: id(), user, app, remote, tags: tags.into() }
+    Event::Open { session: id(), user, app, remote, tags: tags.into(), replaces: None }
 }
 
 fn message<'a>(user: Option<&'a str>, payload: Payload<'a>) -> Event<'a> {
