@@ -16,6 +16,7 @@ use super::table::Legal;
 use super::table::{COUNT, DAY_MS, GIB};
 use super::{GroupConfig, JwksUrl, OriginPattern, Secret, Slow, duration};
 use crate::http::is_token;
+use crate::session::Name;
 
 /// `[apps.NAME]`: a tenant with its own users, groups and tags, and its own keys.
 ///
@@ -81,6 +82,12 @@ pub struct AppConfig {
     #[serde(deserialize_with = "duration::whole")]
     #[cfg_attr(feature = "cli", schemars(with = "Millis", transform = Legal::from(0..=DAY_MS)))]
     pub offline_after_ms: u64,
+    /// Query parameters that are kept for a session and shown to backends; at most 16.
+    #[serde(deserialize_with = "params")]
+    pub params: Vec<String>,
+    /// Claims of tokens that are kept for a session and shown to backends; at most 16.
+    #[serde(deserialize_with = "claims")]
+    pub claims: Vec<String>,
     /// Whether its sessions may resume.
     pub resume: Resume,
 }
@@ -106,6 +113,8 @@ impl Default for AppConfig {
             groups: Vec::new(),
             group_memory_bytes: 0,
             offline_after_ms: 5_000,
+            params: Vec::new(),
+            claims: Vec::new(),
             resume: Resume::default(),
         }
     }
@@ -267,6 +276,51 @@ fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D:
         let shown = error.to_string().contains(Secret::NOT_SHOWN);
         D::Error::custom(if shown { Secret::NOT_SHOWN } else { "write it as texts in quotes, in brackets" })
     })
+}
+
+/// The parameters that have a meaning of their own.
+const OWN_PARAMS: [&str; 11] = [
+    "user",
+    "group",
+    "tag",
+    "token",
+    "app",
+    "timestamp",
+    "nonce",
+    "signature",
+    "resume",
+    "received",
+    "wait_ms",
+];
+
+fn params<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = kept_names(deserializer)?;
+    match names.iter().find(|name| OWN_PARAMS.contains(&name.as_str())) {
+        Some(own) => {
+            Err(D::Error::custom(format!("the parameter {own} has a meaning of its own: name others")))
+        }
+        None => Ok(names),
+    }
+}
+
+fn claims<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    kept_names(deserializer)
+}
+
+/// Names of what is kept for a session.
+fn kept_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    const MOST: usize = 16;
+    let names: Vec<String> = Vec::deserialize(deserializer)?;
+    if names.len() > MOST {
+        return Err(D::Error::custom(format!("name at most {MOST}")));
+    }
+    for (index, name) in names.iter().enumerate() {
+        Name::check(name).map_err(D::Error::custom)?;
+        if names[..index].contains(name) {
+            return Err(D::Error::custom("list each name once"));
+        }
+    }
+    Ok(names)
 }
 
 fn subprotocols<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

@@ -10,7 +10,7 @@ use crate::connection::{
     CarriedConnection, CarriedResume, Connection, Flag, Kind, LocalPushes, Phase, Restored, Restoring,
     Socket, Surroundings, Transport,
 };
-use crate::dispatch::{Packer, Unpacker};
+use crate::dispatch::{Packer, Profile, Unpacker};
 use crate::hub::CarriedMemory;
 use crate::mailbox::Producer;
 use crate::metrics::CarriedMetrics;
@@ -93,6 +93,12 @@ struct CarriedNames {
     groups: Vec<Box<str>>,
     #[n(3)]
     tags: Vec<Box<str>>,
+    /// What its app keeps of its token: a JSON object.
+    #[n(4)]
+    claims: Option<Box<str>>,
+    /// What it keeps of the query.
+    #[n(5)]
+    params: Option<Vec<(Box<str>, Box<str>)>>,
 }
 
 /// What the connections of a core have in common while they come.
@@ -150,6 +156,8 @@ impl Core {
                 user: self.hub.user_of(slot).map(texts),
                 groups: self.hub.groups_of(slot).map(texts).collect(),
                 tags: self.hub.tags_of(slot).map(texts).collect(),
+                claims: self.profile_of(slot).and_then(|profile| profile.claims.clone()),
+                params: self.profile_of(slot).map(|profile| profile.params.clone()),
             })
         });
         let resume = self.resume_of(slot).map(|resume| Box::new(resume.carry(packer)));
@@ -277,7 +285,7 @@ impl Core {
     }
 
     fn arrive_in_hub(&mut self, id: SessionId, names: CarriedNames) -> Result<(), InvalidState> {
-        let CarriedNames { app, user, groups, tags } = names;
+        let CarriedNames { app, user, groups, tags, claims, params } = names;
         let name = |text: Box<str>| Name::new(&text).map_err(|error| InvalidState::new(error.to_string()));
         let (app, slot) = (AppId(app), id.slot());
         if usize::from(app.0) >= self.rules.apps.names().count() {
@@ -292,6 +300,8 @@ impl Core {
         for tag in tags {
             self.hub.tag(slot, &name(tag)?);
         }
+        let profile = Profile { claims, params: params.unwrap_or_default() };
+        self.put_profile(slot, Some(profile).filter(|profile| !profile.is_empty()).map(Arc::new));
         let network = self.shared.admission.take_over(app, user.as_ref(), id, self.address_of(slot));
         if let (Some(network), Some(connection)) = (network, self.connections.slot_mut(slot)) {
             connection.extras().session_from = Some(network);

@@ -15,12 +15,18 @@ pub struct EventRules {
 pub struct AppEvents {
     /// How long a user's last session has been gone when it is offline, in milliseconds.
     pub offline_after_ms: u64,
+    /// The query parameters that are kept for a session.
+    pub params: Box<[Box<str>]>,
 }
 
 impl EventRules {
     /// Those of apps in the order of their ids.
     pub fn new<'c>(apps: impl Iterator<Item = &'c AppConfig>) -> Self {
-        Self { apps: apps.map(|app| AppEvents { offline_after_ms: app.offline_after_ms }).collect() }
+        let events = |app: &AppConfig| AppEvents {
+            offline_after_ms: app.offline_after_ms,
+            params: app.params.iter().map(|name| name.as_str().into()).collect(),
+        };
+        Self { apps: apps.map(events).collect() }
     }
 
     /// Those of an app.

@@ -329,5 +329,6 @@ fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
         bytes_out: figures.bytes_out(),
         round_trip_us: (connection.round_trip_us > 0).then_some(connection.round_trip_us),
         away: connection.phase == Phase::Away,
+        profile: core.profile_of(slot).cloned().unwrap_or_default(),
     })
 }

@@ -2,7 +2,7 @@
 //! links that ask for it. What arrives from another process goes into the hub past here: no link is told of it again. Knows
 //! nothing of how a link is told.
 
-use super::Core;
+use super::{Captured, Core};
 use crate::dispatch::EventKind;
 use crate::hub::Kind;
 use crate::session::{AppId, Name, SessionId};
@@ -18,6 +18,8 @@ pub struct Change {
     pub app: AppId,
     /// The user it was bound to then; where it is bound to another one, that one.
     pub user: Option<Name>,
+    /// What the session is in and has, where links ask for it.
+    pub captured: Option<Box<Captured>>,
 }
 
 /// What has changed.
@@ -141,6 +143,7 @@ impl Core {
         }
         let user = self.hub.user_of(slot).cloned();
         self.hub.remove(slot);
+        self.drop_profile(slot);
         user.iter().for_each(|user| self.user_may_have_gone(left.1, user));
         Some(left)
     }
@@ -162,6 +165,7 @@ impl Core {
         }
         let (Some(session), Some(app)) = (self.hub.id_of(slot), self.hub.app_of(slot)) else { return };
         let user = self.hub.user_of(slot).cloned();
-        self.changes.push(Change { about, session, app, user });
+        let captured = self.capture_for_links(slot);
+        self.changes.push(Change { about, session, app, user, captured });
     }
 }

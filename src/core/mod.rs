@@ -8,6 +8,7 @@ mod coming_back;
 mod date;
 mod delivery;
 mod delivery_rules;
+mod details;
 mod drain;
 mod envelope;
 mod event_rules;
@@ -57,6 +58,7 @@ pub use budget::Budget;
 pub use carry::{Arriving, CarriedCore, CarriedMember};
 pub use coming_back::{Claim, Claimed, First, TakesEvents};
 pub use delivery_rules::Remembering;
+pub use details::Captured;
 pub use drain::{Drain, Plan};
 pub use envelope::{Arrival, Envelope, Port};
 pub use execute::{Finished, Started, add_tag, join, new_push};
@@ -81,6 +83,7 @@ pub use visit::{PollClaim, Visit, Visited, Visiting};
 pub use writing::Sent;
 
 use crate::connection::{Connection, Due, Events, Flag, Outbox, Phase, Settlements, Shown, Transport};
+use crate::dispatch::Profile;
 use crate::hub::{Hub, Memory};
 use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
@@ -92,6 +95,7 @@ use coming_back::Claims;
 use date::Dates;
 use follow::Review;
 use gate::Gates;
+use hashbrown::HashMap;
 use incoming::Incoming;
 use lingering::Partings;
 use listeners::Listeners;
@@ -130,6 +134,8 @@ pub struct Ended {
     pub code: u16,
     /// The close reason.
     pub reason: Box<str>,
+    /// What it was in and had.
+    pub captured: Captured,
 }
 
 /// A reactor without its poll: everything that a turn changes.
@@ -162,6 +168,8 @@ pub struct Core {
     pub seats: Seats,
     /// Changes of which no link has been told; told before any end that follows them.
     changes: Vec<Change>,
+    /// What apps keep of what the clients of sessions have shown, by slot; no entry is empty.
+    profiles: HashMap<u32, Arc<Profile>>,
     replacing: Replacing,
     /// The users that this reactor owns, while a link asks who is online.
     online: Online,
@@ -237,6 +245,7 @@ impl Core {
             ended: Vec::new(),
             seats: Seats::default(),
             changes: Vec::new(),
+            profiles: HashMap::new(),
             replacing: Replacing::default(),
             online: Online::default(),
             closed_cleanly: 0,

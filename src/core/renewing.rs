@@ -79,6 +79,7 @@ impl Core {
         }
         let expires_unix_ms = proven.expires_unix_ms.ok_or(RenewError::NotRenewable)?;
         self.expire_at(slot, expires_unix_ms, now_unix_ms);
+        self.put_claims(slot, proven.claims);
         self.arm(slot);
         self.metrics().renewed.add(1);
         Ok(expires_unix_ms)

@@ -134,7 +134,7 @@ impl Core {
             let about = if is_online { Changed::Online } else { Changed::Offline };
             // Of the links of a share one gets all that is about the user.
             let session = SessionId::from_u64(scope_of(app, &user));
-            self.changes.push(Change { about, session, app, user: Some(user) });
+            self.changes.push(Change { about, session, app, user: Some(user), captured: None });
         }
     }
 

@@ -171,11 +171,126 @@ impl fmt::Debug for EventSet {
     }
 }
 
+/// What a link may have shown of a session in each event about it.
+///
+/// ```
+/// use gannet::dispatch::{Detail, With};
+/// let with = With::NONE.and(Detail::Groups).and(Detail::App);
+/// assert!(with.has(Detail::Groups) && !with.has(Detail::Tags));
+/// assert_eq!(with.bits(), 0x11);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Detail {
+    /// The groups that it is in.
+    Groups = 0,
+    /// The tags that it has.
+    Tags = 1,
+    /// What its app keeps of the claims of its token.
+    Claims = 2,
+    /// What its app keeps of the query that it was opened with.
+    Params = 3,
+    /// Its app.
+    App = 4,
+}
+
+impl Detail {
+    /// Every detail, in the order of their bits, with its name.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Groups, "groups"),
+        (Self::Tags, "tags"),
+        (Self::Claims, "claims"),
+        (Self::Params, "params"),
+        (Self::App, "app"),
+    ];
+
+    /// The names of all details.
+    pub const NAMES: [&'static str; Self::ALL.len()] = {
+        let mut names = [""; Self::ALL.len()];
+        let mut index = 0;
+        while index < names.len() {
+            names[index] = Self::ALL[index].1;
+            index += 1;
+        }
+        names
+    };
+
+    /// The detail with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(detail, _)| *detail)
+    }
+}
+
+/// A set of details.
+///
+/// ```
+/// use gannet::dispatch::With;
+/// assert_eq!(With::from_bits(0x1f), Some(With::ALL));
+/// assert_eq!(With::from_bits(0x20), None);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct With(u8);
+
+impl With {
+    /// No detail.
+    pub const NONE: Self = Self(0);
+
+    /// Every detail.
+    pub const ALL: Self = Self((1 << Detail::ALL.len()) - 1);
+
+    /// The set with these bits; `None` where one of them is of no detail.
+    pub const fn from_bits(bits: u8) -> Option<Self> {
+        match bits & !Self::ALL.0 {
+            0 => Some(Self(bits)),
+            _ => None,
+        }
+    }
+
+    /// A bit for each detail, as the binary link has them.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// This set and `detail`.
+    #[must_use]
+    pub const fn and(self, detail: Detail) -> Self {
+        Self(self.0 | 1 << detail as u8)
+    }
+
+    /// The details of both sets.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// This set without those of the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether `detail` is in it.
+    pub const fn has(self, detail: Detail) -> bool {
+        self.0 & 1 << detail as u8 != 0
+    }
+
+    /// Whether it has no detail.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The names of the details in it.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Detail::ALL.iter().filter(move |(detail, _)| self.has(*detail)).map(|(_, name)| *name)
+    }
+}
+
 /// Which events a link wants.
 ///
 /// ```
-/// use gannet::dispatch::{EventKind, EventSet, LinkForm, Listen};
-/// let closes = Listen { events: EventSet::of(&[EventKind::Close]), share: None, form: LinkForm::Json };
+/// use gannet::dispatch::{EventKind, EventSet, LinkForm, Listen, With};
+/// let events = EventSet::of(&[EventKind::Close]);
+/// let closes = Listen { events, share: None, with: With::NONE, form: LinkForm::Json };
 /// assert!(closes.events.has(EventKind::Close));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,8 +299,32 @@ pub struct Listen {
     pub events: EventSet,
     /// Links with the same name here split the sessions among them.
     pub share: Option<Name>,
+    /// What each event has of its session.
+    pub with: With,
     /// How the link speaks.
     pub form: LinkForm,
+}
+
+impl Listen {
+    /// How its events are written.
+    pub fn event_form(&self) -> EventForm {
+        EventForm { form: self.form, with: self.with }
+    }
+}
+
+/// How the events of a link are written.
+///
+/// ```
+/// use gannet::dispatch::{EventForm, LinkForm, With};
+/// let form = EventForm { form: LinkForm::Json, with: With::NONE };
+/// assert!(form.with.is_empty());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventForm {
+    /// How the link speaks.
+    pub form: LinkForm,
+    /// What each event has of its session.
+    pub with: With,
 }
 
 /// In which form a link gets its events.

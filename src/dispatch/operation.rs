@@ -1,10 +1,10 @@
 //! A command about sessions on its way through the reactors, and its answer.
 
 use super::presence::{Gathered, Presence};
-use super::{CommandError, Epoch, ErrorCode, KeptPage, Origin, Recall, Recalled, Token};
+use super::{CommandError, Epoch, ErrorCode, KeptPage, Origin, Profile, Recall, Recalled, Token};
 use crate::session::{AppId, Name, Remote, SessionId};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// The sessions that a command is about.
 ///
@@ -214,6 +214,8 @@ pub struct SessionInfo {
     pub round_trip_us: Option<u32>,
     /// Whether its client is away, and the session waits for it: `remote` is where it was then.
     pub away: bool,
+    /// What its app keeps of what its client has shown.
+    pub profile: Arc<Profile>,
 }
 
 /// A session in a listing.

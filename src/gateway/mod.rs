@@ -11,10 +11,12 @@ mod visiting;
 
 use crate::app::{App, ClosedSession, Message, Session};
 use crate::connection::{Connection, Kind, Transport};
-use crate::core::{Change, Changed, Claim, Core, Ended, Finished, First, Gone, Parted, Port, Reply, Rules};
-use crate::dispatch::{Action, ErrorCode, EventKind, MARK, Operation, Origin, Push};
+use crate::core::{
+    Captured, Change, Changed, Claim, Core, Ended, Finished, First, Gone, Parted, Port, Reply, Rules,
+};
+use crate::dispatch::{Action, ErrorCode, EventForm, EventKind, MARK, Operation, Origin, Push};
 use crate::http::Response;
-use crate::link_bin::{Event, Membership, Payload, Tagged};
+use crate::link_bin::{Details, Event, Membership, Payload, Tagged};
 use crate::metrics::ResumeFailure;
 use crate::protocol::CloseCode;
 use crate::session::{AppId, SessionId};
@@ -102,7 +104,8 @@ impl Gateway {
             };
             let user = core.hub.user_of(slot).cloned();
             let event = Event::Message { session: id, user: user.as_deref(), payload };
-            self.scratch.send(core, &links, &event);
+            let captured = capture_for(core, &links, slot);
+            self.tell(core, &links, (id, app), &event, captured.as_ref());
         }
         self.app.message(&mut Session::new(core, reply, id), message);
     }
@@ -123,10 +126,11 @@ impl Gateway {
         if let Some(remote) = connection.map(Connection::remote) {
             let tags: Vec<_> = core.hub.tags_of(id.slot()).cloned().collect();
             let user = core.hub.user_of(id.slot()).cloned();
-            let app = core.rules.apps.name_of(app).clone();
+            let name = core.rules.apps.name_of(app).clone();
             let (user, tags) = (user.as_deref(), Cow::Owned(tags));
-            let event = Event::Open { session: id, user, app: &app, remote, tags, replaces };
-            self.scratch.send(core, &links, &event);
+            let event = Event::Open { session: id, user, app: &name, remote, tags, replaces };
+            let captured = capture_for(core, &links, id.slot());
+            self.tell(core, &links, (id, app), &event, captured.as_ref());
         }
         // The groups that it came with.
         self.tell_changes(core);
@@ -141,15 +145,29 @@ impl Gateway {
         // What a link that has ended did not get is older.
         self.send_released(core);
         for change in core.take_changes() {
-            let Change { about, session, app, user } = change;
+            let Change { about, session, app, user, captured } = change;
             let links = core.listeners.links_for(app, session, about.kind());
             if links.is_empty() {
                 continue;
             }
-            let app = core.rules.apps.name_of(app).clone();
-            let event = event_of(&about, session, &app, user.as_deref());
-            self.scratch.send_about(core, &links, session, &event);
+            let name = core.rules.apps.name_of(app).clone();
+            let event = event_of(&about, session, &name, user.as_deref());
+            self.tell(core, &links, (session, app), &event, captured.as_deref());
         }
+    }
+
+    /// Tells links of something about a session, with what they want to be shown of it.
+    fn tell(
+        &mut self,
+        core: &mut Core,
+        links: &[(SessionId, EventForm)],
+        (session, app): (SessionId, AppId),
+        event: &Event<'_>,
+        captured: Option<&Captured>,
+    ) {
+        let Some(captured) = captured else { return self.scratch.send(core, links, session, event, None) };
+        let app = core.rules.apps.name_of(app).clone();
+        self.scratch.send(core, links, session, event, Some(&details_of(captured, &app)));
     }
 
     /// The links and the app are told of the clients that are away and of the sessions that have ended, until there are none.
@@ -173,12 +191,15 @@ impl Gateway {
         if !links.is_empty() {
             let (session, user) = (ended.id, ended.user.as_deref());
             let event = Event::Close { session, user, code: ended.code, reason: &ended.reason };
-            self.scratch.send(core, &links, &event);
+            self.tell(core, &links, (session, ended.app), &event, Some(&ended.captured));
         }
         self.app.close(&ClosedSession {
             id: ended.id,
             app: core.rules.apps.name_of(ended.app).clone(),
             user: ended.user.clone(),
+            groups: ended.captured.groups.clone(),
+            tags: ended.captured.tags.clone(),
+            profile: ended.captured.profile.clone().unwrap_or_default(),
             code: ended.code,
             reason: ended.reason.clone(),
         });
@@ -274,7 +295,7 @@ impl Gateway {
         if !links.is_empty() {
             let (session, user) = (parted.id, parted.user.as_deref());
             let event = Event::Away { session, user, code: parted.code, reason: &parted.reason };
-            self.scratch.send(core, &links, &event);
+            self.tell(core, &links, (session, parted.app), &event, parted.captured.as_deref());
         }
         // It may have ended meanwhile.
         if core.is_away(parted.id) {
@@ -287,9 +308,11 @@ impl Gateway {
         let app = core.hub.app_of(id.slot());
         let links = app.map(|app| core.listeners.links_for(app, id, EventKind::Back)).unwrap_or_default();
         let remote = core.connections.get(id).filter(|_| !links.is_empty()).map(Connection::remote);
-        if let Some(remote) = remote {
+        if let (Some(remote), Some(app)) = (remote, app) {
             let user = core.hub.user_of(id.slot()).cloned();
-            self.scratch.send(core, &links, &Event::Back { session: id, user: user.as_deref(), remote });
+            let event = Event::Back { session: id, user: user.as_deref(), remote };
+            let captured = capture_for(core, &links, id.slot());
+            self.tell(core, &links, (id, app), &event, captured.as_ref());
         }
         self.app.back(&mut Session::new(core, reply, id));
         core.write_reply(id.slot(), reply);
@@ -466,6 +489,25 @@ impl Gateway {
         if let Some(door) = core.connection(slot).and_then(Connection::leave_door) {
             self.doors.remove(door);
         }
+    }
+}
+
+/// What links want to be shown of the session in `slot`, where any of them does.
+fn capture_for(core: &Core, links: &[(SessionId, EventForm)], slot: u32) -> Option<Captured> {
+    links.iter().any(|(_, form)| !form.with.is_empty()).then(|| core.capture(slot))
+}
+
+/// All that can be shown of a session.
+fn details_of<'a>(captured: &'a Captured, app: &'a str) -> Details<'a> {
+    let Captured { groups, tags, profile } = captured;
+    let claims = profile.as_ref().and_then(|profile| profile.claims.as_deref());
+    let params = profile.as_ref().map_or(&[][..], |profile| &profile.params);
+    Details {
+        groups: Some(Cow::Borrowed(groups)),
+        tags: Some(Cow::Borrowed(tags)),
+        claims: Some(Cow::Borrowed(claims.unwrap_or("{}"))),
+        params: Some(Cow::Borrowed(params)),
+        app: Some(Cow::Borrowed(app)),
     }
 }
 

@@ -8,7 +8,7 @@ pub use push::{Push, Selector, Targets};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_session, put_text, put_whole};
-use crate::dispatch::{Epoch, EventKind, EventSet};
+use crate::dispatch::{Detail, Epoch, EventKind, EventSet, With};
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
 use std::sync::LazyLock;
@@ -166,6 +166,8 @@ pub enum Command<'a> {
         events: EventSet,
         /// Links with the same name here split the sessions among them.
         share: Option<&'a str>,
+        /// What each event has of its session.
+        with: With,
     },
 }
 
@@ -243,7 +245,8 @@ impl<'a> Request<'a> {
                 let counts = flag(has(Part::Page) && parts.counts_only, Part::COUNTS);
                 let more = flag(has(Part::Events) && parts.more_events() != 0, Part::MORE);
                 let first = parts.events.bits().to_le_bytes()[0];
-                (user | code | counts | more | parts.flags(verb.op()), [first, 0])
+                let with = flag(has(Part::Events) && !parts.with.is_empty(), Part::WITH);
+                (user | code | counts | more | with | parts.flags(verb.op()), [first, 0])
             }
         };
         Header { opcode: self.command.verb().op().opcode, flags, arguments, id: self.id }
@@ -315,6 +318,22 @@ impl Header {
         events.ok_or_else(|| reader.wrong(4, unknown))
     }
 
+    /// What events have of their sessions.
+    fn with(&self, reader: &mut Reader<'_>) -> Result<With, Malformed> {
+        static KNOWN: LazyLock<String> = LazyLock::new(|| {
+            let bit = |(detail, name): &(Detail, &str)| format!("{:#04x} ({name})", 1 << *detail as u8);
+            let bits: Vec<String> = Detail::ALL.iter().map(bit).collect();
+            format!("{} or several", bits.join(", "))
+        });
+        if self.flags & Part::WITH == 0 {
+            return Ok(With::NONE);
+        }
+        let bits = reader.u8("with")?;
+        let unknown = Wrong::Unknown { what: "with", value: bits.into(), known: &KNOWN };
+        let with = With::from_bits(bits).filter(|with| !with.is_empty());
+        with.ok_or_else(|| reader.wrong(1, unknown))
+    }
+
     fn bad_argument(&self, index: usize, known: &'static str) -> Malformed {
         let value = self.arguments[index].into();
         Malformed { offset: 2 + index, wrong: Wrong::Unknown { what: "an argument", value, known } }
@@ -340,7 +359,7 @@ impl<'a> Command<'a> {
         // Nothing of a push: it has a reader of its own.
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
-        let Parts { last, after, epoch, limit, key, .. } = parts;
+        let Parts { last, after, epoch, limit, key, with, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
@@ -356,7 +375,7 @@ impl<'a> Command<'a> {
             Verb::Untag => Self::Untag { session, tag },
             Verb::Session => Self::Session { session },
             Verb::Renew => Self::Renew { session, token },
-            Verb::Listen => Self::Listen { events, share },
+            Verb::Listen => Self::Listen { events, share, with },
             Verb::Presence => {
                 let Parts { page_limit: limit, page_after: after, counts_only, .. } = parts;
                 Self::Presence { group, limit, after, members: !counts_only }
@@ -408,7 +427,7 @@ impl<'a> Command<'a> {
                 Verb::Presence,
                 Parts { group, page_limit: limit, page_after: after, counts_only: !members, ..none },
             ),
-            Self::Listen { events, share } => (Verb::Listen, Parts { events, share, ..none }),
+            Self::Listen { events, share, with } => (Verb::Listen, Parts { events, share, with, ..none }),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Events: what happens to the sessions that a link listens to. Four bytes of header, the session, its user, then each
 //! event's own fields.
 
-use super::Payload;
 use super::error::{Malformed, TooLong, Wrong};
 use super::names::{put_names, read_names, read_remote};
 use super::wire::{Reader, put_session, put_text, put_whole};
-use crate::dispatch::EventKind;
+use super::{Details, Payload};
+use crate::dispatch::{Detail, EventKind, With};
 use crate::session::{Name, Remote, SessionId};
 use std::borrow::Cow;
 
@@ -29,6 +29,8 @@ const EXPIRING: u8 = 0xce;
 const BINARY: u8 = 0x01;
 /// Of an open: the session that it replaces follows.
 const REPLACES: u8 = 0x01;
+/// Of any event about a session: details of it follow, before the event's own fields.
+const DETAILED: u8 = 0x80;
 
 /// What happened to a session.
 ///
@@ -216,6 +218,17 @@ impl Event<'_> {
         }
     }
 
+    /// What it says of its session itself; all of it, where it is about none.
+    pub fn shows(&self) -> With {
+        match self {
+            Self::Open { .. } => With::NONE.and(Detail::Tags).and(Detail::App),
+            Self::Message { .. } | Self::Close { .. } | Self::Away { .. } | Self::Back { .. } => With::NONE,
+            Self::Join(_) | Self::Leave(_) | Self::Tag(_) | Self::Untag(_) => With::NONE.and(Detail::App),
+            Self::Bind { .. } | Self::Expiring { .. } => With::NONE.and(Detail::App),
+            Self::UserOnline { .. } | Self::UserOffline { .. } | Self::Gap => With::ALL,
+        }
+    }
+
     /// The session that it is about; the id 0, which no session has, for what is about none.
     pub fn session(&self) -> SessionId {
         match self {
@@ -239,6 +252,14 @@ impl<'a> Event<'a> {
     /// # Errors
     /// [`Malformed`].
     pub fn decode(message: &'a [u8]) -> Result<Self, Malformed> {
+        Self::decode_with(message).map(|(event, _)| event)
+    }
+
+    /// The same, with what the event says of its session beside its own fields.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn decode_with(message: &'a [u8]) -> Result<(Self, Details<'a>), Malformed> {
         let mut reader = Reader::new(message);
         let opcode = reader.u8("an opcode")?;
         let flags = reader.u8("flags")?;
@@ -249,7 +270,11 @@ impl<'a> Event<'a> {
             return Err(Malformed { offset: 0, wrong });
         }
         let (session, user) = (reader.session("session")?, reader.optional("user")?);
-        Ok(match opcode {
+        let details = match flags & DETAILED {
+            0 => Details::default(),
+            _ => Details::read(&mut reader)?,
+        };
+        let event = match opcode {
             OPEN => Self::Open {
                 session,
                 user,
@@ -292,7 +317,8 @@ impl<'a> Event<'a> {
                 let membership = Membership { session, user, app, group };
                 if opcode == JOIN { Self::Join(membership) } else { Self::Leave(membership) }
             }
-        })
+        };
+        Ok((event, details))
     }
 
     /// Appends the message to `out`.
@@ -300,6 +326,16 @@ impl<'a> Event<'a> {
     /// # Errors
     /// [`TooLong`] for a session with more than 65,535 tags; `out` is as it was then.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        self.encode_with(&Details::default(), out)
+    }
+
+    /// The same, with what it says of its session beside its own fields.
+    ///
+    /// # Errors
+    /// [`TooLong`]; `out` is as it was then.
+    pub fn encode_with(&self, details: &Details<'_>, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        let with = details.with();
+        let detailed = if with.is_empty() { 0 } else { DETAILED };
         let none = &SessionId::from_u64(0);
         let (opcode, flags, code, session, user) = match self {
             Self::Open { session, user, replaces: None, .. } => (OPEN, 0, 0, session, user),
@@ -321,9 +357,12 @@ impl<'a> Event<'a> {
         };
         let [low, high] = code.to_le_bytes();
         put_whole(out, |out| {
-            out.extend_from_slice(&[opcode, flags, low, high]);
+            out.extend_from_slice(&[opcode, flags | detailed, low, high]);
             put_session(*session, out);
             put_text(user.unwrap_or_default(), "user", out)?;
+            if !with.is_empty() {
+                details.put(out)?;
+            }
             match self {
                 Self::Open { app, remote, tags, replaces, .. } => {
                     put_text(app, "app", out)?;

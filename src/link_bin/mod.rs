@@ -17,6 +17,7 @@
 //! ```
 
 mod command;
+mod details;
 mod error;
 mod event;
 mod names;
@@ -27,6 +28,7 @@ mod wire;
 
 pub(crate) use command::Parts;
 pub use command::{Command, Push, Refused, Request, Selector, Targets, Who};
+pub use details::Details;
 pub use error::{Malformed, TooLong, Wrong};
 pub use event::{Event, Membership, Tagged};
 pub use reply::Reply;

@@ -8,7 +8,7 @@ use super::field::*;
 use super::fields::Fields;
 use super::{Answer, Call, Flags, Method, Needs, Op, Part, Route, Row};
 use crate::dispatch::{
-    Action, CommandError, CommandLimits, EventKind, EventSet, LinkForm, Listen, Quoted, Right,
+    Action, CommandError, CommandLimits, Detail, EventKind, EventSet, LinkForm, Listen, Quoted, Right, With,
 };
 
 /// The commands of the binary link: the places of their rows in [`OPS`].
@@ -353,9 +353,13 @@ pub static OPS: [Op; 16] = [
         },
         verb: Verb::Listen,
         opcode: 0x0b,
-        flags: flags(Part::MORE, "0x01 (more)", "0x01 more events follow"),
+        flags: flags(
+            Part::MORE | Part::WITH,
+            "0x01 (more), 0x08 (with)",
+            "0x01 more events follow · 0x08 `with` is there",
+        ),
         layout: &[Part::Events],
-        fields: &[EVENTS, SHARE.being(Optional)],
+        fields: &[EVENTS, SHARE.being(Optional), WITH.being(Optional)],
         is_in_batches: false,
     },
     Op {
@@ -509,5 +513,12 @@ fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
         let unknown = || bad_request(format!("there is no event {}; there are {known}", Quoted(&name)));
         events = events.with(EventKind::named(&name).ok_or_else(unknown)?);
     }
-    Ok(Listen { events, share, form: LinkForm::Json })
+    let mut with = With::NONE;
+    for name in fields.with.take().unwrap_or_default() {
+        let known = Detail::NAMES.join(", ");
+        let unknown =
+            || bad_request(format!("with: there is no detail {}; there are {known}", Quoted(&name)));
+        with = with.and(Detail::named(&name).ok_or_else(unknown)?);
+    }
+    Ok(Listen { events, share, with, form: LinkForm::Json })
 }

@@ -20,6 +20,7 @@ mod drain;
 mod echo;
 mod entry;
 mod environment;
+mod event_details;
 mod events;
 mod faults;
 mod faults_deflate;

@@ -15,6 +15,7 @@ pub fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
 pub fn enter_by_name(core: &mut Core, id: SessionId, identity: &Identity) {
     core.hub.insert(id, identity.app);
     core.put_user(id.slot(), identity.user.as_ref());
+    core.put_profile(id.slot(), identity.profile.clone());
     let metrics = core.metrics();
     metrics.opened.of(identity.app.0).add(1);
     metrics.apps.sessions.of(identity.app.0).add(1);

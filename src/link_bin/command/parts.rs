@@ -3,7 +3,7 @@
 use super::super::error::{Malformed, TooLong};
 use super::super::wire::{Reader, put_session, put_text};
 use super::{FIRST_EVENTS, Header, Who};
-use crate::dispatch::{Epoch, EventSet};
+use crate::dispatch::{Epoch, EventSet, With};
 use crate::ops::{Op, Part};
 use crate::session::SessionId;
 #[cfg(any(feature = "cli", feature = "fuzzing", test))]
@@ -22,6 +22,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) reason: &'a str,
     pub(super) events: EventSet,
     pub(crate) share: Option<&'a str>,
+    pub(super) with: With,
     pub(crate) token: &'a str,
     /// 0 is the default.
     pub(crate) page_limit: u32,
@@ -48,6 +49,7 @@ impl Default for Parts<'_> {
             reason: "",
             events: EventSet::NONE,
             share: None,
+            with: With::NONE,
             token: "",
             page_limit: 0,
             page_after: None,
@@ -79,6 +81,7 @@ impl<'a> Parts<'a> {
                     let first = header.events()?;
                     parts.share = reader.optional("share")?;
                     parts.events = first.union(header.more_events(reader)?);
+                    parts.with = header.with(reader)?;
                 }
                 Part::Page => {
                     (parts.page_limit, parts.page_after) = (reader.u32("limit")?, reader.optional("after")?);
@@ -124,6 +127,7 @@ impl<'a> Parts<'a> {
                     put_text(self.share.unwrap_or_default(), "share", out)?;
                     let more = Some(self.more_events()).filter(|more| *more != 0);
                     more.iter().for_each(|more| out.extend_from_slice(&more.to_le_bytes()));
+                    out.extend(Some(self.with.bits()).filter(|with| *with != 0));
                 }
                 Part::Recall | Part::Pages => {
                     let epoch = self.epoch.map(Epoch::as_u64);
@@ -187,6 +191,8 @@ impl<'a> Parts<'a> {
                 Part::Events => {
                     fields["events"] = self.events().collect();
                     fields["share"] = self.share.into();
+                    let with: Vec<&str> = self.details().collect();
+                    fields["with"] = Some(with).filter(|with| !with.is_empty()).into();
                 }
                 Part::Recall | Part::Pages => {
                     let limit = self.limit.map(u64::from);
@@ -201,6 +207,11 @@ impl<'a> Parts<'a> {
             }
         }
         fields
+    }
+
+    /// The names of what events are to have of their sessions.
+    pub(crate) fn details(&self) -> impl Iterator<Item = &'static str> {
+        self.with.names()
     }
 
     /// The names of the events that a link is to get.

@@ -2,13 +2,14 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gannet::dispatch::{
-    Class, EventKind, EventSet, KeptMessage, Present, PresentSession, Recalled, ReceiptMode,
+    Class, Detail, EventKind, EventSet, KeptMessage, Present, PresentSession, Recalled, ReceiptMode, With,
 };
 use gannet::link_bin::{
-    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Tagged, Who, is_event,
+    Command, Details, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Tagged, Who,
+    is_event,
 };
 use gannet::session::SessionId;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The binary message of a command in JSON.
 pub fn encode(command: &Value) -> Vec<u8> {
@@ -26,7 +27,8 @@ pub fn encode(command: &Value) -> Vec<u8> {
 /// A binary message of the server in JSON.
 pub fn decode(message: &[u8]) -> Value {
     if is_event(message) {
-        return event(&Event::decode(message).unwrap());
+        let (told, details) = Event::decode_with(message).unwrap();
+        return detailed(event(&told), &details);
     }
     let (id, reply) = Reply::decode(message).unwrap();
     let ok = match reply {
@@ -78,16 +80,42 @@ pub fn decode(message: &[u8]) -> Value {
             }
             return first;
         }
-        Reply::Session(info) => json!({
+        Reply::Session(info) => {
+            let mut ok = json!({
             "session": info.id.to_string(), "app": &*info.app, "user": info.user.as_deref(),
             "groups": info.groups.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
             "tags": info.tags.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
             "remote": info.remote.to_string(), "since_unix_ms": info.since_unix_ms,
             "queued_messages": info.queued_messages, "queued_bytes": info.queued_bytes,
             "bytes_in": info.bytes_in, "bytes_out": info.bytes_out, "round_trip_us": info.round_trip_us,
-        }),
+            });
+            if let Some(claims) = &info.profile.claims {
+                ok["claims"] = serde_json::from_str(claims).unwrap();
+            }
+            if !info.profile.params.is_empty() {
+                ok["params"] = object(&info.profile.params);
+            }
+            ok
+        }
     };
     json!({"id": id, "ok": ok})
+}
+
+/// An event with what it has of its session beside its own fields.
+fn detailed(mut event: Value, details: &Details<'_>) -> Value {
+    let texts =
+        |names: &[gannet::session::Name]| -> Value { names.iter().map(|name| name.as_str()).collect() };
+    let Details { groups, tags, claims, params, app } = details;
+    groups.iter().for_each(|groups| event["groups"] = texts(groups));
+    tags.iter().for_each(|tags| event["tags"] = texts(tags));
+    claims.iter().for_each(|claims| event["claims"] = serde_json::from_str(claims).unwrap());
+    params.iter().for_each(|params| event["params"] = object(params));
+    app.iter().for_each(|app| event["app"] = (**app).into());
+    event
+}
+
+fn object(params: &[(Box<str>, Box<str>)]) -> Value {
+    params.iter().map(|(name, value)| (name.to_string(), Value::from(&**value))).collect::<Map<_, _>>().into()
 }
 
 fn kept(message: &KeptMessage) -> Value {
@@ -207,7 +235,13 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
         "listen" => {
             let named = command["events"].as_array().unwrap().iter();
             let kinds = named.map(|name| EventKind::named(name.as_str().unwrap()).unwrap());
-            Command::Listen { events: kinds.fold(EventSet::NONE, EventSet::with), share: text("share") }
+            let shown = command["with"].as_array().map_or(&[][..], Vec::as_slice).iter();
+            let shown = shown.map(|name| Detail::named(name.as_str().unwrap()).unwrap());
+            Command::Listen {
+                events: kinds.fold(EventSet::NONE, EventSet::with),
+                share: text("share"),
+                with: shown.fold(With::NONE, With::and),
+            }
         }
         op => panic!("no op {op}"),
     }

@@ -2,7 +2,7 @@ use super::*;
 use crate::dispatch::CommandLimits;
 use crate::dispatch::{
     Action, Class, ErrorCode, EventKind, EventSet, LinkForm, Listen, PushOptions, ReceiptMode, Selector,
-    Token, Who,
+    Token, Who, With,
 };
 use crate::ops::OPS;
 use crate::session::{Name, SessionId};
@@ -136,11 +136,16 @@ fn listen_names_its_events() {
     };
     assert_eq!(
         listen(r#"{"op":"listen","events":["open","message","close"],"share":"game"}"#),
-        Listen { events: OLDEST, share: Some(name("game")), form: LinkForm::Json }
+        Listen { events: OLDEST, share: Some(name("game")), with: With::NONE, form: LinkForm::Json }
     );
     assert_eq!(
         listen(r#"{"op":"listen","events":["message","message"]}"#),
-        Listen { events: EventSet::of(&[EventKind::Message]), share: None, form: LinkForm::Json }
+        Listen {
+            events: EventSet::of(&[EventKind::Message]),
+            share: None,
+            with: With::NONE,
+            form: LinkForm::Json
+        }
     );
 }
 
@@ -266,6 +271,10 @@ fn a_refusal_has_the_id_and_says_what_is_wrong() {
         ),
         (json!({"op":"listen","events":["opne"]}), r#"no event "opne""#),
         (json!({"op":"listen","events":"open"}), "expected a sequence"),
+        (
+            json!({"op":"listen","events":["open"],"with":["group"]}),
+            r#"with: there is no detail "group"; there are groups, "#,
+        ),
         (json!({"op":"listen","events":["open"],"share":""}), "share: a name needs"),
     ];
     for (command, says) in table {

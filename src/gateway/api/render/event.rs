@@ -1,10 +1,12 @@
 //! What goes out unasked: the welcome to a client, and the events of a link. On the way of every message a client sends,
 //! so that nothing here allocates but the buffer.
 
-use super::{Base64, Hex, Names, write};
-use crate::link_bin::{Event, Membership, NotResumed, Payload, Resumption, Tagged};
+use super::{Base64, Hex, Names, raw, write};
+use crate::dispatch::Params;
+use crate::link_bin::{Details, Event, Membership, NotResumed, Payload, Resumption, Tagged};
 use crate::session::{Remote, SessionId};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// The first frame to a client: `{"type":"welcome","session":"…","user":"…"|null}`, and `"expires_unix_ms"` where the session
 /// ends with a token.
@@ -79,7 +81,44 @@ pub fn resumption(out: &mut String, resumption: &Resumption<'_>) {
 /// `{"event":"tag","session","app","user","tag"}` and the same with `untag`, `{"event":"bind","session","app","user","old_user"}`,
 /// `{"event":"user_online","app","user"}` and the same with `user_offline`,
 /// `{"event":"expiring","session","app","user","expires_unix_ms"}`.
-pub fn event(out: &mut String, event: &Event<'_>) {
+///
+/// Of the session's details those follow that are there: `groups`, `tags`, `claims`, `params`, `app`.
+pub fn event(out: &mut String, event: &Event<'_>, details: &Details<'_>) {
+    event_alone(out, event);
+    if details.with().is_empty() {
+        return;
+    }
+    let Details { groups, tags, claims, params, app } = details;
+    let shown = Shown {
+        groups: groups.as_deref().map(Names),
+        tags: tags.as_deref().map(Names),
+        claims: claims.as_deref().map(raw),
+        params: params.as_deref().map(Params),
+        app: app.as_deref(),
+    };
+    // Both are objects, and the event's is not empty.
+    let end = out.pop();
+    debug_assert_eq!(end, Some('}'), "an event is an object");
+    let start = out.len();
+    write(out, &shown);
+    out.replace_range(start..=start, ",");
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Names<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Names<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<Params<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a str>,
+}
+
+fn event_alone(out: &mut String, event: &Event<'_>) {
     match event {
         Event::Open { session, user, app, remote, tags, replaces } => {
             let (session, tags, replaces) = (Hex(*session), Names(tags), replaces.map(Hex));

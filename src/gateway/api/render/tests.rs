@@ -6,7 +6,7 @@ use crate::dispatch::{
     SessionInfo, SessionRow,
 };
 use crate::gateway::api::json::{self, RequestId};
-use crate::link_bin::{Event, Payload};
+use crate::link_bin::{Details, Event, Payload};
 use serde_json::{Value, json};
 
 const ID: &str = "00a0000000000001";
@@ -66,6 +66,7 @@ fn info() -> SessionInfo {
         bytes_in: 500,
         bytes_out: u64::MAX,
         round_trip_us: None,
+        profile: Default::default(),
         away: false,
     }
 }
@@ -80,6 +81,11 @@ fn info_json() -> Value {
 
 fn list(by: Selector, detailed: bool) -> Action {
     Action::List { by, limit: 2, after: None, detailed }
+}
+
+/// An event that shows nothing of its session beside its own fields.
+fn event(out: &mut String, told: &Event<'_>) {
+    super::event(out, told, &Details::default());
 }
 
 #[test]
