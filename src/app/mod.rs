@@ -34,6 +34,12 @@ use std::sync::Arc;
 /// }
 /// ```
 pub trait App {
+    /// Whether it does anything with what its sessions do. If it does not, events for which no link listens are counted as unheard, and
+    /// held where [`unheard`](crate::config::AppConfig::unheard) says so.
+    fn hears(&self) -> bool {
+        true
+    }
+
     /// A session has opened: its user, groups and tags are set, and the welcome is on its way.
     fn open(&mut self, session: &mut Session<'_>) {
         let _ = session;
@@ -69,7 +75,11 @@ pub trait App {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Relay;
 
-impl App for Relay {}
+impl App for Relay {
+    fn hears(&self) -> bool {
+        false
+    }
+}
 
 /// A message from a client (RFC 6455 §5.6).
 ///

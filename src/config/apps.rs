@@ -88,8 +88,35 @@ pub struct AppConfig {
     /// Claims of tokens that are kept for a session and shown to backends; at most 16.
     #[serde(deserialize_with = "claims")]
     pub claims: Vec<String>,
+    /// What becomes of openings, messages and ends of sessions for which no link listens.
+    pub unheard: Unheard,
+    /// Milliseconds that they are held for a link to come, where they are.
+    #[serde(deserialize_with = "duration::whole")]
+    #[cfg_attr(feature = "cli", schemars(with = "Millis", transform = Legal::from(0..=DAY_MS)))]
+    pub unheard_ms: u64,
+    /// Memory of what is held, in bytes.
+    #[cfg_attr(feature = "cli", schemars(transform = Legal::from(0..=GIB)))]
+    pub unheard_bytes: usize,
     /// Whether its sessions may resume.
     pub resume: Resume,
+}
+
+/// What becomes of what players do while no link listens for it.
+///
+/// ```
+/// use gannet::config::{Config, Unheard};
+/// let config = Config::from_toml("[apps.chess]\nunheard = 'hold'").unwrap();
+/// assert_eq!(config.apps["chess"].unheard, Unheard::Hold);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Unheard {
+    /// It is lost, and counted.
+    #[default]
+    Drop,
+    /// It is held for a while, for the link that comes.
+    Hold,
 }
 
 impl Default for AppConfig {
@@ -115,6 +142,9 @@ impl Default for AppConfig {
             offline_after_ms: 5_000,
             params: Vec::new(),
             claims: Vec::new(),
+            unheard: Unheard::default(),
+            unheard_ms: 10_000,
+            unheard_bytes: 1024 * 1024,
             resume: Resume::default(),
         }
     }

@@ -43,7 +43,7 @@ use serde::{Deserialize, Serialize};
 use duration::Millis;
 use table::{COUNT, DAY_MS, GIB, KIB, MIB, table};
 
-pub use apps::{AppConfig, PerUser, PerUserPolicy, PublicKeyConfig, TokenAlgorithm};
+pub use apps::{AppConfig, PerUser, PerUserPolicy, PublicKeyConfig, TokenAlgorithm, Unheard};
 pub(crate) use backend::UNNAMED as UNNAMED_KEY;
 pub use backend::{Backend, BackendKey};
 #[cfg(feature = "cli")]

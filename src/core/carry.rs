@@ -3,6 +3,7 @@
 
 use super::memory::AroundMemory;
 use super::shared::Shared;
+use super::unheard::CarriedUnheard;
 use super::users::CarriedLeaving;
 use super::{CarriedLines, CarriedListener, CarriedSeat, Core, Envelope, HalfReceived, Owed, Port};
 use crate::admission::Role;
@@ -51,6 +52,9 @@ pub struct CarriedCore {
     /// Users that this reactor owns and that will be offline.
     #[n(8)]
     leaving: Option<Vec<CarriedLeaving>>,
+    /// Events that no link hears and that are held, of each app in their order.
+    #[n(9)]
+    unheard: Option<Vec<CarriedUnheard>>,
 }
 
 /// A connection of a [`Core`] on its way, with its names in the hub.
@@ -142,6 +146,7 @@ impl Core {
             seats: Some(self.carry_seats(packer)).filter(|seats| !seats.is_empty()),
             memory: (!self.memory.is_empty()).then(|| self.memory.carry(packer)),
             leaving: Some(self.carry_leaving()).filter(|leaving| !leaving.is_empty()),
+            unheard: Some(self.carry_unheard()).filter(|unheard| !unheard.is_empty()),
         }
     }
 
@@ -176,7 +181,7 @@ impl Core {
         unpacker: &Unpacker,
     ) -> Result<(Self, Arriving), InvalidState> {
         let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats, .. } = carried;
-        let CarriedCore { memory, leaving, .. } = carried;
+        let CarriedCore { memory, leaving, unheard, .. } = carried;
         let connections: GenerationalSlab<Connection> = generations.restore(shared.node, index as u8)?;
         let mut core = Self::new(shared, index, peers, 0);
         if turned_ms > core.now.ms || absent_ms > turned_ms {
@@ -186,6 +191,7 @@ impl Core {
         core.metrics().go_on_from(&metrics);
         memory.map_or(Ok(()), |memory| core.arrive_in_memory(memory, unpacker))?;
         core.restore_leaving(leaving.unwrap_or_default())?;
+        core.restore_unheard(unheard.unwrap_or_default())?;
         let unix_ms = Clock::wall_unix_ms();
         let seats = seats.unwrap_or_default();
         Ok((core, Arriving { listeners, lines, seats, unix_ms, ..Arriving::default() }))

@@ -182,15 +182,26 @@ impl Core {
                 if listen.share.is_some() {
                     self.seat_in_share(*link, listen.form);
                 }
-                let before = self.listeners.wanted();
+                let before = (self.listeners.wanted(), self.listeners.app_of(*link));
+                let was_served = self.listeners.serves(app);
                 self.listeners.add(*link, app, listen.clone());
-                self.follow_listeners(before, Some(operation));
+                self.follow_listeners(before.0, Some(operation));
+                if !was_served {
+                    self.tell_of_backend(app, true);
+                }
+                if let Some(left) = before.1.filter(|left| !self.listeners.serves(*left)) {
+                    self.tell_of_backend(left, false);
+                }
+                self.release_unheard(app);
             }
             Action::Unlisten { link } => {
                 let of = self.listeners.share_of(*link);
-                let before = self.listeners.wanted();
+                let before = (self.listeners.wanted(), self.listeners.app_of(*link));
                 self.listeners.remove(*link);
-                self.follow_listeners(before, None);
+                self.follow_listeners(before.0, None);
+                if let Some(left) = before.1.filter(|left| !self.listeners.serves(*left)) {
+                    self.tell_of_backend(left, false);
+                }
                 self.remove_gate(*link);
                 self.release_held(*link, of);
             }

@@ -80,6 +80,11 @@ impl Listeners {
         self.wanted
     }
 
+    /// Whether any link listens to the app.
+    pub fn serves(&self, app: AppId) -> bool {
+        self.groups.iter().any(|group| group.app == app)
+    }
+
     /// Whether any link wants to be shown anything of sessions beside the events themselves.
     #[inline]
     pub fn want_details(&self) -> bool {

@@ -44,6 +44,7 @@ mod shared;
 mod strangers;
 mod ticks;
 mod trusted;
+mod unheard;
 mod upgrades;
 mod upgrading;
 mod users;
@@ -78,6 +79,7 @@ pub use resumes::AwayCounts;
 pub use rules::{Rules, RulesError};
 pub use seats::{CarriedSeat, Comer, Gone, HandOn, Kept, Taken, Ticket};
 pub use shared::{Outside, Shared};
+pub use unheard::HeldEvent;
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
 pub use visit::{PollClaim, Visit, Visited, Visiting};
 pub use writing::Sent;
@@ -111,6 +113,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use strangers::Strangers;
 use ticks::Ticks;
+use unheard::Unheard;
 use wall::Wall;
 use work::Work;
 use writing::POOLED_OUTBOXES;
@@ -171,6 +174,7 @@ pub struct Core {
     /// What apps keep of what the clients of sessions have shown, by slot; no entry is empty.
     profiles: HashMap<u32, Arc<Profile>>,
     replacing: Replacing,
+    unheard: Unheard,
     /// The users that this reactor owns, while a link asks who is online.
     online: Online,
     /// Closing handshakes that the peer completed.
@@ -247,6 +251,7 @@ impl Core {
             changes: Vec::new(),
             profiles: HashMap::new(),
             replacing: Replacing::default(),
+            unheard: Unheard::default(),
             online: Online::default(),
             closed_cleanly: 0,
             unread: VecDeque::new(),
@@ -305,7 +310,7 @@ impl Core {
             && self.settlements.finished.is_empty()
             && self.doomed.is_empty();
         let told = told && !self.has_parted() && self.claims.is_empty() && self.recalls.is_empty();
-        let told = told && self.replacing.is_quiet();
+        let told = told && self.replacing.is_quiet() && !self.unheard.has_released();
         told && self.work.is_empty() && self.seats.are_quiet() && self.peers.backlog() == 0
     }
 
@@ -422,9 +427,8 @@ impl Core {
 
     /// When time next brings something, in milliseconds of the server's clock.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        let due =
-            [self.wheel.next_deadline(), self.ticks.next_ms(), self.memory.next_ms(), self.online.next_ms()];
-        due.into_iter().flatten().min()
+        let due = [self.wheel.next_deadline(), self.ticks.next_ms(), self.memory.next_ms()];
+        due.into_iter().chain([self.online.next_ms(), self.unheard.next_ms()]).flatten().min()
     }
 
     /// The door of the connection in `slot` wants to be asked at this time what is due, in milliseconds of the server's

@@ -27,6 +27,29 @@ impl Scratch {
     ) {
         // The players of a message are paused while a link is behind; sessions open and end all the same.
         let can_wait = matches!(event, Event::Message { .. });
+        self.send_as(core, links, session, (event, details), can_wait);
+    }
+
+    /// The same of an event that was held: it goes in however much is on its way, since what is held is bounded.
+    pub fn send_held(
+        &mut self,
+        core: &mut Core,
+        links: &[(SessionId, EventForm)],
+        session: SessionId,
+        event: &Event<'_>,
+        details: &Details<'_>,
+    ) {
+        self.send_as(core, links, session, (event, Some(details)), true);
+    }
+
+    fn send_as(
+        &mut self,
+        core: &mut Core,
+        links: &[(SessionId, EventForm)],
+        session: SessionId,
+        (event, details): (&Event<'_>, Option<&Details<'_>>),
+        can_wait: bool,
+    ) {
         let mut encoded: SmallVec<[(EventForm, Result<EncodedFrame, TooLong>); 2]> = SmallVec::new();
         for (link, form) in links {
             let frame = match encoded.iter().position(|(known, _)| known == form) {
@@ -102,7 +125,11 @@ impl Scratch {
         }
     }
 
-    fn encode(
+    /// The frame of an event.
+    ///
+    /// # Errors
+    /// [`TooLong`] for a session with more names than the layout counts.
+    pub fn encode(
         &mut self,
         form: LinkForm,
         event: &Event<'_>,

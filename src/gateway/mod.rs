@@ -7,20 +7,17 @@ mod carry;
 mod doors;
 pub mod events;
 mod linking;
+mod telling;
 mod visiting;
 
-use crate::app::{App, ClosedSession, Message, Session};
+use crate::app::{App, Message};
 use crate::connection::{Connection, Kind, Transport};
-use crate::core::{
-    Captured, Change, Changed, Claim, Core, Ended, Finished, First, Gone, Parted, Port, Reply, Rules,
-};
-use crate::dispatch::{Action, ErrorCode, EventForm, EventKind, MARK, Operation, Origin, Push};
+use crate::core::{Claim, Core, Finished, First, Gone, Port, Reply, Rules};
+use crate::dispatch::{Action, ErrorCode, EventKind, Operation, Origin, Push};
 use crate::http::Response;
-use crate::link_bin::{Details, Event, Membership, Payload, Tagged};
 use crate::metrics::ResumeFailure;
 use crate::protocol::CloseCode;
-use crate::session::{AppId, SessionId};
-use api::own::Incoming;
+use crate::session::SessionId;
 pub(crate) use doors::CarriedDoor;
 pub use doors::admin::upgraded;
 use doors::backend::Upgraded;
@@ -29,7 +26,6 @@ use doors::link::Refused;
 pub use doors::observer::{Asks, Observer, THREAD as OBSERVER_THREAD};
 use doors::{Door, Doors};
 use events::Scratch;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Why a link ends whose key is gone, or may do less.
@@ -81,128 +77,9 @@ impl Gateway {
         core.shut_gate(links.iter().map(|(link, _)| *link))
     }
 
-    /// A player's message: to the links that listen, then to the app.
-    pub fn message(&mut self, core: &mut Core, reply: &mut Reply, slot: u32, message: Message<'_>) {
-        let (Some(id), Some(app)) = (core.hub.id_of(slot), core.hub.app_of(slot)) else { return };
-        let message = match message {
-            Message::Text(text) if text.starts_with(MARK) && core.speaks_own(slot) => {
-                match Incoming::of(text) {
-                    Incoming::Own(json) => return doors::own::answer(core, reply, id, json),
-                    Incoming::Game(text) => Message::Text(text),
-                }
-            }
-            message => message,
-        };
-        core.metrics().messages_in.of(app.0).add(1);
-        // What its handlers changed before comes before it.
-        self.tell_changes(core);
-        let links = core.listeners.links_for(app, id, EventKind::Message);
-        if !links.is_empty() {
-            let payload = match message {
-                Message::Text(text) => Payload::Text(text),
-                Message::Binary(bytes) => Payload::Binary(bytes),
-            };
-            let user = core.hub.user_of(slot).cloned();
-            let event = Event::Message { session: id, user: user.as_deref(), payload };
-            let captured = capture_for(core, &links, slot);
-            self.tell(core, &links, (id, app), &event, captured.as_ref());
-        }
-        self.app.message(&mut Session::new(core, reply, id), message);
-    }
-
     /// A session that has agreed on gannet's own messages is told that it will be closed, and where to go on.
     pub fn tell_to_reconnect(core: &mut Core, slot: u32, after_ms: u64, to: Option<&str>) {
         doors::own::tell_to_reconnect(core, slot, after_ms, to);
-    }
-
-    /// A session has opened: the links that listen are told, then the app.
-    fn opened(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId, app: AppId) {
-        let replaces = core.take_replaced(id);
-        if replaces.is_some() {
-            self.tell_ended(core, reply);
-        }
-        let links = core.listeners.links_for(app, id, EventKind::Open);
-        let connection = core.connections.get(id).filter(|_| !links.is_empty());
-        if let Some(remote) = connection.map(Connection::remote) {
-            let tags: Vec<_> = core.hub.tags_of(id.slot()).cloned().collect();
-            let user = core.hub.user_of(id.slot()).cloned();
-            let name = core.rules.apps.name_of(app).clone();
-            let (user, tags) = (user.as_deref(), Cow::Owned(tags));
-            let event = Event::Open { session: id, user, app: &name, remote, tags, replaces };
-            let captured = capture_for(core, &links, id.slot());
-            self.tell(core, &links, (id, app), &event, captured.as_ref());
-        }
-        // The groups that it came with.
-        self.tell_changes(core);
-        self.app.open(&mut Session::new(core, reply, id));
-    }
-
-    /// The links that ask for it are told what has changed, in the order of that.
-    pub fn tell_changes(&mut self, core: &mut Core) {
-        if !core.has_untold() {
-            return;
-        }
-        // What a link that has ended did not get is older.
-        self.send_released(core);
-        for change in core.take_changes() {
-            let Change { about, session, app, user, captured } = change;
-            let links = core.listeners.links_for(app, session, about.kind());
-            if links.is_empty() {
-                continue;
-            }
-            let name = core.rules.apps.name_of(app).clone();
-            let event = event_of(&about, session, &name, user.as_deref());
-            self.tell(core, &links, (session, app), &event, captured.as_deref());
-        }
-    }
-
-    /// Tells links of something about a session, with what they want to be shown of it.
-    fn tell(
-        &mut self,
-        core: &mut Core,
-        links: &[(SessionId, EventForm)],
-        (session, app): (SessionId, AppId),
-        event: &Event<'_>,
-        captured: Option<&Captured>,
-    ) {
-        let Some(captured) = captured else { return self.scratch.send(core, links, session, event, None) };
-        let app = core.rules.apps.name_of(app).clone();
-        self.scratch.send(core, links, session, event, Some(&details_of(captured, &app)));
-    }
-
-    /// The links and the app are told of the clients that are away and of the sessions that have ended, until there are none.
-    pub fn tell_ended(&mut self, core: &mut Core, reply: &mut Reply) {
-        // Telling may end further sessions: an app that answers a close with a push to somebody too slow.
-        while !core.ended.is_empty() || core.has_parted() {
-            for parted in core.take_parted() {
-                self.away(core, reply, &parted);
-            }
-            for ended in std::mem::take(&mut core.ended) {
-                self.closed(core, &ended);
-            }
-        }
-    }
-
-    /// A session is over: the links that listen are told, then the app.
-    pub fn closed(&mut self, core: &mut Core, ended: &Ended) {
-        // It has left its groups before.
-        self.tell_changes(core);
-        let links = core.listeners.links_for(ended.app, ended.id, EventKind::Close);
-        if !links.is_empty() {
-            let (session, user) = (ended.id, ended.user.as_deref());
-            let event = Event::Close { session, user, code: ended.code, reason: &ended.reason };
-            self.tell(core, &links, (session, ended.app), &event, Some(&ended.captured));
-        }
-        self.app.close(&ClosedSession {
-            id: ended.id,
-            app: core.rules.apps.name_of(ended.app).clone(),
-            user: ended.user.clone(),
-            groups: ended.captured.groups.clone(),
-            tags: ended.captured.tags.clone(),
-            profile: ended.captured.profile.clone().unwrap_or_default(),
-            code: ended.code,
-            reason: ended.reason.clone(),
-        });
     }
 
     /// Every part of a push from here is done.
@@ -286,35 +163,6 @@ impl Gateway {
         if let Some(app) = doors::client::open_instead(core, reply, id, claim, why) {
             self.opened(core, reply, id, app);
         }
-        core.write_reply(id.slot(), reply);
-    }
-
-    /// The client of a session is away.
-    pub fn away(&mut self, core: &mut Core, reply: &mut Reply, parted: &Parted) {
-        let links = core.listeners.links_for(parted.app, parted.id, EventKind::Away);
-        if !links.is_empty() {
-            let (session, user) = (parted.id, parted.user.as_deref());
-            let event = Event::Away { session, user, code: parted.code, reason: &parted.reason };
-            self.tell(core, &links, (session, parted.app), &event, parted.captured.as_deref());
-        }
-        // It may have ended meanwhile.
-        if core.is_away(parted.id) {
-            self.app.away(&mut Session::new(core, reply, parted.id));
-        }
-    }
-
-    /// The client of a session that was away is back.
-    pub fn back(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId) {
-        let app = core.hub.app_of(id.slot());
-        let links = app.map(|app| core.listeners.links_for(app, id, EventKind::Back)).unwrap_or_default();
-        let remote = core.connections.get(id).filter(|_| !links.is_empty()).map(Connection::remote);
-        if let (Some(remote), Some(app)) = (remote, app) {
-            let user = core.hub.user_of(id.slot()).cloned();
-            let event = Event::Back { session: id, user: user.as_deref(), remote };
-            let captured = capture_for(core, &links, id.slot());
-            self.tell(core, &links, (id, app), &event, captured.as_ref());
-        }
-        self.app.back(&mut Session::new(core, reply, id));
         core.write_reply(id.slot(), reply);
     }
 
@@ -489,44 +337,5 @@ impl Gateway {
         if let Some(door) = core.connection(slot).and_then(Connection::leave_door) {
             self.doors.remove(door);
         }
-    }
-}
-
-/// What links want to be shown of the session in `slot`, where any of them does.
-fn capture_for(core: &Core, links: &[(SessionId, EventForm)], slot: u32) -> Option<Captured> {
-    links.iter().any(|(_, form)| !form.with.is_empty()).then(|| core.capture(slot))
-}
-
-/// All that can be shown of a session.
-fn details_of<'a>(captured: &'a Captured, app: &'a str) -> Details<'a> {
-    let Captured { groups, tags, profile } = captured;
-    let claims = profile.as_ref().and_then(|profile| profile.claims.as_deref());
-    let params = profile.as_ref().map_or(&[][..], |profile| &profile.params);
-    Details {
-        groups: Some(Cow::Borrowed(groups)),
-        tags: Some(Cow::Borrowed(tags)),
-        claims: Some(Cow::Borrowed(claims.unwrap_or("{}"))),
-        params: Some(Cow::Borrowed(params)),
-        app: Some(Cow::Borrowed(app)),
-    }
-}
-
-/// What links are told of a change.
-fn event_of<'a>(about: &'a Changed, session: SessionId, app: &'a str, user: Option<&'a str>) -> Event<'a> {
-    let in_group = |group| Membership { session, user, app, group };
-    let tagged = |tag| Tagged { session, user, app, tag };
-    // Nobody is online but users.
-    let name = user.unwrap_or_default();
-    match about {
-        Changed::Joined(group) => Event::Join(in_group(group)),
-        Changed::Left(group) => Event::Leave(in_group(group)),
-        Changed::Tagged(tag) => Event::Tag(tagged(tag)),
-        Changed::Untagged(tag) => Event::Untag(tagged(tag)),
-        Changed::Bound(old_user) => Event::Bind { session, user, app, old_user: old_user.as_deref() },
-        Changed::Expiring(expires_unix_ms) => {
-            Event::Expiring { session, user, app, expires_unix_ms: *expires_unix_ms }
-        }
-        Changed::Online => Event::UserOnline { user: name, app },
-        Changed::Offline => Event::UserOffline { user: name, app },
     }
 }

@@ -78,6 +78,7 @@ mod tokens_jwks;
 mod tokens_offered;
 mod tokens_public;
 mod tokens_rotation;
+mod unheard;
 mod upgrade;
 mod upgrade_orders;
 mod wall_clock;

@@ -23,11 +23,12 @@ pub fn enter_by_name(core: &mut Core, id: SessionId, identity: &Identity) {
 
 /// The rest of [`enter`].
 pub fn join_its_groups(core: &mut Core, slot: u32, identity: &Identity) {
-    for group in &identity.groups {
-        core.join_group(slot, group);
-    }
+    // Before its groups: links are told of those, and shown its tags.
     for tag in &identity.tags {
         core.hub.tag(slot, tag);
+    }
+    for group in &identity.groups {
+        core.join_group(slot, group);
     }
 }
 

@@ -313,7 +313,7 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
 /// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 23] = [
+    const ALL: [(&str, &str); 24] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -330,6 +330,7 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("tag", r#""t""#),
         ("events", r#"["open"]"#),
         ("share", r#""s""#),
+        ("with", r#"["groups"]"#),
         ("limit", "1"),
         ("after", r#""00a0000000000001""#),
         ("last", "1"),
