@@ -2,9 +2,9 @@
 
 use super::Mover;
 use super::coming_back::Claimed;
+use super::online::UserReport;
+use super::places::Replaced;
 use super::recollection::{RecallAnswer, RecallRequest};
-use super::replacing::Replaced;
-use super::users::UserReport;
 use super::visit::{Visit, Visited};
 use crate::connection::{Extras, Peer, Socket, Visitor};
 use crate::dispatch::{EncodedFrame, Operation, Push};

@@ -7,11 +7,13 @@
 //! link has begun to ask, tells all of its users first. Until all reactors have done that, the owner does not know whether a user
 //! that comes is elsewhere already, and says so when it knows. Pure: knows nothing of links and envelopes.
 
+use crate::dispatch::Operation;
 use crate::hub::ReactorSet;
 use crate::session::{AppId, Name};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The users of whom a reactor is the owner.
 #[derive(Debug, Default)]
@@ -45,6 +47,17 @@ pub enum UserNews {
     All(Vec<(AppId, Name)>),
     /// It tells no more: no link asks.
     NoMore,
+}
+
+/// What a reactor tells the owner of users.
+#[derive(Debug)]
+pub struct UserReport {
+    /// Which reactor.
+    pub reactor: usize,
+    /// What it tells.
+    pub news: UserNews,
+    /// Done when the owner has heard it.
+    pub operation: Option<Arc<Operation>>,
 }
 
 /// A user that is online now, or offline.

@@ -6,6 +6,17 @@ use crate::admission::{Displaced, NoRoom};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::session::{AppId, Name, SessionId};
 
+/// A session that is replaced by one of another reactor.
+#[derive(Debug, Clone, Copy)]
+pub struct Replaced {
+    /// Its app.
+    pub app: AppId,
+    /// It.
+    pub old: SessionId,
+    /// The one that has opened in its place.
+    pub new: SessionId,
+}
+
 /// The session is the user's from now on, or nobody's. Returns whether it was not before.
 ///
 /// # Errors

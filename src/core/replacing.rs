@@ -2,6 +2,7 @@
 //! one that replaces it, also where the two are on different reactors: the events of the new one wait where it is, until the reactor of
 //! the old one has told its end. Knows nothing of why a session is replaced.
 
+use super::places::Replaced;
 use super::seats::Kept;
 use super::{Core, Envelope};
 use crate::session::{AppId, SessionId, close_codes};
@@ -28,17 +29,6 @@ struct Waiting {
     ends: usize,
     /// Events of the session, each for a link, in their order. They have entered the gate.
     events: Vec<(SessionId, Kept)>,
-}
-
-/// A session that is replaced by one of another reactor.
-#[derive(Debug, Clone, Copy)]
-pub struct Replaced {
-    /// Its app.
-    app: AppId,
-    /// It.
-    old: SessionId,
-    /// The one that has opened in its place.
-    new: SessionId,
 }
 
 impl Replacing {

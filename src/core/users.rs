@@ -1,7 +1,7 @@
 //! What this reactor tells of its users to the reactors that own them, and what it hears as an owner. If no link asks for it, nothing is
 //! told: then each change of a session's user looks at one word.
 
-use super::online::{Turned, UserNews};
+use super::online::{Turned, UserNews, UserReport};
 use super::{Change, Changed, Core, Envelope};
 use crate::dispatch::{EventKind, EventSet, Operation};
 use crate::hub::{Kind, scope_of};
@@ -24,15 +24,6 @@ pub struct CarriedLeaving {
     /// From when on it is offline, in milliseconds of the server's clock.
     #[n(2)]
     until_ms: u64,
-}
-
-/// What a reactor tells the owner of users.
-#[derive(Debug)]
-pub struct UserReport {
-    reactor: usize,
-    news: UserNews,
-    /// Done when the owner has heard it.
-    operation: Option<Arc<Operation>>,
 }
 
 impl Core {

@@ -26,7 +26,7 @@ pub use listen::{Detail, EventForm, EventKind, EventSet, LinkForm, Listen, With}
 pub use memory::{Epoch, InvalidEpoch, KeptMessage, KeptPage, Recall, Recalled};
 pub use operation::{Action, OperationOutcome, Page, SessionInfo, SessionRow, Who};
 pub use presence::{NotPresentAfter, Presence, Present, PresentAfter, PresentSession};
-pub use profile::Profile;
+pub use profile::{Param, Profile};
 pub use push::{Class, PushOptions, Receipt, ReceiptMode};
 pub use right::Right;
 pub use target::{Selector, Target};

@@ -2,6 +2,14 @@
 
 use serde::{Serialize, Serializer};
 
+/// A query parameter: its name and its value.
+///
+/// ```
+/// let version: gannet::dispatch::Param = ("version".into(), "1.2".into());
+/// assert_eq!(&*version.0, "version");
+/// ```
+pub type Param = (Box<str>, Box<str>);
+
 /// What an app keeps of the token and of the query that a session was opened with.
 ///
 /// ```
@@ -15,7 +23,7 @@ pub struct Profile {
     /// The claims of the token that `apps.NAME.claims` names: a JSON object.
     pub claims: Option<Box<str>>,
     /// The query parameters that `apps.NAME.params` names, with their values, each once.
-    pub params: Vec<(Box<str>, Box<str>)>,
+    pub params: Vec<Param>,
 }
 
 impl Profile {
@@ -32,7 +40,7 @@ impl Profile {
 
 /// Parameters as a JSON object.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Params<'a>(pub(crate) &'a [(Box<str>, Box<str>)]);
+pub(crate) struct Params<'a>(pub(crate) &'a [Param]);
 
 impl Serialize for Params<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,7 +4,7 @@
 use super::error::{Malformed, TooLong, Wrong};
 use super::names::{put_names, read_names};
 use super::wire::{Reader, put_count, put_long, put_text};
-use crate::dispatch::{Detail, With};
+use crate::dispatch::{Detail, Param, With};
 use crate::session::Name;
 use std::borrow::Cow;
 
@@ -30,7 +30,7 @@ pub struct Details<'a> {
     /// What its app keeps of the claims of its token: a JSON object.
     pub claims: Option<Cow<'a, str>>,
     /// What its app keeps of the query that it was opened with.
-    pub params: Option<Cow<'a, [(Box<str>, Box<str>)]>>,
+    pub params: Option<Cow<'a, [Param]>>,
     /// Its app.
     pub app: Option<Cow<'a, str>>,
 }
@@ -127,7 +127,7 @@ pub(super) fn read_claims<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Malfor
     }
 }
 
-pub(super) fn put_params(params: &[(Box<str>, Box<str>)], out: &mut Vec<u8>) -> Result<(), TooLong> {
+pub(super) fn put_params(params: &[Param], out: &mut Vec<u8>) -> Result<(), TooLong> {
     put_count(params.len(), "params", out)?;
     for (name, value) in params {
         put_text(name, "the name of a parameter", out)?;
@@ -137,7 +137,7 @@ pub(super) fn put_params(params: &[(Box<str>, Box<str>)], out: &mut Vec<u8>) -> 
     Ok(())
 }
 
-pub(super) fn read_params(reader: &mut Reader<'_>) -> Result<Vec<(Box<str>, Box<str>)>, Malformed> {
+pub(super) fn read_params(reader: &mut Reader<'_>) -> Result<Vec<Param>, Malformed> {
     let count = reader.u16("params")?;
     let mut params = Vec::new();
     for _ in 0..count {
