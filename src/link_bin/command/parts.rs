@@ -191,8 +191,9 @@ impl<'a> Parts<'a> {
                 Part::Events => {
                     fields["events"] = self.events().collect();
                     fields["share"] = self.share.into();
-                    let with: Vec<&str> = self.details().collect();
-                    fields["with"] = Some(with).filter(|with| !with.is_empty()).into();
+                    if !self.with.is_empty() {
+                        fields["with"] = self.details().collect();
+                    }
                 }
                 Part::Recall | Part::Pages => {
                     let limit = self.limit.map(u64::from);
