@@ -8,12 +8,13 @@ use crate::connection::{Connection, Flag, Phase};
 use crate::core::Core;
 pub use crate::core::Sent;
 use crate::core::{Reply, add_tag, bind, join, new_push};
-use crate::dispatch::{CommandError, EncodedFrame, Origin, PushOptions, Recall, Target, marked};
+use crate::dispatch::{CommandError, EncodedFrame, Origin, Profile, PushOptions, Recall, Target, marked};
 use crate::protocol::{CloseCode, SendError, WebSocket};
 use crate::session::{InvalidName, Name, SessionId};
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A program on top of the server: told what the sessions of one reactor do, on that reactor's thread. One is made for
 /// each reactor. What takes long belongs on a thread of its own, which answers through a [`Pusher`]: the reactor's other
@@ -33,6 +34,12 @@ use std::net::SocketAddr;
 /// }
 /// ```
 pub trait App {
+    /// Whether it does anything with what its sessions do. If it does not, events for which no link listens are counted as unheard, and
+    /// held where [`unheard`](crate::config::AppConfig::unheard) says so.
+    fn hears(&self) -> bool {
+        true
+    }
+
     /// A session has opened: its user, groups and tags are set, and the welcome is on its way.
     fn open(&mut self, session: &mut Session<'_>) {
         let _ = session;
@@ -54,7 +61,7 @@ pub trait App {
         let _ = session;
     }
 
-    /// A session has ended, and has left all groups already. Called once, after its last message.
+    /// A session has ended, and has left all groups already: what it was in and had is in [`ClosedSession`]. Called once, after its last message.
     fn close(&mut self, session: &ClosedSession) {
         let _ = session;
     }
@@ -68,7 +75,11 @@ pub trait App {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Relay;
 
-impl App for Relay {}
+impl App for Relay {
+    fn hears(&self) -> bool {
+        false
+    }
+}
 
 /// A message from a client (RFC 6455 §5.6).
 ///
@@ -115,6 +126,12 @@ pub struct ClosedSession {
     pub app: Name,
     /// The user it was bound to.
     pub user: Option<Name>,
+    /// The groups that it was in.
+    pub groups: Vec<Name>,
+    /// The tags that it had.
+    pub tags: Vec<Name>,
+    /// What its app kept of what its client had shown.
+    pub profile: Arc<Profile>,
     /// The close code: the client's, the server's, 1005 where the client gave none, or 1006 where there was no closing
     /// handshake (RFC 6455 §7.1.5).
     pub code: u16,
@@ -172,6 +189,24 @@ impl<'a> Session<'a> {
     /// The tags it has.
     pub fn tags(&self) -> impl Iterator<Item = &Name> {
         self.core.hub.tags_of(self.slot)
+    }
+
+    /// What its app keeps of the claims of its token (`apps.NAME.claims`): a JSON object.
+    pub fn claims(&self) -> Option<&str> {
+        self.core.profile_of(self.slot)?.claims.as_deref()
+    }
+
+    /// The value of a query parameter that its app keeps (`apps.NAME.params`).
+    ///
+    /// ```
+    /// use gannet::Session;
+    ///
+    /// fn is_old(session: &Session<'_>) -> bool {
+    ///     session.param("version").is_none_or(|version| version.starts_with("0."))
+    /// }
+    /// ```
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.core.profile_of(self.slot)?.param(name)
     }
 
     /// The client's address; where a proxy has said it, what the proxy said, with port 0 where it said none. `None` for a
@@ -290,7 +325,7 @@ impl<'a> Session<'a> {
 
     /// Loses a tag. Returns whether it had it.
     pub fn untag(&mut self, tag: &str) -> bool {
-        self.core.hub.untag(self.slot, tag)
+        self.core.untag_session(self.slot, tag)
     }
 
     /// Binds the session to this user from now on; `None` unbinds it.

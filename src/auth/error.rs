@@ -49,6 +49,11 @@ pub enum AuthError {
         /// How many it may name.
         most: usize,
     },
+    /// The claims that the app keeps are longer than a session may have.
+    ClaimsTooLong {
+        /// How long they may be, in bytes as JSON.
+        most: usize,
+    },
     /// Made for another app.
     OtherApp,
     /// `exp` has passed.
@@ -90,9 +95,11 @@ impl AuthError {
             Self::UnknownKey => AuthFailure::UnknownKey,
             Self::OtherKey => AuthFailure::OtherKey,
             Self::NoKeys => AuthFailure::NoKeys,
-            Self::Claim { .. } | Self::Name { .. } | Self::TooMany { .. } | Self::Timestamp => {
-                AuthFailure::Claims
-            }
+            Self::Claim { .. }
+            | Self::Name { .. }
+            | Self::TooMany { .. }
+            | Self::ClaimsTooLong { .. }
+            | Self::Timestamp => AuthFailure::Claims,
             Self::OtherApp => AuthFailure::App,
             Self::Expired { .. } => AuthFailure::Expired,
             Self::NotYetValid { .. } => AuthFailure::NotYetValid,
@@ -123,6 +130,9 @@ impl fmt::Display for AuthError {
             Self::Claim { claim, expected } => write!(f, "{claim} must be there and be {expected}"),
             Self::Name { claim, error } => write!(f, "{claim}: {error}"),
             Self::TooMany { claim, most } => write!(f, "{claim} names more than {most}"),
+            Self::ClaimsTooLong { most } => {
+                write!(f, "the claims that the app keeps are longer than limits.session_claims_bytes, {most}")
+            }
             Self::OtherApp => f.write_str("it was made for another app"),
             Self::Expired { ago_ms } => write!(f, "it expired {} s ago", ago_ms.div_ceil(1000)),
             Self::NotYetValid { in_ms } => {

@@ -55,6 +55,8 @@ pub struct Proven {
     pub tags: Vec<Name>,
     /// From when on the proof holds no longer, in milliseconds since the Unix epoch, with the leeway; `None` is never.
     pub expires_unix_ms: Option<u64>,
+    /// The claims that the app keeps, as a JSON object; `None` where the token has none of them.
+    pub claims: Option<Box<str>>,
 }
 
 /// The keys and origins of every app.
@@ -72,6 +74,8 @@ struct AppAuth {
     keys: Keys,
     issuer: Option<Box<str>>,
     audience: Option<Box<str>>,
+    /// The claims that are kept.
+    claims: Box<[String]>,
     origins: Vec<OriginPattern>,
 }
 
@@ -116,6 +120,7 @@ impl Auth {
                     keys,
                     issuer: app.issuer.as_deref().map(Into::into),
                     audience: app.audience.as_deref().map(Into::into),
+                    claims: app.claims.clone().into(),
                     origins: app.origins.clone(),
                 }),
             }
@@ -129,6 +134,7 @@ impl Auth {
                 leeway_ms: config.leeway.as_millis() as u64,
                 max_groups: limits.groups_per_session,
                 max_tags: limits.tags_per_session,
+                max_claims_bytes: limits.session_claims_bytes,
             },
             timestamp_window_ms: config.timestamp_window.as_millis() as u64,
         })
@@ -158,7 +164,7 @@ impl Auth {
     pub fn token(&self, app: AppId, token: &[u8], now_unix_ms: u64) -> Result<Proven, AuthError> {
         let app = &self.apps[usize::from(app.0)];
         let (issuer, audience) = (app.issuer.as_deref(), app.audience.as_deref());
-        let expected = Expected { app: &app.name, issuer, audience };
+        let expected = Expected { app: &app.name, issuer, audience, claims: &app.claims };
         verify(token, &app.keys, &expected, now_unix_ms, &self.limits)
     }
 
@@ -189,7 +195,7 @@ impl Auth {
         // What a panicked holder left is whole: every change to the set is one call.
         let mut nonces = nonces.lock().unwrap_or_else(PoisonError::into_inner);
         nonces.spend(app, query.nonce, signed_unix_ms, now_unix_ms)?;
-        Ok(Proven { user, groups: Vec::new(), tags: Vec::new(), expires_unix_ms: None })
+        Ok(Proven { user, groups: Vec::new(), tags: Vec::new(), expires_unix_ms: None, claims: None })
     }
 }
 

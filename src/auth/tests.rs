@@ -93,6 +93,7 @@ fn a_good_token_says_who_somebody_is() {
             groups: names(&["g", "h"]),
             tags: vec![],
             expires_unix_ms: Some(NOW_MS + 65_000),
+            claims: None,
         };
         assert_eq!(proven, expected);
     }

@@ -22,6 +22,8 @@ pub struct TokenLimits {
     pub max_groups: usize,
     /// Tags that it may name.
     pub max_tags: usize,
+    /// What is kept of its claims, in bytes.
+    pub max_claims_bytes: usize,
 }
 
 /// What a token must say beside who its bearer is.
@@ -33,13 +35,15 @@ pub struct Expected<'a> {
     pub issuer: Option<&'a str>,
     /// One of `aud`, if there must be a certain one.
     pub audience: Option<&'a str>,
+    /// The claims that are kept.
+    pub claims: &'a [String],
 }
 
 impl<'a> Expected<'a> {
     /// Of an app whose tokens may come from anybody who has its keys, for anybody.
     #[cfg(any(test, feature = "cli", feature = "fuzzing"))]
     pub fn of_app(app: &'a str) -> Self {
-        Self { app, issuer: None, audience: None }
+        Self { app, issuer: None, audience: None, claims: &[] }
     }
 }
 
@@ -134,7 +138,22 @@ impl Payload {
         };
         let groups = self.names("groups", limits.max_groups)?;
         let tags = self.names("tags", limits.max_tags)?;
-        Ok(Proven { user, groups, tags, expires_unix_ms: Some(expires_unix_ms) })
+        let claims = self.kept(expected.claims, limits.max_claims_bytes)?;
+        Ok(Proven { user, groups, tags, expires_unix_ms: Some(expires_unix_ms), claims })
+    }
+
+    /// The claims of these names that are there.
+    fn kept(&self, names: &[String], most: usize) -> Result<Option<Box<str>>, AuthError> {
+        let kept = names.iter().filter_map(|name| Some((name.clone(), self.0.get(name)?.clone())));
+        let kept: Map<String, Value> = kept.collect();
+        if kept.is_empty() {
+            return Ok(None);
+        }
+        let json = Value::Object(kept).to_string();
+        match json.len() <= most {
+            true => Ok(Some(json.into())),
+            false => Err(AuthError::ClaimsTooLong { most }),
+        }
     }
 
     /// Who has made it, and for whom, where the app expects somebody (RFC 7519 §4.1.1 and §4.1.3).

@@ -156,6 +156,7 @@ impl CheckArgs {
                 leeway_ms: settings.leeway.as_millis() as u64,
                 max_groups: limits.groups_per_session,
                 max_tags: limits.tags_per_session,
+                max_claims_bytes: limits.session_claims_bytes,
             };
             return auth::verify(token.as_bytes(), keys, &Expected::of_app(&self.app), now_unix_ms, &limits);
         }
@@ -172,7 +173,7 @@ impl CheckArgs {
             signature: &signature,
         };
         let user = query.verify(keys, now_unix_ms, settings.timestamp_window.as_millis() as u64)?;
-        Ok(Proven { user, groups: Vec::new(), tags: Vec::new(), expires_unix_ms: None })
+        Ok(Proven { user, groups: Vec::new(), tags: Vec::new(), expires_unix_ms: None, claims: None })
     }
 }
 

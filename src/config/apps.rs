@@ -16,6 +16,7 @@ use super::table::Legal;
 use super::table::{COUNT, DAY_MS, GIB};
 use super::{GroupConfig, JwksUrl, OriginPattern, Secret, Slow, duration};
 use crate::http::is_token;
+use crate::session::Name;
 
 /// `[apps.NAME]`: a tenant with its own users, groups and tags, and its own keys.
 ///
@@ -25,7 +26,7 @@ use crate::http::is_token;
 /// assert!(config.apps["chess"].origins[0].matches(b"https://www.chess.example"));
 /// assert_eq!(config.apps["chess"].per_user.max, 3);
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AppConfig {
@@ -77,6 +78,25 @@ pub struct AppConfig {
     /// Memory of all that its groups remember, in bytes; 0 is no bound of its own.
     #[cfg_attr(feature = "cli", schemars(transform = Legal::from(0..=16 * 1024 * GIB)))]
     pub group_memory_bytes: usize,
+    /// Milliseconds from the end of a user's last session to the event `user_offline`; a session that comes in this time is no news.
+    #[serde(deserialize_with = "duration::whole")]
+    #[cfg_attr(feature = "cli", schemars(with = "Millis", transform = Legal::from(0..=DAY_MS)))]
+    pub offline_after_ms: u64,
+    /// Query parameters that are kept for a session and shown to backends; at most 16.
+    #[serde(deserialize_with = "params")]
+    pub params: Vec<String>,
+    /// Claims of tokens that are kept for a session and shown to backends; at most 16.
+    #[serde(deserialize_with = "claims")]
+    pub claims: Vec<String>,
+    /// What becomes of openings, messages and ends of sessions for which no link listens.
+    pub unheard: Unheard,
+    /// Milliseconds that they are held for a link to come, where they are.
+    #[serde(deserialize_with = "duration::whole")]
+    #[cfg_attr(feature = "cli", schemars(with = "Millis", transform = Legal::from(0..=DAY_MS)))]
+    pub unheard_ms: u64,
+    /// Memory of what is held, in bytes.
+    #[cfg_attr(feature = "cli", schemars(transform = Legal::from(0..=GIB)))]
+    pub unheard_bytes: usize,
     /// Whether its sessions may resume.
     pub resume: Resume,
     /// Whether a session ends when its token does. If not, the token counts when the session opens or comes back.
@@ -97,6 +117,56 @@ pub struct OnByDefault(pub bool);
 impl Default for OnByDefault {
     fn default() -> Self {
         Self(true)
+    }
+}
+
+/// What becomes of what players do while no link listens for it.
+///
+/// ```
+/// use gannet::config::{Config, Unheard};
+/// let config = Config::from_toml("[apps.chess]\nunheard = 'hold'").unwrap();
+/// assert_eq!(config.apps["chess"].unheard, Unheard::Hold);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Unheard {
+    /// It is lost, and counted.
+    #[default]
+    Drop,
+    /// It is held for a while, for the link that comes.
+    Hold,
+}
+
+impl Default for AppConfig {
+    fn default() -> Self {
+        Self {
+            secrets: Vec::new(),
+            secrets_file: None,
+            public_keys: Vec::new(),
+            jwks: None,
+            jwks_file: None,
+            jwks_url: None,
+            issuer: None,
+            audience: None,
+            origins: Vec::new(),
+            subprotocols: Vec::new(),
+            max_sessions: 0,
+            per_user: PerUser::default(),
+            slow: Slow::default(),
+            tick_ms: 0,
+            group_tick_ms: BTreeMap::new(),
+            groups: Vec::new(),
+            group_memory_bytes: 0,
+            offline_after_ms: 5_000,
+            params: Vec::new(),
+            claims: Vec::new(),
+            token_ends_session: OnByDefault::default(),
+            unheard: Unheard::default(),
+            unheard_ms: 10_000,
+            unheard_bytes: 1024 * 1024,
+            resume: Resume::default(),
+        }
     }
 }
 
@@ -256,6 +326,51 @@ fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D:
         let shown = error.to_string().contains(Secret::NOT_SHOWN);
         D::Error::custom(if shown { Secret::NOT_SHOWN } else { "write it as texts in quotes, in brackets" })
     })
+}
+
+/// The parameters that have a meaning of their own.
+const OWN_PARAMS: [&str; 11] = [
+    "user",
+    "group",
+    "tag",
+    "token",
+    "app",
+    "timestamp",
+    "nonce",
+    "signature",
+    "resume",
+    "received",
+    "wait_ms",
+];
+
+fn params<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = kept_names(deserializer)?;
+    match names.iter().find(|name| OWN_PARAMS.contains(&name.as_str())) {
+        Some(own) => {
+            Err(D::Error::custom(format!("the parameter {own} has a meaning of its own: name others")))
+        }
+        None => Ok(names),
+    }
+}
+
+fn claims<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    kept_names(deserializer)
+}
+
+/// Names of what is kept for a session.
+fn kept_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    const MOST: usize = 16;
+    let names: Vec<String> = Vec::deserialize(deserializer)?;
+    if names.len() > MOST {
+        return Err(D::Error::custom(format!("name at most {MOST}")));
+    }
+    for (index, name) in names.iter().enumerate() {
+        Name::check(name).map_err(D::Error::custom)?;
+        if names[..index].contains(name) {
+            return Err(D::Error::custom("list each name once"));
+        }
+    }
+    Ok(names)
 }
 
 fn subprotocols<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

@@ -81,6 +81,10 @@ table! {
         pub groups_per_session: usize = 64, in 0..=COUNT;
         /// Tags one session may have.
         pub tags_per_session: usize = 64, in 0..=COUNT;
+        /// Names and values of the query parameters that an app keeps for one session, in bytes.
+        pub session_params_bytes: usize = 256, in 0..=64 * KIB - 1;
+        /// The claims that an app keeps for one session, in bytes as JSON.
+        pub session_claims_bytes: usize = KIB, in 0..=64 * KIB - 1;
 
         /// Bytes of the comment that event streams begin with, for proxies that hand nothing on before they have so many.
         pub stream_padding_bytes: usize = 2 * KIB, in 0..=64 * KIB;

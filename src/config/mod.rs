@@ -44,7 +44,7 @@ use duration::Millis;
 use table::{COUNT, DAY_MS, GIB, KIB, MIB, table};
 
 pub use crate::session::{InvalidNetwork, Network};
-pub use apps::{AppConfig, OnByDefault, PerUser, PerUserPolicy, PublicKeyConfig, TokenAlgorithm};
+pub use apps::{AppConfig, OnByDefault, PerUser, PerUserPolicy, PublicKeyConfig, TokenAlgorithm, Unheard};
 pub(crate) use backend::UNNAMED as UNNAMED_KEY;
 pub use backend::{Backend, BackendKey};
 #[cfg(feature = "cli")]
@@ -183,6 +183,9 @@ table! {
         /// `renew_interval_ms`: a client may have its session renewed by another token once in so long.
         #[serde(rename = "renew_interval_ms", with = "Millis")]
         pub renew_interval: Duration = 1_000, in 0..=DAY_MS;
+        /// `expiring_before_ms`: so long before the token of a session expires, links that ask for it get `expiring`.
+        #[serde(rename = "expiring_before_ms", with = "Millis")]
+        pub expiring_before: Duration = 30_000, in 0..=DAY_MS;
         /// The largest JWK set that is read, in bytes.
         pub max_jwks_bytes: usize = 64 * KIB, in 1..=MIB;
         /// The most keys of one, those that can check no token among them.

@@ -356,3 +356,32 @@ fn groups_that_remember_have_bounds_that_fit_an_outbox_and_each_prefix_once() {
         assert!(said.contains(says), "{wrong}: {said}");
     }
 }
+
+#[test]
+fn what_is_kept_for_a_session_is_named_within_bounds() {
+    let app =
+        |line: &str| Config::from_toml(&format!("[apps.chess]\n{line}")).and_then(|config| config.validate());
+    let many = |count: usize| (0..count).map(|number| format!("'p{number}'")).collect::<Vec<_>>().join(", ");
+    for key in ["params", "claims"] {
+        assert!(app(&format!("{key} = ['version', 'größe']")).is_ok());
+        assert!(app(&format!("{key} = [{}]", many(16))).is_ok());
+        for (value, says) in [
+            (many(17), "name at most 16"),
+            ("'a', 'a'".to_owned(), "list each name once"),
+            ("''".to_owned(), "a name needs"),
+        ] {
+            let error = app(&format!("{key} = [{value}]")).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+    for own in ["user", "token", "app", "resume", "wait_ms"] {
+        let error = app(&format!("params = ['{own}']")).unwrap_err().to_string();
+        assert!(error.contains("a meaning of its own"), "{error}");
+    }
+    assert!(app("claims = ['sub']").is_ok());
+    for line in
+        ["offline_after_ms = '2d'", "unheard_ms = '2d'", "unheard_bytes = 2000000000", "unheard = 'keep'"]
+    {
+        assert!(app(line).is_err(), "{line}");
+    }
+}

@@ -273,7 +273,12 @@ fn check_quotas(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
     let max = CONNECTIONS;
     let quotas = [("max_sessions", app.max_sessions, max), ("per_user.max", app.per_user.max, max)];
     let quotas = quotas.map(|(key, value, max)| (key, value as u64, max));
-    for (key, value, max) in quotas.into_iter().chain(app.resume.ranges()) {
+    let times = [
+        ("offline_after_ms", app.offline_after_ms, super::table::DAY_MS),
+        ("unheard_ms", app.unheard_ms, super::table::DAY_MS),
+        ("unheard_bytes", app.unheard_bytes as u64, super::table::GIB),
+    ];
+    for (key, value, max) in quotas.into_iter().chain(times).chain(app.resume.ranges()) {
         if value > max {
             return Err(ConfigError::OutOfRange { key: format!("apps.{name}.{key}"), value, min: 0, max });
         }

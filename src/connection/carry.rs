@@ -95,6 +95,9 @@ struct CarriedExtras {
     /// The event stream that it is.
     #[n(8)]
     stream: Option<CarriedStream>,
+    /// Links have been told that its token expires soon.
+    #[n(9)]
+    has_told_end: Option<bool>,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -209,6 +212,7 @@ impl CarriedExtras {
             expires_unix_ms,
             // It follows from the wall clock.
             expires_ms: _,
+            has_told_end,
             renewable_ms,
             connection_from,
             // Where its session counts is counted anew.
@@ -234,6 +238,7 @@ impl CarriedExtras {
             held: held.clone(),
             counts_address: connection_from.is_some().then_some(true),
             stream: stream.as_deref().map(Stream::carry),
+            has_told_end: has_told_end.then_some(true),
         }
     }
 }
@@ -376,8 +381,10 @@ impl CarriedExtras {
             counts_address: _,
             // It belongs to the connection as a whole.
             stream: _,
+            has_told_end,
         } = self;
         Box::new(Extras {
+            has_told_end: has_told_end == Some(true),
             renewable_ms: renewable_ms.unwrap_or(0),
             echo_of: echo_of.map(AppId),
             inbound: inbound.map(CarriedInbound::restore),

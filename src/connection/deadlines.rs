@@ -43,6 +43,8 @@ pub enum Due {
     Expiry,
     /// The token of a session expires.
     Token,
+    /// It expires soon, of which links are to be told.
+    Expiring,
     /// A session that was paused is within its rate again.
     Resume,
     /// A message or a body that has begun was not complete in time.

@@ -19,6 +19,8 @@ pub struct Extras {
     pub expires_unix_ms: Option<u64>,
     /// The same in milliseconds of the server's clock, as the wall clock was set when it was last looked at.
     pub expires_ms: Option<u64>,
+    /// Links have been told that the token expires soon.
+    pub has_told_end: bool,
     /// From when on its client may have another token checked, in milliseconds of the server's clock.
     pub renewable_ms: u64,
     /// Where the connection is counted as coming from.

@@ -3,13 +3,15 @@
 
 use super::memory::AroundMemory;
 use super::shared::Shared;
+use super::unheard::CarriedUnheard;
+use super::users::CarriedLeaving;
 use super::{CarriedLines, CarriedListener, CarriedSeat, Core, Envelope, HalfReceived, Owed, Port};
 use crate::admission::Role;
 use crate::connection::{
     CarriedConnection, CarriedResume, Connection, Flag, Kind, LocalPushes, Phase, Restored, Restoring,
     Socket, Surroundings, Transport,
 };
-use crate::dispatch::{Packer, Unpacker};
+use crate::dispatch::{Packer, Profile, Unpacker};
 use crate::hub::CarriedMemory;
 use crate::mailbox::Producer;
 use crate::metrics::CarriedMetrics;
@@ -47,6 +49,12 @@ pub struct CarriedCore {
     /// What the groups remember that this reactor owns.
     #[n(7)]
     memory: Option<CarriedMemory>,
+    /// Users that this reactor owns and that will be offline.
+    #[n(8)]
+    leaving: Option<Vec<CarriedLeaving>>,
+    /// Events that no link hears and that are held, of each app in their order.
+    #[n(9)]
+    unheard: Option<Vec<CarriedUnheard>>,
 }
 
 /// A connection of a [`Core`] on its way, with its names in the hub.
@@ -89,6 +97,12 @@ struct CarriedNames {
     groups: Vec<Box<str>>,
     #[n(3)]
     tags: Vec<Box<str>>,
+    /// What its app keeps of its token: a JSON object.
+    #[n(4)]
+    claims: Option<Box<str>>,
+    /// What it keeps of the query.
+    #[n(5)]
+    params: Option<Vec<(Box<str>, Box<str>)>>,
 }
 
 /// What the connections of a core have in common while they come.
@@ -131,6 +145,8 @@ impl Core {
             lines: self.carry_lines(),
             seats: Some(self.carry_seats(packer)).filter(|seats| !seats.is_empty()),
             memory: (!self.memory.is_empty()).then(|| self.memory.carry(packer)),
+            leaving: Some(self.carry_leaving()).filter(|leaving| !leaving.is_empty()),
+            unheard: Some(self.carry_unheard()).filter(|unheard| !unheard.is_empty()),
         }
     }
 
@@ -145,6 +161,8 @@ impl Core {
                 user: self.hub.user_of(slot).map(texts),
                 groups: self.hub.groups_of(slot).map(texts).collect(),
                 tags: self.hub.tags_of(slot).map(texts).collect(),
+                claims: self.profile_of(slot).and_then(|profile| profile.claims.clone()),
+                params: self.profile_of(slot).map(|profile| profile.params.clone()),
             })
         });
         let resume = self.resume_of(slot).map(|resume| Box::new(resume.carry(packer)));
@@ -162,8 +180,8 @@ impl Core {
         carried: CarriedCore,
         unpacker: &Unpacker,
     ) -> Result<(Self, Arriving), InvalidState> {
-        let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats, memory } =
-            carried;
+        let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats, .. } = carried;
+        let CarriedCore { memory, leaving, unheard, .. } = carried;
         let connections: GenerationalSlab<Connection> = generations.restore(shared.node, index as u8)?;
         let mut core = Self::new(shared, index, peers, 0);
         if turned_ms > core.now.ms || absent_ms > turned_ms {
@@ -172,6 +190,8 @@ impl Core {
         (core.connections, core.absent_ms) = (connections, absent_ms + core.now.ms - turned_ms);
         core.metrics().go_on_from(&metrics);
         memory.map_or(Ok(()), |memory| core.arrive_in_memory(memory, unpacker))?;
+        core.restore_leaving(leaving.unwrap_or_default())?;
+        core.restore_unheard(unheard.unwrap_or_default())?;
         let unix_ms = Clock::wall_unix_ms();
         let seats = seats.unwrap_or_default();
         Ok((core, Arriving { listeners, lines, seats, unix_ms, ..Arriving::default() }))
@@ -215,7 +235,7 @@ impl Core {
             self.arrive_in_counts(id, counts_address);
         }
         if let Some(expires_unix_ms) = expires_unix_ms {
-            self.expire_at(id.slot(), expires_unix_ms, arriving.unix_ms);
+            self.arrive_with_end(id.slot(), expires_unix_ms, arriving.unix_ms);
         }
         if has_lost_context {
             arriving.lost_context.push(id);
@@ -271,7 +291,7 @@ impl Core {
     }
 
     fn arrive_in_hub(&mut self, id: SessionId, names: CarriedNames) -> Result<(), InvalidState> {
-        let CarriedNames { app, user, groups, tags } = names;
+        let CarriedNames { app, user, groups, tags, claims, params } = names;
         let name = |text: Box<str>| Name::new(&text).map_err(|error| InvalidState::new(error.to_string()));
         let (app, slot) = (AppId(app), id.slot());
         if usize::from(app.0) >= self.rules.apps.names().count() {
@@ -286,6 +306,8 @@ impl Core {
         for tag in tags {
             self.hub.tag(slot, &name(tag)?);
         }
+        let profile = Profile { claims, params: params.unwrap_or_default() };
+        self.put_profile(slot, Some(profile).filter(|profile| !profile.is_empty()).map(Arc::new));
         let network = self.shared.admission.take_over(app, user.as_ref(), id, self.address_of(slot));
         if let (Some(network), Some(connection)) = (network, self.connections.slot_mut(slot)) {
             connection.extras().session_from = Some(network);

@@ -240,12 +240,12 @@ pub fn add_tag(core: &mut Core, slot: u32, tag: &Name) -> Result<bool, CommandEr
         return Ok(false);
     }
     check_tags(core, core.hub.tags_len(slot) + 1)?;
-    Ok(core.hub.tag(slot, tag))
+    Ok(core.tag_session(slot, tag))
 }
 
 /// The session has not the tag from now on; whether it had.
 fn remove_tag(core: &mut Core, slot: u32, tag: &str) -> bool {
-    core.hub.untag(slot, tag)
+    core.untag_session(slot, tag)
 }
 
 /// The session has exactly these of the tags that begin with `prefix`, or stays as it is where these are more than it may have.

@@ -134,6 +134,7 @@ impl Core {
         self.forget_resume(slot);
         let user = self.hub.user_of(slot).cloned();
         self.forget_recalls(slot);
+        let captured = self.capture(slot);
         let Some((id, app)) = self.leave_hub(slot) else { return };
         let extras = self.connections.slot_mut(slot).and_then(|connection| connection.extras.as_mut());
         let network = extras.and_then(|extras| extras.session_from.take());
@@ -142,7 +143,7 @@ impl Core {
         metrics.closed.of(CloseClass::from_code(code)).add(1);
         metrics.apps.closed.of(app.0).add(1);
         metrics.apps.sessions.of(app.0).sub(1);
-        self.ended.push(Ended { id, app, user, code, reason: reason.into() });
+        self.ended.push(Ended { id, app, user, code, reason: reason.into(), captured });
     }
 
     /// Frees what the turn doomed. Returns the connections, for a last look at each.

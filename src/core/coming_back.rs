@@ -5,6 +5,7 @@ use super::Core;
 use super::lingering::is_away;
 use crate::auth::Ticket;
 use crate::connection::{Carrier, Claimant, Connection, Flag, Form, Phase, Resume, Speech, Stream};
+use crate::dispatch::Profile;
 use crate::metrics::{LingerEnd, ResumeFailure};
 use crate::protocol::{DeflateParameters, WebSocket};
 use crate::session::{AppId, Name, SessionId, close_codes};
@@ -34,6 +35,8 @@ pub struct Claim {
     pub groups: Vec<Name>,
     /// Its tags.
     pub tags: Vec<Name>,
+    /// What is kept of what it has shown.
+    pub profile: Option<Arc<Profile>>,
     /// When its token expires, in milliseconds since the Unix epoch.
     pub expires_unix_ms: Option<u64>,
     /// The answer to its upgrade request (RFC 6455 §4.2.2).

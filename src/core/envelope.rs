@@ -2,6 +2,8 @@
 
 use super::Mover;
 use super::coming_back::Claimed;
+use super::online::UserReport;
+use super::places::Replaced;
 use super::recollection::{RecallAnswer, RecallRequest};
 use super::seats::{Fed, FeedRequest};
 use super::visit::{Visit, Visited};
@@ -67,6 +69,12 @@ pub enum Envelope {
     Feed(Box<FeedRequest>),
     /// The answer to such a request, which came on a connection here.
     Fed(Visitor, Box<Fed>),
+    /// What a reactor tells of users that this one owns.
+    Users(Box<UserReport>),
+    /// A session of another reactor has the place of one here, which closes.
+    Replace(Replaced),
+    /// The end has been told of a session that this one, which is here, has replaced.
+    ReplacedTold(SessionId),
     /// Others take the sessions of this link over: events for it are to be held back.
     Hold(SessionId),
     /// A reactor is through with a step of what is done for this link, which is of this reactor.

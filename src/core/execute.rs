@@ -152,11 +152,26 @@ impl Core {
                 if listen.share.is_some() {
                     self.seat_in_share(*link, listen.form);
                 }
+                let before = (self.listeners.wanted(), self.listeners.app_of(*link));
+                let was_served = self.listeners.serves(app);
                 self.listeners.add(*link, app, listen.clone());
+                self.follow_listeners(before.0, Some(operation));
+                if !was_served {
+                    self.tell_of_backend(app, true);
+                }
+                if let Some(left) = before.1.filter(|left| !self.listeners.serves(*left)) {
+                    self.tell_of_backend(left, false);
+                }
+                self.release_unheard(app);
             }
             Action::Unlisten { link } => {
                 let of = self.listeners.share_of(*link);
+                let before = (self.listeners.wanted(), self.listeners.app_of(*link));
                 self.listeners.remove(*link);
+                self.follow_listeners(before.0, None);
+                if let Some(left) = before.1.filter(|left| !self.listeners.serves(*left)) {
+                    self.tell_of_backend(left, false);
+                }
                 self.remove_gate(*link);
                 self.release_held(*link, of);
             }
@@ -233,5 +248,6 @@ fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
         bytes_out: figures.bytes_out(),
         round_trip_us: (connection.round_trip_us > 0).then_some(connection.round_trip_us),
         away: connection.phase == Phase::Away,
+        profile: core.profile_of(slot).cloned().unwrap_or_default(),
     })
 }

@@ -1,7 +1,7 @@
 //! A session whose connection ends may stay, and wait for its client: its socket goes separate ways with it. Knows nothing of who
 //! comes back for it.
 
-use super::Core;
+use super::{Captured, Core};
 use crate::connection::{Away, Connection, Flag, Phase};
 use crate::metrics::LingerEnd;
 use crate::protocol::CloseCode;
@@ -25,6 +25,8 @@ pub struct Parted {
     pub code: u16,
     /// The reason of that.
     pub reason: Box<str>,
+    /// What it is in and has, where links ask for it.
+    pub captured: Option<Box<Captured>>,
 }
 
 /// What this reactor remembers of sessions and sockets that went separate ways.
@@ -89,7 +91,8 @@ impl Core {
         // What is still sent on a socket that has not failed, its peer may read and count.
         self.move_socket(slot, new, code != CloseCode::ABNORMAL.0);
         let user = self.hub.user_of(slot).cloned();
-        self.partings.untold.push(Parted { id, app, user, code, reason: reason.into() });
+        let captured = self.capture_for_links(slot);
+        self.partings.untold.push(Parted { id, app, user, code, reason: reason.into(), captured });
         self.wheel.disarm(slot);
         self.arm(slot);
         Some(new.slot())

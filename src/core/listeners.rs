@@ -1,7 +1,7 @@
 //! The links that listen for events, as one reactor knows them: every reactor has the same list, kept by operations that
 //! go to all. Decides which links an event is for; knows nothing of how it gets there.
 
-use crate::dispatch::{EventKind, EventSet, LinkForm, Listen};
+use crate::dispatch::{EventForm, EventKind, EventSet, LinkForm, Listen, With};
 use crate::session::{AppId, Name, SessionId};
 use crate::upgrade::InvalidState;
 use minicbor::{Decode, Encode};
@@ -14,6 +14,8 @@ pub struct Listeners {
     groups: Vec<Group>,
     /// What any of them wants: looked at before anything is made for them.
     wanted: EventSet,
+    /// What any of them wants to be shown of sessions.
+    with: With,
 }
 
 /// The links of an app that divide its sessions among them, or that get the events of all.
@@ -48,6 +50,7 @@ impl Listeners {
     fn push(&mut self, link: SessionId, app: AppId, listen: Listen) {
         let listener = Listener { link, listen };
         self.wanted = self.wanted.union(listener.listen.events);
+        self.with = self.with.union(listener.listen.with);
         let share = &listener.listen.share;
         match self.groups.iter_mut().find(|group| group.app == app && group.share == *share) {
             Some(group) => group.listeners.push(listener),
@@ -59,14 +62,33 @@ impl Listeners {
     pub fn remove(&mut self, link: SessionId) {
         self.groups.iter_mut().for_each(|group| group.listeners.retain(|listener| listener.link != link));
         self.groups.retain(|group| !group.listeners.is_empty());
-        let left = self.groups.iter().flat_map(|group| &group.listeners);
-        self.wanted = left.fold(EventSet::NONE, |wanted, listener| wanted.union(listener.listen.events));
+        (self.wanted, self.with) = (EventSet::NONE, With::NONE);
+        for listener in self.groups.iter().flat_map(|group| &group.listeners) {
+            self.wanted = self.wanted.union(listener.listen.events);
+            self.with = self.with.union(listener.listen.with);
+        }
     }
 
     /// Whether any link wants events of this kind, of whatever app.
     #[inline]
     pub fn any_wants(&self, kind: EventKind) -> bool {
         self.wanted.has(kind)
+    }
+
+    /// The kinds that any link wants, of whatever app.
+    pub fn wanted(&self) -> EventSet {
+        self.wanted
+    }
+
+    /// Whether any link listens to the app.
+    pub fn serves(&self, app: AppId) -> bool {
+        self.groups.iter().any(|group| group.app == app)
+    }
+
+    /// Whether any link wants to be shown anything of sessions beside the events themselves.
+    #[inline]
+    pub fn want_details(&self) -> bool {
+        !self.with.is_empty()
     }
 
     /// The app that the link listens to.
@@ -92,11 +114,11 @@ impl Listeners {
         (app, share): (AppId, &Name),
         session: SessionId,
         kind: EventKind,
-    ) -> Option<(SessionId, LinkForm, bool)> {
+    ) -> Option<(SessionId, EventForm, bool)> {
         let of_share = |group: &&Group| group.app == app && group.share.as_ref() == Some(share);
         let others = self.groups.iter().find(of_share)?.listeners.iter().filter(|one| one.link != link);
         let heir = others.max_by_key(|one| (mixed(session, one.link), one.link))?;
-        Some((heir.link, heir.listen.form, heir.wants(kind)))
+        Some((heir.link, heir.listen.event_form(), heir.wants(kind)))
     }
 
     /// Whether no link listens to any app.
@@ -111,7 +133,7 @@ impl Listeners {
         app: AppId,
         session: SessionId,
         kind: EventKind,
-    ) -> SmallVec<[(SessionId, LinkForm); 2]> {
+    ) -> SmallVec<[(SessionId, EventForm); 2]> {
         let mut links = SmallVec::new();
         if !self.any_wants(kind) {
             return links;
@@ -122,7 +144,7 @@ impl Listeners {
                 Some(_) => group.owner_of(session),
             };
             let wanting = meant.iter().filter(|listener| listener.wants(kind));
-            links.extend(wanting.map(|listener| (listener.link, listener.listen.form)));
+            links.extend(wanting.map(|listener| (listener.link, listener.listen.event_form())));
         }
         links
     }
@@ -165,7 +187,10 @@ pub struct CarriedListener {
     is_binary: bool,
     /// The bits of the kinds that have no field of their own.
     #[n(7)]
-    more: Option<u8>,
+    more: Option<u32>,
+    /// A bit for each detail that its events have.
+    #[n(12)]
+    with: Option<u8>,
 }
 
 /// The kinds that have a field of their own in a [`CarriedListener`].
@@ -174,12 +199,12 @@ const OLDEST: [EventKind; 3] = [EventKind::Open, EventKind::Message, EventKind::
 impl Listeners {
     /// All of them, in an order that makes the same list again.
     pub fn carry(&self) -> Vec<CarriedListener> {
-        let Self { groups, wanted: _ } = self;
+        let Self { groups, wanted: _, with: _ } = self;
         let mut carried = Vec::new();
         for Group { app, share, listeners } in groups {
             for Listener { link, listen } in listeners {
                 // The same as the group's.
-                let Listen { events, share: _, form } = listen;
+                let Listen { events, share: _, with, form } = listen;
                 let more = events.bits() & !EventSet::of(&OLDEST).bits();
                 carried.push(CarriedListener {
                     link: link.as_u64(),
@@ -190,6 +215,7 @@ impl Listeners {
                     share: share.as_ref().map(ToString::to_string),
                     is_binary: *form == LinkForm::Binary,
                     more: Some(more).filter(|more| *more != 0),
+                    with: Some(with.bits()).filter(|with| *with != 0),
                 });
             }
         }
@@ -202,7 +228,7 @@ impl Listeners {
     /// A link is named twice, or a share has no name that is one.
     pub fn restore(carried: &[CarriedListener]) -> Result<Self, InvalidState> {
         let (mut listeners, mut seen) = (Self::default(), hashbrown::HashSet::new());
-        for CarriedListener { link, app, open, message, close, share, is_binary, more } in carried {
+        for CarriedListener { link, app, open, message, close, share, is_binary, more, with } in carried {
             if !seen.insert(*link) {
                 return Err(InvalidState::new("a link listens twice"));
             }
@@ -213,7 +239,8 @@ impl Listeners {
             // A kind of a later version is none here: the link hears of it no more.
             let more = EventSet::from_bits(more.unwrap_or(0) & EventSet::ALL.bits()).unwrap_or_default();
             let events = oldest.fold(more, |events, (kind, _)| events.with(kind));
-            let listen = Listen { events, share, form };
+            let with = With::from_bits(with.unwrap_or(0) & With::ALL.bits()).unwrap_or_default();
+            let listen = Listen { events, share, with, form };
             listeners.push(SessionId::from_u64(*link), AppId(*app), listen);
         }
         Ok(listeners)
@@ -239,7 +266,7 @@ mod tests {
 
     fn all_events(share: Option<&str>) -> Listen {
         let share = share.map(|name| Name::new(name).unwrap());
-        Listen { events: EventSet::ALL, share, form: LinkForm::Json }
+        Listen { events: EventSet::ALL, share, with: With::NONE, form: LinkForm::Json }
     }
 
     #[test]
@@ -270,7 +297,7 @@ mod tests {
         assert!(listeners.links_for(APP, id(1, 7), EventKind::Open).is_empty());
         assert_eq!(
             listeners.links_for(APP, id(1, 7), EventKind::Close).to_vec(),
-            [(id(0, 1), LinkForm::Json)]
+            [(id(0, 1), all_events(None).event_form())]
         );
     }
 
@@ -371,7 +398,7 @@ mod tests {
                 listeners.remove(link);
             } else {
                 let share = [None, Some("a"), Some("b")][below(3) as usize];
-                let events = EventSet::from_bits(below(32) as u8).unwrap();
+                let events = EventSet::from_bits(below(32) as u32).unwrap();
                 let form = if below(2) == 0 { LinkForm::Json } else { LinkForm::Binary };
                 let listen = Listen { events, form, ..all_events(share) };
                 listeners.add(link, app, listen.clone());

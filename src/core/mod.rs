@@ -11,8 +11,10 @@ mod controls;
 mod date;
 mod delivery;
 mod delivery_rules;
+mod details;
 mod drain;
 mod envelope;
+mod event_rules;
 mod execute;
 mod follow;
 mod gate;
@@ -24,6 +26,7 @@ mod listeners;
 mod membership;
 mod memory;
 mod moving;
+mod online;
 mod pausing;
 mod places;
 mod presence;
@@ -32,6 +35,7 @@ mod recollection;
 mod relief;
 mod reload;
 mod renewing;
+mod replacing;
 mod reply;
 mod resume_rules;
 mod resumes;
@@ -43,8 +47,10 @@ mod shared;
 mod strangers;
 mod ticks;
 mod trusted;
+mod unheard;
 mod upgrades;
 mod upgrading;
+mod users;
 mod visit;
 mod visits;
 mod wall;
@@ -58,6 +64,7 @@ pub use carry::{Arriving, CarriedCore, CarriedMember};
 pub use changing::{add_tag, join};
 pub use coming_back::{Claim, Claimed, First, TakesEvents};
 pub use delivery_rules::Remembering;
+pub use details::Captured;
 pub use drain::{Drain, Plan};
 pub use envelope::{Arrival, Envelope, Port};
 pub use execute::{Finished, Started, new_push};
@@ -67,7 +74,7 @@ pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
 pub use lingering::Parted;
 pub use listeners::CarriedListener;
-pub use membership::Change;
+pub use membership::{Change, Changed};
 pub use moving::{LinkCall, Mover, Resuming};
 pub use places::{bind, displace};
 pub use reload::{ReloadError, Reloaded};
@@ -81,11 +88,13 @@ pub use seats::{
     CarriedSeat, Comer, Fed, FeedForm, FeedRequest, Gone, HandOn, Kept, Reads, Taken, Ticket, first_of_feed,
 };
 pub use shared::{Outside, Shared};
+pub use unheard::HeldEvent;
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
 pub use visit::{PollClaim, Visit, Visited, Visiting};
 pub use writing::Sent;
 
 use crate::connection::{Connection, Due, Events, Flag, Outbox, Phase, Settlements, Shown, Transport};
+use crate::dispatch::Profile;
 use crate::hub::{Hub, Memory};
 use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
@@ -97,11 +106,14 @@ use coming_back::Claims;
 use date::Dates;
 use follow::Review;
 use gate::Gates;
+use hashbrown::HashMap;
 use incoming::Incoming;
 use lingering::Partings;
 use listeners::Listeners;
+use online::Online;
 use recall::Recalls;
 use relief::Relief;
+use replacing::Replacing;
 use resumes::Resumes;
 use seats::Seats;
 use std::collections::VecDeque;
@@ -110,6 +122,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use strangers::Strangers;
 use ticks::Ticks;
+use unheard::Unheard;
 use wall::Wall;
 use work::Work;
 use writing::POOLED_OUTBOXES;
@@ -133,6 +146,8 @@ pub struct Ended {
     pub code: u16,
     /// The close reason.
     pub reason: Box<str>,
+    /// What it was in and had.
+    pub captured: Captured,
 }
 
 /// A reactor without its poll: everything that a turn changes.
@@ -163,8 +178,14 @@ pub struct Core {
     pub ended: Vec<Ended>,
     /// What of links outlives their connections.
     pub seats: Seats,
-    /// Changes of groups of which no link has been told; told before any end that follows them.
+    /// Changes of which no link has been told; told before any end that follows them.
     changes: Vec<Change>,
+    /// What apps keep of what the clients of sessions have shown, by slot; no entry is empty.
+    profiles: HashMap<u32, Arc<Profile>>,
+    replacing: Replacing,
+    unheard: Unheard,
+    /// The users that this reactor owns, while a link asks who is online.
+    online: Online,
     /// Closing handshakes that the peer completed.
     pub closed_cleanly: u64,
     /// Slots whose sockets may hold more input than a turn reads; each once, by [`Flag::Unread`].
@@ -237,6 +258,10 @@ impl Core {
             ended: Vec::new(),
             seats: Seats::default(),
             changes: Vec::new(),
+            profiles: HashMap::new(),
+            replacing: Replacing::default(),
+            unheard: Unheard::default(),
+            online: Online::default(),
             closed_cleanly: 0,
             unread: VecDeque::new(),
             budget: Budget::new(&settings.config.limits),
@@ -294,6 +319,7 @@ impl Core {
             && self.settlements.finished.is_empty()
             && self.doomed.is_empty();
         let told = told && !self.has_parted() && self.claims.is_empty() && self.recalls.is_empty();
+        let told = told && self.replacing.is_quiet() && !self.unheard.has_released();
         told && self.work.is_empty() && self.seats.are_quiet() && self.peers.backlog() == 0
     }
 
@@ -339,7 +365,7 @@ impl Core {
             }
             let spent = self.budget.is_spent_on_sockets();
             assert!(self.doomed.is_empty() && (spent || self.dirty.len() <= self.connections.len()));
-            assert!(self.changes.is_empty(), "every change of a group has been told");
+            assert!(self.changes.is_empty(), "every change has been told");
             assert!(self.settlements.finished.is_empty(), "every push that is done has been sent home");
         }
     }
@@ -378,7 +404,12 @@ impl Core {
         let due = connection.next_due(id, self.rules.settings.silence, self.now, self.absent_ms);
         let incoming = self.incoming_due_ms(slot).map(|deadline_ms| (deadline_ms, Due::Message));
         let linger = self.linger_due_ms(slot).map(|deadline_ms| (deadline_ms, Due::Linger));
-        due.into_iter().chain(incoming).chain(linger).min_by_key(|(deadline_ms, _)| *deadline_ms)
+        let expiring = self.expiring_due_ms(slot).map(|deadline_ms| (deadline_ms, Due::Expiring));
+        due.into_iter()
+            .chain(incoming)
+            .chain(linger)
+            .chain(expiring)
+            .min_by_key(|(deadline_ms, _)| *deadline_ms)
     }
 
     /// Has every reactor turn: something that all of them look at has changed.
@@ -411,7 +442,8 @@ impl Core {
 
     /// When time next brings something, in milliseconds of the server's clock.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.wheel.next_deadline().into_iter().chain(self.ticks.next_ms()).chain(self.memory.next_ms()).min()
+        let due = [self.wheel.next_deadline(), self.ticks.next_ms(), self.memory.next_ms()];
+        due.into_iter().chain([self.online.next_ms(), self.unheard.next_ms()]).flatten().min()
     }
 
     /// The door of the connection in `slot` wants to be asked at this time what is due, in milliseconds of the server's

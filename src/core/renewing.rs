@@ -88,6 +88,7 @@ impl Core {
             return Err(RenewError::OtherUser);
         }
         let expires_unix_ms = proven.expires_unix_ms.ok_or(RenewError::NotRenewable)?;
+        self.put_claims(slot, proven.claims);
         if self.rules.resume_rules.token_ends_session(app) {
             self.expire_at(slot, expires_unix_ms, now_unix_ms);
             self.arm(slot);

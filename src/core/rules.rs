@@ -4,6 +4,7 @@
 
 use super::delivery_rules::DeliveryRules;
 use super::envelope::Port;
+use super::event_rules::EventRules;
 use super::resume_rules::ResumeRules;
 use super::settings::Settings;
 use crate::auth::{Auth, BackendKeys, Pages, RemoteSets};
@@ -38,6 +39,8 @@ pub struct Rules {
     pub delivery_rules: DeliveryRules,
     /// Whether the apps' sessions may resume.
     pub resume_rules: ResumeRules,
+    /// What links hear of the apps' sessions.
+    pub event_rules: EventRules,
     /// What the apps were that the configuration has no longer: sessions of theirs may still be there.
     removed: BTreeMap<String, AppConfig>,
 }
@@ -135,6 +138,7 @@ impl Rules {
             backend_pages: Pages::new(&config.backend),
             delivery_rules: DeliveryRules::new(of_each(&apps, &config, &removed)),
             resume_rules: ResumeRules::new(of_each(&apps, &config, &removed)),
+            event_rules: EventRules::new(of_each(&apps, &config, &removed)),
             tls,
             apps,
             removed,

@@ -88,6 +88,8 @@ pub struct Shared {
     pub interest: Arc<Interest>,
     /// How much groups remember, which is bounded for all reactors together.
     pub memory: MemoryUse,
+    /// Memory of the events that no link hears and that are held, by app.
+    pub unheard: ByApp<AtomicU64>,
     /// Counters.
     pub metrics: Metrics,
     /// The gates of the links that listen, by link: looked up when one begins, never on the way of a message.

@@ -1,7 +1,9 @@
 //! The wall clock, which is set while a server runs: by an operator, by a time server after a bad start. Timers run on the
 //! monotonic clock; the end of a token is a reading of the wall clock, and follows it.
 
-use super::Core;
+use super::{Changed, Core};
+use crate::connection::Connection;
+use crate::dispatch::EventKind;
 
 /// A difference that is no drift: the clock has been set.
 const STEP_MS: u64 = 500;
@@ -25,9 +27,21 @@ impl Core {
         self.wall.looked.get_or_insert((now_ms, unix_ms));
         if let Some(connection) = self.connections.slot_mut(slot) {
             let extras = connection.extras();
+            extras.has_told_end = false;
             let is_new = extras.expires_unix_ms.replace(expires_unix_ms).is_none();
             extras.expires_ms = Some(now_ms.saturating_add(expires_unix_ms.saturating_sub(unix_ms)));
             self.wall.expiring += usize::from(is_new);
+        }
+    }
+
+    /// The same for a session of another process: links that have been told are not told again.
+    pub(super) fn arrive_with_end(&mut self, slot: u32, expires_unix_ms: u64, unix_ms: u64) {
+        let told =
+            |connection: &Connection| connection.extras.as_ref().is_some_and(|extras| extras.has_told_end);
+        let has_told = self.connections.slot(slot).is_some_and(told);
+        self.expire_at(slot, expires_unix_ms, unix_ms);
+        if let Some(connection) = self.connections.slot_mut(slot) {
+            connection.extras().has_told_end = has_told;
         }
     }
 
@@ -46,6 +60,35 @@ impl Core {
         {
             extras.expires_ms = None;
             self.expires_no_more();
+        }
+    }
+
+    /// When links are to be told that the token of the session in `slot` ends soon, in milliseconds of the server's clock.
+    pub(super) fn expiring_due_ms(&self, slot: u32) -> Option<u64> {
+        if self.wall.expiring == 0 || !self.listeners.any_wants(EventKind::Expiring) {
+            return None;
+        }
+        let extras = self.connections.slot(slot)?.extras.as_ref().filter(|extras| !extras.has_told_end)?;
+        self.hub.id_of(slot)?;
+        let before = self.rules.settings.config.auth.expiring_before;
+        Some(extras.expires_ms?.saturating_sub(before.as_millis() as u64))
+    }
+
+    /// The token of the session in `slot` ends soon.
+    pub fn note_expiring(&mut self, slot: u32) {
+        let extras = self.connections.slot_mut(slot).and_then(|connection| connection.extras.as_mut());
+        let Some(extras) = extras else { return };
+        extras.has_told_end = true;
+        if let Some(expires_unix_ms) = extras.expires_unix_ms {
+            self.note_change(slot, Changed::Expiring(expires_unix_ms));
+        }
+    }
+
+    /// A link asks for the ends of tokens, and none did.
+    pub(super) fn arm_expiring(&mut self) {
+        if self.wall.expiring > 0 {
+            let slots: Vec<u32> = self.connections.slots().collect();
+            slots.into_iter().for_each(|slot| self.arm(slot));
         }
     }
 

@@ -1,7 +1,8 @@
 //! What a command about sessions came to.
 
-use super::{KeptPage, Presence, Recalled};
+use super::{KeptPage, Presence, Profile, Recalled};
 use crate::session::{Name, Remote, SessionId};
+use std::sync::Arc;
 
 /// Everything about a session that an operator may ask for.
 ///
@@ -40,6 +41,8 @@ pub struct SessionInfo {
     pub round_trip_us: Option<u32>,
     /// Whether its client is away, and the session waits for it: `remote` is where it was then.
     pub away: bool,
+    /// What its app keeps of what its client has shown.
+    pub profile: Arc<Profile>,
 }
 
 /// A session in a listing.

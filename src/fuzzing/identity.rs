@@ -48,7 +48,7 @@ pub fn run(data: &[u8]) {
 
 /// Within the bounds, each name once, and the same when it is said again.
 fn said_again(identity: &Identity) {
-    let Identity { app, user, groups, tags } = identity;
+    let Identity { app, user, groups, tags, profile: _ } = identity;
     assert!(groups.len() <= LIMITS.max_groups && tags.len() <= LIMITS.max_tags);
     let mut query = String::new();
     let named = user.iter().map(|name| ("user", name));

@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 
 /// In seconds.
 const NOW: u64 = 1_760_000_000;
-const TOKENS: TokenLimits = TokenLimits { max_bytes: 4096, leeway_ms: 0, max_groups: 1, max_tags: 1 };
+const TOKENS: TokenLimits =
+    TokenLimits { max_bytes: 4096, leeway_ms: 0, max_groups: 1, max_tags: 1, max_claims_bytes: 1024 };
 const LIMITS: JwksLimits = JwksLimits { max_bytes: 16 * 1024, max_keys: 5 };
 const KID: &str = "a";
 

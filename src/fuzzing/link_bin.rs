@@ -16,9 +16,9 @@ pub fn run(data: &[u8]) {
         assert_eq!(Reply::decode(&again), Ok((id, reply)));
     }
     again.clear();
-    if let Ok(event) = Event::decode(data) {
-        event.encode(&mut again).expect("it fitted before");
-        assert_eq!(Event::decode(&again), Ok(event));
+    if let Ok((event, details)) = Event::decode_with(data) {
+        event.encode_with(&details, &mut again).expect("it fitted before");
+        assert_eq!(Event::decode_with(&again), Ok((event, details)));
     }
     again.clear();
     let parsed = link_bin::parse(data, &apps(), &CommandLimits::small());

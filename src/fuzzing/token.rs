@@ -10,7 +10,8 @@ use serde_json::Value;
 const APP: &str = "chess";
 /// In seconds.
 const NOW: u64 = 1_760_000_000;
-const LIMITS: TokenLimits = TokenLimits { max_bytes: 4096, leeway_ms: 0, max_groups: 3, max_tags: 2 };
+const LIMITS: TokenLimits =
+    TokenLimits { max_bytes: 4096, leeway_ms: 0, max_groups: 3, max_tags: 2, max_claims_bytes: 1024 };
 
 /// A token; a header and claims with a zero byte between them; and the lines of what is to be minted.
 pub fn run(data: &[u8]) {

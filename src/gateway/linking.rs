@@ -8,8 +8,8 @@ use super::doors::asker::Asker;
 use super::doors::link::Link;
 use crate::connection::{Connection, Visitor};
 use crate::core::{Comer, Core, Fed, FeedRequest, HandOn, LinkCall, Resuming, Taken, Ticket};
-use crate::dispatch::LinkForm;
-use crate::link_bin::{Event, NotResumed, Resumption};
+use crate::dispatch::{EventForm, LinkForm};
+use crate::link_bin::{Details, Event, NotResumed, Resumption};
 use crate::session::SessionId;
 
 impl Gateway {
@@ -136,15 +136,18 @@ impl Gateway {
     /// Sends what links that have ended did not get to those that have their sessions now.
     pub(super) fn send_released(&mut self, core: &mut Core) {
         for HandOn { link, app, share, form, kept } in core.take_released() {
-            let handed = with_event(&kept.frame, form, |event: &Event<'_>| {
+            let handed = with_event(&kept.frame, form, |event: &Event<'_>, details: &Details<'_>| {
                 // That it has missed something is its own affair.
                 let Some(kind) = event.kind() else { return Some(()) };
                 let heir = core.listeners.heir_of(link, (app, &share), kept.session, kind);
                 let (heir, heirs_form, wants) = heir?;
                 // What it did not ask for is not lost to it.
                 if wants {
-                    let frame = (form == heirs_form).then(|| kept.frame.clone());
-                    self.scratch.hand_on(core, (heir, heirs_form), kept.session, event, frame);
+                    let EventForm { form: heirs_form, with } = heirs_form;
+                    let is_same = form == heirs_form && details.with().without(with).is_empty();
+                    let frame = is_same.then(|| kept.frame.clone());
+                    let told = (event, &details.only(with));
+                    self.scratch.hand_on(core, (heir, heirs_form), kept.session, told, frame);
                 }
                 Some(())
             });

@@ -7,18 +7,17 @@ mod carry;
 mod doors;
 pub mod events;
 mod linking;
+mod telling;
 mod visiting;
 
-use crate::app::{App, ClosedSession, Message, Session};
+use crate::app::{App, Message};
 use crate::connection::{Connection, Kind, Transport};
-use crate::core::{Change, Claim, Core, Ended, Finished, First, Gone, Parted, Port, Reply, Rules};
-use crate::dispatch::{Action, ErrorCode, EventKind, MARK, Operation, Origin, Push};
+use crate::core::{Claim, Core, Finished, First, Gone, Port, Reply, Rules};
+use crate::dispatch::{Action, ErrorCode, EventKind, Operation, Origin, Push};
 use crate::http::Response;
-use crate::link_bin::{Event, Membership, Payload};
 use crate::metrics::ResumeFailure;
 use crate::protocol::CloseCode;
-use crate::session::{AppId, SessionId};
-use api::own::Incoming;
+use crate::session::SessionId;
 pub(crate) use doors::CarriedDoor;
 pub use doors::admin::upgraded;
 use doors::backend::Upgraded;
@@ -27,7 +26,6 @@ use doors::link::Refused;
 pub use doors::observer::{Asks, Observer, THREAD as OBSERVER_THREAD};
 use doors::{Door, Doors};
 use events::Scratch;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Why a link ends whose key is gone, or may do less.
@@ -79,95 +77,9 @@ impl Gateway {
         core.shut_gate(links.iter().map(|(link, _)| *link))
     }
 
-    /// A player's message: to the links that listen, then to the app.
-    pub fn message(&mut self, core: &mut Core, reply: &mut Reply, slot: u32, message: Message<'_>) {
-        let (Some(id), Some(app)) = (core.hub.id_of(slot), core.hub.app_of(slot)) else { return };
-        let message = match message {
-            Message::Text(text) if text.starts_with(MARK) && core.speaks_own(slot) => {
-                match Incoming::of(text) {
-                    Incoming::Own(json) => return doors::own::answer(core, reply, id, json),
-                    Incoming::Game(text) => Message::Text(text),
-                }
-            }
-            message => message,
-        };
-        core.metrics().messages_in.of(app.0).add(1);
-        // What its handlers changed before comes before it.
-        self.tell_changes(core);
-        let links = core.listeners.links_for(app, id, EventKind::Message);
-        if !links.is_empty() {
-            let payload = match message {
-                Message::Text(text) => Payload::Text(text),
-                Message::Binary(bytes) => Payload::Binary(bytes),
-            };
-            let user = core.hub.user_of(slot).cloned();
-            let event = Event::Message { session: id, user: user.as_deref(), payload };
-            self.scratch.send(core, &links, &event);
-        }
-        self.app.message(&mut Session::new(core, reply, id), message);
-    }
-
     /// A session that has agreed on gannet's own messages is told that it will be closed, and where to go on.
     pub fn tell_to_reconnect(core: &mut Core, slot: u32, after_ms: u64, to: Option<&str>) {
         doors::own::tell_to_reconnect(core, slot, after_ms, to);
-    }
-
-    /// A session has opened: the links that listen are told, then the app.
-    fn opened(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId, app: AppId) {
-        let links = core.listeners.links_for(app, id, EventKind::Open);
-        let connection = core.connections.get(id).filter(|_| !links.is_empty());
-        if let Some(remote) = connection.map(Connection::remote) {
-            let tags: Vec<_> = core.hub.tags_of(id.slot()).cloned().collect();
-            let user = core.hub.user_of(id.slot()).cloned();
-            let app = core.rules.apps.name_of(app).clone();
-            let (user, tags) = (user.as_deref(), Cow::Owned(tags));
-            self.scratch.send(core, &links, &Event::Open { session: id, user, app: &app, remote, tags });
-        }
-        // The groups that it came with.
-        self.tell_changes(core);
-        self.app.open(&mut Session::new(core, reply, id));
-    }
-
-    /// The links that ask for it are told who has joined and left groups, in the order of that.
-    pub fn tell_changes(&mut self, core: &mut Core) {
-        if !core.has_untold() {
-            return;
-        }
-        // What a link that has ended did not get is older.
-        self.send_released(core);
-        for change in core.take_changes() {
-            let Change { kind, session, app, user, group } = change;
-            let links = core.listeners.links_for(app, session, kind);
-            if links.is_empty() {
-                continue;
-            }
-            let app = core.rules.apps.name_of(app).clone();
-            let membership = Membership { session, user: user.as_deref(), app: &app, group: &group };
-            let event = match kind {
-                EventKind::Join => Event::Join(membership),
-                _ => Event::Leave(membership),
-            };
-            self.scratch.send(core, &links, &event);
-        }
-    }
-
-    /// A session is over: the links that listen are told, then the app.
-    pub fn closed(&mut self, core: &mut Core, ended: &Ended) {
-        // It has left its groups before.
-        self.tell_changes(core);
-        let links = core.listeners.links_for(ended.app, ended.id, EventKind::Close);
-        if !links.is_empty() {
-            let (session, user) = (ended.id, ended.user.as_deref());
-            let event = Event::Close { session, user, code: ended.code, reason: &ended.reason };
-            self.scratch.send(core, &links, &event);
-        }
-        self.app.close(&ClosedSession {
-            id: ended.id,
-            app: core.rules.apps.name_of(ended.app).clone(),
-            user: ended.user.clone(),
-            code: ended.code,
-            reason: ended.reason.clone(),
-        });
     }
 
     /// Every part of a push from here is done.
@@ -251,33 +163,6 @@ impl Gateway {
         if let Some(app) = doors::client::open_instead(core, reply, id, claim, why) {
             self.opened(core, reply, id, app);
         }
-        core.write_reply(id.slot(), reply);
-    }
-
-    /// The client of a session is away.
-    pub fn away(&mut self, core: &mut Core, reply: &mut Reply, parted: &Parted) {
-        let links = core.listeners.links_for(parted.app, parted.id, EventKind::Away);
-        if !links.is_empty() {
-            let (session, user) = (parted.id, parted.user.as_deref());
-            let event = Event::Away { session, user, code: parted.code, reason: &parted.reason };
-            self.scratch.send(core, &links, &event);
-        }
-        // It may have ended meanwhile.
-        if core.is_away(parted.id) {
-            self.app.away(&mut Session::new(core, reply, parted.id));
-        }
-    }
-
-    /// The client of a session that was away is back.
-    pub fn back(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId) {
-        let app = core.hub.app_of(id.slot());
-        let links = app.map(|app| core.listeners.links_for(app, id, EventKind::Back)).unwrap_or_default();
-        let remote = core.connections.get(id).filter(|_| !links.is_empty()).map(Connection::remote);
-        if let Some(remote) = remote {
-            let user = core.hub.user_of(id.slot()).cloned();
-            self.scratch.send(core, &links, &Event::Back { session: id, user: user.as_deref(), remote });
-        }
-        self.app.back(&mut Session::new(core, reply, id));
         core.write_reply(id.slot(), reply);
     }
 

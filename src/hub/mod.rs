@@ -244,6 +244,12 @@ impl Hub {
         self.interest.end_move();
     }
 
+    /// Every user that has a session here.
+    pub fn users(&self) -> impl Iterator<Item = (AppId, &Name)> {
+        let users = self.sets.iter().map(|(_, set)| &set.key).filter(|key| key.kind() == Kind::User);
+        users.filter_map(|key| Some((key.app_id(), key.name()?)))
+    }
+
     /// How many sessions, users, groups and tags there are.
     pub fn sizes(&self) -> Sizes {
         Sizes {

@@ -186,7 +186,6 @@ fn unlist(index: &mut HashTable<u32>, hash: KeyHash, number: u32) {
     }
 }
 
-#[cfg(any(test, feature = "fuzzing"))]
 impl Sets {
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Set)> {
         self.by_number.iter()

@@ -10,7 +10,7 @@ pub use who::{Who, Whom};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_text, put_whole};
-use crate::dispatch::{Epoch, EventKind, EventSet, SessionEnd};
+use crate::dispatch::{Detail, Epoch, EventKind, EventSet, SessionEnd, With};
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
 use std::sync::LazyLock;
@@ -251,6 +251,8 @@ pub enum Command<'a> {
         events: EventSet,
         /// Links with the same name here split the sessions among them.
         share: Option<&'a str>,
+        /// What each event has of its session.
+        with: With,
     },
 }
 
@@ -306,11 +308,23 @@ impl<'a> Request<'a> {
             Command::Push(push) => (push.flags(), push.arguments()),
             command => {
                 let (verb, parts) = command.parts();
-                (parts.flags(verb.op()), [parts.events.bits(), 0])
+                let first = parts.events.bits().to_le_bytes()[0];
+                (parts.flags(verb.op()), [first, 0])
             }
         };
         Header { opcode: self.command.verb().op().opcode, flags, arguments, id: self.id }
     }
+}
+
+/// The events that have their bits in the first argument of a command.
+const FIRST_EVENTS: u32 = 0xff;
+
+/// The kinds of events that have these bits, for a person to read.
+fn kinds_in(bits: u32) -> String {
+    let bit = |kind: EventKind| EventSet::of(&[kind]).bits();
+    let kinds = EventKind::ALL.iter().filter(|(kind, _)| bit(*kind) & bits != 0);
+    let kinds: Vec<String> = kinds.map(|(kind, name)| format!("{:#04x} ({name})", bit(*kind))).collect();
+    format!("{} or several", kinds.join(", "))
 }
 
 fn flag(set: bool, flag: u8) -> u8 {
@@ -346,16 +360,41 @@ impl Header {
         Ok(())
     }
 
-    /// The events in the first argument.
+    /// The events in the first argument; none only where more follow.
     fn events(&self) -> Result<EventSet, Malformed> {
-        static KNOWN: LazyLock<String> = LazyLock::new(|| {
-            let bit = |kind: EventKind| EventSet::of(&[kind]).bits();
-            let bits = EventKind::ALL.iter().map(|(kind, name)| format!("{:#04x} ({name})", bit(*kind)));
-            format!("{} or several", bits.collect::<Vec<_>>().join(", "))
-        });
-        let events = EventSet::from_bits(self.arguments[0]).filter(|events| !events.is_empty());
+        static KNOWN: LazyLock<String> = LazyLock::new(|| kinds_in(FIRST_EVENTS));
+        let events = EventSet::from_bits(self.arguments[0].into());
+        let events = events.filter(|events| !events.is_empty() || self.flags & Part::MORE != 0);
         let events = events.ok_or_else(|| self.bad_argument(0, &KNOWN))?;
-        self.check_arguments([EventSet::ALL.bits(), 0]).map(|()| events)
+        self.check_arguments([u8::MAX, 0]).map(|()| events)
+    }
+
+    /// The events that follow where the first argument has no bits for them.
+    fn more_events(&self, reader: &mut Reader<'_>) -> Result<EventSet, Malformed> {
+        static KNOWN: LazyLock<String> = LazyLock::new(|| kinds_in(!FIRST_EVENTS));
+        if self.flags & Part::MORE == 0 {
+            return Ok(EventSet::NONE);
+        }
+        let bits = reader.u32("more events")?;
+        let events = EventSet::from_bits(bits).filter(|_| bits & FIRST_EVENTS == 0 && bits != 0);
+        let unknown = Wrong::Unknown { what: "more events", value: bits.into(), known: &KNOWN };
+        events.ok_or_else(|| reader.wrong(4, unknown))
+    }
+
+    /// What events have of their sessions.
+    fn with(&self, reader: &mut Reader<'_>) -> Result<With, Malformed> {
+        static KNOWN: LazyLock<String> = LazyLock::new(|| {
+            let bit = |(detail, name): &(Detail, &str)| format!("{:#04x} ({name})", 1 << *detail as u8);
+            let bits: Vec<String> = Detail::ALL.iter().map(bit).collect();
+            format!("{} or several", bits.join(", "))
+        });
+        if self.flags & Part::WITH == 0 {
+            return Ok(With::NONE);
+        }
+        let bits = reader.u8("with")?;
+        let unknown = Wrong::Unknown { what: "with", value: bits.into(), known: &KNOWN };
+        let with = With::from_bits(bits).filter(|with| !with.is_empty());
+        with.ok_or_else(|| reader.wrong(1, unknown))
     }
 
     fn bad_argument(&self, index: usize, known: &'static str) -> Malformed {
@@ -379,7 +418,7 @@ impl<'a> Command<'a> {
         // Nothing of a push: it has a reader of its own.
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
-        let Parts { last, after, epoch, limit, key, groups, has_members, names, prefix, .. } = parts;
+        let Parts { last, after, epoch, limit, key, groups, has_members, names, prefix, with, .. } = parts;
         let Parts { end, whom, for_ms, page_limit, page_after, counts_only, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
@@ -413,7 +452,7 @@ impl<'a> Command<'a> {
             Verb::Ban => Self::Ban { whom, for_ms, reason },
             Verb::Unban => Self::Unban { whom },
             Verb::Bans => Self::Bans { limit: page_limit, after: page_after },
-            Verb::Listen => Self::Listen { events, share },
+            Verb::Listen => Self::Listen { events, share, with },
             Verb::Presence => {
                 Self::Presence { group, limit: page_limit, after: page_after, members: !counts_only }
             }
@@ -487,7 +526,7 @@ impl<'a> Command<'a> {
                 Verb::Presence,
                 Parts { group, page_limit: limit, page_after: after, counts_only: !members, ..none },
             ),
-            Self::Listen { events, share } => (Verb::Listen, Parts { events, share, ..none }),
+            Self::Listen { events, share, with } => (Verb::Listen, Parts { events, share, with, ..none }),
         }
     }
 }

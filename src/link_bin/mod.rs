@@ -18,6 +18,7 @@
 
 mod bans;
 mod command;
+mod details;
 mod error;
 mod event;
 mod names;
@@ -29,8 +30,9 @@ mod wire;
 
 pub(crate) use command::Parts;
 pub use command::{Command, Push, Refused, Request, Selector, Targets, Who, Whom};
+pub use details::Details;
 pub use error::{Malformed, TooLong, Wrong};
-pub use event::{Event, Membership};
+pub use event::{Event, Membership, Tagged};
 pub use reply::Reply;
 pub use resumption::{NotResumed, Resumption};
 pub use several::{commands_of, encode_several};

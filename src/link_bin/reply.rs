@@ -1,17 +1,19 @@
 //! Replies: what a command came to. Eight bytes of header with the command's id, then each reply's own fields.
 
 use super::bans::{put_bans, read_bans};
+use super::details::{put_claims, put_params, read_claims, read_params};
 use super::error::{Malformed, TooLong, Wrong};
 use super::names::{put_names, read_names, read_optional_name, read_remote};
 use super::presence::{flags_of_presence, put_presence, read_presence};
 use super::resumption::Resumption;
 use super::wire::{Reader, put_count, put_long, put_session, put_text, put_whole};
 use crate::dispatch::{
-    BanPage, EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Missed, MissedList, Presence, Recalled,
-    Receipt, SessionInfo, TickPhase, Why,
+    BanPage, EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Missed, MissedList, Presence, Profile,
+    Recalled, Receipt, SessionInfo, TickPhase, Why,
 };
 use crate::session::SessionId;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 const DONE: u8 = 0x81;
 const RECEIPT: u8 = 0x82;
@@ -396,9 +398,19 @@ fn read_session(reader: &mut Reader<'_>) -> Result<SessionInfo, Malformed> {
         remote: read_remote(reader)?,
         groups: read_names("groups", reader)?,
         tags: read_names("tags", reader)?,
-        // Absent where it is not.
+        // Absent where it is not, and nothing follows.
         away: !reader.is_at_end() && reader.u8("away")? != 0,
+        profile: Arc::new(read_profile(reader)?),
     })
+}
+
+/// Absent where nothing is kept.
+fn read_profile(reader: &mut Reader<'_>) -> Result<Profile, Malformed> {
+    if reader.is_at_end() {
+        return Ok(Profile::default());
+    }
+    let claims = Some(read_claims(reader)?).filter(|claims| *claims != "{}");
+    Ok(Profile { claims: claims.map(Into::into), params: read_params(reader)? })
 }
 
 fn put_info(info: &SessionInfo, out: &mut Vec<u8>) -> Result<(), TooLong> {
@@ -414,6 +426,12 @@ fn put_info(info: &SessionInfo, out: &mut Vec<u8>) -> Result<(), TooLong> {
     put_text(&info.remote.to_string(), "remote", out)?;
     put_names(&info.groups, "groups", out)?;
     put_names(&info.tags, "tags", out)?;
+    let Profile { claims, params } = &*info.profile;
+    if !info.profile.is_empty() {
+        out.push(info.away.into());
+        put_claims(claims.as_deref().unwrap_or("{}"), out)?;
+        return put_params(params, out);
+    }
     out.extend(info.away.then_some(1));
     Ok(())
 }

@@ -102,6 +102,13 @@ impl<'a> Reader<'a> {
         rest
     }
 
+    /// The next so many bytes, to be read by themselves.
+    pub fn part(&mut self, length: usize, what: &'static str) -> Result<Self, Malformed> {
+        let start = self.offset;
+        self.take(length, what)?;
+        Ok(Self { bytes: &self.bytes[..self.offset], offset: start })
+    }
+
     /// So many bytes of text.
     pub fn text_of(&mut self, length: usize, what: &'static str) -> Result<&'a str, Malformed> {
         let bytes = self.take(length, what)?;

@@ -9,6 +9,7 @@ use super::histogram::Histogram;
 use super::labels::{
     AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, LingerEnd, LinkResume, MemoryLoss,
     PauseReason, ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled, TlsOutcome,
+    UnheardKind,
 };
 use super::render::Text;
 use super::value::{Counter, CounterBy, Gauge, Metric};
@@ -179,6 +180,8 @@ families! {
     link_events: Counter => "gannet_link_events_total",
     /// Events for links that no socket took, because the link was too slow or ended first; the backend has to list its sessions again.
     link_events_lost: Counter => "gannet_link_events_lost_total",
+    /// Openings, messages and ends of sessions that no link heard, by kind: none listened for them, and where the app holds them none came in time. Not where an embedding program hears them.
+    events_unheard: CounterBy<UnheardKind, { UnheardKind::COUNT }> => "gannet_events_unheard_total",
     /// Links without a connection now that can be resumed; limits.links_away bounds their sum.
     links_away: Gauge => "gannet_links_away",
     /// Links that were to be resumed, by outcome: resumed, or why not.

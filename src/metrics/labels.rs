@@ -363,6 +363,18 @@ label! {
 }
 
 label! {
+    /// What an event is about that no link heard.
+    UnheardKind, "kind" {
+        /// A session opened.
+        Open => "open",
+        /// A client sent a message.
+        Message => "message",
+        /// A session closed.
+        Close => "close",
+    }
+}
+
+label! {
     /// How a peer broke the protocol, by the code it is closed with (RFC 6455 §7.4.1).
     ProtocolErrorKind, "kind" {
         /// A frame that the RFC forbids (1002).

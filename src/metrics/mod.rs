@@ -23,7 +23,7 @@ pub use families::{ReactorMetrics, Totals};
 pub use labels::{
     AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, Label, LingerEnd, LinkResume,
     MemoryLoss, PauseReason, ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled,
-    TlsOutcome,
+    TlsOutcome, UnheardKind,
 };
 pub use process::open_fds;
 pub use setup::{CertificateExpiry, Setup};

@@ -3,7 +3,7 @@
 use super::bounds::{LOG_LEVELS, bad_request, number, switch};
 use super::fields::{After, Fields, OneOrMore, Session, Text, To};
 
-use crate::dispatch::{CommandError, EventKind};
+use crate::dispatch::{CommandError, Detail, EventKind};
 
 /// A field of a command, and the parameter of the same name.
 #[derive(Debug, Clone, Copy)]
@@ -239,6 +239,7 @@ fields! {
     EVENTS = "events", Kind::Some(&EventKind::NAMES), "open", "Which events.", unput;
     SHARE = "share", Kind::Name, "game", "Links with the same name here split the sessions among them.",
         |fields, name, value| once(&mut fields.share, name, value);
+    WITH = "with", Kind::Some(&Detail::NAMES), "groups", "What each event has of its session beside its own fields.", unput;
     TARGET = "to", Kind::Target, "", "Whom the message is for: the union of all that is named.", unput;
     ALL = "all", Kind::Switch, "1", "Every session of the app.", unput;
     TEXT = "text", Kind::Text, "hi", "A text message.", unput;

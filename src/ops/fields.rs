@@ -51,6 +51,8 @@ pub struct Fields<'a> {
     #[serde(borrow)]
     pub events: Option<Vec<Text<'a>>>,
     pub share: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub with: Option<Vec<Text<'a>>>,
     pub limit: Option<u64>,
     #[serde(borrow)]
     pub after: Option<After<'a>>,
@@ -156,6 +158,7 @@ impl Fields<'_> {
             reason,
             events,
             share,
+            with,
             limit,
             after,
             last,
@@ -192,6 +195,7 @@ impl Fields<'_> {
             && to.is_none()
             && user.as_ref().is_none_or(Option::is_none)
             && events.is_none()
+            && with.is_none()
     }
 }
 

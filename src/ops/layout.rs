@@ -1,7 +1,7 @@
 //! The words in which rows tell the layout of a command of the binary link. docs/link.md has the whole message.
 
 #[cfg(test)]
-use crate::dispatch::{EventKind, EventSet};
+use crate::dispatch::{Detail, EventKind, EventSet};
 
 /// What follows the app in a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,8 @@ pub enum Part {
     Reason,
     /// Entries of a page: u32, 0 for as many as there are without a limit; and where it begins, a text or none.
     Page,
-    /// Events in the first argument, and the name of a share or none.
+    /// Events in the first argument, and the name of a share or none; with the flag [`Part::MORE`] further events: u32; with
+    /// [`Part::WITH`] what they have of their sessions: u8.
     Events,
     /// With the flag [`Part::LAST`] how many of a log, with [`Part::AFTER`] behind which number, with [`Part::EPOCH`] its epoch: u64
     /// each.
@@ -72,6 +73,10 @@ impl Part {
     pub const CODE: u8 = 0x02;
     /// Only the counts of a page are wanted.
     pub const COUNTS: u8 = 0x04;
+    /// Events that the first argument has no bits for follow.
+    pub const MORE: u8 = 0x01;
+    /// What events have of their sessions follows.
+    pub const WITH: u8 = 0x08;
 
     /// The newest so many of a log.
     pub const LAST: u8 = 0x02;
@@ -93,6 +98,7 @@ impl Part {
             Self::Groups => &[(Self::GROUPS, "groups")],
             Self::Code => &[(Self::CODE, "code")],
             Self::Page => &[(Self::COUNTS, "counts")],
+            Self::Events => &[(Self::MORE, "more"), (Self::WITH, "with")],
             Self::Recall => &[(Self::LAST, "last"), (Self::AFTER, "after"), (Self::EPOCH, "epoch")],
             Self::Pages => &[(Self::AFTER, "after"), (Self::EPOCH, "epoch"), (Self::LIMIT, "limit")],
             _ => &[],
@@ -129,8 +135,20 @@ impl Part {
                 let bit = |(kind, name): &(EventKind, &str)| {
                     format!("{:#04x} {name}", EventSet::of(&[*kind]).bits())
                 };
-                let bits: Vec<String> = EventKind::ALL.iter().map(bit).collect();
-                format!("share name or absent; `a` has the events: {}, or several", bits.join(", "))
+                let is_first = |kind: &EventKind| EventSet::of(&[*kind]).bits() <= 0x80;
+                let (first, more): (Vec<_>, Vec<_>) =
+                    EventKind::ALL.iter().partition(|(kind, _)| is_first(kind));
+                let [first, more] = [first, more].map(|kinds| {
+                    let bits: Vec<String> = kinds.into_iter().map(bit).collect();
+                    bits.join(", ")
+                });
+                let detail = |(detail, name): &(Detail, &str)| format!("{:#04x} {name}", 1 << *detail as u8);
+                let with: Vec<String> = Detail::ALL.iter().map(detail).collect();
+                let with = with.join(", ");
+                format!(
+                    "share name or absent; `a` has the events: {first}, or several · more events u32, if flagged: {more} · \
+                     `with` u8, if flagged: {with}"
+                )
             }
             Self::Recall => "last u64, if flagged · after u64, if flagged · epoch u64, if flagged".to_owned(),
             Self::Pages => "after u64, if flagged · epoch u64, if flagged · limit u32, if flagged".to_owned(),

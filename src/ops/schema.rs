@@ -308,7 +308,10 @@ pub fn components(codes: &[&str]) -> Value {
             "groups": names, "tags": names, "remote": {"type": "string"}, "since_unix_ms": count(),
             "queued_messages": count(), "queued_bytes": count(), "bytes_in": count(), "bytes_out": count(),
             "round_trip_us": nullable(count()),
-        }), json!({"away": {"const": true}})),
+        }), json!({
+            "away": {"const": true}, "claims": {"type": "object"},
+            "params": {"type": "object", "additionalProperties": {"type": "string"}},
+        })),
         "Events": object_with(
             json!({
                 "resume": {"type": "string"}, "received": count(),

@@ -221,15 +221,8 @@ impl Reactor {
 
     fn tell_ended(&mut self) {
         self.gateway.tell_changes(&mut self.core);
-        // Telling may end further sessions: an app that answers a close with a push to somebody too slow.
-        while !self.core.ended.is_empty() || self.core.has_parted() {
-            for parted in self.core.take_parted() {
-                self.gateway.away(&mut self.core, &mut self.reply, &parted);
-            }
-            for ended in std::mem::take(&mut self.core.ended) {
-                self.gateway.closed(&mut self.core, &ended);
-            }
-        }
+        self.gateway.tell_ended(&mut self.core, &mut self.reply);
+        self.core.tell_replaced();
     }
 
     fn reap(&mut self) {

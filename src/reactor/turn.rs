@@ -208,6 +208,9 @@ impl Reactor {
             Envelope::Operation(operation) => self.core.operate(&operation),
             Envelope::OperationDone(operation) => self.gateway.operation_done(&mut self.core, &operation),
             Envelope::Event(link, session, frame) => self.core.event_arrives(link, session, frame),
+            Envelope::Users(report) => self.core.hear_of_users(*report),
+            Envelope::Replace(replaced) => self.core.replaced_by_another(replaced),
+            Envelope::ReplacedTold(session) => self.core.replaced_told(session),
             Envelope::Move(mover) => self.take_mover(*mover),
             Envelope::Hold(link) => self.core.hold_for(link),
             Envelope::Through(link) => self.core.one_is_through(link),
@@ -227,6 +230,8 @@ impl Reactor {
     fn time(&mut self) {
         self.core.look_at_wall_clock(Clock::wall_unix_ms);
         self.core.expire_memory();
+        self.core.expire_users();
+        self.core.expire_unheard();
         // While what came in an absence is not all read, nobody is judged by the clock.
         if self.catching_up == 0 {
             let mut due = std::mem::take(&mut self.due);
@@ -249,6 +254,7 @@ impl Reactor {
             Due::Idle => self.idle(slot),
             Due::Close => self.core.doom(slot),
             Due::Expiry => self.core.expire(slot),
+            Due::Expiring => self.core.note_expiring(slot),
             Due::Token => self.core.close(slot, close_codes::TOKEN_EXPIRED, "token expired"),
             Due::Resume => self.core.resume(slot, Pause::Rate),
             Due::Message => self.gateway.give_up(&mut self.core, slot, true),

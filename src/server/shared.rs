@@ -78,6 +78,7 @@ pub fn shared(
         source: OnceLock::new(),
         upgrades: Upgrades::default(),
         memory: Default::default(),
+        unheard: Default::default(),
         metrics: Metrics::new(reactors, Clock::wall_unix_ms()),
         gates: Default::default(),
         links_away: Default::default(),

@@ -6,6 +6,7 @@ use super::{Gate, Gates, Line};
 use crate::connection::{Kind, Pause};
 use crate::core::Core;
 use crate::core::listeners::{CarriedListener, Listeners};
+use crate::dispatch::EventSet;
 use crate::session::SessionId;
 use crate::upgrade::InvalidState;
 use hashbrown::HashSet;
@@ -82,6 +83,7 @@ impl Core {
             self.count_again(link);
         }
         self.listeners = listeners;
+        self.follow_listeners(EventSet::NONE, None);
         self.restore_lines(lines)
     }
 

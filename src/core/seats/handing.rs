@@ -68,7 +68,12 @@ impl Core {
 
     /// Sends an event, which has entered the gate of `link`, on its way.
     pub fn post_event(&mut self, link: SessionId, kept: Kept) {
-        let Err(Kept { session, frame }) = self.hold_event(link, kept) else { return };
+        let Err(kept) = self.hold_event(link, kept) else { return };
+        let Err(kept) = self.wait_with_event(link, kept) else { return };
+        self.send_event(link, kept);
+    }
+
+    fn send_event(&mut self, link: SessionId, Kept { session, frame }: Kept) {
         match usize::from(link.worker()) {
             own if own == self.index => self.event_arrives(link, session, frame),
             // The gate bounds what is on its way; the mailbox must not lose any of it.
@@ -78,6 +83,9 @@ impl Core {
 
     /// From now on events for `link` are held back here, until it is struck off.
     pub fn hold_for(&mut self, link: SessionId) {
+        for kept in self.events_that_wait_for(link) {
+            self.send_event(link, kept);
+        }
         self.seats.held.entry(link).or_default();
         self.tell_handing(link);
     }

@@ -1,12 +1,14 @@
 //! Events as they were encoded for one link, read again for another that speaks the other form: of a link of a share whose
 //! sessions another takes over. Knows nothing of links.
 
-use crate::dispatch::{EncodedFrame, LinkForm};
-use crate::link_bin::{Event, Membership, Payload};
+use crate::dispatch::{Detail, EncodedFrame, LinkForm};
+use crate::link_bin::{Details, Event, Membership, Payload, Tagged};
 use crate::session::{Name, Remote, SessionId};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// An event that owns what it says.
@@ -23,19 +25,30 @@ struct Heard {
     data: Option<String>,
     code: Option<u16>,
     reason: Option<String>,
+    tag: Option<String>,
+    old_user: Option<String>,
+    expires_unix_ms: Option<u64>,
+    replaces: Option<String>,
+    groups: Option<Vec<String>>,
+    claims: Option<Box<RawValue>>,
+    params: Option<Map<String, Value>>,
 }
 
 /// Hands on the event in a frame, which this server has encoded in `form`; `None` where it is none.
-pub fn with_event<R>(frame: &EncodedFrame, form: LinkForm, read: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
+pub fn with_event<R>(
+    frame: &EncodedFrame,
+    form: LinkForm,
+    read: impl FnOnce(&Event<'_>, &Details<'_>) -> R,
+) -> Option<R> {
     let payload = frame.payload();
     match form {
-        LinkForm::Binary => Event::decode(payload).ok().map(|event| read(&event)),
+        LinkForm::Binary => Event::decode_with(payload).ok().map(|(event, details)| read(&event, &details)),
         LinkForm::Json => serde_json::from_slice::<Heard>(payload).ok()?.with_event(read),
     }
 }
 
 impl Heard {
-    fn with_event<R>(&self, read: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
+    fn with_event<R>(&self, read: impl FnOnce(&Event<'_>, &Details<'_>) -> R) -> Option<R> {
         let user = self.user.as_deref();
         let session = || -> Option<SessionId> { self.session.as_deref()?.parse().ok() };
         let data;
@@ -44,7 +57,8 @@ impl Heard {
                 let remote: Remote = self.remote.as_deref()?.parse().ok()?;
                 let tags = self.tags.iter().flatten().map(|tag| Name::new(tag).ok());
                 let tags = Cow::Owned(tags.collect::<Option<Vec<Name>>>()?);
-                Event::Open { session: session()?, user, app: self.app.as_deref()?, remote, tags }
+                let replaces = self.replaces.as_deref().map(str::parse).transpose().ok()?;
+                Event::Open { session: session()?, user, app: self.app.as_deref()?, remote, tags, replaces }
             }
             "message" => {
                 let payload = match (&self.text, &self.data) {
@@ -68,35 +82,86 @@ impl Heard {
                 Event::Back { session: session()?, user, remote: self.remote.as_deref()?.parse().ok()? }
             }
             "gap" => Event::Gap,
+            "tag" => Event::Tag(self.tagged(session()?)?),
+            "untag" => Event::Untag(self.tagged(session()?)?),
+            "bind" => {
+                let (app, old_user) = (self.app.as_deref()?, self.old_user.as_deref());
+                Event::Bind { session: session()?, user, app, old_user }
+            }
+            "user_online" => Event::UserOnline { user: user?, app: self.app.as_deref()? },
+            "user_offline" => Event::UserOffline { user: user?, app: self.app.as_deref()? },
+            "expiring" => {
+                let (app, expires_unix_ms) = (self.app.as_deref()?, self.expires_unix_ms?);
+                Event::Expiring { session: session()?, user, app, expires_unix_ms }
+            }
             _ => return None,
         };
-        Some(read(&event))
+        Some(read(&event, &self.details(&event)?))
     }
 
     fn membership(&self, session: SessionId) -> Option<Membership<'_>> {
         let (app, group) = (self.app.as_deref()?, self.group.as_deref()?);
         Some(Membership { session, user: self.user.as_deref(), app, group })
     }
+
+    /// What it says beside the event's own fields.
+    fn details(&self, event: &Event<'_>) -> Option<Details<'_>> {
+        let own = event.shows();
+        let names = |texts: &Option<Vec<String>>, detail: Detail| match texts {
+            Some(texts) if !own.has(detail) => {
+                let names: Result<Vec<Name>, _> = texts.iter().map(|text| Name::new(text)).collect();
+                names.map(|names| Some(Cow::Owned(names))).ok()
+            }
+            _ => Some(None),
+        };
+        let param = |(name, value): (&String, &Value)| Some((name.as_str().into(), value.as_str()?.into()));
+        let params = match &self.params {
+            Some(params) => Some(Cow::Owned(params.iter().map(param).collect::<Option<Vec<_>>>()?)),
+            None => None,
+        };
+        Some(Details {
+            groups: names(&self.groups, Detail::Groups)?,
+            tags: names(&self.tags, Detail::Tags)?,
+            claims: self.claims.as_ref().map(|claims| claims.get().into()),
+            params,
+            app: self.app.as_deref().filter(|_| !own.has(Detail::App)).map(Cow::Borrowed),
+        })
+    }
+
+    fn tagged(&self, session: SessionId) -> Option<Tagged<'_>> {
+        let (app, tag) = (self.app.as_deref()?, self.tag.as_deref()?);
+        Some(Tagged { session, user: self.user.as_deref(), app, tag })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dispatch::With;
     use crate::gateway::api::render;
 
     #[test]
     fn an_event_is_read_as_it_was_written_in_either_form() {
         let session = SessionId::from_u64(0x00a0_0000_0000_0001);
         let membership = Membership { session, user: None, app: "default", group: "r\"ed" };
+        let tagged = Tagged { session, user: Some("ada"), app: "default", tag: "i\\os" };
         let tags = || Cow::Owned(vec![Name::new("ios").unwrap(), Name::new("größer").unwrap()]);
         let events = [
-            Event::Open { session, user: Some("a\"da"), app: "chess", remote: Remote::Unix, tags: tags() },
+            Event::Open {
+                session,
+                user: Some("a\"da"),
+                app: "chess",
+                remote: Remote::Unix,
+                tags: tags(),
+                replaces: Some(session),
+            },
             Event::Open {
                 session,
                 user: None,
                 app: "default",
                 remote: "[::1]:5000".parse().unwrap(),
                 tags: Cow::Owned(Vec::new()),
+                replaces: None,
             },
             Event::Message { session, user: Some("ada"), payload: Payload::Text("größer\n\0\"") },
             Event::Message { session, user: None, payload: Payload::Binary(&[0, 255, 7]) },
@@ -107,23 +172,42 @@ mod tests {
             Event::Away { session, user: Some("ada"), code: 1006, reason: "" },
             Event::Back { session, user: None, remote: "[::1]:5000".parse().unwrap() },
             Event::Gap,
+            Event::Tag(tagged),
+            Event::Untag(Tagged { user: None, ..tagged }),
+            Event::Bind { session, user: Some("bob"), app: "default", old_user: None },
+            Event::Bind { session, user: None, app: "chess", old_user: Some("a\"da") },
+            Event::UserOnline { user: "ada", app: "default" },
+            Event::UserOffline { user: "größer", app: "chess" },
+            Event::Expiring { session, user: None, app: "default", expires_unix_ms: 1_760_000_000_000 },
         ];
-        for event in events {
+        let all = Details {
+            groups: Some(vec![Name::new("r\"ed").unwrap()].into()),
+            tags: Some(Vec::new().into()),
+            claims: Some(r#"{"rank":3,"of":["a"]}"#.into()),
+            params: Some(vec![("version".into(), "1.\"2".into())].into()),
+            app: Some("chess".into()),
+        };
+        let told = events.iter().flat_map(|event| {
+            let with = With::ALL.without(event.shows());
+            let some = With::NONE.and(Detail::Claims).without(event.shows());
+            [With::NONE, with, some].map(|with| (event, all.only(with)))
+        });
+        for (event, details) in told {
             let (mut json, mut binary) = (String::new(), Vec::new());
-            render::event(&mut json, &event);
-            event.encode(&mut binary).unwrap();
+            render::event(&mut json, event, &details);
+            event.encode_with(&details, &mut binary).unwrap();
             let frames = [
                 (EncodedFrame::text(&json), LinkForm::Json),
                 (EncodedFrame::binary(&binary), LinkForm::Binary),
             ];
             for (frame, form) in frames {
                 assert_eq!(
-                    with_event(&frame, form, |read| *read == event),
+                    with_event(&frame, form, |read, with| (read, with) == (event, &details)),
                     Some(true),
-                    "{event:?} in {form:?}"
+                    "{event:?} with {details:?} in {form:?}"
                 );
             }
         }
-        assert_eq!(with_event(&EncodedFrame::text("{}"), LinkForm::Json, |_| ()), None);
+        assert_eq!(with_event(&EncodedFrame::text("{}"), LinkForm::Json, |_, _| ()), None);
     }
 }

@@ -5,11 +5,12 @@ use super::coming_back::PARAMS;
 use super::params;
 use super::refusal::Refusal;
 use crate::dispatch::Apps;
-use crate::dispatch::CommandError;
+use crate::dispatch::{CommandError, Profile};
 use crate::http::Request;
 use crate::ops::bounds;
 use crate::ops::field::once;
 use crate::session::{AppId, Name};
+use std::sync::Arc;
 
 /// How much a client may say about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Identity {
     pub groups: Vec<Name>,
     /// The tags that it has, each once.
     pub tags: Vec<Name>,
+    /// What its app keeps of what its client has shown.
+    pub profile: Option<Arc<Profile>>,
 }
 
 /// What a request to the client port asks for: `/ws`, `/ws/{app}` and, where `echo` is on, `/echo`.
@@ -81,7 +84,7 @@ pub fn claimed(app: AppId, query: Option<&str>, limits: &IdentityLimits) -> Resu
         }
     }
     let user = user.map(|user| bounds::name("user", &user)).transpose()?;
-    Ok(Identity { app, user, groups, tags })
+    Ok(Identity { app, user, groups, tags, profile: None })
 }
 
 /// Adds a name unless it is there; few enough are allowed for a look at each.
@@ -124,6 +127,7 @@ mod tests {
             user: user.as_ref().map(name),
             groups: groups.iter().map(name).collect(),
             tags: tags.iter().map(name).collect(),
+            profile: None,
         })
     }
 

@@ -48,6 +48,40 @@ pub fn single<'q, const N: usize>(
     Ok(values)
 }
 
+/// Parameters with their values, in the order in which an app lists them.
+pub type Listed = Vec<(Box<str>, Box<str>)>;
+
+/// Takes the parameters that an app lists out of a query, each of which may be given once: they, and the rest of the query.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`](crate::dispatch::ErrorCode::BadRequest) for one that is given twice, and where names and values together
+/// have more than `most` bytes.
+pub fn take_listed(query: &str, listed: &[Box<str>], most: usize) -> Result<(Listed, String), CommandError> {
+    let mut values: Vec<Option<Value<'_>>> = vec![None; listed.len()];
+    let mut rest = String::new();
+    for part in query.split('&') {
+        let pair = pairs(Some(part)).next().transpose()?;
+        let index = |name: &str| listed.iter().position(|known| **known == *name);
+        match pair.and_then(|(name, value)| Some((index(&name)?, value))) {
+            Some((index, value)) => once(&mut values[index], &listed[index], value)?,
+            None => {
+                rest.push_str(if rest.is_empty() { "" } else { "&" });
+                rest.push_str(part);
+            }
+        }
+    }
+    let given = listed.iter().zip(values).filter_map(|(name, value)| Some((name.clone(), value?)));
+    let taken: Listed = given.map(|(name, value)| (name, value.into_owned().into())).collect();
+    let bytes: usize = taken.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > most {
+        let message = format!(
+            "the parameters that the app keeps have {bytes} bytes with their names, and limits.session_params_bytes is {most}"
+        );
+        return Err(bad_request(message));
+    }
+    Ok((taken, rest))
+}
+
 /// The parameter `name` is none of `known`.
 pub fn unknown(name: &str, known: &[&str]) -> CommandError {
     let name = Quoted(name);
@@ -70,4 +104,32 @@ pub fn number(name: &str, value: Option<Value<'_>>) -> Result<Option<u64>, Comma
 /// A switch: `1` or `true`, `0` or `false`; off when it is not given.
 pub fn switch(name: &str, value: Option<Value<'_>>) -> Result<bool, CommandError> {
     value.map_or(Ok(false), |value| bounds::switch(name, &value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_app_lists_is_taken_out_of_a_query_and_the_rest_stays_as_it_was() {
+        let listed: [Box<str>; 2] = ["version".into(), "lang uage".into()];
+        let take = |query: &str| {
+            let (taken, rest) =
+                take_listed(query, &listed, 24).map_err(|error| error.message.into_string())?;
+            Ok::<_, String>((
+                taken.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>(),
+                rest,
+            ))
+        };
+        let taken = |all: &[&str], rest: &str| {
+            Ok((all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>(), rest.to_owned()))
+        };
+        assert_eq!(take(""), taken(&[], ""));
+        assert_eq!(take("user=a+b&tag=%41"), taken(&[], "user=a+b&tag=%41"));
+        assert_eq!(take("user=ada&version=1%2E2&tag=t"), taken(&["version=1.2"], "user=ada&tag=t"));
+        assert_eq!(take("lang%20uage=de&version="), taken(&["version=", "lang uage=de"], ""));
+        assert!(take("version=1&version=2").unwrap_err().contains("version is given twice"));
+        assert!(take("version=%").unwrap_err().contains("hex digits"));
+        assert!(take(&format!("version={}", "1".repeat(18))).unwrap_err().contains("have 25 bytes"));
+    }
 }

@@ -6,13 +6,13 @@ use crate::admission::{Entered, NoRoom, Role};
 use crate::auth::{AuthError, Proven, SignedQuery, Ticket};
 use crate::connection::{Flag, log_client};
 use crate::core::{Claim, Core, Reply, TakesEvents};
-use crate::dispatch::{Apps, ErrorCode};
+use crate::dispatch::{Apps, ErrorCode, Profile};
 use crate::gateway::api::coming_back::{ComingBack, coming_back, coming_back_to_stream};
 use crate::gateway::api::credentials::{Credentials, credentials, is_token};
 use crate::gateway::api::identity::{ClientRoute, Identity, IdentityLimits, claimed, client_route};
 use crate::gateway::api::over_http::{Cors, stream_head};
 use crate::gateway::api::own;
-use crate::gateway::api::params;
+use crate::gateway::api::params::{self, take_listed};
 use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::responses::UPGRADE_WITH_BODY;
 use crate::http::{Request, accepts_gzip};
@@ -22,6 +22,7 @@ use crate::protocol::handshake::{Upgrade, check_upgrade, write_accept};
 use crate::proxy::client_behind;
 use crate::session::{AppId, Name, SessionId};
 use crate::timer::Clock;
+use std::sync::Arc;
 
 /// The subprotocol of clients that want no welcome.
 const RAW: &str = "gannet.raw";
@@ -219,6 +220,39 @@ fn identity(
     asking: &Asking<'_>,
     app: Option<AppId>,
 ) -> Result<(Identity, Option<u64>), Refused> {
+    let of = app.or_else(|| signed_app(core, asking)).unwrap_or(Apps::DEFAULT);
+    let listed = core.rules.event_rules.of(of).map_or(&[][..], |app| &app.params);
+    let (params, rest) = match asking.request.query {
+        Some(query) if !listed.is_empty() => {
+            let most = core.rules.settings.config.limits.session_params_bytes;
+            take_listed(query, listed, most).map_err(|error| Refused::from(error).in_app(of))?
+        }
+        _ => return who(core, asking, app),
+    };
+    let mut request = *asking.request;
+    request.query = Some(&rest);
+    let Asking { id, offered, has_own, is_stream, .. } = *asking;
+    let asking = Asking { id, request: &request, offered, has_own, is_stream };
+    let (mut identity, expires_unix_ms) = who(core, &asking, app)?;
+    if !params.is_empty() {
+        let claims = identity.profile.and_then(|profile| profile.claims.clone());
+        identity.profile = Some(Arc::new(Profile { claims, params }));
+    }
+    Ok((identity, expires_unix_ms))
+}
+
+/// The app that a signed query names.
+fn signed_app(core: &Core, asking: &Asking<'_>) -> Option<AppId> {
+    if core.rules.auth.takes_words() {
+        return None;
+    }
+    let mut pairs = params::pairs(asking.request.query).filter_map(Result::ok);
+    let (_, app) = pairs.find(|(name, _)| name == "app")?;
+    core.rules.open_apps.find(&app).ok()
+}
+
+/// The same without the parameters that the app keeps.
+fn who(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<(Identity, Option<u64>), Refused> {
     if !core.rules.auth.takes_words() {
         return prove(core, asking, app);
     }
@@ -321,12 +355,13 @@ pub fn ticket_of(core: &Core, text: &str) -> Option<Ticket> {
 
 /// The same for a client that came back for a session that it cannot have: it has proven who it is.
 pub fn session_instead(core: &Core, id: SessionId, claim: &Claim) -> Result<What, Refused> {
-    let Claim { app, user, groups, tags, expires_unix_ms, .. } = claim;
+    let Claim { app, user, groups, tags, profile, expires_unix_ms, .. } = claim;
     // It may have been banned while it was on its way to the session.
     check_ban(core, id, *app, user.as_ref())?;
     let entered = core.shared.admission.enter(*app, user.as_ref(), id, || core.address_of(id.slot()));
     let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(*app))?;
-    let identity = Identity { app: *app, user: user.clone(), groups: groups.clone(), tags: tags.clone() };
+    let (groups, tags, profile) = (groups.clone(), tags.clone(), profile.clone());
+    let identity = Identity { app: *app, user: user.clone(), groups, tags, profile };
     Ok(What::Session { identity, expires_unix_ms: *expires_unix_ms, entered, came_back: true })
 }
 
@@ -364,14 +399,15 @@ fn prove(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<(Identi
             auth.signed_query(app, &query, &core.shared.nonces, now_unix_ms)
         }
     };
-    let Proven { user, groups, tags, expires_unix_ms } = proven.map_err(|error| {
+    let Proven { user, groups, tags, expires_unix_ms, claims } = proven.map_err(|error| {
         core.metrics().auth_failures.of(error.reason()).add(1);
         log_client!(debug, connection = asking.id, core.remote_of(asking.id), "not believed: {error}");
         Refused::from(error).in_app(app)
     })?;
     // Where it ends no session, it has done its part.
     let expires_unix_ms = expires_unix_ms.filter(|_| core.rules.resume_rules.token_ends_session(app));
-    Ok((Identity { app, user: Some(user), groups, tags }, expires_unix_ms))
+    let profile = claims.map(|claims| Arc::new(Profile { claims: Some(claims), params: Vec::new() }));
+    Ok((Identity { app, user: Some(user), groups, tags, profile }, expires_unix_ms))
 }
 
 /// Where clients are taken at their word, a token would seem to say who they are, and does not.

@@ -202,7 +202,7 @@ impl Head {
                 know(core, slot);
                 core.connection(slot)?.leave_door();
                 let accept = std::mem::take(&mut reply.messages);
-                let Identity { app, user, groups, tags } = identity;
+                let Identity { app, user, groups, tags, profile } = identity;
                 let claimant = claimant_of(core, user.as_ref());
                 let says_who = user.is_some() || !core.rules.auth.takes_words();
                 Opened::Claim(Box::new(Claim {
@@ -214,6 +214,7 @@ impl Head {
                     user,
                     groups,
                     tags,
+                    profile,
                     expires_unix_ms,
                     accept,
                     raw,

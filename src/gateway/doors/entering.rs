@@ -14,7 +14,8 @@ pub fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
 /// The part of [`enter`] of which no other player and no link hears.
 pub fn enter_by_name(core: &mut Core, id: SessionId, identity: &Identity) {
     core.hub.insert(id, identity.app);
-    core.hub.bind(id.slot(), identity.user.as_ref());
+    core.put_user(id.slot(), identity.user.as_ref());
+    core.put_profile(id.slot(), identity.profile.clone());
     let metrics = core.metrics();
     metrics.opened.of(identity.app.0).add(1);
     metrics.apps.sessions.of(identity.app.0).add(1);
@@ -22,11 +23,12 @@ pub fn enter_by_name(core: &mut Core, id: SessionId, identity: &Identity) {
 
 /// The rest of [`enter`].
 pub fn join_its_groups(core: &mut Core, slot: u32, identity: &Identity) {
-    for group in &identity.groups {
-        core.join_group(slot, group);
-    }
+    // Before its groups: links are told of those, and shown its tags.
     for tag in &identity.tags {
         core.hub.tag(slot, tag);
+    }
+    for group in &identity.groups {
+        core.join_group(slot, group);
     }
 }
 

@@ -360,7 +360,7 @@ pub fn open(
         return Err(full());
     };
     join_its_groups(core, slot, identity);
-    displace(core, app, entered.displaced);
+    displace(core, app, session, entered.displaced);
     // What the groups remember waits for the next poll.
     identity.groups.iter().for_each(|group| core.recall_for(slot, group, None));
     let resume = core.shared.tickets.write(Ticket { session, number });

@@ -3,8 +3,8 @@
 use super::super::error::{Malformed, TooLong, Wrong};
 use super::super::wire::{Reader, put_session, put_text};
 use super::who::{put_texts, read_texts};
-use super::{Header, Who, Whom};
-use crate::dispatch::{Epoch, EventSet, SessionEnd};
+use super::{FIRST_EVENTS, Header, Who, Whom};
+use crate::dispatch::{Epoch, EventSet, SessionEnd, With};
 use crate::ops::{Op, Part};
 use crate::session::SessionId;
 #[cfg(any(feature = "cli", feature = "fuzzing", test))]
@@ -34,6 +34,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) reason: &'a str,
     pub(super) events: EventSet,
     pub(crate) share: Option<&'a str>,
+    pub(super) with: With,
     pub(crate) token: &'a str,
     /// 0 is the default.
     pub(crate) page_limit: u32,
@@ -67,6 +68,7 @@ impl Default for Parts<'_> {
             reason: "",
             events: EventSet::NONE,
             share: None,
+            with: With::NONE,
             token: "",
             page_limit: 0,
             page_after: None,
@@ -139,8 +141,10 @@ impl<'a> Parts<'a> {
                 Part::Code if header.flags & Part::CODE != 0 => parts.code = Some(reader.u16("code")?),
                 Part::Reason => parts.reason = reader.rest_as_text("reason")?,
                 Part::Events => {
-                    parts.events = header.events()?;
+                    let first = header.events()?;
                     parts.share = reader.optional("share")?;
+                    parts.events = first.union(header.more_events(reader)?);
+                    parts.with = header.with(reader)?;
                 }
                 Part::Page => {
                     (parts.page_limit, parts.page_after) = (reader.u32("limit")?, reader.optional("after")?);
@@ -197,7 +201,12 @@ impl<'a> Parts<'a> {
                     out.extend_from_slice(&self.page_limit.to_le_bytes());
                     put_text(self.page_after.unwrap_or_default(), "after", out)?;
                 }
-                Part::Events => put_text(self.share.unwrap_or_default(), "share", out)?,
+                Part::Events => {
+                    put_text(self.share.unwrap_or_default(), "share", out)?;
+                    let more = Some(self.more_events()).filter(|more| *more != 0);
+                    more.iter().for_each(|more| out.extend_from_slice(&more.to_le_bytes()));
+                    out.extend(Some(self.with.bits()).filter(|with| *with != 0));
+                }
                 Part::Recall | Part::Pages => {
                     let epoch = self.epoch.map(Epoch::as_u64);
                     for number in [self.last.filter(|_| part.has(Part::LAST)), self.after, epoch] {
@@ -213,6 +222,11 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
+    /// The bits of the events that the first argument has none for.
+    pub(super) fn more_events(&self) -> u32 {
+        self.events.bits() & !FIRST_EVENTS
+    }
+
     /// The flags that say which of its parts are there.
     pub(super) fn flags(&self, op: &Op) -> u8 {
         let flag = |flag, set| if set { flag } else { 0 };
@@ -226,6 +240,9 @@ impl<'a> Parts<'a> {
             },
             Part::Banned => flag(Part::ADDRESS, matches!(self.whom, Whom::Address(_))),
             Part::ForMs => flag(Part::FOR, self.for_ms.is_some()),
+            Part::Events => {
+                flag(Part::MORE, self.more_events() != 0) | flag(Part::WITH, !self.with.is_empty())
+            }
             Part::Groups => flag(Part::GROUPS, !self.groups.is_empty()),
             Part::Code => flag(Part::CODE, self.code.is_some()),
             Part::Page => flag(Part::COUNTS, self.counts_only),
@@ -281,6 +298,9 @@ impl<'a> Parts<'a> {
                 Part::Events => {
                     fields["events"] = self.events().collect();
                     fields["share"] = self.share.into();
+                    if !self.with.is_empty() {
+                        fields["with"] = self.details().collect();
+                    }
                 }
                 Part::Recall | Part::Pages => {
                     let limit = self.limit.map(u64::from);
@@ -295,6 +315,11 @@ impl<'a> Parts<'a> {
             }
         }
         fields
+    }
+
+    /// The names of what events are to have of their sessions.
+    pub(crate) fn details(&self) -> impl Iterator<Item = &'static str> {
+        self.with.names()
     }
 
     /// The names of the events that a link is to get.

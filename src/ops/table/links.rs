@@ -2,11 +2,11 @@
 
 use super::super::bounds::{bad_request, name};
 use super::super::field::Need::Optional;
-use super::super::field::{EVENTS, SHARE};
+use super::super::field::{EVENTS, SHARE, WITH};
 use super::super::fields::Fields;
 use super::super::{Answer, Call, Op, Part, Row};
-use super::{CHANGES, NO_FLAGS, Verb};
-use crate::dispatch::{CommandError, EventKind, EventSet, LinkForm, Listen, Quoted};
+use super::{CHANGES, Verb, flags};
+use crate::dispatch::{CommandError, Detail, EventKind, EventSet, LinkForm, Listen, Quoted, With};
 
 pub const LISTEN: Op = Op {
     row: Row {
@@ -20,9 +20,13 @@ pub const LISTEN: Op = Op {
     },
     verb: Verb::Listen,
     opcode: 0x0b,
-    flags: NO_FLAGS,
+    flags: flags(
+        Part::MORE | Part::WITH,
+        "0x01 (more), 0x08 (with)",
+        "0x01 more events follow · 0x08 `with` is there",
+    ),
     layout: &[Part::Events],
-    fields: &[EVENTS, SHARE.being(Optional)],
+    fields: &[EVENTS, SHARE.being(Optional), WITH.being(Optional)],
     is_in_batches: false,
 };
 
@@ -38,5 +42,12 @@ pub(in crate::ops) fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandE
         let unknown = || bad_request(format!("there is no event {}; there are {known}", Quoted(&name)));
         events = events.with(EventKind::named(&name).ok_or_else(unknown)?);
     }
-    Ok(Listen { events, share, form: LinkForm::Json })
+    let mut with = With::NONE;
+    for name in fields.with.take().unwrap_or_default() {
+        let known = Detail::NAMES.join(", ");
+        let unknown =
+            || bad_request(format!("with: there is no detail {}; there are {known}", Quoted(&name)));
+        with = with.and(Detail::named(&name).ok_or_else(unknown)?);
+    }
+    Ok(Listen { events, share, with, form: LinkForm::Json })
 }

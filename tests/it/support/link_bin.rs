@@ -2,14 +2,15 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gannet::dispatch::{
-    Ban, Banned, Class, EventKind, EventSet, KeptMessage, Missed, Present, PresentSession, Recalled,
-    ReceiptMode, SessionEnd,
+    Ban, Banned, Class, Detail, EventKind, EventSet, KeptMessage, Missed, Present, PresentSession, Recalled,
+    ReceiptMode, SessionEnd, With,
 };
 use gannet::link_bin::{
-    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, Whom, is_event,
+    Command, Details, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Tagged, Who,
+    Whom, is_event,
 };
 use gannet::session::SessionId;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The binary message of a command in JSON.
 pub fn encode(command: &Value) -> Vec<u8> {
@@ -28,7 +29,8 @@ pub fn encode(command: &Value) -> Vec<u8> {
 /// A binary message of the server in JSON.
 pub fn decode(message: &[u8]) -> Value {
     if is_event(message) {
-        return event(&Event::decode(message).unwrap());
+        let (told, details) = Event::decode_with(message).unwrap();
+        return detailed(event(&told), &details);
     }
     let (id, reply) = Reply::decode(message).unwrap();
     let ok = match reply {
@@ -103,16 +105,42 @@ pub fn decode(message: &[u8]) -> Value {
             }
             return first;
         }
-        Reply::Session(info) => json!({
+        Reply::Session(info) => {
+            let mut ok = json!({
             "session": info.id.to_string(), "app": &*info.app, "user": info.user.as_deref(),
             "groups": info.groups.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
             "tags": info.tags.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
             "remote": info.remote.to_string(), "since_unix_ms": info.since_unix_ms,
             "queued_messages": info.queued_messages, "queued_bytes": info.queued_bytes,
             "bytes_in": info.bytes_in, "bytes_out": info.bytes_out, "round_trip_us": info.round_trip_us,
-        }),
+            });
+            if let Some(claims) = &info.profile.claims {
+                ok["claims"] = serde_json::from_str(claims).unwrap();
+            }
+            if !info.profile.params.is_empty() {
+                ok["params"] = object(&info.profile.params);
+            }
+            ok
+        }
     };
     json!({"id": id, "ok": ok})
+}
+
+/// An event with what it has of its session beside its own fields.
+fn detailed(mut event: Value, details: &Details<'_>) -> Value {
+    let texts =
+        |names: &[gannet::session::Name]| -> Value { names.iter().map(|name| name.as_str()).collect() };
+    let Details { groups, tags, claims, params, app } = details;
+    groups.iter().for_each(|groups| event["groups"] = texts(groups));
+    tags.iter().for_each(|tags| event["tags"] = texts(tags));
+    claims.iter().for_each(|claims| event["claims"] = serde_json::from_str(claims).unwrap());
+    params.iter().for_each(|params| event["params"] = object(params));
+    app.iter().for_each(|app| event["app"] = (**app).into());
+    event
+}
+
+fn object(params: &[(Box<str>, Box<str>)]) -> Value {
+    params.iter().map(|(name, value)| (name.to_string(), Value::from(&**value))).collect::<Map<_, _>>().into()
 }
 
 fn kept(message: &KeptMessage) -> Value {
@@ -129,10 +157,16 @@ fn kept(message: &KeptMessage) -> Value {
 
 fn event(event: &Event<'_>) -> Value {
     match event {
-        Event::Open { session, user, app, remote, tags } => json!({
-            "event": "open", "session": session.to_string(), "user": user, "app": app,
-            "remote": remote.to_string(), "tags": tags.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
-        }),
+        Event::Open { session, user, app, remote, tags, replaces } => {
+            let mut json = json!({
+                "event": "open", "session": session.to_string(), "user": user, "app": app,
+                "remote": remote.to_string(), "tags": tags.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+            });
+            if let Some(replaces) = replaces {
+                json["replaces"] = replaces.to_string().into();
+            }
+            json
+        }
         Event::Message { session, user, payload: Payload::Text(text) } => {
             json!({"event": "message", "session": session.to_string(), "user": user, "text": text})
         }
@@ -154,6 +188,18 @@ fn event(event: &Event<'_>) -> Value {
             json!({"event": "back", "session": session.to_string(), "user": user, "remote": remote.to_string()})
         }
         Event::Gap => json!({"event": "gap"}),
+        Event::Tag(tagged) => of_tag("tag", tagged),
+        Event::Untag(tagged) => of_tag("untag", tagged),
+        Event::Bind { session, user, app, old_user } => {
+            let session = session.to_string();
+            json!({"event": "bind", "session": session, "user": user, "app": app, "old_user": old_user})
+        }
+        Event::UserOnline { user, app } => json!({"event": "user_online", "user": user, "app": app}),
+        Event::UserOffline { user, app } => json!({"event": "user_offline", "user": user, "app": app}),
+        Event::Expiring { session, user, app, expires_unix_ms: end } => {
+            let session = session.to_string();
+            json!({"event": "expiring", "session": session, "user": user, "app": app, "expires_unix_ms": end})
+        }
     }
 }
 
@@ -177,6 +223,11 @@ pub fn encode_several(commands: &[Value]) -> Vec<u8> {
         message.extend_from_slice(&command);
     }
     message
+}
+
+fn of_tag(event: &str, tagged: &Tagged<'_>) -> Value {
+    let Tagged { session, user, app, tag } = tagged;
+    json!({"event": event, "session": session.to_string(), "user": user, "app": app, "tag": tag})
 }
 
 fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) -> Command<'a> {
@@ -256,7 +307,13 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
         "listen" => {
             let named = command["events"].as_array().unwrap().iter();
             let kinds = named.map(|name| EventKind::named(name.as_str().unwrap()).unwrap());
-            Command::Listen { events: kinds.fold(EventSet::NONE, EventSet::with), share: text("share") }
+            let shown = command["with"].as_array().map_or(&[][..], Vec::as_slice).iter();
+            let shown = shown.map(|name| Detail::named(name.as_str().unwrap()).unwrap());
+            Command::Listen {
+                events: kinds.fold(EventSet::NONE, EventSet::with),
+                share: text("share"),
+                with: shown.fold(With::NONE, With::and),
+            }
         }
         op => panic!("no op {op}"),
     }

@@ -158,7 +158,7 @@ fn with_pairs(mut target: Target, pairs: impl IntoIterator<Item = (&'static str,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::{EventKind, EventSet};
+    use crate::dispatch::{EventKind, EventSet, With};
     use crate::link_bin::Who;
     use crate::session::SessionId;
 
@@ -250,8 +250,11 @@ mod tests {
 
     #[test]
     fn only_a_link_can_listen() {
-        let listen =
-            Command::Listen { events: EventSet::of(&[EventKind::Open, EventKind::Close]), share: Some("s") };
+        let listen = Command::Listen {
+            events: EventSet::of(&[EventKind::Open, EventKind::Close]),
+            share: Some("s"),
+            with: With::NONE,
+        };
         assert_eq!(json(0, &listen), r#"{"events":["open","close"],"op":"listen","share":"s"}"#);
         assert!(!http(&listen, "h", None, &mut Vec::new()));
     }

@@ -15,7 +15,7 @@ use crate::cli::bench::error::BenchError;
 use crate::cli::bench::fleet::{Fleet, Patience};
 use crate::cli::bench::schedule::Schedule;
 use crate::cli::bench::target::Target;
-use crate::dispatch::{EventKind, EventSet};
+use crate::dispatch::{EventKind, EventSet, With};
 use crate::link_bin::{Command, Request};
 
 /// What a link listens to.
@@ -104,7 +104,7 @@ impl<'a, 'f> Course<'a, 'f> {
     }
 
     fn listen(&mut self, slot: usize, is_binary: bool, share: Option<&str>) {
-        let command = Command::Listen { events: EVENTS, share };
+        let command = Command::Listen { events: EVENTS, share, with: With::NONE };
         match is_binary {
             true => {
                 let mut message = Vec::new();

@@ -2,7 +2,7 @@ use super::*;
 use crate::dispatch::CommandLimits;
 use crate::dispatch::{
     Action, Class, ErrorCode, EventKind, EventSet, LinkForm, Listen, PushOptions, ReceiptMode, Selector,
-    Token, Who,
+    Token, Who, With,
 };
 use crate::ops::OPS;
 use crate::session::{Name, SessionId};
@@ -173,11 +173,16 @@ fn listen_names_its_events() {
     };
     assert_eq!(
         listen(r#"{"op":"listen","events":["open","message","close"],"share":"game"}"#),
-        Listen { events: OLDEST, share: Some(name("game")), form: LinkForm::Json }
+        Listen { events: OLDEST, share: Some(name("game")), with: With::NONE, form: LinkForm::Json }
     );
     assert_eq!(
         listen(r#"{"op":"listen","events":["message","message"]}"#),
-        Listen { events: EventSet::of(&[EventKind::Message]), share: None, form: LinkForm::Json }
+        Listen {
+            events: EventSet::of(&[EventKind::Message]),
+            share: None,
+            with: With::NONE,
+            form: LinkForm::Json
+        }
     );
 }
 
@@ -293,10 +298,20 @@ fn a_refusal_has_the_id_and_says_what_is_wrong() {
         (json!({"op":"bind","session":ID,"user":""}), "user: a name needs"),
         (json!({"op":"tag","session":ID}), "tag is missing"),
         (json!({"op":"session"}), "session is missing"),
-        (json!({"op":"listen"}), "at least one of open, message, close, join, leave, away, back"),
-        (json!({"op":"listen","events":[]}), "at least one of open, message, close, join, leave, away, back"),
+        (
+            json!({"op":"listen"}),
+            "at least one of open, message, close, join, leave, away, back, tag, untag, bind, user_online",
+        ),
+        (
+            json!({"op":"listen","events":[]}),
+            "at least one of open, message, close, join, leave, away, back, tag, untag, bind, user_online",
+        ),
         (json!({"op":"listen","events":["opne"]}), r#"no event "opne""#),
         (json!({"op":"listen","events":"open"}), "expected a sequence"),
+        (
+            json!({"op":"listen","events":["open"],"with":["group"]}),
+            r#"with: there is no detail "group"; there are groups, "#,
+        ),
         (json!({"op":"listen","events":["open"],"share":""}), "share: a name needs"),
     ];
     for (command, says) in table {
@@ -335,7 +350,7 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
 /// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 31] = [
+    const ALL: [(&str, &str); 32] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -352,6 +367,7 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("tag", r#""t""#),
         ("events", r#"["open"]"#),
         ("share", r#""s""#),
+        ("with", r#"["groups"]"#),
         ("limit", "1"),
         ("after", r#""00a0000000000001""#),
         ("last", "1"),

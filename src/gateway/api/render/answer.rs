@@ -1,14 +1,16 @@
 //! What commands came to: bodies of HTTP answers, and replies on the link and in a batch. Each outcome has one form,
 //! which HTTP sends as it is and the link wraps in `ok`.
 
-use super::{Base64, Hex, Names, write};
+use super::{Base64, Hex, Names, raw, write};
 use crate::dispatch::{
     Action, Ban, Banned, CommandError, Epoch, KeptMessage, KeptPage, Missed, OperationOutcome, Outcome, Page,
-    Presence, Present, PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow, TickPhase,
+    Params, Presence, Present, PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow,
+    TickPhase,
 };
 use crate::gateway::api::json::RequestId;
 use crate::session::Remote;
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 /// Writes the body of the HTTP answer to a command, and gives its status. `asked` is the action, if it was one: it
 /// says which page was asked for.
@@ -315,6 +317,10 @@ struct SessionBody<'a> {
     round_trip_us: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     away: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<Params<'a>>,
 }
 
 impl<'a> From<&'a SessionInfo> for SessionBody<'a> {
@@ -333,6 +339,8 @@ impl<'a> From<&'a SessionInfo> for SessionBody<'a> {
             bytes_out: info.bytes_out,
             round_trip_us: info.round_trip_us,
             away: info.away.then_some(true),
+            claims: info.profile.claims.as_deref().map(raw),
+            params: Some(Params(&info.profile.params)).filter(|_| !info.profile.params.is_empty()),
         }
     }
 }

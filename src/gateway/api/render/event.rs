@@ -1,10 +1,12 @@
 //! What goes out unasked: the welcome to a client, and the events of a link. On the way of every message a client sends,
 //! so that nothing here allocates but the buffer.
 
-use super::{Base64, Hex, Names, write};
-use crate::link_bin::{Event, Membership, NotResumed, Payload, Resumption};
+use super::{Base64, Hex, Names, raw, write};
+use crate::dispatch::Params;
+use crate::link_bin::{Details, Event, Membership, NotResumed, Payload, Resumption, Tagged};
 use crate::session::{Remote, SessionId};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// The first frame to a client: `{"type":"welcome","session":"…","user":"…"|null}`, and `"expires_unix_ms"` where the session
 /// ends with a token.
@@ -75,12 +77,52 @@ pub fn resumption(out: &mut String, resumption: &Resumption<'_>) {
 /// An event of a link: `{"event":"open","session","app","user","tags","remote"}`,
 /// `{"event":"message","session","user","text"}`, or with `"data"` in base64 for a binary message,
 /// `{"event":"close","session","user","code","reason"}`, `{"event":"join","session","app","user","group"}` and the same with
-/// `leave`, `{"event":"away","session","user","code","reason"}`, `{"event":"back","session","user","remote"}`, `{"event":"gap"}`.
-pub fn event(out: &mut String, event: &Event<'_>) {
+/// `leave`, `{"event":"away","session","user","code","reason"}`, `{"event":"back","session","user","remote"}`, `{"event":"gap"}`,
+/// `{"event":"tag","session","app","user","tag"}` and the same with `untag`, `{"event":"bind","session","app","user","old_user"}`,
+/// `{"event":"user_online","app","user"}` and the same with `user_offline`,
+/// `{"event":"expiring","session","app","user","expires_unix_ms"}`.
+///
+/// Of the session's details those follow that are there: `groups`, `tags`, `claims`, `params`, `app`.
+pub fn event(out: &mut String, event: &Event<'_>, details: &Details<'_>) {
+    event_alone(out, event);
+    if details.with().is_empty() {
+        return;
+    }
+    let Details { groups, tags, claims, params, app } = details;
+    let shown = Shown {
+        groups: groups.as_deref().map(Names),
+        tags: tags.as_deref().map(Names),
+        claims: claims.as_deref().map(raw),
+        params: params.as_deref().map(Params),
+        app: app.as_deref(),
+    };
+    // Both are objects, and the event's is not empty.
+    let end = out.pop();
+    debug_assert_eq!(end, Some('}'), "an event is an object");
+    let start = out.len();
+    write(out, &shown);
+    out.replace_range(start..=start, ",");
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Names<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Names<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<Params<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a str>,
+}
+
+fn event_alone(out: &mut String, event: &Event<'_>) {
     match event {
-        Event::Open { session, user, app, remote, tags } => {
-            let (session, tags) = (Hex(*session), Names(tags));
-            write(out, &Open { event: "open", session, app, user: *user, tags, remote: *remote });
+        Event::Open { session, user, app, remote, tags, replaces } => {
+            let (session, tags, replaces) = (Hex(*session), Names(tags), replaces.map(Hex));
+            write(out, &Open { event: "open", session, app, user: *user, tags, remote: *remote, replaces });
         }
         Event::Message { session, user, payload } => {
             let (text, data) = match *payload {
@@ -101,6 +143,18 @@ pub fn event(out: &mut String, event: &Event<'_>) {
             write(out, &Back { event: "back", session: Hex(*session), user: *user, remote: *remote });
         }
         Event::Gap => write(out, &Gap { event: "gap" }),
+        Event::Tag(tagged) => write(out, &HasTag::new("tag", tagged)),
+        Event::Untag(tagged) => write(out, &HasTag::new("untag", tagged)),
+        Event::Bind { session, user, app, old_user } => {
+            let (session, user, old_user) = (Hex(*session), *user, *old_user);
+            write(out, &Bind { event: "bind", session, app, user, old_user });
+        }
+        Event::UserOnline { user, app } => write(out, &User { event: "user_online", app, user }),
+        Event::UserOffline { user, app } => write(out, &User { event: "user_offline", app, user }),
+        Event::Expiring { session, user, app, expires_unix_ms } => {
+            let (session, user, expires_unix_ms) = (Hex(*session), *user, *expires_unix_ms);
+            write(out, &Expiring { event: "expiring", session, app, user, expires_unix_ms });
+        }
     }
 }
 
@@ -118,6 +172,47 @@ impl<'a> InGroup<'a> {
         let Membership { session, user, app, group } = *membership;
         Self { event, session: Hex(session), app, user, group }
     }
+}
+
+#[derive(Serialize)]
+struct HasTag<'a> {
+    event: &'static str,
+    session: Hex,
+    app: &'a str,
+    user: Option<&'a str>,
+    tag: &'a str,
+}
+
+impl<'a> HasTag<'a> {
+    fn new(event: &'static str, tagged: &Tagged<'a>) -> Self {
+        let Tagged { session, user, app, tag } = *tagged;
+        Self { event, session: Hex(session), app, user, tag }
+    }
+}
+
+#[derive(Serialize)]
+struct Bind<'a> {
+    event: &'static str,
+    session: Hex,
+    app: &'a str,
+    user: Option<&'a str>,
+    old_user: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct User<'a> {
+    event: &'static str,
+    app: &'a str,
+    user: &'a str,
+}
+
+#[derive(Serialize)]
+struct Expiring<'a> {
+    event: &'static str,
+    session: Hex,
+    app: &'a str,
+    user: Option<&'a str>,
+    expires_unix_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -141,6 +236,8 @@ struct Open<'a> {
     user: Option<&'a str>,
     tags: Names<'a>,
     remote: Remote,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<Hex>,
 }
 
 #[derive(Serialize)]

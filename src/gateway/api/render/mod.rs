@@ -12,6 +12,7 @@ use crate::session::{Name, SessionId};
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 /// Writes `value` behind what `out` holds.
 pub fn write(out: &mut String, value: &impl Serialize) {
@@ -20,6 +21,11 @@ pub fn write(out: &mut String, value: &impl Serialize) {
         .expect("memory takes all the text there is, and none of these types has an error of its own");
     // Looked at once and not piece by piece: a page of a listing is hundreds of thousands of pieces.
     *out = String::from_utf8(text).expect("what serde_json writes behind text is text");
+}
+
+/// Text that is JSON: what is kept as JSON was written as JSON.
+fn raw(json: &str) -> &RawValue {
+    serde_json::from_str(json).unwrap_or(RawValue::NULL)
 }
 
 /// A session id as the API writes it: 16 lowercase hex digits.

@@ -6,7 +6,7 @@ use crate::dispatch::{
     SessionInfo, SessionRow, TickPhase,
 };
 use crate::gateway::api::json::{self, RequestId};
-use crate::link_bin::{Event, Payload};
+use crate::link_bin::{Details, Event, Payload};
 use serde_json::{Value, json};
 
 const ID: &str = "00a0000000000001";
@@ -67,6 +67,7 @@ fn info() -> SessionInfo {
         bytes_in: 500,
         bytes_out: u64::MAX,
         round_trip_us: None,
+        profile: Default::default(),
         away: false,
     }
 }
@@ -81,6 +82,11 @@ fn info_json() -> Value {
 
 fn list(by: Selector, detailed: bool) -> Action {
     Action::List { by, limit: 2, after: None, detailed }
+}
+
+/// An event that shows nothing of its session beside its own fields.
+fn event(out: &mut String, told: &Event<'_>) {
+    super::event(out, told, &Details::default());
 }
 
 #[test]
@@ -269,7 +275,7 @@ fn replies_echo_the_id_or_leave_it_out() {
 
 fn open<'a>(app: &'a str, user: Option<&'a str>, tags: &'a [Name]) -> Event<'a> {
     let remote = "[::1]:5000".parse().unwrap();
-    Event::Open { session: id(), user, app, remote, tags: tags.into() }
+    Event::Open { session: id(), user, app, remote, tags: tags.into(), replaces: None }
 }
 
 fn message<'a>(user: Option<&'a str>, payload: Payload<'a>) -> Event<'a> {

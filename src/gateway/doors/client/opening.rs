@@ -124,7 +124,7 @@ pub(super) fn open(
                 core.expire_at(slot, expires_unix_ms, since_unix_ms);
             }
             enter(core, id, &identity);
-            displace(core, identity.app, entered.displaced);
+            displace(core, identity.app, id, entered.displaced);
             if !admitted.raw {
                 let claimant = claimant_of(core, identity.user.as_ref());
                 let ticket = core.let_resume(slot, claimant).map(|number| Ticket { session: id, number });
