@@ -3,7 +3,9 @@
 
 use super::memory::AroundMemory;
 use super::shared::Shared;
-use super::{CarriedLines, CarriedListener, CarriedSeat, Core, Envelope, HalfReceived, Owed, Port};
+use super::{
+    CarriedLines, CarriedListener, CarriedSeat, CarriedShare, Core, Envelope, HalfReceived, Owed, Port,
+};
 use crate::admission::Role;
 use crate::connection::{
     CarriedConnection, CarriedResume, Connection, Flag, Kind, LocalPushes, Phase, Restored, Restoring,
@@ -47,6 +49,9 @@ pub struct CarriedCore {
     /// What the groups remember that this reactor owns.
     #[n(7)]
     memory: Option<CarriedMemory>,
+    /// Whose the sessions of this reactor are.
+    #[n(8)]
+    shares: Option<Vec<CarriedShare>>,
 }
 
 /// A connection of a [`Core`] on its way, with its names in the hub.
@@ -100,6 +105,7 @@ pub struct Arriving {
     listeners: Vec<CarriedListener>,
     lines: CarriedLines,
     seats: Vec<CarriedSeat>,
+    shares: Vec<CarriedShare>,
     unix_ms: u64,
 }
 
@@ -112,6 +118,11 @@ impl Arriving {
     /// What of links outlives their connections: for before that.
     pub fn take_seats(&mut self) -> Vec<CarriedSeat> {
         std::mem::take(&mut self.seats)
+    }
+
+    /// Whose the sessions are: for behind that.
+    pub fn take_shares(&mut self) -> Vec<CarriedShare> {
+        std::mem::take(&mut self.shares)
     }
 }
 
@@ -131,6 +142,7 @@ impl Core {
             lines: self.carry_lines(),
             seats: Some(self.carry_seats(packer)).filter(|seats| !seats.is_empty()),
             memory: (!self.memory.is_empty()).then(|| self.memory.carry(packer)),
+            shares: Some(self.listeners.carry_shares(packer)).filter(|shares| !shares.is_empty()),
         }
     }
 
@@ -162,8 +174,17 @@ impl Core {
         carried: CarriedCore,
         unpacker: &Unpacker,
     ) -> Result<(Self, Arriving), InvalidState> {
-        let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats, memory } =
-            carried;
+        let CarriedCore {
+            generations,
+            absent_ms,
+            metrics,
+            turned_ms,
+            listeners,
+            lines,
+            seats,
+            memory,
+            shares,
+        } = carried;
         let connections: GenerationalSlab<Connection> = generations.restore(shared.node, index as u8)?;
         let mut core = Self::new(shared, index, peers, 0);
         if turned_ms > core.now.ms || absent_ms > turned_ms {
@@ -173,8 +194,8 @@ impl Core {
         core.metrics().go_on_from(&metrics);
         memory.map_or(Ok(()), |memory| core.arrive_in_memory(memory, unpacker))?;
         let unix_ms = Clock::wall_unix_ms();
-        let seats = seats.unwrap_or_default();
-        Ok((core, Arriving { listeners, lines, seats, unix_ms, ..Arriving::default() }))
+        let (seats, shares) = (seats.unwrap_or_default(), shares.unwrap_or_default());
+        Ok((core, Arriving { listeners, lines, seats, shares, unix_ms, ..Arriving::default() }))
     }
 
     /// A connection arrives on its socket: it is in its slot, in the hub and in every count. Its door and the poll are for the
@@ -356,7 +377,8 @@ impl Core {
 
     /// All connections have arrived. What cannot go on is closed: it is told so in the first turn.
     pub fn all_arrived(&mut self, arriving: Arriving) {
-        let Arriving { pushes: _, lost_context, listeners: _, lines: _, seats: _, unix_ms: _ } = arriving;
+        let Arriving { pushes: _, lost_context, listeners: _, lines: _, seats: _, shares: _, unix_ms: _ } =
+            arriving;
         self.connections.filled();
         for id in lost_context {
             self.close(id.slot(), CloseCode::SERVICE_RESTART, "the context of the compression was lost");

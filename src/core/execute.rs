@@ -83,9 +83,16 @@ impl Core {
             }
             Command::Act(action) => self.start_operation(Operation::new(app, action, origin)),
             Command::Listen(listen) => {
-                let link = self.link_that_asks(connection);
-                let action = Action::Listen { link, listen };
-                self.start_operation(Operation::new(app, action, origin))
+                let link = self.seats.link_of(connection);
+                let admitted = self.shared.listening().admit(link, app, listen);
+                match admitted {
+                    Err(error) => Started::Finished(Finished::Refused(error)),
+                    Ok(listen) => {
+                        self.link_asks(link);
+                        let action = Action::Listen { link, listen };
+                        self.start_operation(Operation::new(app, action, origin))
+                    }
+                }
             }
         }
     }
@@ -182,13 +189,13 @@ impl Core {
                 if listen.share.is_some() {
                     self.seat_in_share(*link, listen.form);
                 }
-                self.listeners.add(*link, app, listen.clone());
+                self.begin_to_listen(*link, app, listen);
             }
             Action::Unlisten { link } => {
-                let of = self.listeners.share_of(*link);
-                self.listeners.remove(*link);
+                let lost = self.listeners.remove(*link);
+                self.metrics().link_events_lost.add(lost as u64);
                 self.remove_gate(*link);
-                self.release_held(*link, of);
+                self.shared.listening().forget(*link);
             }
         }
         self.finish_operation_part(operation);

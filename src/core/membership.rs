@@ -83,7 +83,7 @@ impl Core {
     /// Whether links are to be told something before the next event.
     #[inline]
     pub fn has_untold(&self) -> bool {
-        !self.changes.is_empty() || self.seats.has_released()
+        !self.changes.is_empty() || self.listeners.has_orders()
     }
 
     /// The changes that no link has been told of, in their order.

@@ -18,9 +18,11 @@ mod in_force;
 mod incoming;
 mod lingering;
 mod listeners;
+mod listening;
 mod membership;
 mod memory;
 mod moving;
+mod owning;
 mod pausing;
 mod places;
 mod presence;
@@ -34,6 +36,7 @@ mod resume_rules;
 mod resumes;
 mod rules;
 mod seats;
+mod session_state;
 mod settings;
 mod setup;
 mod shared;
@@ -61,7 +64,7 @@ pub use handover::{Handover, NotHandedOver, Outcome, Parcel, Stage, encode};
 pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
 pub use lingering::Parted;
-pub use listeners::CarriedListener;
+pub use listeners::{Barrier, CarriedListener, CarriedShare, HandOn, Order, Recipient};
 pub use membership::Change;
 pub use moving::{LinkCall, Mover, Resuming};
 pub use places::{bind, displace};
@@ -70,7 +73,8 @@ pub use renewing::RenewError;
 pub use reply::Reply;
 pub use resumes::AwayCounts;
 pub use rules::{Rules, RulesError};
-pub use seats::{CarriedSeat, Comer, Gone, HandOn, Kept, Taken, Ticket};
+pub use seats::{CarriedSeat, Comer, Gone, Kept, Taken, Ticket};
+pub use session_state::SessionState;
 pub use shared::{Outside, Shared};
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
 pub use visit::{PollClaim, Visit, Visited, Visiting};
@@ -283,7 +287,8 @@ impl Core {
         let told = self.ended.is_empty()
             && self.changes.is_empty()
             && self.settlements.finished.is_empty()
-            && self.doomed.is_empty();
+            && self.doomed.is_empty()
+            && !self.listeners.has_orders();
         let told = told && !self.has_parted() && self.claims.is_empty() && self.recalls.is_empty();
         told && self.work.is_empty() && self.seats.are_quiet() && self.peers.backlog() == 0
     }
@@ -308,6 +313,7 @@ impl Core {
         let told = self.ended.is_empty() && !self.has_parted();
         self.is_reviewing()
             || self.seats.have_work()
+            || self.listeners.has_work()
             || !(self.unread.is_empty() && told && settled && flushed)
     }
 
@@ -331,6 +337,7 @@ impl Core {
             let spent = self.budget.is_spent_on_sockets();
             assert!(self.doomed.is_empty() && (spent || self.dirty.len() <= self.connections.len()));
             assert!(self.changes.is_empty(), "every change of a group has been told");
+            assert!(!self.listeners.has_orders(), "links are told at once whose sessions are");
             assert!(self.settlements.finished.is_empty(), "every push that is done has been sent home");
         }
     }

@@ -6,6 +6,7 @@ use super::envelope::Envelope;
 use super::gate::{EventLimit, Gate};
 use super::handover::Handover;
 use super::in_force::InForce;
+use super::listening::Listening;
 use super::resumes::AwayCounts;
 use super::upgrades::Upgrades;
 use crate::admission::{Admission, Capacity};
@@ -91,8 +92,8 @@ pub struct Shared {
     pub gates: Mutex<HashMap<SessionId, Arc<Gate>>>,
     /// Links that are away, on all reactors.
     pub links_away: AtomicUsize,
-    /// The link, plus one, whose sessions others are taking over; 0 is none. One at a time.
-    pub handing_on: AtomicU64,
+    /// Which links listen, by name and share: looked up when one begins, never on the way of a message.
+    pub listening: Mutex<Listening>,
     /// The clock.
     pub clock: Clock,
     /// One a reactor.
@@ -139,6 +140,11 @@ impl Shared {
     /// The nonces that have been used. What a holder that panicked left is whole: every change is one call.
     pub fn nonces(&self) -> MutexGuard<'_, Nonces> {
         self.nonces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which links listen. What a holder that panicked left is whole: every change is one call.
+    pub fn listening(&self) -> MutexGuard<'_, Listening> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The gate of a link.

@@ -27,11 +27,15 @@ pub enum EventKind {
     Away = 5,
     /// A session's client is back.
     Back = 6,
+    /// A session is the link's from now on, of those that its share divides.
+    Assigned = 13,
+    /// A session is the link's no more.
+    Unassigned = 14,
 }
 
 impl EventKind {
     /// Every kind, in the order of their bits, with its name.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Open, "open"),
         (Self::Message, "message"),
         (Self::Close, "close"),
@@ -39,6 +43,8 @@ impl EventKind {
         (Self::Leave, "leave"),
         (Self::Away, "away"),
         (Self::Back, "back"),
+        (Self::Assigned, "assigned"),
+        (Self::Unassigned, "unassigned"),
     ];
 
     /// The names of all kinds.
@@ -91,6 +97,9 @@ impl EventSet {
         all
     };
 
+    /// What a link is told of what is its own: the links of a share need not agree on these.
+    pub const OWNERSHIP: Self = Self::of(&[EventKind::Assigned, EventKind::Unassigned]);
+
     /// These kinds.
     pub const fn of(kinds: &[EventKind]) -> Self {
         let (mut bits, mut index) = (0, 0);
@@ -126,6 +135,12 @@ impl EventSet {
         Self(self.0 | other.0)
     }
 
+    /// The kinds of this set that are not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether `kind` is in it.
     pub const fn has(self, kind: EventKind) -> bool {
         self.0 & kind.bit() != 0
@@ -152,15 +167,17 @@ impl fmt::Debug for EventSet {
 ///
 /// ```
 /// use gannet::dispatch::{EventKind, EventSet, LinkForm, Listen};
-/// let closes = Listen { events: EventSet::of(&[EventKind::Close]), share: None, form: LinkForm::Json };
+/// let closes = Listen { events: EventSet::of(&[EventKind::Close]), ..Listen::default() };
 /// assert!(closes.events.has(EventKind::Close));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listen {
     /// Events of these kinds.
     pub events: EventSet,
     /// Links with the same name here split the sessions among them.
     pub share: Option<Name>,
+    /// What the link is called: no other live link of its app is called so.
+    pub name: Option<Name>,
     /// How the link speaks.
     pub form: LinkForm,
 }
@@ -171,9 +188,10 @@ pub struct Listen {
 /// use gannet::dispatch::LinkForm;
 /// assert_ne!(LinkForm::Json, LinkForm::Binary);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LinkForm {
     /// A JSON object in a text message.
+    #[default]
     Json,
     /// The layout of [`link_bin`](crate::link_bin) in a binary message.
     Binary,

@@ -1,15 +1,13 @@
-//! Links that begin, come back and end: what a connection that has become a link is told first, and what of a link that has ended
-//! goes to those that take its sessions over.
+//! Links that begin, come back and end: what a connection that has become a link is told first.
 
 use super::Gateway;
-use super::api::heard::with_event;
 use super::doors::Door;
 use super::doors::asker::Asker;
 use super::doors::link::Link;
 use crate::connection::Connection;
-use crate::core::{Comer, Core, HandOn, LinkCall, Resuming, Taken, Ticket};
+use crate::core::{Comer, Core, LinkCall, Resuming, Taken, Ticket};
 use crate::dispatch::LinkForm;
-use crate::link_bin::{Event, NotResumed, Resumption};
+use crate::link_bin::{NotResumed, Resumption};
 use crate::session::SessionId;
 
 impl Gateway {
@@ -97,36 +95,19 @@ impl Gateway {
         self.begin_link(core, id, call);
     }
 
-    /// Goes on with the links that have ended.
-    pub fn go_on_with_endings(&mut self, core: &mut Core) {
-        while !core.seats.are_quiet() {
-            let goes_on = core.go_on_with_endings();
-            self.send_released(core);
-            if !goes_on {
-                break;
-            }
-        }
+    /// Goes on with the links that have ended, and with what links are told little by little.
+    pub fn go_on_with_links(&mut self, core: &mut Core) {
+        // What is for a link that ends now goes before that.
+        self.scratch.follow_orders(core);
+        core.go_on_with_endings();
+        core.tell_the_untold();
+        self.scratch.follow_orders(core);
     }
 
-    /// Sends what links that have ended did not get to those that have their sessions now.
-    pub(super) fn send_released(&mut self, core: &mut Core) {
-        for HandOn { link, app, share, form, kept } in core.take_released() {
-            let handed = with_event(&kept.frame, form, |event: &Event<'_>| {
-                // That it has missed something is its own affair.
-                let Some(kind) = event.kind() else { return Some(()) };
-                let heir = core.listeners.heir_of(link, (app, &share), kept.session, kind);
-                let (heir, heirs_form, wants) = heir?;
-                // What it did not ask for is not lost to it.
-                if wants {
-                    let frame = (form == heirs_form).then(|| kept.frame.clone());
-                    self.scratch.hand_on(core, (heir, heirs_form), kept.session, event, frame);
-                }
-                Some(())
-            });
-            if handed.flatten().is_none() {
-                core.metrics().link_events_lost.add(1);
-            }
-        }
+    /// From now on nothing is sent to `link`, which has ended on its own reactor.
+    pub fn hold_for(&mut self, core: &mut Core, link: SessionId) {
+        self.scratch.follow_orders(core);
+        core.hold_for(link);
     }
 }
 

@@ -75,8 +75,8 @@ impl Gateway {
             return None;
         }
         let (Some(id), Some(app)) = (core.hub.id_of(slot), core.hub.app_of(slot)) else { return None };
-        let links = core.listeners.links_for(app, id, EventKind::Message);
-        core.shut_gate(links.iter().map(|(link, _)| *link))
+        let links = core.listeners.gates_for(app, id);
+        core.shut_gate(links)
     }
 
     /// A player's message: to the links that listen, then to the app.
@@ -114,6 +114,7 @@ impl Gateway {
 
     /// A session has opened: the links that listen are told, then the app.
     fn opened(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId, app: AppId) {
+        core.session_opens(app, id);
         let links = core.listeners.links_for(app, id, EventKind::Open);
         let connection = core.connections.get(id).filter(|_| !links.is_empty());
         if let Some(remote) = connection.map(Connection::remote) {
@@ -133,8 +134,7 @@ impl Gateway {
         if !core.has_untold() {
             return;
         }
-        // What a link that has ended did not get is older.
-        self.send_released(core);
+        self.scratch.follow_orders(core);
         for change in core.take_changes() {
             let Change { kind, session, app, user, group } = change;
             let links = core.listeners.links_for(app, session, kind);
@@ -161,6 +161,8 @@ impl Gateway {
             let event = Event::Close { session, user, code: ended.code, reason: &ended.reason };
             self.scratch.send(core, &links, &event);
         }
+        core.listeners.has_departed(ended.app, ended.id);
+        self.scratch.follow_orders(core);
         self.app.close(&ClosedSession {
             id: ended.id,
             app: core.rules.apps.name_of(ended.app).clone(),

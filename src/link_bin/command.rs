@@ -166,6 +166,8 @@ pub enum Command<'a> {
         events: EventSet,
         /// Links with the same name here split the sessions among them.
         share: Option<&'a str>,
+        /// What the link is called.
+        name: Option<&'a str>,
     },
 }
 
@@ -242,8 +244,9 @@ impl<'a> Request<'a> {
                 let code = flag(has(Part::Code) && parts.code.is_some(), Part::CODE);
                 let counts = flag(has(Part::Page) && parts.counts_only, Part::COUNTS);
                 let more = flag(has(Part::Events) && parts.more_events() != 0, Part::MORE);
+                let name = flag(has(Part::Events) && parts.name.is_some(), Part::NAME);
                 let first = parts.events.bits().to_le_bytes()[0];
-                (user | code | counts | more | parts.flags(verb.op()), [first, 0])
+                (user | code | counts | more | name | parts.flags(verb.op()), [first, 0])
             }
         };
         Header { opcode: self.command.verb().op().opcode, flags, arguments, id: self.id }
@@ -340,7 +343,7 @@ impl<'a> Command<'a> {
         // Nothing of a push: it has a reader of its own.
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
-        let Parts { last, after, epoch, limit, key, .. } = parts;
+        let Parts { last, after, epoch, limit, key, name, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
@@ -356,7 +359,7 @@ impl<'a> Command<'a> {
             Verb::Untag => Self::Untag { session, tag },
             Verb::Session => Self::Session { session },
             Verb::Renew => Self::Renew { session, token },
-            Verb::Listen => Self::Listen { events, share },
+            Verb::Listen => Self::Listen { events, share, name },
             Verb::Presence => {
                 let Parts { page_limit: limit, page_after: after, counts_only, .. } = parts;
                 Self::Presence { group, limit, after, members: !counts_only }
@@ -408,7 +411,7 @@ impl<'a> Command<'a> {
                 Verb::Presence,
                 Parts { group, page_limit: limit, page_after: after, counts_only: !members, ..none },
             ),
-            Self::Listen { events, share } => (Verb::Listen, Parts { events, share, ..none }),
+            Self::Listen { events, share, name } => (Verb::Listen, Parts { events, share, name, ..none }),
         }
     }
 }

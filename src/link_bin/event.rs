@@ -1,10 +1,10 @@
 //! Events: what happens to the sessions that a link listens to. Four bytes of header, the session, its user, then each
 //! event's own fields.
 
-use super::Payload;
 use super::error::{Malformed, TooLong, Wrong};
 use super::names::{put_names, read_names, read_remote};
 use super::wire::{Reader, put_session, put_text, put_whole};
+use super::{Payload, State};
 use crate::dispatch::EventKind;
 use crate::session::{Name, Remote, SessionId};
 use std::borrow::Cow;
@@ -18,6 +18,8 @@ const LEAVE: u8 = 0xc5;
 const AWAY: u8 = 0xc6;
 const BACK: u8 = 0xc7;
 const GAP: u8 = 0xc8;
+const ASSIGNED: u8 = 0xcf;
+const UNASSIGNED: u8 = 0xd0;
 
 /// Of a message: it is binary; without it, text.
 const BINARY: u8 = 0x01;
@@ -95,6 +97,15 @@ pub enum Event<'a> {
     },
     /// Events before this one are missing: the link came back, and they were kept no more.
     Gap,
+    /// The session is the link's from now on, of those that its share divides.
+    Assigned(State<'a>),
+    /// The session is the link's no more.
+    Unassigned {
+        /// Which.
+        session: SessionId,
+        /// Its user.
+        user: Option<&'a str>,
+    },
 }
 
 /// A session that is in a group, or was.
@@ -133,6 +144,8 @@ impl Event<'_> {
             Self::Away { .. } => Some(EventKind::Away),
             Self::Back { .. } => Some(EventKind::Back),
             Self::Gap => None,
+            Self::Assigned(_) => Some(EventKind::Assigned),
+            Self::Unassigned { .. } => Some(EventKind::Unassigned),
         }
     }
 
@@ -143,7 +156,9 @@ impl Event<'_> {
             | Self::Message { session, .. }
             | Self::Close { session, .. }
             | Self::Away { session, .. }
-            | Self::Back { session, .. } => *session,
+            | Self::Back { session, .. }
+            | Self::Unassigned { session, .. } => *session,
+            Self::Assigned(state) => state.session,
             Self::Join(membership) | Self::Leave(membership) => membership.session,
             Self::Gap => SessionId::from_u64(0),
         }
@@ -160,8 +175,8 @@ impl<'a> Event<'a> {
         let opcode = reader.u8("an opcode")?;
         let flags = reader.u8("flags")?;
         let code = reader.u16("a close code")?;
-        if !matches!(opcode, OPEN..=GAP) {
-            let (what, known) = ("the opcode of an event", "0xc1 to 0xc8");
+        if !matches!(opcode, OPEN..=GAP | ASSIGNED..=UNASSIGNED) {
+            let (what, known) = ("the opcode of an event", "0xc1 to 0xc8, 0xcf and 0xd0");
             let wrong = Wrong::Unknown { what, value: opcode.into(), known };
             return Err(Malformed { offset: 0, wrong });
         }
@@ -185,6 +200,8 @@ impl<'a> Event<'a> {
             AWAY => Self::Away { session, user, code, reason: reader.rest_as_text("reason")? },
             BACK => Self::Back { session, user, remote: read_remote(&mut reader)? },
             GAP => Self::Gap,
+            ASSIGNED => Self::Assigned(State::read(flags, session, user, &mut reader)?),
+            UNASSIGNED => Self::Unassigned { session, user },
             _ => {
                 let (app, group) = (reader.text("app")?, reader.text("group")?);
                 let membership = Membership { session, user, app, group };
@@ -208,6 +225,8 @@ impl<'a> Event<'a> {
             Self::Away { session, user, code, .. } => (AWAY, 0, *code, session, user),
             Self::Back { session, user, .. } => (BACK, 0, 0, session, user),
             Self::Gap => (GAP, 0, 0, &SessionId::from_u64(0), &None),
+            Self::Assigned(state) => (ASSIGNED, state.flags(), 0, &state.session, &state.user),
+            Self::Unassigned { session, user } => (UNASSIGNED, 0, 0, session, user),
         };
         let [low, high] = code.to_le_bytes();
         put_whole(out, |out| {
@@ -229,7 +248,8 @@ impl<'a> Event<'a> {
                     put_text(app, "app", out)?;
                     put_text(group, "group", out)?;
                 }
-                Self::Gap => {}
+                Self::Assigned(state) => state.put(out)?,
+                Self::Gap | Self::Unassigned { .. } => {}
             }
             Ok(())
         })

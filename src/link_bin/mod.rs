@@ -23,6 +23,7 @@ mod names;
 mod presence;
 mod reply;
 mod resumption;
+mod state;
 mod wire;
 
 pub(crate) use command::Parts;
@@ -31,6 +32,7 @@ pub use error::{Malformed, TooLong, Wrong};
 pub use event::{Event, Membership};
 pub use reply::Reply;
 pub use resumption::{NotResumed, Resumption};
+pub use state::State;
 
 /// The subprotocol of a link that speaks this layout.
 pub const SUBPROTOCOL: &str = "gannet.link.bin";

@@ -39,6 +39,7 @@ pub struct Fields<'a> {
     #[serde(borrow)]
     pub events: Option<Vec<Text<'a>>>,
     pub share: Option<Text<'a>>,
+    pub name: Option<Text<'a>>,
     pub limit: Option<u64>,
     #[serde(borrow)]
     pub after: Option<After<'a>>,
@@ -101,6 +102,7 @@ impl Fields<'_> {
             reason,
             events,
             share,
+            name,
             limit,
             after,
             last,
@@ -117,7 +119,7 @@ impl Fields<'_> {
         } = self;
         let texts = [
             op, app, text, data, key, class, except, receipt, group, tag, reason, share, token, level,
-            binary, epoch, resume,
+            binary, epoch, resume, name,
         ];
         let numbers = [ttl_ms, code, limit, over_ms, for_ms, received, last];
         texts.iter().all(|text| text.is_none())

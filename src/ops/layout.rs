@@ -26,7 +26,8 @@ pub enum Part {
     Reason,
     /// Entries of a page: u32, 0 for as many as there are without a limit; and where it begins, a text or none.
     Page,
-    /// Events in the first argument, and the name of a share or none; with the flag [`Part::MORE`] further events: u32.
+    /// Events in the first argument, and the name of a share or none; with the flag [`Part::MORE`] further events: u32; with
+    /// [`Part::NAME`] what the link is called.
     Events,
     /// With the flag [`Part::LAST`] how many of a log, with [`Part::AFTER`] behind which number, with [`Part::EPOCH`] its epoch: u64
     /// each.
@@ -48,6 +49,8 @@ impl Part {
     pub const COUNTS: u8 = 0x04;
     /// Events that the first argument has no bits for follow.
     pub const MORE: u8 = 0x01;
+    /// What the link is called follows.
+    pub const NAME: u8 = 0x10;
 
     /// The newest so many of a log.
     pub const LAST: u8 = 0x02;
@@ -64,7 +67,7 @@ impl Part {
             Self::Who => &[(Self::USER, "user")],
             Self::Code => &[(Self::CODE, "code")],
             Self::Page => &[(Self::COUNTS, "counts")],
-            Self::Events => &[(Self::MORE, "more")],
+            Self::Events => &[(Self::MORE, "more"), (Self::NAME, "name")],
             Self::Recall => &[(Self::LAST, "last"), (Self::AFTER, "after"), (Self::EPOCH, "epoch")],
             Self::Pages => &[(Self::AFTER, "after"), (Self::EPOCH, "epoch"), (Self::LIMIT, "limit")],
             _ => &[],
@@ -101,7 +104,9 @@ impl Part {
                     let bits: Vec<String> = kinds.into_iter().map(bit).collect();
                     bits.join(", ")
                 });
-                format!("share name or absent; `a` has the events: {first}, or several · more events u32, if flagged: {more}")
+                format!(
+                    "share name or absent; `a` has the events: {first}, or several · more events u32, if flagged: {more} · name, if flagged"
+                )
             }
             Self::Recall => "last u64, if flagged · after u64, if flagged · epoch u64, if flagged".to_owned(),
             Self::Pages => "after u64, if flagged · epoch u64, if flagged · limit u32, if flagged".to_owned(),

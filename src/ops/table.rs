@@ -353,9 +353,13 @@ pub static OPS: [Op; 16] = [
         },
         verb: Verb::Listen,
         opcode: 0x0b,
-        flags: flags(Part::MORE, "0x01 (more)", "0x01 more events follow"),
+        flags: flags(
+            Part::MORE | Part::NAME,
+            "0x01 (more), 0x10 (name)",
+            "0x01 more events follow · 0x10 `name` is there",
+        ),
         layout: &[Part::Events],
-        fields: &[EVENTS, SHARE.being(Optional)],
+        fields: &[EVENTS, SHARE.being(Optional), NAME.being(Optional)],
         is_in_batches: false,
     },
     Op {
@@ -509,5 +513,6 @@ fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
         let unknown = || bad_request(format!("there is no event {}; there are {known}", Quoted(&name)));
         events = events.with(EventKind::named(&name).ok_or_else(unknown)?);
     }
-    Ok(Listen { events, share, form: LinkForm::Json })
+    let name = fields.name.take().map(|called| name("name", &called)).transpose()?;
+    Ok(Listen { events, share, name, form: LinkForm::Json })
 }

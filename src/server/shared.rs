@@ -80,7 +80,7 @@ pub fn shared(
         metrics: Metrics::new(reactors, Clock::wall_unix_ms()),
         gates: Default::default(),
         links_away: Default::default(),
-        handing_on: Default::default(),
+        listening: Default::default(),
         clock: before.clock,
         tickets: before.tickets,
         away: AwayCounts::default(),

@@ -50,6 +50,7 @@ mod misbehaving;
 mod misbehaving_backends;
 mod openapi;
 mod own_messages;
+mod ownership;
 mod pipelining;
 mod presence;
 mod proxy;

@@ -10,22 +10,21 @@ mod ticket;
 
 pub use carry::CarriedSeat;
 pub use coming::{Comer, Taken};
-pub use handing::HandOn;
 pub use ring::Kept;
 pub use ticket::{Ticket, Tickets};
 
 use super::Core;
+use super::listeners::{Barrier, Listeners};
 use crate::auth::{Access, BackendKeys};
 use crate::dispatch::{EncodedFrame, LinkForm};
 use crate::session::{SessionId, close_codes};
-use handing::Handing;
 use hashbrown::HashMap;
 use ring::{Ring, RingLimits};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The seats of one reactor, and what it holds back for links of all reactors whose sessions others take over.
+/// The seats of one reactor.
 #[derive(Debug, Default)]
 pub struct Seats {
     /// By the ids of the links.
@@ -38,11 +37,8 @@ pub struct Seats {
     endings: VecDeque<SessionId>,
     /// The first of them has been looked at since it came.
     looked: bool,
-    handing: Option<Handing>,
-    /// Events for links whose sessions are being taken over, of this reactor's own sessions, in their order.
-    held: HashMap<SessionId, Vec<Kept>>,
-    /// Events to be sent to those that have taken over.
-    released: Vec<HandOn>,
+    /// Links that others take over from, each with how many reactors do not hold back yet what is for it.
+    handing: HashMap<SessionId, usize>,
 }
 
 /// See the module.
@@ -66,8 +62,12 @@ pub struct Seat {
     until_ms: Option<u64>,
     /// It has asked for events: every reactor has to be told of its end.
     asks: bool,
+    /// Its backend does not answer, and others take over: it does not linger either.
+    is_given_up: bool,
     /// It has ended.
     ended: bool,
+    /// What waits until a socket has taken the events before a number, in the order of the numbers.
+    barriers: VecDeque<(u64, SessionId, Barrier)>,
 }
 
 /// How a link can be resumed.
@@ -147,21 +147,23 @@ impl Seats {
         });
     }
 
+    /// The backend of the link that has this connection does not answer: where others of its share can take over at once, they
+    /// do.
+    pub(super) fn is_given_up(&mut self, connection: SessionId, listeners: &Listeners) {
+        let link = self.link_of(connection);
+        if listeners.has_heirs(link) {
+            self.change(link, |seat| seat.is_given_up = true);
+        }
+    }
+
     /// When the first link that is away lingers no more, in attended time.
     fn next_ms(&self) -> Option<u64> {
         self.seats.values().filter_map(|seat| seat.until_ms).min()
     }
 
-    /// Whether events are to be sent to those that have taken over.
-    #[inline]
-    pub fn has_released(&self) -> bool {
-        !self.released.is_empty()
-    }
-
     /// Whether nothing is under way that other reactors have a part in.
     pub fn are_quiet(&self) -> bool {
-        let handing = self.endings.is_empty() && self.handing.is_none();
-        handing && self.held.is_empty() && self.released.is_empty()
+        self.endings.is_empty() && self.handing.is_empty()
     }
 
     /// Whether a link has ended that has not been looked at.
@@ -205,11 +207,9 @@ impl Core {
         }
     }
 
-    /// A connection asks for events; the link that it has.
-    pub(super) fn link_that_asks(&mut self, connection: SessionId) -> SessionId {
-        let link = self.seats.link_of(connection);
+    /// A link of this reactor asks for events.
+    pub(super) fn link_asks(&mut self, link: SessionId) {
         self.seats.change(link, |seat| seat.asks = true);
-        link
     }
 
     fn put_seat(&mut self, connection: SessionId, form: LinkForm, resume: Option<Resume>) {
@@ -225,7 +225,9 @@ impl Core {
             leaves: false,
             until_ms: None,
             asks: false,
+            is_given_up: false,
             ended: false,
+            barriers: VecDeque::new(),
         };
         self.seats.seats.insert(connection, seat);
         self.seats.links.insert(connection, connection);
@@ -264,11 +266,11 @@ impl Core {
         if self.seats.change(link, fits).unwrap_or(true) {
             return;
         }
-        match self.listeners.share_of(link) {
-            Some(_) if self.seats.connection_of(link).is_none() => self.end_seat(link),
+        match self.listeners.is_of_share(link) {
+            true if self.seats.connection_of(link).is_none() => self.end_seat(link),
             // It is handed on as soon as its connection has gone.
-            Some(_) => {}
-            None => self.open_gap(link),
+            true => {}
+            false => self.open_gap(link),
         }
     }
 
@@ -293,7 +295,7 @@ impl Core {
     /// Events for the link were lost on the way here. It is told so by its end, and when it comes back; what is there goes to
     /// others of its share, where it has one.
     pub fn events_lost(&mut self, link: SessionId) {
-        if self.listeners.share_of(link).is_none() {
+        if !self.listeners.is_of_share(link) {
             self.open_gap(link);
         } else if self.seats.change(link, |seat| seat.leaves = true).is_some()
             && self.seats.connection_of(link).is_none()
@@ -334,7 +336,7 @@ impl Core {
         let lingers = self.seats.change(link, |seat| {
             seat.connection = None;
             seat.before = 0;
-            let lingers = seat.resume.is_some() && !seat.leaves && linger_ms > 0;
+            let lingers = seat.resume.is_some() && !seat.leaves && !seat.is_given_up && linger_ms > 0;
             seat.until_ms = lingers.then_some(attended_ms + linger_ms);
             (lingers, seat.has_gap)
         });
@@ -347,6 +349,7 @@ impl Core {
                 self.shared.links_away.fetch_add(1, Relaxed);
                 self.bound_seat(link);
                 self.bound_away();
+                self.give_up_what_moves(link);
             }
             _ => self.end_seat(link),
         }

@@ -100,6 +100,7 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
             Part::Events => {
                 fields.events = Some(parts.events().map(|event| Text(event.into())).collect());
                 fields.share = parts.share.map(text);
+                fields.name = parts.name.map(text);
             }
             Part::Page => {
                 fields.limit = Some(parts.page_limit.into()).filter(|limit| *limit != 0);

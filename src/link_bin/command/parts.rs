@@ -22,6 +22,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) reason: &'a str,
     pub(super) events: EventSet,
     pub(crate) share: Option<&'a str>,
+    pub(crate) name: Option<&'a str>,
     pub(crate) token: &'a str,
     /// 0 is the default.
     pub(crate) page_limit: u32,
@@ -48,6 +49,7 @@ impl Default for Parts<'_> {
             reason: "",
             events: EventSet::NONE,
             share: None,
+            name: None,
             token: "",
             page_limit: 0,
             page_after: None,
@@ -79,6 +81,9 @@ impl<'a> Parts<'a> {
                     let first = header.events()?;
                     parts.share = reader.optional("share")?;
                     parts.events = first.union(header.more_events(reader)?);
+                    if header.flags & Part::NAME != 0 {
+                        parts.name = Some(reader.text("name")?);
+                    }
                 }
                 Part::Page => {
                     (parts.page_limit, parts.page_after) = (reader.u32("limit")?, reader.optional("after")?);
@@ -124,6 +129,7 @@ impl<'a> Parts<'a> {
                     put_text(self.share.unwrap_or_default(), "share", out)?;
                     let more = Some(self.more_events()).filter(|more| *more != 0);
                     more.iter().for_each(|more| out.extend_from_slice(&more.to_le_bytes()));
+                    self.name.map_or(Ok(()), |name| put_text(name, "name", out))?;
                 }
                 Part::Recall | Part::Pages => {
                     let epoch = self.epoch.map(Epoch::as_u64);
@@ -187,6 +193,7 @@ impl<'a> Parts<'a> {
                 Part::Events => {
                     fields["events"] = self.events().collect();
                     fields["share"] = self.share.into();
+                    self.name.iter().for_each(|name| fields["name"] = (*name).into());
                 }
                 Part::Recall | Part::Pages => {
                     let limit = self.limit.map(u64::from);

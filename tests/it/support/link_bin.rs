@@ -5,9 +5,9 @@ use gannet::dispatch::{
     Class, EventKind, EventSet, KeptMessage, Present, PresentSession, Recalled, ReceiptMode,
 };
 use gannet::link_bin::{
-    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Who, is_event,
+    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, State, Who, is_event,
 };
-use gannet::session::SessionId;
+use gannet::session::{Name, SessionId};
 use serde_json::{Value, json};
 
 /// The binary message of a command in JSON.
@@ -129,7 +129,24 @@ fn event(event: &Event<'_>) -> Value {
             json!({"event": "back", "session": session.to_string(), "user": user, "remote": remote.to_string()})
         }
         Event::Gap => json!({"event": "gap"}),
+        Event::Assigned(of) => state("assigned", of),
+        Event::Unassigned { session, user } => {
+            json!({"event": "unassigned", "session": session.to_string(), "user": user})
+        }
     }
+}
+
+fn state(event: &str, state: &State<'_>) -> Value {
+    let State { session, user, app, remote, since_unix_ms, groups, tags, away } = state;
+    let names = |names: &[Name]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut json = json!({
+        "event": event, "session": session.to_string(), "app": app, "user": user, "groups": names(groups),
+        "tags": names(tags), "remote": remote.to_string(), "since_unix_ms": since_unix_ms,
+    });
+    if *away {
+        json["away"] = true.into();
+    }
+    json
 }
 
 fn one_present(present: &Present) -> Value {
@@ -184,7 +201,8 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
         "listen" => {
             let named = command["events"].as_array().unwrap().iter();
             let kinds = named.map(|name| EventKind::named(name.as_str().unwrap()).unwrap());
-            Command::Listen { events: kinds.fold(EventSet::NONE, EventSet::with), share: text("share") }
+            let events = kinds.fold(EventSet::NONE, EventSet::with);
+            Command::Listen { events, share: text("share"), name: text("name") }
         }
         op => panic!("no op {op}"),
     }

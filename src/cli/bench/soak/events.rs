@@ -66,9 +66,13 @@ pub fn read_binary(message: &[u8], run: u32) -> Result<Told, String> {
         }
         Event::Close { session, code, .. } => Told::Event(session, Heard::Close(code)),
         // A soak asks for no other.
-        Event::Join(_) | Event::Leave(_) | Event::Away { .. } | Event::Back { .. } | Event::Gap => {
-            return Err(unlike());
-        }
+        Event::Join(_)
+        | Event::Leave(_)
+        | Event::Away { .. }
+        | Event::Back { .. }
+        | Event::Gap
+        | Event::Assigned(_)
+        | Event::Unassigned { .. } => return Err(unlike()),
     })
 }
 

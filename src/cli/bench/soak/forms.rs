@@ -248,8 +248,11 @@ mod tests {
 
     #[test]
     fn only_a_link_can_listen() {
-        let listen =
-            Command::Listen { events: EventSet::of(&[EventKind::Open, EventKind::Close]), share: Some("s") };
+        let listen = Command::Listen {
+            events: EventSet::of(&[EventKind::Open, EventKind::Close]),
+            share: Some("s"),
+            name: None,
+        };
         assert_eq!(json(0, &listen), r#"{"events":["open","close"],"op":"listen","share":"s"}"#);
         assert!(!http(&listen, "h", None, &mut Vec::new()));
     }

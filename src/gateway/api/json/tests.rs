@@ -1,8 +1,7 @@
 use super::*;
 use crate::dispatch::CommandLimits;
 use crate::dispatch::{
-    Action, Class, ErrorCode, EventKind, EventSet, LinkForm, Listen, PushOptions, ReceiptMode, Selector,
-    Token, Who,
+    Action, Class, ErrorCode, EventKind, EventSet, Listen, PushOptions, ReceiptMode, Selector, Token, Who,
 };
 use crate::ops::OPS;
 use crate::session::{Name, SessionId};
@@ -136,11 +135,11 @@ fn listen_names_its_events() {
     };
     assert_eq!(
         listen(r#"{"op":"listen","events":["open","message","close"],"share":"game"}"#),
-        Listen { events: OLDEST, share: Some(name("game")), form: LinkForm::Json }
+        Listen { events: OLDEST, share: Some(name("game")), ..Listen::default() }
     );
     assert_eq!(
         listen(r#"{"op":"listen","events":["message","message"]}"#),
-        Listen { events: EventSet::of(&[EventKind::Message]), share: None, form: LinkForm::Json }
+        Listen { events: EventSet::of(&[EventKind::Message]), ..Listen::default() }
     );
 }
 
@@ -298,7 +297,7 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
 /// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 23] = [
+    const ALL: [(&str, &str); 24] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -315,6 +314,7 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("tag", r#""t""#),
         ("events", r#"["open"]"#),
         ("share", r#""s""#),
+        ("name", r#""m7""#),
         ("limit", "1"),
         ("after", r#""00a0000000000001""#),
         ("last", "1"),

@@ -2,7 +2,7 @@
 //! so that nothing here allocates but the buffer.
 
 use super::{Base64, Hex, Names, write};
-use crate::link_bin::{Event, Membership, NotResumed, Payload, Resumption};
+use crate::link_bin::{Event, Membership, NotResumed, Payload, Resumption, State};
 use crate::session::{Remote, SessionId};
 use serde::Serialize;
 
@@ -75,7 +75,9 @@ pub fn resumption(out: &mut String, resumption: &Resumption<'_>) {
 /// An event of a link: `{"event":"open","session","app","user","tags","remote"}`,
 /// `{"event":"message","session","user","text"}`, or with `"data"` in base64 for a binary message,
 /// `{"event":"close","session","user","code","reason"}`, `{"event":"join","session","app","user","group"}` and the same with
-/// `leave`, `{"event":"away","session","user","code","reason"}`, `{"event":"back","session","user","remote"}`, `{"event":"gap"}`.
+/// `leave`, `{"event":"away","session","user","code","reason"}`, `{"event":"back","session","user","remote"}`, `{"event":"gap"}`,
+/// `{"event":"assigned","session","app","user","groups","tags","remote","since_unix_ms"}`, with `"away":true` where its client is,
+/// `{"event":"unassigned","session","user"}`.
 pub fn event(out: &mut String, event: &Event<'_>) {
     match event {
         Event::Open { session, user, app, remote, tags } => {
@@ -101,6 +103,10 @@ pub fn event(out: &mut String, event: &Event<'_>) {
             write(out, &Back { event: "back", session: Hex(*session), user: *user, remote: *remote });
         }
         Event::Gap => write(out, &Gap { event: "gap" }),
+        Event::Assigned(state) => write(out, &Whole::new("assigned", state)),
+        Event::Unassigned { session, user } => {
+            write(out, &Unassigned { event: "unassigned", session: Hex(*session), user: *user });
+        }
     }
 }
 
@@ -118,6 +124,46 @@ impl<'a> InGroup<'a> {
         let Membership { session, user, app, group } = *membership;
         Self { event, session: Hex(session), app, user, group }
     }
+}
+
+/// All of a session's state.
+#[derive(Serialize)]
+struct Whole<'a> {
+    event: &'static str,
+    session: Hex,
+    app: &'a str,
+    user: Option<&'a str>,
+    groups: Names<'a>,
+    tags: Names<'a>,
+    remote: Remote,
+    since_unix_ms: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    away: bool,
+}
+
+impl<'a> Whole<'a> {
+    fn new(event: &'static str, state: &'a State<'a>) -> Self {
+        let State { session, user, app, remote, since_unix_ms, groups, tags, away } = state;
+        let (groups, tags) = (Names(groups), Names(tags));
+        Self {
+            event,
+            session: Hex(*session),
+            app,
+            user: *user,
+            groups,
+            tags,
+            remote: *remote,
+            since_unix_ms: *since_unix_ms,
+            away: *away,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Unassigned<'a> {
+    event: &'static str,
+    session: Hex,
+    user: Option<&'a str>,
 }
 
 #[derive(Serialize)]

@@ -1,0 +1,80 @@
+//! Whose the sessions of this reactor are, of those that the links of a share divide: what is asked of the list of links, and what
+//! is said to the reactors of others. Knows nothing of how events are written.
+
+use super::listeners::{Barrier, Order};
+use super::seats::Kept;
+use super::{Core, Envelope};
+use crate::dispatch::Listen;
+use crate::session::{AppId, SessionId};
+
+/// Sessions that links are told of in one turn, beside those that something has happened to.
+const TOLD_A_TURN: usize = 256;
+
+impl Core {
+    /// The link gets events from now on.
+    pub(super) fn begin_to_listen(&mut self, link: SessionId, app: AppId, listen: &Listen) {
+        // A share that has links knows whose the sessions are.
+        let sessions = listen.share.as_ref().map_or_else(Vec::new, |_| self.sessions_of(app));
+        self.listeners.add(link, app, listen.clone(), sessions.into_iter());
+    }
+
+    /// A session of the app has opened here.
+    pub fn session_opens(&mut self, app: AppId, session: SessionId) {
+        if !self.listeners.is_empty() {
+            self.listeners.opens(app, session);
+        }
+    }
+
+    /// Sends an event, which has entered the gate of `link`, on its way.
+    pub fn post_event(&mut self, link: SessionId, kept: Kept) {
+        let Kept { session, frame } = kept;
+        match usize::from(link.worker()) {
+            own if own == self.index => self.event_arrives(link, session, frame),
+            // The gate bounds what is on its way; the mailbox must not lose any of it.
+            other => self.peers.post_always(other, Envelope::Event(link, session, frame)),
+        }
+    }
+
+    /// Has the reactor of `link` say when the link has got all that it was sent of the session.
+    pub fn await_barrier(&mut self, link: SessionId, session: SessionId, barrier: Barrier) {
+        match usize::from(link.worker()) {
+            own if own == self.index => self.barrier_arrives(link, session, barrier),
+            other => self.peers.post_always(other, Envelope::Await(link, session, barrier)),
+        }
+    }
+
+    /// The link has got all that it was sent of a session of this reactor.
+    pub fn has_passed(&mut self, link: SessionId, session: SessionId) {
+        self.listeners.passed(link, session);
+    }
+
+    /// Events that `link` will not get, of sessions of this reactor.
+    pub fn events_come_back(&mut self, link: SessionId, events: Vec<Kept>) {
+        self.listeners.come_back(link, events);
+    }
+
+    /// Tells links of the next of their sessions, as far as there is room for it. What is to be sent is among the orders.
+    pub fn tell_the_untold(&mut self) {
+        if self.stands_still || !self.listeners.has_work() {
+            return;
+        }
+        let mut left = TOLD_A_TURN;
+        for link in self.listeners.untold() {
+            while left > 0 {
+                if !self.has_room(link) {
+                    self.listeners.wait_for_room(link);
+                    break;
+                }
+                if !self.listeners.tell_next(link) {
+                    break;
+                }
+                left -= 1;
+            }
+        }
+    }
+
+    /// What is to be sent before any event that is newer.
+    pub fn take_orders(&mut self) -> impl Iterator<Item = Order> + use<> {
+        self.listeners.take_orders().into_iter()
+    }
+}
