@@ -104,7 +104,8 @@ impl Core {
         for reactor in reactors.iter().filter(|reactor| *reactor != self.index) {
             operation.add_part();
             let envelope = Envelope::Operation(Arc::clone(&operation));
-            if matches!(operation.action, Action::Listen { .. } | Action::Unlisten { .. }) {
+            // All have to know, and the same.
+            if operation.action.is_for_all() {
                 self.peers.post_always(reactor, envelope);
             } else if self.peers.post(reactor, envelope).is_err() {
                 operation.fail(CommandError::new(
@@ -184,6 +185,8 @@ impl Core {
             }
             Action::List { .. } => return self.list(operation),
             Action::Presence { .. } => return self.begin_presence(operation),
+            Action::Route { what, link } => self.route(operation, what, link.as_ref()),
+            Action::Rebalance { share } => self.rebalance(operation, share),
             Action::Listen { link, listen } => {
                 self.open_gate(*link);
                 if listen.share.is_some() {
@@ -192,8 +195,7 @@ impl Core {
                 self.begin_to_listen(*link, app, listen);
             }
             Action::Unlisten { link } => {
-                let lost = self.listeners.remove(*link);
-                self.metrics().link_events_lost.add(lost as u64);
+                self.end_of_link(*link);
                 self.remove_gate(*link);
                 self.shared.listening().forget(*link);
             }

@@ -28,12 +28,14 @@ impl Core {
         let joined = self.hub.join(slot, group);
         if joined {
             self.note_change(EventKind::Join, slot, group);
+            self.note_rerouted(slot);
         }
         joined
     }
 
     /// The session in `slot` is not in the group; whether it was.
     pub fn leave_group(&mut self, slot: u32, group: &str) -> bool {
+        self.note_rerouted(slot);
         if !self.listeners.any_wants(EventKind::Leave) {
             return self.hub.leave(slot, group);
         }
@@ -46,6 +48,7 @@ impl Core {
 
     /// Every member here leaves the group; how many did.
     pub fn destroy_group(&mut self, app: AppId, group: &Name) -> u32 {
+        self.note_members_rerouted(app, group);
         if self.listeners.any_wants(EventKind::Leave) {
             for slot in self.hub.members(app, Kind::Group, group).collect::<Vec<_>>() {
                 self.note_change(EventKind::Leave, slot, group);
@@ -56,6 +59,7 @@ impl Core {
 
     /// Every member here of the group `from` leaves it and is in the group `to`; how many left.
     pub fn move_group(&mut self, app: AppId, from: &Name, to: &Name) -> u32 {
+        self.note_members_rerouted(app, from);
         let is_heard = [EventKind::Leave, EventKind::Join].iter().any(|kind| self.listeners.any_wants(*kind));
         if is_heard && from != to {
             for slot in self.hub.members(app, Kind::Group, from).collect::<Vec<_>>() {
@@ -83,12 +87,20 @@ impl Core {
     /// Whether links are to be told something before the next event.
     #[inline]
     pub fn has_untold(&self) -> bool {
-        !self.changes.is_empty() || self.listeners.has_orders()
+        !self.changes.is_empty() || self.listeners.has_orders() || self.has_rerouted()
     }
 
     /// The changes that no link has been told of, in their order.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
+    }
+
+    fn note_members_rerouted(&mut self, app: AppId, group: &Name) {
+        if self.listeners.has_routes() {
+            for slot in self.hub.members(app, Kind::Group, group).collect::<Vec<_>>() {
+                self.note_rerouted(slot);
+            }
+        }
     }
 
     fn note_change(&mut self, kind: EventKind, slot: u32, group: &Name) {

@@ -34,6 +34,7 @@ mod renewing;
 mod reply;
 mod resume_rules;
 mod resumes;
+mod routing;
 mod rules;
 mod seats;
 mod session_state;
@@ -158,6 +159,8 @@ pub struct Core {
     pub ended: Vec<Ended>,
     /// What of links outlives their connections.
     pub seats: Seats,
+    /// Sessions whose groups or users have changed, where routes may say another link.
+    rerouted: Vec<SessionId>,
     /// Changes of groups of which no link has been told; told before any end that follows them.
     changes: Vec<Change>,
     /// Closing handshakes that the peer completed.
@@ -231,6 +234,7 @@ impl Core {
             peers,
             ended: Vec::new(),
             seats: Seats::default(),
+            rerouted: Vec::new(),
             changes: Vec::new(),
             closed_cleanly: 0,
             unread: VecDeque::new(),
@@ -288,7 +292,8 @@ impl Core {
             && self.changes.is_empty()
             && self.settlements.finished.is_empty()
             && self.doomed.is_empty()
-            && !self.listeners.has_orders();
+            && !self.listeners.has_orders()
+            && !self.has_rerouted();
         let told = told && !self.has_parted() && self.claims.is_empty() && self.recalls.is_empty();
         told && self.work.is_empty() && self.seats.are_quiet() && self.peers.backlog() == 0
     }

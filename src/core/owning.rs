@@ -21,7 +21,7 @@ impl Core {
     /// A session of the app has opened here.
     pub fn session_opens(&mut self, app: AppId, session: SessionId) {
         if !self.listeners.is_empty() {
-            self.listeners.opens(app, session);
+            self.listeners.opens(app, session, &self.hub);
         }
     }
 
@@ -45,7 +45,8 @@ impl Core {
 
     /// The link has got all that it was sent of a session of this reactor.
     pub fn has_passed(&mut self, link: SessionId, session: SessionId) {
-        self.listeners.passed(link, session);
+        let has_moved = self.listeners.passed(link, session);
+        self.metrics().link_moves.add(u64::from(has_moved));
     }
 
     /// Events that `link` will not get, of sessions of this reactor.

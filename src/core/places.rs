@@ -18,6 +18,7 @@ pub fn bind(core: &mut Core, slot: u32, user: Option<&Name>) -> Result<bool, Com
     let (Some(id), Some(app)) = (core.hub.id_of(slot), core.hub.app_of(slot)) else { return Ok(false) };
     let displaced = core.shared.admission.rebind(app, id, core.hub.user_of(slot), user)?;
     let changed = core.hub.bind(slot, user);
+    core.note_rerouted(slot);
     displace(core, app, displaced);
     Ok(changed)
 }

@@ -12,7 +12,7 @@ use super::upgrades::Upgrades;
 use crate::admission::{Admission, Capacity};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Config;
-use crate::dispatch::{Action, CommandError, Operation, Push, Selector, Target, Who};
+use crate::dispatch::{Action, CommandError, Operation, Push, Routed, Selector, Target, Who};
 use crate::hub::{Interest, ReactorSet, scope_of};
 use crate::mailbox::Handle;
 use crate::metrics::{ByApp, Gauge, Metrics, ReactorMetrics};
@@ -90,6 +90,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// The gates of the links that listen, by link: looked up when one begins, never on the way of a message.
     pub gates: Mutex<HashMap<SessionId, Arc<Gate>>>,
+    /// Numbers the routes in the order in which they were asked for.
+    pub routes: AtomicU64,
     /// Links that are away, on all reactors.
     pub links_away: AtomicUsize,
     /// Which links listen, by name and share: looked up when one begins, never on the way of a message.
@@ -205,7 +207,11 @@ impl Shared {
             }
             Action::List { by, .. } => of(by.clone()),
             Action::Presence { group, .. } => of(Selector::Group(group.clone())),
-            Action::Listen { .. } | Action::Unlisten { .. } => ReactorSet::first(self.reactors()),
+            Action::Route { what: Routed::Session(session), .. } => owner(*session),
+            Action::Route { .. }
+            | Action::Rebalance { .. }
+            | Action::Listen { .. }
+            | Action::Unlisten { .. } => ReactorSet::first(self.reactors()),
         }
     }
 

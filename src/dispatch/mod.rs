@@ -15,6 +15,7 @@ mod presence;
 mod push;
 mod quoted;
 mod right;
+mod route;
 mod target;
 mod token;
 
@@ -27,6 +28,7 @@ pub use operation::{Action, OperationOutcome, Page, SessionInfo, SessionRow, Who
 pub use presence::{NotPresentAfter, Presence, Present, PresentAfter, PresentSession};
 pub use push::{Class, PushOptions, Receipt, ReceiptMode};
 pub use right::Right;
+pub use route::Routed;
 pub use target::{Selector, Target};
 pub use token::Token;
 

@@ -3,8 +3,8 @@
 use super::presence::{Gathered, Presence};
 use super::{CommandError, Epoch, ErrorCode, KeptPage, Origin, Recall, Recalled, Token};
 use crate::session::{AppId, Name, Remote, SessionId};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 /// The sessions that a command is about.
 ///
@@ -163,6 +163,18 @@ pub enum Action {
         /// The newest push of this key; `None` is everything, and the numbers begin anew.
         key: Option<Box<str>>,
     },
+    /// The events of sessions go to one link of a share from now on.
+    Route {
+        /// Which sessions.
+        what: super::Routed,
+        /// What the link is called; `None` ends their route.
+        link: Option<Name>,
+    },
+    /// The sessions of a share that no route binds are divided evenly anew among its links.
+    Rebalance {
+        /// The share.
+        share: Name,
+    },
     /// A link gets events from now on.
     Listen {
         /// The id of the link's connection.
@@ -175,6 +187,16 @@ pub enum Action {
         /// The id of the link's connection.
         link: SessionId,
     },
+}
+
+impl Action {
+    /// Whether every reactor has to hear of it, however much it has to do.
+    pub(crate) fn is_for_all(&self) -> bool {
+        matches!(
+            self,
+            Self::Listen { .. } | Self::Unlisten { .. } | Self::Route { .. } | Self::Rebalance { .. }
+        )
+    }
 }
 
 /// Everything about a session that an operator may ask for.
@@ -317,6 +339,7 @@ pub struct Operation {
     pub action: Action,
     /// Who wants the answer.
     pub origin: Origin,
+    order: OnceLock<u64>,
     pending: AtomicU32,
     sessions: AtomicU32,
     findings: Mutex<Findings>,
@@ -339,10 +362,16 @@ impl Operation {
             app,
             action,
             origin,
+            order: OnceLock::new(),
             pending: AtomicU32::new(1),
             sessions: AtomicU32::new(0),
             findings: Mutex::default(),
         }
+    }
+
+    /// Its place among others of its kind: a number of `counter`, taken by the first who asks and the same for all.
+    pub fn order(&self, counter: &AtomicU64) -> u64 {
+        *self.order.get_or_init(|| counter.fetch_add(1, Ordering::Relaxed))
     }
 
     /// One more reactor has a part in it. Call it before the post, never after.

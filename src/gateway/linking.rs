@@ -101,6 +101,7 @@ impl Gateway {
         self.scratch.follow_orders(core);
         core.go_on_with_endings();
         core.tell_the_untold();
+        core.begin_moves();
         self.scratch.follow_orders(core);
     }
 

@@ -149,6 +149,9 @@ impl Gateway {
             };
             self.scratch.send(core, &links, &event);
         }
+        // Who has joined a group that another link has is that one's behind the word of it.
+        core.follow_routes();
+        self.scratch.follow_orders(core);
     }
 
     /// A session is over: the links that listen are told, then the app.

@@ -160,6 +160,18 @@ pub enum Command<'a> {
         /// The newest push of this key; `None` is everything.
         key: Option<&'a str>,
     },
+    /// The events of sessions go to one link of a share from now on.
+    Route {
+        /// Which sessions.
+        what: Routed<'a>,
+        /// What the link is called; `None` ends their route.
+        link: Option<&'a str>,
+    },
+    /// The sessions of a share that no route binds are divided evenly anew.
+    Rebalance {
+        /// The share.
+        share: &'a str,
+    },
     /// Events from now on.
     Listen {
         /// Of these kinds.
@@ -184,6 +196,38 @@ pub enum Who<'a> {
     Session(SessionId),
     /// Every session of a user.
     User(&'a str),
+}
+
+/// The sessions that a route is about.
+///
+/// ```
+/// use gannet::link_bin::{Command, Routed};
+/// let route = Command::Route { what: Routed::Group("match-1"), link: Some("m7") };
+/// assert_ne!(route, Command::Route { what: Routed::Group("match-1"), link: None });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routed<'a> {
+    /// One session.
+    Session(SessionId),
+    /// Every session of a user, also those that come.
+    User(&'a str),
+    /// The members of a group, also those that join.
+    Group(&'a str),
+}
+
+impl<'a> Routed<'a> {
+    fn read(flags: u8, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        match (flags & Part::USER != 0, flags & Part::GROUP != 0) {
+            (false, false) => reader.session("session").map(Self::Session),
+            (true, false) => reader.text("user").map(Self::User),
+            (false, true) => reader.text("group").map(Self::Group),
+            (true, true) => {
+                let known = "0x01 (user) or 0x02 (group), not both";
+                let wrong = Wrong::Unknown { what: "flags", value: flags.into(), known };
+                Err(Malformed { offset: 1, wrong })
+            }
+        }
+    }
 }
 
 /// A message that is no command.
@@ -240,7 +284,10 @@ impl<'a> Request<'a> {
                 let (verb, parts) = command.parts();
                 let layout = verb.op().layout;
                 let has = |part| layout.contains(&part);
-                let user = flag(has(Part::Who) && matches!(parts.who, Who::User(_)), Part::USER);
+                let is_routed = has(Part::Routed) && !parts.of_group;
+                let about_user = (has(Part::Who) || is_routed) && matches!(parts.who, Who::User(_));
+                let user =
+                    flag(about_user, Part::USER) | flag(has(Part::Routed) && parts.of_group, Part::GROUP);
                 let code = flag(has(Part::Code) && parts.code.is_some(), Part::CODE);
                 let counts = flag(has(Part::Page) && parts.counts_only, Part::COUNTS);
                 let more = flag(has(Part::Events) && parts.more_events() != 0, Part::MORE);
@@ -327,9 +374,10 @@ impl Header {
 impl<'a> Command<'a> {
     fn read(header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         static OPCODES: LazyLock<String> = LazyLock::new(|| {
-            let (first, last) = (crate::ops::OPS.first(), crate::ops::OPS.last());
-            let opcode = |op: Option<&Op>| op.map_or(0, |op| op.opcode);
-            format!("{:#04x} to {:#04x}", opcode(first), opcode(last))
+            let opcodes = crate::ops::OPS.iter().map(|op| op.opcode).collect::<Vec<_>>();
+            let ranges = opcodes.chunk_by(|one, next| one + 1 == *next);
+            let ranges = ranges.map(|range| format!("{:#04x} to {:#04x}", range[0], range[range.len() - 1]));
+            ranges.collect::<Vec<_>>().join(", ")
         });
         let Some(op) = Op::with_opcode(header.opcode) else {
             header.check_arguments([0, 0])?;
@@ -343,7 +391,7 @@ impl<'a> Command<'a> {
         // Nothing of a push: it has a reader of its own.
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
-        let Parts { last, after, epoch, limit, key, name, .. } = parts;
+        let Parts { last, after, epoch, limit, key, name, link, of_group, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
@@ -367,6 +415,15 @@ impl<'a> Command<'a> {
             Verb::Latest => Self::Latest { group },
             Verb::Log => Self::Log { group, after, epoch, limit },
             Verb::Forget => Self::Forget { group, key },
+            Verb::Route => {
+                let what = match who {
+                    _ if of_group => Routed::Group(group),
+                    Who::Session(session) => Routed::Session(session),
+                    Who::User(user) => Routed::User(user),
+                };
+                Self::Route { what, link }
+            }
+            Verb::Rebalance => Self::Rebalance { share: share.unwrap_or_default() },
         })
     }
 
@@ -398,6 +455,16 @@ impl<'a> Command<'a> {
                 (Verb::Log, Parts { group, after, epoch, limit, ..none })
             }
             Self::Forget { group, key } => (Verb::Forget, Parts { group, key, ..none }),
+            Self::Route { what: Routed::Session(session), link } => {
+                (Verb::Route, Parts { who: Who::Session(session), link, ..none })
+            }
+            Self::Route { what: Routed::User(user), link } => {
+                (Verb::Route, Parts { who: Who::User(user), link, ..none })
+            }
+            Self::Route { what: Routed::Group(group), link } => {
+                (Verb::Route, Parts { group, of_group: true, link, ..none })
+            }
+            Self::Rebalance { share } => (Verb::Rebalance, Parts { share: Some(share), ..none }),
             Self::Leave { who, group } => (Verb::Leave, Parts { who, group, ..none }),
             Self::Destroy { group } => (Verb::Destroy, Parts { group, ..none }),
             Self::Move { from, to } => (Verb::Move, Parts { group: from, to, ..none }),

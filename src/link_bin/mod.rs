@@ -27,7 +27,7 @@ mod state;
 mod wire;
 
 pub(crate) use command::Parts;
-pub use command::{Command, Push, Refused, Request, Selector, Targets, Who};
+pub use command::{Command, Push, Refused, Request, Routed, Selector, Targets, Who};
 pub use error::{Malformed, TooLong, Wrong};
 pub use event::{Event, Membership};
 pub use reply::Reply;

@@ -3,7 +3,7 @@
 
 use super::bounds::{self, bad_request};
 pub use super::shapes::{After, Text, To};
-use crate::dispatch::{CommandError, Epoch, PresentAfter, Recall, Token, Who};
+use crate::dispatch::{CommandError, Epoch, PresentAfter, Recall, Routed, Token, Who};
 use crate::session::{Name, SessionId};
 use log::LevelFilter;
 use serde::Deserialize;
@@ -40,6 +40,9 @@ pub struct Fields<'a> {
     pub events: Option<Vec<Text<'a>>>,
     pub share: Option<Text<'a>>,
     pub name: Option<Text<'a>>,
+    /// `Some(None)` is a `null`.
+    #[serde(default, deserialize_with = "present")]
+    pub link: Option<Option<Text<'a>>>,
     pub limit: Option<u64>,
     #[serde(borrow)]
     pub after: Option<After<'a>>,
@@ -103,6 +106,7 @@ impl Fields<'_> {
             events,
             share,
             name,
+            link,
             limit,
             after,
             last,
@@ -131,6 +135,7 @@ impl Fields<'_> {
             && session.is_none()
             && to.is_none()
             && user.as_ref().is_none_or(Option::is_none)
+            && link.as_ref().is_none_or(Option::is_none)
             && events.is_none()
     }
 }
@@ -149,6 +154,30 @@ impl Fields<'_> {
             (None, None) => Err(bad_request("say whose it is: name a session or a user")),
             (Some(_), Some(_)) => Err(bad_request("name either a session or a user, not both")),
         }
+    }
+
+    /// The sessions that a route is about: one `session`, all of a `user`, or the members of a `group`.
+    pub fn take_routed(&mut self) -> Result<Routed, CommandError> {
+        let session = self.session.take().map(|session| session.id().map(Routed::Session));
+        let user = self.user.take().flatten().map(|user| bounds::name("user", &user).map(Routed::User));
+        let group = self.group.take().map(|group| bounds::name("group", &group).map(Routed::Group));
+        let mut named = [session, user, group].into_iter().flatten();
+        match (named.next(), named.next()) {
+            (Some(routed), None) => routed,
+            (None, _) => Err(bad_request("say whose events: name a session, a user or a group")),
+            (Some(_), Some(_)) => Err(bad_request("name one of session, user and group")),
+        }
+    }
+
+    /// `link` of a route.
+    pub fn take_routed_link(&mut self) -> Result<Option<Name>, CommandError> {
+        let missing = "link is missing; null ends the route, and so does an empty parameter";
+        let link = self.link.take().ok_or_else(|| bad_request(missing))?;
+        link.map(|link| bounds::name("link", &link)).transpose()
+    }
+
+    pub fn take_share(&mut self) -> Result<Name, CommandError> {
+        bounds::name("share", &needed("share", self.share.take())?)
     }
 
     pub fn take_session(&mut self) -> Result<SessionId, CommandError> {

@@ -14,6 +14,12 @@ pub enum Part {
     User(&'static str),
     /// The name of a group.
     Group,
+    /// With the flag [`Part::USER`] the name of a user, with [`Part::GROUP`] that of a group, else a session.
+    Routed,
+    /// What a link is called, or nothing; what that means.
+    Link(&'static str),
+    /// The name of a share.
+    Share,
     /// The name of another group.
     OtherGroup,
     /// The name of a tag.
@@ -43,6 +49,8 @@ pub enum Part {
 impl Part {
     /// It is about a user; without it, about a session.
     pub const USER: u8 = 0x01;
+    /// It is about a group.
+    pub const GROUP: u8 = 0x02;
     /// A close code follows.
     pub const CODE: u8 = 0x02;
     /// Only the counts of a page are wanted.
@@ -65,6 +73,7 @@ impl Part {
     pub const fn flags(self) -> &'static [(u8, &'static str)] {
         match self {
             Self::Who => &[(Self::USER, "user")],
+            Self::Routed => &[(Self::USER, "user"), (Self::GROUP, "group")],
             Self::Code => &[(Self::CODE, "code")],
             Self::Page => &[(Self::COUNTS, "counts")],
             Self::Events => &[(Self::MORE, "more"), (Self::NAME, "name")],
@@ -85,6 +94,9 @@ impl Part {
         match self {
             Self::Session => "session u64".to_owned(),
             Self::Who => "session u64 or user name".to_owned(),
+            Self::Routed => "session u64, user name or group name".to_owned(),
+            Self::Link(absent) => format!("link name; absent {absent}"),
+            Self::Share => "share name".to_owned(),
             Self::User(absent) => format!("user name; absent {absent}"),
             Self::Group => "group name".to_owned(),
             Self::OtherGroup => "`to` name".to_owned(),

@@ -30,6 +30,8 @@ pub enum Verb {
     Log,
     Forget,
     Presence,
+    Route,
+    Rebalance,
 }
 
 /// What an operator orders.
@@ -53,7 +55,7 @@ const EITHER_USER: Field = USER.being(ExactlyOne);
 const IN_APP: Field = APP.being(Optional);
 
 /// The operations, in the order of [`Verb`].
-pub static OPS: [Op; 16] = [
+pub static OPS: [Op; 18] = [
     Op {
         row: Row {
             name: "push",
@@ -489,6 +491,54 @@ pub static OPS: [Op; 16] = [
         flags: flags(Part::COUNTS, "0x04 (counts)", "0x04 only the counts"),
         layout: &[Part::Group, Part::Page],
         fields: &[GROUP, LIMIT.being(Optional), AFTER_PRESENT.being(Optional), MEMBERS.being(Optional)],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "route",
+            about: "The events of sessions go to one link of a share from now on.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::Act(|fields, _| {
+                Ok(Action::Route { what: fields.take_routed()?, link: fields.take_routed_link()? })
+            }),
+            routes: &[Route {
+                method: Method::Post,
+                path: &[Is("v1"), Is("route")],
+                query: &[IN_APP, EITHER_SESSION, EITHER_USER, GROUP.being(ExactlyOne), LINK],
+            }],
+            answer: Answer::Sessions,
+        },
+        verb: Verb::Route,
+        opcode: 0x30,
+        flags: flags(
+            Part::USER | Part::GROUP,
+            "0x01 (user), 0x02 (group)",
+            "0x01 it is about a user, 0x02 about a group, else about a session",
+        ),
+        layout: &[Part::Routed, Part::Link("ends the route")],
+        fields: &[EITHER_SESSION, EITHER_USER, GROUP.being(ExactlyOne), LINK],
+        is_in_batches: true,
+    },
+    Op {
+        row: Row {
+            name: "rebalance",
+            about: "The sessions of a share that no route binds are divided evenly anew among its links.",
+            needs: CHANGES,
+            is_barrier: true,
+            call: Call::Act(|fields, _| Ok(Action::Rebalance { share: fields.take_share()? })),
+            routes: &[Route {
+                method: Method::Post,
+                path: &[Is("v1"), Is("rebalance")],
+                query: &[IN_APP, OF_SHARE],
+            }],
+            answer: Answer::Sessions,
+        },
+        verb: Verb::Rebalance,
+        opcode: 0x31,
+        flags: NO_FLAGS,
+        layout: &[Part::Share],
+        fields: &[OF_SHARE],
         is_in_batches: true,
     },
 ];

@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 fn the_rows_of_the_links_stand_in_the_order_of_their_verbs_and_no_name_or_opcode_is_taken_twice() {
     for (index, op) in OPS.iter().enumerate() {
         assert_eq!((op.verb as usize, op.verb.op().opcode), (index, op.opcode), "{op:?}");
-        assert_eq!(usize::from(op.opcode), index + 1, "the refusal of an unknown opcode tells a range");
         assert_eq!(Op::named(op.row.name).map(|op| op.verb), Some(op.verb));
         assert!(
             matches!(op.row.call, Call::Push | Call::Act(_) | Call::ActOnBody(_) | Call::Listen(_)),
             "{op:?}"
         );
     }
+    assert!(OPS.is_sorted_by_key(|op| op.opcode), "the refusal of an unknown opcode tells ranges");
     let names: BTreeSet<&str> = rows().map(|row| row.name).collect();
     assert_eq!(names.len(), rows().count());
 }

@@ -81,6 +81,7 @@ pub fn shared(
         gates: Default::default(),
         links_away: Default::default(),
         listening: Default::default(),
+        routes: Default::default(),
         clock: before.clock,
         tickets: before.tickets,
         away: AwayCounts::default(),

@@ -60,6 +60,7 @@ mod reload;
 mod renewing;
 mod resume;
 mod retry_after;
+mod routes;
 mod service_manager;
 mod smoke;
 mod soak;

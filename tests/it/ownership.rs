@@ -46,6 +46,12 @@ impl Books {
         }
     }
 
+    /// The link that has the session, as links were told; `None` while it moves.
+    pub fn owner(&self, id: &str) -> Option<usize> {
+        let mut owners = self.has.iter().filter(|(session, _)| session == id).map(|(_, link)| *link);
+        owners.next().filter(|_| owners.next().is_none())
+    }
+
     /// Whose the sessions are.
     pub fn owners(&self) -> BTreeMap<String, usize> {
         self.has.iter().cloned().collect()

@@ -103,6 +103,7 @@ impl Core {
                 line.gate.restore((events, bytes));
             }
         }
+        self.shared.routes.fetch_max(listeners.next_route(), Relaxed);
         self.listeners = listeners;
         Ok(())
     }

@@ -3,10 +3,11 @@
 
 use super::owned::{Departed, Owned, Rare};
 use super::owners::Owners;
+use super::routes::Route;
 use super::untold::Untold;
 use super::{Group, Kept, Listener, Listeners};
 use crate::core::session_state::{CarriedSessionState, SessionState};
-use crate::dispatch::{EventKind, EventSet, LinkForm, Listen, Packer, Unpacker};
+use crate::dispatch::{EventKind, EventSet, LinkForm, Listen, Packer, Routed, Unpacker};
 use crate::session::{AppId, Name, SessionId};
 use crate::upgrade::InvalidState;
 use hashbrown::HashSet;
@@ -46,7 +47,7 @@ impl Listeners {
         // Nothing is under way between reactors, and no order is left.
         let Self { groups, wanted: _, orders: _, ended_early: _ } = self;
         let mut carried = Vec::new();
-        for Group { app, share, listeners, owners: _ } in groups {
+        for Group { app, share, listeners, owners: _, routes: _ } in groups {
             for Listener { link, listen, has_ended: _, sessions: _, untold: _ } in listeners {
                 // The same as the group's.
                 let Listen { events, share: _, name, form } = listen;
@@ -108,6 +109,23 @@ pub struct CarriedShare {
     /// The sessions of which links are to be told, in their order, each with its link.
     #[n(4)]
     untold: Vec<(u64, u64)>,
+    /// The same on every reactor.
+    #[n(5)]
+    routes: Vec<CarriedRoute>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+struct CarriedRoute {
+    #[n(0)]
+    name: String,
+    /// It is a user's; else a group's.
+    #[n(1)]
+    is_users: bool,
+    #[n(2)]
+    link: u64,
+    #[n(3)]
+    order: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -130,6 +148,8 @@ struct CarriedRare {
     held: Vec<u32>,
     #[n(7)]
     departed: Option<CarriedDeparted>,
+    #[n(8)]
+    pinned: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -181,6 +201,12 @@ impl Listeners {
         Ok(())
     }
 
+    /// The highest number of a route, and one more.
+    pub fn next_route(&self) -> u64 {
+        let all = self.groups.iter().flat_map(|group| group.routes.all());
+        all.map(|(_, route)| route.order.saturating_add(1)).max().unwrap_or(0)
+    }
+
     /// Events that wait here until their sessions have other links, and their bytes, by the link at whose gate they count.
     pub fn held(&self) -> impl Iterator<Item = (SessionId, usize, usize)> {
         let all = self.groups.iter().flat_map(|group| group.owners.of.values());
@@ -194,13 +220,15 @@ impl Listeners {
 
 impl Group {
     fn carry(&self, packer: &Packer) -> Option<CarriedShare> {
-        let Self { app, share, listeners, owners: Owners { of } } = self;
+        // What moves is to begin follows from the sessions.
+        let Self { app, share, listeners, owners: Owners { of, moves: _, waits: _ }, routes } = self;
         let mut carried = CarriedShare {
             app: app.0,
             share: share.as_ref()?.to_string(),
             owned: Vec::new(),
             rare: Vec::new(),
             untold: Vec::new(),
+            routes: routes.all().into_iter().map(CarriedRoute::of).collect(),
         };
         // In an order that is the same in every process.
         let mut sessions: Vec<_> = of.iter().collect();
@@ -219,7 +247,14 @@ impl Group {
     }
 
     fn restore(&mut self, carried: CarriedShare, unpacker: &Unpacker) -> Result<(), InvalidState> {
-        let CarriedShare { app: _, share: _, owned, rare, untold } = carried;
+        let CarriedShare { app: _, share: _, owned, rare, untold, routes } = carried;
+        for route in routes {
+            let (what, link, order) = route.restore()?;
+            if self.listener(link).is_none() {
+                return Err(InvalidState::new("a route to a link that is not of its share"));
+            }
+            self.routes.set(&what, Some(link), order);
+        }
         let id = SessionId::from_u64;
         for (session, link) in owned {
             self.restore_owned(id(session), Owned::by(id(link)))?;
@@ -261,6 +296,9 @@ impl Group {
             return Err(InvalidState::new("a session of a link that is not of its share"));
         };
         listener.sessions += usize::from(!has_departed);
+        if owned.is_due() {
+            self.owners.moves.push_back(session);
+        }
         match self.owners.of.insert(session, owned) {
             None => Ok(()),
             Some(_) => Err(InvalidState::new("a session has two links of a share")),
@@ -268,9 +306,29 @@ impl Group {
     }
 }
 
+impl CarriedRoute {
+    fn of((what, Route { link, order }): (Routed, Route)) -> Self {
+        let (name, is_users) = match what {
+            Routed::User(name) => (name.to_string(), true),
+            Routed::Group(name) => (name.to_string(), false),
+            // It is its session's own.
+            Routed::Session(session) => (session.to_string(), false),
+        };
+        Self { name, is_users, link: link.as_u64(), order }
+    }
+
+    fn restore(self) -> Result<(Routed, SessionId, u64), InvalidState> {
+        let Self { name, is_users, link, order } = self;
+        let name =
+            Name::new(name.as_str()).map_err(|_| InvalidState::new("a route of a name that is none"))?;
+        let what = if is_users { Routed::User(name) } else { Routed::Group(name) };
+        Ok((what, SessionId::from_u64(link), order))
+    }
+}
+
 impl Rare {
     fn carry(&self, session: SessionId, link: SessionId, packer: &Packer) -> CarriedRare {
-        let Self { to, is_moving, form, returned, held, departed } = self;
+        let Self { to, is_moving, form, returned, held, pinned, departed } = self;
         let frames = |events: &[Kept]| events.iter().map(|kept| packer.frame(&kept.frame)).collect();
         CarriedRare {
             session: session.as_u64(),
@@ -280,6 +338,7 @@ impl Rare {
             is_binary: *form == LinkForm::Binary,
             returned: frames(returned),
             held: frames(held),
+            pinned: pinned.map(SessionId::as_u64),
             departed: departed
                 .as_ref()
                 .map(|Departed { state }| CarriedDeparted { state: state.as_ref().map(SessionState::carry) }),
@@ -287,7 +346,8 @@ impl Rare {
     }
 
     fn restore(carried: CarriedRare, unpacker: &Unpacker) -> Result<Self, InvalidState> {
-        let CarriedRare { session, link: _, to, is_moving, is_binary, returned, held, departed } = carried;
+        let CarriedRare { session, link: _, to, is_moving, is_binary, returned, held, departed, pinned } =
+            carried;
         let session = SessionId::from_u64(session);
         let kept = |frame| Ok(Kept { session, frame: unpacker.frame(frame)?.clone() });
         let events =
@@ -301,6 +361,7 @@ impl Rare {
             form: if is_binary { LinkForm::Binary } else { LinkForm::Json },
             returned: events(returned)?,
             held: events(held)?,
+            pinned: pinned.map(SessionId::from_u64),
             departed: departed.transpose()?,
         };
         match rare.is_moving || rare.returned.is_empty() && rare.held.is_empty() {

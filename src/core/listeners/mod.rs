@@ -6,6 +6,8 @@ mod carry;
 mod order;
 mod owned;
 mod owners;
+mod routes;
+mod routing;
 mod untold;
 
 pub use carry::{CarriedListener, CarriedShare};
@@ -14,9 +16,11 @@ pub use order::{Barrier, HandOn, Order};
 use super::seats::Kept;
 use super::session_state::SessionState;
 use crate::dispatch::{EventKind, EventSet, LinkForm, Listen};
+use crate::hub::Hub;
 use crate::session::{AppId, Name, SessionId};
 use hashbrown::HashSet;
 use owners::Owners;
+use routes::Routes;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use untold::Untold;
@@ -44,6 +48,8 @@ struct Group {
     listeners: Vec<Listener>,
     /// Whose the sessions of this reactor are; empty without a share.
     owners: Owners,
+    /// Where to routes of users and groups go.
+    routes: Routes,
 }
 
 #[derive(Debug)]
@@ -113,8 +119,8 @@ impl Listeners {
         let share = &listener.listen.share;
         let at = self.groups.iter().position(|group| group.app == app && group.share == *share);
         let at = at.unwrap_or_else(|| {
-            let (share, owners) = (share.clone(), Owners::default());
-            self.groups.push(Group { app, share, listeners: Vec::new(), owners });
+            let (share, owners, routes) = (share.clone(), Owners::default(), Routes::default());
+            self.groups.push(Group { app, share, listeners: Vec::new(), owners, routes });
             self.groups.len() - 1
         });
         self.groups[at].listeners.push(listener);
@@ -239,9 +245,9 @@ impl Listeners {
     }
 
     /// A session has opened: a link of each share has it.
-    pub fn opens(&mut self, app: AppId, session: SessionId) {
+    pub fn opens(&mut self, app: AppId, session: SessionId, hub: &Hub) {
         for group in Self::shares_of(&mut self.groups, app) {
-            group.opens(session, &mut self.orders);
+            group.opens(session, hub, &mut self.orders);
         }
     }
 
@@ -290,13 +296,11 @@ impl Listeners {
         }
     }
 
-    /// The link has got all of the session that was sent to it.
-    pub fn passed(&mut self, link: SessionId, session: SessionId) {
+    /// The link has got all of the session that was sent to it. Whether another one has the session now.
+    pub fn passed(&mut self, link: SessionId, session: SessionId) -> bool {
         let Self { groups, orders, .. } = self;
         let group = groups.iter_mut().find(|group| group.listener(link).is_some());
-        if let Some(group) = group {
-            group.passed(link, session, orders);
-        }
+        group.is_some_and(|group| group.passed(link, session, orders))
     }
 }
 
@@ -310,7 +314,9 @@ impl Listeners {
 
     /// Whether a link is to be told of sessions, and has room as far as is known.
     pub fn has_work(&self) -> bool {
-        self.groups.iter().flat_map(|group| &group.listeners).any(|listener| listener.untold.has_work())
+        self.groups.iter().any(|group| {
+            group.has_moves() || group.listeners.iter().any(|listener| listener.untold.has_work())
+        })
     }
 
     /// The link is told of the next of its sessions. `false` where there is none left.
@@ -335,7 +341,9 @@ impl Listeners {
 
     /// The link has room again.
     pub fn has_room(&mut self, link: SessionId) {
-        if let Some(listener) = self.group_of(link).and_then(|group| group.listener_mut(link)) {
+        let Some(group) = self.group_of(link) else { return };
+        group.owners.waits = false;
+        if let Some(listener) = group.listener_mut(link) {
             listener.untold.waits = false;
         }
     }

@@ -26,6 +26,8 @@ pub(super) struct Rare {
     pub(super) returned: Vec<Kept>,
     /// Those that came later.
     pub(super) held: Vec<Kept>,
+    /// The link that a route of its own names.
+    pub(super) pinned: Option<SessionId>,
     /// It is over.
     pub(super) departed: Option<Departed>,
 }
@@ -40,9 +42,9 @@ pub(super) struct Departed {
 impl Rare {
     /// Whether it says nothing that the absence of it would not.
     fn is_idle(&self) -> bool {
-        let Self { to, is_moving, form: _, returned, held, departed } = self;
+        let Self { to, is_moving, form: _, returned, held, pinned, departed } = self;
         let has_events = !returned.is_empty() || !held.is_empty();
-        to.is_none() && !is_moving && !has_events && departed.is_none()
+        to.is_none() && !is_moving && !has_events && pinned.is_none() && departed.is_none()
     }
 }
 

@@ -9,6 +9,7 @@ use super::owned::{Departed, Owned};
 use super::{Barrier, Group, HandOn, Kept, Listener, Order, Recipient};
 use crate::core::session_state::SessionState;
 use crate::dispatch::{EventKind, LinkForm, Listen};
+use crate::hub::Hub;
 use crate::session::SessionId;
 use hashbrown::HashMap;
 use std::cmp::Reverse;
@@ -18,11 +19,27 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     pub(super) of: HashMap<SessionId, Owned>,
+    /// Sessions whose moves are to begin; those that have begun, or are not to move any more, are passed over.
+    pub(super) moves: VecDeque<SessionId>,
+    /// Links on either side have no room: moves that no event begins wait until one has.
+    pub(super) waits: bool,
 }
 
 impl Owners {
     pub(super) fn link_of(&self, session: SessionId) -> Option<SessionId> {
         self.of.get(&session).map(|owned| owned.link)
+    }
+
+    /// The routes of sessions to a link end with it.
+    fn unpin(&mut self, link: SessionId) {
+        for owned in self.of.values_mut() {
+            if let Some(rare) = &mut owned.rare
+                && rare.pinned == Some(link)
+            {
+                rare.pinned = None;
+                owned.tidy();
+            }
+        }
     }
 
     pub(super) fn state_of(&self, session: SessionId) -> Option<&SessionState> {
@@ -73,10 +90,11 @@ impl Group {
     }
 
     /// A session has opened.
-    pub(super) fn opens(&mut self, session: SessionId, orders: &mut VecDeque<Order>) {
+    pub(super) fn opens(&mut self, session: SessionId, hub: &Hub, orders: &mut VecDeque<Order>) {
         // Where all have ended, the last of them passes it on.
         let ended = self.listeners.first().map(|listener| listener.link);
-        let Some(link) = self.choice(session).or(ended) else { return };
+        let choice = self.route_of(session, hub).or_else(|| self.choice(session));
+        let Some(link) = choice.or(ended) else { return };
         self.put(session, link);
         let is_told = |listener: &&Listener| !listener.has_ended && listener.wants(EventKind::Assigned);
         let listener = self.listener(link).filter(is_told);
@@ -137,13 +155,15 @@ impl Group {
     }
 
     /// The session is to go to another link, of this share. Whether it goes anywhere.
-    #[cfg(test)]
     pub(super) fn is_to_go(&mut self, session: SessionId, to: SessionId) -> bool {
         let owned = self.owners.of.get_mut(&session).filter(|owned| !owned.has_departed());
         let Some(owned) = owned else { return false };
         let (goes, before) = (owned.is_moving() || owned.link != to, owned.rare().to);
         owned.rare().to = Some(to).filter(|_| goes);
         owned.tidy();
+        if goes && !owned.is_moving() {
+            self.owners.moves.push_back(session);
+        }
         goes && before != Some(to)
     }
 
@@ -210,14 +230,21 @@ impl Group {
         }
     }
 
-    /// The link has got all of the session that was sent to it.
-    pub(super) fn passed(&mut self, link: SessionId, session: SessionId, orders: &mut VecDeque<Order>) {
+    /// The link has got all of the session that was sent to it. Whether another one has the session now.
+    pub(super) fn passed(
+        &mut self,
+        link: SessionId,
+        session: SessionId,
+        orders: &mut VecDeque<Order>,
+    ) -> bool {
         let owned = self.owners.of.get(&session);
-        let Some(owned) = owned.filter(|owned| owned.link == link && owned.is_moving()) else { return };
-        match owned.has_departed() && !owned.has_events() {
+        let Some(owned) = owned.filter(|owned| owned.link == link && owned.is_moving()) else { return false };
+        let has_departed = owned.has_departed();
+        match has_departed && !owned.has_events() {
             true => _ = self.owners.of.remove(&session),
             false => _ = self.settle(session, Some(link), orders),
         }
+        !has_departed
     }
 
     /// Another link has the session, with all that waited. `counted_for` is the link at whose gate that still counts. How many
@@ -286,6 +313,8 @@ impl Group {
     pub(super) fn remove(&mut self, link: SessionId, orders: &mut VecDeque<Order>) -> usize {
         let Some(at) = self.listeners.iter().position(|listener| listener.link == link) else { return 0 };
         self.listeners.remove(at);
+        self.routes.end(link);
+        self.owners.unpin(link);
         let own = self.owners.of.iter().filter(|(_, owned)| owned.link == link);
         let mut lost = 0;
         for session in own.map(|(session, _)| *session).collect::<Vec<_>>() {

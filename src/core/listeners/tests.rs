@@ -1,14 +1,20 @@
 use super::*;
 use crate::choices::random_bytes;
-use crate::dispatch::{EncodedFrame, Packer, Unpacker};
+use crate::dispatch::{EncodedFrame, Packer, Routed, Unpacker};
+use crate::hub::Interest;
 use crate::session::Remote;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 const APP: AppId = AppId(0);
 const NOBODY: std::iter::Empty<SessionId> = std::iter::empty();
 
 fn id(worker: u8, slot: u32) -> SessionId {
     SessionId::new(0, worker, 0, slot)
+}
+
+fn hub() -> Hub {
+    Hub::new(1, Arc::new(Interest::new(0, 2)))
 }
 
 fn name(text: &str) -> Name {
@@ -58,7 +64,7 @@ fn the_first_link_of_a_share_has_all_and_those_that_join_get_new_sessions_only()
         assert_eq!(links(&mut listeners, *session, EventKind::Message), [id(0, 1)]);
     }
     let new: Vec<SessionId> = (100..300).map(|slot| id(1, slot)).collect();
-    new.iter().for_each(|session| listeners.opens(APP, *session));
+    new.iter().for_each(|session| listeners.opens(APP, *session, &hub()));
     let mut counts: BTreeMap<SessionId, usize> = BTreeMap::new();
     for session in old.iter().chain(&new) {
         let of = links(&mut listeners, *session, EventKind::Message);
@@ -73,7 +79,7 @@ fn a_share_keeps_the_sessions_of_those_that_stay_when_another_link_ends() {
     let all: Vec<SessionId> = (0..4).map(|number| id(number % 2, number.into())).collect();
     all.iter().for_each(|link| listeners.add(*link, APP, all_events(Some("workers")), NOBODY));
     let sessions: Vec<SessionId> = (0..4000).map(|slot| id(1, slot)).collect();
-    sessions.iter().for_each(|session| listeners.opens(APP, *session));
+    sessions.iter().for_each(|session| listeners.opens(APP, *session, &hub()));
     let owners = |listeners: &mut Listeners| -> Vec<SessionId> {
         let owner = |session: &SessionId| {
             let got = links(listeners, *session, EventKind::Message);
@@ -100,7 +106,7 @@ fn what_a_session_was_is_known_until_its_link_has_all_of_it() {
     let mut listeners = Listeners::default();
     listeners.add(id(0, 1), APP, listen(EventSet::ALL, Some("s")), NOBODY);
     let (session, state) = (id(1, 7), state());
-    listeners.opens(APP, session);
+    listeners.opens(APP, session, &hub());
     listeners.departs(APP, session, Some(&state));
     assert_eq!(listeners.state_of_departed(session), Some(&state));
     listeners.has_departed(APP, session);
@@ -136,6 +142,29 @@ fn a_list_that_none_can_be_is_refused() {
     let mut nameless = carried[0].clone();
     nameless.share = Some(String::new());
     assert!(Listeners::restore(&[nameless]).is_err());
+}
+
+#[test]
+fn what_no_route_binds_is_divided_evenly_and_moves_no_more_than_it_must() {
+    let (mut listeners, hub) = (Listeners::default(), hub());
+    let sessions: Vec<SessionId> = (0..100).map(|slot| id(1, slot)).collect();
+    listeners.add(id(0, 1), APP, all_events(Some("s")), sessions.iter().copied());
+    (2..5).for_each(|link| listeners.add(id(0, link), APP, all_events(Some("s")), NOBODY));
+    // Ten are bound to the first link, and stay.
+    for (session, order) in sessions[..10].iter().zip(0..) {
+        listeners.route(APP, &Routed::Session(*session), Some(id(0, 1)), order);
+    }
+    assert_eq!(listeners.rebalance(APP, &name("t"), 0, &hub), None);
+    // Of 90 two have one more.
+    assert!(matches!(listeners.rebalance(APP, &name("s"), 0, &hub), Some(67 | 68)));
+    assert_eq!(listeners.rebalance(APP, &name("s"), 0, &hub), Some(0), "it is as even as it can be");
+    while let Some((session, link, to)) = listeners.next_move() {
+        assert!(link == id(0, 1) && to != link && !sessions[..10].contains(&session));
+        listeners.begin_move(session, link);
+        listeners.passed(link, session);
+    }
+    let counts: Vec<usize> = listeners.groups[0].listeners.iter().map(|one| one.sessions).collect();
+    assert!(counts[0] >= 32 && counts[1..].iter().all(|count| (22..=23).contains(count)), "{counts:?}");
 }
 
 /// What is on its way to a link, or has been taken by it.
@@ -266,6 +295,7 @@ fn event(kept: Kept) -> Item {
 /// has the session.
 #[test]
 fn each_event_of_a_session_is_taken_once_in_order_by_the_link_that_has_it() {
+    let hub = hub();
     for seed in 1..400 {
         let mut world = World::default();
         let (mut links, mut sessions) = (0, 0);
@@ -293,7 +323,7 @@ fn each_event_of_a_session_is_taken_once_in_order_by_the_link_that_has_it() {
                     let session = id(1, sessions);
                     world.said.insert(session, (0, 0));
                     world.live.push(session);
-                    world.listeners.opens(APP, session);
+                    world.listeners.opens(APP, session, &hub);
                     world.say(session, EventKind::Open);
                 }
                 6 if live.is_some() => {
@@ -306,8 +336,9 @@ fn each_event_of_a_session_is_taken_once_in_order_by_the_link_that_has_it() {
                 }
                 7 | 8 if live.is_some() && !living.is_empty() => {
                     let to = living[usize::from(choice) % living.len()];
-                    let group = world.listeners.groups.first_mut().unwrap();
-                    group.is_to_go(live.unwrap(), to);
+                    let order = u64::from(choice);
+                    world.listeners.route(APP, &Routed::Session(live.unwrap()), Some(to), order);
+                    world.listeners.groups[0].is_to_go(live.unwrap(), to);
                 }
                 9 if world.ending.is_empty() && !world.listeners.is_empty() => world.carry(),
                 10 if !living.is_empty() => {
@@ -315,6 +346,15 @@ fn each_event_of_a_session_is_taken_once_in_order_by_the_link_that_has_it() {
                     (0..which).for_each(|_| _ = world.listeners.tell_next(link));
                     world.follow();
                 }
+                13 => {
+                    // A look at some whose moves no event has begun.
+                    for _ in 0..which {
+                        let Some((session, link, _)) = world.listeners.next_move() else { break };
+                        world.listeners.begin_move(session, link);
+                        world.follow();
+                    }
+                }
+                14 if which == 0 => _ = world.listeners.rebalance(APP, &name("s"), 1, &hub),
                 11 | 12 if !living.is_empty() => world.take(living[which % living.len()], which),
                 _ => live.into_iter().for_each(|session| world.say(session, EventKind::Message)),
             }
@@ -325,6 +365,9 @@ fn each_event_of_a_session_is_taken_once_in_order_by_the_link_that_has_it() {
         let left: Vec<SessionId> = world.ways.keys().copied().collect();
         for link in &left {
             while world.listeners.tell_next(*link) {}
+        }
+        while let Some((session, link, _)) = world.listeners.next_move() {
+            world.listeners.begin_move(session, link);
         }
         world.follow();
         for _ in 0..50 {

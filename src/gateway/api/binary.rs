@@ -90,6 +90,13 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
                 Who::Session(session) => fields.session = Some(Session::Id(session)),
                 Who::User(user) => fields.user = Some(Some(text(user))),
             },
+            Part::Routed if parts.of_group => fields.group = Some(text(parts.group)),
+            Part::Routed => match parts.who {
+                Who::Session(session) => fields.session = Some(Session::Id(session)),
+                Who::User(user) => fields.user = Some(Some(text(user))),
+            },
+            Part::Link(_) => fields.link = Some(parts.link.map(text)),
+            Part::Share => fields.share = parts.share.map(text),
             Part::User(_) => fields.user = Some(parts.user.map(text)),
             Part::Group => fields.group = Some(text(parts.group)),
             Part::OtherGroup => fields.to = Some(To::Group(text(parts.to))),

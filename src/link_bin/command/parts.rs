@@ -2,7 +2,7 @@
 
 use super::super::error::{Malformed, TooLong};
 use super::super::wire::{Reader, put_session, put_text};
-use super::{FIRST_EVENTS, Header, Who};
+use super::{FIRST_EVENTS, Header, Routed, Who};
 use crate::dispatch::{Epoch, EventSet};
 use crate::ops::{Op, Part};
 use crate::session::SessionId;
@@ -16,6 +16,9 @@ pub(crate) struct Parts<'a> {
     pub(crate) session: SessionId,
     pub(crate) user: Option<&'a str>,
     pub(crate) group: &'a str,
+    /// It is the group that a route is about.
+    pub(crate) of_group: bool,
+    pub(crate) link: Option<&'a str>,
     pub(crate) to: &'a str,
     pub(crate) tag: &'a str,
     pub(crate) code: Option<u16>,
@@ -43,6 +46,8 @@ impl Default for Parts<'_> {
             session,
             user: None,
             group: "",
+            of_group: false,
+            link: None,
             to: "",
             tag: "",
             code: None,
@@ -70,6 +75,13 @@ impl<'a> Parts<'a> {
             match part {
                 Part::Session => parts.session = reader.session("session")?,
                 Part::Who => parts.who = Who::read(header.flags, reader)?,
+                Part::Routed => match Routed::read(header.flags, reader)? {
+                    Routed::Session(session) => parts.who = Who::Session(session),
+                    Routed::User(user) => parts.who = Who::User(user),
+                    Routed::Group(group) => (parts.group, parts.of_group) = (group, true),
+                },
+                Part::Link(_) => parts.link = reader.optional("link")?,
+                Part::Share => parts.share = Some(reader.text("share")?),
                 Part::User(_) => parts.user = reader.optional("user")?,
                 Part::Group => parts.group = reader.text("group")?,
                 Part::OtherGroup => parts.to = reader.text("to")?,
@@ -114,6 +126,10 @@ impl<'a> Parts<'a> {
             match part {
                 Part::Session => put_session(self.session, out),
                 Part::Who => self.who.put(out)?,
+                Part::Routed if self.of_group => put_text(self.group, "group", out)?,
+                Part::Routed => self.who.put(out)?,
+                Part::Link(_) => put_text(self.link.unwrap_or_default(), "link", out)?,
+                Part::Share => put_text(self.share.unwrap_or_default(), "share", out)?,
                 Part::User(_) => put_text(self.user.unwrap_or_default(), "user", out)?,
                 Part::Group => put_text(self.group, "group", out)?,
                 Part::OtherGroup => put_text(self.to, "to", out)?,
@@ -178,6 +194,13 @@ impl<'a> Parts<'a> {
                     Who::Session(session) => fields["session"] = session.to_string().into(),
                     Who::User(user) => fields["user"] = user.into(),
                 },
+                Part::Routed if self.of_group => fields["group"] = self.group.into(),
+                Part::Routed => match self.who {
+                    Who::Session(session) => fields["session"] = session.to_string().into(),
+                    Who::User(user) => fields["user"] = user.into(),
+                },
+                Part::Link(_) => fields["link"] = self.link.into(),
+                Part::Share => fields["share"] = self.share.into(),
                 Part::User(_) => fields["user"] = self.user.into(),
                 Part::Group => fields["group"] = self.group.into(),
                 Part::OtherGroup => fields["to"] = self.to.into(),

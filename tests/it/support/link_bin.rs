@@ -5,7 +5,8 @@ use gannet::dispatch::{
     Class, EventKind, EventSet, KeptMessage, Present, PresentSession, Recalled, ReceiptMode,
 };
 use gannet::link_bin::{
-    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, State, Who, is_event,
+    Command, Event, Membership, Payload, Push, Reply, Request, Resumption, Routed, Selector, State, Who,
+    is_event,
 };
 use gannet::session::{Name, SessionId};
 use serde_json::{Value, json};
@@ -198,6 +199,15 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
             after: text("after"),
             members: command["members"].as_bool().unwrap_or(true),
         },
+        "route" => {
+            let what = match (text("user"), text("group")) {
+                (Some(user), _) => Routed::User(user),
+                (None, Some(group)) => Routed::Group(group),
+                (None, None) => Routed::Session(session()),
+            };
+            Command::Route { what, link: text("link") }
+        }
+        "rebalance" => Command::Rebalance { share: needed("share") },
         "listen" => {
             let named = command["events"].as_array().unwrap().iter();
             let kinds = named.map(|name| EventKind::named(name.as_str().unwrap()).unwrap());

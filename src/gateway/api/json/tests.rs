@@ -297,7 +297,7 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
 /// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 24] = [
+    const ALL: [(&str, &str); 25] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -315,6 +315,7 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("events", r#"["open"]"#),
         ("share", r#""s""#),
         ("name", r#""m7""#),
+        ("link", r#""m7""#),
         ("limit", "1"),
         ("after", r#""00a0000000000001""#),
         ("last", "1"),
