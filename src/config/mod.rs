@@ -282,6 +282,12 @@ table! {
         /// `message_ms`: from the first byte of a message, or of a request on the backend port, to its last.
         #[serde(rename = "message_ms", with = "Millis")]
         pub message: Duration = 60_000, in 1..=DAY_MS;
+        /// `link_ping_ms`: without input for so long, a link is pinged.
+        #[serde(rename = "link_ping_ms", with = "Millis")]
+        pub link_ping: Duration = 1_000, in 1..=DAY_MS;
+        /// `link_idle_ms`: without input for so long, a link ends; others of its share take its sessions over.
+        #[serde(rename = "link_idle_ms", with = "Millis")]
+        pub link_idle: Duration = 3_000, in 1..=DAY_MS;
         /// `link_stalled_ms`: a link whose socket takes nothing for so long, while something waits for it, is closed with 4003;
         /// an HTTP connection on the backend port without more words.
         #[serde(rename = "link_stalled_ms", with = "Millis")]

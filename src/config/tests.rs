@@ -176,6 +176,11 @@ fn related_bounds_are_checked_against_each_other() {
              25001 or more, or lower timeouts.ping_ms",
         ),
         (
+            "timeouts.link_idle_ms = 1000",
+            "timeouts.link_idle_ms = 1000 is too small: a link must be pinged before it counts as idle; set it to 1001 or \
+             more, or lower timeouts.link_ping_ms",
+        ),
+        (
             "[limits]\nmax_push_bytes = 1048567",
             "limits.outbox_bytes = 1048576 is too small: the largest push must fit with its frame header; set it to \
              1048577 or more, or lower limits.max_push_bytes",

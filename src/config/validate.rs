@@ -79,8 +79,8 @@ impl Config {
         self.time_relations().into_iter().chain(self.limits.relations())
     }
 
-    fn time_relations(&self) -> [Relation; 3] {
-        let ping = as_millis(self.timeouts.ping);
+    fn time_relations(&self) -> [Relation; 4] {
+        let (ping, link_ping) = (as_millis(self.timeouts.ping), as_millis(self.timeouts.link_ping));
         [
             Relation {
                 key: "timeouts.idle_ms",
@@ -88,6 +88,13 @@ impl Config {
                 least: ping + 1,
                 or_lower: "timeouts.ping_ms",
                 because: "a session must be pinged before it counts as idle",
+            },
+            Relation {
+                key: "timeouts.link_idle_ms",
+                value: as_millis(self.timeouts.link_idle),
+                least: link_ping + 1,
+                or_lower: "timeouts.link_ping_ms",
+                because: "a link must be pinged before it counts as idle",
             },
             Relation {
                 key: "timeouts.max_poll_wait_ms",

@@ -18,6 +18,10 @@ pub struct Silence {
     pub heartbeat_ms: u64,
     /// Milliseconds without input before the end.
     pub idle_ms: u64,
+    /// Milliseconds without input from a link before a ping.
+    pub link_ping_ms: u64,
+    /// Milliseconds without input from a link before its end.
+    pub link_idle_ms: u64,
     /// The same for HTTP on the backend port.
     pub backend_idle_ms: u64,
     /// Milliseconds that the end waits for the peer.
@@ -134,12 +138,16 @@ impl Connection {
             Kind::Player if self.flags.has(Flag::Stream) => {
                 Some((since_ms + jittered(silence.heartbeat_ms, id), Due::Ping))
             }
-            // From here the peer has as long to answer as it had before it was asked.
-            Kind::Player | Kind::Echo | Kind::Link if self.flags.has(Flag::Pinged) => {
-                Some((since_ms + silence.idle_ms - silence.ping_ms, Due::Idle))
-            }
             Kind::Player | Kind::Echo | Kind::Link => {
-                Some((since_ms + jittered(silence.ping_ms, id), Due::Ping))
+                let (ping_ms, idle_ms) = match self.kind {
+                    Kind::Link => (silence.link_ping_ms, silence.link_idle_ms),
+                    _ => (silence.ping_ms, silence.idle_ms),
+                };
+                match self.flags.has(Flag::Pinged) {
+                    // From here the peer has as long to answer as it had before it was asked.
+                    true => Some((since_ms + idle_ms - ping_ms, Due::Idle)),
+                    false => Some((since_ms + jittered(ping_ms, id), Due::Ping)),
+                }
             }
             // Busy ones are not idle: what they have asked is being done.
             Kind::Backend if self.flags.has(Flag::Busy) => None,
@@ -172,6 +180,8 @@ mod tests {
         ping_ms: 25_000,
         heartbeat_ms: 15_000,
         idle_ms: 60_000,
+        link_ping_ms: 1_000,
+        link_idle_ms: 3_000,
         backend_idle_ms: 120_000,
         close_ms: 5_000,
         link_stalled_ms: 10_000,
@@ -221,6 +231,17 @@ mod tests {
     }
 
     #[test]
+    fn a_link_has_times_of_its_own() {
+        let mut connection = connection(Kind::Link, 8_000);
+        assert_eq!(due(&connection), Some((9_000, Due::Ping)));
+        connection.flags.set(Flag::Pinged);
+        connection.since = crate::timer::Stamp::at(9_600);
+        assert_eq!(due(&connection), Some((11_600, Due::Idle)));
+        // While the whole process stood still it could not be heard.
+        assert_eq!(connection.next_due(ID, SILENCE, NOW, 500), Some((12_100, Due::Idle)));
+    }
+
+    #[test]
     fn a_paused_connection_is_not_silent() {
         for reason in [Pause::Answers, Pause::Barrier, Pause::Rate, Pause::Link] {
             let mut connection = connection(Kind::Link, 1_000);
@@ -229,7 +250,7 @@ mod tests {
             assert!(connection.is_paused());
             assert_eq!(due(&connection), None);
             assert!(connection.unpause(reason, 8_000) && !connection.unpause(reason, 9_000));
-            assert_eq!(due(&connection), Some((33_000, Due::Ping)));
+            assert_eq!(due(&connection), Some((9_000, Due::Ping)));
         }
     }
 

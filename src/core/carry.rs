@@ -5,7 +5,9 @@ use super::memory::AroundMemory;
 use super::shared::Shared;
 use super::unheard::CarriedUnheard;
 use super::users::CarriedLeaving;
-use super::{CarriedLines, CarriedListener, CarriedSeat, Core, Envelope, HalfReceived, Owed, Port};
+use super::{
+    CarriedLines, CarriedListener, CarriedSeat, CarriedShare, Core, Envelope, HalfReceived, Owed, Port,
+};
 use crate::admission::Role;
 use crate::connection::{
     CarriedConnection, CarriedResume, Connection, Flag, Kind, LocalPushes, Phase, Restored, Restoring,
@@ -55,6 +57,9 @@ pub struct CarriedCore {
     /// Events that no link hears and that are held, of each app in their order.
     #[n(9)]
     unheard: Option<Vec<CarriedUnheard>>,
+    /// Whose the sessions of this reactor are.
+    #[n(10)]
+    shares: Option<Vec<CarriedShare>>,
 }
 
 /// A connection of a [`Core`] on its way, with its names in the hub.
@@ -114,6 +119,7 @@ pub struct Arriving {
     listeners: Vec<CarriedListener>,
     lines: CarriedLines,
     seats: Vec<CarriedSeat>,
+    shares: Vec<CarriedShare>,
     unix_ms: u64,
 }
 
@@ -126,6 +132,11 @@ impl Arriving {
     /// What of links outlives their connections: for before that.
     pub fn take_seats(&mut self) -> Vec<CarriedSeat> {
         std::mem::take(&mut self.seats)
+    }
+
+    /// Whose the sessions are: for behind that.
+    pub fn take_shares(&mut self) -> Vec<CarriedShare> {
+        std::mem::take(&mut self.shares)
     }
 }
 
@@ -147,6 +158,7 @@ impl Core {
             memory: (!self.memory.is_empty()).then(|| self.memory.carry(packer)),
             leaving: Some(self.carry_leaving()).filter(|leaving| !leaving.is_empty()),
             unheard: Some(self.carry_unheard()).filter(|unheard| !unheard.is_empty()),
+            shares: Some(self.listeners.carry_shares(packer)).filter(|shares| !shares.is_empty()),
         }
     }
 
@@ -181,7 +193,7 @@ impl Core {
         unpacker: &Unpacker,
     ) -> Result<(Self, Arriving), InvalidState> {
         let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats, .. } = carried;
-        let CarriedCore { memory, leaving, unheard, .. } = carried;
+        let CarriedCore { memory, leaving, unheard, shares, .. } = carried;
         let connections: GenerationalSlab<Connection> = generations.restore(shared.node, index as u8)?;
         let mut core = Self::new(shared, index, peers, 0);
         if turned_ms > core.now.ms || absent_ms > turned_ms {
@@ -193,8 +205,8 @@ impl Core {
         core.restore_leaving(leaving.unwrap_or_default())?;
         core.restore_unheard(unheard.unwrap_or_default())?;
         let unix_ms = Clock::wall_unix_ms();
-        let seats = seats.unwrap_or_default();
-        Ok((core, Arriving { listeners, lines, seats, unix_ms, ..Arriving::default() }))
+        let (seats, shares) = (seats.unwrap_or_default(), shares.unwrap_or_default());
+        Ok((core, Arriving { listeners, lines, seats, shares, unix_ms, ..Arriving::default() }))
     }
 
     /// A connection arrives on its socket: it is in its slot, in the hub and in every count. Its door and the poll are for the
@@ -378,7 +390,8 @@ impl Core {
 
     /// All connections have arrived. What cannot go on is closed: it is told so in the first turn.
     pub fn all_arrived(&mut self, arriving: Arriving) {
-        let Arriving { pushes: _, lost_context, listeners: _, lines: _, seats: _, unix_ms: _ } = arriving;
+        let Arriving { pushes: _, lost_context, listeners: _, lines: _, seats: _, shares: _, unix_ms: _ } =
+            arriving;
         self.connections.filled();
         for id in lost_context {
             self.close(id.slot(), CloseCode::SERVICE_RESTART, "the context of the compression was lost");

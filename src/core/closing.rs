@@ -3,7 +3,7 @@
 
 use super::EVENTS;
 use super::{Core, Ended};
-use crate::connection::{Connection, Flag, Phase};
+use crate::connection::{Connection, Flag, Kind, Phase};
 use crate::dispatch::Fate;
 use crate::metrics::{CloseClass, LingerEnd};
 use crate::protocol::{CloseCode, CloseFrame};
@@ -93,6 +93,31 @@ impl Core {
         }
     }
 
+    /// Whether the connection in `slot` is a link.
+    pub fn is_link(&self, slot: u32) -> bool {
+        self.connections.slot(slot).is_some_and(|connection| connection.kind == Kind::Link)
+    }
+
+    /// Ends a link whose backend does not answer. What its socket has not taken is for others of its share, or for its next
+    /// connection: nothing but the Close frame is written any more, and its answer is not waited for.
+    pub fn end_silent_link(&mut self, slot: u32) {
+        let Some(id) = self.connections.id_of(slot) else { return };
+        self.seats.is_given_up(id, &self.listeners);
+        let before = self.settlements.events;
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if let Some(outbox) = &mut connection.outbox {
+            outbox.clear_unsent(Fate::Closed, &mut self.settlements);
+        }
+        // Behind half a frame there is no other.
+        let is_between = connection.outbox.as_ref().is_none_or(|outbox| outbox.is_empty());
+        self.events_left(slot, before);
+        if is_between {
+            self.close(slot, close_codes::IDLE, "idle");
+            self.flush(slot, self.rules.settings.config.limits.turn_write_bytes);
+        }
+        self.doom(slot);
+    }
+
     /// Nothing more will be queued: write what waits, shut down, wait for the peer's end under a deadline.
     pub fn finish(&mut self, slot: u32) {
         let attended_ms = self.attended_ms();
@@ -135,7 +160,9 @@ impl Core {
         let user = self.hub.user_of(slot).cloned();
         self.forget_recalls(slot);
         let captured = self.capture(slot);
+        let state = self.listeners.any_is_told_of_its_own().then(|| self.state_in(slot)).flatten();
         let Some((id, app)) = self.leave_hub(slot) else { return };
+        self.listeners.departs(app, id, state.as_ref());
         let extras = self.connections.slot_mut(slot).and_then(|connection| connection.extras.as_mut());
         let network = extras.and_then(|extras| extras.session_from.take());
         self.shared.admission.leave(app, user.as_ref(), id, network);

@@ -2,10 +2,11 @@
 
 use super::Mover;
 use super::coming_back::Claimed;
+use super::listeners::Barrier;
 use super::online::UserReport;
 use super::places::Replaced;
 use super::recollection::{RecallAnswer, RecallRequest};
-use super::seats::{Fed, FeedRequest};
+use super::seats::{Fed, FeedRequest, Kept};
 use super::visit::{Visit, Visited};
 use crate::connection::{Extras, Peer, Socket, Visitor};
 use crate::dispatch::{EncodedFrame, Operation, Push};
@@ -77,8 +78,14 @@ pub enum Envelope {
     ReplacedTold(SessionId),
     /// Others take the sessions of this link over: events for it are to be held back.
     Hold(SessionId),
-    /// A reactor is through with a step of what is done for this link, which is of this reactor.
+    /// A reactor holds back what is for this link, which is of this reactor: no more of it is on its way from there.
     Through(SessionId),
+    /// Another reactor is to hear when the link, which is of this one, has got all that it was sent of the session.
+    Await(SessionId, SessionId, Barrier),
+    /// The link has got all that it was sent of the session, which is of this reactor.
+    Passed(SessionId, SessionId),
+    /// What the link will not get, of sessions of this reactor.
+    ComeBack(SessionId, Vec<Kept>),
     /// Events for a link here were lost on the way: it must be told by its end. Sent once for each link.
     EventsLost(SessionId),
     /// The players here that wait for this link are read again.
@@ -108,6 +115,7 @@ impl Weigh for Envelope {
             Self::Push(push) | Self::Remember(push) => push.frame.wire_len(),
             Self::Recalled(answer) => answer.weight(),
             Self::Event(_, _, frame) => frame.wire_len(),
+            Self::ComeBack(_, events) => events.iter().map(|kept| kept.frame.wire_len()).sum(),
             Self::Page { response, .. } => response.body().len(),
             Self::Visit(visit) => visit.weight(),
             Self::Fed(_, fed) => fed.weight(),

@@ -5,8 +5,8 @@ use super::changing::slot_of;
 use super::{Core, Envelope};
 use crate::connection::Phase;
 use crate::dispatch::{
-    Action, Command, CommandError, ErrorCode, Operation, Origin, Outcome, Push, PushOptions, ReceiptMode,
-    SessionInfo, SessionRow, Target, TickPhase,
+    Action, Command, CommandError, ErrorCode, Listen, Operation, Origin, Outcome, Push, PushOptions,
+    ReceiptMode, SessionInfo, SessionRow, Target, TickPhase,
 };
 use crate::session::{AppId, SessionId};
 use std::sync::Arc;
@@ -84,8 +84,17 @@ impl Core {
                 }
             }
             Command::Act(action) => self.start_operation(Operation::new(app, action, origin)),
-            Command::Listen(listen) => {
-                let link = self.link_that_asks(connection);
+            Command::Listen(listen) => self.listen(self.seats.link_of(connection), app, listen, origin),
+        }
+    }
+
+    /// A link of this reactor asks for events.
+    pub fn listen(&mut self, link: SessionId, app: AppId, listen: Listen, origin: Origin) -> Started {
+        let admitted = self.shared.listening().admit(link, app, listen);
+        match admitted {
+            Err(error) => Started::Finished(Finished::Refused(error)),
+            Ok(listen) => {
+                self.link_asks(link);
                 let action = Action::Listen { link, listen };
                 self.start_operation(Operation::new(app, action, origin))
             }
@@ -99,7 +108,8 @@ impl Core {
         for reactor in reactors.iter().filter(|reactor| *reactor != self.index) {
             operation.add_part();
             let envelope = Envelope::Operation(Arc::clone(&operation));
-            if matches!(operation.action, Action::Listen { .. } | Action::Unlisten { .. }) {
+            // All have to know, and the same.
+            if operation.action.is_for_all() {
                 self.peers.post_always(reactor, envelope);
             } else if self.peers.post(reactor, envelope).is_err() {
                 operation.fail(CommandError::new(
@@ -147,33 +157,30 @@ impl Core {
             }
             Action::List { .. } => return self.list(operation),
             Action::Presence { .. } => return self.begin_presence(operation),
+            Action::Route { what, link } => self.route(operation, what, link.as_ref()),
+            Action::Rebalance { share } => self.rebalance(operation, share),
             Action::Listen { link, listen } => {
                 self.open_gate(*link);
                 if listen.share.is_some() {
                     self.seat_in_share(*link, listen.form);
                 }
-                let before = (self.listeners.wanted(), self.listeners.app_of(*link));
-                let was_served = self.listeners.serves(app);
-                self.listeners.add(*link, app, listen.clone());
-                self.follow_listeners(before.0, Some(operation));
+                let (before, was_served) = (self.listeners.wanted(), self.listeners.serves(app));
+                self.begin_to_listen(*link, app, listen);
+                self.follow_listeners(before, Some(operation));
                 if !was_served {
                     self.tell_of_backend(app, true);
-                }
-                if let Some(left) = before.1.filter(|left| !self.listeners.serves(*left)) {
-                    self.tell_of_backend(left, false);
                 }
                 self.release_unheard(app);
             }
             Action::Unlisten { link } => {
-                let of = self.listeners.share_of(*link);
                 let before = (self.listeners.wanted(), self.listeners.app_of(*link));
-                self.listeners.remove(*link);
+                self.end_of_link(*link);
                 self.follow_listeners(before.0, None);
                 if let Some(left) = before.1.filter(|left| !self.listeners.serves(*left)) {
                     self.tell_of_backend(left, false);
                 }
                 self.remove_gate(*link);
-                self.release_held(*link, of);
+                self.shared.listening().forget(*link);
             }
             // What is left changes sessions.
             _ => self.change(operation),

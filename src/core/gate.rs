@@ -162,8 +162,15 @@ impl Core {
         self.pause(slot, Pause::Link);
     }
 
+    /// Whether there is room at the gate of `link`. If not, this reactor is called when there is.
+    pub(super) fn has_room(&mut self, link: SessionId) -> bool {
+        let index = self.index;
+        self.gates.find(link).is_none_or(|line| !line.gate.is_shut() || line.gate.note(index))
+    }
+
     /// The gate of `link` is open.
     pub fn called_to_gate(&mut self, link: SessionId) {
+        self.listeners.has_room(link);
         if let Some(line) = self.gates.find(link) {
             line.is_called = true;
         }
@@ -211,6 +218,7 @@ impl Core {
                 self.settlements.events.lost -= lost;
                 let limits = self.ring_limits();
                 self.seats.wrote(link, written, limits);
+                self.lift_barriers(link);
             }
             self.leave_gate(link, (after.bytes - before.bytes) as usize, (written + lost) as usize);
         }
@@ -223,7 +231,7 @@ impl Core {
         }
     }
 
-    pub(super) fn leave_gate(&mut self, link: SessionId, bytes: usize, events: usize) {
+    pub fn leave_gate(&mut self, link: SessionId, bytes: usize, events: usize) {
         let Some(line) = self.gates.find(link) else { return };
         let mut noted = line.gate.leave(bytes, events);
         while noted != 0 {

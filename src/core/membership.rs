@@ -65,12 +65,14 @@ impl Core {
         let joined = self.hub.join(slot, group);
         if joined {
             self.note_change(slot, Changed::Joined(group.clone()));
+            self.note_rerouted(slot);
         }
         joined
     }
 
     /// The session in `slot` is not in the group; whether it was.
     pub fn leave_group(&mut self, slot: u32, group: &str) -> bool {
+        self.note_rerouted(slot);
         if !self.listeners.any_wants(EventKind::Leave) {
             return self.hub.leave(slot, group);
         }
@@ -105,12 +107,14 @@ impl Core {
         let bound = self.put_user(slot, user);
         if bound {
             self.note_change(slot, Changed::Bound(before));
+            self.note_rerouted(slot);
         }
         bound
     }
 
     /// Every member here leaves the group; how many did.
     pub fn destroy_group(&mut self, app: AppId, group: &Name) -> u32 {
+        self.note_members_rerouted(app, group);
         if self.listeners.any_wants(EventKind::Leave) {
             for slot in self.hub.members(app, Kind::Group, group).collect::<Vec<_>>() {
                 self.note_change(slot, Changed::Left(group.clone()));
@@ -121,6 +125,7 @@ impl Core {
 
     /// Every member here of the group `from` leaves it and is in the group `to`; how many left.
     pub fn move_group(&mut self, app: AppId, from: &Name, to: &Name) -> u32 {
+        self.note_members_rerouted(app, from);
         let is_heard = [EventKind::Leave, EventKind::Join].iter().any(|kind| self.listeners.any_wants(*kind));
         if is_heard && from != to {
             for slot in self.hub.members(app, Kind::Group, from).collect::<Vec<_>>() {
@@ -164,12 +169,21 @@ impl Core {
     /// Whether links are to be told something before the next event.
     #[inline]
     pub fn has_untold(&self) -> bool {
-        !self.changes.is_empty() || self.seats.has_released() || self.unheard.has_released()
+        let is_to_be_sent = self.listeners.has_orders() || self.unheard.has_released();
+        !self.changes.is_empty() || is_to_be_sent || self.has_rerouted()
     }
 
     /// The changes that no link has been told of, in their order.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
+    }
+
+    fn note_members_rerouted(&mut self, app: AppId, group: &Name) {
+        if self.listeners.has_routes() {
+            for slot in self.hub.members(app, Kind::Group, group).collect::<Vec<_>>() {
+                self.note_rerouted(slot);
+            }
+        }
     }
 
     pub(super) fn note_change(&mut self, slot: u32, about: Changed) {

@@ -23,10 +23,12 @@ mod in_force;
 mod incoming;
 mod lingering;
 mod listeners;
+mod listening;
 mod membership;
 mod memory;
 mod moving;
 mod online;
+mod owning;
 mod pausing;
 mod places;
 mod presence;
@@ -39,8 +41,10 @@ mod replacing;
 mod reply;
 mod resume_rules;
 mod resumes;
+mod routing;
 mod rules;
 mod seats;
+mod session_state;
 mod settings;
 mod setup;
 mod shared;
@@ -73,7 +77,7 @@ pub use handover::{Handover, NotHandedOver, Outcome, Parcel, Stage, encode};
 pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
 pub use lingering::Parted;
-pub use listeners::CarriedListener;
+pub use listeners::{Barrier, CarriedListener, CarriedShare, HandOn, Order, Recipient};
 pub use membership::{Change, Changed};
 pub use moving::{LinkCall, Mover, Resuming};
 pub use places::{bind, displace};
@@ -85,8 +89,9 @@ pub use rules::{Rules, RulesError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use seats::ring_model as link_ring_model;
 pub use seats::{
-    CarriedSeat, Comer, Fed, FeedForm, FeedRequest, Gone, HandOn, Kept, Reads, Taken, Ticket, first_of_feed,
+    CarriedSeat, Comer, Fed, FeedForm, FeedRequest, Gone, Kept, Reads, Taken, Ticket, first_of_feed,
 };
+pub use session_state::SessionState;
 pub use shared::{Outside, Shared};
 pub use unheard::HeldEvent;
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
@@ -178,6 +183,8 @@ pub struct Core {
     pub ended: Vec<Ended>,
     /// What of links outlives their connections.
     pub seats: Seats,
+    /// Sessions whose groups or users have changed, where routes may say another link.
+    rerouted: Vec<SessionId>,
     /// Changes of which no link has been told; told before any end that follows them.
     changes: Vec<Change>,
     /// What apps keep of what the clients of sessions have shown, by slot; no entry is empty.
@@ -257,6 +264,7 @@ impl Core {
             peers,
             ended: Vec::new(),
             seats: Seats::default(),
+            rerouted: Vec::new(),
             changes: Vec::new(),
             profiles: HashMap::new(),
             replacing: Replacing::default(),
@@ -317,7 +325,9 @@ impl Core {
         let told = self.ended.is_empty()
             && self.changes.is_empty()
             && self.settlements.finished.is_empty()
-            && self.doomed.is_empty();
+            && self.doomed.is_empty()
+            && !self.listeners.has_orders()
+            && !self.has_rerouted();
         let told = told && !self.has_parted() && self.claims.is_empty() && self.recalls.is_empty();
         let told = told && self.replacing.is_quiet() && !self.unheard.has_released();
         told && self.work.is_empty() && self.seats.are_quiet() && self.peers.backlog() == 0
@@ -343,6 +353,7 @@ impl Core {
         let told = self.ended.is_empty() && !self.has_parted();
         self.is_reviewing()
             || self.seats.have_work()
+            || self.listeners.has_work()
             || !(self.unread.is_empty() && told && settled && flushed)
     }
 
@@ -366,6 +377,7 @@ impl Core {
             let spent = self.budget.is_spent_on_sockets();
             assert!(self.doomed.is_empty() && (spent || self.dirty.len() <= self.connections.len()));
             assert!(self.changes.is_empty(), "every change has been told");
+            assert!(!self.listeners.has_orders(), "links are told at once whose sessions are");
             assert!(self.settlements.finished.is_empty(), "every push that is done has been sent home");
         }
     }

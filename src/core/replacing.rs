@@ -2,6 +2,7 @@
 //! one that replaces it, also where the two are on different reactors: the events of the new one wait where it is, until the reactor of
 //! the old one has told its end. Knows nothing of why a session is replaced.
 
+use super::listeners::Barrier;
 use super::places::Replaced;
 use super::seats::Kept;
 use super::{Core, Envelope};
@@ -27,8 +28,17 @@ pub struct Replacing {
 struct Waiting {
     /// So many of their ends have not been told.
     ends: usize,
-    /// Events of the session, each for a link, in their order. They have entered the gate.
-    events: Vec<(SessionId, Kept)>,
+    /// What is for links, each of these with what is for it, in its order.
+    events: Vec<(SessionId, Waits)>,
+}
+
+/// What waits for a link.
+#[derive(Debug)]
+pub(super) enum Waits {
+    /// An event of the session. It has entered the gate.
+    Event(Kept),
+    /// Word that the link has got all that it was sent of the session.
+    Barrier(SessionId, Barrier),
 }
 
 impl Replacing {
@@ -91,7 +101,7 @@ impl Core {
         waiting.ends -= 1;
         if waiting.ends == 0 {
             let events = self.replacing.waiting.remove(&new).map_or(Vec::new(), |waiting| waiting.events);
-            events.into_iter().for_each(|(link, kept)| self.post_event(link, kept));
+            events.into_iter().for_each(|(link, waits)| self.send_on(link, waits));
         }
     }
 
@@ -103,26 +113,31 @@ impl Core {
         }
     }
 
-    /// Whether the session of the event waits; then the event does.
+    /// Whether the session waits; then this does.
     #[inline]
-    pub(super) fn wait_with_event(&mut self, link: SessionId, kept: Kept) -> Result<(), Kept> {
+    pub(super) fn wait_with(
+        &mut self,
+        link: SessionId,
+        session: SessionId,
+        waits: Waits,
+    ) -> Result<(), Waits> {
         if self.replacing.waiting.is_empty() {
-            return Err(kept);
+            return Err(waits);
         }
-        match self.replacing.waiting.get_mut(&kept.session) {
+        match self.replacing.waiting.get_mut(&session) {
             Some(waiting) => {
-                waiting.events.push((link, kept));
+                waiting.events.push((link, waits));
                 Ok(())
             }
-            None => Err(kept),
+            None => Err(waits),
         }
     }
 
     /// Others take the sessions of the link over: what waits here for it goes to it before that.
-    pub(super) fn events_that_wait_for(&mut self, link: SessionId) -> Vec<Kept> {
+    pub(super) fn what_waits_for(&mut self, link: SessionId) -> Vec<Waits> {
         let mut taken = Vec::new();
         for waiting in self.replacing.waiting.values_mut() {
-            taken.extend(waiting.events.extract_if(.., |(of, _)| *of == link).map(|(_, kept)| kept));
+            taken.extend(waiting.events.extract_if(.., |(of, _)| *of == link).map(|(_, waits)| waits));
         }
         taken
     }

@@ -55,6 +55,8 @@ impl Settings {
                 ping_ms: ms(timeouts.ping),
                 heartbeat_ms: ms(timeouts.heartbeat),
                 idle_ms: ms(timeouts.idle),
+                link_ping_ms: ms(timeouts.link_ping),
+                link_idle_ms: ms(timeouts.link_idle),
                 backend_idle_ms: ms(timeouts.backend_idle),
                 close_ms: ms(timeouts.close),
                 link_stalled_ms: ms(timeouts.link_stalled),

@@ -7,12 +7,15 @@ use super::envelope::Envelope;
 use super::gate::{EventLimit, Gate};
 use super::handover::Handover;
 use super::in_force::InForce;
+use super::listening::Listening;
 use super::resumes::AwayCounts;
 use super::upgrades::Upgrades;
 use crate::admission::{Admission, Capacity};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Config;
-use crate::dispatch::{Action, Ban, Banned, CommandError, Operation, Push, Selector, Target, Who, Why};
+use crate::dispatch::{
+    Action, Ban, Banned, CommandError, Operation, Push, Routed, Selector, Target, Who, Why,
+};
 use crate::hub::{Interest, ReactorSet, scope_of};
 use crate::mailbox::Handle;
 use crate::metrics::{ByApp, Gauge, Metrics, ReactorMetrics};
@@ -94,10 +97,12 @@ pub struct Shared {
     pub metrics: Metrics,
     /// The gates of the links that listen, by link: looked up when one begins, never on the way of a message.
     pub gates: Mutex<HashMap<SessionId, Arc<Gate>>>,
+    /// Numbers the routes in the order in which they were asked for.
+    pub routes: AtomicU64,
     /// Links that are away, on all reactors.
     pub links_away: AtomicUsize,
-    /// The link, plus one, whose sessions others are taking over; 0 is none. One at a time.
-    pub handing_on: AtomicU64,
+    /// Which links listen, by name and share: looked up when one begins, never on the way of a message.
+    pub listening: Mutex<Listening>,
     /// The clock.
     pub clock: Clock,
     /// One a reactor.
@@ -144,6 +149,11 @@ impl Shared {
     /// The nonces that have been used. What a holder that panicked left is whole: every change is one call.
     pub fn nonces(&self) -> MutexGuard<'_, Nonces> {
         self.nonces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which links listen. What a holder that panicked left is whole: every change is one call.
+    pub fn listening(&self) -> MutexGuard<'_, Listening> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The gate of a link.
@@ -206,6 +216,7 @@ impl Shared {
             }
             Action::List { by, .. } => of(by.clone()),
             Action::Presence { group, .. } => of(Selector::Group(group.clone())),
+            Action::Route { what: Routed::Session(session), .. } => owner(*session),
             // Links are known on all of them; what else is left says who it is about.
             _ => ReactorSet::first(self.reactors()),
         }

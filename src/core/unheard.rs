@@ -134,9 +134,9 @@ impl Core {
         let Some(held) = self.unheard.held.remove(&app) else { return };
         let mut left = VecDeque::new();
         for event in held {
-            match self.listeners.links_for(app, event.session, event.kind).is_empty() {
-                true => left.push_back(event),
-                false => {
+            match self.listeners.hears(app, event.session, event.kind) {
+                false => left.push_back(event),
+                true => {
                     self.shared.unheard.of(app.0).fetch_sub(event.size() as u64, Relaxed);
                     self.unheard.released.push((app, event));
                 }

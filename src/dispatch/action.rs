@@ -1,6 +1,6 @@
 //! What a command asks about sessions.
 
-use super::{Banned, Epoch, Listen, PresentAfter, Recall, Selector, Token};
+use super::{Banned, Epoch, Listen, PresentAfter, Recall, Routed, Selector, Token};
 use crate::session::{Name, SessionId};
 
 /// The sessions that a command is about.
@@ -278,6 +278,18 @@ pub enum Action {
         /// The newest push of this key; `None` is everything, and the numbers begin anew.
         key: Option<Box<str>>,
     },
+    /// The events of sessions go to one link of a share from now on.
+    Route {
+        /// Which sessions.
+        what: Routed,
+        /// What the link is called; `None` ends their route.
+        link: Option<Name>,
+    },
+    /// The sessions of a share that no route binds are divided evenly anew among its links.
+    Rebalance {
+        /// The share.
+        share: Name,
+    },
     /// A link gets events from now on.
     Listen {
         /// The id of the link's connection.
@@ -293,6 +305,14 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether every reactor has to hear of it, however much it has to do.
+    pub(crate) fn is_for_all(&self) -> bool {
+        matches!(
+            self,
+            Self::Listen { .. } | Self::Unlisten { .. } | Self::Route { .. } | Self::Rebalance { .. }
+        )
+    }
+
     /// The sessions that it is about, where it says so by who they are.
     pub fn who(&self) -> Option<&Who> {
         match self {

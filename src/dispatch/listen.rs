@@ -40,11 +40,15 @@ pub enum EventKind {
     UserOffline = 11,
     /// A session's token ends soon.
     Expiring = 12,
+    /// A session is the link's from now on, of those that its share divides.
+    Assigned = 13,
+    /// A session is the link's no more.
+    Unassigned = 14,
 }
 
 impl EventKind {
     /// Every kind, in the order of their bits, with its name.
-    pub const ALL: [(Self, &'static str); 13] = [
+    pub const ALL: [(Self, &'static str); 15] = [
         (Self::Open, "open"),
         (Self::Message, "message"),
         (Self::Close, "close"),
@@ -58,6 +62,8 @@ impl EventKind {
         (Self::UserOnline, "user_online"),
         (Self::UserOffline, "user_offline"),
         (Self::Expiring, "expiring"),
+        (Self::Assigned, "assigned"),
+        (Self::Unassigned, "unassigned"),
     ];
 
     /// The names of all kinds.
@@ -110,6 +116,9 @@ impl EventSet {
         all
     };
 
+    /// What a link is told of what is its own: the links of a share need not agree on these.
+    pub const OWNERSHIP: Self = Self::of(&[EventKind::Assigned, EventKind::Unassigned]);
+
     /// These kinds.
     pub const fn of(kinds: &[EventKind]) -> Self {
         let (mut bits, mut index) = (0, 0);
@@ -143,6 +152,12 @@ impl EventSet {
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The kinds of this set that are not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether `kind` is in it.
@@ -289,12 +304,11 @@ impl With {
 /// Which events a link wants.
 ///
 /// ```
-/// use gannet::dispatch::{EventKind, EventSet, LinkForm, Listen, With};
-/// let events = EventSet::of(&[EventKind::Close]);
-/// let closes = Listen { events, share: None, with: With::NONE, form: LinkForm::Json };
+/// use gannet::dispatch::{EventKind, EventSet, LinkForm, Listen};
+/// let closes = Listen { events: EventSet::of(&[EventKind::Close]), ..Listen::default() };
 /// assert!(closes.events.has(EventKind::Close));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listen {
     /// Events of these kinds.
     pub events: EventSet,
@@ -302,6 +316,8 @@ pub struct Listen {
     pub share: Option<Name>,
     /// What each event has of its session.
     pub with: With,
+    /// What the link is called: no other live link of its app is called so.
+    pub name: Option<Name>,
     /// How the link speaks.
     pub form: LinkForm,
 }
@@ -355,9 +371,10 @@ pub struct EventForm {
 /// use gannet::dispatch::LinkForm;
 /// assert_ne!(LinkForm::Json, LinkForm::Binary);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LinkForm {
     /// A JSON object in a text message.
+    #[default]
     Json,
     /// The layout of [`link_bin`](crate::link_bin) in a binary message.
     Binary,

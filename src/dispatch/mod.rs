@@ -20,6 +20,7 @@ mod profile;
 mod push;
 mod quoted;
 mod right;
+mod route;
 mod target;
 mod token;
 
@@ -36,6 +37,7 @@ pub use presence::{NotPresentAfter, Presence, Present, PresentAfter, PresentSess
 pub use profile::{Param, Profile};
 pub use push::{Class, PushOptions, Receipt, ReceiptMode};
 pub use right::Right;
+pub use route::Routed;
 pub use target::{Selector, Target};
 pub use token::Token;
 

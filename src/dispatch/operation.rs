@@ -6,8 +6,8 @@ use super::{
     SessionInfo, SessionRow, Who,
 };
 use crate::session::{AppId, SessionId};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 /// A command as every reactor with a part in it sees it.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub struct Operation {
     pub action: Action,
     /// Who wants the answer.
     pub origin: Origin,
+    order: OnceLock<u64>,
     pending: AtomicU32,
     sessions: AtomicU32,
     unknown: AtomicU32,
@@ -42,11 +43,17 @@ impl Operation {
             app,
             action,
             origin,
+            order: OnceLock::new(),
             pending: AtomicU32::new(1),
             sessions: AtomicU32::new(0),
             unknown: AtomicU32::new(0),
             findings: Mutex::default(),
         }
+    }
+
+    /// Its place among others of its kind: a number of `counter`, taken by the first who asks and the same for all.
+    pub fn order(&self, counter: &AtomicU64) -> u64 {
+        *self.order.get_or_init(|| counter.fetch_add(1, Ordering::Relaxed))
     }
 
     /// One more reactor has a part in it. Call it before the post, never after.

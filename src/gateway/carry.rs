@@ -94,7 +94,8 @@ impl Gateway {
     ) -> Result<(), InvalidState> {
         core.restore_listeners(listeners, lines)?;
         let own = core.listeners.links().filter(|(link, ..)| usize::from(link.worker()) == core.index);
-        let mut listed: HashMap<SessionId, LinkForm> = own.map(|(link, _, form)| (link, form)).collect();
+        let own = own.map(|(link, _, listen)| (link, listen.form));
+        let mut listed: HashMap<SessionId, LinkForm> = own.collect();
         let mut listening = self.doors.links().filter(|link| link.listens());
         let mut here = core.seats.away();
         let is_listed = |link: &mut Link| listed.remove(&core.seats.link_of(link.id())) == Some(link.form());

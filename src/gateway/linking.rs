@@ -1,15 +1,13 @@
-//! Links that begin, come back and end: what a connection that has become a link is told first, and what of a link that has ended
-//! goes to those that take its sessions over.
+//! Links that begin, come back and end: what a connection that has become a link is told first.
 
 use super::Gateway;
-use super::api::heard::with_event;
 use super::doors::Door;
 use super::doors::asker::Asker;
 use super::doors::link::Link;
 use crate::connection::{Connection, Visitor};
-use crate::core::{Comer, Core, Fed, FeedRequest, HandOn, LinkCall, Resuming, Taken, Ticket};
-use crate::dispatch::{EventForm, LinkForm};
-use crate::link_bin::{Details, Event, NotResumed, Resumption};
+use crate::core::{Comer, Core, Fed, FeedRequest, LinkCall, Resuming, Taken, Ticket};
+use crate::dispatch::LinkForm;
+use crate::link_bin::{NotResumed, Resumption};
 use crate::session::SessionId;
 
 impl Gateway {
@@ -122,39 +120,20 @@ impl Gateway {
         }
     }
 
-    /// Goes on with the links that have ended.
-    pub fn go_on_with_endings(&mut self, core: &mut Core) {
-        while !core.seats.are_quiet() {
-            let goes_on = core.go_on_with_endings();
-            self.send_released(core);
-            if !goes_on {
-                break;
-            }
-        }
+    /// Goes on with the links that have ended, and with what links are told little by little.
+    pub fn go_on_with_links(&mut self, core: &mut Core) {
+        // What is for a link that ends now goes before that.
+        self.scratch.follow_orders(core);
+        core.go_on_with_endings();
+        core.tell_the_untold();
+        core.begin_moves();
+        self.scratch.follow_orders(core);
     }
 
-    /// Sends what links that have ended did not get to those that have their sessions now.
-    pub(super) fn send_released(&mut self, core: &mut Core) {
-        for HandOn { link, app, share, form, kept } in core.take_released() {
-            let handed = with_event(&kept.frame, form, |event: &Event<'_>, details: &Details<'_>| {
-                // That it has missed something is its own affair.
-                let Some(kind) = event.kind() else { return Some(()) };
-                let heir = core.listeners.heir_of(link, (app, &share), kept.session, kind);
-                let (heir, heirs_form, wants) = heir?;
-                // What it did not ask for is not lost to it.
-                if wants {
-                    let EventForm { form: heirs_form, with } = heirs_form;
-                    let is_same = form == heirs_form && details.with().without(with).is_empty();
-                    let frame = is_same.then(|| kept.frame.clone());
-                    let told = (event, &details.only(with));
-                    self.scratch.hand_on(core, (heir, heirs_form), kept.session, told, frame);
-                }
-                Some(())
-            });
-            if handed.flatten().is_none() {
-                core.metrics().link_events_lost.add(1);
-            }
-        }
+    /// From now on nothing is sent to `link`, which has ended on its own reactor.
+    pub fn hold_for(&mut self, core: &mut Core, link: SessionId) {
+        self.scratch.follow_orders(core);
+        core.hold_for(link);
     }
 }
 

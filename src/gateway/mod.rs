@@ -13,7 +13,7 @@ mod visiting;
 use crate::app::{App, Message};
 use crate::connection::{Connection, Kind, Transport};
 use crate::core::{Claim, Core, Finished, First, Gone, Port, Reply, Rules};
-use crate::dispatch::{Action, ErrorCode, EventKind, Operation, Origin, Push};
+use crate::dispatch::{Action, ErrorCode, Operation, Origin, Push};
 use crate::http::Response;
 use crate::metrics::ResumeFailure;
 use crate::protocol::CloseCode;
@@ -73,8 +73,8 @@ impl Gateway {
             return None;
         }
         let (Some(id), Some(app)) = (core.hub.id_of(slot), core.hub.app_of(slot)) else { return None };
-        let links = core.listeners.links_for(app, id, EventKind::Message);
-        core.shut_gate(links.iter().map(|(link, _)| *link))
+        let links = core.listeners.gates_for(app, id);
+        core.shut_gate(links)
     }
 
     /// A session that has agreed on gannet's own messages is told that it will be closed, and where to go on.

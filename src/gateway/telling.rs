@@ -4,11 +4,12 @@ use super::Gateway;
 use super::api::heard::with_event;
 use super::api::own::Incoming;
 use super::doors;
+use super::events::details_of;
 use crate::app::{ClosedSession, Message, Session};
 use crate::connection::Connection;
-use crate::core::{Captured, Change, Changed, Core, Ended, HeldEvent, Parted, Reply};
-use crate::dispatch::{EventForm, EventKind, LinkForm, MARK};
-use crate::link_bin::{Details, Event, Membership, Payload, Tagged};
+use crate::core::{Captured, Change, Changed, Core, Ended, HeldEvent, Parted, Recipient, Reply};
+use crate::dispatch::{EventKind, LinkForm, MARK};
+use crate::link_bin::{Event, Membership, Payload, Tagged};
 use crate::session::{AppId, SessionId};
 use std::borrow::Cow;
 
@@ -45,6 +46,8 @@ impl Gateway {
     /// A session has opened: the links that listen are told, then the app.
     pub(super) fn opened(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId, app: AppId) {
         let replaces = core.take_replaced(id);
+        // What is told from here on of its groups is its link's.
+        core.session_opens(app, id, replaces.is_some());
         if replaces.is_some() {
             self.tell_ended(core, reply);
         }
@@ -80,7 +83,7 @@ impl Gateway {
             return;
         }
         // What a link that has ended did not get is older, and what was held before there was one.
-        self.send_released(core);
+        self.scratch.follow_orders(core);
         self.send_unheard(core);
         for change in core.take_changes() {
             let Change { about, session, app, user, captured } = change;
@@ -92,6 +95,9 @@ impl Gateway {
             let event = event_of(&about, session, &name, user.as_deref());
             self.tell(core, &links, (session, app), &event, captured.as_deref());
         }
+        // Who has joined a group that another link has is that one's behind the word of it.
+        core.follow_routes();
+        self.scratch.follow_orders(core);
     }
 
     /// No link hears the event: it is counted, or held for one that comes.
@@ -133,7 +139,7 @@ impl Gateway {
     fn tell(
         &mut self,
         core: &mut Core,
-        links: &[(SessionId, EventForm)],
+        links: &[Recipient],
         (session, app): (SessionId, AppId),
         event: &Event<'_>,
         captured: Option<&Captured>,
@@ -168,6 +174,8 @@ impl Gateway {
         } else if !self.app.hears() {
             self.unheard(core, (session, ended.app), &event, Some(&ended.captured));
         }
+        core.listeners.has_departed(ended.app, ended.id);
+        self.scratch.follow_orders(core);
         self.app.close(&ClosedSession {
             id: ended.id,
             app: core.rules.apps.name_of(ended.app).clone(),
@@ -213,28 +221,14 @@ impl Gateway {
 }
 
 /// What links want to be shown of the session in `slot`, where any of them does.
-fn capture_for(core: &Core, links: &[(SessionId, EventForm)], slot: u32) -> Option<Captured> {
-    links.iter().any(|(_, form)| !form.with.is_empty()).then(|| core.capture(slot))
+fn capture_for(core: &Core, links: &[Recipient], slot: u32) -> Option<Captured> {
+    links.iter().any(|link| !link.form.with.is_empty()).then(|| core.capture(slot))
 }
 
 fn payload_of(message: Message<'_>) -> Payload<'_> {
     match message {
         Message::Text(text) => Payload::Text(text),
         Message::Binary(bytes) => Payload::Binary(bytes),
-    }
-}
-
-/// All that can be shown of a session.
-fn details_of<'a>(captured: &'a Captured, app: &'a str) -> Details<'a> {
-    let Captured { groups, tags, profile } = captured;
-    let claims = profile.as_ref().and_then(|profile| profile.claims.as_deref());
-    let params = profile.as_ref().map_or(&[][..], |profile| &profile.params);
-    Details {
-        groups: Some(Cow::Borrowed(groups)),
-        tags: Some(Cow::Borrowed(tags)),
-        claims: Some(Cow::Borrowed(claims.unwrap_or("{}"))),
-        params: Some(Cow::Borrowed(params)),
-        app: Some(Cow::Borrowed(app)),
     }
 }
 

@@ -2,10 +2,12 @@
 
 mod parts;
 mod push;
+mod routed;
 mod who;
 
 pub(crate) use parts::Parts;
 pub use push::{Push, Selector, Targets};
+pub use routed::Routed;
 pub use who::{Who, Whom};
 
 use super::error::{Malformed, TooLong, Wrong};
@@ -245,6 +247,18 @@ pub enum Command<'a> {
         /// The newest push of this key; `None` is everything.
         key: Option<&'a str>,
     },
+    /// The events of sessions go to one link of a share from now on.
+    Route {
+        /// Which sessions.
+        what: Routed<'a>,
+        /// What the link is called; `None` ends their route.
+        link: Option<&'a str>,
+    },
+    /// The sessions of a share that no route binds are divided evenly anew.
+    Rebalance {
+        /// The share.
+        share: &'a str,
+    },
     /// Events from now on.
     Listen {
         /// Of these kinds.
@@ -253,6 +267,8 @@ pub enum Command<'a> {
         share: Option<&'a str>,
         /// What each event has of its session.
         with: With,
+        /// What the link is called.
+        name: Option<&'a str>,
     },
 }
 
@@ -419,7 +435,7 @@ impl<'a> Command<'a> {
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
         let Parts { last, after, epoch, limit, key, groups, has_members, names, prefix, with, .. } = parts;
-        let Parts { end, whom, for_ms, page_limit, page_after, counts_only, .. } = parts;
+        let Parts { end, whom, for_ms, page_limit, page_after, counts_only, name, link, routed, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
@@ -452,13 +468,15 @@ impl<'a> Command<'a> {
             Verb::Ban => Self::Ban { whom, for_ms, reason },
             Verb::Unban => Self::Unban { whom },
             Verb::Bans => Self::Bans { limit: page_limit, after: page_after },
-            Verb::Listen => Self::Listen { events, share, with },
+            Verb::Listen => Self::Listen { events, share, with, name },
             Verb::Presence => {
                 Self::Presence { group, limit: page_limit, after: page_after, members: !counts_only }
             }
             Verb::Latest => Self::Latest { group },
             Verb::Log => Self::Log { group, after, epoch, limit },
             Verb::Forget => Self::Forget { group, key },
+            Verb::Route => Self::Route { what: routed, link },
+            Verb::Rebalance => Self::Rebalance { share: share.unwrap_or_default() },
         })
     }
 
@@ -493,6 +511,8 @@ impl<'a> Command<'a> {
                 (Verb::Log, Parts { group, after, epoch, limit, ..none })
             }
             Self::Forget { group, key } => (Verb::Forget, Parts { group, key, ..none }),
+            Self::Route { what, link } => (Verb::Route, Parts { routed: what, link, ..none }),
+            Self::Rebalance { share } => (Verb::Rebalance, Parts { share: Some(share), ..none }),
             Self::Leave { ref who, group } => (Verb::Leave, Parts { group, ..Parts::of(who) }),
             Self::LeaveAll { ref who, ref groups } => {
                 (Verb::Leave, Parts { groups: groups.clone(), ..Parts::of(who) })
@@ -526,7 +546,9 @@ impl<'a> Command<'a> {
                 Verb::Presence,
                 Parts { group, page_limit: limit, page_after: after, counts_only: !members, ..none },
             ),
-            Self::Listen { events, share, with } => (Verb::Listen, Parts { events, share, with, ..none }),
+            Self::Listen { events, share, with, name } => {
+                (Verb::Listen, Parts { events, share, with, name, ..none })
+            }
         }
     }
 }

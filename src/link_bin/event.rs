@@ -4,7 +4,7 @@
 use super::error::{Malformed, TooLong, Wrong};
 use super::names::{put_names, read_names, read_remote};
 use super::wire::{Reader, put_session, put_text, put_whole};
-use super::{Details, Payload};
+use super::{Details, Payload, State};
 use crate::dispatch::{Detail, EventKind, With};
 use crate::session::{Name, Remote, SessionId};
 use std::borrow::Cow;
@@ -24,6 +24,8 @@ const BIND: u8 = 0xcb;
 const USER_ONLINE: u8 = 0xcc;
 const USER_OFFLINE: u8 = 0xcd;
 const EXPIRING: u8 = 0xce;
+const ASSIGNED: u8 = 0xcf;
+const UNASSIGNED: u8 = 0xd0;
 
 /// Of a message: it is binary; without it, text.
 const BINARY: u8 = 0x01;
@@ -147,6 +149,15 @@ pub enum Event<'a> {
         /// When, in milliseconds since the Unix epoch.
         expires_unix_ms: u64,
     },
+    /// The session is the link's from now on, of those that its share divides.
+    Assigned(State<'a>),
+    /// The session is the link's no more.
+    Unassigned {
+        /// Which.
+        session: SessionId,
+        /// Its user.
+        user: Option<&'a str>,
+    },
 }
 
 /// A session that has a tag, or had it.
@@ -215,6 +226,8 @@ impl Event<'_> {
             Self::UserOffline { .. } => Some(EventKind::UserOffline),
             Self::Expiring { .. } => Some(EventKind::Expiring),
             Self::Gap => None,
+            Self::Assigned(_) => Some(EventKind::Assigned),
+            Self::Unassigned { .. } => Some(EventKind::Unassigned),
         }
     }
 
@@ -223,8 +236,10 @@ impl Event<'_> {
         match self {
             Self::Open { .. } => With::NONE.and(Detail::Tags).and(Detail::App),
             Self::Message { .. } | Self::Close { .. } | Self::Away { .. } | Self::Back { .. } => With::NONE,
+            Self::Unassigned { .. } => With::NONE,
             Self::Join(_) | Self::Leave(_) | Self::Tag(_) | Self::Untag(_) => With::NONE.and(Detail::App),
             Self::Bind { .. } | Self::Expiring { .. } => With::NONE.and(Detail::App),
+            Self::Assigned(_) => With::NONE.and(Detail::Groups).and(Detail::Tags).and(Detail::App),
             Self::UserOnline { .. } | Self::UserOffline { .. } | Self::Gap => With::ALL,
         }
     }
@@ -238,8 +253,10 @@ impl Event<'_> {
             | Self::Away { session, .. }
             | Self::Back { session, .. }
             | Self::Bind { session, .. }
-            | Self::Expiring { session, .. } => *session,
+            | Self::Expiring { session, .. }
+            | Self::Unassigned { session, .. } => *session,
             Self::Tag(tagged) | Self::Untag(tagged) => tagged.session,
+            Self::Assigned(state) => state.session,
             Self::Join(membership) | Self::Leave(membership) => membership.session,
             Self::UserOnline { .. } | Self::UserOffline { .. } | Self::Gap => SessionId::from_u64(0),
         }
@@ -264,8 +281,8 @@ impl<'a> Event<'a> {
         let opcode = reader.u8("an opcode")?;
         let flags = reader.u8("flags")?;
         let code = reader.u16("a close code")?;
-        if !matches!(opcode, OPEN..=EXPIRING) {
-            let (what, known) = ("the opcode of an event", "0xc1 to 0xce");
+        if !matches!(opcode, OPEN..=UNASSIGNED) {
+            let (what, known) = ("the opcode of an event", "0xc1 to 0xd0");
             let wrong = Wrong::Unknown { what, value: opcode.into(), known };
             return Err(Malformed { offset: 0, wrong });
         }
@@ -312,6 +329,8 @@ impl<'a> Event<'a> {
                 let (app, expires_unix_ms) = (reader.text("app")?, reader.u64("expires_unix_ms")?);
                 Self::Expiring { session, user, app, expires_unix_ms }
             }
+            ASSIGNED => Self::Assigned(State::read(flags, session, user, &mut reader)?),
+            UNASSIGNED => Self::Unassigned { session, user },
             _ => {
                 let (app, group) = (reader.text("app")?, reader.text("group")?);
                 let membership = Membership { session, user, app, group };
@@ -354,6 +373,8 @@ impl<'a> Event<'a> {
             Self::UserOnline { user, .. } => (USER_ONLINE, 0, 0, none, &Some(*user)),
             Self::UserOffline { user, .. } => (USER_OFFLINE, 0, 0, none, &Some(*user)),
             Self::Expiring { session, user, .. } => (EXPIRING, 0, 0, session, user),
+            Self::Assigned(state) => (ASSIGNED, state.flags(), 0, &state.session, &state.user),
+            Self::Unassigned { session, user } => (UNASSIGNED, 0, 0, session, user),
         };
         let [low, high] = code.to_le_bytes();
         put_whole(out, |out| {
@@ -392,7 +413,8 @@ impl<'a> Event<'a> {
                     put_text(app, "app", out)?;
                     out.extend_from_slice(&expires_unix_ms.to_le_bytes());
                 }
-                Self::Gap => {}
+                Self::Assigned(state) => state.put(out)?,
+                Self::Gap | Self::Unassigned { .. } => {}
             }
             Ok(())
         })

@@ -26,16 +26,18 @@ mod presence;
 mod reply;
 mod resumption;
 mod several;
+mod state;
 mod wire;
 
 pub(crate) use command::Parts;
-pub use command::{Command, Push, Refused, Request, Selector, Targets, Who, Whom};
+pub use command::{Command, Push, Refused, Request, Routed, Selector, Targets, Who, Whom};
 pub use details::Details;
 pub use error::{Malformed, TooLong, Wrong};
 pub use event::{Event, Membership, Tagged};
 pub use reply::Reply;
 pub use resumption::{NotResumed, Resumption};
 pub use several::{commands_of, encode_several};
+pub use state::State;
 
 /// The subprotocol of a link that speaks this layout.
 pub const SUBPROTOCOL: &str = "gannet.link.bin";

@@ -190,8 +190,10 @@ families! {
     link_kept_events: Gauge => "gannet_link_kept_events",
     /// Bytes of the events kept for links.
     link_kept_bytes: Gauge => "gannet_link_kept_bytes",
-    /// Events of a link of a share that ended, sent to those that took its sessions over.
+    /// Events that a link of a share did not get, since it ended or the session moved, sent to those that have the sessions.
     link_events_handed_on: Counter => "gannet_link_events_handed_on_total",
+    /// Sessions that have gone from one link of their share to another while both were there: by a route or a rebalance.
+    link_moves: Counter => "gannet_link_moves_total",
     /// Events that the socket of a link took which ended without saying that it had read them; nobody gets them again.
     link_events_unconfirmed: Counter => "gannet_link_events_unconfirmed_total",
     /// Requests answered on the backend port, by class of status.

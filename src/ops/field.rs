@@ -240,6 +240,11 @@ fields! {
     SHARE = "share", Kind::Name, "game", "Links with the same name here split the sessions among them.",
         |fields, name, value| once(&mut fields.share, name, value);
     WITH = "with", Kind::Some(&Detail::NAMES), "groups", "What each event has of its session beside its own fields.", unput;
+    NAME = "name", Kind::Name, "m7", "What the link is called; no other live link of the app is called so.",
+        |fields, name, value| once(&mut fields.name, name, value);
+    LINK = "link", Kind::NameOrNobody, "m7", "What the link is called that gets their events; null, as a parameter empty, ends the \
+        route.", |fields, name, value| once(&mut fields.link, name, Some(value).filter(|link| !link.is_empty()));
+    OF_SHARE = "share", Kind::Name, "game", "The share.", |fields, name, value| once(&mut fields.share, name, value);
     TARGET = "to", Kind::Target, "", "Whom the message is for: the union of all that is named.", unput;
     ALL = "all", Kind::Switch, "1", "Every session of the app.", unput;
     TEXT = "text", Kind::Text, "hi", "A text message.", unput;

@@ -4,7 +4,8 @@
 use super::bounds::{self, bad_request};
 pub use super::shapes::{After, Except, OneOrMore, Text, To};
 use crate::dispatch::{
-    Action, Banned, CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, SessionEnd, Token, Who,
+    Action, Banned, CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, Routed, SessionEnd,
+    Token, Who,
 };
 use crate::session::{Name, Network, SessionId};
 use log::LevelFilter;
@@ -53,6 +54,10 @@ pub struct Fields<'a> {
     pub share: Option<Text<'a>>,
     #[serde(borrow)]
     pub with: Option<Vec<Text<'a>>>,
+    pub name: Option<Text<'a>>,
+    /// `Some(None)` is a `null`.
+    #[serde(default, deserialize_with = "present_text")]
+    pub link: Option<Option<Text<'a>>>,
     pub limit: Option<u64>,
     #[serde(borrow)]
     pub after: Option<After<'a>>,
@@ -159,6 +164,8 @@ impl Fields<'_> {
             events,
             share,
             with,
+            name,
+            link,
             limit,
             after,
             last,
@@ -178,7 +185,7 @@ impl Fields<'_> {
         } = self;
         let texts = [
             op, app, text, data, key, class, receipt, prefix, address, tag, reason, share, token, level,
-            binary, epoch, resume,
+            binary, epoch, resume, name,
         ];
         let numbers = [ttl_ms, code, limit, over_ms, for_ms, expires_unix_ms, received, last, wait_ms];
         texts.iter().all(|text| text.is_none())
@@ -194,6 +201,7 @@ impl Fields<'_> {
             && [group, groups, tags].iter().all(|names| names.is_none())
             && to.is_none()
             && user.as_ref().is_none_or(Option::is_none)
+            && link.as_ref().is_none_or(Option::is_none)
             && events.is_none()
             && with.is_none()
     }
@@ -201,6 +209,10 @@ impl Fields<'_> {
 
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<Option<OneOrMore<'a>>>, D::Error> {
     Option::<OneOrMore<'a>>::deserialize(input).map(Some)
+}
+
+fn present_text<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<Option<Text<'a>>>, D::Error> {
+    Option::<Text<'a>>::deserialize(input).map(Some)
 }
 
 /// What operations take, each checked.
@@ -220,6 +232,32 @@ impl Fields<'_> {
             (None, None) => Ok(None),
             (Some(_), Some(_)) => Err(bad_request("name either a session or a user, not both")),
         }
+    }
+
+    /// The sessions that a route is about: one `session`, all of a `user`, or the members of a `group`.
+    pub fn take_routed(&mut self) -> Result<Routed, CommandError> {
+        let session = self.session.take().map(|session| session.id().map(Routed::Session));
+        let user = self.user.take().flatten();
+        let user = user.map(|user| bounds::name("user", &one("user", user)?).map(Routed::User));
+        let group = self.group.take();
+        let group = group.map(|group| bounds::name("group", &one("group", group)?).map(Routed::Group));
+        let mut named = [session, user, group].into_iter().flatten();
+        match (named.next(), named.next()) {
+            (Some(routed), None) => routed,
+            (None, _) => Err(bad_request("say whose events: name a session, a user or a group")),
+            (Some(_), Some(_)) => Err(bad_request("name one of session, user and group")),
+        }
+    }
+
+    /// `link` of a route.
+    pub fn take_routed_link(&mut self) -> Result<Option<Name>, CommandError> {
+        let missing = "link is missing; null ends the route, and so does an empty parameter";
+        let link = self.link.take().ok_or_else(|| bad_request(missing))?;
+        link.map(|link| bounds::name("link", &link)).transpose()
+    }
+
+    pub fn take_share(&mut self) -> Result<Name, CommandError> {
+        bounds::name("share", &needed("share", self.share.take())?)
     }
 
     pub fn take_session(&mut self) -> Result<SessionId, CommandError> {

@@ -22,6 +22,12 @@ pub enum Part {
     Set(&'static str),
     /// How names begin, or none: all do.
     Prefix,
+    /// With the flag [`Part::USER`] the name of a user, with [`Part::GROUP`] that of a group, else a session.
+    Routed,
+    /// What a link is called, or nothing; what that means.
+    Link(&'static str),
+    /// The name of a share.
+    Share,
     /// The name of another group.
     OtherGroup,
     /// The name of a tag.
@@ -41,7 +47,7 @@ pub enum Part {
     /// Entries of a page: u32, 0 for as many as there are without a limit; and where it begins, a text or none.
     Page,
     /// Events in the first argument, and the name of a share or none; with the flag [`Part::MORE`] further events: u32; with
-    /// [`Part::WITH`] what they have of their sessions: u8.
+    /// [`Part::WITH`] what they have of their sessions: u8; with [`Part::NAME`] what the link is called.
     Events,
     /// With the flag [`Part::LAST`] how many of a log, with [`Part::AFTER`] behind which number, with [`Part::EPOCH`] its epoch: u64
     /// each.
@@ -69,6 +75,8 @@ impl Part {
     pub const EXPIRES: u8 = 0x01;
     /// For how long follows.
     pub const FOR: u8 = 0x02;
+    /// It is about a group.
+    pub const GROUP: u8 = 0x02;
     /// A close code follows.
     pub const CODE: u8 = 0x02;
     /// Only the counts of a page are wanted.
@@ -77,6 +85,8 @@ impl Part {
     pub const MORE: u8 = 0x01;
     /// What events have of their sessions follows.
     pub const WITH: u8 = 0x08;
+    /// What the link is called follows.
+    pub const NAME: u8 = 0x10;
 
     /// The newest so many of a log.
     pub const LAST: u8 = 0x02;
@@ -96,9 +106,10 @@ impl Part {
             Self::Banned => &[(Self::ADDRESS, "address")],
             Self::ForMs => &[(Self::FOR, "for_ms")],
             Self::Groups => &[(Self::GROUPS, "groups")],
+            Self::Routed => &[(Self::USER, "user"), (Self::GROUP, "group")],
             Self::Code => &[(Self::CODE, "code")],
             Self::Page => &[(Self::COUNTS, "counts")],
-            Self::Events => &[(Self::MORE, "more"), (Self::WITH, "with")],
+            Self::Events => &[(Self::MORE, "more"), (Self::WITH, "with"), (Self::NAME, "name")],
             Self::Recall => &[(Self::LAST, "last"), (Self::AFTER, "after"), (Self::EPOCH, "epoch")],
             Self::Pages => &[(Self::AFTER, "after"), (Self::EPOCH, "epoch"), (Self::LIMIT, "limit")],
             _ => &[],
@@ -120,6 +131,9 @@ impl Part {
             Self::Groups => "group name; several groups: u16 and so many names".to_owned(),
             Self::Set(names) => format!("number of {names} u16 · so many names"),
             Self::Prefix => "prefix name or absent".to_owned(),
+            Self::Routed => "session u64, user name or group name".to_owned(),
+            Self::Link(absent) => format!("link name; absent {absent}"),
+            Self::Share => "share name".to_owned(),
             Self::User(absent) => format!("user name; absent {absent}"),
             Self::Group => "group name".to_owned(),
             Self::OtherGroup => "`to` name".to_owned(),
@@ -147,7 +161,7 @@ impl Part {
                 let with = with.join(", ");
                 format!(
                     "share name or absent; `a` has the events: {first}, or several · more events u32, if flagged: {more} · \
-                     `with` u8, if flagged: {with}"
+                     `with` u8, if flagged: {with} · name, if flagged"
                 )
             }
             Self::Recall => "last u64, if flagged · after u64, if flagged · epoch u64, if flagged".to_owned(),

@@ -39,6 +39,8 @@ pub enum Verb {
     Ban,
     Unban,
     Bans,
+    Route,
+    Rebalance,
 }
 
 /// What changes something.
@@ -62,7 +64,7 @@ const EITHER_USER: Field = USERS.being(ExactlyOne);
 const IN_APP: Field = APP.being(Optional);
 
 /// The operations, in the order of [`Verb`].
-pub static OPS: [Op; 21] = [
+pub static OPS: [Op; 23] = [
     pushing::PUSH,
     groups::JOIN,
     groups::LEAVE,
@@ -84,4 +86,6 @@ pub static OPS: [Op; 21] = [
     bans::BAN,
     bans::UNBAN,
     bans::BANS,
+    links::ROUTE,
+    links::REBALANCE,
 ];

@@ -13,6 +13,7 @@ fn the_rows_of_the_links_stand_in_the_order_of_their_verbs_and_no_name_or_opcode
             "{op:?}"
         );
     }
+    assert!(OPS.is_sorted_by_key(|op| op.opcode), "the refusal of an unknown opcode tells ranges");
     let names: BTreeSet<&str> = rows().map(|row| row.name).collect();
     assert_eq!(names.len(), rows().count());
     let opcodes: BTreeSet<u8> = OPS.iter().map(|op| op.opcode).collect();

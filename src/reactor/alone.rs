@@ -4,7 +4,7 @@
 use super::{Reactor, StopReport};
 use crate::app::Relay;
 use crate::connection::{Connection, Flag, Kind, Peer};
-use crate::core::{Arrival, CarriedLines, CarriedListener, Parcel, Port, Shared};
+use crate::core::{Arrival, CarriedLines, CarriedListener, CarriedShare, Parcel, Port, Shared};
 use crate::dispatch::{CarriedShared, Packer, Push, Unpacker};
 use crate::gateway::{Asks, CarriedDoor, Gateway, Observer};
 use crate::http::Response;
@@ -38,6 +38,8 @@ struct Carried {
     listeners: Vec<CarriedListener>,
     #[n(3)]
     lines: CarriedLines,
+    #[n(4)]
+    shares: Vec<CarriedShare>,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -210,7 +212,7 @@ impl Alone {
             self.reactor.core.budget.refill();
             self.reactor.core.go_on_with_work();
             self.reactor.drain();
-            self.reactor.gateway.go_on_with_endings(&mut self.reactor.core);
+            self.reactor.gateway.go_on_with_links(&mut self.reactor.core);
             self.reactor.tell_ended();
             self.reactor.core.settle();
         }
@@ -226,7 +228,8 @@ impl Alone {
         });
         let doors = doors.collect();
         let (listeners, lines) = (core.listeners.carry(), core.carry_lines());
-        let carried = Carried { shared: packer.take_new(), doors, listeners, lines };
+        let shares = core.listeners.carry_shares(&packer);
+        let carried = Carried { shared: packer.take_new(), doors, listeners, lines, shares };
         minicbor::to_vec(carried).expect("nothing fails to be written to memory")
     }
 
@@ -259,13 +262,14 @@ impl Alone {
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), InvalidState> {
         let invalid = |error: minicbor::decode::Error| InvalidState::new(error.to_string());
-        let Carried { shared, doors, listeners, lines } = minicbor::decode(bytes).map_err(invalid)?;
+        let Carried { shared, doors, listeners, lines, shares } = minicbor::decode(bytes).map_err(invalid)?;
         let mut unpacker = Unpacker::default();
         shared.into_iter().try_for_each(|shared| unpacker.take(shared))?;
         let Reactor { core, gateway, .. } = &mut self.reactor;
         for CarriedConnection { id, door } in doors {
             gateway.restore_door(core, SessionId::from_u64(id), door, &unpacker)?;
         }
-        gateway.restore_listeners(core, &listeners, &lines)
+        gateway.restore_listeners(core, &listeners, &lines)?;
+        core.restore_shares(shares, &unpacker)
     }
 }

@@ -124,6 +124,7 @@ impl Arrivals {
         let Reactor { core, gateway, .. } = &mut self.reactor;
         core.restore_seats(self.arriving.take_seats(), unpacker)?;
         gateway.restore_listeners(core, &listeners, &lines)?;
+        core.restore_shares(self.arriving.take_shares(), unpacker)?;
         core.all_arrived(self.arriving);
         Ok((self.reactor, self.counts))
     }

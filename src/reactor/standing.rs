@@ -131,7 +131,7 @@ impl Reactor {
         self.take_claims();
         self.tell_ended();
         self.core.peers.retry();
-        self.gateway.go_on_with_endings(&mut self.core);
+        self.gateway.go_on_with_links(&mut self.core);
         self.core.wake_peers();
         self.core.budget.refill_sockets();
         self.core.flush_ticks();

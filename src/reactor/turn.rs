@@ -58,8 +58,7 @@ impl Reactor {
         self.tell_ended();
         // What has been posted goes out before this reactor's own sockets are written: the others can work meanwhile.
         self.core.peers.retry();
-        // What goes to those that take over from a link is in their mailboxes before the other reactors hear of it.
-        self.gateway.go_on_with_endings(&mut self.core);
+        self.gateway.go_on_with_links(&mut self.core);
         self.core.wake_peers();
         // One write for each connection that got something in any of the phases above.
         self.core.budget.refill_sockets();
@@ -212,8 +211,11 @@ impl Reactor {
             Envelope::Replace(replaced) => self.core.replaced_by_another(replaced),
             Envelope::ReplacedTold(session) => self.core.replaced_told(session),
             Envelope::Move(mover) => self.take_mover(*mover),
-            Envelope::Hold(link) => self.core.hold_for(link),
+            Envelope::Hold(link) => self.gateway.hold_for(&mut self.core, link),
             Envelope::Through(link) => self.core.one_is_through(link),
+            Envelope::Await(link, session, barrier) => self.core.barrier_arrives(link, session, barrier),
+            Envelope::Passed(link, session) => self.core.has_passed(link, session),
+            Envelope::ComeBack(link, events) => self.core.events_come_back(link, events),
             Envelope::Page { connection, sequence, response } => {
                 self.gateway.page_done(&mut self.core, connection, sequence, *response);
             }
@@ -281,6 +283,7 @@ impl Reactor {
     fn idle(&mut self, slot: u32) {
         match self.core.connection(slot).map(|connection| connection.kind.is_http()) {
             Some(true) => self.core.finish(slot),
+            Some(false) if self.core.is_link(slot) => self.core.end_silent_link(slot),
             Some(false) => self.core.close(slot, close_codes::IDLE, "idle"),
             None => {}
         }

@@ -5,8 +5,8 @@
 use super::{Gate, Gates, Line};
 use crate::connection::{Kind, Pause};
 use crate::core::Core;
-use crate::core::listeners::{CarriedListener, Listeners};
-use crate::dispatch::EventSet;
+use crate::core::listeners::{CarriedListener, CarriedShare, Listeners};
+use crate::dispatch::{EventSet, Unpacker};
 use crate::session::SessionId;
 use crate::upgrade::InvalidState;
 use hashbrown::HashSet;
@@ -35,11 +35,11 @@ struct CarriedLine {
 }
 
 impl Gate {
-    /// So much waits in the link's outbox.
+    /// So much waits in the link's outbox, or until sessions have other links.
     fn restore(&self, (events, bytes): (usize, usize)) {
         let Self { limit: _, bytes: counted_bytes, events: counted_events, noted: _, lost: _ } = self;
-        counted_bytes.store(bytes, Relaxed);
-        counted_events.store(events, Relaxed);
+        counted_bytes.fetch_add(bytes, Relaxed);
+        counted_events.fetch_add(events, Relaxed);
     }
 }
 
@@ -74,17 +74,39 @@ impl Core {
         lines: &CarriedLines,
     ) -> Result<(), InvalidState> {
         let listeners = Listeners::restore(listeners)?;
-        for (link, app, _) in listeners.links() {
+        for (link, app, listen) in listeners.links() {
             self.check_link(link)?;
             if !self.rules.apps.has(app) {
                 return Err(InvalidState::new("a link listens to an app that there is not"));
             }
+            self.shared.listening().put(link, app, listen);
             self.open_gate(link);
             self.count_again(link);
         }
         self.listeners = listeners;
         self.follow_listeners(EventSet::NONE, None);
         self.restore_lines(lines)
+    }
+
+    /// Whose the sessions of this reactor are. The links that listen are there.
+    ///
+    /// # Errors
+    /// As [`Listeners::restore_shares`].
+    pub fn restore_shares(
+        &mut self,
+        shares: Vec<CarriedShare>,
+        unpacker: &Unpacker,
+    ) -> Result<(), InvalidState> {
+        let mut listeners = std::mem::take(&mut self.listeners);
+        listeners.restore_shares(shares, unpacker, |app| self.sessions_of(app))?;
+        for (link, events, bytes) in listeners.held() {
+            if let Some(line) = self.gates.find(link) {
+                line.gate.restore((events, bytes));
+            }
+        }
+        self.shared.routes.fetch_max(listeners.next_route(), Relaxed);
+        self.listeners = listeners;
+        Ok(())
     }
 
     /// A core of another process knows of no link.

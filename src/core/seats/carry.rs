@@ -6,12 +6,13 @@ use super::ticket::Tickets;
 use super::{Resume, Seat, Seats};
 use crate::auth::CarriedAccess;
 use crate::connection::Kind;
-use crate::core::Core;
+use crate::core::{Barrier, Core};
 use crate::dispatch::{LinkForm, Packer, Unpacker};
 use crate::session::SessionId;
 use crate::upgrade::InvalidState;
 use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -52,6 +53,21 @@ pub struct CarriedSeat {
     /// The connection that was answered last, of one that is read by requests. States of 0.2.0 have none.
     #[n(11)]
     reader: Option<u64>,
+    /// What waits for its socket to take the events before a number.
+    #[n(12)]
+    barriers: Option<Vec<CarriedBarrier>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+struct CarriedBarrier {
+    #[n(0)]
+    number: u64,
+    #[n(1)]
+    session: u64,
+    /// Absent where the session is over; otherwise it moves, and whether the last event says so.
+    #[n(2)]
+    is_told: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -69,8 +85,7 @@ impl Core {
     /// The seats of this reactor.
     pub fn carry_seats(&self, packer: &Packer) -> Vec<CarriedSeat> {
         // Which connection has which link follows from the seats, and so do the sums.
-        let Seats { seats, links: _, kept: _, endings: _, looked: _, handing: _, held: _, released: _ } =
-            &self.seats;
+        let Seats { seats, links: _, kept: _, endings: _, looked: _, handing: _ } = &self.seats;
         let attended_ms = self.attended_ms();
         let mut carried: Vec<CarriedSeat> =
             seats.iter().map(|(link, seat)| seat.carry(*link, attended_ms, packer)).collect();
@@ -139,7 +154,13 @@ impl Core {
             left_ms,
             asks,
             reader,
+            barriers,
         } = carried;
+        let barriers: VecDeque<_> =
+            barriers.unwrap_or_default().iter().map(CarriedBarrier::restore).collect();
+        if !barriers.iter().is_sorted_by_key(|(number, ..)| *number) {
+            return Err(InvalidState::new("a link's sessions move out of order"));
+        }
         if connection.is_some() && left_ms.is_some() {
             return Err(InvalidState::new("a link is away and has a connection"));
         }
@@ -163,30 +184,21 @@ impl Core {
             leaves,
             until_ms: left_ms.map(|left_ms| self.attended_ms() + left_ms.min(MOST_LEFT_MS)),
             asks,
+            is_given_up: false,
             ended: false,
             poll: None,
             reader: reader.map(SessionId::from_u64),
+            barriers,
         })
     }
 }
 
 impl Seat {
     fn carry(&self, link: SessionId, attended_ms: u64, packer: &Packer) -> CarriedSeat {
-        let Self {
-            connection,
-            resume,
-            form,
-            ring,
-            before,
-            has_gap,
-            leaves,
-            until_ms,
-            asks,
-            ended: _,
-            // Every request that waits has been answered when the world stands still.
-            poll: _,
-            reader,
-        } = self;
+        let Self { connection, resume, form, ring, before, has_gap, leaves, until_ms, asks, .. } = self;
+        // It has not ended: the world does not stand still before that is done, and what is given up goes in the same turn. Every
+        // request that waits has been answered.
+        let Self { reader, barriers, is_given_up: _, ended: _, poll: _, .. } = self;
         CarriedSeat {
             link: link.as_u64(),
             connection: connection.map(SessionId::as_u64),
@@ -203,7 +215,24 @@ impl Seat {
             left_ms: until_ms.map(|until_ms| until_ms.saturating_sub(attended_ms)),
             asks: *asks,
             reader: reader.map(SessionId::as_u64),
+            barriers: (!barriers.is_empty()).then(|| barriers.iter().map(CarriedBarrier::of).collect()),
         }
+    }
+}
+
+impl CarriedBarrier {
+    fn of((number, session, barrier): &(u64, SessionId, Barrier)) -> Self {
+        let is_told = match barrier {
+            Barrier::Moves { is_told } => Some(*is_told),
+            Barrier::Ends => None,
+        };
+        Self { number: *number, session: session.as_u64(), is_told }
+    }
+
+    fn restore(&self) -> (u64, SessionId, Barrier) {
+        let Self { number, session, is_told } = *self;
+        let barrier = is_told.map_or(Barrier::Ends, |is_told| Barrier::Moves { is_told });
+        (number, SessionId::from_u64(session), barrier)
     }
 }
 

@@ -257,6 +257,7 @@ impl Core {
         });
         let Some((visitor, answer)) = answered.flatten() else { return false };
         self.feed_goes_away(link);
+        self.lift_barriers(link);
         self.answer_feed_request(visitor, Fed::Events(answer));
         true
     }

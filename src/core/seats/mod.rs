@@ -14,23 +14,22 @@ mod ticket;
 pub use carry::CarriedSeat;
 pub use coming::{Comer, Taken};
 pub use feeding::{Fed, FeedForm, FeedRequest, Reads, first_of_feed};
-pub use handing::HandOn;
 pub use ring::Kept;
 pub use ticket::{Ticket, Tickets};
 
 use super::Core;
+use super::listeners::{Barrier, Listeners};
 use crate::auth::{Access, BackendKeys};
 use crate::dispatch::{EncodedFrame, LinkForm};
 use crate::session::{SessionId, close_codes};
 use feeding::FeedWaits;
-use handing::Handing;
 use hashbrown::HashMap;
 use ring::{Ring, RingLimits};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The seats of one reactor, and what it holds back for links of all reactors whose sessions others take over.
+/// The seats of one reactor.
 #[derive(Debug, Default)]
 pub struct Seats {
     /// By the ids of the links.
@@ -43,11 +42,8 @@ pub struct Seats {
     endings: VecDeque<SessionId>,
     /// The first of them has been looked at since it came.
     looked: bool,
-    handing: Option<Handing>,
-    /// Events for links whose sessions are being taken over, of this reactor's own sessions, in their order.
-    held: HashMap<SessionId, Vec<Kept>>,
-    /// Events to be sent to those that have taken over.
-    released: Vec<HandOn>,
+    /// Links that others take over from, each with how many reactors do not hold back yet what is for it.
+    handing: HashMap<SessionId, usize>,
 }
 
 /// See the module.
@@ -71,12 +67,16 @@ pub struct Seat {
     until_ms: Option<u64>,
     /// It has asked for events: every reactor has to be told of its end.
     asks: bool,
+    /// Its backend does not answer, and others take over: it does not linger either.
+    is_given_up: bool,
     /// It has ended.
     ended: bool,
     /// The request that waits for its events, where it is read by polling.
     poll: Option<FeedWaits>,
     /// The connection that was answered last.
     reader: Option<SessionId>,
+    /// What waits until a socket has taken the events before a number, in the order of the numbers.
+    barriers: VecDeque<(u64, SessionId, Barrier)>,
 }
 
 impl Seat {
@@ -163,21 +163,23 @@ impl Seats {
         });
     }
 
+    /// The backend of the link that has this connection does not answer: where others of its share can take over at once, they
+    /// do.
+    pub(super) fn is_given_up(&mut self, connection: SessionId, listeners: &Listeners) {
+        let link = self.link_of(connection);
+        if listeners.has_heirs(link) {
+            self.change(link, |seat| seat.is_given_up = true);
+        }
+    }
+
     /// When the first link that is away lingers no more, in attended time.
     fn next_ms(&self) -> Option<u64> {
         self.seats.values().filter_map(Seat::next_ms).min()
     }
 
-    /// Whether events are to be sent to those that have taken over.
-    #[inline]
-    pub fn has_released(&self) -> bool {
-        !self.released.is_empty()
-    }
-
     /// Whether nothing is under way that other reactors have a part in.
     pub fn are_quiet(&self) -> bool {
-        let handing = self.endings.is_empty() && self.handing.is_none();
-        handing && self.held.is_empty() && self.released.is_empty()
+        self.endings.is_empty() && self.handing.is_empty()
     }
 
     /// Whether a link has ended that has not been looked at.
@@ -221,11 +223,9 @@ impl Core {
         }
     }
 
-    /// A connection asks for events; the link that it has.
-    pub(super) fn link_that_asks(&mut self, connection: SessionId) -> SessionId {
-        let link = self.seats.link_of(connection);
+    /// A link of this reactor asks for events.
+    pub(super) fn link_asks(&mut self, link: SessionId) {
         self.seats.change(link, |seat| seat.asks = true);
-        link
     }
 
     fn put_seat(&mut self, connection: SessionId, form: LinkForm, resume: Option<Resume>) {
@@ -252,9 +252,11 @@ impl Core {
             leaves: false,
             until_ms: None,
             asks: false,
+            is_given_up: false,
             ended: false,
             poll: None,
             reader: None,
+            barriers: VecDeque::new(),
         };
         self.seats.seats.insert(link, seat);
     }
@@ -293,11 +295,11 @@ impl Core {
         if self.seats.change(link, fits).unwrap_or(true) {
             return;
         }
-        match self.listeners.share_of(link) {
-            Some(_) if self.seats.connection_of(link).is_none() => self.end_seat(link),
+        match self.listeners.is_of_share(link) {
+            true if self.seats.connection_of(link).is_none() => self.end_seat(link),
             // It is handed on as soon as its connection has gone.
-            Some(_) => {}
-            None => self.open_gap(link),
+            true => {}
+            false => self.open_gap(link),
         }
     }
 
@@ -315,14 +317,18 @@ impl Core {
 
     /// What is kept of the link's events is of no use, and no socket will take the rest.
     fn forget_ring(&mut self, link: SessionId) {
-        let lost = self.seats.change(link, |seat| seat.ring.restart());
-        self.metrics().link_events_lost.add(lost.unwrap_or(0));
+        let forgotten =
+            self.seats.change(link, |seat| (seat.ring.restart(), std::mem::take(&mut seat.barriers)));
+        let Some((lost, barriers)) = forgotten else { return };
+        self.metrics().link_events_lost.add(lost);
+        // Their numbers are none any more.
+        barriers.into_iter().for_each(|(_, session, _)| self.tell_passed(link, session));
     }
 
     /// Events for the link were lost on the way here. It is told so by its end, and when it comes back; what is there goes to
     /// others of its share, where it has one.
     pub fn events_lost(&mut self, link: SessionId) {
-        if self.listeners.share_of(link).is_none() {
+        if !self.listeners.is_of_share(link) {
             self.open_gap(link);
         } else if self.seats.change(link, |seat| seat.leaves = true).is_some()
             && self.seats.connection_of(link).is_none()
@@ -363,7 +369,7 @@ impl Core {
         let lingers = self.seats.change(link, |seat| {
             seat.connection = None;
             seat.before = 0;
-            let lingers = seat.resume.is_some() && !seat.leaves && linger_ms > 0;
+            let lingers = seat.resume.is_some() && !seat.leaves && !seat.is_given_up && linger_ms > 0;
             seat.until_ms = lingers.then_some(until_ms);
             (lingers, seat.has_gap)
         });
@@ -375,6 +381,7 @@ impl Core {
                 self.is_away_now();
                 self.bound_seat(link);
                 self.bound_away();
+                self.give_up_what_moves(link);
             }
             _ => self.end_seat(link),
         }

@@ -112,9 +112,33 @@ impl Ring {
         self.sent
     }
 
+    /// The number of the first event that no socket has taken.
+    pub fn written(&self) -> u64 {
+        self.written.max(self.first)
+    }
+
+    /// Takes what no socket has taken of a session out, but for the last so many of it; each with the number that it had.
+    pub fn take_unwritten_of(&mut self, session: SessionId, but: usize) -> Vec<(u64, Kept)> {
+        let at = ((self.written() - self.first) as usize).min(self.events.len());
+        let is_of = |kept: &&Kept| kept.session == session;
+        let mut left = self.events.range(at..).filter(is_of).count().saturating_sub(but);
+        let mut taken = Vec::with_capacity(left);
+        for (kept, number) in self.events.split_off(at).into_iter().zip(self.written()..) {
+            match left > 0 && kept.session == session {
+                true => {
+                    left -= 1;
+                    self.bytes -= kept.frame.wire_len();
+                    taken.push((number, kept));
+                }
+                false => self.events.push_back(kept),
+            }
+        }
+        taken
+    }
+
     /// Takes what no socket has taken out.
     pub fn take_unwritten(&mut self) -> Vec<Kept> {
-        let at = (self.written.max(self.first) - self.first) as usize;
+        let at = (self.written() - self.first) as usize;
         let unwritten: Vec<Kept> = self.events.drain(at.min(self.events.len())..).collect();
         self.bytes -= unwritten.iter().map(|kept| kept.frame.wire_len()).sum::<usize>();
         unwritten
@@ -210,6 +234,24 @@ mod tests {
             let written_only = restored.unwrap();
             assert_eq!((written_only.next(), written_only.size()), (ring.next(), ring.size()));
         }
+    }
+
+    #[test]
+    fn what_no_socket_took_of_one_session_is_taken_out_of_the_rest() {
+        let of = |ring: &mut Ring, session: u64| {
+            ring.push(Kept { session: SessionId::from_u64(session), ..kept(3) })
+        };
+        let mut ring = Ring::default();
+        [1, 2, 1, 2, 1, 2, 1].into_iter().for_each(|session| of(&mut ring, session));
+        ring.wrote(2);
+        let bytes = ring.size().1;
+        let taken = ring.take_unwritten_of(SessionId::from_u64(1), 1);
+        assert_eq!(taken.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2, 4]);
+        assert_eq!((numbers(&ring), ring.next()), (vec![1, 2, 2, 2, 1], 5));
+        assert_eq!(ring.size(), (5, bytes / 7 * 5));
+        assert_eq!(ring.take_unwritten_of(SessionId::from_u64(1), 1).len(), 0);
+        assert_eq!(ring.take_unwritten_of(SessionId::from_u64(2), 0).len(), 2);
+        assert_eq!(numbers(&ring), [1, 2, 1]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::dispatch::{
     Apps, Command, CommandError, CommandLimits, ErrorCode, LinkForm, Listen, OperationOutcome, Outcome,
     PushOptions, Selector as Chosen, SessionEnd,
 };
-use crate::link_bin::{self, Parts, Payload, Push, Reply, Request, Selector, Who, Whom};
+use crate::link_bin::{self, Parts, Payload, Push, Reply, Request, Routed, Selector, Who, Whom};
 use crate::ops::bounds::{self, bad_request};
 use crate::ops::fields::{After, Fields, OneOrMore, Session, Text, To};
 use crate::ops::{Call, Op, Part, Verb};
@@ -113,6 +113,13 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
             Part::Who => put_who(&mut fields, &parts.who),
             Part::Members if parts.has_members => put_who(&mut fields, &parts.who),
             Part::Members => {}
+            Part::Routed => match parts.routed {
+                Routed::Session(session) => fields.session = Some(Session::Id(session)),
+                Routed::User(user) => fields.user = Some(Some(OneOrMore::One(text(user)))),
+                Routed::Group(group) => fields.group = Some(OneOrMore::One(text(group))),
+            },
+            Part::Link(_) => fields.link = Some(parts.link.map(text)),
+            Part::Share => fields.share = parts.share.map(text),
             Part::User(_) => fields.user = Some(parts.user.map(|user| OneOrMore::One(text(user)))),
             Part::Groups if !parts.groups.is_empty() => fields.group = Some(texts(&parts.groups)),
             Part::Group | Part::Groups => fields.group = Some(OneOrMore::One(text(parts.group))),
@@ -141,6 +148,7 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
                 fields.events = Some(parts.events().map(|event| Text(event.into())).collect());
                 fields.share = parts.share.map(text);
                 fields.with = Some(parts.details().map(|detail| Text(detail.into())).collect());
+                fields.name = parts.name.map(text);
             }
             Part::Page => {
                 fields.limit = Some(parts.page_limit.into()).filter(|limit| *limit != 0);

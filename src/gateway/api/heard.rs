@@ -2,7 +2,7 @@
 //! sessions another takes over. Knows nothing of links.
 
 use crate::dispatch::{Detail, EncodedFrame, LinkForm};
-use crate::link_bin::{Details, Event, Membership, Payload, Tagged};
+use crate::link_bin::{Details, Event, Membership, Payload, State, Tagged};
 use crate::session::{Name, Remote, SessionId};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +21,9 @@ struct Heard {
     group: Option<String>,
     remote: Option<String>,
     tags: Option<Vec<String>>,
+    groups: Option<Vec<String>>,
+    since_unix_ms: Option<u64>,
+    away: Option<bool>,
     text: Option<String>,
     data: Option<String>,
     code: Option<u16>,
@@ -29,7 +32,6 @@ struct Heard {
     old_user: Option<String>,
     expires_unix_ms: Option<u64>,
     replaces: Option<String>,
-    groups: Option<Vec<String>>,
     claims: Option<Box<RawValue>>,
     params: Option<Map<String, Value>>,
 }
@@ -55,8 +57,7 @@ impl Heard {
         let event = match &*self.event {
             "open" => {
                 let remote: Remote = self.remote.as_deref()?.parse().ok()?;
-                let tags = self.tags.iter().flatten().map(|tag| Name::new(tag).ok());
-                let tags = Cow::Owned(tags.collect::<Option<Vec<Name>>>()?);
+                let tags = names(self.tags.as_deref())?;
                 let replaces = self.replaces.as_deref().map(str::parse).transpose().ok()?;
                 Event::Open { session: session()?, user, app: self.app.as_deref()?, remote, tags, replaces }
             }
@@ -94,9 +95,24 @@ impl Heard {
                 let (app, expires_unix_ms) = (self.app.as_deref()?, self.expires_unix_ms?);
                 Event::Expiring { session: session()?, user, app, expires_unix_ms }
             }
+            "assigned" => Event::Assigned(self.state(session()?)?),
+            "unassigned" => Event::Unassigned { session: session()?, user },
             _ => return None,
         };
         Some(read(&event, &self.details(&event)?))
+    }
+
+    fn state(&self, session: SessionId) -> Option<State<'_>> {
+        Some(State {
+            session,
+            user: self.user.as_deref(),
+            app: self.app.as_deref()?,
+            remote: self.remote.as_deref()?.parse().ok()?,
+            since_unix_ms: self.since_unix_ms?,
+            groups: names(self.groups.as_deref())?,
+            tags: names(self.tags.as_deref())?,
+            away: self.away.unwrap_or(false),
+        })
     }
 
     fn membership(&self, session: SessionId) -> Option<Membership<'_>> {
@@ -134,11 +150,30 @@ impl Heard {
     }
 }
 
+/// `None` where one of them is none.
+fn names(texts: Option<&[String]>) -> Option<Cow<'static, [Name]>> {
+    let names = texts.unwrap_or_default().iter().map(|text| Name::new(text).ok());
+    names.collect::<Option<Vec<Name>>>().map(Cow::Owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dispatch::With;
     use crate::gateway::api::render;
+
+    fn state(away: bool) -> State<'static> {
+        State {
+            session: SessionId::from_u64(0x00a0_0000_0000_0001),
+            user: Some("ada"),
+            app: "chess",
+            remote: "[::1]:5000".parse().unwrap(),
+            since_unix_ms: 1_760_000_000_000,
+            groups: vec![Name::new("r\"ed").unwrap(), Name::new("größer").unwrap()].into(),
+            tags: vec![Name::new("ios").unwrap()].into(),
+            away,
+        }
+    }
 
     #[test]
     fn an_event_is_read_as_it_was_written_in_either_form() {
@@ -179,6 +214,9 @@ mod tests {
             Event::UserOnline { user: "ada", app: "default" },
             Event::UserOffline { user: "größer", app: "chess" },
             Event::Expiring { session, user: None, app: "default", expires_unix_ms: 1_760_000_000_000 },
+            Event::Assigned(state(false)),
+            Event::Assigned(State { user: None, groups: Vec::new().into(), ..state(true) }),
+            Event::Unassigned { session, user: Some("ada") },
         ];
         let all = Details {
             groups: Some(vec![Name::new("r\"ed").unwrap()].into()),

@@ -322,11 +322,12 @@ impl Link {
             return reply_to(parsed.id).not_understood(&mut self.scratch, &error);
         }
         let (app, is_barrier) = (parsed.app.unwrap_or(self.app), parsed.op.row.is_barrier);
-        self.listens |= matches!(parsed.command, Command::Listen(_));
+        let asks_for_events = matches!(parsed.command, Command::Listen(_));
         let waits_for_sockets = waits_for_sockets(&parsed.command);
         let sequence = self.commands.open(reply_to(parsed.id), waits_for_sockets);
         let started = core.execute(id, sequence, app, parsed.command);
         self.ticket = core.work_ticket();
+        self.listens |= asks_for_events && !matches!(started, Started::Finished(Finished::Refused(_)));
         match started {
             Started::Finished(finished) => return self.finish(core, sequence, &finished),
             Started::Push(push) => self.await_receipt(core, sequence, push),

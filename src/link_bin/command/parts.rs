@@ -3,7 +3,7 @@
 use super::super::error::{Malformed, TooLong, Wrong};
 use super::super::wire::{Reader, put_session, put_text};
 use super::who::{put_texts, read_texts};
-use super::{FIRST_EVENTS, Header, Who, Whom};
+use super::{FIRST_EVENTS, Header, Routed, Who, Whom};
 use crate::dispatch::{Epoch, EventSet, SessionEnd, With};
 use crate::ops::{Op, Part};
 use crate::session::SessionId;
@@ -28,6 +28,9 @@ pub(crate) struct Parts<'a> {
     pub(crate) session: SessionId,
     pub(crate) user: Option<&'a str>,
     pub(crate) group: &'a str,
+    /// What a route is about.
+    pub(crate) routed: Routed<'a>,
+    pub(crate) link: Option<&'a str>,
     pub(crate) to: &'a str,
     pub(crate) tag: &'a str,
     pub(crate) code: Option<u16>,
@@ -35,6 +38,7 @@ pub(crate) struct Parts<'a> {
     pub(super) events: EventSet,
     pub(crate) share: Option<&'a str>,
     pub(super) with: With,
+    pub(crate) name: Option<&'a str>,
     pub(crate) token: &'a str,
     /// 0 is the default.
     pub(crate) page_limit: u32,
@@ -62,6 +66,8 @@ impl Default for Parts<'_> {
             session,
             user: None,
             group: "",
+            routed: Routed::Session(session),
+            link: None,
             to: "",
             tag: "",
             code: None,
@@ -69,6 +75,7 @@ impl Default for Parts<'_> {
             events: EventSet::NONE,
             share: None,
             with: With::NONE,
+            name: None,
             token: "",
             page_limit: 0,
             page_after: None,
@@ -113,6 +120,9 @@ impl<'a> Parts<'a> {
                 Part::Groups => parts.group = reader.text("group")?,
                 Part::Set(what) => parts.names = read_texts(what, "the number of names", reader)?,
                 Part::Prefix => parts.prefix = reader.optional("prefix")?,
+                Part::Routed => parts.routed = Routed::read(header.flags, reader)?,
+                Part::Link(_) => parts.link = reader.optional("link")?,
+                Part::Share => parts.share = Some(reader.text("share")?),
                 Part::User(_) => parts.user = reader.optional("user")?,
                 Part::Group => parts.group = reader.text("group")?,
                 Part::OtherGroup => parts.to = reader.text("to")?,
@@ -145,6 +155,9 @@ impl<'a> Parts<'a> {
                     parts.share = reader.optional("share")?;
                     parts.events = first.union(header.more_events(reader)?);
                     parts.with = header.with(reader)?;
+                    if header.flags & Part::NAME != 0 {
+                        parts.name = Some(reader.text("name")?);
+                    }
                 }
                 Part::Page => {
                     (parts.page_limit, parts.page_after) = (reader.u32("limit")?, reader.optional("after")?);
@@ -180,6 +193,9 @@ impl<'a> Parts<'a> {
                 Part::Groups => put_texts(&self.groups, "group", out)?,
                 Part::Set(what) => put_texts(&self.names, what, out)?,
                 Part::Prefix => put_text(self.prefix.unwrap_or_default(), "prefix", out)?,
+                Part::Routed => self.routed.put(out)?,
+                Part::Link(_) => put_text(self.link.unwrap_or_default(), "link", out)?,
+                Part::Share => put_text(self.share.unwrap_or_default(), "share", out)?,
                 Part::User(_) => put_text(self.user.unwrap_or_default(), "user", out)?,
                 Part::Group => put_text(self.group, "group", out)?,
                 Part::OtherGroup => put_text(self.to, "to", out)?,
@@ -206,6 +222,7 @@ impl<'a> Parts<'a> {
                     let more = Some(self.more_events()).filter(|more| *more != 0);
                     more.iter().for_each(|more| out.extend_from_slice(&more.to_le_bytes()));
                     out.extend(Some(self.with.bits()).filter(|with| *with != 0));
+                    self.name.map_or(Ok(()), |name| put_text(name, "name", out))?;
                 }
                 Part::Recall | Part::Pages => {
                     let epoch = self.epoch.map(Epoch::as_u64);
@@ -232,6 +249,7 @@ impl<'a> Parts<'a> {
         let flag = |flag, set| if set { flag } else { 0 };
         let of = |part: &Part| match part {
             Part::Who => self.who.flags(),
+            Part::Routed => self.routed.flags(),
             Part::Members => flag(Part::MEMBERS | self.who.flags(), self.has_members),
             Part::Renewal => match self.end {
                 None => 0,
@@ -241,7 +259,9 @@ impl<'a> Parts<'a> {
             Part::Banned => flag(Part::ADDRESS, matches!(self.whom, Whom::Address(_))),
             Part::ForMs => flag(Part::FOR, self.for_ms.is_some()),
             Part::Events => {
-                flag(Part::MORE, self.more_events() != 0) | flag(Part::WITH, !self.with.is_empty())
+                flag(Part::MORE, self.more_events() != 0)
+                    | flag(Part::WITH, !self.with.is_empty())
+                    | flag(Part::NAME, self.name.is_some())
             }
             Part::Groups => flag(Part::GROUPS, !self.groups.is_empty()),
             Part::Code => flag(Part::CODE, self.code.is_some()),
@@ -270,6 +290,13 @@ impl<'a> Parts<'a> {
                 Part::Groups => fields["group"] = json!(self.groups),
                 Part::Set(what) => fields[*what] = json!(self.names),
                 Part::Prefix => fields["prefix"] = self.prefix.into(),
+                Part::Routed => match self.routed {
+                    Routed::Session(session) => fields["session"] = session.to_string().into(),
+                    Routed::User(user) => fields["user"] = user.into(),
+                    Routed::Group(group) => fields["group"] = group.into(),
+                },
+                Part::Link(_) => fields["link"] = self.link.into(),
+                Part::Share => fields["share"] = self.share.into(),
                 Part::User(_) => fields["user"] = self.user.into(),
                 Part::Group => fields["group"] = self.group.into(),
                 Part::OtherGroup => fields["to"] = self.to.into(),
@@ -301,6 +328,7 @@ impl<'a> Parts<'a> {
                     if !self.with.is_empty() {
                         fields["with"] = self.details().collect();
                     }
+                    self.name.iter().for_each(|name| fields["name"] = (*name).into());
                 }
                 Part::Recall | Part::Pages => {
                     let limit = self.limit.map(u64::from);

@@ -1,12 +1,13 @@
-//! The rows about links: what they hear.
+//! The rows about links: what they hear, and whose the sessions are that they divide.
 
+use super::super::Segment::Is;
 use super::super::bounds::{bad_request, name};
-use super::super::field::Need::Optional;
-use super::super::field::{EVENTS, SHARE, WITH};
+use super::super::field::Need::{ExactlyOne, Optional};
+use super::super::field::{EVENTS, GROUP, LINK, NAME, OF_SHARE, SESSION, SHARE, USER, WITH};
 use super::super::fields::Fields;
-use super::super::{Answer, Call, Op, Part, Row};
-use super::{CHANGES, Verb, flags};
-use crate::dispatch::{CommandError, Detail, EventKind, EventSet, LinkForm, Listen, Quoted, With};
+use super::super::{Answer, Call, Method, Op, Part, Route, Row};
+use super::{CHANGES, IN_APP, NO_FLAGS, Verb, flags};
+use crate::dispatch::{Action, CommandError, Detail, EventKind, EventSet, LinkForm, Listen, Quoted, With};
 
 pub const LISTEN: Op = Op {
     row: Row {
@@ -21,13 +22,69 @@ pub const LISTEN: Op = Op {
     verb: Verb::Listen,
     opcode: 0x0b,
     flags: flags(
-        Part::MORE | Part::WITH,
-        "0x01 (more), 0x08 (with)",
-        "0x01 more events follow · 0x08 `with` is there",
+        Part::MORE | Part::WITH | Part::NAME,
+        "0x01 (more), 0x08 (with), 0x10 (name)",
+        "0x01 more events follow · 0x08 `with` is there · 0x10 `name` is there",
     ),
     layout: &[Part::Events],
-    fields: &[EVENTS, SHARE.being(Optional), WITH.being(Optional)],
+    fields: &[EVENTS, SHARE.being(Optional), WITH.being(Optional), NAME.being(Optional)],
     is_in_batches: false,
+};
+
+pub const ROUTE: Op = Op {
+    row: Row {
+        name: "route",
+        about: "The events of sessions go to one link of a share from now on.",
+        needs: CHANGES,
+        is_barrier: true,
+        call: Call::Act(|fields, _| {
+            Ok(Action::Route { what: fields.take_routed()?, link: fields.take_routed_link()? })
+        }),
+        routes: &[Route {
+            method: Method::Post,
+            path: &[Is("v1"), Is("route")],
+            query: &[
+                IN_APP,
+                SESSION.being(ExactlyOne),
+                USER.being(ExactlyOne),
+                GROUP.being(ExactlyOne),
+                LINK,
+            ],
+        }],
+        answer: Answer::Sessions,
+    },
+    verb: Verb::Route,
+    opcode: 0x30,
+    flags: flags(
+        Part::USER | Part::GROUP,
+        "0x01 (user), 0x02 (group)",
+        "0x01 it is about a user, 0x02 about a group, else about a session",
+    ),
+    layout: &[Part::Routed, Part::Link("ends the route")],
+    fields: &[SESSION.being(ExactlyOne), USER.being(ExactlyOne), GROUP.being(ExactlyOne), LINK],
+    is_in_batches: true,
+};
+
+pub const REBALANCE: Op = Op {
+    row: Row {
+        name: "rebalance",
+        about: "The sessions of a share that no route binds are divided evenly anew among its links.",
+        needs: CHANGES,
+        is_barrier: true,
+        call: Call::Act(|fields, _| Ok(Action::Rebalance { share: fields.take_share()? })),
+        routes: &[Route {
+            method: Method::Post,
+            path: &[Is("v1"), Is("rebalance")],
+            query: &[IN_APP, OF_SHARE],
+        }],
+        answer: Answer::Sessions,
+    },
+    verb: Verb::Rebalance,
+    opcode: 0x31,
+    flags: NO_FLAGS,
+    layout: &[Part::Share],
+    fields: &[OF_SHARE],
+    is_in_batches: true,
 };
 
 pub(in crate::ops) fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
@@ -49,5 +106,6 @@ pub(in crate::ops) fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandE
             || bad_request(format!("with: there is no detail {}; there are {known}", Quoted(&name)));
         with = with.and(Detail::named(&name).ok_or_else(unknown)?);
     }
-    Ok(Listen { events, share, with, form: LinkForm::Json })
+    let name = fields.name.take().map(|called| name("name", &called)).transpose()?;
+    Ok(Listen { events, share, with, name, form: LinkForm::Json })
 }

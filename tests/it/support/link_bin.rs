@@ -6,10 +6,10 @@ use gannet::dispatch::{
     ReceiptMode, SessionEnd, With,
 };
 use gannet::link_bin::{
-    Command, Details, Event, Membership, Payload, Push, Reply, Request, Resumption, Selector, Tagged, Who,
-    Whom, is_event,
+    Command, Details, Event, Membership, Payload, Push, Reply, Request, Resumption, Routed, Selector, State,
+    Tagged, Who, Whom, is_event,
 };
-use gannet::session::SessionId;
+use gannet::session::{Name, SessionId};
 use serde_json::{Map, Value, json};
 
 /// The binary message of a command in JSON.
@@ -200,7 +200,24 @@ fn event(event: &Event<'_>) -> Value {
             let session = session.to_string();
             json!({"event": "expiring", "session": session, "user": user, "app": app, "expires_unix_ms": end})
         }
+        Event::Assigned(of) => state("assigned", of),
+        Event::Unassigned { session, user } => {
+            json!({"event": "unassigned", "session": session.to_string(), "user": user})
+        }
     }
+}
+
+fn state(event: &str, state: &State<'_>) -> Value {
+    let State { session, user, app, remote, since_unix_ms, groups, tags, away } = state;
+    let names = |names: &[Name]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut json = json!({
+        "event": event, "session": session.to_string(), "app": app, "user": user, "groups": names(groups),
+        "tags": names(tags), "remote": remote.to_string(), "since_unix_ms": since_unix_ms,
+    });
+    if *away {
+        json["away"] = true.into();
+    }
+    json
 }
 
 fn one_present(present: &Present) -> Value {
@@ -304,6 +321,15 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
             after: text("after"),
             members: command["members"].as_bool().unwrap_or(true),
         },
+        "route" => {
+            let what = match (text("user"), text("group")) {
+                (Some(user), _) => Routed::User(user),
+                (None, Some(group)) => Routed::Group(group),
+                (None, None) => Routed::Session(session()),
+            };
+            Command::Route { what, link: text("link") }
+        }
+        "rebalance" => Command::Rebalance { share: needed("share") },
         "listen" => {
             let named = command["events"].as_array().unwrap().iter();
             let kinds = named.map(|name| EventKind::named(name.as_str().unwrap()).unwrap());
@@ -313,6 +339,7 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
                 events: kinds.fold(EventSet::NONE, EventSet::with),
                 share: text("share"),
                 with: shown.fold(With::NONE, With::and),
+                name: text("name"),
             }
         }
         op => panic!("no op {op}"),

@@ -1,6 +1,8 @@
 //! Links that can be resumed, across an upgrade: away, connected, with events that wait; who listens for joins and leaves.
 
 use super::running::Running;
+use crate::links::merge;
+use crate::ownership::{Books, OWNER, say};
 use crate::support::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -87,6 +89,43 @@ fn a_link_that_lingers_goes_on_lingering_and_is_taken_over_from_in_the_new_proce
     assert_eq!(heard.len(), players.len());
     assert!(heard.values().all(|numbers| numbers.iter().copied().eq(0..9)), "{heard:?}");
     assert_eq!(server.backend().stats()["link_events_lost"], 0);
+}
+
+#[test]
+fn whose_the_sessions_are_and_what_links_are_called_is_carried() {
+    const PLAYERS: usize = 60;
+    let mut server = Running::start(&["--reactors", "3"], "");
+    let mut listen = json!({"op": "listen", "events": OWNER, "share": "s"});
+    let links: Vec<Link> = (0..3)
+        .map(|number| {
+            let mut link = if number == 1 { server.binary_link() } else { server.link() };
+            listen["name"] = format!("m{number}").into();
+            link.command(listen.clone());
+            link
+        })
+        .collect();
+    let merged = merge(links);
+    let mut players: Vec<Player> = (0..PLAYERS).map(|_| server.player("")).collect();
+    let (mut books, mut said) = (Books::default(), 0);
+    for _ in 0..3 {
+        (0..5).for_each(|_| say(&mut players, &mut said));
+        server.upgrade();
+        (0..5).for_each(|_| say(&mut players, &mut said));
+        books.read_until(&merged, PLAYERS, said);
+    }
+    let before = books.owners();
+    let mut fourth = server.link();
+    assert_eq!(fourth.try_command(listen.clone()).unwrap_err()["code"], "conflict");
+    listen["name"] = "m3".into();
+    fourth.command(listen);
+    server.upgrade();
+    (0..5).for_each(|_| say(&mut players, &mut said));
+    books.read_until(&merged, PLAYERS, said);
+    // Each was assigned once.
+    assert_eq!(books.owners(), before);
+    books.check(said);
+    fourth.command(json!({"op": "destroy", "group": "nobody"}));
+    assert_eq!(fourth.events_so_far(), [] as [Value; 0]);
 }
 
 #[test]

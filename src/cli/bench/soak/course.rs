@@ -104,7 +104,7 @@ impl<'a, 'f> Course<'a, 'f> {
     }
 
     fn listen(&mut self, slot: usize, is_binary: bool, share: Option<&str>) {
-        let command = Command::Listen { events: EVENTS, share, with: With::NONE };
+        let command = Command::Listen { events: EVENTS, share, with: With::NONE, name: None };
         match is_binary {
             true => {
                 let mut message = Vec::new();

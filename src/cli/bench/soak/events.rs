@@ -76,7 +76,9 @@ pub fn read_binary(message: &[u8], run: u32) -> Result<Told, String> {
         | Event::Bind { .. }
         | Event::UserOnline { .. }
         | Event::UserOffline { .. }
-        | Event::Expiring { .. } => return Err(unlike()),
+        | Event::Expiring { .. }
+        | Event::Assigned(_)
+        | Event::Unassigned { .. } => return Err(unlike()),
     })
 }
 

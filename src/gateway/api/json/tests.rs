@@ -1,8 +1,7 @@
 use super::*;
 use crate::dispatch::CommandLimits;
 use crate::dispatch::{
-    Action, Class, ErrorCode, EventKind, EventSet, LinkForm, Listen, PushOptions, ReceiptMode, Selector,
-    Token, Who, With,
+    Action, Class, ErrorCode, EventKind, EventSet, Listen, PushOptions, ReceiptMode, Selector, Token, Who,
 };
 use crate::ops::OPS;
 use crate::session::{Name, SessionId};
@@ -173,16 +172,11 @@ fn listen_names_its_events() {
     };
     assert_eq!(
         listen(r#"{"op":"listen","events":["open","message","close"],"share":"game"}"#),
-        Listen { events: OLDEST, share: Some(name("game")), with: With::NONE, form: LinkForm::Json }
+        Listen { events: OLDEST, share: Some(name("game")), ..Listen::default() }
     );
     assert_eq!(
         listen(r#"{"op":"listen","events":["message","message"]}"#),
-        Listen {
-            events: EventSet::of(&[EventKind::Message]),
-            share: None,
-            with: With::NONE,
-            form: LinkForm::Json
-        }
+        Listen { events: EventSet::of(&[EventKind::Message]), ..Listen::default() }
     );
 }
 
@@ -350,7 +344,7 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
 /// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 32] = [
+    const ALL: [(&str, &str); 34] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -368,6 +362,8 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("events", r#"["open"]"#),
         ("share", r#""s""#),
         ("with", r#"["groups"]"#),
+        ("name", r#""m7""#),
+        ("link", r#""m7""#),
         ("limit", "1"),
         ("after", r#""00a0000000000001""#),
         ("last", "1"),

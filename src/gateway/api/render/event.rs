@@ -3,7 +3,7 @@
 
 use super::{Base64, Hex, Names, raw, write};
 use crate::dispatch::Params;
-use crate::link_bin::{Details, Event, Membership, NotResumed, Payload, Resumption, Tagged};
+use crate::link_bin::{Details, Event, Membership, NotResumed, Payload, Resumption, State, Tagged};
 use crate::session::{Remote, SessionId};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -80,7 +80,9 @@ pub fn resumption(out: &mut String, resumption: &Resumption<'_>) {
 /// `leave`, `{"event":"away","session","user","code","reason"}`, `{"event":"back","session","user","remote"}`, `{"event":"gap"}`,
 /// `{"event":"tag","session","app","user","tag"}` and the same with `untag`, `{"event":"bind","session","app","user","old_user"}`,
 /// `{"event":"user_online","app","user"}` and the same with `user_offline`,
-/// `{"event":"expiring","session","app","user","expires_unix_ms"}`.
+/// `{"event":"expiring","session","app","user","expires_unix_ms"}`,
+/// `{"event":"assigned","session","app","user","groups","tags","remote","since_unix_ms"}`, with `"away":true` where its client is,
+/// `{"event":"unassigned","session","user"}`.
 ///
 /// Of the session's details those follow that are there: `groups`, `tags`, `claims`, `params`, `app`.
 pub fn event(out: &mut String, event: &Event<'_>, details: &Details<'_>) {
@@ -155,6 +157,10 @@ fn event_alone(out: &mut String, event: &Event<'_>) {
             let (session, user, expires_unix_ms) = (Hex(*session), *user, *expires_unix_ms);
             write(out, &Expiring { event: "expiring", session, app, user, expires_unix_ms });
         }
+        Event::Assigned(state) => write(out, &Whole::new("assigned", state)),
+        Event::Unassigned { session, user } => {
+            write(out, &Unassigned { event: "unassigned", session: Hex(*session), user: *user });
+        }
     }
 }
 
@@ -172,6 +178,46 @@ impl<'a> InGroup<'a> {
         let Membership { session, user, app, group } = *membership;
         Self { event, session: Hex(session), app, user, group }
     }
+}
+
+/// All of a session's state.
+#[derive(Serialize)]
+struct Whole<'a> {
+    event: &'static str,
+    session: Hex,
+    app: &'a str,
+    user: Option<&'a str>,
+    groups: Names<'a>,
+    tags: Names<'a>,
+    remote: Remote,
+    since_unix_ms: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    away: bool,
+}
+
+impl<'a> Whole<'a> {
+    fn new(event: &'static str, state: &'a State<'a>) -> Self {
+        let State { session, user, app, remote, since_unix_ms, groups, tags, away } = state;
+        let (groups, tags) = (Names(groups), Names(tags));
+        Self {
+            event,
+            session: Hex(*session),
+            app,
+            user: *user,
+            groups,
+            tags,
+            remote: *remote,
+            since_unix_ms: *since_unix_ms,
+            away: *away,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Unassigned<'a> {
+    event: &'static str,
+    session: Hex,
+    user: Option<&'a str>,
 }
 
 #[derive(Serialize)]

@@ -4,7 +4,7 @@
 use super::{Answer, Backend};
 use crate::connection::Visitor;
 use crate::core::{Core, Fed, FeedForm, FeedRequest, Finished, Reads, Started, Taken, Ticket, first_of_feed};
-use crate::dispatch::{Action, CommandError, ErrorCode, Listen, Operation, Origin, Outcome};
+use crate::dispatch::{CommandError, ErrorCode, Listen, Origin, Outcome};
 use crate::gateway::api::over_http::{Cors, stream_head};
 use crate::gateway::api::responses::refusal_response;
 use crate::http::{HttpDate, Request, Response};
@@ -101,11 +101,11 @@ impl Backend {
             Ok(ticket) => ticket,
             Err(message) => return self.refuse(sequence, CommandError::new(ErrorCode::Conflict, message)),
         };
-        let action = Action::Listen { link: ticket.link(), listen };
+        let link = ticket.link();
         self.feeding = Some(Box::new(Feeding::Opening { asked, ticket, why }));
         self.barrier = Some(sequence);
         let origin = Origin::Connection { connection: id, sequence };
-        if let Started::Finished(finished) = core.start_operation(Operation::new(app, action, origin)) {
+        if let Started::Finished(finished) = core.listen(link, app, listen, origin) {
             self.fill(sequence, &finished);
         }
     }
