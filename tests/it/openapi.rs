@@ -203,6 +203,10 @@ fn remembering() -> TestServer {
 #[test]
 fn every_request_of_the_document_is_answered_as_it_says() {
     let server = remembering();
+    // The link and the share that the examples name.
+    let mut link = server.link();
+    let listen = serde_json::json!({"op": "listen", "events": ["close"], "share": "game", "name": "m7"});
+    link.command(listen);
     let document = Document::of(server.backend);
     for operation in document.operations() {
         let count = operation.calls("").len();
@@ -217,6 +221,14 @@ fn every_request_of_the_document_is_answered_as_it_says() {
                 // Where players are taken at their word there is no token to renew.
                 path if path.ends_with("/renew") => {
                     (answer.status, answer.error()) == (400, "bad_request".into())
+                }
+                // The ticket of the examples is that of no feed.
+                path if path.ends_with("/events") && operation.method == "DELETE" => {
+                    (answer.status, answer.error()) == (404, "not_found".into())
+                }
+                // The link that there is has the name of the examples.
+                path if path.ends_with("/events") && call.query.iter().any(|(name, _)| name == "name") => {
+                    (answer.status, answer.error()) == (409, "conflict".into())
                 }
                 // A server inside another program is not upgraded.
                 path if path.ends_with("/upgrade") => {
