@@ -129,6 +129,7 @@ pub static REQUESTS: [Row; 19] = [
                 IN_APP,
                 FEED_EVENTS,
                 SHARE.being(Optional),
+                FEED_WITH.being(Optional),
                 FEED_RESUME.being(Optional),
                 RECEIVED.being(Optional),
                 WAIT_MS.being(Optional),

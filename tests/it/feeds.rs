@@ -89,7 +89,12 @@ fn a_feed_has_what_a_link_would_have() {
     assert_eq!(reader.end(), by_link[4..]);
     player.close(1000, "");
     assert_eq!(reader.read(1), [link.event()]);
-    assert_eq!(reader.received, 6);
+    let mut detailed = Reader::open(*server, "events=message&with=groups,tags");
+    server.player("group=g&tag=a&tag=b").send_text("hi");
+    let event = detailed.read(1).remove(0);
+    assert_eq!((&event["groups"], &event["tags"]), (&json!(["g"]), &json!(["a", "b"])));
+    assert_eq!(reader.read(3).len(), 3);
+    assert_eq!(reader.received, 9);
     assert_eq!(reader.poll(0), [] as [Value; 0]);
     assert_eq!(reader.backend.request("DELETE", &format!("/v1/events?resume={}", reader.ticket)).status, 204);
     assert_eq!(reader.backend.request("DELETE", &format!("/v1/events?resume={}", reader.ticket)).status, 404);
