@@ -23,6 +23,7 @@ mod listeners;
 mod membership;
 mod memory;
 mod moving;
+mod naming;
 mod pausing;
 mod places;
 mod presence;

@@ -6,7 +6,7 @@ mod who;
 
 pub(crate) use parts::Parts;
 pub use push::{Push, Selector, Targets};
-pub use who::{Who, Whom};
+pub use who::{By, Who, Whom};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_text, put_whole};
@@ -206,6 +206,38 @@ pub enum Command<'a> {
         /// What the last page gave as next.
         after: Option<&'a str>,
     },
+    /// The sessions of a user, a group or a tag, or of the app.
+    List {
+        /// Whose.
+        by: By<'a>,
+        /// Entries of a page; 0 is the default.
+        limit: u32,
+        /// What the last page gave as next.
+        after: Option<&'a str>,
+    },
+    /// How many there are.
+    Count {
+        /// Whose.
+        by: By<'a>,
+    },
+    /// The users who have sessions.
+    Users {
+        /// Whose names begin so.
+        prefix: Option<&'a str>,
+        /// Entries of a page; 0 is the default.
+        limit: u32,
+        /// What the last page gave as next.
+        after: Option<&'a str>,
+    },
+    /// The groups that have members.
+    Groups {
+        /// Whose names begin so.
+        prefix: Option<&'a str>,
+        /// Entries of a page; 0 is the default.
+        limit: u32,
+        /// What the last page gave as next.
+        after: Option<&'a str>,
+    },
     /// All about one session.
     Session {
         /// The session.
@@ -380,7 +412,7 @@ impl<'a> Command<'a> {
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
         let Parts { last, after, epoch, limit, key, groups, has_members, names, prefix, .. } = parts;
-        let Parts { end, whom, for_ms, page_limit, page_after, counts_only, .. } = parts;
+        let Parts { by, end, whom, for_ms, page_limit, page_after, counts_only, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
@@ -412,6 +444,10 @@ impl<'a> Command<'a> {
             },
             Verb::Ban => Self::Ban { whom, for_ms, reason },
             Verb::Unban => Self::Unban { whom },
+            Verb::List => Self::List { by, limit: page_limit, after: page_after },
+            Verb::Count => Self::Count { by },
+            Verb::Users => Self::Users { prefix, limit: page_limit, after: page_after },
+            Verb::Groups => Self::Groups { prefix, limit: page_limit, after: page_after },
             Verb::Bans => Self::Bans { limit: page_limit, after: page_after },
             Verb::Listen => Self::Listen { events, share },
             Verb::Presence => {
@@ -479,6 +515,16 @@ impl<'a> Command<'a> {
             Self::RenewUntil { session, end } => (Verb::Renew, Parts { session, end: Some(end), ..none }),
             Self::Ban { whom, for_ms, reason } => (Verb::Ban, Parts { whom, for_ms, reason, ..none }),
             Self::Unban { whom } => (Verb::Unban, Parts { whom, ..none }),
+            Self::List { by, limit, after } => {
+                (Verb::List, Parts { by, page_limit: limit, page_after: after, ..none })
+            }
+            Self::Count { by } => (Verb::Count, Parts { by, ..none }),
+            Self::Users { prefix, limit, after } => {
+                (Verb::Users, Parts { prefix, page_limit: limit, page_after: after, ..none })
+            }
+            Self::Groups { prefix, limit, after } => {
+                (Verb::Groups, Parts { prefix, page_limit: limit, page_after: after, ..none })
+            }
             Self::Bans { limit, after } => {
                 (Verb::Bans, Parts { page_limit: limit, page_after: after, ..none })
             }

@@ -21,6 +21,7 @@ mod command;
 mod error;
 mod event;
 mod names;
+mod pages;
 mod presence;
 mod reply;
 mod resumption;
@@ -28,7 +29,7 @@ mod several;
 mod wire;
 
 pub(crate) use command::Parts;
-pub use command::{Command, Push, Refused, Request, Selector, Targets, Who, Whom};
+pub use command::{By, Command, Push, Refused, Request, Selector, Targets, Who, Whom};
 pub use error::{Malformed, TooLong, Wrong};
 pub use event::{Event, Membership};
 pub use reply::Reply;

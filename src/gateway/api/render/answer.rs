@@ -3,11 +3,12 @@
 
 use super::{Base64, Hex, Names, write};
 use crate::dispatch::{
-    Action, Ban, Banned, CommandError, Epoch, KeptMessage, KeptPage, Missed, OperationOutcome, Outcome, Page,
-    Presence, Present, PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow,
+    Action, Ban, Banned, CommandError, Counted, Epoch, KeptMessage, KeptPage, Missed, NameKind, NamePage,
+    OperationOutcome, Outcome, Page, Presence, Present, PresentSession, Recalled, Receipt, Selector,
+    SessionInfo, SessionRow,
 };
 use crate::gateway::api::json::RequestId;
-use crate::session::Remote;
+use crate::session::{Name, Remote};
 use serde::{Serialize, Serializer};
 
 /// Writes the body of the HTTP answer to a command, and gives its status. `asked` is the action, if it was one: it
@@ -95,6 +96,19 @@ enum Body<'a> {
         unbanned: u32,
     },
     Bans(BansBody<'a>),
+    Counted {
+        sessions: u32,
+        users: u32,
+        anonymous: u32,
+    },
+    Users {
+        users: UserNames<'a>,
+        next: Option<&'a str>,
+    },
+    Groups {
+        groups: GroupNames<'a>,
+        next: Option<&'a str>,
+    },
     Session(SessionBody<'a>),
     Members(MembersPage<'a>),
     SessionsPage(SessionsPage<'a>),
@@ -121,6 +135,16 @@ impl<'a> Body<'a> {
             Outcome::Done(OperationOutcome::Kept(page)) => Self::Kept(page.into()),
             Outcome::Done(OperationOutcome::Forgotten(messages)) => Self::Forgotten { forgotten: *messages },
             Outcome::Done(OperationOutcome::Unbanned(bans)) => Self::Unbanned { unbanned: *bans },
+            Outcome::Done(OperationOutcome::Counted(Counted { sessions, users, anonymous })) => {
+                Self::Counted { sessions: *sessions, users: *users, anonymous: *anonymous }
+            }
+            Outcome::Done(OperationOutcome::Names(NamePage { kind, names, next })) => {
+                let next = next.as_deref();
+                match kind {
+                    NameKind::Users => Self::Users { users: UserNames(names), next },
+                    NameKind::Groups => Self::Groups { groups: GroupNames(names), next },
+                }
+            }
             Outcome::Done(OperationOutcome::Bans(page)) => Self::Bans(BansBody {
                 count: page.count,
                 bans: BanEntries(&page.bans),
@@ -388,6 +412,32 @@ struct BansBody<'a> {
     count: u32,
     bans: BanEntries<'a>,
     next: Option<String>,
+}
+
+struct UserNames<'a>(&'a [(Name, u32)]);
+
+impl Serialize for UserNames<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            user: &'a str,
+            sessions: u32,
+        }
+        serializer.collect_seq(self.0.iter().map(|(user, sessions)| Entry { user, sessions: *sessions }))
+    }
+}
+
+struct GroupNames<'a>(&'a [(Name, u32)]);
+
+impl Serialize for GroupNames<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            group: &'a str,
+            sessions: u32,
+        }
+        serializer.collect_seq(self.0.iter().map(|(group, sessions)| Entry { group, sessions: *sessions }))
+    }
 }
 
 struct BanEntries<'a>(&'a [Ban]);
