@@ -1,16 +1,18 @@
 //! Commands: what a backend asks. Eight bytes of header, the app, then each command's own fields.
 
+mod header;
 mod parts;
 mod push;
 mod who;
 
+use header::Header;
 pub(crate) use parts::Parts;
 pub use push::{Push, Selector, Targets};
 pub use who::{By, Who, Whom};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_text, put_whole};
-use crate::dispatch::{Epoch, EventKind, EventSet, SessionEnd};
+use crate::dispatch::{Epoch, EventSet, SessionEnd};
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
 use std::sync::LazyLock;
@@ -347,53 +349,6 @@ impl<'a> Request<'a> {
 
 fn flag(set: bool, flag: u8) -> u8 {
     if set { flag } else { 0 }
-}
-
-/// The first eight bytes.
-struct Header {
-    opcode: u8,
-    flags: u8,
-    arguments: [u8; 2],
-    id: u32,
-}
-
-impl Header {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        const WHAT: &str = "a header";
-        match *reader.take(8, WHAT)? {
-            [opcode, flags, first, second, a, b, c, d] => {
-                Ok(Self { opcode, flags, arguments: [first, second], id: u32::from_le_bytes([a, b, c, d]) })
-            }
-            _ => Err(reader.wrong(8, Wrong::Truncated { what: WHAT, needs: 8, left: 0 })),
-        }
-    }
-
-    /// The arguments of a command that has none, or only the first.
-    fn check_arguments(&self, most: [u8; 2]) -> Result<(), Malformed> {
-        for (index, (argument, most)) in self.arguments.into_iter().zip(most).enumerate() {
-            if argument > most {
-                return Err(self.bad_argument(index, "0: it is reserved"));
-            }
-        }
-        Ok(())
-    }
-
-    /// The events in the first argument.
-    fn events(&self) -> Result<EventSet, Malformed> {
-        static KNOWN: LazyLock<String> = LazyLock::new(|| {
-            let bit = |kind: EventKind| EventSet::of(&[kind]).bits();
-            let bits = EventKind::ALL.iter().map(|(kind, name)| format!("{:#04x} ({name})", bit(*kind)));
-            format!("{} or several", bits.collect::<Vec<_>>().join(", "))
-        });
-        let events = EventSet::from_bits(self.arguments[0]).filter(|events| !events.is_empty());
-        let events = events.ok_or_else(|| self.bad_argument(0, &KNOWN))?;
-        self.check_arguments([EventSet::ALL.bits(), 0]).map(|()| events)
-    }
-
-    fn bad_argument(&self, index: usize, known: &'static str) -> Malformed {
-        let value = self.arguments[index].into();
-        Malformed { offset: 2 + index, wrong: Wrong::Unknown { what: "an argument", value, known } }
-    }
 }
 
 impl<'a> Command<'a> {

@@ -270,7 +270,7 @@ impl<'a> Parts<'a> {
 
     /// The fields of the same command in JSON, but for those of every command.
     #[cfg(any(feature = "cli", feature = "fuzzing", test))]
-    pub(crate) fn to_json(self, op: &Op) -> Value {
+    pub(crate) fn to_json(&self, op: &Op) -> Value {
         let mut fields = json!({"op": op.row.name});
         for part in op.layout {
             match part {
