@@ -147,6 +147,8 @@ impl Core {
             }
             Action::List { .. } => return self.list(operation),
             Action::Presence { .. } => return self.begin_presence(operation),
+            Action::Count { by } => return self.begin_count(operation, by),
+            Action::Names { .. } => return self.begin_naming(operation),
             Action::Listen { link, listen } => {
                 self.open_gate(*link);
                 if listen.share.is_some() {

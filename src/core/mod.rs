@@ -26,6 +26,7 @@ mod listeners;
 mod membership;
 mod memory;
 mod moving;
+mod naming;
 mod online;
 mod pausing;
 mod places;

@@ -204,7 +204,8 @@ impl Shared {
                 operation.found_bans(page);
                 ReactorSet::default()
             }
-            Action::List { by, .. } => of(by.clone()),
+            Action::List { by, .. } | Action::Count { by } => of(by.clone()),
+            Action::Names { .. } => of(Selector::All),
             Action::Presence { group, .. } => of(Selector::Group(group.clone())),
             // Links are known on all of them; what else is left says who it is about.
             _ => ReactorSet::first(self.reactors()),

@@ -260,6 +260,8 @@ fields! {
         |fields, name, value| once(&mut fields.reason, name, value);
     AFTER_BANNED = "after", Kind::Text, "u:ada", "What the last page gave as `next`.",
         |fields, name, value| once(&mut fields.after, name, After::Session(value));
+    AFTER_NAME = "after", Kind::Name, "ada", "What the last page gave as `next`.",
+        |fields, name, value| once(&mut fields.after, name, After::Session(value));
     ONE_USER = "user", Kind::Name, "mallory", "A user.",
         |fields, name, value| once(&mut fields.user, name, Some(OneOrMore::One(value)));
     TTL_MS = "ttl_ms", Kind::Number(0), "5000", "How long the message may wait for a socket, in milliseconds: 0 to \

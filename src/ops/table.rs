@@ -39,6 +39,10 @@ pub enum Verb {
     Ban,
     Unban,
     Bans,
+    List,
+    Count,
+    Users,
+    Groups,
 }
 
 /// What changes something.
@@ -62,7 +66,7 @@ const EITHER_USER: Field = USERS.being(ExactlyOne);
 const IN_APP: Field = APP.being(Optional);
 
 /// The operations, in the order of [`Verb`].
-pub static OPS: [Op; 21] = [
+pub static OPS: [Op; 25] = [
     pushing::PUSH,
     groups::JOIN,
     groups::LEAVE,
@@ -84,4 +88,8 @@ pub static OPS: [Op; 21] = [
     bans::BAN,
     bans::UNBAN,
     bans::BANS,
+    reading::LIST,
+    reading::COUNT,
+    reading::USERS,
+    reading::GROUPS,
 ];

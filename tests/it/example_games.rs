@@ -1,6 +1,6 @@
 //! The games of examples/, played by bots: real programs, real players, a server that is upgraded meanwhile.
 
-use crate::support::{Player, Random};
+use crate::support::{Player, Ports, Random};
 use crate::upgrade::running::Running;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
@@ -40,7 +40,7 @@ struct Bot {
 }
 
 impl Bot {
-    fn new(server: &Running, user: String) -> Self {
+    fn new(server: Ports, user: String) -> Self {
         let player = server.player(&format!("user={user}"));
         Self { user, player, state: Value::Null }
     }
@@ -56,7 +56,7 @@ impl Bot {
 }
 
 /// Two bots that are opponents.
-fn pair(server: &Running, names: [String; 2]) -> [Bot; 2] {
+fn pair(server: Ports, names: [String; 2]) -> [Bot; 2] {
     let mut bots = names.map(|user| Bot::new(server, user));
     bots.iter_mut().for_each(|bot| bot.see(|state| state["players"].is_array()));
     assert_eq!(bots[0].state["match"], bots[1].state["match"]);
@@ -64,7 +64,7 @@ fn pair(server: &Running, names: [String; 2]) -> [Bot; 2] {
 }
 
 /// They play to the end. In the middle one of them comes with another connection, which has the state by itself.
-fn play(server: &Running, mut bots: [Bot; 2], random: &mut Random) {
+fn play(server: Ports, mut bots: [Bot; 2], random: &mut Random) {
     for moves in 0.. {
         bots.iter_mut().for_each(|bot| bot.see(|state| taken(state) == moves));
         assert_eq!(bots[0].state, bots[1].state);
@@ -96,15 +96,15 @@ fn bots_play_noughts_and_crosses_over_http() {
     for round in 0..3 {
         thread::scope(|scope| {
             for number in 0..5 {
-                let bots = pair(&server, ["a", "b"].map(|name| format!("{name}{round}-{number}")));
-                let server = &server;
+                let bots = pair(*server, ["a", "b"].map(|name| format!("{name}{round}-{number}")));
+                let server = *server;
                 scope.spawn(move || play(server, bots, &mut Random::new(round * 10 + number)));
             }
         });
         server.upgrade();
     }
     // Who goes has lost.
-    let [mut stays, goes] = pair(&server, ["stays".into(), "goes".into()]);
+    let [mut stays, goes] = pair(*server, ["stays".into(), "goes".into()]);
     goes.player.close(1000, "");
     stays.see(|state| state["winner"] == "stays");
 }
