@@ -217,7 +217,7 @@ impl Fields<'_> {
         match (self.session.take(), self.user.take().flatten()) {
             (Some(session), None) => session.who(limits).map(Some),
             (None, Some(OneOrMore::One(user))) => Ok(Some(Who::User(bounds::name("user", &user)?))),
-            (None, Some(users)) => bounds::names("user", &users, limits).map(Who::Users).map(Some),
+            (None, Some(users)) => bounds::names("user", users.strs(), limits).map(Who::Users).map(Some),
             (None, None) => Ok(None),
             (Some(_), Some(_)) => Err(bad_request("name either a session or a user, not both")),
         }
@@ -235,7 +235,7 @@ impl Fields<'_> {
     pub fn take_one_or_more_groups(&mut self, limits: &CommandLimits) -> Result<Groups, CommandError> {
         match needed("group", self.group.take())? {
             OneOrMore::One(group) => bounds::name("group", &group).map(Groups::One),
-            groups => bounds::names("group", &groups, limits).map(Groups::Several),
+            groups => bounds::names("group", groups.strs(), limits).map(Groups::Several),
         }
     }
 
@@ -251,7 +251,7 @@ impl Fields<'_> {
         let names = match names {
             OneOrMore::More(names) if names.is_empty() => Vec::new(),
             OneOrMore::One(name) if name.is_empty() => Vec::new(),
-            names => bounds::names(field, &names, limits)?,
+            names => bounds::names(field, names.strs(), limits)?,
         };
         let begins = prefix.as_deref().unwrap_or_default();
         match names.iter().find(|name| !name.as_str().starts_with(begins)) {
