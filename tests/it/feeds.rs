@@ -166,7 +166,7 @@ fn a_later_request_takes_the_feed() {
 fn what_cannot_be_is_refused() {
     let key = |name: &str, may: &[Right]| BackendKey {
         name: name.to_owned(),
-        key: Some(Secret::new(&format!("the-key-that-is-called-{name}"))),
+        key: Some(Secret::new(format!("the-key-that-is-called-{name}"))),
         key_file: None,
         may: may.to_vec(),
         apps: Vec::new(),
