@@ -52,6 +52,8 @@
 //! | `cli` | the program: a file a subcommand |
 // The map names the whole house, also where only the core is built.
 #![cfg_attr(not(feature = "server"), allow(rustdoc::broken_intra_doc_links))]
+// The schemas of the OpenAPI document are one literal.
+#![recursion_limit = "256"]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -189,6 +189,8 @@ impl Pusher {
             | OperationOutcome::Kept(_)
             | OperationOutcome::Unbanned(_)
             | OperationOutcome::Bans(_)
+            | OperationOutcome::Counted(_)
+            | OperationOutcome::Names(_)
             | OperationOutcome::Forgotten(_) => Ok(0),
         }
     }

@@ -2,11 +2,12 @@
 
 use super::Mover;
 use super::coming_back::Claimed;
+use super::feed::{Fed, FeedRequest};
 use super::listeners::Barrier;
 use super::online::UserReport;
 use super::places::Replaced;
 use super::recollection::{RecallAnswer, RecallRequest};
-use super::seats::{Fed, FeedRequest, Kept};
+use super::seats::Kept;
 use super::visit::{Visit, Visited};
 use crate::connection::{Extras, Peer, Socket, Visitor};
 use crate::dispatch::{EncodedFrame, Operation, Push};

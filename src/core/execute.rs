@@ -157,6 +157,8 @@ impl Core {
             }
             Action::List { .. } => return self.list(operation),
             Action::Presence { .. } => return self.begin_presence(operation),
+            Action::Count { by } => return self.begin_count(operation, by),
+            Action::Names { .. } => return self.begin_naming(operation),
             Action::Route { what, link } => self.route(operation, what, link.as_ref()),
             Action::Rebalance { share } => self.rebalance(operation, share),
             Action::Listen { link, listen } => {

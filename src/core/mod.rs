@@ -16,6 +16,7 @@ mod drain;
 mod envelope;
 mod event_rules;
 mod execute;
+mod feed;
 mod follow;
 mod gate;
 mod handover;
@@ -27,6 +28,7 @@ mod listening;
 mod membership;
 mod memory;
 mod moving;
+mod naming;
 mod online;
 mod owning;
 mod pausing;
@@ -72,6 +74,7 @@ pub use details::Captured;
 pub use drain::{Drain, Plan};
 pub use envelope::{Arrival, Envelope, Port};
 pub use execute::{Finished, Started, new_push};
+pub use feed::{Fed, FeedForm, FeedRequest, Reads};
 pub use gate::{CarriedLines, EventLost};
 pub use handover::{Handover, NotHandedOver, Outcome, Parcel, Stage, encode};
 pub use in_force::InForce;
@@ -88,9 +91,7 @@ pub use resumes::AwayCounts;
 pub use rules::{Rules, RulesError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use seats::ring_model as link_ring_model;
-pub use seats::{
-    CarriedSeat, Comer, Fed, FeedForm, FeedRequest, Gone, Kept, Reads, Taken, Ticket, first_of_feed,
-};
+pub use seats::{CarriedSeat, Comer, Gone, Kept, Taken, Ticket, first_of_feed};
 pub use session_state::SessionState;
 pub use shared::{Outside, Shared};
 pub use unheard::HeldEvent;

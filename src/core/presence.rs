@@ -1,9 +1,8 @@
 //! Presence: who is in a group, gathered here a part a turn. Knows nothing of what other reactors have.
 
 use super::Core;
-use crate::dispatch::{Action, Gathered, Operation, PresencePage, PresentSession};
-use crate::hub::Kind;
-use crate::session::SessionId;
+use crate::dispatch::{Action, Gathered, Operation, PresencePage, PresentSession, Selector};
+use crate::session::{AppId, SessionId};
 use std::sync::Arc;
 
 /// A session is looked at for presence in a fraction of the time in which one is described in a listing.
@@ -16,6 +15,8 @@ const MOST_ENTRIES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Gathering {
     operation: Arc<Operation>,
+    /// Whose sessions they are.
+    by: Selector,
     /// The members that were there when it began. Those that have gone since are left out.
     ids: std::vec::IntoIter<SessionId>,
     gathered: Gathered,
@@ -26,24 +27,38 @@ impl Core {
     pub(super) fn begin_presence(&mut self, operation: &Arc<Operation>) {
         let Action::Presence { group, limit, after, members } = &operation.action else { return };
         let most = self.rules.settings.config.limits.presence_members;
-        let slots = self.hub.members(operation.app, Kind::Group, group);
-        let members = *members && slots.len() <= most;
-        let ids: Vec<SessionId> = slots.filter_map(|slot| self.hub.id_of(slot)).collect();
+        let by = Selector::Group(group.clone());
+        let ids = self.ids_meant(operation.app, &by);
+        let members = *members && ids.len() <= most;
         // A program that embeds the server may ask for anything.
         let limit = (*limit).clamp(1, MOST_ENTRIES);
         let page = PresencePage { limit, after: after.clone(), most, members };
         let gathered = Gathered::new(page);
-        self.go_on_gathering(Gathering { operation: Arc::clone(operation), ids: ids.into_iter(), gathered });
+        let (operation, ids) = (Arc::clone(operation), ids.into_iter());
+        self.go_on_gathering(Gathering { operation, by, ids, gathered });
+    }
+
+    /// Finds the sessions that are to be counted here, and looks at as many as the turn's budget allows.
+    pub(super) fn begin_count(&mut self, operation: &Arc<Operation>, by: &Selector) {
+        let ids = self.ids_meant(operation.app, by).into_iter();
+        let gathered = Gathered::new(PresencePage { limit: 1, after: None, most: 0, members: false });
+        let operation = Arc::clone(operation);
+        self.go_on_gathering(Gathering { operation, by: by.clone(), ids, gathered });
+    }
+
+    fn ids_meant(&self, app: AppId, by: &Selector) -> Vec<SessionId> {
+        let mut slots = Vec::new();
+        self.hub.slots_in_common(app, by, &mut slots);
+        slots.into_iter().filter_map(|slot| self.hub.id_of(slot)).collect()
     }
 
     pub(super) fn go_on_gathering(&mut self, mut gathering: Gathering) {
-        let Gathering { operation, ids, gathered } = &mut gathering;
-        let Action::Presence { group, .. } = &operation.action else { return };
+        let Gathering { operation, by, ids, gathered } = &mut gathering;
         let most = self.budget.listed.saturating_mul(MEMBERS_AN_ENTRY).min(ids.len());
         self.budget.listed -= most.div_ceil(MEMBERS_AN_ENTRY);
         for id in ids.by_ref().take(most) {
             let slot = id.slot();
-            if self.hub.id_of(slot) != Some(id) || !self.hub.is_member(slot, group) {
+            if self.hub.id_of(slot) != Some(id) || !self.hub.is_meant(operation.app, by, slot) {
                 continue;
             }
             let figures = self.connections.slot(slot).map(|connection| &connection.figures);

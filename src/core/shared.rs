@@ -214,7 +214,8 @@ impl Shared {
                 operation.found_bans(page);
                 ReactorSet::default()
             }
-            Action::List { by, .. } => of(by.clone()),
+            Action::List { by, .. } | Action::Count { by } => of(by.clone()),
+            Action::Names { .. } => of(Selector::All),
             Action::Presence { group, .. } => of(Selector::Group(group.clone())),
             Action::Route { what: Routed::Session(session), .. } => owner(*session),
             // Links are known on all of them; what else is left says who it is about.

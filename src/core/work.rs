@@ -5,6 +5,7 @@ use super::Core;
 use super::Sent;
 use super::delivery::Delivery;
 use super::execute::Listing;
+use super::naming::Naming;
 use super::presence::Gathering;
 use super::recollection::Recollection;
 use crate::dispatch::{EncodedFrame, Operation, Push};
@@ -29,6 +30,8 @@ pub(super) enum Work {
     Listing(Listing),
     /// A presence of which some members have been looked at.
     Presence(Gathering),
+    /// A page of names of which some have been looked at.
+    Names(Naming),
     /// What a group remembers, of which some of the sessions that have joined it have got it.
     Recollection(Box<Recollection>),
     /// A message to one session, sent behind a push that it follows.
@@ -46,6 +49,12 @@ impl From<Delivery> for Work {
 impl From<Gathering> for Work {
     fn from(gathering: Gathering) -> Self {
         Self::Presence(gathering)
+    }
+}
+
+impl From<Naming> for Work {
+    fn from(naming: Naming) -> Self {
+        Self::Names(naming)
     }
 }
 
@@ -131,7 +140,7 @@ impl Core {
                     self.budget.is_spent_on_deliveries()
                 }
                 Work::Operation(_) | Work::Send(..) | Work::Close(..) => false,
-                Work::Listing(_) | Work::Presence(_) => self.budget.is_spent_on_lists(),
+                Work::Listing(_) | Work::Presence(_) | Work::Names(_) => self.budget.is_spent_on_lists(),
             };
             if is_spent {
                 return self.work.push_front(work);
@@ -143,6 +152,7 @@ impl Core {
                 Work::Operation(operation) => self.begin_operation(&operation),
                 Work::Listing(listing) => self.go_on_listing(listing),
                 Work::Presence(gathering) => self.go_on_gathering(gathering),
+                Work::Names(naming) => self.go_on_naming(naming),
                 Work::Recollection(recollection) => self.go_on_recollecting(recollection),
                 Work::Send(id, frame) if self.hub.id_of(id.slot()) == Some(id) => {
                     self.send(id.slot(), frame);

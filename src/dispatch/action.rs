@@ -1,6 +1,6 @@
 //! What a command asks about sessions.
 
-use super::{Banned, Epoch, Listen, PresentAfter, Recall, Routed, Selector, Token};
+use super::{Banned, Epoch, Listen, NameKind, PresentAfter, Recall, Routed, Selector, Token};
 use crate::session::{Name, SessionId};
 
 /// The sessions that a command is about.
@@ -243,6 +243,22 @@ pub enum Action {
         after: Option<SessionId>,
         /// Everything about each ([`Page::sessions`]), or its id and user ([`Page::rows`]).
         detailed: bool,
+    },
+    /// How many sessions a user, group or tag has, or the app.
+    Count {
+        /// A user, group or tag; `All` counts the app's.
+        by: Selector,
+    },
+    /// The users or groups of the app, in the order of their names, page by page.
+    Names {
+        /// Which.
+        kind: NameKind,
+        /// Names that begin so; `None` is all.
+        prefix: Option<Name>,
+        /// How many at the most.
+        limit: usize,
+        /// Only names behind this one.
+        after: Option<Name>,
     },
     /// Who is in a group, page by page: the users by name, each with its sessions, then the sessions without a user.
     Presence {

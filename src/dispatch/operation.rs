@@ -2,10 +2,11 @@
 
 use super::presence::{Gathered, Presence};
 use super::{
-    Action, BanPage, CommandError, ErrorCode, KeptPage, OperationOutcome, Origin, Page, Recalled,
-    SessionInfo, SessionRow, Who,
+    Action, BanPage, CommandError, Counted, ErrorCode, KeptPage, NamePage, OperationOutcome, Origin, Page,
+    Recalled, SessionInfo, SessionRow, Who,
 };
-use crate::session::{AppId, SessionId};
+use crate::session::{AppId, Name, SessionId};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -33,6 +34,7 @@ struct Findings {
     recalled: Option<Recalled>,
     kept: Option<KeptPage>,
     bans: Option<BanPage>,
+    names: BTreeMap<Name, u32>,
     error: Option<CommandError>,
 }
 
@@ -119,6 +121,14 @@ impl Operation {
         self.findings().kept = Some(page);
     }
 
+    /// A reactor's part of a page of names, one more than the page has.
+    pub fn add_names(&self, part: BTreeMap<Name, u32>) {
+        let mut findings = self.findings();
+        for (name, sessions) in part {
+            *findings.names.entry(name).or_default() += sessions;
+        }
+    }
+
     /// The bans that were asked for.
     pub fn found_bans(&self, page: BanPage) {
         self.findings().bans = Some(page);
@@ -154,6 +164,16 @@ impl Operation {
             Action::Presence { members, .. } => Ok(OperationOutcome::Presence(
                 findings.presence.take().map_or_else(|| Presence::of_nobody(members), Gathered::finish),
             )),
+            Action::Count { .. } => {
+                let found = findings.presence.take();
+                let Presence { sessions, users, anonymous, .. } =
+                    found.map_or_else(|| Presence::of_nobody(false), Gathered::finish);
+                Ok(OperationOutcome::Counted(Counted { sessions, users, anonymous }))
+            }
+            Action::Names { kind, limit, .. } => {
+                let names = std::mem::take(&mut findings.names);
+                Ok(OperationOutcome::Names(NamePage::cut(kind, names, limit)))
+            }
             Action::JoinWith { .. } => {
                 Ok(OperationOutcome::Joined { sessions, recalled: findings.recalled, unknown })
             }

@@ -107,6 +107,8 @@ pub struct Page {
 ///         OperationOutcome::Kept(page) => page.messages.len() as u32,
 ///         OperationOutcome::Forgotten(messages) | OperationOutcome::Unbanned(messages) => *messages,
 ///         OperationOutcome::Bans(page) => page.count,
+///         OperationOutcome::Counted(counted) => counted.sessions,
+///         OperationOutcome::Names(page) => page.names.len() as u32,
 ///     }
 /// }
 /// assert_eq!(count(&OperationOutcome::Sessions(3)), 3);
@@ -144,6 +146,10 @@ pub enum OperationOutcome {
     },
     /// What a group keeps.
     Kept(KeptPage),
+    /// How many sessions there are.
+    Counted(super::Counted),
+    /// The users or groups asked for.
+    Names(super::NamePage),
     /// How many messages a group has forgotten.
     Forgotten(u32),
     /// How many bans were taken back: one or none.

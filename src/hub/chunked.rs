@@ -121,7 +121,6 @@ impl<T: Default> Chunked<T> {
     }
 
     /// The items by number.
-    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         (0..self.bound() as u32).filter_map(|number| Some((number, self.get(number)?)))
     }

@@ -24,6 +24,7 @@ pub use memory::{
     Around, Asked, CarriedMemory, Kept, LatestRule, LogRule, Memory, MemoryRule, Room, Share, scope_of,
 };
 pub use reactors::{MAX_REACTORS, ReactorSet};
+pub use select::NamesWanted;
 
 use crate::session::{AppId, Name, SessionId};
 use chunked::Chunked;

@@ -4,9 +4,10 @@ use super::Hub;
 use super::key::{KeyRef, Kind};
 use super::sets::Member;
 use crate::dispatch::{Selector, Target};
-use crate::session::{AppId, SessionId};
+use crate::session::{AppId, Name, SessionId};
 use smallvec::SmallVec;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// What a selection tells beside the slots: indices into [`Target::selectors`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +25,21 @@ pub struct Paged {
     pub members: usize,
     /// The sessions and members that were looked at for the page: what it has cost.
     pub looked_at: usize,
+}
+
+/// Which names a page is to have.
+#[derive(Debug, Clone, Copy)]
+pub struct NamesWanted<'a> {
+    /// Of this app.
+    pub app: AppId,
+    /// Users, groups or tags.
+    pub kind: Kind,
+    /// Names that begin so.
+    pub prefix: &'a str,
+    /// Names behind this one.
+    pub after: Option<&'a Name>,
+    /// So many at the most.
+    pub limit: usize,
 }
 
 impl Hub {
@@ -77,7 +93,7 @@ impl Hub {
 
     /// Makes `out` the slots of the sessions here that every part of `selector` means: of the fewest that one of them means, those that
     /// are in all the others.
-    fn slots_in_common(&self, app: AppId, selector: &Selector, out: &mut Vec<u32>) {
+    pub fn slots_in_common(&self, app: AppId, selector: &Selector, out: &mut Vec<u32>) {
         out.clear();
         let mut parts = SmallVec::<[&Selector; 4]>::new();
         flatten(selector, &mut parts);
@@ -101,6 +117,38 @@ impl Hub {
                 && sets.iter().all(|&set| self.find_membership(slot, set).is_some())
         });
         out.extend(slots);
+    }
+
+    /// Looks through so many sets, from the one with the number `from` on, for names of this kind of the app that begin with `prefix` and
+    /// stand behind `after`. The first `limit` of all there have been so far are in `names`, with how many sessions they have. Where
+    /// to go on; `None` where there are no more.
+    pub fn gather_names(
+        &self,
+        wanted: &NamesWanted<'_>,
+        from: u32,
+        most: usize,
+        names: &mut BTreeMap<Name, u32>,
+    ) -> Option<u32> {
+        let NamesWanted { app, kind, prefix, after, limit } = *wanted;
+        let mut next = self.sets.next(from);
+        for _ in 0..most {
+            let number = next?;
+            let set = self.sets.get(number);
+            if set.key.kind() == kind
+                && set.key.app_id() == app
+                && let Some(name) = set.key.name()
+                && name.as_str().starts_with(prefix)
+                && after.is_none_or(|after| name > after)
+                && (names.len() < limit || names.last_key_value().is_some_and(|(last, _)| name < last))
+            {
+                names.insert(name.clone(), set.members.len() as u32);
+                if names.len() > limit {
+                    names.pop_last();
+                }
+            }
+            next = self.sets.next(number + 1);
+        }
+        next
     }
 
     /// Whether `selector` means the session in the slot.

@@ -127,6 +127,11 @@ impl Sets {
         self.index.find(hash.as_u64(), same).is_some()
     }
 
+    /// The first number from `from` on that a set has.
+    pub(super) fn next(&self, from: u32) -> Option<u32> {
+        self.by_number.next(from)
+    }
+
     pub(super) fn get(&self, number: u32) -> &Set {
         &self.by_number[number]
     }

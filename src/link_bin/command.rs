@@ -1,18 +1,20 @@
 //! Commands: what a backend asks. Eight bytes of header, the app, then each command's own fields.
 
+mod header;
 mod parts;
 mod push;
 mod routed;
 mod who;
 
+use header::Header;
 pub(crate) use parts::Parts;
 pub use push::{Push, Selector, Targets};
 pub use routed::Routed;
-pub use who::{Who, Whom};
+pub use who::{By, Who, Whom};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_text, put_whole};
-use crate::dispatch::{Detail, Epoch, EventKind, EventSet, SessionEnd, With};
+use crate::dispatch::{Epoch, EventSet, SessionEnd, With};
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
 use std::sync::LazyLock;
@@ -208,6 +210,38 @@ pub enum Command<'a> {
         /// What the last page gave as next.
         after: Option<&'a str>,
     },
+    /// The sessions of a user, a group or a tag, or of the app.
+    List {
+        /// Whose.
+        by: By<'a>,
+        /// Entries of a page; 0 is the default.
+        limit: u32,
+        /// What the last page gave as next.
+        after: Option<&'a str>,
+    },
+    /// How many there are.
+    Count {
+        /// Whose.
+        by: By<'a>,
+    },
+    /// The users who have sessions.
+    Users {
+        /// Whose names begin so.
+        prefix: Option<&'a str>,
+        /// Entries of a page; 0 is the default.
+        limit: u32,
+        /// What the last page gave as next.
+        after: Option<&'a str>,
+    },
+    /// The groups that have members.
+    Groups {
+        /// Whose names begin so.
+        prefix: Option<&'a str>,
+        /// Entries of a page; 0 is the default.
+        limit: u32,
+        /// What the last page gave as next.
+        after: Option<&'a str>,
+    },
     /// All about one session.
     Session {
         /// The session.
@@ -332,91 +366,8 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The events that have their bits in the first argument of a command.
-const FIRST_EVENTS: u32 = 0xff;
-
-/// The kinds of events that have these bits, for a person to read.
-fn kinds_in(bits: u32) -> String {
-    let bit = |kind: EventKind| EventSet::of(&[kind]).bits();
-    let kinds = EventKind::ALL.iter().filter(|(kind, _)| bit(*kind) & bits != 0);
-    let kinds: Vec<String> = kinds.map(|(kind, name)| format!("{:#04x} ({name})", bit(*kind))).collect();
-    format!("{} or several", kinds.join(", "))
-}
-
 fn flag(set: bool, flag: u8) -> u8 {
     if set { flag } else { 0 }
-}
-
-/// The first eight bytes.
-struct Header {
-    opcode: u8,
-    flags: u8,
-    arguments: [u8; 2],
-    id: u32,
-}
-
-impl Header {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        const WHAT: &str = "a header";
-        match *reader.take(8, WHAT)? {
-            [opcode, flags, first, second, a, b, c, d] => {
-                Ok(Self { opcode, flags, arguments: [first, second], id: u32::from_le_bytes([a, b, c, d]) })
-            }
-            _ => Err(reader.wrong(8, Wrong::Truncated { what: WHAT, needs: 8, left: 0 })),
-        }
-    }
-
-    /// The arguments of a command that has none, or only the first.
-    fn check_arguments(&self, most: [u8; 2]) -> Result<(), Malformed> {
-        for (index, (argument, most)) in self.arguments.into_iter().zip(most).enumerate() {
-            if argument > most {
-                return Err(self.bad_argument(index, "0: it is reserved"));
-            }
-        }
-        Ok(())
-    }
-
-    /// The events in the first argument; none only where more follow.
-    fn events(&self) -> Result<EventSet, Malformed> {
-        static KNOWN: LazyLock<String> = LazyLock::new(|| kinds_in(FIRST_EVENTS));
-        let events = EventSet::from_bits(self.arguments[0].into());
-        let events = events.filter(|events| !events.is_empty() || self.flags & Part::MORE != 0);
-        let events = events.ok_or_else(|| self.bad_argument(0, &KNOWN))?;
-        self.check_arguments([u8::MAX, 0]).map(|()| events)
-    }
-
-    /// The events that follow where the first argument has no bits for them.
-    fn more_events(&self, reader: &mut Reader<'_>) -> Result<EventSet, Malformed> {
-        static KNOWN: LazyLock<String> = LazyLock::new(|| kinds_in(!FIRST_EVENTS));
-        if self.flags & Part::MORE == 0 {
-            return Ok(EventSet::NONE);
-        }
-        let bits = reader.u32("more events")?;
-        let events = EventSet::from_bits(bits).filter(|_| bits & FIRST_EVENTS == 0 && bits != 0);
-        let unknown = Wrong::Unknown { what: "more events", value: bits.into(), known: &KNOWN };
-        events.ok_or_else(|| reader.wrong(4, unknown))
-    }
-
-    /// What events have of their sessions.
-    fn with(&self, reader: &mut Reader<'_>) -> Result<With, Malformed> {
-        static KNOWN: LazyLock<String> = LazyLock::new(|| {
-            let bit = |(detail, name): &(Detail, &str)| format!("{:#04x} ({name})", 1 << *detail as u8);
-            let bits: Vec<String> = Detail::ALL.iter().map(bit).collect();
-            format!("{} or several", bits.join(", "))
-        });
-        if self.flags & Part::WITH == 0 {
-            return Ok(With::NONE);
-        }
-        let bits = reader.u8("with")?;
-        let unknown = Wrong::Unknown { what: "with", value: bits.into(), known: &KNOWN };
-        let with = With::from_bits(bits).filter(|with| !with.is_empty());
-        with.ok_or_else(|| reader.wrong(1, unknown))
-    }
-
-    fn bad_argument(&self, index: usize, known: &'static str) -> Malformed {
-        let value = self.arguments[index].into();
-        Malformed { offset: 2 + index, wrong: Wrong::Unknown { what: "an argument", value, known } }
-    }
 }
 
 impl<'a> Command<'a> {
@@ -435,7 +386,8 @@ impl<'a> Command<'a> {
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
         let Parts { last, after, epoch, limit, key, groups, has_members, names, prefix, with, .. } = parts;
-        let Parts { end, whom, for_ms, page_limit, page_after, counts_only, name, link, routed, .. } = parts;
+        let Parts { by, end, whom, for_ms, page_limit, page_after, counts_only, name, link, routed, .. } =
+            parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
@@ -467,6 +419,10 @@ impl<'a> Command<'a> {
             },
             Verb::Ban => Self::Ban { whom, for_ms, reason },
             Verb::Unban => Self::Unban { whom },
+            Verb::List => Self::List { by, limit: page_limit, after: page_after },
+            Verb::Count => Self::Count { by },
+            Verb::Users => Self::Users { prefix, limit: page_limit, after: page_after },
+            Verb::Groups => Self::Groups { prefix, limit: page_limit, after: page_after },
             Verb::Bans => Self::Bans { limit: page_limit, after: page_after },
             Verb::Listen => Self::Listen { events, share, with, name },
             Verb::Presence => {
@@ -538,6 +494,16 @@ impl<'a> Command<'a> {
             Self::RenewUntil { session, end } => (Verb::Renew, Parts { session, end: Some(end), ..none }),
             Self::Ban { whom, for_ms, reason } => (Verb::Ban, Parts { whom, for_ms, reason, ..none }),
             Self::Unban { whom } => (Verb::Unban, Parts { whom, ..none }),
+            Self::List { by, limit, after } => {
+                (Verb::List, Parts { by, page_limit: limit, page_after: after, ..none })
+            }
+            Self::Count { by } => (Verb::Count, Parts { by, ..none }),
+            Self::Users { prefix, limit, after } => {
+                (Verb::Users, Parts { prefix, page_limit: limit, page_after: after, ..none })
+            }
+            Self::Groups { prefix, limit, after } => {
+                (Verb::Groups, Parts { prefix, page_limit: limit, page_after: after, ..none })
+            }
             Self::Bans { limit, after } => {
                 (Verb::Bans, Parts { page_limit: limit, page_after: after, ..none })
             }

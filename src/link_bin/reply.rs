@@ -4,12 +4,13 @@ use super::bans::{put_bans, read_bans};
 use super::details::{put_claims, put_params, read_claims, read_params};
 use super::error::{Malformed, TooLong, Wrong};
 use super::names::{put_names, read_names, read_optional_name, read_remote};
+use super::pages;
 use super::presence::{flags_of_presence, put_presence, read_presence};
 use super::resumption::Resumption;
 use super::wire::{Reader, put_count, put_long, put_session, put_text, put_whole};
 use crate::dispatch::{
-    BanPage, EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Missed, MissedList, Presence, Profile,
-    Recalled, Receipt, SessionInfo, TickPhase, Why,
+    BanPage, Counted, EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Missed, MissedList, NamePage,
+    Page, Presence, Profile, Recalled, Receipt, SessionInfo, TickPhase, Why,
 };
 use crate::session::SessionId;
 use std::borrow::Cow;
@@ -26,6 +27,9 @@ const KEPT: u8 = 0x86;
 const FORGOTTEN: u8 = 0x87;
 const UNBANNED: u8 = 0x8a;
 const BANS: u8 = 0x8b;
+const COUNTED: u8 = 0x8c;
+const NAMES: u8 = 0x8d;
+const PAGE: u8 = 0x8e;
 const ERROR: u8 = 0x8f;
 
 /// Of what is done: the ticks of an app follow.
@@ -92,6 +96,12 @@ pub enum Reply<'a> {
     Unbanned(u32),
     /// The bans asked for.
     Bans(Cow<'a, BanPage>),
+    /// How many sessions there are.
+    Counted(Counted),
+    /// The users or groups asked for.
+    Names(Cow<'a, NamePage>),
+    /// The sessions asked for.
+    Page(Cow<'a, Page>),
     /// It was refused.
     Error {
         /// For programs.
@@ -122,6 +132,13 @@ impl<'a> Reply<'a> {
             KEPT => Self::Kept(Cow::Owned(read_kept(flags, &mut reader)?)),
             FORGOTTEN => Self::Forgotten(reader.u32("messages")?),
             UNBANNED => Self::Unbanned(reader.u32("bans")?),
+            COUNTED => Self::Counted(Counted {
+                sessions: reader.u32("sessions")?,
+                users: reader.u32("users")?,
+                anonymous: reader.u32("anonymous")?,
+            }),
+            NAMES => Self::Names(Cow::Owned(pages::read_names(code, &mut reader)?)),
+            PAGE => Self::Page(Cow::Owned(pages::read_page(&mut reader, read_session)?)),
             BANS => Self::Bans(Cow::Owned(read_bans(&mut reader)?)),
             SESSION => Self::Session(Cow::Owned(read_session(&mut reader)?)),
             RENEWED => Self::Renewed(reader.u64("expires_unix_ms")?),
@@ -135,7 +152,7 @@ impl<'a> Reply<'a> {
                 message: reader.rest_as_text("the message")?,
             },
             _ => {
-                let (what, known) = ("the opcode of a reply", "0x81 to 0x8b, 0x8f");
+                let (what, known) = ("the opcode of a reply", "0x81 to 0x8f");
                 let wrong = Wrong::Unknown { what, value: opcode.into(), known };
                 return Err(Malformed { offset: 0, wrong });
             }
@@ -166,6 +183,9 @@ impl<'a> Reply<'a> {
             Self::Forgotten(_) => (FORGOTTEN, 0, 0),
             Self::Unbanned(_) => (UNBANNED, 0, 0),
             Self::Bans(_) => (BANS, 0, 0),
+            Self::Counted(_) => (COUNTED, 0, 0),
+            Self::Names(page) => (NAMES, 0, pages::kind_number(page.kind)),
+            Self::Page(_) => (PAGE, 0, 0),
             Self::Error { code, .. } => (ERROR, 0, code.row().number),
         };
         put_whole(out, |out| {
@@ -179,6 +199,12 @@ impl<'a> Reply<'a> {
                     out.extend_from_slice(&count.to_le_bytes());
                 }
                 Self::Bans(page) => put_bans(page, out)?,
+                Self::Counted(Counted { sessions, users, anonymous }) => {
+                    let counts = [sessions, users, anonymous];
+                    counts.iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
+                }
+                Self::Names(page) => pages::put_names(page, out)?,
+                Self::Page(page) => pages::put_page(page, put_info, out)?,
                 Self::Changed(sessions, unknown) => {
                     [sessions, unknown].iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
                 }

@@ -1,7 +1,6 @@
 //! What the fields of a command may hold. A query parameter and a JSON field of the same name have the same bounds, the
 //! same defaults and the same sentences when they are refused.
 
-use super::shapes::OneOrMore;
 use crate::dispatch::{Class, CommandError, EncodedFrame, Epoch, ErrorCode, ReceiptMode, Selector, Target};
 pub(crate) use crate::dispatch::{CommandLimits, Quoted};
 use crate::dispatch::{bad_code, check_close_code, check_close_reason};
@@ -32,9 +31,14 @@ pub fn name(field: &str, text: &str) -> Result<Name, CommandError> {
 }
 
 /// Several users, groups or tags: at least one, at most `limits.max_selectors`. What is named twice is in the list once.
-pub fn names(field: &str, texts: &OneOrMore<'_>, limits: &CommandLimits) -> Result<Vec<Name>, CommandError> {
-    check_list(field, texts.texts().count(), limits)?;
-    let names: Vec<Name> = texts.texts().map(|text| name(field, text)).collect::<Result<_, _>>()?;
+pub fn names<'a>(
+    field: &str,
+    texts: impl Iterator<Item = &'a str>,
+    limits: &CommandLimits,
+) -> Result<Vec<Name>, CommandError> {
+    let texts: Vec<&str> = texts.collect();
+    check_list(field, texts.len(), limits)?;
+    let names: Vec<Name> = texts.into_iter().map(|text| name(field, text)).collect::<Result<_, _>>()?;
     Ok(each_once(names))
 }
 

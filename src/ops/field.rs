@@ -231,6 +231,8 @@ fields! {
         |fields, name, value| once(&mut fields.key, name, value);
     FEED_EVENTS = "events", Kind::SomeOf(&EventKind::NAMES), "open,message,close", "Which events, with commas between them.",
         |fields, name, value| once(&mut fields.events, name, words(value));
+    FEED_WITH = "with", Kind::SomeOf(&Detail::NAMES), "groups,tags", "What each event has of its session beside its own \
+        fields, with commas between them.", |fields, name, value| once(&mut fields.with, name, words(value));
     FEED_RESUME = "resume", Kind::Text, "AKAAAAAAAAEAAAAAAAAAAAAAAAAAAAAA", "The ticket of the feed; without it, one is opened.",
         |fields, name, value| once(&mut fields.resume, name, value);
     WAIT_MS = "wait_ms", Kind::Number(0), "20000", "How long to wait for an event, in milliseconds: 0 to \
@@ -262,6 +264,8 @@ fields! {
     BAN_REASON = "reason", Kind::Reason, "cheating", "The close reason, which those who are refused are told too: at most 123 bytes.",
         |fields, name, value| once(&mut fields.reason, name, value);
     AFTER_BANNED = "after", Kind::Text, "u:ada", "What the last page gave as `next`.",
+        |fields, name, value| once(&mut fields.after, name, After::Session(value));
+    AFTER_NAME = "after", Kind::Name, "ada", "What the last page gave as `next`.",
         |fields, name, value| once(&mut fields.after, name, After::Session(value));
     ONE_USER = "user", Kind::Name, "mallory", "A user.",
         |fields, name, value| once(&mut fields.user, name, Some(OneOrMore::One(value)));

@@ -4,8 +4,8 @@
 use super::bounds::{self, bad_request};
 pub use super::shapes::{After, Except, OneOrMore, Text, To};
 use crate::dispatch::{
-    Action, Banned, CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, Routed, SessionEnd,
-    Token, Who,
+    Action, Banned, CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, Routed, Selector,
+    SessionEnd, Token, Who,
 };
 use crate::session::{Name, Network, SessionId};
 use log::LevelFilter;
@@ -228,7 +228,7 @@ impl Fields<'_> {
         match (self.session.take(), self.user.take().flatten()) {
             (Some(session), None) => session.who(limits).map(Some),
             (None, Some(OneOrMore::One(user))) => Ok(Some(Who::User(bounds::name("user", &user)?))),
-            (None, Some(users)) => bounds::names("user", &users, limits).map(Who::Users).map(Some),
+            (None, Some(users)) => bounds::names("user", users.strs(), limits).map(Who::Users).map(Some),
             (None, None) => Ok(None),
             (Some(_), Some(_)) => Err(bad_request("name either a session or a user, not both")),
         }
@@ -272,7 +272,7 @@ impl Fields<'_> {
     pub fn take_one_or_more_groups(&mut self, limits: &CommandLimits) -> Result<Groups, CommandError> {
         match needed("group", self.group.take())? {
             OneOrMore::One(group) => bounds::name("group", &group).map(Groups::One),
-            groups => bounds::names("group", &groups, limits).map(Groups::Several),
+            groups => bounds::names("group", groups.strs(), limits).map(Groups::Several),
         }
     }
 
@@ -288,7 +288,7 @@ impl Fields<'_> {
         let names = match names {
             OneOrMore::More(names) if names.is_empty() => Vec::new(),
             OneOrMore::One(name) if name.is_empty() => Vec::new(),
-            names => bounds::names(field, &names, limits)?,
+            names => bounds::names(field, names.strs(), limits)?,
         };
         let begins = prefix.as_deref().unwrap_or_default();
         match names.iter().find(|name| !name.as_str().starts_with(begins)) {
@@ -380,6 +380,35 @@ impl Fields<'_> {
                 network.map(Banned::Address).map_err(|invalid| bad_request(format!("address: {invalid}")))
             }
             _ => Err(bad_request("name either a user or an address")),
+        }
+    }
+
+    /// What is listed or counted: at most one of `user`, `group` and `tag`; the app without.
+    pub fn take_listed_by(&mut self) -> Result<Selector, CommandError> {
+        let user = self.user.take().flatten();
+        let user = user.map(|user| bounds::name("user", &one("user", user)?).map(Selector::User));
+        let group = self.group.take();
+        let group = group.map(|group| bounds::name("group", &one("group", group)?).map(Selector::Group));
+        let tag = self.tag.take().map(|tag| bounds::name("tag", &tag).map(Selector::Tag));
+        let mut named = [user, group, tag].into_iter().flatten();
+        match (named.next(), named.next()) {
+            (None, _) => Ok(Selector::All),
+            (Some(selector), None) => selector,
+            (Some(_), Some(_)) => Err(bad_request("list by one of user, group and tag, or by none")),
+        }
+    }
+
+    /// `prefix` of a page of names.
+    pub fn take_prefix(&mut self) -> Result<Option<Name>, CommandError> {
+        self.prefix.take().map(|prefix| bounds::name("prefix", &prefix)).transpose()
+    }
+
+    /// `after` of a page of names.
+    pub fn take_after_name(&mut self) -> Result<Option<Name>, CommandError> {
+        match self.after.take() {
+            Some(After::Session(after)) => bounds::name("after", &after).map(Some),
+            Some(After::Offset(_)) => Err(bad_request("after is what the last page gave as next")),
+            None => Ok(None),
         }
     }
 

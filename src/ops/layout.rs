@@ -38,6 +38,8 @@ pub enum Part {
     Banned,
     /// With the flag [`Part::FOR`] a u64.
     ForMs,
+    /// With one of the flags [`Part::BY_USER`], [`Part::BY_GROUP`] and [`Part::BY_TAG`] a name.
+    By,
     /// Entries of a page: u32, 0 for as many as there are without a limit; and where it begins, a text or none.
     PlainPage,
     /// With the flag [`Part::CODE`] a close code: u16.
@@ -69,6 +71,12 @@ impl Part {
     pub const GROUPS: u8 = 0x80;
     /// Some members follow.
     pub const MEMBERS: u8 = 0x20;
+    /// It is about a user's sessions.
+    pub const BY_USER: u8 = 0x01;
+    /// It is about a group's sessions.
+    pub const BY_GROUP: u8 = 0x02;
+    /// It is about a tag's sessions.
+    pub const BY_TAG: u8 = 0x04;
     /// It is about an address.
     pub const ADDRESS: u8 = 0x01;
     /// When a session ends follows.
@@ -102,6 +110,7 @@ impl Part {
         match self {
             Self::Who => &[(Self::USER, "user"), (Self::SEVERAL, "several")],
             Self::Members => &[(Self::MEMBERS, "members"), (Self::USER, "user"), (Self::SEVERAL, "several")],
+            Self::By => &[(Self::BY_USER, "user"), (Self::BY_GROUP, "group"), (Self::BY_TAG, "tag")],
             Self::Renewal => &[(Self::EXPIRES, "expires_unix_ms"), (Self::FOR, "for_ms")],
             Self::Banned => &[(Self::ADDRESS, "address")],
             Self::ForMs => &[(Self::FOR, "for_ms")],
@@ -138,6 +147,7 @@ impl Part {
             Self::Group => "group name".to_owned(),
             Self::OtherGroup => "`to` name".to_owned(),
             Self::Tag => "tag name".to_owned(),
+            Self::By => "user, group or tag name, if flagged".to_owned(),
             Self::Renewal => "token: all that is left; or u64, if flagged".to_owned(),
             Self::Banned => "user name or address text".to_owned(),
             Self::ForMs => "for_ms u64, if flagged".to_owned(),

@@ -1,10 +1,10 @@
 //! The rows of the requests that HTTP alone has. One that is new has its row here, and what it answers in `gateway`.
 
 use super::Segment::{Is, Of};
-use super::bounds::{bad_request, name, page_limit};
+use super::bounds::page_limit;
 use super::field::Need::{AtMostOne, Optional, Required};
 use super::field::*;
-use super::fields::{Fields, one};
+use super::fields::Fields;
 use super::{Answer, Call, Method, Needs, Route, Row, Segment, feed};
 use crate::dispatch::{Action, CommandError, CommandLimits, Right, Selector};
 use log::LevelFilter;
@@ -83,7 +83,7 @@ pub static REQUESTS: [Row; 19] = [
         needs: READS,
         is_barrier: false,
         call: Call::Act(|fields, limits| {
-            let by = listed_by(fields)?;
+            let by = fields.take_listed_by()?;
             list(fields, limits, by, true)
         }),
         routes: &[Route {
@@ -129,6 +129,7 @@ pub static REQUESTS: [Row; 19] = [
                 IN_APP,
                 FEED_EVENTS,
                 SHARE.being(Optional),
+                FEED_WITH.being(Optional),
                 NAME.being(Optional),
                 FEED_RESUME.being(Optional),
                 RECEIVED.being(Optional),
@@ -305,18 +306,6 @@ const fn order(
 
 const fn get(path: &'static [Segment]) -> Route {
     Route { method: Method::Get, path, query: &[] }
-}
-
-fn listed_by(fields: &mut Fields<'_>) -> Result<Selector, CommandError> {
-    let user = fields.user.take().flatten().map(|user| name("user", &one("user", user)?).map(Selector::User));
-    let group = fields.group.take().map(|group| name("group", &one("group", group)?).map(Selector::Group));
-    let tag = fields.tag.take().map(|tag| name("tag", &tag).map(Selector::Tag));
-    let mut named = [user, group, tag].into_iter().flatten();
-    match (named.next(), named.next()) {
-        (None, _) => Ok(Selector::All),
-        (Some(selector), None) => selector,
-        (Some(_), Some(_)) => Err(bad_request("list by one of user, group and tag, or by none")),
-    }
 }
 
 fn list(

@@ -23,6 +23,12 @@ pub enum Answer {
     Unbanned,
     /// A page of bans.
     Bans,
+    /// How many sessions there are.
+    Counted,
+    /// A page of users.
+    Users,
+    /// A page of groups.
+    Groups,
     /// A session.
     Session,
     /// Until when a session goes on.
@@ -88,6 +94,9 @@ impl Answer {
             Self::Kept => one("The messages.", JSON, component("Kept")),
             Self::Forgotten => one("How many messages were forgotten.", JSON, component("Forgotten")),
             Self::Unbanned => one("Whether there was such a ban.", JSON, component("Unbanned")),
+            Self::Counted => one("How many there are.", JSON, component("Counted")),
+            Self::Users => one("A page of users.", JSON, component("Users")),
+            Self::Groups => one("A page of groups.", JSON, component("Groups")),
             Self::Bans => one("The bans.", JSON, component("Bans")),
             Self::Session => one("The session.", JSON, component("Session")),
             Self::Renewed => one("Until when it goes on.", JSON, component("Renewed")),
@@ -136,12 +145,15 @@ impl Answer {
             Self::Forgotten => component("Forgotten"),
             Self::Unbanned => component("Unbanned"),
             Self::Bans => component("Bans"),
+            Self::SessionsPage => component("SessionsPage"),
+            Self::Counted => component("Counted"),
+            Self::Users => component("Users"),
+            Self::Groups => component("Groups"),
             Self::Session => component("Session"),
             Self::Renewed => component("Renewed"),
             Self::Presence => component("Presence"),
             Self::Nothing
             | Self::Members
-            | Self::SessionsPage
             | Self::Batch
             | Self::Events
             | Self::Ended
@@ -294,6 +306,15 @@ pub fn components(codes: &[&str]) -> Value {
             )},
         })),
         "Forgotten": object(json!({"forgotten": count()})),
+        "Counted": object(json!({"sessions": count(), "users": count(), "anonymous": count()})),
+        "Users": object(json!({
+            "users": {"type": "array", "items": object(json!({"user": component("Name"), "sessions": count()}))},
+            "next": nullable(component("Name")),
+        })),
+        "Groups": object(json!({
+            "groups": {"type": "array", "items": object(json!({"group": component("Name"), "sessions": count()}))},
+            "next": nullable(component("Name")),
+        })),
         "Unbanned": object(json!({"unbanned": count()})),
         "Bans": object(json!({
             "count": count(), "next": nullable(json!({"type": "string"})),

@@ -254,6 +254,11 @@ impl<'a> OneOrMore<'a> {
     }
 
     /// Its strings.
+    pub fn strs(&self) -> impl Iterator<Item = &str> {
+        self.texts().map(|text| &**text)
+    }
+
+    /// The same, as they were given.
     pub fn texts(&self) -> impl Iterator<Item = &Text<'a>> {
         match self {
             Self::None => [].iter(),

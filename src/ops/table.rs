@@ -39,6 +39,10 @@ pub enum Verb {
     Ban,
     Unban,
     Bans,
+    List,
+    Count,
+    Users,
+    Groups,
     Route,
     Rebalance,
 }
@@ -64,7 +68,7 @@ const EITHER_USER: Field = USERS.being(ExactlyOne);
 const IN_APP: Field = APP.being(Optional);
 
 /// The operations, in the order of [`Verb`].
-pub static OPS: [Op; 23] = [
+pub static OPS: [Op; 27] = [
     pushing::PUSH,
     groups::JOIN,
     groups::LEAVE,
@@ -86,6 +90,10 @@ pub static OPS: [Op; 23] = [
     bans::BAN,
     bans::UNBAN,
     bans::BANS,
+    reading::LIST,
+    reading::COUNT,
+    reading::USERS,
+    reading::GROUPS,
     links::ROUTE,
     links::REBALANCE,
 ];

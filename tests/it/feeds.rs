@@ -89,7 +89,12 @@ fn a_feed_has_what_a_link_would_have() {
     assert_eq!(reader.end(), by_link[4..]);
     player.close(1000, "");
     assert_eq!(reader.read(1), [link.event()]);
-    assert_eq!(reader.received, 6);
+    let mut detailed = Reader::open(*server, "events=message&with=groups,tags");
+    server.player("group=g&tag=a&tag=b").send_text("hi");
+    let event = detailed.read(1).remove(0);
+    assert_eq!((&event["groups"], &event["tags"]), (&json!(["g"]), &json!(["a", "b"])));
+    assert_eq!(reader.read(3).len(), 3);
+    assert_eq!(reader.received, 9);
     assert_eq!(reader.poll(0), [] as [Value; 0]);
     assert_eq!(reader.backend.request("DELETE", &format!("/v1/events?resume={}", reader.ticket)).status, 204);
     assert_eq!(reader.backend.request("DELETE", &format!("/v1/events?resume={}", reader.ticket)).status, 404);
@@ -161,7 +166,7 @@ fn a_later_request_takes_the_feed() {
 fn what_cannot_be_is_refused() {
     let key = |name: &str, may: &[Right]| BackendKey {
         name: name.to_owned(),
-        key: Some(Secret::new(&format!("the-key-that-is-called-{name}"))),
+        key: Some(Secret::new(format!("the-key-that-is-called-{name}"))),
         key_file: None,
         may: may.to_vec(),
         apps: Vec::new(),

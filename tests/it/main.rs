@@ -23,6 +23,7 @@ mod entry;
 mod environment;
 mod event_details;
 mod events;
+mod example_games;
 mod faults;
 mod faults_deflate;
 mod faults_growth;

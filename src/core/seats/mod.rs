@@ -13,7 +13,7 @@ mod ticket;
 
 pub use carry::CarriedSeat;
 pub use coming::{Comer, Taken};
-pub use feeding::{Fed, FeedForm, FeedRequest, Reads, first_of_feed};
+pub use feeding::first_of_feed;
 pub use ring::Kept;
 pub use ticket::{Ticket, Tickets};
 

@@ -6,7 +6,7 @@ use crate::dispatch::{
     Apps, Command, CommandError, CommandLimits, ErrorCode, LinkForm, Listen, OperationOutcome, Outcome,
     PushOptions, Selector as Chosen, SessionEnd,
 };
-use crate::link_bin::{self, Parts, Payload, Push, Reply, Request, Routed, Selector, Who, Whom};
+use crate::link_bin::{self, By, Parts, Payload, Push, Reply, Request, Routed, Selector, Who, Whom};
 use crate::ops::bounds::{self, bad_request};
 use crate::ops::fields::{After, Fields, OneOrMore, Session, Text, To};
 use crate::ops::{Call, Op, Part, Verb};
@@ -66,10 +66,10 @@ pub fn reply(id: u32, outcome: &Outcome, out: &mut Vec<u8>) {
         Outcome::Done(OperationOutcome::Session(info)) => Reply::Session(Cow::Borrowed(info)),
         Outcome::Done(OperationOutcome::Presence(presence)) => Reply::Presence(Cow::Borrowed(presence)),
         Outcome::Listening { ticks } if !ticks.is_empty() => Reply::Listening(Cow::Borrowed(ticks)),
-        // No command of a link lists sessions.
-        Outcome::Accepted | Outcome::Listening { .. } | Outcome::Done(OperationOutcome::Page(_)) => {
-            Reply::Done
-        }
+        Outcome::Done(OperationOutcome::Counted(counted)) => Reply::Counted(*counted),
+        Outcome::Done(OperationOutcome::Names(page)) => Reply::Names(Cow::Borrowed(page)),
+        Outcome::Done(OperationOutcome::Page(page)) => Reply::Page(Cow::Borrowed(page)),
+        Outcome::Accepted | Outcome::Listening { .. } => Reply::Done,
         Outcome::Refused(error) => return reply_error(id, error, out),
     };
     if let Err(error) = reply.encode(id, out) {
@@ -132,6 +132,12 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
                 None => fields.token = Some(text(parts.token)),
                 Some(SessionEnd::At(unix_ms)) => fields.expires_unix_ms = Some(unix_ms),
                 Some(SessionEnd::For(ms)) => fields.for_ms = Some(ms),
+            },
+            Part::By => match parts.by {
+                By::All => {}
+                By::User(name) => fields.user = Some(Some(OneOrMore::One(text(name)))),
+                By::Group(name) => fields.group = Some(OneOrMore::One(text(name))),
+                By::Tag(name) => fields.tag = Some(text(name)),
             },
             Part::Banned => match parts.whom {
                 Whom::User(user) => fields.user = Some(Some(OneOrMore::One(text(user)))),

@@ -2,8 +2,9 @@
 
 use super::super::error::{Malformed, TooLong, Wrong};
 use super::super::wire::{Reader, put_session, put_text};
+use super::header::FIRST_EVENTS;
 use super::who::{put_texts, read_texts};
-use super::{FIRST_EVENTS, Header, Routed, Who, Whom};
+use super::{By, Header, Routed, Who, Whom};
 use crate::dispatch::{Epoch, EventSet, SessionEnd, With};
 use crate::ops::{Op, Part};
 use crate::session::SessionId;
@@ -21,6 +22,7 @@ pub(crate) struct Parts<'a> {
     /// The groups or tags that there are afterwards.
     pub(crate) names: Vec<&'a str>,
     pub(crate) prefix: Option<&'a str>,
+    pub(crate) by: By<'a>,
     /// When a session ends, where no token says so.
     pub(crate) end: Option<SessionEnd>,
     pub(crate) whom: Whom<'a>,
@@ -60,6 +62,7 @@ impl Default for Parts<'_> {
             groups: Vec::new(),
             names: Vec::new(),
             prefix: None,
+            by: By::All,
             end: None,
             whom: Whom::User(""),
             for_ms: None,
@@ -137,6 +140,20 @@ impl<'a> Parts<'a> {
                         return Err(Malformed { offset: 1, wrong });
                     }
                 },
+                Part::By => {
+                    let flags = header.flags & (Part::BY_USER | Part::BY_GROUP | Part::BY_TAG);
+                    parts.by = match flags {
+                        0 => By::All,
+                        Part::BY_USER => By::User(reader.text("user")?),
+                        Part::BY_GROUP => By::Group(reader.text("group")?),
+                        Part::BY_TAG => By::Tag(reader.text("tag")?),
+                        _ => {
+                            let known = "one of 0x01 (user), 0x02 (group), 0x04 (tag)";
+                            let wrong = Wrong::Unknown { what: "flags", value: flags.into(), known };
+                            return Err(Malformed { offset: 1, wrong });
+                        }
+                    };
+                }
                 Part::Banned => {
                     parts.whom = match header.flags & Part::ADDRESS {
                         0 => Whom::User(reader.text("user")?),
@@ -206,6 +223,12 @@ impl<'a> Parts<'a> {
                         out.extend_from_slice(&number.to_le_bytes());
                     }
                 },
+                Part::By => match self.by {
+                    By::All => {}
+                    By::User(name) => put_text(name, "user", out)?,
+                    By::Group(name) => put_text(name, "group", out)?,
+                    By::Tag(name) => put_text(name, "tag", out)?,
+                },
                 Part::Banned => match self.whom {
                     Whom::User(user) => put_text(user, "user", out)?,
                     Whom::Address(address) => put_text(address, "address", out)?,
@@ -256,6 +279,12 @@ impl<'a> Parts<'a> {
                 Some(SessionEnd::At(_)) => Part::EXPIRES,
                 Some(SessionEnd::For(_)) => Part::FOR,
             },
+            Part::By => match self.by {
+                By::All => 0,
+                By::User(_) => Part::BY_USER,
+                By::Group(_) => Part::BY_GROUP,
+                By::Tag(_) => Part::BY_TAG,
+            },
             Part::Banned => flag(Part::ADDRESS, matches!(self.whom, Whom::Address(_))),
             Part::ForMs => flag(Part::FOR, self.for_ms.is_some()),
             Part::Events => {
@@ -305,6 +334,12 @@ impl<'a> Parts<'a> {
                     None => fields["token"] = self.token.into(),
                     Some(SessionEnd::At(unix_ms)) => fields["expires_unix_ms"] = unix_ms.into(),
                     Some(SessionEnd::For(ms)) => fields["for_ms"] = ms.into(),
+                },
+                Part::By => match self.by {
+                    By::All => {}
+                    By::User(name) => fields["user"] = name.into(),
+                    By::Group(name) => fields["group"] = name.into(),
+                    By::Tag(name) => fields["tag"] = name.into(),
                 },
                 Part::Banned => match self.whom {
                     Whom::User(user) => fields["user"] = user.into(),

@@ -94,3 +94,21 @@ pub enum Whom<'a> {
     /// Whoever comes from an address or a network.
     Address(&'a str),
 }
+
+/// Whose sessions are listed or counted.
+///
+/// ```
+/// use gannet::link_bin::{By, Command};
+/// assert_ne!(Command::Count { by: By::Group("red") }, Command::Count { by: By::All });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By<'a> {
+    /// All of the app's.
+    All,
+    /// A user's.
+    User(&'a str),
+    /// A group's.
+    Group(&'a str),
+    /// Those with a tag.
+    Tag(&'a str),
+}

@@ -2,11 +2,14 @@
 
 use super::super::Segment::{Is, Of};
 use super::super::bounds::page_limit;
-use super::super::field::Need::Optional;
-use super::super::field::{AFTER_PRESENT, GROUP, LIMIT, MEMBERS};
-use super::super::{Answer, Call, Method, Op, Part, Route, Row};
+use super::super::field::Need::{AtMostOne, Optional};
+use super::super::field::{
+    AFTER, AFTER_NAME, AFTER_PRESENT, Field, GROUP, LIMIT, MEMBERS, ONE_USER, PREFIX, TAG,
+};
+use super::super::fields::Fields;
+use super::super::{Answer, Call, Flags, Method, Op, Part, Route, Row};
 use super::{IN_APP, READS, Verb, flags};
-use crate::dispatch::Action;
+use crate::dispatch::{Action, CommandError, CommandLimits, NameKind};
 
 pub const PRESENCE: Op = Op {
     row: Row {
@@ -36,3 +39,112 @@ pub const PRESENCE: Op = Op {
     fields: &[GROUP, LIMIT.being(Optional), AFTER_PRESENT.being(Optional), MEMBERS.being(Optional)],
     is_in_batches: true,
 };
+
+pub const LIST: Op = Op {
+    row: Row {
+        name: "list",
+        about: "Describes the sessions of a user, a group or a tag, or of the app, page by page: `GET /v1/sessions`.",
+        needs: READS,
+        is_barrier: false,
+        call: Call::Act(|fields, limits| {
+            Ok(Action::List {
+                by: fields.take_listed_by()?,
+                limit: page_limit(fields.limit.take(), limits)?,
+                after: fields.take_after_session()?,
+                detailed: true,
+            })
+        }),
+        routes: &[],
+        answer: Answer::SessionsPage,
+    },
+    verb: Verb::List,
+    opcode: 0x16,
+    flags: BY,
+    layout: &[Part::By, Part::PlainPage],
+    fields: &[BY_USER, BY_GROUP, BY_TAG, LIMIT.being(Optional), AFTER.being(Optional)],
+    is_in_batches: true,
+};
+
+pub const COUNT: Op = Op {
+    row: Row {
+        name: "count",
+        about: "How many sessions a user, a group or a tag has, or the app, and of how many users.",
+        needs: READS,
+        is_barrier: false,
+        call: Call::Act(|fields, _| Ok(Action::Count { by: fields.take_listed_by()? })),
+        routes: &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("count")],
+            query: &[IN_APP, BY_USER, BY_GROUP, BY_TAG],
+        }],
+        answer: Answer::Counted,
+    },
+    verb: Verb::Count,
+    opcode: 0x17,
+    flags: BY,
+    layout: &[Part::By],
+    fields: &[BY_USER, BY_GROUP, BY_TAG],
+    is_in_batches: true,
+};
+
+pub const USERS: Op = Op {
+    row: Row {
+        name: "users",
+        about: "The users who have sessions, in the order of their names, page by page, and how many each has.",
+        needs: READS,
+        is_barrier: false,
+        call: Call::Act(|fields, limits| names(fields, limits, NameKind::Users)),
+        routes: &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("users")],
+            query: &[IN_APP, PREFIX.being(Optional), LIMIT.being(Optional), AFTER_NAME.being(Optional)],
+        }],
+        answer: Answer::Users,
+    },
+    verb: Verb::Users,
+    opcode: 0x18,
+    flags: super::NO_FLAGS,
+    layout: &[Part::Prefix, Part::PlainPage],
+    fields: &[PREFIX.being(Optional), LIMIT.being(Optional), AFTER_NAME.being(Optional)],
+    is_in_batches: true,
+};
+
+pub const GROUPS: Op = Op {
+    row: Row {
+        name: "groups",
+        about: "The groups that have members, in the order of their names, page by page, and how many each has.",
+        needs: READS,
+        is_barrier: false,
+        call: Call::Act(|fields, limits| names(fields, limits, NameKind::Groups)),
+        routes: &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("groups")],
+            query: &[IN_APP, PREFIX.being(Optional), LIMIT.being(Optional), AFTER_NAME.being(Optional)],
+        }],
+        answer: Answer::Groups,
+    },
+    verb: Verb::Groups,
+    opcode: 0x19,
+    flags: super::NO_FLAGS,
+    layout: &[Part::Prefix, Part::PlainPage],
+    fields: &[PREFIX.being(Optional), LIMIT.being(Optional), AFTER_NAME.being(Optional)],
+    is_in_batches: true,
+};
+
+const BY_USER: Field = ONE_USER.being(AtMostOne);
+const BY_GROUP: Field = GROUP.being(AtMostOne);
+const BY_TAG: Field = TAG.being(AtMostOne);
+const BY: Flags = flags(
+    Part::BY_USER | Part::BY_GROUP | Part::BY_TAG,
+    "0x01 (user), 0x02 (group), 0x04 (tag)",
+    "0x01 of a user · 0x02 of a group · 0x04 of a tag; of the app without",
+);
+
+fn names(fields: &mut Fields<'_>, limits: &CommandLimits, kind: NameKind) -> Result<Action, CommandError> {
+    Ok(Action::Names {
+        kind,
+        prefix: fields.take_prefix()?,
+        limit: page_limit(fields.limit.take(), limits)?,
+        after: fields.take_after_name()?,
+    })
+}

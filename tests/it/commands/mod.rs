@@ -3,6 +3,7 @@
 mod bans;
 mod lists;
 mod missed;
+mod reads;
 mod sets;
 mod several;
 mod targets;

@@ -2,12 +2,12 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gannet::dispatch::{
-    Ban, Banned, Class, Detail, EventKind, EventSet, KeptMessage, Missed, Present, PresentSession, Recalled,
-    ReceiptMode, SessionEnd, With,
+    Ban, Banned, Class, Counted, Detail, EventKind, EventSet, KeptMessage, Missed, NameKind, Present,
+    PresentSession, Recalled, ReceiptMode, SessionEnd, SessionInfo, With,
 };
 use gannet::link_bin::{
-    Command, Details, Event, Membership, Payload, Push, Reply, Request, Resumption, Routed, Selector, State,
-    Tagged, Who, Whom, is_event,
+    By, Command, Details, Event, Membership, Payload, Push, Reply, Request, Resumption, Routed, Selector,
+    State, Tagged, Who, Whom, is_event,
 };
 use gannet::session::{Name, SessionId};
 use serde_json::{Map, Value, json};
@@ -105,23 +105,22 @@ pub fn decode(message: &[u8]) -> Value {
             }
             return first;
         }
-        Reply::Session(info) => {
-            let mut ok = json!({
-            "session": info.id.to_string(), "app": &*info.app, "user": info.user.as_deref(),
-            "groups": info.groups.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
-            "tags": info.tags.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
-            "remote": info.remote.to_string(), "since_unix_ms": info.since_unix_ms,
-            "queued_messages": info.queued_messages, "queued_bytes": info.queued_bytes,
-            "bytes_in": info.bytes_in, "bytes_out": info.bytes_out, "round_trip_us": info.round_trip_us,
-            });
-            if let Some(claims) = &info.profile.claims {
-                ok["claims"] = serde_json::from_str(claims).unwrap();
-            }
-            if !info.profile.params.is_empty() {
-                ok["params"] = object(&info.profile.params);
-            }
-            ok
+        Reply::Session(info) => one_session(&info),
+        Reply::Counted(Counted { sessions, users, anonymous }) => {
+            json!({"sessions": sessions, "users": users, "anonymous": anonymous})
         }
+        Reply::Names(page) => {
+            let (all, one) = match page.kind {
+                NameKind::Users => ("users", "user"),
+                NameKind::Groups => ("groups", "group"),
+            };
+            let entry = |(name, sessions): &(Name, u32)| json!({ one: name.as_str(), "sessions": sessions });
+            json!({all: page.names.iter().map(entry).collect::<Vec<_>>(), "next": page.next.as_deref()})
+        }
+        Reply::Page(page) => json!({
+            "count": page.count, "next": page.next.map(|next| next.to_string()),
+            "sessions": page.sessions.iter().map(one_session).collect::<Vec<_>>(),
+        }),
     };
     json!({"id": id, "ok": ok})
 }
@@ -260,6 +259,7 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
         (None, None, Some(sessions)) => Who::Sessions(sessions.iter().map(id).collect()),
         (None, None, None) => Who::Session(session()),
     };
+    let limit = || command["limit"].as_u64().unwrap_or(0).try_into().unwrap();
     let is_some = !command["user"].is_null() || !command["session"].is_null();
     match needed("op") {
         "push" => Command::Push(push(command, data, json)),
@@ -308,6 +308,10 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
             for_ms: command["for_ms"].as_u64(),
             reason: text("reason").unwrap_or_default(),
         },
+        "list" => Command::List { by: by(command), limit: limit(), after: text("after") },
+        "count" => Command::Count { by: by(command) },
+        "users" => Command::Users { prefix: text("prefix"), limit: limit(), after: text("after") },
+        "groups" => Command::Groups { prefix: text("prefix"), limit: limit(), after: text("after") },
         "unban" => Command::Unban { whom: whom(command) },
         "bans" => Command::Bans {
             limit: command["limit"].as_u64().unwrap_or(0).try_into().unwrap(),
@@ -346,12 +350,39 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
     }
 }
 
+fn one_session(info: &SessionInfo) -> Value {
+    let mut ok = json!({
+        "session": info.id.to_string(), "app": &*info.app, "user": info.user.as_deref(),
+        "groups": info.groups.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        "tags": info.tags.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        "remote": info.remote.to_string(), "since_unix_ms": info.since_unix_ms,
+        "queued_messages": info.queued_messages, "queued_bytes": info.queued_bytes,
+        "bytes_in": info.bytes_in, "bytes_out": info.bytes_out, "round_trip_us": info.round_trip_us,
+    });
+    if let Some(claims) = &info.profile.claims {
+        ok["claims"] = serde_json::from_str(claims).unwrap();
+    }
+    if !info.profile.params.is_empty() {
+        ok["params"] = object(&info.profile.params);
+    }
+    ok
+}
+
 fn one_ban(ban: &Ban) -> Value {
     let (user, address) = match &ban.whom {
         Banned::User(user) => (Some(user.as_str()), None),
         Banned::Address(network) => (None, Some(network.to_string())),
     };
     json!({"user": user, "address": address, "until_unix_ms": ban.until_unix_ms, "reason": &*ban.reason})
+}
+
+fn by(command: &Value) -> By<'_> {
+    match (command["user"].as_str(), command["group"].as_str(), command["tag"].as_str()) {
+        (Some(user), ..) => By::User(user),
+        (_, Some(group), _) => By::Group(group),
+        (.., Some(tag)) => By::Tag(tag),
+        _ => By::All,
+    }
 }
 
 fn whom(command: &Value) -> Whom<'_> {

@@ -146,6 +146,9 @@ impl Answer {
             | Reply::Kept(_)
             | Reply::Unbanned(_)
             | Reply::Bans(_)
+            | Reply::Counted(_)
+            | Reply::Names(_)
+            | Reply::Page(_)
             | Reply::Forgotten(_) => Self::Done,
             Reply::Sessions(sessions) | Reply::Changed(sessions, _) | Reply::Joined(sessions, ..) => {
                 Self::Sessions(sessions)

@@ -95,6 +95,9 @@ fn every_reply_is_as_its_vector_says() {
                 Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled), unknown })
             }
             Reply::Kept(page) => Outcome::Done(OperationOutcome::Kept(page.into_owned())),
+            Reply::Counted(counted) => Outcome::Done(OperationOutcome::Counted(counted)),
+            Reply::Names(page) => Outcome::Done(OperationOutcome::Names(page.into_owned())),
+            Reply::Page(page) => Outcome::Done(OperationOutcome::Page(page.into_owned())),
             Reply::Unbanned(bans) => Outcome::Done(OperationOutcome::Unbanned(bans)),
             Reply::Bans(page) => Outcome::Done(OperationOutcome::Bans(page.into_owned())),
             Reply::Forgotten(messages) => Outcome::Done(OperationOutcome::Forgotten(messages)),

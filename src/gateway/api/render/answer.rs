@@ -3,12 +3,12 @@
 
 use super::{Base64, Hex, Names, raw, write};
 use crate::dispatch::{
-    Action, Ban, Banned, CommandError, Epoch, KeptMessage, KeptPage, Missed, OperationOutcome, Outcome, Page,
-    Params, Presence, Present, PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow,
-    TickPhase,
+    Action, Ban, Banned, CommandError, Counted, Epoch, KeptMessage, KeptPage, Missed, NameKind, NamePage,
+    OperationOutcome, Outcome, Page, Params, Presence, Present, PresentSession, Recalled, Receipt, Selector,
+    SessionInfo, SessionRow, TickPhase,
 };
 use crate::gateway::api::json::RequestId;
-use crate::session::Remote;
+use crate::session::{Name, Remote};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -100,6 +100,19 @@ enum Body<'a> {
         unbanned: u32,
     },
     Bans(BansBody<'a>),
+    Counted {
+        sessions: u32,
+        users: u32,
+        anonymous: u32,
+    },
+    Users {
+        users: UserNames<'a>,
+        next: Option<&'a str>,
+    },
+    Groups {
+        groups: GroupNames<'a>,
+        next: Option<&'a str>,
+    },
     Session(SessionBody<'a>),
     Members(MembersPage<'a>),
     SessionsPage(SessionsPage<'a>),
@@ -126,6 +139,16 @@ impl<'a> Body<'a> {
             Outcome::Done(OperationOutcome::Kept(page)) => Self::Kept(page.into()),
             Outcome::Done(OperationOutcome::Forgotten(messages)) => Self::Forgotten { forgotten: *messages },
             Outcome::Done(OperationOutcome::Unbanned(bans)) => Self::Unbanned { unbanned: *bans },
+            Outcome::Done(OperationOutcome::Counted(Counted { sessions, users, anonymous })) => {
+                Self::Counted { sessions: *sessions, users: *users, anonymous: *anonymous }
+            }
+            Outcome::Done(OperationOutcome::Names(NamePage { kind, names, next })) => {
+                let next = next.as_deref();
+                match kind {
+                    NameKind::Users => Self::Users { users: UserNames(names), next },
+                    NameKind::Groups => Self::Groups { groups: GroupNames(names), next },
+                }
+            }
             Outcome::Done(OperationOutcome::Bans(page)) => Self::Bans(BansBody {
                 count: page.count,
                 bans: BanEntries(&page.bans),
@@ -400,6 +423,32 @@ struct BansBody<'a> {
     count: u32,
     bans: BanEntries<'a>,
     next: Option<String>,
+}
+
+struct UserNames<'a>(&'a [(Name, u32)]);
+
+impl Serialize for UserNames<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            user: &'a str,
+            sessions: u32,
+        }
+        serializer.collect_seq(self.0.iter().map(|(user, sessions)| Entry { user, sessions: *sessions }))
+    }
+}
+
+struct GroupNames<'a>(&'a [(Name, u32)]);
+
+impl Serialize for GroupNames<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            group: &'a str,
+            sessions: u32,
+        }
+        serializer.collect_seq(self.0.iter().map(|(group, sessions)| Entry { group, sessions: *sessions }))
+    }
 }
 
 struct BanEntries<'a>(&'a [Ban]);

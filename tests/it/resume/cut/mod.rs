@@ -164,9 +164,9 @@ fn a_path_that_swallows_everything_is_left_for_another_one() {
         server.await_stats("pushes", |stats| stats["pushes"].as_u64().unwrap() >= before + more);
     };
     for path in [0, 1, 0] {
-        pushed(300);
+        pushed(200);
         network.swallow(path, true);
-        pushed(1_000);
+        pushed(600);
         network.swallow(path, false);
     }
     let figures = run.sound();

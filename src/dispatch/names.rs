@@ -1,0 +1,64 @@
+//! Pages of the users or groups that an app has, and how many sessions there are.
+
+use crate::session::Name;
+use std::collections::BTreeMap;
+
+/// What is listed by name.
+///
+/// ```
+/// use gannet::dispatch::NameKind;
+/// assert_ne!(NameKind::Users, NameKind::Groups);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameKind {
+    /// Users.
+    Users,
+    /// Groups.
+    Groups,
+}
+
+/// A page of users or groups, in the order of their names.
+///
+/// ```
+/// use gannet::dispatch::NamePage;
+///
+/// fn names(page: &NamePage) -> Vec<&str> {
+///     page.names.iter().map(|(name, _)| name.as_str()).collect()
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamePage {
+    /// What they are.
+    pub kind: NameKind,
+    /// Each with how many sessions it has.
+    pub names: Vec<(Name, u32)>,
+    /// What to pass as `after` for the next page; `None` on the last one.
+    pub next: Option<Name>,
+}
+
+impl NamePage {
+    /// The first `limit` of those that reactors have found, each of which gave one more than that.
+    pub(super) fn cut(kind: NameKind, found: BTreeMap<Name, u32>, limit: usize) -> Self {
+        let has_more = found.len() > limit;
+        let names: Vec<(Name, u32)> = found.into_iter().take(limit).collect();
+        let next = names.last().filter(|_| has_more).map(|(name, _)| name.clone());
+        Self { kind, names, next }
+    }
+}
+
+/// How many sessions there are, and whose.
+///
+/// ```
+/// use gannet::dispatch::Counted;
+/// let counted = Counted { sessions: 3, users: 1, anonymous: 1 };
+/// assert!(counted.users + counted.anonymous <= counted.sessions);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Sessions.
+    pub sessions: u32,
+    /// Distinct users among them.
+    pub users: u32,
+    /// Sessions without a user.
+    pub anonymous: u32,
+}
