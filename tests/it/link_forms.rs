@@ -15,14 +15,15 @@ fn to_listen_is_answered_with_the_ticks_of_the_app() {
         app.group_tick_ms = groups.map(|(prefix, ms)| (prefix.to_owned(), ms)).into();
         config.apps.insert("plain".to_owned(), AppConfig::default());
     });
-    for mut link in [Link::connect(server.backend), Link::connect_binary(server.backend)] {
+    let links = || [Link::connect(server.backend), Link::connect_binary(server.backend)];
+    for (mut link, mut plain) in links().into_iter().zip(links()) {
         let ok = link.command(json!({"op": "listen", "app": "default", "events": ["open"]}));
         let ticks = ok["ticks"].as_array().expect("it has ticks");
         let of = |field: &str| ticks.iter().map(|tick| tick[field].as_u64().unwrap()).collect::<Vec<_>>();
         let (lengths, phases) = (of("tick_ms"), of("phase_ms"));
         assert_eq!(lengths, [50, 200]);
         assert!(phases[1] < 200 && phases[0] == phases[1] % 50, "{phases:?}");
-        assert_eq!(link.command(json!({"op": "listen", "app": "plain", "events": ["open"]})), json!({}));
+        assert_eq!(plain.command(json!({"op": "listen", "app": "plain", "events": ["open"]})), json!({}));
     }
 }
 

@@ -229,8 +229,8 @@ fn proxy_headers_that_do_not_come_give_way_too() {
 #[test]
 fn a_link_that_stops_after_its_upgrade_and_a_half_closed_stranger_leave_their_places() {
     let server = TestServer::start(|config| {
-        config.timeouts.ping = Duration::from_millis(200);
-        config.timeouts.idle = Duration::from_millis(400);
+        config.timeouts.link_ping = Duration::from_millis(200);
+        config.timeouts.link_idle = Duration::from_millis(400);
         config.limits.max_backend_connections = 2;
     });
     let mut link = Raw::connect(server.backend);
