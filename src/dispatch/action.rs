@@ -241,7 +241,8 @@ pub enum Action {
         limit: usize,
         /// Only sessions behind the place that this one has or had.
         after: Option<SessionId>,
-        /// Everything about each ([`Page::sessions`]), or its id and user ([`Page::rows`]).
+        /// Everything about each ([`Page::sessions`](super::Page::sessions)), or its id and user
+        /// ([`Page::rows`](super::Page::rows)).
         detailed: bool,
     },
     /// How many sessions a user, group or tag has, or the app.

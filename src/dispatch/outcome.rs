@@ -90,7 +90,7 @@ pub struct Page {
     pub next: Option<SessionId>,
 }
 
-/// The answer to an [`Action`].
+/// The answer to an [`Action`](super::Action).
 ///
 /// ```
 /// use gannet::dispatch::OperationOutcome;

@@ -42,6 +42,22 @@ fn damaged_messages_are_refused_where_they_are_wrong() {
     }
 }
 
+/// What such a join is to get of which log could not be said.
+#[test]
+fn a_join_to_several_groups_with_a_part_of_a_log_is_refused_at_its_flags() {
+    let (who, groups) = (Who::User("ada"), vec!["g", "h"]);
+    let mut message = Vec::new();
+    let command = Command::JoinAll { who, groups };
+    Request { id: 7, app: None, command }.encode(&mut message).unwrap();
+    for recall in [0x02, 0x04, 0x08] {
+        let mut with_recall = message.clone();
+        with_recall[1] |= recall;
+        with_recall.extend_from_slice(&5u64.to_le_bytes());
+        let refused = Request::decode(&with_recall).unwrap_err();
+        assert_eq!((refused.id, refused.error.offset), (7, 1));
+    }
+}
+
 #[test]
 fn what_a_later_version_adds_to_a_reply_is_skipped() {
     let mut message = Vec::new();

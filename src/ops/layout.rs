@@ -102,6 +102,8 @@ impl Part {
     pub const AFTER: u8 = 0x04;
     /// The epoch of that number.
     pub const EPOCH: u8 = 0x08;
+    /// Any of what says which part of a log.
+    pub const RECALLS: u8 = Self::LAST | Self::AFTER | Self::EPOCH;
     /// So many at the most.
     pub const LIMIT: u8 = 0x10;
 

@@ -108,7 +108,9 @@ impl Reactor {
         self.expected_ms = u64::MAX;
         // Nobody could be heard.
         self.core.now = shared.clock.now();
-        self.core.absent_ms += self.core.now.ms - began_ms;
+        let stood_ms = self.core.now.ms - began_ms;
+        self.core.absent_ms += stood_ms;
+        self.stop.put_off(stood_ms);
         Ok(false)
     }
 

@@ -44,6 +44,17 @@ impl Stop {
         }
     }
 
+    /// The world stood still for so long: nobody could leave meanwhile.
+    pub(super) fn put_off(&mut self, ms: u64) {
+        match self {
+            Self::No => {}
+            Self::LameDuck { until_ms: at_ms }
+            | Self::Leaving { by_ms: at_ms, .. }
+            | Self::Left { by_ms: at_ms }
+            | Self::Ending { by_ms: at_ms } => *at_ms += ms,
+        }
+    }
+
     fn by_ms(&self) -> Option<u64> {
         match self {
             Self::No | Self::LameDuck { .. } => None,

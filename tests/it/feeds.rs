@@ -292,6 +292,34 @@ fn a_feed_is_read_as_an_event_stream_that_comes_back_where_it_was() {
     assert_eq!((&first["resumed"], &first["why"]), (&json!(false), &json!("unknown")));
 }
 
+/// What a key may do now is what counts, and not what it might when the stream began.
+#[test]
+fn a_stream_goes_on_where_its_key_may_do_more_and_ends_where_it_is_gone() {
+    let root = "{ name = 'root', key = 'the-key-that-is-called-root', may = ['all'] }";
+    let game = |apps: &str| {
+        format!("{{ name = 'game', key = 'the-key-that-is-called-game', may = ['all'], apps = [{apps}] }}")
+    };
+    let config = |keys: &str| format!("apps.default = {{}}\napps.chess = {{}}\n[backend]\nkeys = [{keys}]\n");
+    let server = Running::start(&["--reactors", "2"], &config(&format!("{root}, {}", game("'default'"))));
+    let reload = |keys: &str| {
+        std::fs::write(server.config(), config(keys)).unwrap();
+        let mut raw = crate::raw::Raw::connect(server.backend);
+        raw.send("POST /v1/admin/reload HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer the-key-that-is-called-root\r\nContent-Length: 0\r\n\r\n");
+        let answer = raw.answer();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    let fields = "Authorization: Bearer the-key-that-is-called-game\r\n";
+    let (mut stream, _) = Streamed::open(*server, "/v1/events?events=message", fields);
+    let mut player = server.player("");
+    reload(&format!("{root}, {}", game("'default', 'chess'")));
+    for number in 0..3 {
+        player.send_text(&number.to_string());
+        assert_eq!(stream.next()["text"], number.to_string());
+    }
+    reload(root);
+    assert!(stream.stream.next().is_none());
+}
+
 #[test]
 fn an_event_stream_of_a_feed_goes_on_through_upgrades() {
     let mut server = Running::start(&["--reactors", "2"], "");

@@ -128,7 +128,7 @@ impl Core {
         self.overtake_feed(link);
         let until_ms = self.attended_ms() + wait_ms;
         let resumed = self.seats.change(link, |seat| {
-            if let Some(resume) = &mut seat.resume {
+            if let (Some(resume), true) = (&mut seat.resume, received.is_some()) {
                 resume.access = Arc::clone(access);
             }
             let is_whole = !std::mem::take(&mut seat.has_gap);
@@ -148,13 +148,15 @@ impl Core {
     }
 
     fn look_at_feed(&self, request: &FeedRequest) -> Taken {
-        let FeedRequest { ticket, access, .. } = request;
+        let FeedRequest { ticket, access, reads, .. } = request;
+        // Who goes on has shown its key, and what that may do since then the seat follows.
+        let goes_on = reads.is_some_and(|reads| reads.received.is_none());
         let seat = self.seats.seats.get(&ticket.link()).filter(|seat| !seat.ended && !seat.leaves);
         // One that has a connection is read there.
         let Some(Seat { connection: None, resume: Some(resume), form, .. }) = seat else {
             return Taken::Unknown;
         };
-        match (resume.tickets.are(ticket), form, access.covers(&resume.access)) {
+        match (resume.tickets.are(ticket), form, goes_on || access.covers(&resume.access)) {
             (false, ..) => Taken::Unknown,
             (true, LinkForm::Binary, _) => Taken::Form,
             (true, LinkForm::Json, false) => Taken::Key,

@@ -180,6 +180,12 @@ impl<'a> Parts<'a> {
                     (parts.page_limit, parts.page_after) = (reader.u32("limit")?, reader.optional("after")?);
                     parts.counts_only = header.flags & Part::COUNTS != 0;
                 }
+                Part::Recall if !parts.groups.is_empty() && Part::RECALLS & header.flags != 0 => {
+                    let known =
+                        "0x02 (last), 0x04 (after) and 0x08 (epoch) of one group, without 0x80 (groups)";
+                    let wrong = Wrong::Unknown { what: "flags", value: header.flags.into(), known };
+                    return Err(Malformed { offset: 1, wrong });
+                }
                 Part::Recall | Part::Pages => {
                     let flags = header.flags;
                     let mut number = |flag: u8, what| match part.has(flag) && flags & flag != 0 {

@@ -1,7 +1,7 @@
 //! Receipts that name who missed a push.
 
 use super::{Desk, NOBODY};
-use crate::support::{Player, TestServer};
+use crate::support::{Player, TestServer, until};
 use gannet::config::{Config, SlowPolicy};
 use serde_json::{Value, json};
 use socket2::SockRef;
@@ -90,11 +90,11 @@ fn what_becomes_of_a_message_that_waits_is_in_a_written_receipt() {
     let mut backend = server.backend();
     let text = "x".repeat(LONG);
     // Until the sockets take no more: a few wait behind the one that they have a part of.
-    let waits = |backend: &mut crate::support::Backend, id: &str| {
-        backend.ok("GET", &format!("/v1/sessions/{id}"))["queued_messages"].as_u64().unwrap() > 4
+    let waiting = |backend: &mut crate::support::Backend, id: &str| {
+        backend.ok("GET", &format!("/v1/sessions/{id}"))["queued_messages"].as_u64().unwrap()
     };
     for (user, id) in [("late", &late_id), ("gone", &gone_id)] {
-        while !waits(&mut backend, id) {
+        while waiting(&mut backend, id) <= 4 {
             backend.push_text(&format!("user={user}"), &text);
         }
     }
@@ -106,7 +106,9 @@ fn what_becomes_of_a_message_that_waits_is_in_a_written_receipt() {
     let receipt = link.command(push("late", 50));
     assert_eq!((&receipt["written"], &receipt["expired"]), (&json!(1), &json!(1)), "{receipt}");
     assert_eq!(missed(&receipt), BTreeSet::from([entry(Some(&late_id), Some("late"), "expired")]));
+    let before = waiting(&mut backend, &gone_id);
     let id = link.send(push("gone", 60_000));
+    until("it waits", || waiting(&mut backend, &gone_id) > before);
     assert_eq!((reader.recv_text(), reader.recv_text()), ("hi".to_owned(), "hi".to_owned()));
     gone.reset();
     let (answered, receipt) = link.receive();

@@ -1,9 +1,10 @@
 //! What commands came to: bodies of HTTP answers, and replies on the link and in a batch. Each outcome has one form,
 //! which HTTP sends as it is and the link wraps in `ok`.
 
+use super::bans::BansBody;
 use super::{Base64, Hex, Names, raw, write};
 use crate::dispatch::{
-    Action, Ban, Banned, CommandError, Counted, Epoch, KeptMessage, KeptPage, Missed, NameKind, NamePage,
+    Action, CommandError, Counted, Epoch, KeptMessage, KeptPage, Missed, NameKind, NamePage,
     OperationOutcome, Outcome, Page, Params, Presence, Present, PresentSession, Recalled, Receipt, Selector,
     SessionInfo, SessionRow, TickPhase,
 };
@@ -149,11 +150,7 @@ impl<'a> Body<'a> {
                     NameKind::Groups => Self::Groups { groups: GroupNames(names), next },
                 }
             }
-            Outcome::Done(OperationOutcome::Bans(page)) => Self::Bans(BansBody {
-                count: page.count,
-                bans: BanEntries(&page.bans),
-                next: page.next.as_ref().map(ToString::to_string),
-            }),
+            Outcome::Done(OperationOutcome::Bans(page)) => Self::Bans(page.into()),
             Outcome::Done(OperationOutcome::Session(info)) => Self::Session(info.as_ref().into()),
             Outcome::Done(OperationOutcome::Page(page)) => Self::page(asked, page),
             Outcome::Done(OperationOutcome::Presence(presence)) => {
@@ -418,13 +415,6 @@ impl Serialize for PresentSessions<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct BansBody<'a> {
-    count: u32,
-    bans: BanEntries<'a>,
-    next: Option<String>,
-}
-
 struct UserNames<'a>(&'a [(Name, u32)]);
 
 impl Serialize for UserNames<'_> {
@@ -448,27 +438,6 @@ impl Serialize for GroupNames<'_> {
             sessions: u32,
         }
         serializer.collect_seq(self.0.iter().map(|(group, sessions)| Entry { group, sessions: *sessions }))
-    }
-}
-
-struct BanEntries<'a>(&'a [Ban]);
-
-impl Serialize for BanEntries<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Entry<'a> {
-            user: Option<&'a str>,
-            address: Option<String>,
-            until_unix_ms: Option<u64>,
-            reason: &'a str,
-        }
-        serializer.collect_seq(self.0.iter().map(|ban| {
-            let (user, address) = match &ban.whom {
-                Banned::User(user) => (Some(user.as_str()), None),
-                Banned::Address(network) => (None, Some(network.to_string())),
-            };
-            Entry { user, address, until_unix_ms: ban.until_unix_ms, reason: &ban.reason }
-        }))
     }
 }
 

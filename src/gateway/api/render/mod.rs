@@ -3,6 +3,7 @@
 //! Knows nothing of frames or HTTP heads.
 
 mod answer;
+mod bans;
 mod event;
 
 pub use answer::{http_answer, http_error, reply, reply_error};
