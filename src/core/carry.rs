@@ -52,6 +52,9 @@ pub struct CarriedCore {
     /// Whose the sessions of this reactor are.
     #[n(8)]
     shares: Option<Vec<CarriedShare>>,
+    /// Links of this reactor that are being told of all sessions, each with how many reactors are not through.
+    #[n(9)]
+    snapshots: Option<Vec<(u64, u32)>>,
 }
 
 /// A connection of a [`Core`] on its way, with its names in the hub.
@@ -142,6 +145,7 @@ impl Core {
             lines: self.carry_lines(),
             seats: Some(self.carry_seats(packer)).filter(|seats| !seats.is_empty()),
             memory: (!self.memory.is_empty()).then(|| self.memory.carry(packer)),
+            snapshots: Some(self.carry_snapshots()).filter(|snapshots| !snapshots.is_empty()),
             shares: Some(self.listeners.carry_shares(packer)).filter(|shares| !shares.is_empty()),
         }
     }
@@ -184,6 +188,7 @@ impl Core {
             seats,
             memory,
             shares,
+            snapshots,
         } = carried;
         let connections: GenerationalSlab<Connection> = generations.restore(shared.node, index as u8)?;
         let mut core = Self::new(shared, index, peers, 0);
@@ -195,6 +200,7 @@ impl Core {
         memory.map_or(Ok(()), |memory| core.arrive_in_memory(memory, unpacker))?;
         let unix_ms = Clock::wall_unix_ms();
         let (seats, shares) = (seats.unwrap_or_default(), shares.unwrap_or_default());
+        core.restore_snapshots(snapshots.unwrap_or_default());
         Ok((core, Arriving { listeners, lines, seats, shares, unix_ms, ..Arriving::default() }))
     }
 

@@ -84,7 +84,11 @@ impl Core {
             Command::Act(action) => self.start_operation(Operation::new(app, action, origin)),
             Command::Listen(listen) => {
                 let link = self.seats.link_of(connection);
-                let admitted = self.shared.listening().admit(link, app, listen);
+                let admitted = self.expect_snapshot(link, &listen);
+                let admitted = admitted.and_then(|()| {
+                    let admitted = self.shared.listening().admit(link, app, listen);
+                    admitted.inspect_err(|_| self.expect_no_snapshot(link))
+                });
                 match admitted {
                     Err(error) => Started::Finished(Finished::Refused(error)),
                     Ok(listen) => {

@@ -41,6 +41,7 @@ mod session_state;
 mod settings;
 mod setup;
 mod shared;
+mod snapshots;
 mod strangers;
 mod ticks;
 mod trusted;
@@ -65,7 +66,7 @@ pub use handover::{Handover, NotHandedOver, Outcome, Parcel, Stage, encode};
 pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
 pub use lingering::Parted;
-pub use listeners::{Barrier, CarriedListener, CarriedShare, HandOn, Order, Recipient};
+pub use listeners::{Barrier, CarriedListener, CarriedShare, HandOn, Order, Recipient, Tell};
 pub use membership::Change;
 pub use moving::{LinkCall, Mover, Resuming};
 pub use places::{bind, displace};
@@ -73,6 +74,7 @@ pub use reload::{ReloadError, Reloaded};
 pub use renewing::RenewError;
 pub use reply::Reply;
 pub use resumes::AwayCounts;
+pub use routing::MOVES_A_TURN;
 pub use rules::{Rules, RulesError};
 pub use seats::{CarriedSeat, Comer, Gone, Kept, Taken, Ticket};
 pub use session_state::SessionState;
@@ -100,6 +102,7 @@ use recall::Recalls;
 use relief::Relief;
 use resumes::Resumes;
 use seats::Seats;
+use snapshots::Snapshots;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -159,6 +162,7 @@ pub struct Core {
     pub ended: Vec<Ended>,
     /// What of links outlives their connections.
     pub seats: Seats,
+    snapshots: Snapshots,
     /// Sessions whose groups or users have changed, where routes may say another link.
     rerouted: Vec<SessionId>,
     /// Changes of groups of which no link has been told; told before any end that follows them.
@@ -234,6 +238,7 @@ impl Core {
             peers,
             ended: Vec::new(),
             seats: Seats::default(),
+            snapshots: Snapshots::default(),
             rerouted: Vec::new(),
             changes: Vec::new(),
             closed_cleanly: 0,

@@ -2,7 +2,7 @@
 
 use super::api::heard::with_event;
 use super::api::render;
-use crate::core::{Core, Envelope, EventLost, HandOn, Kept, Order, Recipient, SessionState};
+use crate::core::{Core, Envelope, EventLost, HandOn, Kept, Order, Recipient, SessionState, Tell};
 use crate::dispatch::{EncodedFrame, EventSet, LinkForm};
 use crate::link_bin::{Event, Reply, Resumption, State, TooLong};
 use crate::session::SessionId;
@@ -24,8 +24,9 @@ impl Scratch {
     }
 
     fn send_now(&mut self, core: &mut Core, links: &[Recipient], event: &Event<'_>) {
-        // The players of a message are paused while a link is behind; sessions open and end all the same.
-        let can_wait = matches!(event, Event::Message { .. });
+        // The players of a message are paused while a link is behind; sessions open and end all the same. What a session is a link
+        // is told as it has room, or with an event that has found room.
+        let can_wait = matches!(event, Event::Message { .. } | Event::Assigned(_) | Event::Session(_));
         let (mut json, mut binary) = (None, None);
         for Recipient { link, form, is_held } in links {
             let frame = match form {
@@ -65,9 +66,15 @@ impl Scratch {
         while core.listeners.has_orders() {
             for order in core.take_orders() {
                 match order {
-                    Order::Assigned { link, form, session } => {
+                    Order::State { link, form, session, tell } => {
                         let Some(state) = core.state_of(session) else { continue };
-                        self.tell_state(core, Recipient { link, form, is_held: false }, session, &state);
+                        let link = Recipient { link, form, is_held: false };
+                        self.tell_state(core, link, session, &state, tell);
+                    }
+                    Order::Synced { link } => {
+                        if let Some(form) = core.told_of_all(link) {
+                            self.send_own(core, link, form, &Event::Synced);
+                        }
                     }
                     Order::Unassigned { link, form, session } => {
                         let state = core.state_of(session);
@@ -82,10 +89,17 @@ impl Scratch {
         }
     }
 
-    fn tell_state(&mut self, core: &mut Core, link: Recipient, session: SessionId, state: &SessionState) {
+    fn tell_state(
+        &mut self,
+        core: &mut Core,
+        link: Recipient,
+        session: SessionId,
+        state: &SessionState,
+        tell: Tell,
+    ) {
         let SessionState { app, user, groups, tags, remote, since_unix_ms, away } = state;
         let app = core.rules.apps.name_of(*app).clone();
-        let event = Event::Assigned(State {
+        let state = State {
             session,
             user: user.as_deref(),
             app: &app,
@@ -94,7 +108,11 @@ impl Scratch {
             groups: groups.into(),
             tags: tags.into(),
             away: *away,
-        });
+        };
+        let event = match tell {
+            Tell::Assigned => Event::Assigned(state),
+            Tell::Session { .. } => Event::Session(state),
+        };
         self.send_now(core, &[link], &event);
     }
 
@@ -120,12 +138,12 @@ impl Scratch {
         core.post_event(link, Kept { session, frame });
     }
 
-    /// Tells a link of this reactor that it has missed events.
-    pub fn send_gap(&mut self, core: &mut Core, link: SessionId, form: LinkForm) {
+    /// Tells a link of this reactor something that is about itself.
+    pub fn send_own(&mut self, core: &mut Core, link: SessionId, form: LinkForm, event: &Event<'_>) {
         // It has no tags, and so always fits.
-        let Ok(frame) = self.encode(form, &Event::Gap) else { return };
+        let Ok(frame) = self.encode(form, event) else { return };
         _ = core.enter_gate(link, frame.wire_len(), true);
-        core.event_arrives(link, Event::Gap.session(), frame);
+        core.event_arrives(link, event.session(), frame);
     }
 
     /// The first message of a link that can be resumed.

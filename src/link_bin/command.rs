@@ -180,6 +180,8 @@ pub enum Command<'a> {
         share: Option<&'a str>,
         /// What the link is called.
         name: Option<&'a str>,
+        /// It is told first of all sessions that are there.
+        snapshot: bool,
     },
 }
 
@@ -293,7 +295,8 @@ impl<'a> Request<'a> {
                 let more = flag(has(Part::Events) && parts.more_events() != 0, Part::MORE);
                 let name = flag(has(Part::Events) && parts.name.is_some(), Part::NAME);
                 let first = parts.events.bits().to_le_bytes()[0];
-                (user | code | counts | more | name | parts.flags(verb.op()), [first, 0])
+                let snapshot = flag(has(Part::Events) && parts.snapshot, Part::SNAPSHOT);
+                (user | code | counts | more | name | snapshot | parts.flags(verb.op()), [first, 0])
             }
         };
         Header { opcode: self.command.verb().op().opcode, flags, arguments, id: self.id }
@@ -391,7 +394,7 @@ impl<'a> Command<'a> {
         // Nothing of a push: it has a reader of its own.
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
-        let Parts { last, after, epoch, limit, key, name, link, of_group, .. } = parts;
+        let Parts { last, after, epoch, limit, key, name, link, of_group, snapshot, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
@@ -407,7 +410,7 @@ impl<'a> Command<'a> {
             Verb::Untag => Self::Untag { session, tag },
             Verb::Session => Self::Session { session },
             Verb::Renew => Self::Renew { session, token },
-            Verb::Listen => Self::Listen { events, share, name },
+            Verb::Listen => Self::Listen { events, share, name, snapshot },
             Verb::Presence => {
                 let Parts { page_limit: limit, page_after: after, counts_only, .. } = parts;
                 Self::Presence { group, limit, after, members: !counts_only }
@@ -478,7 +481,9 @@ impl<'a> Command<'a> {
                 Verb::Presence,
                 Parts { group, page_limit: limit, page_after: after, counts_only: !members, ..none },
             ),
-            Self::Listen { events, share, name } => (Verb::Listen, Parts { events, share, name, ..none }),
+            Self::Listen { events, share, name, snapshot } => {
+                (Verb::Listen, Parts { events, share, name, snapshot, ..none })
+            }
         }
     }
 }

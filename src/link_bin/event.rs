@@ -20,6 +20,8 @@ const BACK: u8 = 0xc7;
 const GAP: u8 = 0xc8;
 const ASSIGNED: u8 = 0xcf;
 const UNASSIGNED: u8 = 0xd0;
+const SESSION: u8 = 0xd1;
+const SYNCED: u8 = 0xd2;
 
 /// Of a message: it is binary; without it, text.
 const BINARY: u8 = 0x01;
@@ -99,6 +101,10 @@ pub enum Event<'a> {
     Gap,
     /// The session is the link's from now on, of those that its share divides.
     Assigned(State<'a>),
+    /// A session that was there when the link asked for all of them.
+    Session(State<'a>),
+    /// The link has been told of all sessions that were there.
+    Synced,
     /// The session is the link's no more.
     Unassigned {
         /// Which.
@@ -143,7 +149,7 @@ impl Event<'_> {
             Self::Leave(_) => Some(EventKind::Leave),
             Self::Away { .. } => Some(EventKind::Away),
             Self::Back { .. } => Some(EventKind::Back),
-            Self::Gap => None,
+            Self::Gap | Self::Session(_) | Self::Synced => None,
             Self::Assigned(_) => Some(EventKind::Assigned),
             Self::Unassigned { .. } => Some(EventKind::Unassigned),
         }
@@ -158,9 +164,9 @@ impl Event<'_> {
             | Self::Away { session, .. }
             | Self::Back { session, .. }
             | Self::Unassigned { session, .. } => *session,
-            Self::Assigned(state) => state.session,
+            Self::Assigned(state) | Self::Session(state) => state.session,
             Self::Join(membership) | Self::Leave(membership) => membership.session,
-            Self::Gap => SessionId::from_u64(0),
+            Self::Gap | Self::Synced => SessionId::from_u64(0),
         }
     }
 }
@@ -175,8 +181,8 @@ impl<'a> Event<'a> {
         let opcode = reader.u8("an opcode")?;
         let flags = reader.u8("flags")?;
         let code = reader.u16("a close code")?;
-        if !matches!(opcode, OPEN..=GAP | ASSIGNED..=UNASSIGNED) {
-            let (what, known) = ("the opcode of an event", "0xc1 to 0xc8, 0xcf and 0xd0");
+        if !matches!(opcode, OPEN..=GAP | ASSIGNED..=SYNCED) {
+            let (what, known) = ("the opcode of an event", "0xc1 to 0xc8, 0xcf to 0xd2");
             let wrong = Wrong::Unknown { what, value: opcode.into(), known };
             return Err(Malformed { offset: 0, wrong });
         }
@@ -202,6 +208,8 @@ impl<'a> Event<'a> {
             GAP => Self::Gap,
             ASSIGNED => Self::Assigned(State::read(flags, session, user, &mut reader)?),
             UNASSIGNED => Self::Unassigned { session, user },
+            SESSION => Self::Session(State::read(flags, session, user, &mut reader)?),
+            SYNCED => Self::Synced,
             _ => {
                 let (app, group) = (reader.text("app")?, reader.text("group")?);
                 let membership = Membership { session, user, app, group };
@@ -226,6 +234,8 @@ impl<'a> Event<'a> {
             Self::Back { session, user, .. } => (BACK, 0, 0, session, user),
             Self::Gap => (GAP, 0, 0, &SessionId::from_u64(0), &None),
             Self::Assigned(state) => (ASSIGNED, state.flags(), 0, &state.session, &state.user),
+            Self::Session(state) => (SESSION, state.flags(), 0, &state.session, &state.user),
+            Self::Synced => (SYNCED, 0, 0, &SessionId::from_u64(0), &None),
             Self::Unassigned { session, user } => (UNASSIGNED, 0, 0, session, user),
         };
         let [low, high] = code.to_le_bytes();
@@ -248,8 +258,8 @@ impl<'a> Event<'a> {
                     put_text(app, "app", out)?;
                     put_text(group, "group", out)?;
                 }
-                Self::Assigned(state) => state.put(out)?,
-                Self::Gap | Self::Unassigned { .. } => {}
+                Self::Assigned(state) | Self::Session(state) => state.put(out)?,
+                Self::Gap | Self::Synced | Self::Unassigned { .. } => {}
             }
             Ok(())
         })

@@ -178,6 +178,7 @@ fields! {
         |fields, name, value| once(&mut fields.key, name, value);
     EVENTS = "events", Kind::Some(&EventKind::NAMES), "open", "Which events.", unput;
     SHARE = "share", Kind::Name, "game", "Links with the same name here split the sessions among them.", unput;
+    SNAPSHOT = "snapshot", Kind::Switch, "1", "Whether the link is told first of all sessions that are there.", unput;
     NAME = "name", Kind::Name, "m7", "What the link is called; no other live link of the app is called so.", unput;
     LINK = "link", Kind::NameOrNobody, "m7", "What the link is called that gets their events; null, as a parameter empty, ends the \
         route.", |fields, name, value| once(&mut fields.link, name, Some(value).filter(|link| !link.is_empty()));

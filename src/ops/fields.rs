@@ -40,6 +40,7 @@ pub struct Fields<'a> {
     pub events: Option<Vec<Text<'a>>>,
     pub share: Option<Text<'a>>,
     pub name: Option<Text<'a>>,
+    pub snapshot: Option<bool>,
     /// `Some(None)` is a `null`.
     #[serde(default, deserialize_with = "present")]
     pub link: Option<Option<Text<'a>>>,
@@ -106,6 +107,7 @@ impl Fields<'_> {
             events,
             share,
             name,
+            snapshot,
             link,
             limit,
             after,
@@ -132,6 +134,7 @@ impl Fields<'_> {
             && after.is_none()
             && dry_run.is_none()
             && members.is_none()
+            && snapshot.is_none()
             && session.is_none()
             && to.is_none()
             && user.as_ref().is_none_or(Option::is_none)

@@ -356,12 +356,12 @@ pub static OPS: [Op; 18] = [
         verb: Verb::Listen,
         opcode: 0x0b,
         flags: flags(
-            Part::MORE | Part::NAME,
-            "0x01 (more), 0x10 (name)",
-            "0x01 more events follow · 0x10 `name` is there",
+            Part::MORE | Part::NAME | Part::SNAPSHOT,
+            "0x01 (more), 0x10 (name), 0x20 (snapshot)",
+            "0x01 more events follow · 0x10 `name` is there · 0x20 `snapshot`",
         ),
         layout: &[Part::Events],
-        fields: &[EVENTS, SHARE.being(Optional), NAME.being(Optional)],
+        fields: &[EVENTS, SHARE.being(Optional), NAME.being(Optional), SNAPSHOT.being(Optional)],
         is_in_batches: false,
     },
     Op {
@@ -564,5 +564,6 @@ fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandError> {
         events = events.with(EventKind::named(&name).ok_or_else(unknown)?);
     }
     let name = fields.name.take().map(|called| name("name", &called)).transpose()?;
-    Ok(Listen { events, share, name, form: LinkForm::Json })
+    let snapshot = fields.snapshot.take().unwrap_or(false);
+    Ok(Listen { events, share, name, snapshot, form: LinkForm::Json })
 }

@@ -4,7 +4,7 @@
 use super::owned::{Departed, Owned, Rare};
 use super::owners::Owners;
 use super::routes::Route;
-use super::untold::Untold;
+use super::untold::Tell;
 use super::{Group, Kept, Listener, Listeners};
 use crate::core::session_state::{CarriedSessionState, SessionState};
 use crate::dispatch::{EventKind, EventSet, LinkForm, Listen, Packer, Routed, Unpacker};
@@ -36,6 +36,9 @@ pub struct CarriedListener {
     more: Option<u32>,
     #[n(8)]
     name: Option<String>,
+    /// It has asked for all sessions that are there, and has not been told of all of this reactor.
+    #[n(9)]
+    is_in_snapshot: Option<bool>,
 }
 
 /// The kinds that have a field of their own in a [`CarriedListener`].
@@ -48,9 +51,9 @@ impl Listeners {
         let Self { groups, wanted: _, orders: _, ended_early: _ } = self;
         let mut carried = Vec::new();
         for Group { app, share, listeners, owners: _, routes: _ } in groups {
-            for Listener { link, listen, has_ended: _, sessions: _, untold: _ } in listeners {
+            for Listener { link, listen, has_ended: _, sessions: _, untold } in listeners {
                 // The same as the group's.
-                let Listen { events, share: _, name, form } = listen;
+                let Listen { events, share: _, name, snapshot: _, form } = listen;
                 let more = events.without(EventSet::of(&OLDEST)).bits();
                 carried.push(CarriedListener {
                     link: link.as_u64(),
@@ -62,6 +65,7 @@ impl Listeners {
                     is_binary: *form == LinkForm::Binary,
                     more: Some(more).filter(|more| *more != 0),
                     name: name.as_ref().map(ToString::to_string),
+                    is_in_snapshot: untold.is_snapshot().then_some(true),
                 });
             }
         }
@@ -74,7 +78,19 @@ impl Listeners {
     /// A link is named twice, or a share or a link has no name that is one.
     pub fn restore(carried: &[CarriedListener]) -> Result<Self, InvalidState> {
         let (mut listeners, mut seen) = (Self::default(), HashSet::new());
-        for CarriedListener { link, app, open, message, close, share, is_binary, more, name } in carried {
+        for CarriedListener {
+            link,
+            app,
+            open,
+            message,
+            close,
+            share,
+            is_binary,
+            more,
+            name,
+            is_in_snapshot,
+        } in carried
+        {
             if !seen.insert(*link) {
                 return Err(InvalidState::new("a link listens twice"));
             }
@@ -86,8 +102,14 @@ impl Listeners {
             // A kind of a later version is none here: the link hears of it no more.
             let more = EventSet::from_bits(more.unwrap_or(0) & EventSet::ALL.bits()).unwrap_or_default();
             let events = oldest.fold(more, |events, (kind, _)| events.with(kind));
-            let listen = Listen { events, share, name, form };
-            listeners.push(SessionId::from_u64(*link), AppId(*app), listen);
+            let listen = Listen { events, share, name, snapshot: false, form };
+            let link = SessionId::from_u64(*link);
+            let group = listeners.push(link, AppId(*app), listen);
+            if is_in_snapshot.unwrap_or(false)
+                && let Some(listener) = group.listener_mut(link)
+            {
+                listener.untold.is_to_be_through();
+            }
         }
         Ok(listeners)
     }
@@ -207,6 +229,12 @@ impl Listeners {
         all.map(|(_, route)| route.order.saturating_add(1)).max().unwrap_or(0)
     }
 
+    /// The links that are being told of all sessions; where that is under way it begins again, when the sessions are there.
+    pub fn in_snapshot(&self) -> Vec<SessionId> {
+        let all = self.groups.iter().flat_map(|group| &group.listeners);
+        all.filter(|listener| listener.untold.is_snapshot()).map(|listener| listener.link).collect()
+    }
+
     /// Events that wait here until their sessions have other links, and their bytes, by the link at whose gate they count.
     pub fn held(&self) -> impl Iterator<Item = (SessionId, usize, usize)> {
         let all = self.groups.iter().flat_map(|group| group.owners.of.values());
@@ -240,7 +268,7 @@ impl Group {
             }
         }
         for listener in listeners {
-            let untold = listener.untold.iter().map(|session| (listener.link.as_u64(), session.as_u64()));
+            let untold = listener.untold.assigned().map(|session| (listener.link.as_u64(), session.as_u64()));
             carried.untold.extend(untold);
         }
         Some(carried)
@@ -264,13 +292,10 @@ impl Group {
             let rare = Some(Box::new(Rare::restore(one, unpacker)?));
             self.restore_owned(session, Owned { link, rare })?;
         }
-        for listener in &mut self.listeners {
-            listener.untold = Untold::default();
-        }
         for (link, session) in untold {
             let is_its = self.owners.link_of(id(session)) == Some(id(link));
             match self.listener_mut(id(link)).filter(|_| is_its) {
-                Some(listener) => listener.untold.insert(id(session)),
+                Some(listener) => listener.untold.insert(id(session), Tell::Assigned),
                 None => {
                     return Err(InvalidState::new("a link is to be told of a session that is not its own"));
                 }

@@ -108,6 +108,7 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
                 fields.events = Some(parts.events().map(|event| Text(event.into())).collect());
                 fields.share = parts.share.map(text);
                 fields.name = parts.name.map(text);
+                fields.snapshot = Some(parts.snapshot).filter(|snapshot| *snapshot);
             }
             Part::Page => {
                 fields.limit = Some(parts.page_limit.into()).filter(|limit| *limit != 0);

@@ -71,6 +71,8 @@ impl Heard {
             }
             "gap" => Event::Gap,
             "assigned" => Event::Assigned(self.state(session()?)?),
+            "session" => Event::Session(self.state(session()?)?),
+            "synced" => Event::Synced,
             "unassigned" => Event::Unassigned { session: session()?, user },
             _ => return None,
         };
@@ -146,6 +148,8 @@ mod tests {
             Event::Assigned(state(false)),
             Event::Assigned(State { user: None, groups: Vec::new().into(), ..state(true) }),
             Event::Unassigned { session, user: Some("ada") },
+            Event::Session(state(true)),
+            Event::Synced,
         ];
         for event in events {
             let (mut json, mut binary) = (String::new(), Vec::new());

@@ -26,6 +26,7 @@ pub(crate) struct Parts<'a> {
     pub(super) events: EventSet,
     pub(crate) share: Option<&'a str>,
     pub(crate) name: Option<&'a str>,
+    pub(crate) snapshot: bool,
     pub(crate) token: &'a str,
     /// 0 is the default.
     pub(crate) page_limit: u32,
@@ -55,6 +56,7 @@ impl Default for Parts<'_> {
             events: EventSet::NONE,
             share: None,
             name: None,
+            snapshot: false,
             token: "",
             page_limit: 0,
             page_after: None,
@@ -93,6 +95,7 @@ impl<'a> Parts<'a> {
                     let first = header.events()?;
                     parts.share = reader.optional("share")?;
                     parts.events = first.union(header.more_events(reader)?);
+                    parts.snapshot = header.flags & Part::SNAPSHOT != 0;
                     if header.flags & Part::NAME != 0 {
                         parts.name = Some(reader.text("name")?);
                     }
@@ -217,6 +220,9 @@ impl<'a> Parts<'a> {
                     fields["events"] = self.events().collect();
                     fields["share"] = self.share.into();
                     self.name.iter().for_each(|name| fields["name"] = (*name).into());
+                    if self.snapshot {
+                        fields["snapshot"] = true.into();
+                    }
                 }
                 Part::Recall | Part::Pages => {
                     let limit = self.limit.map(u64::from);

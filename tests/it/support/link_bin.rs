@@ -131,6 +131,8 @@ fn event(event: &Event<'_>) -> Value {
         }
         Event::Gap => json!({"event": "gap"}),
         Event::Assigned(of) => state("assigned", of),
+        Event::Session(of) => state("session", of),
+        Event::Synced => json!({"event": "synced"}),
         Event::Unassigned { session, user } => {
             json!({"event": "unassigned", "session": session.to_string(), "user": user})
         }
@@ -212,7 +214,12 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>) -> Command<'a> {
             let named = command["events"].as_array().unwrap().iter();
             let kinds = named.map(|name| EventKind::named(name.as_str().unwrap()).unwrap());
             let events = kinds.fold(EventSet::NONE, EventSet::with);
-            Command::Listen { events, share: text("share"), name: text("name") }
+            Command::Listen {
+                events,
+                share: text("share"),
+                name: text("name"),
+                snapshot: command["snapshot"] == true,
+            }
         }
         op => panic!("no op {op}"),
     }

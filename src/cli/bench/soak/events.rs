@@ -72,6 +72,8 @@ pub fn read_binary(message: &[u8], run: u32) -> Result<Told, String> {
         | Event::Back { .. }
         | Event::Gap
         | Event::Assigned(_)
+        | Event::Session(_)
+        | Event::Synced
         | Event::Unassigned { .. } => return Err(unlike()),
     })
 }

@@ -252,6 +252,7 @@ mod tests {
             events: EventSet::of(&[EventKind::Open, EventKind::Close]),
             share: Some("s"),
             name: None,
+            snapshot: false,
         };
         assert_eq!(json(0, &listen), r#"{"events":["open","close"],"op":"listen","share":"s"}"#);
         assert!(!http(&listen, "h", None, &mut Vec::new()));

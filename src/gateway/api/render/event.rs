@@ -77,7 +77,7 @@ pub fn resumption(out: &mut String, resumption: &Resumption<'_>) {
 /// `{"event":"close","session","user","code","reason"}`, `{"event":"join","session","app","user","group"}` and the same with
 /// `leave`, `{"event":"away","session","user","code","reason"}`, `{"event":"back","session","user","remote"}`, `{"event":"gap"}`,
 /// `{"event":"assigned","session","app","user","groups","tags","remote","since_unix_ms"}`, with `"away":true` where its client is,
-/// `{"event":"unassigned","session","user"}`.
+/// `{"event":"unassigned","session","user"}`, `{"event":"session",…}` as `assigned`, `{"event":"synced"}`.
 pub fn event(out: &mut String, event: &Event<'_>) {
     match event {
         Event::Open { session, user, app, remote, tags } => {
@@ -102,8 +102,10 @@ pub fn event(out: &mut String, event: &Event<'_>) {
         Event::Back { session, user, remote } => {
             write(out, &Back { event: "back", session: Hex(*session), user: *user, remote: *remote });
         }
-        Event::Gap => write(out, &Gap { event: "gap" }),
+        Event::Gap => write(out, &Bare { event: "gap" }),
         Event::Assigned(state) => write(out, &Whole::new("assigned", state)),
+        Event::Session(state) => write(out, &Whole::new("session", state)),
+        Event::Synced => write(out, &Bare { event: "synced" }),
         Event::Unassigned { session, user } => {
             write(out, &Unassigned { event: "unassigned", session: Hex(*session), user: *user });
         }
@@ -175,7 +177,7 @@ struct Back<'a> {
 }
 
 #[derive(Serialize)]
-struct Gap {
+struct Bare {
     event: &'static str,
 }
 
