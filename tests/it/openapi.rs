@@ -203,6 +203,10 @@ fn remembering() -> TestServer {
 #[test]
 fn every_request_of_the_document_is_answered_as_it_says() {
     let server = remembering();
+    // The link and the share that the examples name.
+    let mut link = server.link();
+    let listen = serde_json::json!({"op": "listen", "events": ["close"], "share": "game", "name": "m7"});
+    link.command(listen);
     let document = Document::of(server.backend);
     for operation in document.operations() {
         let count = operation.calls("").len();
