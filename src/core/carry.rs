@@ -60,6 +60,9 @@ pub struct CarriedCore {
     /// Whose the sessions of this reactor are.
     #[n(10)]
     shares: Option<Vec<CarriedShare>>,
+    /// Links of this reactor that are being told of all sessions, each with how many reactors are not through.
+    #[n(11)]
+    snapshots: Option<Vec<(u64, u32)>>,
 }
 
 /// A connection of a [`Core`] on its way, with its names in the hub.
@@ -158,6 +161,7 @@ impl Core {
             memory: (!self.memory.is_empty()).then(|| self.memory.carry(packer)),
             leaving: Some(self.carry_leaving()).filter(|leaving| !leaving.is_empty()),
             unheard: Some(self.carry_unheard()).filter(|unheard| !unheard.is_empty()),
+            snapshots: Some(self.carry_snapshots()).filter(|snapshots| !snapshots.is_empty()),
             shares: Some(self.listeners.carry_shares(packer)).filter(|shares| !shares.is_empty()),
         }
     }
@@ -193,7 +197,7 @@ impl Core {
         unpacker: &Unpacker,
     ) -> Result<(Self, Arriving), InvalidState> {
         let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats, .. } = carried;
-        let CarriedCore { memory, leaving, unheard, shares, .. } = carried;
+        let CarriedCore { memory, leaving, unheard, shares, snapshots, .. } = carried;
         let connections: GenerationalSlab<Connection> = generations.restore(shared.node, index as u8)?;
         let mut core = Self::new(shared, index, peers, 0);
         if turned_ms > core.now.ms || absent_ms > turned_ms {
@@ -206,6 +210,7 @@ impl Core {
         core.restore_unheard(unheard.unwrap_or_default())?;
         let unix_ms = Clock::wall_unix_ms();
         let (seats, shares) = (seats.unwrap_or_default(), shares.unwrap_or_default());
+        core.restore_snapshots(snapshots.unwrap_or_default());
         Ok((core, Arriving { listeners, lines, seats, shares, unix_ms, ..Arriving::default() }))
     }
 

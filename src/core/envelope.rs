@@ -85,6 +85,8 @@ pub enum Envelope {
     Await(SessionId, SessionId, Barrier),
     /// The link has got all that it was sent of the session, which is of this reactor.
     Passed(SessionId, SessionId),
+    /// A reactor has told the link, which is of this one, of all of its sessions.
+    ToldOfAll(SessionId),
     /// What the link will not get, of sessions of this reactor.
     ComeBack(SessionId, Vec<Kept>),
     /// Events for a link here were lost on the way: it must be told by its end. Sent once for each link.

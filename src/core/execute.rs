@@ -90,7 +90,11 @@ impl Core {
 
     /// A link of this reactor asks for events.
     pub fn listen(&mut self, link: SessionId, app: AppId, listen: Listen, origin: Origin) -> Started {
-        let admitted = self.shared.listening().admit(link, app, listen);
+        let admitted = self.expect_snapshot(link, &listen);
+        let admitted = admitted.and_then(|()| {
+            let admitted = self.shared.listening().admit(link, app, listen);
+            admitted.inspect_err(|_| self.expect_no_snapshot(link))
+        });
         match admitted {
             Err(error) => Started::Finished(Finished::Refused(error)),
             Ok(listen) => {

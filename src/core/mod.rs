@@ -50,6 +50,7 @@ mod session_state;
 mod settings;
 mod setup;
 mod shared;
+mod snapshots;
 mod strangers;
 mod ticks;
 mod trusted;
@@ -80,7 +81,7 @@ pub use handover::{Handover, NotHandedOver, Outcome, Parcel, Stage, encode};
 pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
 pub use lingering::Parted;
-pub use listeners::{Barrier, CarriedListener, CarriedShare, HandOn, Order, Recipient};
+pub use listeners::{Barrier, CarriedListener, CarriedShare, HandOn, Order, Recipient, Tell};
 pub use membership::{Change, Changed};
 pub use moving::{LinkCall, Mover, Resuming};
 pub use places::{bind, displace};
@@ -88,6 +89,7 @@ pub use reload::{ReloadError, Reloaded};
 pub use renewing::RenewError;
 pub use reply::Reply;
 pub use resumes::AwayCounts;
+pub use routing::MOVES_A_TURN;
 pub use rules::{Rules, RulesError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use seats::ring_model as link_ring_model;
@@ -122,6 +124,7 @@ use relief::Relief;
 use replacing::Replacing;
 use resumes::Resumes;
 use seats::Seats;
+use snapshots::Snapshots;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -184,6 +187,7 @@ pub struct Core {
     pub ended: Vec<Ended>,
     /// What of links outlives their connections.
     pub seats: Seats,
+    snapshots: Snapshots,
     /// Sessions whose groups or users have changed, where routes may say another link.
     rerouted: Vec<SessionId>,
     /// Changes of which no link has been told; told before any end that follows them.
@@ -265,6 +269,7 @@ impl Core {
             peers,
             ended: Vec::new(),
             seats: Seats::default(),
+            snapshots: Snapshots::default(),
             rerouted: Vec::new(),
             changes: Vec::new(),
             profiles: HashMap::new(),

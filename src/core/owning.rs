@@ -16,7 +16,11 @@ impl Core {
     pub(super) fn begin_to_listen(&mut self, link: SessionId, app: AppId, listen: &Listen) {
         // A share that has links knows whose the sessions are.
         let sessions = listen.share.as_ref().map_or_else(Vec::new, |_| self.sessions_of(app));
+        let is_known = self.listeners.has(link);
         self.listeners.add(link, app, listen.clone(), sessions.into_iter());
+        if listen.snapshot {
+            self.begin_snapshot(link, app, is_known);
+        }
     }
 
     /// A session of the app has opened here. Where it replaces another one, the end of that one is told first.
@@ -70,24 +74,21 @@ impl Core {
         self.listeners.come_back(link, events);
     }
 
-    /// Tells links of the next of their sessions, as far as there is room for it. What is to be sent is among the orders.
-    pub fn tell_the_untold(&mut self) {
-        if self.stands_still || !self.listeners.has_work() {
-            return;
+    /// Links that are to be told of sessions, and have room as far as is known; how many they may be told of in one turn.
+    pub fn untold(&self) -> (Vec<SessionId>, usize) {
+        match self.stands_still || !self.listeners.has_work() {
+            true => (Vec::new(), 0),
+            false => (self.listeners.untold(), TOLD_A_TURN),
         }
-        let mut left = TOLD_A_TURN;
-        for link in self.listeners.untold() {
-            while left > 0 {
-                if !self.has_room(link) {
-                    self.listeners.wait_for_room(link);
-                    break;
-                }
-                if !self.listeners.tell_next(link) {
-                    break;
-                }
-                left -= 1;
-            }
+    }
+
+    /// The link is told of the next of its sessions, if there is room and one is left: that is among the orders then.
+    pub fn tell_next(&mut self, link: SessionId) -> bool {
+        let has_room = self.has_room(link);
+        if !has_room {
+            self.listeners.wait_for_room(link);
         }
+        has_room && self.listeners.tell_next(link)
     }
 
     /// What is to be sent before any event that is newer.

@@ -7,7 +7,7 @@ use crate::hub::Kind;
 use crate::session::{AppId, Name, SessionId};
 
 /// Moves that begin in one turn, beside those of sessions of which an event comes.
-const BEGUN_A_TURN: usize = 256;
+pub const MOVES_A_TURN: usize = 256;
 
 impl Core {
     /// Sets or ends a route, and moves the sessions here that it is about.
@@ -90,6 +90,7 @@ impl Core {
     /// The link is in the list no more.
     pub(super) fn end_of_link(&mut self, link: SessionId) {
         let app = self.listeners.app_of(link);
+        self.expect_no_snapshot(link);
         let lost = self.listeners.remove(link);
         self.metrics().link_events_lost.add(lost as u64);
         // Where it was the route of a session that is another's as well, that one counts.
@@ -111,17 +112,18 @@ impl Core {
         }
     }
 
-    /// Begins moves that no event has begun, as far as the links of both sides have room.
-    pub fn begin_moves(&mut self) {
+    /// Begins a move that no event has begun, if there is one and the links of both sides have room: what follows is among the
+    /// orders then.
+    pub fn begin_next_move(&mut self) -> bool {
         if self.stands_still {
-            return;
+            return false;
         }
-        for _ in 0..BEGUN_A_TURN {
-            let Some((session, from, to)) = self.listeners.next_move() else { return };
-            if !self.has_room(from) || !self.has_room(to) {
-                return self.listeners.put_move_off(session);
-            }
-            self.listeners.begin_move(session, from);
+        let Some((session, from, to)) = self.listeners.next_move() else { return false };
+        let has_room = self.has_room(from) && self.has_room(to);
+        match has_room {
+            true => self.listeners.begin_move(session, from),
+            false => self.listeners.put_move_off(session),
         }
+        has_room
     }
 }

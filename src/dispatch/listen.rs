@@ -318,6 +318,8 @@ pub struct Listen {
     pub with: With,
     /// What the link is called: no other live link of its app is called so.
     pub name: Option<Name>,
+    /// The link is told of every session that is there first.
+    pub snapshot: bool,
     /// How the link speaks.
     pub form: LinkForm,
 }

@@ -2,7 +2,7 @@
 
 use super::api::heard::with_event;
 use super::api::render;
-use crate::core::{Captured, Core, Envelope, EventLost, HandOn, Kept, Order, Recipient, SessionState};
+use crate::core::{Captured, Core, Envelope, EventLost, HandOn, Kept, Order, Recipient, SessionState, Tell};
 use crate::dispatch::{EncodedFrame, EventForm, EventSet, LinkForm};
 use crate::link_bin::{Details, Event, Reply, Resumption, State, TooLong};
 use crate::session::SessionId;
@@ -110,10 +110,15 @@ impl Scratch {
         while core.listeners.has_orders() {
             for order in core.take_orders() {
                 match order {
-                    Order::Assigned { link, form, session } => {
+                    Order::State { link, form, session, tell } => {
                         let Some(state) = core.state_of(session) else { continue };
                         let link = Recipient { link, form, is_held: false };
-                        self.tell_state(core, link, session, &state);
+                        self.tell_state(core, link, session, &state, tell);
+                    }
+                    Order::Synced { link } => {
+                        if let Some(form) = core.told_of_all(link) {
+                            self.send_own(core, link, form, &Event::Synced);
+                        }
                     }
                     Order::Unassigned { link, form, session } => {
                         let Some(state) = core.state_of(session) else { continue };
@@ -130,10 +135,17 @@ impl Scratch {
         }
     }
 
-    fn tell_state(&mut self, core: &mut Core, link: Recipient, session: SessionId, state: &SessionState) {
+    fn tell_state(
+        &mut self,
+        core: &mut Core,
+        link: Recipient,
+        session: SessionId,
+        state: &SessionState,
+        tell: Tell,
+    ) {
         let SessionState { app, user, captured, remote, since_unix_ms, away } = state;
         let app = core.rules.apps.name_of(*app).clone();
-        let event = Event::Assigned(State {
+        let state = State {
             session,
             user: user.as_deref(),
             app: &app,
@@ -142,9 +154,14 @@ impl Scratch {
             groups: (&captured.groups).into(),
             tags: (&captured.tags).into(),
             away: *away,
-        });
+        };
+        let event = match tell {
+            Tell::Assigned => Event::Assigned(state),
+            Tell::Session { .. } => Event::Session(state),
+        };
         let details = details_of(captured, &app);
-        self.send_now(core, &[link], session, (&event, Some(&details)), false);
+        // It is told as the link has room, or with an event that has found room.
+        self.send_now(core, &[link], session, (&event, Some(&details)), true);
     }
 
     /// Sends an event that another link did not get, as it was made for that one where both speak alike.
@@ -174,12 +191,12 @@ impl Scratch {
         core.post_event(link, Kept { session, frame });
     }
 
-    /// Tells a link of this reactor that it has missed events.
-    pub fn send_gap(&mut self, core: &mut Core, link: SessionId, form: LinkForm) {
+    /// Tells a link of this reactor something that is about itself.
+    pub fn send_own(&mut self, core: &mut Core, link: SessionId, form: LinkForm, event: &Event<'_>) {
         // It has no tags, and so always fits.
-        let Ok(frame) = self.encode(form, &Event::Gap, &Details::default()) else { return };
+        let Ok(frame) = self.encode(form, event, &Details::default()) else { return };
         _ = core.enter_gate(link, frame.wire_len(), true);
-        core.event_arrives(link, Event::Gap.session(), frame);
+        core.event_arrives(link, event.session(), frame);
     }
 
     /// The first message of a link that can be resumed.

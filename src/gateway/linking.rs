@@ -5,9 +5,9 @@ use super::doors::Door;
 use super::doors::asker::Asker;
 use super::doors::link::Link;
 use crate::connection::{Connection, Visitor};
-use crate::core::{Comer, Core, Fed, FeedRequest, LinkCall, Resuming, Taken, Ticket};
+use crate::core::{Comer, Core, Fed, FeedRequest, LinkCall, MOVES_A_TURN, Resuming, Taken, Ticket};
 use crate::dispatch::LinkForm;
-use crate::link_bin::{NotResumed, Resumption};
+use crate::link_bin::{Event, NotResumed, Resumption};
 use crate::session::SessionId;
 
 impl Gateway {
@@ -71,7 +71,7 @@ impl Gateway {
         }
         match resumed {
             Ok(()) => core.send_rest(link),
-            Err(_) => self.scratch.send_gap(core, link, form),
+            Err(_) => self.scratch.send_own(core, link, form, &Event::Gap),
         }
     }
 
@@ -103,7 +103,7 @@ impl Gateway {
             (Ok(_), None) => core.answer_feed_request(request.visitor, Fed::Ended),
             (Ok(taken), Some(_)) => {
                 if taken == Taken::Gap {
-                    self.scratch.send_gap(core, link, LinkForm::Json);
+                    self.scratch.send_own(core, link, LinkForm::Json, &Event::Gap);
                 }
                 core.serve_feed(link);
             }
@@ -125,9 +125,30 @@ impl Gateway {
         // What is for a link that ends now goes before that.
         self.scratch.follow_orders(core);
         core.go_on_with_endings();
-        core.tell_the_untold();
-        core.begin_moves();
         self.scratch.follow_orders(core);
+        // One by one: each takes room that the next one may not have.
+        let (links, mut left) = core.untold();
+        for link in links {
+            while left > 0 && core.tell_next(link) {
+                left -= 1;
+                self.scratch.follow_orders(core);
+            }
+            // That these were all is said behind the last one.
+            self.scratch.follow_orders(core);
+        }
+        for _ in 0..MOVES_A_TURN {
+            if !core.begin_next_move() {
+                break;
+            }
+            self.scratch.follow_orders(core);
+        }
+    }
+
+    /// A reactor has told a link of this one of all of its sessions; after the last one it hears that these were all.
+    pub fn one_told_of_all(&mut self, core: &mut Core, link: SessionId) {
+        if let Some(form) = core.one_told_of_all(link) {
+            self.scratch.send_own(core, link, form, &Event::Synced);
+        }
     }
 
     /// From now on nothing is sent to `link`, which has ended on its own reactor.

@@ -303,6 +303,8 @@ pub enum Command<'a> {
         with: With,
         /// What the link is called.
         name: Option<&'a str>,
+        /// It is told first of all sessions that are there.
+        snapshot: bool,
     },
 }
 
@@ -386,8 +388,20 @@ impl<'a> Command<'a> {
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
         let Parts { last, after, epoch, limit, key, groups, has_members, names, prefix, with, .. } = parts;
-        let Parts { by, end, whom, for_ms, page_limit, page_after, counts_only, name, link, routed, .. } =
-            parts;
+        let Parts {
+            snapshot,
+            by,
+            end,
+            whom,
+            for_ms,
+            page_limit,
+            page_after,
+            counts_only,
+            name,
+            link,
+            routed,
+            ..
+        } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
@@ -424,7 +438,7 @@ impl<'a> Command<'a> {
             Verb::Users => Self::Users { prefix, limit: page_limit, after: page_after },
             Verb::Groups => Self::Groups { prefix, limit: page_limit, after: page_after },
             Verb::Bans => Self::Bans { limit: page_limit, after: page_after },
-            Verb::Listen => Self::Listen { events, share, with, name },
+            Verb::Listen => Self::Listen { events, share, with, name, snapshot },
             Verb::Presence => {
                 Self::Presence { group, limit: page_limit, after: page_after, members: !counts_only }
             }
@@ -512,8 +526,8 @@ impl<'a> Command<'a> {
                 Verb::Presence,
                 Parts { group, page_limit: limit, page_after: after, counts_only: !members, ..none },
             ),
-            Self::Listen { events, share, with, name } => {
-                (Verb::Listen, Parts { events, share, with, name, ..none })
+            Self::Listen { events, share, with, name, snapshot } => {
+                (Verb::Listen, Parts { events, share, with, name, snapshot, ..none })
             }
         }
     }

@@ -26,6 +26,8 @@ const USER_OFFLINE: u8 = 0xcd;
 const EXPIRING: u8 = 0xce;
 const ASSIGNED: u8 = 0xcf;
 const UNASSIGNED: u8 = 0xd0;
+const SESSION: u8 = 0xd1;
+const SYNCED: u8 = 0xd2;
 
 /// Of a message: it is binary; without it, text.
 const BINARY: u8 = 0x01;
@@ -151,6 +153,10 @@ pub enum Event<'a> {
     },
     /// The session is the link's from now on, of those that its share divides.
     Assigned(State<'a>),
+    /// A session that was there when the link asked for all of them.
+    Session(State<'a>),
+    /// The link has been told of all sessions that were there.
+    Synced,
     /// The session is the link's no more.
     Unassigned {
         /// Which.
@@ -225,7 +231,7 @@ impl Event<'_> {
             Self::UserOnline { .. } => Some(EventKind::UserOnline),
             Self::UserOffline { .. } => Some(EventKind::UserOffline),
             Self::Expiring { .. } => Some(EventKind::Expiring),
-            Self::Gap => None,
+            Self::Gap | Self::Session(_) | Self::Synced => None,
             Self::Assigned(_) => Some(EventKind::Assigned),
             Self::Unassigned { .. } => Some(EventKind::Unassigned),
         }
@@ -239,8 +245,10 @@ impl Event<'_> {
             Self::Unassigned { .. } => With::NONE,
             Self::Join(_) | Self::Leave(_) | Self::Tag(_) | Self::Untag(_) => With::NONE.and(Detail::App),
             Self::Bind { .. } | Self::Expiring { .. } => With::NONE.and(Detail::App),
-            Self::Assigned(_) => With::NONE.and(Detail::Groups).and(Detail::Tags).and(Detail::App),
-            Self::UserOnline { .. } | Self::UserOffline { .. } | Self::Gap => With::ALL,
+            Self::Assigned(_) | Self::Session(_) => {
+                With::NONE.and(Detail::Groups).and(Detail::Tags).and(Detail::App)
+            }
+            Self::UserOnline { .. } | Self::UserOffline { .. } | Self::Gap | Self::Synced => With::ALL,
         }
     }
 
@@ -256,9 +264,11 @@ impl Event<'_> {
             | Self::Expiring { session, .. }
             | Self::Unassigned { session, .. } => *session,
             Self::Tag(tagged) | Self::Untag(tagged) => tagged.session,
-            Self::Assigned(state) => state.session,
+            Self::Assigned(state) | Self::Session(state) => state.session,
             Self::Join(membership) | Self::Leave(membership) => membership.session,
-            Self::UserOnline { .. } | Self::UserOffline { .. } | Self::Gap => SessionId::from_u64(0),
+            Self::UserOnline { .. } | Self::UserOffline { .. } | Self::Gap | Self::Synced => {
+                SessionId::from_u64(0)
+            }
         }
     }
 }
@@ -281,8 +291,8 @@ impl<'a> Event<'a> {
         let opcode = reader.u8("an opcode")?;
         let flags = reader.u8("flags")?;
         let code = reader.u16("a close code")?;
-        if !matches!(opcode, OPEN..=UNASSIGNED) {
-            let (what, known) = ("the opcode of an event", "0xc1 to 0xd0");
+        if !matches!(opcode, OPEN..=SYNCED) {
+            let (what, known) = ("the opcode of an event", "0xc1 to 0xd2");
             let wrong = Wrong::Unknown { what, value: opcode.into(), known };
             return Err(Malformed { offset: 0, wrong });
         }
@@ -331,6 +341,8 @@ impl<'a> Event<'a> {
             }
             ASSIGNED => Self::Assigned(State::read(flags, session, user, &mut reader)?),
             UNASSIGNED => Self::Unassigned { session, user },
+            SESSION => Self::Session(State::read(flags, session, user, &mut reader)?),
+            SYNCED => Self::Synced,
             _ => {
                 let (app, group) = (reader.text("app")?, reader.text("group")?);
                 let membership = Membership { session, user, app, group };
@@ -374,6 +386,8 @@ impl<'a> Event<'a> {
             Self::UserOffline { user, .. } => (USER_OFFLINE, 0, 0, none, &Some(*user)),
             Self::Expiring { session, user, .. } => (EXPIRING, 0, 0, session, user),
             Self::Assigned(state) => (ASSIGNED, state.flags(), 0, &state.session, &state.user),
+            Self::Session(state) => (SESSION, state.flags(), 0, &state.session, &state.user),
+            Self::Synced => (SYNCED, 0, 0, none, &None),
             Self::Unassigned { session, user } => (UNASSIGNED, 0, 0, session, user),
         };
         let [low, high] = code.to_le_bytes();
@@ -413,8 +427,8 @@ impl<'a> Event<'a> {
                     put_text(app, "app", out)?;
                     out.extend_from_slice(&expires_unix_ms.to_le_bytes());
                 }
-                Self::Assigned(state) => state.put(out)?,
-                Self::Gap | Self::Unassigned { .. } => {}
+                Self::Assigned(state) | Self::Session(state) => state.put(out)?,
+                Self::Gap | Self::Synced | Self::Unassigned { .. } => {}
             }
             Ok(())
         })

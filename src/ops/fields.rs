@@ -55,6 +55,7 @@ pub struct Fields<'a> {
     #[serde(borrow)]
     pub with: Option<Vec<Text<'a>>>,
     pub name: Option<Text<'a>>,
+    pub snapshot: Option<bool>,
     /// `Some(None)` is a `null`.
     #[serde(default, deserialize_with = "present_text")]
     pub link: Option<Option<Text<'a>>>,
@@ -165,6 +166,7 @@ impl Fields<'_> {
             share,
             with,
             name,
+            snapshot,
             link,
             limit,
             after,
@@ -194,6 +196,7 @@ impl Fields<'_> {
             && after.is_none()
             && dry_run.is_none()
             && members.is_none()
+            && snapshot.is_none()
             && session.is_none()
             && except.is_none()
             && json.is_none()

@@ -95,6 +95,8 @@ impl Part {
     pub const WITH: u8 = 0x08;
     /// What the link is called follows.
     pub const NAME: u8 = 0x10;
+    /// The link is told first of all sessions that are there.
+    pub const SNAPSHOT: u8 = 0x20;
 
     /// The newest so many of a log.
     pub const LAST: u8 = 0x02;
@@ -120,7 +122,12 @@ impl Part {
             Self::Routed => &[(Self::USER, "user"), (Self::GROUP, "group")],
             Self::Code => &[(Self::CODE, "code")],
             Self::Page => &[(Self::COUNTS, "counts")],
-            Self::Events => &[(Self::MORE, "more"), (Self::WITH, "with"), (Self::NAME, "name")],
+            Self::Events => &[
+                (Self::MORE, "more"),
+                (Self::WITH, "with"),
+                (Self::NAME, "name"),
+                (Self::SNAPSHOT, "snapshot"),
+            ],
             Self::Recall => &[(Self::LAST, "last"), (Self::AFTER, "after"), (Self::EPOCH, "epoch")],
             Self::Pages => &[(Self::AFTER, "after"), (Self::EPOCH, "epoch"), (Self::LIMIT, "limit")],
             _ => &[],

@@ -131,6 +131,7 @@ pub static REQUESTS: [Row; 19] = [
                 SHARE.being(Optional),
                 FEED_WITH.being(Optional),
                 NAME.being(Optional),
+                SNAPSHOT.being(Optional),
                 FEED_RESUME.being(Optional),
                 RECEIVED.being(Optional),
                 WAIT_MS.being(Optional),

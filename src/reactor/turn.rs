@@ -215,6 +215,7 @@ impl Reactor {
             Envelope::Through(link) => self.core.one_is_through(link),
             Envelope::Await(link, session, barrier) => self.core.barrier_arrives(link, session, barrier),
             Envelope::Passed(link, session) => self.core.has_passed(link, session),
+            Envelope::ToldOfAll(link) => self.gateway.one_told_of_all(&mut self.core, link),
             Envelope::ComeBack(link, events) => self.core.events_come_back(link, events),
             Envelope::Page { connection, sequence, response } => {
                 self.gateway.page_done(&mut self.core, connection, sequence, *response);

@@ -68,6 +68,7 @@ mod retry_after;
 mod routes;
 mod service_manager;
 mod smoke;
+mod snapshots;
 mod soak;
 mod stalled;
 mod standards;

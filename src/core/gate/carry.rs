@@ -6,7 +6,7 @@ use super::{Gate, Gates, Line};
 use crate::connection::{Kind, Pause};
 use crate::core::Core;
 use crate::core::listeners::{CarriedListener, CarriedShare, Listeners};
-use crate::dispatch::{EventSet, Unpacker};
+use crate::dispatch::{Apps, EventSet, Unpacker};
 use crate::session::SessionId;
 use crate::upgrade::InvalidState;
 use hashbrown::HashSet;
@@ -103,6 +103,10 @@ impl Core {
             if let Some(line) = self.gates.find(link) {
                 line.gate.restore((events, bytes));
             }
+        }
+        for link in listeners.in_snapshot() {
+            let app = listeners.app_of(link).unwrap_or(Apps::DEFAULT);
+            listeners.begin_snapshot(link, true, self.sessions_of(app).into_iter());
         }
         self.shared.routes.fetch_max(listeners.next_route(), Relaxed);
         self.listeners = listeners;

@@ -4,7 +4,7 @@
 use super::owned::{Departed, Owned, Rare};
 use super::owners::Owners;
 use super::routes::Route;
-use super::untold::Untold;
+use super::untold::Tell;
 use super::{Group, Kept, Listener, Listeners};
 use crate::core::session_state::{CarriedSessionState, SessionState};
 use crate::dispatch::{EventKind, EventSet, LinkForm, Listen, Packer, Routed, Unpacker, With};
@@ -39,6 +39,9 @@ pub struct CarriedListener {
     with: Option<u8>,
     #[n(13)]
     name: Option<String>,
+    /// It has asked for all sessions that are there, and has not been told of all of this reactor.
+    #[n(14)]
+    is_in_snapshot: Option<bool>,
 }
 
 /// The kinds that have a field of their own in a [`CarriedListener`].
@@ -51,9 +54,9 @@ impl Listeners {
         let Self { groups, wanted: _, with: _, orders: _, ended_early: _ } = self;
         let mut carried = Vec::new();
         for Group { app, share, listeners, owners: _, routes: _ } in groups {
-            for Listener { link, listen, has_ended: _, sessions: _, untold: _ } in listeners {
+            for Listener { link, listen, has_ended: _, sessions: _, untold } in listeners {
                 // The same as the group's.
-                let Listen { events, share: _, with, name, form } = listen;
+                let Listen { events, share: _, with, name, snapshot: _, form } = listen;
                 let more = events.without(EventSet::of(&OLDEST)).bits();
                 carried.push(CarriedListener {
                     link: link.as_u64(),
@@ -66,6 +69,7 @@ impl Listeners {
                     more: Some(more).filter(|more| *more != 0),
                     with: Some(with.bits()).filter(|with| *with != 0),
                     name: name.as_ref().map(ToString::to_string),
+                    is_in_snapshot: untold.is_snapshot().then_some(true),
                 });
             }
         }
@@ -79,7 +83,9 @@ impl Listeners {
     pub fn restore(carried: &[CarriedListener]) -> Result<Self, InvalidState> {
         let (mut listeners, mut seen) = (Self::default(), HashSet::new());
         for one in carried {
-            let CarriedListener { link, app, open, message, close, share, is_binary, more, with, name } = one;
+            let CarriedListener {
+                link, app, open, message, close, share, is_binary, more, with, name, ..
+            } = one;
             if !seen.insert(*link) {
                 return Err(InvalidState::new("a link listens twice"));
             }
@@ -92,8 +98,14 @@ impl Listeners {
             let more = EventSet::from_bits(more.unwrap_or(0) & EventSet::ALL.bits()).unwrap_or_default();
             let events = oldest.fold(more, |events, (kind, _)| events.with(kind));
             let with = With::from_bits(with.unwrap_or(0) & With::ALL.bits()).unwrap_or_default();
-            let listen = Listen { events, share, with, name, form };
-            listeners.push(SessionId::from_u64(*link), AppId(*app), listen);
+            let listen = Listen { events, share, with, name, snapshot: false, form };
+            let link = SessionId::from_u64(*link);
+            let group = listeners.push(link, AppId(*app), listen);
+            if one.is_in_snapshot.unwrap_or(false)
+                && let Some(listener) = group.listener_mut(link)
+            {
+                listener.untold.is_to_be_through();
+            }
         }
         Ok(listeners)
     }
@@ -213,6 +225,12 @@ impl Listeners {
         all.map(|(_, route)| route.order.saturating_add(1)).max().unwrap_or(0)
     }
 
+    /// The links that are being told of all sessions; where that is under way it begins again, when the sessions are there.
+    pub fn in_snapshot(&self) -> Vec<SessionId> {
+        let all = self.groups.iter().flat_map(|group| &group.listeners);
+        all.filter(|listener| listener.untold.is_snapshot()).map(|listener| listener.link).collect()
+    }
+
     /// Events that wait here until their sessions have other links, and their bytes, by the link at whose gate they count.
     pub fn held(&self) -> impl Iterator<Item = (SessionId, usize, usize)> {
         let all = self.groups.iter().flat_map(|group| group.owners.of.values());
@@ -246,7 +264,7 @@ impl Group {
             }
         }
         for listener in listeners {
-            let untold = listener.untold.iter().map(|session| (listener.link.as_u64(), session.as_u64()));
+            let untold = listener.untold.assigned().map(|session| (listener.link.as_u64(), session.as_u64()));
             carried.untold.extend(untold);
         }
         Some(carried)
@@ -270,13 +288,10 @@ impl Group {
             let rare = Some(Box::new(Rare::restore(one, unpacker)?));
             self.restore_owned(session, Owned { link, rare })?;
         }
-        for listener in &mut self.listeners {
-            listener.untold = Untold::default();
-        }
         for (link, session) in untold {
             let is_its = self.owners.link_of(id(session)) == Some(id(link));
             match self.listener_mut(id(link)).filter(|_| is_its) {
-                Some(listener) => listener.untold.insert(id(session)),
+                Some(listener) => listener.untold.insert(id(session), Tell::Assigned),
                 None => {
                     return Err(InvalidState::new("a link is to be told of a session that is not its own"));
                 }

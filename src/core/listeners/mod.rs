@@ -8,6 +8,7 @@ mod owned;
 mod owners;
 mod routes;
 mod routing;
+mod snapshot;
 mod untold;
 
 pub use carry::{CarriedListener, CarriedShare};
@@ -23,6 +24,7 @@ use owners::Owners;
 use routes::Routes;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+pub use untold::Tell;
 use untold::Untold;
 
 /// See the module.
@@ -88,6 +90,14 @@ impl Listener {
 
     fn recipient(&self) -> Recipient {
         Recipient { link: self.link, form: self.listen.event_form(), is_held: false }
+    }
+
+    /// It is to get an event of the session: behind what it is still to be told of it.
+    fn hears_of(&mut self, session: SessionId, orders: &mut VecDeque<Order>) -> Recipient {
+        if let Some(tell) = self.untold.take(session) {
+            orders.push_back(Order::state(self, session, tell));
+        }
+        self.recipient()
     }
 }
 
@@ -219,8 +229,8 @@ impl Listeners {
             match group.share {
                 Some(_) => links.extend(group.owner_for(session, kind, orders)),
                 None => {
-                    let wanting = group.listeners.iter().filter(|listener| listener.wants(kind));
-                    links.extend(wanting.map(Listener::recipient));
+                    let wanting = group.listeners.iter_mut().filter(|listener| listener.wants(kind));
+                    links.extend(wanting.map(|listener| listener.hears_of(session, orders)));
                 }
             }
         }
@@ -354,11 +364,14 @@ impl Listeners {
         let Self { groups, orders, .. } = self;
         let listener = groups.iter_mut().find_map(|group| group.listener_mut(link));
         listener.is_some_and(|listener| match listener.untold.next() {
-            Some(session) => {
-                orders.push_back(Order::assigned(listener, session));
+            Some((session, tell)) => {
+                orders.push_back(Order::state(listener, session, tell));
                 true
             }
-            None => false,
+            None => {
+                orders.extend(listener.untold.is_through().then_some(Order::Synced { link }));
+                false
+            }
         })
     }
 

@@ -1,5 +1,6 @@
 //! What follows from who has a session: sent by the gateway, in its order, before any event that is newer.
 
+use super::untold::Tell;
 use super::{Kept, Listener};
 use crate::dispatch::{EventForm, EventSet, LinkForm};
 use crate::session::SessionId;
@@ -7,14 +8,21 @@ use crate::session::SessionId;
 /// See the module.
 #[derive(Debug)]
 pub enum Order {
-    /// The link has the session from now on.
-    Assigned {
+    /// The link is told what the session is.
+    State {
         /// The link.
         link: SessionId,
         /// How its events are written.
         form: EventForm,
         /// The session.
         session: SessionId,
+        /// Why.
+        tell: Tell,
+    },
+    /// The link has been told of all sessions of this reactor.
+    Synced {
+        /// The link.
+        link: SessionId,
     },
     /// The link has the session no more.
     Unassigned {
@@ -69,7 +77,11 @@ pub struct HandOn {
 
 impl Order {
     pub(super) fn assigned(listener: &Listener, session: SessionId) -> Self {
-        Self::Assigned { link: listener.link, form: listener.listen.event_form(), session }
+        Self::state(listener, session, Tell::Assigned)
+    }
+
+    pub(super) fn state(listener: &Listener, session: SessionId, tell: Tell) -> Self {
+        Self::State { link: listener.link, form: listener.listen.event_form(), session, tell }
     }
 
     pub(super) fn unassigned(listener: &Listener, session: SessionId) -> Self {

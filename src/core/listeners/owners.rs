@@ -6,6 +6,7 @@
 //! gives back what no socket had taken, and then says that the link has ended: the new link gets that first.
 
 use super::owned::{Departed, Owned};
+use super::untold::Tell;
 use super::{Barrier, Group, HandOn, Kept, Listener, Order, Recipient};
 use crate::core::session_state::SessionState;
 use crate::dispatch::{EventForm, EventKind, LinkForm, Listen, With};
@@ -86,7 +87,7 @@ impl Group {
     /// The link has the session, and is told so before anything else of it.
     fn is_to_be_told(&mut self, link: SessionId, session: SessionId) {
         let wanting = self.listener_mut(link).filter(|listener| listener.wants(EventKind::Assigned));
-        wanting.into_iter().for_each(|listener| listener.untold.insert(session));
+        wanting.into_iter().for_each(|listener| listener.untold.insert(session, Tell::Assigned));
     }
 
     /// A session has opened; where something else is to be told first, its link is told so later.
@@ -159,10 +160,7 @@ impl Group {
             let with = self.listeners.iter().fold(With::NONE, |with, one| with.union(one.listen.with));
             return Some(Recipient { link, form: EventForm { form, with }, is_held: true });
         }
-        if listener.untold.take(session) {
-            orders.push_back(Order::assigned(listener, session));
-        }
-        Some(listener.recipient())
+        Some(listener.hears_of(session, orders))
     }
 
     /// The session is to go to another link, of this share. Whether it goes anywhere.
@@ -185,7 +183,7 @@ impl Group {
         let Some(listener) = self.listeners.iter_mut().find(|listener| listener.link == link) else { return };
         owned.moves(listener.listen.form);
         // One that was never told of it has nothing to be told.
-        let was_told = !listener.untold.take(session);
+        let was_told = listener.untold.take(session).is_none_or(Tell::is_known);
         // One that has ended gives back what it did not get, and needs no word.
         if !listener.has_ended {
             let is_told = was_told && listener.wants(EventKind::Unassigned);
@@ -216,7 +214,7 @@ impl Group {
         let Some(listener) = self.listeners.iter_mut().find(|listener| listener.link == link) else { return };
         owned.moves(listener.listen.form);
         owned.rare().to = None;
-        let was_told = !listener.untold.take(session);
+        let was_told = listener.untold.take(session).is_none_or(Tell::is_known);
         if was_told && listener.wants(EventKind::Unassigned) {
             orders.push_back(Order::unassigned(listener, session));
         }

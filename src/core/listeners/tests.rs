@@ -112,7 +112,7 @@ fn what_a_session_was_is_known_until_its_link_has_all_of_it() {
     assert_eq!(listeners.state_of_departed(session), Some(&state));
     listeners.has_departed(APP, session);
     let orders = listeners.take_orders();
-    let [Order::Assigned { .. }, Order::Unassigned { .. }, Order::Await { barrier, .. }] =
+    let [Order::State { .. }, Order::Unassigned { .. }, Order::Await { barrier, .. }] =
         <[Order; 3]>::try_from(Vec::from(orders)).unwrap()
     else {
         panic!("other orders")
@@ -212,7 +212,8 @@ impl World {
         while self.listeners.has_orders() {
             for order in self.listeners.take_orders() {
                 let (link, item) = match order {
-                    Order::Assigned { link, session, .. } => (link, Item::Assigned(session)),
+                    Order::State { link, session, .. } => (link, Item::Assigned(session)),
+                    Order::Synced { .. } => continue,
                     Order::Unassigned { link, session, .. } => (link, Item::Unassigned(session)),
                     Order::Await { link, session, barrier } => (link, Item::Await(session, barrier)),
                     Order::HandOn(HandOn { link, kept, .. }) => (link, event(kept)),

@@ -155,6 +155,7 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
                 fields.share = parts.share.map(text);
                 fields.with = Some(parts.details().map(|detail| Text(detail.into())).collect());
                 fields.name = parts.name.map(text);
+                fields.snapshot = Some(parts.snapshot).filter(|snapshot| *snapshot);
             }
             Part::Page => {
                 fields.limit = Some(parts.page_limit.into()).filter(|limit| *limit != 0);

@@ -96,6 +96,8 @@ impl Heard {
                 Event::Expiring { session: session()?, user, app, expires_unix_ms }
             }
             "assigned" => Event::Assigned(self.state(session()?)?),
+            "session" => Event::Session(self.state(session()?)?),
+            "synced" => Event::Synced,
             "unassigned" => Event::Unassigned { session: session()?, user },
             _ => return None,
         };
@@ -217,6 +219,8 @@ mod tests {
             Event::Assigned(state(false)),
             Event::Assigned(State { user: None, groups: Vec::new().into(), ..state(true) }),
             Event::Unassigned { session, user: Some("ada") },
+            Event::Session(state(true)),
+            Event::Synced,
         ];
         let all = Details {
             groups: Some(vec![Name::new("r\"ed").unwrap()].into()),

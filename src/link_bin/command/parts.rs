@@ -41,6 +41,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) share: Option<&'a str>,
     pub(super) with: With,
     pub(crate) name: Option<&'a str>,
+    pub(crate) snapshot: bool,
     pub(crate) token: &'a str,
     /// 0 is the default.
     pub(crate) page_limit: u32,
@@ -79,6 +80,7 @@ impl Default for Parts<'_> {
             share: None,
             with: With::NONE,
             name: None,
+            snapshot: false,
             token: "",
             page_limit: 0,
             page_after: None,
@@ -172,6 +174,7 @@ impl<'a> Parts<'a> {
                     parts.share = reader.optional("share")?;
                     parts.events = first.union(header.more_events(reader)?);
                     parts.with = header.with(reader)?;
+                    parts.snapshot = header.flags & Part::SNAPSHOT != 0;
                     if header.flags & Part::NAME != 0 {
                         parts.name = Some(reader.text("name")?);
                     }
@@ -296,6 +299,7 @@ impl<'a> Parts<'a> {
             Part::Events => {
                 flag(Part::MORE, self.more_events() != 0)
                     | flag(Part::WITH, !self.with.is_empty())
+                    | flag(Part::SNAPSHOT, self.snapshot)
                     | flag(Part::NAME, self.name.is_some())
             }
             Part::Groups => flag(Part::GROUPS, !self.groups.is_empty()),
@@ -370,6 +374,9 @@ impl<'a> Parts<'a> {
                         fields["with"] = self.details().collect();
                     }
                     self.name.iter().for_each(|name| fields["name"] = (*name).into());
+                    if self.snapshot {
+                        fields["snapshot"] = true.into();
+                    }
                 }
                 Part::Recall | Part::Pages => {
                     let limit = self.limit.map(u64::from);

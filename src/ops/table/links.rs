@@ -3,7 +3,7 @@
 use super::super::Segment::Is;
 use super::super::bounds::{bad_request, name};
 use super::super::field::Need::{ExactlyOne, Optional};
-use super::super::field::{EVENTS, GROUP, LINK, NAME, OF_SHARE, SESSION, SHARE, USER, WITH};
+use super::super::field::{EVENTS, GROUP, LINK, NAME, OF_SHARE, SESSION, SHARE, SNAPSHOT, USER, WITH};
 use super::super::fields::Fields;
 use super::super::{Answer, Call, Method, Op, Part, Route, Row};
 use super::{CHANGES, IN_APP, NO_FLAGS, Verb, flags};
@@ -22,12 +22,18 @@ pub const LISTEN: Op = Op {
     verb: Verb::Listen,
     opcode: 0x0b,
     flags: flags(
-        Part::MORE | Part::WITH | Part::NAME,
-        "0x01 (more), 0x08 (with), 0x10 (name)",
-        "0x01 more events follow · 0x08 `with` is there · 0x10 `name` is there",
+        Part::MORE | Part::WITH | Part::NAME | Part::SNAPSHOT,
+        "0x01 (more), 0x08 (with), 0x10 (name), 0x20 (snapshot)",
+        "0x01 more events follow · 0x08 `with` is there · 0x10 `name` is there · 0x20 `snapshot`",
     ),
     layout: &[Part::Events],
-    fields: &[EVENTS, SHARE.being(Optional), WITH.being(Optional), NAME.being(Optional)],
+    fields: &[
+        EVENTS,
+        SHARE.being(Optional),
+        WITH.being(Optional),
+        NAME.being(Optional),
+        SNAPSHOT.being(Optional),
+    ],
     is_in_batches: false,
 };
 
@@ -107,5 +113,6 @@ pub(in crate::ops) fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandE
         with = with.and(Detail::named(&name).ok_or_else(unknown)?);
     }
     let name = fields.name.take().map(|called| name("name", &called)).transpose()?;
-    Ok(Listen { events, share, with, name, form: LinkForm::Json })
+    let snapshot = fields.snapshot.take().unwrap_or(false);
+    Ok(Listen { events, share, with, name, snapshot, form: LinkForm::Json })
 }

@@ -200,6 +200,8 @@ fn event(event: &Event<'_>) -> Value {
             json!({"event": "expiring", "session": session, "user": user, "app": app, "expires_unix_ms": end})
         }
         Event::Assigned(of) => state("assigned", of),
+        Event::Session(of) => state("session", of),
+        Event::Synced => json!({"event": "synced"}),
         Event::Unassigned { session, user } => {
             json!({"event": "unassigned", "session": session.to_string(), "user": user})
         }
@@ -344,6 +346,7 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
                 share: text("share"),
                 with: shown.fold(With::NONE, With::and),
                 name: text("name"),
+                snapshot: command["snapshot"] == true,
             }
         }
         op => panic!("no op {op}"),

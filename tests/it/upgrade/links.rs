@@ -5,7 +5,7 @@ use crate::links::merge;
 use crate::ownership::{Books, OWNER, say};
 use crate::support::*;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Shutdown;
 
 fn ticket(first: &Value) -> String {
@@ -126,6 +126,84 @@ fn whose_the_sessions_are_and_what_links_are_called_is_carried() {
     books.check(said);
     fourth.command(json!({"op": "destroy", "group": "nobody"}));
     assert_eq!(fourth.events_so_far(), [] as [Value; 0]);
+}
+
+/// Sessions are routed to and fro, and the server is upgraded meanwhile: moves that have begun end in the new process.
+#[test]
+fn routes_and_sessions_that_move_are_carried() {
+    const PLAYERS: usize = 24;
+    let mut server = Running::start(&["--reactors", "3"], "");
+    let links: Vec<Link> = (0..3)
+        .map(|number| {
+            let mut link = if number == 1 { server.binary_link() } else { server.link() };
+            let name = format!("m{number}");
+            link.command(json!({"op": "listen", "events": OWNER, "share": "s", "name": name}));
+            link
+        })
+        .collect();
+    let merged = merge(links);
+    let mut players: Vec<Player> = (0..PLAYERS)
+        .map(|number| server.player(&format!("user=u{}&group=g{}", number % 5, number % 3)))
+        .collect();
+    let (mut books, mut said, mut random) = (Books::default(), 0, Random::new(3));
+    for _ in 0..6 {
+        let mut asks = server.link();
+        for _ in 0..15 {
+            let (group, link) = (format!("g{}", random.below(3)), format!("m{}", random.below(3)));
+            asks.send(json!({"op": "route", "group": group, "link": link}));
+            say(&mut players, &mut said);
+        }
+        server.upgrade();
+        say(&mut players, &mut said);
+    }
+    let mut asks = server.link();
+    for group in 0..3 {
+        asks.command(json!({"op": "route", "group": format!("g{group}"), "link": format!("m{group}")}));
+    }
+    server.upgrade();
+    // Those that come in the new process go where the routes of the old one say.
+    let mut comes: Vec<Player> = (0..3).map(|number| server.player(&format!("group=g{number}"))).collect();
+    let first = said;
+    say(&mut players, &mut said);
+    books.read_until(&merged, PLAYERS, said);
+    books.check(said);
+    comes.iter_mut().for_each(|player| player.send_text(&first.to_string()));
+    for (number, player) in comes.iter().chain(&players).enumerate() {
+        let (id, owner) = (player.id.to_string(), number % 3);
+        until(&format!("link {owner} has {id}"), || {
+            while let Ok((link, event)) = merged.try_recv() {
+                books.note(link, &event);
+            }
+            books.owner(&id) == Some(owner)
+        });
+    }
+    assert_eq!(server.backend().stats()["link_events_lost"], 0);
+}
+
+/// A link asks for all sessions, and the server is upgraded before it has read them: it is told of each, and that these were all.
+#[test]
+fn a_snapshot_that_is_under_way_is_told_to_its_end() {
+    const PLAYERS: usize = 200;
+    let config = "limits.link_outbox_messages = 8\nlimits.socket_unsent_bytes = 4096";
+    let mut server = Running::start(&["--reactors", "3"], config);
+    let players: Vec<Player> = (0..PLAYERS).map(|_| server.player("group=g")).collect();
+    for is_binary in [false, true] {
+        let mut link = if is_binary { server.binary_link() } else { server.link() };
+        link.command(json!({"op": "listen", "events": ["close"], "snapshot": true}));
+        server.upgrade();
+        let mut told = BTreeSet::new();
+        loop {
+            let event = link.event();
+            match event["event"].as_str().unwrap() {
+                "session" => _ = told.insert(event["session"].as_str().unwrap().to_owned()),
+                "synced" => break,
+                other => panic!("{other}"),
+            }
+        }
+        assert!(players.iter().all(|player| told.contains(&player.id.to_string())), "{} told", told.len());
+        link.command(json!({"op": "destroy", "group": "nobody"}));
+        assert_eq!(link.events_so_far(), [] as [Value; 0]);
+    }
 }
 
 #[test]

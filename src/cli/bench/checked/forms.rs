@@ -255,6 +255,7 @@ mod tests {
             share: Some("s"),
             with: With::NONE,
             name: None,
+            snapshot: false,
         };
         assert_eq!(json(0, &listen), r#"{"events":["open","close"],"op":"listen","share":"s"}"#);
         assert!(!http(&listen, "h", None, &mut Vec::new()));

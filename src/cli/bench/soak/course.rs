@@ -104,7 +104,8 @@ impl<'a, 'f> Course<'a, 'f> {
     }
 
     fn listen(&mut self, slot: usize, is_binary: bool, share: Option<&str>) {
-        let command = Command::Listen { events: EVENTS, share, with: With::NONE, name: None };
+        let command =
+            Command::Listen { events: EVENTS, share, with: With::NONE, name: None, snapshot: false };
         match is_binary {
             true => {
                 let mut message = Vec::new();

@@ -78,6 +78,8 @@ pub fn read_binary(message: &[u8], run: u32) -> Result<Told, String> {
         | Event::UserOffline { .. }
         | Event::Expiring { .. }
         | Event::Assigned(_)
+        | Event::Session(_)
+        | Event::Synced
         | Event::Unassigned { .. } => return Err(unlike()),
     })
 }

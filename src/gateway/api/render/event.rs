@@ -82,7 +82,7 @@ pub fn resumption(out: &mut String, resumption: &Resumption<'_>) {
 /// `{"event":"user_online","app","user"}` and the same with `user_offline`,
 /// `{"event":"expiring","session","app","user","expires_unix_ms"}`,
 /// `{"event":"assigned","session","app","user","groups","tags","remote","since_unix_ms"}`, with `"away":true` where its client is,
-/// `{"event":"unassigned","session","user"}`.
+/// `{"event":"unassigned","session","user"}`, `{"event":"session",…}` as `assigned`, `{"event":"synced"}`.
 ///
 /// Of the session's details those follow that are there: `groups`, `tags`, `claims`, `params`, `app`.
 pub fn event(out: &mut String, event: &Event<'_>, details: &Details<'_>) {
@@ -144,7 +144,7 @@ fn event_alone(out: &mut String, event: &Event<'_>) {
         Event::Back { session, user, remote } => {
             write(out, &Back { event: "back", session: Hex(*session), user: *user, remote: *remote });
         }
-        Event::Gap => write(out, &Gap { event: "gap" }),
+        Event::Gap => write(out, &Bare { event: "gap" }),
         Event::Tag(tagged) => write(out, &HasTag::new("tag", tagged)),
         Event::Untag(tagged) => write(out, &HasTag::new("untag", tagged)),
         Event::Bind { session, user, app, old_user } => {
@@ -158,6 +158,8 @@ fn event_alone(out: &mut String, event: &Event<'_>) {
             write(out, &Expiring { event: "expiring", session, app, user, expires_unix_ms });
         }
         Event::Assigned(state) => write(out, &Whole::new("assigned", state)),
+        Event::Session(state) => write(out, &Whole::new("session", state)),
+        Event::Synced => write(out, &Bare { event: "synced" }),
         Event::Unassigned { session, user } => {
             write(out, &Unassigned { event: "unassigned", session: Hex(*session), user: *user });
         }
@@ -270,7 +272,7 @@ struct Back<'a> {
 }
 
 #[derive(Serialize)]
-struct Gap {
+struct Bare {
     event: &'static str,
 }
 
