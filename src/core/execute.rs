@@ -99,6 +99,9 @@ impl Core {
             Err(error) => Started::Finished(Finished::Refused(error)),
             Ok(listen) => {
                 self.link_asks(link);
+                // Before any reactor tells it of sessions.
+                self.open_gate(link);
+                self.ring_has_changed(link);
                 let action = Action::Listen { link, listen };
                 self.start_operation(Operation::new(app, action, origin))
             }

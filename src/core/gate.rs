@@ -28,10 +28,35 @@ pub struct Gate {
     limit: EventLimit,
     bytes: AtomicUsize,
     events: AtomicUsize,
-    /// A bit for each reactor that has players in line.
-    noted: [AtomicU64; 2],
+    /// The link has no connection.
+    is_away: AtomicBool,
+    /// Events that the link's ring keeps then and no socket has taken, and their bytes.
+    kept: (AtomicUsize, AtomicUsize),
+    /// The reactors that have players in line.
+    noted: Noted,
+    /// Those that have sessions to tell the link of, for which its ring has no room.
+    tellers: Noted,
     /// An event was lost: the link is told once, by its end.
     lost: AtomicBool,
+}
+
+/// A bit for each reactor.
+#[derive(Debug, Default)]
+struct Noted([AtomicU64; 2]);
+
+impl Noted {
+    fn note(&self, reactor: usize) {
+        self.0[reactor / 64].fetch_or(1 << (reactor % 64), Relaxed);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| word.load(Relaxed) == 0)
+    }
+
+    fn take(&self) -> u128 {
+        let [low, high] = [0, 1].map(|word: usize| u128::from(self.0[word].swap(0, Relaxed)));
+        high << 64 | low
+    }
 }
 
 /// The bound of what is on its way to a link.
@@ -46,8 +71,9 @@ pub struct EventLimit {
 impl Gate {
     /// Nothing is on its way.
     pub fn new(limit: EventLimit) -> Self {
-        let (bytes, events, noted) = Default::default();
-        Self { limit, bytes, events, noted, lost: AtomicBool::new(false) }
+        let (bytes, events, kept, noted, tellers) = Default::default();
+        let [is_away, lost] = [const { AtomicBool::new(false) }; 2];
+        Self { limit, bytes, events, is_away, kept, noted, tellers, lost }
     }
 
     /// Beyond it players are not read: half of the bound. The other half is for events that cannot wait.
@@ -86,18 +112,46 @@ impl Gate {
         self.bytes.fetch_sub(bytes, Relaxed);
         self.events.fetch_sub(events, Relaxed);
         fence(SeqCst);
-        if !self.is_open() || self.noted.iter().all(|word| word.load(Relaxed) == 0) {
-            return 0;
+        match self.is_open() && !self.noted.is_empty() {
+            true => self.noted.take(),
+            false => 0,
         }
-        let [low, high] = [0, 1].map(|word: usize| u128::from(self.noted[word].swap(0, Relaxed)));
-        high << 64 | low
     }
 
     /// The reactor has players in line. Returns whether the gate has opened meanwhile.
     fn note(&self, reactor: usize) -> bool {
-        self.noted[reactor / 64].fetch_or(1 << (reactor % 64), Relaxed);
+        self.noted.note(reactor);
         fence(SeqCst);
         self.is_open()
+    }
+
+    /// Whether a ring of this bound is half full, with what is on its way there. A link that has a connection has no such bound.
+    fn is_ring_half_full(&self, ring: EventLimit) -> bool {
+        let events = self.kept.0.load(Relaxed) + self.events.load(Relaxed);
+        let bytes = self.kept.1.load(Relaxed) + self.bytes.load(Relaxed);
+        self.is_away.load(Relaxed) && (events >= ring.events.div_ceil(2) || bytes >= ring.bytes / 2)
+    }
+
+    /// The link has no connection, and its ring keeps so many events, of so many bytes, that no socket has taken; or it has one.
+    /// Returns the reactors to be told that there is more room than before.
+    fn keep(&self, kept: Option<(usize, usize)>) -> u128 {
+        let (events, bytes) = kept.unwrap_or_default();
+        self.is_away.store(kept.is_some(), Relaxed);
+        let before = self.kept.0.swap(events, Relaxed);
+        self.kept.1.store(bytes, Relaxed);
+        fence(SeqCst);
+        // Where it keeps none, what was on its way there may have been lost.
+        match events < before || events == 0 {
+            true => self.tellers.take(),
+            false => 0,
+        }
+    }
+
+    /// The reactor has sessions to tell the link of. Returns whether its ring has got room meanwhile.
+    fn note_teller(&self, reactor: usize, ring: EventLimit) -> bool {
+        self.tellers.note(reactor);
+        fence(SeqCst);
+        !self.is_ring_half_full(ring)
     }
 }
 
@@ -162,10 +216,21 @@ impl Core {
         self.pause(slot, Pause::Link);
     }
 
-    /// Whether there is room at the gate of `link`. If not, this reactor is called when there is.
+    /// Whether there is room at the gate of `link`, and in its ring where it has no connection. If not, this reactor is called
+    /// when there is.
     pub(super) fn has_room(&mut self, link: SessionId) -> bool {
-        let index = self.index;
-        self.gates.find(link).is_none_or(|line| !line.gate.is_shut() || line.gate.note(index))
+        let (index, ring) = (self.index, self.ring_limits());
+        let Some(Line { gate, .. }) = self.gates.find(link) else { return true };
+        let is_open = !gate.is_shut() || gate.note(index);
+        is_open && (!gate.is_ring_half_full(ring) || gate.note_teller(index, ring))
+    }
+
+    /// The ring of a link of this reactor has changed, or whether it has a connection.
+    pub(super) fn ring_has_changed(&mut self, link: SessionId) {
+        let kept = self.seats.kept_while_away(link);
+        let Some(line) = self.gates.find(link) else { return };
+        let tellers = line.gate.keep(kept);
+        self.call_to_gate(link, tellers);
     }
 
     /// The gate of `link` is open.
@@ -233,7 +298,11 @@ impl Core {
 
     pub fn leave_gate(&mut self, link: SessionId, bytes: usize, events: usize) {
         let Some(line) = self.gates.find(link) else { return };
-        let mut noted = line.gate.leave(bytes, events);
+        let noted = line.gate.leave(bytes, events);
+        self.call_to_gate(link, noted);
+    }
+
+    fn call_to_gate(&mut self, link: SessionId, mut noted: u128) {
         while noted != 0 {
             let reactor = noted.trailing_zeros() as usize;
             noted &= noted - 1;
@@ -284,6 +353,29 @@ mod tests {
         assert_eq!(gate.leave(100, 1), 1 << 3 | 1 << 70);
         assert_eq!(gate.leave(100, 1), 0, "they have been told");
         assert!(gate.note(3), "it is open: nobody would tell");
+    }
+
+    #[test]
+    fn who_tells_a_link_without_a_connection_waits_for_room_in_its_ring() {
+        let gate = Gate::new(EventLimit { bytes: 1000, events: 100 });
+        let keep = |events, bytes| gate.keep(Some((events, bytes)));
+        let ring = EventLimit { bytes: 200, events: 10 };
+        (0..20).for_each(|_| assert!(gate.enter(10, true)));
+        assert!(!gate.is_ring_half_full(ring), "its socket is to take them");
+        gate.leave(160, 16);
+        assert_eq!(keep(1, 10), 0);
+        assert!(gate.is_ring_half_full(ring), "one is there and four are on their way");
+        assert!(!gate.note_teller(2, ring) && !gate.note_teller(90, ring));
+        assert_eq!((keep(5, 50), gate.leave(40, 4)), (0, 0));
+        assert_eq!(keep(4, 40), 1 << 2 | 1 << 90);
+        assert_eq!(keep(3, 30), 0, "they have been told");
+        assert!(!gate.is_ring_half_full(ring) && gate.note_teller(2, ring));
+        keep(4, 100);
+        assert!(gate.is_ring_half_full(ring), "its bytes count as well");
+        assert!(!gate.note_teller(7, ring));
+        assert_eq!(gate.keep(None), 1 << 2 | 1 << 7);
+        assert!(!gate.is_ring_half_full(ring), "it is back");
+        assert!(!gate.is_shut(), "players do not wait for it");
     }
 
     #[test]

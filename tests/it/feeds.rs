@@ -1,5 +1,6 @@
 //! Feeds: events for backends that have no link, by long polling; what is not read is there again, for whoever comes back in time.
 
+use crate::links::session;
 use crate::support::{Backend, DEADLINE, EventStream, Player, Ports, TestServer, until};
 use crate::upgrade::running::Running;
 use gannet::config::{BackendKey, Secret};
@@ -355,4 +356,35 @@ fn a_feed_goes_on_through_upgrades() {
     }
     let numbers: Vec<String> = (0..said).map(|number| number.to_string()).collect();
     assert_eq!(texts(&heard), numbers);
+}
+
+/// Less is kept of a feed than there are sessions: they come as they are read.
+#[test]
+fn a_feed_is_told_of_every_session_that_is_there() {
+    const PLAYERS: usize = 200;
+    let server = TestServer::start(|config| config.limits.link_kept_messages = 16);
+    let mut players: Vec<Player> =
+        (0..PLAYERS).map(|number| server.player(&format!("user=u{number}&group=g"))).collect();
+    let mut reader = Reader::open(*server, "events=message&snapshot=1");
+    players[PLAYERS - 1].send_text("hi");
+    let (mut told, mut heard) = (HashMap::new(), 0);
+    loop {
+        for event in reader.read(1) {
+            match event["event"].as_str().unwrap() {
+                "session" => {
+                    assert_eq!(event["groups"], json!(["g"]));
+                    assert!(told.insert(session(&event), event["user"].clone()).is_none(), "{event}");
+                }
+                "message" => {
+                    assert_eq!(told[&session(&event)], event["user"], "it was told of first");
+                    heard += 1;
+                }
+                other => assert_eq!((other, told.len()), ("synced", PLAYERS)),
+            }
+        }
+        if (told.len(), heard) == (PLAYERS, 1) {
+            break;
+        }
+    }
+    assert_eq!(server.backend().stats()["link_events_lost"], 0);
 }

@@ -322,17 +322,17 @@ fn what_cannot_be_of_names_and_shares_is_an_error_that_names_the_field() {
         more.as_object().unwrap().iter().for_each(|(name, value)| listen[name] = value.clone());
         listen
     };
-    for is_binary in [false, true] {
-        let mut second = if is_binary { server.binary_link() } else { server.link() };
-        assert_eq!(refused(&mut second, listen(json!({}))), "events");
-        assert_eq!(refused(&mut second, listen(json!({"share": "t", "name": "m7"}))), "name");
+    let mut seconds = [server.link(), server.binary_link()];
+    for (is_binary, second) in [false, true].into_iter().zip(&mut seconds) {
+        assert_eq!(refused(second, listen(json!({}))), "events");
+        assert_eq!(refused(second, listen(json!({"share": "t", "name": "m7"}))), "name");
         // It listens to nothing, and is told nothing, and may ask again. What is told of what is its own may differ.
         let events = json!(["open", "message", "close", "leave"]);
         second.command(listen(json!({"events": events, "name": format!("m8{is_binary}")})));
-        assert_eq!(refused(&mut second, listen(json!({"events": events, "app": "other"}))), "app");
-        assert_eq!(refused(&mut second, listen(json!({"events": events, "share": "t"}))), "share");
-        assert_eq!(refused(&mut second, listen(json!({"events": events, "share": null}))), "share");
-        assert_eq!(refused(&mut second, listen(json!({"events": events, "name": "m9"}))), "name");
+        assert_eq!(refused(second, listen(json!({"events": events, "app": "other"}))), "app");
+        assert_eq!(refused(second, listen(json!({"events": events, "share": "t"}))), "share");
+        assert_eq!(refused(second, listen(json!({"events": events, "share": null}))), "share");
+        assert_eq!(refused(second, listen(json!({"events": events, "name": "m9"}))), "name");
         second.command(listen(json!({"events": events})));
     }
     assert_eq!(refused(&mut first, listen(json!({}))), "events");

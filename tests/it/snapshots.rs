@@ -3,9 +3,10 @@
 
 use crate::links::session;
 use crate::ownership::{OWNER, owner};
-use crate::support::{DEADLINE, Link, Player, Random, TestServer};
+use crate::support::{DEADLINE, Link, Player, Random, TestServer, until};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Shutdown;
 use std::time::Instant;
 
 const EVENTS: [&str; 4] = ["open", "close", "join", "leave"];
@@ -200,5 +201,31 @@ fn a_snapshot_beyond_the_bound_of_a_link_comes_in_pages_that_wait_for_the_reader
         }
         assert_eq!(told.len(), PLAYERS);
     }
+    assert_eq!(server.backend().stats()["link_events_lost"], 0);
+}
+
+/// Of a link that has no connection less is kept than there are sessions to tell it of: they wait until it is back.
+#[test]
+fn a_link_that_is_away_is_told_of_more_sessions_than_are_kept_of_it() {
+    const PLAYERS: usize = 200;
+    let server = TestServer::start(|config| config.limits.link_kept_messages = 16);
+    let (mut away, first) = Link::resume(server.backend, false, "new", None);
+    away.command(json!({"op": "listen", "events": OWNER, "share": "s", "name": "m0"}));
+    let owns_all = owner(&server, true, json!({"name": "m1"}));
+    for number in 0..PLAYERS {
+        server.backend().change("POST", &format!("/v1/route?user=u{number}&link=m1"));
+    }
+    let _players: Vec<Player> =
+        (0..PLAYERS).map(|number| server.player(&format!("user=u{number}"))).collect();
+    away.stream().shutdown(Shutdown::Both).unwrap();
+    server.await_stats("it is away", |stats| stats["links_away"] == 1);
+    owns_all.stream().shutdown(Shutdown::Both).unwrap();
+    until("it has been told of as many as may be", || {
+        server.backend().scrape().sum("gannet_link_kept_events", &[]) >= 8
+    });
+    let (mut back, first) = Link::resume(server.backend, false, first["resume"].as_str().unwrap(), Some(0));
+    assert_eq!(first["resumed"], true);
+    let told: BTreeSet<String> = (0..PLAYERS).map(|_| session(&back.event())).collect();
+    assert_eq!(told.len(), PLAYERS);
     assert_eq!(server.backend().stats()["link_events_lost"], 0);
 }

@@ -37,7 +37,8 @@ struct CarriedLine {
 impl Gate {
     /// So much waits in the link's outbox, or until sessions have other links.
     fn restore(&self, (events, bytes): (usize, usize)) {
-        let Self { limit: _, bytes: counted_bytes, events: counted_events, noted: _, lost: _ } = self;
+        // What rings keep is counted from the seats, and whoever waits asks again.
+        let Self { limit: _, bytes: counted_bytes, events: counted_events, .. } = self;
         counted_bytes.fetch_add(bytes, Relaxed);
         counted_events.fetch_add(events, Relaxed);
     }
@@ -139,7 +140,7 @@ impl Core {
     /// The reactor of a link counts what is on its way to it.
     fn count_again(&mut self, link: SessionId) {
         let connection = self.seats.connection_of(link).and_then(|id| self.connections.get(id));
-        let Some(connection) = connection else { return };
+        let Some(connection) = connection else { return self.ring_has_changed(link) };
         let events = connection.outbox.as_ref().map_or((0, 0), |outbox| outbox.events());
         if let Some(line) = self.gates.find(link) {
             line.gate.restore(events);

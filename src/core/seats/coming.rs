@@ -90,6 +90,7 @@ impl Core {
             (seat.connection, seat.before) = (Some(connection), 0);
             !std::mem::take(&mut seat.has_gap) && seat.ring.resume(received)
         });
+        self.ring_has_changed(link);
         if resumed == Some(true) {
             return (Taken::Resumed, Some(next));
         }

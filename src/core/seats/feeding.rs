@@ -239,6 +239,7 @@ impl Core {
             seat.ring.trim(limits);
         });
         self.is_away_now();
+        self.ring_has_changed(link);
         self.bound_away();
     }
 

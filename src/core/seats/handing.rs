@@ -151,6 +151,7 @@ impl Core {
             // That it has the session no more it is to hear when it is back.
             let but = usize::from(barrier == Barrier::Moves { is_told: true });
             let taken = self.seats.change(link, |seat| seat.take_unwritten_of(session, but));
+            self.ring_has_changed(link);
             self.send_back(link, taken.unwrap_or_default());
             self.tell_passed(link, session);
         }

@@ -18,13 +18,14 @@ pub use ring::Kept;
 pub use ticket::{Ticket, Tickets};
 
 use super::Core;
+use super::gate::EventLimit;
 use super::listeners::{Barrier, Listeners};
 use crate::auth::{Access, BackendKeys};
 use crate::dispatch::{EncodedFrame, LinkForm};
 use crate::session::{SessionId, close_codes};
 use feeding::FeedWaits;
 use hashbrown::HashMap;
-use ring::{Ring, RingLimits};
+use ring::Ring;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -128,6 +129,12 @@ impl Seats {
         away.map(|(link, seat)| (*link, seat.form))
     }
 
+    /// Of a link that has no connection: its events that no socket has taken, and their bytes.
+    pub(super) fn kept_while_away(&self, link: SessionId) -> Option<(usize, usize)> {
+        let seat = self.seats.get(&link).filter(|seat| seat.connection.is_none());
+        seat.map(|seat| seat.ring.unwritten_size())
+    }
+
     /// Whether the link has asked for events.
     pub fn asks(&self, link: SessionId) -> bool {
         self.seats.get(&link).is_some_and(|seat| seat.asks)
@@ -151,7 +158,7 @@ impl Seats {
     }
 
     /// The socket of the link has taken so many of its events.
-    pub(super) fn wrote(&mut self, link: SessionId, events: u64, limits: RingLimits) {
+    pub(super) fn wrote(&mut self, link: SessionId, events: u64, limits: EventLimit) {
         self.change(link, |seat| {
             let earlier = seat.before.min(events);
             seat.before -= earlier;
@@ -190,9 +197,9 @@ impl Seats {
 
 /// Links, their connections and their ends.
 impl Core {
-    pub(super) fn ring_limits(&self) -> RingLimits {
+    pub(super) fn ring_limits(&self) -> EventLimit {
         let limits = &self.rules.settings.config.limits;
-        RingLimits { events: limits.link_kept_messages, bytes: limits.link_kept_bytes }
+        EventLimit { events: limits.link_kept_messages, bytes: limits.link_kept_bytes }
     }
 
     fn link_linger_ms(&self) -> u64 {
@@ -281,6 +288,7 @@ impl Core {
             // What the socket has not taken is bounded by the gate.
             self.seats.change(link, |seat| seat.resume.is_some() && seat.ring.trim(limits));
         } else {
+            self.ring_has_changed(link);
             self.leave_gate(link, bytes, 1);
             self.answer_feed(link);
             self.bound_seat(link);
@@ -320,6 +328,7 @@ impl Core {
         let forgotten =
             self.seats.change(link, |seat| (seat.ring.restart(), std::mem::take(&mut seat.barriers)));
         let Some((lost, barriers)) = forgotten else { return };
+        self.ring_has_changed(link);
         self.metrics().link_events_lost.add(lost);
         // Their numbers are none any more.
         barriers.into_iter().for_each(|(_, session, _)| self.tell_passed(link, session));
@@ -379,6 +388,7 @@ impl Core {
         match lingers {
             Some((true, _)) => {
                 self.is_away_now();
+                self.ring_has_changed(link);
                 self.bound_seat(link);
                 self.bound_away();
                 self.give_up_what_moves(link);

@@ -1,6 +1,7 @@
 //! The events of one link, numbered in the order in which they came: those that no socket has taken, and behind these, within
 //! bounds, those that one has taken and that may not have been read. Knows nothing of connections.
 
+use crate::core::gate::EventLimit;
 use crate::dispatch::EncodedFrame;
 use crate::session::SessionId;
 use std::collections::VecDeque;
@@ -14,21 +15,14 @@ pub struct Kept {
     pub frame: EncodedFrame,
 }
 
-/// The bounds of a ring.
-#[derive(Debug, Clone, Copy)]
-pub struct RingLimits {
-    /// Events.
-    pub events: usize,
-    /// Bytes of their frames.
-    pub bytes: usize,
-}
-
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Ring {
     events: VecDeque<Kept>,
     /// Of all frames.
     bytes: usize,
+    /// Of the frames that no socket has taken.
+    unwritten_bytes: usize,
     /// The number of the first event that is kept; those before it have been read, or were given up.
     first: u64,
     /// Events before this number have been taken whole by a socket of the link. Those from it on are all kept.
@@ -48,20 +42,30 @@ impl Ring {
         (self.events.len(), self.bytes)
     }
 
+    /// Events that no socket has taken, and their bytes.
+    pub fn unwritten_size(&self) -> (usize, usize) {
+        ((self.next() - self.written()) as usize, self.unwritten_bytes)
+    }
+
     /// An event has come.
     pub fn push(&mut self, kept: Kept) {
         self.bytes += kept.frame.wire_len();
+        self.unwritten_bytes += kept.frame.wire_len();
         self.events.push_back(kept);
     }
 
     /// The socket of the link has taken so many events.
     pub fn wrote(&mut self, events: u64) {
         self.sent = (self.sent + events).min(self.next());
+        let from = (self.written() - self.first) as usize;
         self.written = self.written.max(self.sent);
+        let to = (self.written() - self.first) as usize;
+        let written = self.events.range(from..to);
+        self.unwritten_bytes -= written.map(|kept| kept.frame.wire_len()).sum::<usize>();
     }
 
     /// Gives up the oldest of the events that were written, until the ring is within its bounds. Whether it is.
-    pub fn trim(&mut self, limits: RingLimits) -> bool {
+    pub fn trim(&mut self, limits: EventLimit) -> bool {
         while self.events.len() > limits.events || self.bytes > limits.bytes {
             if self.first >= self.written {
                 return false;
@@ -128,6 +132,7 @@ impl Ring {
                 true => {
                     left -= 1;
                     self.bytes -= kept.frame.wire_len();
+                    self.unwritten_bytes -= kept.frame.wire_len();
                     taken.push((number, kept));
                 }
                 false => self.events.push_back(kept),
@@ -140,7 +145,7 @@ impl Ring {
     pub fn take_unwritten(&mut self) -> Vec<Kept> {
         let at = (self.written() - self.first) as usize;
         let unwritten: Vec<Kept> = self.events.drain(at.min(self.events.len())..).collect();
-        self.bytes -= unwritten.iter().map(|kept| kept.frame.wire_len()).sum::<usize>();
+        self.bytes -= std::mem::take(&mut self.unwritten_bytes);
         unwritten
     }
 
@@ -158,7 +163,7 @@ impl Ring {
 
     /// As it is carried: the first number, what was written and what was sent.
     pub(super) fn numbers(&self) -> [u64; 3] {
-        let Self { events: _, bytes: _, first, written, sent } = self;
+        let Self { events: _, bytes: _, unwritten_bytes: _, first, written, sent } = self;
         [*first, *written, *sent]
     }
 
@@ -168,8 +173,12 @@ impl Ring {
         const MOST: u64 = 1 << 62;
         let next = first.checked_add(events.len() as u64).filter(|next| *next <= MOST)?;
         let holds = written <= next && sent <= written && first <= written;
-        let bytes = events.iter().map(|kept| kept.frame.wire_len()).sum();
-        holds.then(|| Self { events: events.into(), bytes, first, written, sent })
+        let bytes_of = |events: &[Kept]| events.iter().map(|kept| kept.frame.wire_len()).sum();
+        holds.then(|| {
+            let (bytes, unwritten_bytes) =
+                (bytes_of(&events), bytes_of(&events[(written - first) as usize..]));
+            Self { events: events.into(), bytes, unwritten_bytes, first, written, sent }
+        })
     }
 }
 
@@ -191,7 +200,7 @@ mod tests {
     #[test]
     fn who_comes_back_gets_the_rest_or_is_told_that_it_cannot() {
         for seed in 1..300 {
-            let limits = RingLimits { events: 6, bytes: 200 };
+            let limits = EventLimit { events: 6, bytes: 200 };
             let (mut ring, mut all, mut wrote, mut read, mut on_way) = (Ring::default(), 0, 0, 0, 0);
             for choice in random_bytes(seed, 400) {
                 match choice % 8 {

@@ -2,9 +2,10 @@
 //! ever given; and operations read from bytes that they and the real ones must answer alike. A fuzzer may choose the bytes.
 
 use super::carry::{carry_events, restore_ring};
-use super::ring::{Kept, Ring, RingLimits};
+use super::ring::{Kept, Ring};
 use super::ticket::{Ticket, Tickets};
 use crate::choices::Choices;
+use crate::core::gate::EventLimit;
 use crate::dispatch::{EncodedFrame, Packer, Unpacker};
 use crate::session::SessionId;
 
@@ -25,7 +26,7 @@ struct Rings {
     /// Every event since the numbers began.
     all: Vec<Kept>,
     numbers: Numbers,
-    limits: RingLimits,
+    limits: EventLimit,
     /// Events that ever came: so they can be told apart.
     came: u64,
 }
@@ -64,8 +65,8 @@ pub(crate) fn obey(bytes: &[u8]) {
 }
 
 impl Choices<'_> {
-    fn ring_limits(&mut self) -> RingLimits {
-        RingLimits { events: self.below(12) as usize, bytes: self.below(12) as usize * 40 }
+    fn ring_limits(&mut self) -> EventLimit {
+        EventLimit { events: self.below(12) as usize, bytes: self.below(12) as usize * 40 }
     }
 }
 
@@ -116,7 +117,7 @@ impl Rings {
         if choices.below(4) == 0 {
             self.limits = choices.ring_limits();
         }
-        let RingLimits { events, bytes } = self.limits;
+        let EventLimit { events, bytes } = self.limits;
         let fits = |first: &usize| {
             let kept = &self.all[*first..];
             kept.len() <= events && bytes_of(kept) <= bytes
@@ -186,6 +187,8 @@ impl Rings {
         assert_eq!(self.ring.numbers(), [first as u64, written as u64, sent as u64]);
         assert_eq!(self.ring.next(), self.all.len() as u64);
         assert_eq!(self.ring.size(), (kept.len(), bytes_of(kept)));
+        let unwritten = &self.all[written..];
+        assert_eq!(self.ring.unwritten_size(), (unwritten.len(), bytes_of(unwritten)));
         assert_eq!(self.ring.unconfirmed(), (written - first) as u64);
     }
 }
