@@ -4,7 +4,7 @@ use crate::links::{merge, session};
 use crate::support::{DEADLINE, Link, Player, TestServer, until};
 use serde_json::{Value, json};
 use socket2::SockRef;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::Shutdown;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -27,6 +27,12 @@ fn say(players: &mut [Player], said: &mut usize, count: usize) {
     }
 }
 
+fn hear(event: &Value, heard: &mut BTreeMap<String, Vec<usize>>) {
+    if event["event"] == "message" {
+        heard.entry(session(event)).or_default().push(number(event));
+    }
+}
+
 /// Reads until every player's messages up to `last` are there, by session; of those that none had before.
 fn hear_until(
     merged: &Receiver<(usize, Value)>,
@@ -39,9 +45,7 @@ fn hear_until(
     };
     while !done(heard) {
         let (_, event) = merged.recv_timeout(DEADLINE).unwrap();
-        if event["event"] == "message" {
-            heard.entry(session(&event)).or_default().push(number(&event));
-        }
+        hear(&event, heard);
     }
 }
 
@@ -60,35 +64,26 @@ fn fails_over(is_binary: bool, heirs_are_binary: bool) {
         .collect();
     let merged = merge(heirs);
     let (mut all_said, mut all_heard) = (0, 0);
-    for round in 0..ROUNDS {
+    for _ in 0..ROUNDS {
         let (mut link, _) = Link::resume(server.backend, is_binary, "new", None);
         link.listen(&ALL, Some("s"));
         // It has a part of those that open from now on.
         let mut players: Vec<Player> = (0..PLAYERS).map(|_| server.player("")).collect();
         let (mut heard, mut said): (BTreeMap<String, Vec<usize>>, usize) = Default::default();
         say(&mut players, &mut said, 3);
-        // Its own have come when it has read them: of each of its sessions three in a row.
-        let mut own: HashMap<String, Vec<usize>> = HashMap::new();
-        let mut link_has = |link: &mut Link| {
-            link.command(json!({"op": "destroy", "group": "nobody"}));
-            for event in link.events_so_far().iter().filter(|event| event["event"] == "message") {
-                own.entry(session(event)).or_default().push(number(event));
+        // What each has said is with the link that has the session: with this one, when it has read it.
+        let mut own: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        until("all has been heard", || {
+            while let Ok((_, event)) = merged.try_recv() {
+                hear(&event, &mut heard);
             }
-            let is_whole = !own.is_empty() && own.values().all(|numbers| numbers.len() == 3);
-            is_whole.then(|| own.clone())
-        };
-        let in_all = ((all_said + said) * PLAYERS) as u64;
-        server.await_stats("all has been said", |stats| stats["messages_in"] == in_all);
-        let mut has = None;
-        until("its sessions are whole", || {
-            has = link_has(&mut link);
-            has.is_some()
+            link.command(json!({"op": "destroy", "group": "nobody"}));
+            link.events_so_far().iter().for_each(|event| hear(event, &mut own));
+            let is_whole = |numbers: &&Vec<usize>| numbers.len() == said;
+            heard.values().chain(own.values()).filter(is_whole).count() == PLAYERS
         });
-        let own = has.unwrap();
-        assert!(own.values().all(|numbers| numbers.iter().copied().eq(0..3)), "round {round}: {own:?}");
-        for (id, numbers) in own {
-            heard.entry(id).or_default().extend(numbers);
-        }
+        assert!(!own.is_empty());
+        heard.extend(own);
         // It vanishes. What is said now waits for it, and then is the others'; what is said meanwhile goes behind that.
         link.stream().shutdown(Shutdown::Both).unwrap();
         server.await_stats("it is away", |stats| stats["links"] == 3);
