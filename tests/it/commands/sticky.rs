@@ -290,6 +290,49 @@ fn no_session_that_comes_meanwhile_is_missed() {
     }
 }
 
+/// The same of sessions that are bound to the user, which are many in a short time.
+#[test]
+fn no_session_that_is_bound_meanwhile_is_missed() {
+    const SESSIONS: usize = 48;
+    let server = TestServer::start(lasting);
+    let (mut desk, mut binding) = (server.link(), server.binary_link());
+    let players: Vec<Player> = (0..SESSIONS).map(|_| server.player("")).collect();
+    let bind = |user: Option<&str>| {
+        let bind = |player: &Player| json!({"op": "bind", "session": player.id.to_string(), "user": user});
+        players.iter().map(bind).collect::<Vec<_>>()
+    };
+    let mut bind_all = |user| {
+        binding.send_several(&bind(user));
+        (0..SESSIONS).for_each(|_| assert!(binding.receive().1.is_ok()));
+    };
+    let join = json!({"op": "join", "group": "g", "user": "ada", "sticky": true});
+    for round in 0..600 {
+        if round % 4 != 0 {
+            desk.command(join.clone());
+        }
+        let start = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                bind_all(Some("ada"));
+            });
+            start.wait();
+            desk.command(match round % 4 {
+                0 => join.clone(),
+                1 => json!({"op": "leave", "group": "g", "user": "ada"}),
+                2 => json!({"op": "destroy", "group": "g"}),
+                _ => json!({"op": "move", "group": "g", "to": "h"}),
+            });
+        });
+        let there =
+            ["g", "h"].map(|group| desk.command(json!({"op": "count", "group": group}))["sessions"].clone());
+        let expected = [[SESSIONS, 0], [0, 0], [0, 0], [0, SESSIONS]][round % 4];
+        assert_eq!(there, expected, "round {round}");
+        bind_all(None);
+        desk.command(json!({"op": "leave", "group": ["g", "h"], "user": "ada"}));
+    }
+}
+
 #[test]
 fn a_session_that_comes_gets_what_the_group_remembers() {
     let server = TestServer::start(|config| {
