@@ -328,12 +328,15 @@ impl<'a> Session<'a> {
         self.core.untag_session(self.slot, tag)
     }
 
-    /// Binds the session to this user from now on; `None` unbinds it.
+    /// Binds the session to this user from now on; `None` unbinds it. It leaves the sticky groups of the user that it had, and joins
+    /// those of this one.
     ///
     /// # Errors
     /// A bad name, or as many sessions as the user may have.
     pub fn bind(&mut self, user: Option<&str>) -> Result<(), SessionError> {
         let user = user.map(Name::new).transpose().map_err(SessionError::Name)?;
+        // What sticky groups remember goes behind what it has been sent.
+        self.core.write_reply(self.slot, self.reply);
         bind(self.core, self.slot, user.as_ref()).map_err(SessionError::Refused)?;
         Ok(())
     }

@@ -82,6 +82,13 @@ pub struct AppConfig {
     #[serde(deserialize_with = "duration::whole")]
     #[cfg_attr(feature = "cli", schemars(with = "Millis", transform = Legal::from(0..=DAY_MS)))]
     pub offline_after_ms: u64,
+    /// Milliseconds from the end of a user's last session until the user is out of its sticky groups.
+    #[serde(deserialize_with = "duration::whole")]
+    #[cfg_attr(feature = "cli", schemars(with = "Millis", transform = Legal::from(0..=DAY_MS)))]
+    pub sticky_ms: u64,
+    /// Pairs of a user and a sticky group; 0 is none.
+    #[cfg_attr(feature = "cli", schemars(transform = Legal::from(0..=COUNT)))]
+    pub max_sticky: usize,
     /// Query parameters that are kept for a session and shown to backends; at most 16.
     #[serde(deserialize_with = "params")]
     pub params: Vec<String>,
@@ -159,6 +166,8 @@ impl Default for AppConfig {
             groups: Vec::new(),
             group_memory_bytes: 0,
             offline_after_ms: 5_000,
+            sticky_ms: 60_000,
+            max_sticky: 100_000,
             params: Vec::new(),
             claims: Vec::new(),
             token_ends_session: OnByDefault::default(),

@@ -384,9 +384,14 @@ fn what_is_kept_for_a_session_is_named_within_bounds() {
         assert!(error.contains("a meaning of its own"), "{error}");
     }
     assert!(app("claims = ['sub']").is_ok());
-    for line in
-        ["offline_after_ms = '2d'", "unheard_ms = '2d'", "unheard_bytes = 2000000000", "unheard = 'keep'"]
-    {
+    for line in [
+        "offline_after_ms = '2d'",
+        "sticky_ms = '2d'",
+        "max_sticky = -1",
+        "unheard_ms = '2d'",
+        "unheard_bytes = 2000000000",
+        "unheard = 'keep'",
+    ] {
         assert!(app(line).is_err(), "{line}");
     }
 }

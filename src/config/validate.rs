@@ -282,6 +282,8 @@ fn check_quotas(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
     let quotas = quotas.map(|(key, value, max)| (key, value as u64, max));
     let times = [
         ("offline_after_ms", app.offline_after_ms, super::table::DAY_MS),
+        ("sticky_ms", app.sticky_ms, super::table::DAY_MS),
+        ("max_sticky", app.max_sticky as u64, super::table::COUNT),
         ("unheard_ms", app.unheard_ms, super::table::DAY_MS),
         ("unheard_bytes", app.unheard_bytes as u64, super::table::GIB),
     ];

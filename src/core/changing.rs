@@ -29,6 +29,12 @@ impl Core {
             Action::JoinAll { groups, .. } => {
                 each(self, operation, who, |core, slot| join_all(core, slot, groups, operation));
             }
+            Action::JoinSticky { groups, recall, .. } => {
+                each(self, operation, who, |core, slot| match (recall, &groups[..]) {
+                    (Some(recall), [group]) => join_with(core, slot, group, Some(*recall), operation),
+                    _ => join_all(core, slot, groups, operation),
+                });
+            }
             Action::Leave { group, .. } => {
                 each(self, operation, who, |core, slot| Ok(core.leave_group(slot, group)));
             }

@@ -104,10 +104,15 @@ impl Core {
     /// The session in `slot` is this user's from now on, or nobody's; whether that is news.
     pub fn bind_session(&mut self, slot: u32, user: Option<&Name>) -> bool {
         let before = self.hub.user_of(slot).cloned();
+        // While it is still that user's: so the events say.
+        self.leave_sticky(slot, user);
         let bound = self.put_user(slot, user);
         if bound {
             self.note_change(slot, Changed::Bound(before));
             self.note_rerouted(slot);
+            for group in self.join_sticky(slot) {
+                self.recall_for(slot, &group, None);
+            }
         }
         bound
     }

@@ -7,6 +7,7 @@ use super::envelope::Port;
 use super::event_rules::EventRules;
 use super::resume_rules::ResumeRules;
 use super::settings::Settings;
+use super::sticky::StickyRule;
 use crate::auth::{Auth, BackendKeys, Pages, RemoteSets};
 use crate::config::{AppConfig, Config, ConfigError, DEFAULT_APP};
 use crate::connection::{Extras, Transport};
@@ -41,6 +42,8 @@ pub struct Rules {
     pub resume_rules: ResumeRules,
     /// What links hear of the apps' sessions.
     pub event_rules: EventRules,
+    /// How long users stay in groups without a session, by app.
+    sticky_rules: Box<[StickyRule]>,
     /// What the apps were that the configuration has no longer: sessions of theirs may still be there.
     removed: BTreeMap<String, AppConfig>,
 }
@@ -139,6 +142,7 @@ impl Rules {
             delivery_rules: DeliveryRules::new(of_each(&apps, &config, &removed)),
             resume_rules: ResumeRules::new(of_each(&apps, &config, &removed)),
             event_rules: EventRules::new(of_each(&apps, &config, &removed)),
+            sticky_rules: of_each(&apps, &config, &removed).map(sticky_rule).collect(),
             tls,
             apps,
             removed,
@@ -185,6 +189,12 @@ impl Rules {
         now.ms.saturating_add(ttl.as_millis() as u64)
     }
 
+    /// How long the users of an app stay in groups without a session.
+    pub fn sticky_rule(&self, app: AppId) -> StickyRule {
+        let rule = self.sticky_rules.get(usize::from(app.0));
+        rule.copied().unwrap_or_else(|| sticky_rule(&AppConfig::default()))
+    }
+
     /// What is configured for each app, in the order of their ids; for one that was removed, what was configured last.
     pub fn app_configs(&self) -> impl Iterator<Item = &AppConfig> {
         of_each(&self.apps, &self.settings.config, &self.removed)
@@ -196,6 +206,10 @@ fn checked(mut config: Config) -> Result<Config, RulesError> {
     config.apps.entry(DEFAULT_APP.to_owned()).or_default();
     config.validate().map_err(RulesError::Config)?;
     Ok(config)
+}
+
+fn sticky_rule(app: &AppConfig) -> StickyRule {
+    StickyRule { ms: app.sticky_ms, most: app.max_sticky }
 }
 
 fn of_each<'a>(

@@ -1,8 +1,9 @@
-//! What a scrape shows of the configuration in force. Made on the observer's thread.
+//! What a scrape shows beside what the reactors count: the configuration in force, and tables that they share. Made on the observer's thread.
 
 use super::Shared;
 use crate::admission::Role;
 use crate::metrics::Setup;
+use crate::session::AppId;
 
 impl Shared {
     /// See the module.
@@ -18,7 +19,10 @@ impl Shared {
             _ => serde_json::Map::new(),
         };
         let limits = limits.into_iter().filter_map(|(key, value)| Some((key, value.as_u64()?))).collect();
+        let now_ms = self.clock.now().ms;
+        let sticky = apps.iter().zip(0..=u16::MAX).map(|(_, id)| self.sticky.pairs(AppId(id), now_ms) as u64);
         Setup {
+            sticky: sticky.collect(),
             app_bounds,
             apps,
             limits,

@@ -9,6 +9,7 @@ use super::handover::Handover;
 use super::in_force::InForce;
 use super::listening::Listening;
 use super::resumes::AwayCounts;
+use super::sticky::Sticky;
 use super::upgrades::Upgrades;
 use crate::admission::{Admission, Capacity};
 use crate::auth::{Nonces, RemoteSets, Tickets};
@@ -79,6 +80,8 @@ pub struct Shared {
     pub nonces: Mutex<Nonces>,
     /// Who may open no session.
     pub bans: Bans,
+    /// The groups that users are in with every session.
+    pub sticky: Sticky,
     /// Makes and reads the tickets with which sessions are resumed.
     pub tickets: Tickets,
     /// Who fits in.
@@ -176,8 +179,19 @@ impl Shared {
         (0..self.reactors()).map(sum).collect()
     }
 
-    /// The reactors that have a part in an operation. One about a session that no reactor can own has failed.
+    /// The reactors that have a part in an operation, which begins here. One about a session that no reactor can own has failed.
     pub fn reactors_for(&self, operation: &Operation) -> ReactorSet {
+        match self.change_sticky(operation) {
+            Ok(false) => self.reactors_by_names(operation),
+            Ok(true) => ReactorSet::first(self.reactors()),
+            Err(error) => {
+                operation.fail(error);
+                ReactorSet::default()
+            }
+        }
+    }
+
+    fn reactors_by_names(&self, operation: &Operation) -> ReactorSet {
         let of = |selector: Selector| self.interest.reactors_of_selector(operation.app, &selector);
         let owner = |id: SessionId| self.reactors_of_who(operation, &Who::Session(id));
         if let Some(who) = operation.action.who() {

@@ -33,15 +33,12 @@ impl Core {
 
     /// The session in `slot` is the user's from now on, or nobody's; whether that is news. No link is told of it as a change.
     pub fn put_user(&mut self, slot: u32, user: Option<&Name>) -> bool {
-        if !self.tells_users() {
-            return self.hub.bind(slot, user);
-        }
         let Some(app) = self.hub.app_of(slot) else { return false };
         let before = self.hub.user_of(slot).cloned();
         let changed = self.hub.bind(slot, user);
         if changed {
-            let is_new = |hub: &crate::hub::Hub, user: &Name| hub.members(app, Kind::User, user).len() == 1;
-            if let Some(user) = user.filter(|user| is_new(&self.hub, user)) {
+            let is_news = |user: &&Name| self.hub.members(app, Kind::User, user).len() == 1;
+            if let Some(user) = user.filter(|_| self.tells_users()).filter(is_news) {
                 self.tell_owner(app, user, UserNews::Came(app, user.clone()));
             }
             if let Some(user) = before {
@@ -53,7 +50,12 @@ impl Core {
 
     /// A session of the user has left the hub, or is another's.
     pub(super) fn user_may_have_gone(&mut self, app: AppId, user: &Name) {
-        if self.tells_users() && self.hub.members(app, Kind::User, user).len() == 0 {
+        let is_asked = self.tells_users() || self.shared.sticky.has_any();
+        if !is_asked || self.hub.members(app, Kind::User, user).len() > 0 {
+            return;
+        }
+        self.sticky_user_went(app, user);
+        if self.tells_users() {
             self.tell_owner(app, user, UserNews::Went(app, user.clone()));
         }
     }

@@ -28,6 +28,15 @@ impl Who {
     pub fn is_several(&self) -> bool {
         matches!(self, Self::Sessions(_) | Self::Users(_))
     }
+
+    /// The users that it names; none where it names sessions.
+    pub fn users(&self) -> &[Name] {
+        match self {
+            Self::User(user) => std::slice::from_ref(user),
+            Self::Users(users) => users,
+            Self::Session(_) | Self::Sessions(_) => &[],
+        }
+    }
 }
 
 /// When a session is to end.
@@ -94,6 +103,16 @@ pub enum Action {
         who: Who,
         /// What they join: each once.
         groups: Vec<Name>,
+    },
+    /// Users join groups with every session, also with those that open later or are bound to them. They are in these until they leave,
+    /// or the group is destroyed, or their last session has been gone for `apps.NAME.sticky_ms`.
+    JoinSticky {
+        /// Users: [`Who::User`] or [`Who::Users`]. A session is refused.
+        who: Who,
+        /// What they join: each once.
+        groups: Vec<Name>,
+        /// Where it is one group that has a log, what the sessions that are there get of it first.
+        recall: Option<Recall>,
     },
     /// Sessions leave several groups.
     LeaveAll {
@@ -336,6 +355,7 @@ impl Action {
             Self::Join { who, .. }
             | Self::JoinWith { who, .. }
             | Self::JoinAll { who, .. }
+            | Self::JoinSticky { who, .. }
             | Self::LeaveAll { who, .. }
             | Self::SetGroups { who, .. }
             | Self::Leave { who, .. }

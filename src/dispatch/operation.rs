@@ -174,7 +174,7 @@ impl Operation {
                 let names = std::mem::take(&mut findings.names);
                 Ok(OperationOutcome::Names(NamePage::cut(kind, names, limit)))
             }
-            Action::JoinWith { .. } => {
+            Action::JoinWith { .. } | Action::JoinSticky { recall: Some(_), .. } => {
                 Ok(OperationOutcome::Joined { sessions, recalled: findings.recalled, unknown })
             }
             Action::Latest { .. } | Action::Log { .. } => {

@@ -1,6 +1,7 @@
 //! Commands: what a backend asks. Eight bytes of header, the app, then each command's own fields.
 
 mod header;
+mod in_parts;
 mod parts;
 mod push;
 mod routed;
@@ -10,7 +11,7 @@ use header::Header;
 pub(crate) use parts::Parts;
 pub use push::{Push, Selector, Targets};
 pub use routed::Routed;
-pub use who::{By, Who, Whom};
+pub use who::{By, Groups, Who, Whom};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_text, put_whole};
@@ -77,6 +78,19 @@ pub enum Command<'a> {
         who: Who<'a>,
         /// Which.
         groups: Vec<&'a str>,
+    },
+    /// Users join groups with every session, also with those that come later.
+    JoinSticky {
+        /// Who: users.
+        who: Who<'a>,
+        /// Which.
+        groups: Groups<'a>,
+        /// Of one group: the newest so many of its log.
+        last: Option<u64>,
+        /// What is behind this number.
+        after: Option<u64>,
+        /// The epoch of that number.
+        epoch: Option<Epoch>,
     },
     /// Sessions leave a group.
     Leave {
@@ -387,23 +401,17 @@ impl<'a> Command<'a> {
         // Nothing of a push: it has a reader of its own.
         let parts = Parts::read(op, header, reader)?;
         let Parts { who, session, user, group, to, tag, code, reason, events, share, token, .. } = parts;
-        let Parts { last, after, epoch, limit, key, groups, has_members, names, prefix, with, .. } = parts;
         let Parts {
-            snapshot,
-            by,
-            end,
-            whom,
-            for_ms,
-            page_limit,
-            page_after,
-            counts_only,
-            name,
-            link,
-            routed,
-            ..
+            last, after, epoch, is_sticky, limit, key, groups, has_members, names, prefix, with, ..
         } = parts;
+        let Parts { by, end, whom, for_ms, page_limit, page_after, counts_only, .. } = parts;
+        let Parts { name, link, routed, snapshot, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
+            Verb::Join if is_sticky => {
+                let groups = if groups.is_empty() { Groups::One(group) } else { Groups::Several(groups) };
+                Self::JoinSticky { who, groups, last, after, epoch }
+            }
             Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
                 Self::JoinWith { who, group, last, after, epoch }
             }
@@ -462,73 +470,5 @@ impl<'a> Command<'a> {
 
     fn verb(&self) -> Verb {
         self.parts().0
-    }
-
-    /// Which command it is, and its parts; a push keeps its own.
-    pub(crate) fn parts(&self) -> (Verb, Parts<'a>) {
-        let none = Parts::default();
-        match *self {
-            Self::Push(_) => (Verb::Push, none),
-            Self::Join { ref who, group } => (Verb::Join, Parts { group, ..Parts::of(who) }),
-            Self::JoinAll { ref who, ref groups } => {
-                (Verb::Join, Parts { groups: groups.clone(), ..Parts::of(who) })
-            }
-            Self::JoinWith { ref who, group, last, after, epoch } => {
-                (Verb::Join, Parts { group, last, after, epoch, ..Parts::of(who) })
-            }
-            Self::Latest { group } => (Verb::Latest, Parts { group, ..none }),
-            Self::Log { group, after, epoch, limit } => {
-                (Verb::Log, Parts { group, after, epoch, limit, ..none })
-            }
-            Self::Forget { group, key } => (Verb::Forget, Parts { group, key, ..none }),
-            Self::Route { what, link } => (Verb::Route, Parts { routed: what, link, ..none }),
-            Self::Rebalance { share } => (Verb::Rebalance, Parts { share: Some(share), ..none }),
-            Self::Leave { ref who, group } => (Verb::Leave, Parts { group, ..Parts::of(who) }),
-            Self::LeaveAll { ref who, ref groups } => {
-                (Verb::Leave, Parts { groups: groups.clone(), ..Parts::of(who) })
-            }
-            Self::SetGroups { ref who, ref groups, prefix } => {
-                (Verb::SetGroups, Parts { names: groups.clone(), prefix, ..Parts::of(who) })
-            }
-            Self::SetTags { ref who, ref tags, prefix } => {
-                (Verb::SetTags, Parts { names: tags.clone(), prefix, ..Parts::of(who) })
-            }
-            Self::Destroy { group } => (Verb::Destroy, Parts { group, ..none }),
-            Self::Move { from, to } => (Verb::Move, Parts { group: from, to, ..none }),
-            Self::MoveSome { ref who, from, to } => {
-                (Verb::Move, Parts { group: from, to, has_members: true, ..Parts::of(who) })
-            }
-            Self::Kick { ref who, code, reason } => (Verb::Kick, Parts { code, reason, ..Parts::of(who) }),
-            Self::Bind { session, user } => (Verb::Bind, Parts { session, user, ..none }),
-            Self::Tag { session, tag } => (Verb::Tag, Parts { tag, ..Parts::of(&Who::Session(session)) }),
-            Self::Untag { session, tag } => (Verb::Untag, Parts { tag, ..Parts::of(&Who::Session(session)) }),
-            Self::TagAll { ref who, tag } => (Verb::Tag, Parts { tag, ..Parts::of(who) }),
-            Self::UntagAll { ref who, tag } => (Verb::Untag, Parts { tag, ..Parts::of(who) }),
-            Self::Renew { session, token } => (Verb::Renew, Parts { session, token, ..none }),
-            Self::RenewUntil { session, end } => (Verb::Renew, Parts { session, end: Some(end), ..none }),
-            Self::Ban { whom, for_ms, reason } => (Verb::Ban, Parts { whom, for_ms, reason, ..none }),
-            Self::Unban { whom } => (Verb::Unban, Parts { whom, ..none }),
-            Self::List { by, limit, after } => {
-                (Verb::List, Parts { by, page_limit: limit, page_after: after, ..none })
-            }
-            Self::Count { by } => (Verb::Count, Parts { by, ..none }),
-            Self::Users { prefix, limit, after } => {
-                (Verb::Users, Parts { prefix, page_limit: limit, page_after: after, ..none })
-            }
-            Self::Groups { prefix, limit, after } => {
-                (Verb::Groups, Parts { prefix, page_limit: limit, page_after: after, ..none })
-            }
-            Self::Bans { limit, after } => {
-                (Verb::Bans, Parts { page_limit: limit, page_after: after, ..none })
-            }
-            Self::Session { session } => (Verb::Session, Parts { session, ..none }),
-            Self::Presence { group, limit, after, members } => (
-                Verb::Presence,
-                Parts { group, page_limit: limit, page_after: after, counts_only: !members, ..none },
-            ),
-            Self::Listen { events, share, with, name, snapshot } => {
-                (Verb::Listen, Parts { events, share, with, name, snapshot, ..none })
-            }
-        }
     }
 }

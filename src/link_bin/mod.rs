@@ -31,7 +31,7 @@ mod state;
 mod wire;
 
 pub(crate) use command::Parts;
-pub use command::{By, Command, Push, Refused, Request, Routed, Selector, Targets, Who, Whom};
+pub use command::{By, Command, Groups, Push, Refused, Request, Routed, Selector, Targets, Who, Whom};
 pub use details::Details;
 pub use error::{Malformed, TooLong, Wrong};
 pub use event::{Event, Membership, Tagged};

@@ -112,6 +112,8 @@ families! {
     resent: Counter => "gannet_resent_total",
     /// Of these, messages that its socket took.
     resent_written: Counter => "gannet_resent_written_total",
+    /// Sticky groups that a session was not put into, since it is in limits.groups_per_session already.
+    sticky_refused: Counter => "gannet_sticky_refused_total",
     /// Messages received from clients; a message in several fragments counts once.
     messages_in: ByApp<Counter> => "gannet_messages_in_total",
     /// Messages written to clients: pushes, and what an embedded app sends.

@@ -8,6 +8,8 @@ use super::render::Text;
 pub struct Setup {
     /// The names of the apps, by their ids.
     pub apps: Vec<String>,
+    /// Pairs of a user and a sticky group, of each of them.
+    pub sticky: Vec<u64>,
     /// The bounds on their sessions, of those that have one: by the place in `apps`.
     pub app_bounds: Vec<(usize, u64)>,
     /// The keys of `[limits]` and what they are set to.
@@ -41,6 +43,12 @@ impl Setup {
         for (app, bound) in &self.app_bounds {
             let name = self.apps.get(*app).map_or("", String::as_str);
             text.sample("gannet_app_max_sessions", &[("app", name)], bound);
+        }
+        let help = "Pairs of a user and a group that the user is in with every session, those that come included; \
+                    apps.NAME.max_sticky bounds them.";
+        text.family("gannet_app_sticky", help, "gauge");
+        for (name, pairs) in self.apps.iter().zip(&self.sticky) {
+            text.sample("gannet_app_sticky", &[("app", name)], pairs);
         }
         let help = "What a key of the configuration's [limits] is set to, in bytes where its name ends so; 0 is no bound, or \
                     that the server chooses.";

@@ -223,6 +223,8 @@ fields! {
         |fields, name, value| once(&mut fields.members, name, switch(name, &value)?);
     LAST = "last", Kind::Number(0), "10", "Of a group with a log: who joins gets the newest so many of it first.",
         |fields, name, value| once(&mut fields.last, name, number(name, &value)?);
+    STICKY = "sticky", Kind::Switch, "1", "Of users: each of their sessions is in the group, also those that come later; without it, those \
+        that are there.", |fields, name, value| once(&mut fields.sticky, name, switch(name, &value)?);
     AFTER_OFFSET = "after", Kind::Number(0), "17", "Of a group with a log: only what is behind this number.",
         |fields, name, value| once(&mut fields.after, name, After::Offset(number(name, &value)?));
     EPOCH = "epoch", Kind::Epoch, "5f3a00000000c0de", "The epoch of the number in `after`; without it, any.",

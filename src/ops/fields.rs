@@ -2,7 +2,7 @@
 //! binary layout. Which operation takes which, its row says.
 
 use super::bounds::{self, bad_request};
-pub use super::shapes::{After, Except, OneOrMore, Text, To};
+pub use super::shapes::{After, Except, OneOrMore, Session, Text, To};
 use crate::dispatch::{
     Action, Banned, CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, Routed, Selector,
     SessionEnd, Token, Who,
@@ -63,6 +63,7 @@ pub struct Fields<'a> {
     #[serde(borrow)]
     pub after: Option<After<'a>>,
     pub last: Option<u64>,
+    pub sticky: Option<bool>,
     pub epoch: Option<Text<'a>>,
     pub over_ms: Option<u64>,
     pub binary: Option<Text<'a>>,
@@ -76,63 +77,6 @@ pub struct Fields<'a> {
     pub resume: Option<Text<'a>>,
     pub received: Option<u64>,
     pub wait_ms: Option<u64>,
-}
-
-/// Sessions as they are named: in text, or by the numbers that the binary layout has.
-#[derive(Debug)]
-pub enum Session<'a> {
-    Text(Text<'a>),
-    Id(SessionId),
-    Texts(Vec<Text<'a>>),
-    Ids(Vec<SessionId>),
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Session<'a> {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        Ok(match OneOrMore::deserialize(input)? {
-            OneOrMore::None => Self::Texts(Vec::new()),
-            OneOrMore::One(text) => Self::Text(text),
-            OneOrMore::More(texts) => Self::Texts(texts),
-        })
-    }
-}
-
-impl<'a> Session<'a> {
-    /// The same, and the session named `text` behind it.
-    pub fn and(self, text: Text<'a>) -> Self {
-        match self {
-            Self::Text(first) => Self::Texts(vec![first, text]),
-            Self::Texts(mut texts) => {
-                texts.push(text);
-                Self::Texts(texts)
-            }
-            numbers @ (Self::Id(_) | Self::Ids(_)) => numbers,
-        }
-    }
-
-    /// The one that it is.
-    fn id(&self) -> Result<SessionId, CommandError> {
-        match self {
-            Self::Text(text) => bounds::session("session", text),
-            Self::Id(id) => Ok(*id),
-            Self::Texts(_) | Self::Ids(_) => Err(bad_request("session is one session here, not a list")),
-        }
-    }
-
-    /// All that they are.
-    fn who(self, limits: &CommandLimits) -> Result<Who, CommandError> {
-        let ids = match self {
-            Self::Text(_) | Self::Id(_) => return self.id().map(Who::Session),
-            Self::Ids(ids) => ids,
-            Self::Texts(texts) => {
-                bounds::check_list("session", texts.len(), limits)?;
-                let ids = texts.iter().map(|text| bounds::session("session", text));
-                ids.collect::<Result<_, _>>()?
-            }
-        };
-        bounds::check_list("session", ids.len(), limits)?;
-        Ok(Who::Sessions(bounds::each_once(ids)))
-    }
 }
 
 impl Fields<'_> {
@@ -171,6 +115,7 @@ impl Fields<'_> {
             limit,
             after,
             last,
+            sticky,
             epoch,
             over_ms,
             binary,
@@ -197,6 +142,7 @@ impl Fields<'_> {
             && dry_run.is_none()
             && members.is_none()
             && snapshot.is_none()
+            && sticky.is_none()
             && session.is_none()
             && except.is_none()
             && json.is_none()
@@ -310,6 +256,11 @@ impl Fields<'_> {
             (Some(last), None) => Ok(Some(Recall::Last(last))),
             (last, Some((offset, epoch))) => Ok(Some(Recall::After { offset, epoch, last })),
         }
+    }
+
+    /// `sticky` of a join.
+    pub fn take_sticky(&mut self) -> bool {
+        self.sticky.take().unwrap_or(false)
     }
 
     /// `after`, a number of a log, with its `epoch`.

@@ -54,6 +54,8 @@ pub enum Part {
     /// With the flag [`Part::LAST`] how many of a log, with [`Part::AFTER`] behind which number, with [`Part::EPOCH`] its epoch: u64
     /// each.
     Recall,
+    /// With the flag [`Part::STICKY`] it is about sessions that come too; nothing follows.
+    Sticky,
     /// With the flags of [`Part::Recall`] behind which number, and its epoch; with [`Part::LIMIT`] how many: u32.
     Pages,
     /// A key, or none; what none means.
@@ -104,6 +106,8 @@ impl Part {
     pub const AFTER: u8 = 0x04;
     /// The epoch of that number.
     pub const EPOCH: u8 = 0x08;
+    /// It is about sessions that come too.
+    pub const STICKY: u8 = 0x10;
     /// Any of what says which part of a log.
     pub const RECALLS: u8 = Self::LAST | Self::AFTER | Self::EPOCH;
     /// So many at the most.
@@ -129,6 +133,7 @@ impl Part {
                 (Self::SNAPSHOT, "snapshot"),
             ],
             Self::Recall => &[(Self::LAST, "last"), (Self::AFTER, "after"), (Self::EPOCH, "epoch")],
+            Self::Sticky => &[(Self::STICKY, "sticky")],
             Self::Pages => &[(Self::AFTER, "after"), (Self::EPOCH, "epoch"), (Self::LIMIT, "limit")],
             _ => &[],
         }
@@ -184,6 +189,7 @@ impl Part {
                 )
             }
             Self::Recall => "last u64, if flagged · after u64, if flagged · epoch u64, if flagged".to_owned(),
+            Self::Sticky => String::new(),
             Self::Pages => "after u64, if flagged · epoch u64, if flagged · limit u32, if flagged".to_owned(),
             Self::Key(absent) => format!("key name; absent {absent}"),
             Self::OfPush(words) => words.to_owned(),

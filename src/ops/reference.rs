@@ -145,7 +145,9 @@ fn order() -> String {
 
 fn layout() -> String {
     let row = |op: &Op| {
-        let parts: Vec<String> = op.layout.iter().map(|part| part.words()).collect();
+        let parts = op.layout.iter().map(|part| part.words());
+        // One may be a flag alone.
+        let parts: Vec<String> = parts.filter(|words| !words.is_empty()).collect();
         vec![
             format!("{:#04x}", op.opcode),
             op.row.name.to_owned(),

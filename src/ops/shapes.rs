@@ -1,7 +1,8 @@
 //! The shapes of fields that are no plain number, as serde reads them from JSON.
 
 use super::bounds;
-use crate::dispatch::{CommandError, Selector};
+use crate::dispatch::{CommandError, CommandLimits, Selector, Who};
+use crate::session::SessionId;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -20,6 +21,65 @@ impl Deref for Text<'_> {
 
     fn deref(&self) -> &str {
         &self.0
+    }
+}
+
+/// Sessions as they are named: in text, or by the numbers that the binary layout has.
+#[derive(Debug)]
+pub enum Session<'a> {
+    Text(Text<'a>),
+    Id(SessionId),
+    Texts(Vec<Text<'a>>),
+    Ids(Vec<SessionId>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Session<'a> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        Ok(match OneOrMore::deserialize(input)? {
+            OneOrMore::None => Self::Texts(Vec::new()),
+            OneOrMore::One(text) => Self::Text(text),
+            OneOrMore::More(texts) => Self::Texts(texts),
+        })
+    }
+}
+
+impl<'a> Session<'a> {
+    /// The same, and the session named `text` behind it.
+    pub fn and(self, text: Text<'a>) -> Self {
+        match self {
+            Self::Text(first) => Self::Texts(vec![first, text]),
+            Self::Texts(mut texts) => {
+                texts.push(text);
+                Self::Texts(texts)
+            }
+            numbers @ (Self::Id(_) | Self::Ids(_)) => numbers,
+        }
+    }
+
+    /// The one that it is.
+    pub(super) fn id(&self) -> Result<SessionId, CommandError> {
+        match self {
+            Self::Text(text) => bounds::session("session", text),
+            Self::Id(id) => Ok(*id),
+            Self::Texts(_) | Self::Ids(_) => {
+                Err(bounds::bad_request("session is one session here, not a list"))
+            }
+        }
+    }
+
+    /// All that they are.
+    pub(super) fn who(self, limits: &CommandLimits) -> Result<Who, CommandError> {
+        let ids = match self {
+            Self::Text(_) | Self::Id(_) => return self.id().map(Who::Session),
+            Self::Ids(ids) => ids,
+            Self::Texts(texts) => {
+                bounds::check_list("session", texts.len(), limits)?;
+                let ids = texts.iter().map(|text| bounds::session("session", text));
+                ids.collect::<Result<_, _>>()?
+            }
+        };
+        bounds::check_list("session", ids.len(), limits)?;
+        Ok(Who::Sessions(bounds::each_once(ids)))
     }
 }
 

@@ -4,7 +4,9 @@ use super::machine::{one_a_core, random_tickets};
 use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Limits;
-use crate::core::{AwayCounts, Bans, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Upgrades};
+use crate::core::{
+    AwayCounts, Bans, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Sticky, Upgrades,
+};
 use crate::hub::Interest;
 use crate::mailbox::{Handle, MailboxLimits};
 use crate::metrics::Metrics;
@@ -72,6 +74,7 @@ pub fn shared(
         admission: Admission::new(rules.app_configs(), &config.limits, &config.rates),
         nonces: nonces.into(),
         bans: Bans::default(),
+        sticky: Sticky::default(),
         remote_keys,
         interest: Arc::new(Interest::new(before.node, reactors)),
         in_force: InForce::new(rules, reactors),

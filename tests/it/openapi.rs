@@ -128,7 +128,9 @@ impl Operation<'_> {
         if calls.is_empty() || !choices[2].is_empty() {
             calls.push(least);
         }
-        let mut full = calls[0].clone();
+        // A sticky join is about a user, which is the second choice.
+        let is_of_users = optional.iter().any(|(name, _)| name == "sticky");
+        let mut full = calls[usize::from(is_of_users)].clone();
         full.query.extend(optional);
         calls.push(full);
         calls

@@ -5,10 +5,10 @@ use crate::core::Core;
 use crate::gateway::api::identity::Identity;
 use crate::session::{Name, SessionId};
 
-/// Puts a session and its names into the hub.
-pub fn enter(core: &mut Core, id: SessionId, identity: &Identity) {
+/// Puts a session and its names into the hub. The groups of which it is to get what they remember.
+pub fn enter(core: &mut Core, id: SessionId, identity: &Identity) -> Vec<Name> {
     enter_by_name(core, id, identity);
-    join_its_groups(core, id.slot(), identity);
+    join_its_groups(core, id.slot(), identity)
 }
 
 /// The part of [`enter`] of which no other player and no link hears.
@@ -21,8 +21,8 @@ pub fn enter_by_name(core: &mut Core, id: SessionId, identity: &Identity) {
     metrics.apps.sessions.of(identity.app.0).add(1);
 }
 
-/// The rest of [`enter`].
-pub fn join_its_groups(core: &mut Core, slot: u32, identity: &Identity) {
+/// The rest of [`enter`]: its own groups, and then those that its user is in with every session.
+pub fn join_its_groups(core: &mut Core, slot: u32, identity: &Identity) -> Vec<Name> {
     // Before its groups: links are told of those, and shown its tags.
     for tag in &identity.tags {
         core.hub.tag(slot, tag);
@@ -30,6 +30,9 @@ pub fn join_its_groups(core: &mut Core, slot: u32, identity: &Identity) {
     for group in &identity.groups {
         core.join_group(slot, group);
     }
+    let mut groups = core.join_sticky(slot);
+    groups.splice(..0, identity.groups.iter().cloned());
+    groups
 }
 
 /// Who opens a session, or comes back for it.

@@ -359,10 +359,10 @@ pub fn open(
         core.ended.retain(|ended| ended.id != session);
         return Err(full());
     };
-    join_its_groups(core, slot, identity);
+    let groups = join_its_groups(core, slot, identity);
     displace(core, app, session, entered.displaced);
     // What the groups remember waits for the next poll.
-    identity.groups.iter().for_each(|group| core.recall_for(slot, group, None));
+    groups.iter().for_each(|group| core.recall_for(slot, group, None));
     let resume = core.shared.tickets.write(Ticket { session, number });
     let beside = Beside {
         session: &session.to_string(),

@@ -50,6 +50,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) last: Option<u64>,
     pub(crate) after: Option<u64>,
     pub(crate) epoch: Option<Epoch>,
+    pub(crate) is_sticky: bool,
     pub(crate) limit: Option<u32>,
     pub(crate) key: Option<&'a str>,
 }
@@ -88,6 +89,7 @@ impl Default for Parts<'_> {
             last: None,
             after: None,
             epoch: None,
+            is_sticky: false,
             limit: None,
             key: None,
         }
@@ -202,6 +204,7 @@ impl<'a> Parts<'a> {
                         parts.limit = Some(reader.u32("limit")?);
                     }
                 }
+                Part::Sticky => parts.is_sticky = header.flags & Part::STICKY != 0,
                 Part::Key(_) => parts.key = reader.optional("key")?,
                 Part::Members | Part::Code | Part::OfPush(_) => {}
             }
@@ -265,7 +268,7 @@ impl<'a> Parts<'a> {
                     limit.iter().for_each(|limit| out.extend_from_slice(&limit.to_le_bytes()));
                 }
                 Part::Key(_) => put_text(self.key.unwrap_or_default(), "key", out)?,
-                Part::Members | Part::OfPush(_) => {}
+                Part::Members | Part::Sticky | Part::OfPush(_) => {}
             }
         }
         Ok(())
@@ -305,6 +308,7 @@ impl<'a> Parts<'a> {
             Part::Groups => flag(Part::GROUPS, !self.groups.is_empty()),
             Part::Code => flag(Part::CODE, self.code.is_some()),
             Part::Page => flag(Part::COUNTS, self.counts_only),
+            Part::Sticky => flag(Part::STICKY, self.is_sticky),
             Part::Recall | Part::Pages => {
                 flag(Part::LAST, part.has(Part::LAST) && self.last.is_some())
                     | flag(Part::AFTER, self.after.is_some())
@@ -386,8 +390,9 @@ impl<'a> Parts<'a> {
                     }
                     self.epoch.iter().for_each(|epoch| fields["epoch"] = epoch.to_string().into());
                 }
+                Part::Sticky if self.is_sticky => fields["sticky"] = true.into(),
                 Part::Key(_) => fields["key"] = self.key.into(),
-                Part::Members | Part::OfPush(_) => {}
+                Part::Sticky | Part::Members | Part::OfPush(_) => {}
             }
         }
         fields

@@ -64,6 +64,20 @@ impl<'a> Who<'a> {
     }
 }
 
+/// The groups of a command.
+///
+/// ```
+/// use gannet::link_bin::Groups;
+/// assert_ne!(Groups::One("red"), Groups::Several(vec!["red"]), "a list of one is another message");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Groups<'a> {
+    /// One.
+    One(&'a str),
+    /// Several.
+    Several(Vec<&'a str>),
+}
+
 /// Several texts behind their number.
 pub(super) fn read_texts<'a>(
     what: &'static str,

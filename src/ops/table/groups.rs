@@ -5,7 +5,7 @@ use super::super::bounds::bad_request;
 use super::super::field::Need::{AtMostOne, Optional, Required};
 use super::super::field::{
     AFTER_OFFSET, EPOCH, Field, GROUP, GROUPS, LAST, OTHER_GROUP, PREFIX, SESSION, SESSIONS, SET_OF_GROUPS,
-    USER, USERS,
+    STICKY, USER, USERS,
 };
 use super::super::fields::{Fields, Groups};
 use super::super::{Answer, Call, Method, Op, Part, Route, Row};
@@ -30,21 +30,25 @@ pub const JOIN: Op = Op {
                     LAST.being(Optional),
                     AFTER_OFFSET.being(Optional),
                     EPOCH.being(Optional),
+                    STICKY.being(Optional),
                 ],
             },
-            TO_SEVERAL_GROUPS,
+            Route {
+                query: &[IN_APP, GROUPS.being(Required), EITHER_SESSION, EITHER_USER, STICKY.being(Optional)],
+                ..TO_SEVERAL_GROUPS
+            },
         ],
         answer: Answer::Joined,
     },
     verb: Verb::Join,
     opcode: 0x02,
     flags: flags(
-        Part::USER | Part::SEVERAL | Part::GROUPS | Part::LAST | Part::AFTER | Part::EPOCH,
-        "0x01 (user), 0x40 (several), 0x80 (groups), 0x02 (last), 0x04 (after), 0x08 (epoch)",
+        Part::USER | Part::SEVERAL | Part::GROUPS | Part::LAST | Part::AFTER | Part::EPOCH | Part::STICKY,
+        "0x01 (user), 0x40 (several), 0x80 (groups), 0x02 (last), 0x04 (after), 0x08 (epoch), 0x10 (sticky)",
         "0x01 it is about users, else about sessions · 0x40 about several · 0x80 several groups · 0x02 `last` is there · 0x04 \
-            `after` is there · 0x08 `epoch` is there",
+            `after` is there · 0x08 `epoch` is there · 0x10 `sticky`",
     ),
-    layout: &[Part::Who, Part::Groups, Part::Recall],
+    layout: &[Part::Who, Part::Groups, Part::Recall, Part::Sticky],
     fields: &[
         GROUPS,
         EITHER_SESSION,
@@ -52,6 +56,7 @@ pub const JOIN: Op = Op {
         LAST.being(Optional),
         AFTER_OFFSET.being(Optional),
         EPOCH.being(Optional),
+        STICKY.being(Optional),
     ],
     is_in_batches: true,
 };
@@ -177,7 +182,15 @@ const SOME_USERS: Field = USERS.being(AtMostOne);
 
 fn join(fields: &mut Fields<'_>, limits: &CommandLimits) -> Result<Action, CommandError> {
     let (groups, who) = (fields.take_one_or_more_groups(limits)?, fields.take_who(limits)?);
+    let is_sticky = fields.take_sticky();
+    if is_sticky && who.users().is_empty() {
+        return Err(bad_request("sticky is about users: name a user, not a session"));
+    }
     match (groups, fields.take_recall()?) {
+        (Groups::One(group), recall) if is_sticky => {
+            Ok(Action::JoinSticky { who, groups: vec![group], recall })
+        }
+        (Groups::Several(groups), None) if is_sticky => Ok(Action::JoinSticky { who, groups, recall: None }),
         (Groups::One(group), None) => Ok(Action::Join { who, group }),
         (Groups::One(group), Some(recall)) => Ok(Action::JoinWith { who, group, recall }),
         (Groups::Several(groups), None) => Ok(Action::JoinAll { who, groups }),

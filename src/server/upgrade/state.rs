@@ -2,10 +2,10 @@
 
 use crate::admission::CarriedAdmission;
 use crate::auth::{CarriedKeys, CarriedNonces};
-use crate::core::{AskedBy, CarriedBans, Shared};
+use crate::core::{AskedBy, CarriedBans, CarriedSticky, Shared};
 use crate::dispatch::{CarriedShared, Unpacker};
 use crate::metrics::CarriedMetrics;
-use crate::session::SessionId;
+use crate::session::{AppId, Name, SessionId};
 use crate::timer::{CarriedClock, Clock};
 use crate::tls::CarriedPorts;
 use crate::upgrade::{Formats, InvalidState};
@@ -81,6 +81,9 @@ pub struct CarriedServer {
     /// Who may open no session.
     #[n(6)]
     bans: Option<CarriedBans>,
+    /// The groups that users are in with every session.
+    #[n(7)]
+    sticky: Option<CarriedSticky>,
 }
 
 impl CarriedServer {
@@ -94,6 +97,7 @@ impl CarriedServer {
             still_ms,
             pid: std::process::id(),
             bans: shared.bans.carry(),
+            sticky: shared.sticky.carry(),
         }
     }
 
@@ -102,14 +106,23 @@ impl CarriedServer {
     /// # Errors
     /// What is wrong with it.
     pub fn restore(self, shared: &Shared) -> Result<Option<AskedBy>, InvalidState> {
-        let Self { nonces, admission, metrics, asked_by, still_ms: _, pid: _, bans } = self;
+        let Self { nonces, admission, metrics, asked_by, still_ms: _, pid: _, bans, sticky } = self;
         bans.map_or(Ok(()), |bans| shared.bans.go_on_from(bans))?;
+        sticky.map_or(Ok(()), |sticky| go_on_with_sticky(shared, sticky))?;
         shared.nonces().go_on_from(nonces, Clock::wall_unix_ms())?;
         shared.admission.go_on_from(admission);
         shared.metrics.go_on_from(&metrics);
         Ok(asked_by
             .map(|(connection, sequence)| AskedBy { connection: SessionId::from_u64(connection), sequence }))
     }
+}
+
+fn go_on_with_sticky(shared: &Shared, sticky: CarriedSticky) -> Result<(), InvalidState> {
+    let rules = shared.in_force.look();
+    let apps = rules.apps.names().count();
+    let ms_of = |app: AppId| (usize::from(app.0) < apps).then(|| rules.sticky_rule(app).ms);
+    let has_session = |app, user: &Name| shared.has_session(app, user);
+    shared.sticky.go_on_from(sticky, shared.clock.now().ms, ms_of, has_session)
 }
 
 /// What a batch has, as bytes of another process.

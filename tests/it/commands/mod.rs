@@ -6,6 +6,7 @@ mod missed;
 mod reads;
 mod sets;
 mod several;
+mod sticky;
 mod targets;
 
 use crate::support::{Backend, Link, TestServer};

@@ -6,8 +6,8 @@ use gannet::dispatch::{
     PresentSession, Recalled, ReceiptMode, SessionEnd, SessionInfo, With,
 };
 use gannet::link_bin::{
-    By, Command, Details, Event, Membership, Payload, Push, Reply, Request, Resumption, Routed, Selector,
-    State, Tagged, Who, Whom, is_event,
+    By, Command, Details, Event, Groups, Membership, Payload, Push, Reply, Request, Resumption, Routed,
+    Selector, State, Tagged, Who, Whom, is_event,
 };
 use gannet::session::{Name, SessionId};
 use serde_json::{Map, Value, json};
@@ -269,6 +269,13 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
             Command::SetGroups { who: who(), groups: listed("groups").unwrap(), prefix: text("prefix") }
         }
         "set_tags" => Command::SetTags { who: who(), tags: listed("tags").unwrap(), prefix: text("prefix") },
+        "join" if command["sticky"] == true => Command::JoinSticky {
+            who: who(),
+            groups: listed("group").map_or_else(|| Groups::One(needed("group")), Groups::Several),
+            last: command["last"].as_u64(),
+            after: command["after"].as_u64(),
+            epoch: None,
+        },
         "join" if command["group"].is_array() => {
             Command::JoinAll { who: who(), groups: listed("group").unwrap() }
         }

@@ -15,5 +15,6 @@ mod queues;
 mod refusals;
 pub mod running;
 mod signals;
+mod sticky;
 mod streams;
 mod traffic;

@@ -133,6 +133,14 @@ fn every_request_about_sessions_makes_its_action() {
             },
         ),
         (
+            "POST /v1/groups/g/members?user=ada&sticky=1&last=20",
+            Action::JoinSticky { who: ada(), groups: vec![group()], recall: Some(Recall::Last(20)) },
+        ),
+        (
+            "POST /v1/members?group=g&group=h&user=ada&sticky=1",
+            Action::JoinSticky { who: ada(), groups: vec![group(), name("h")], recall: None },
+        ),
+        (
             "POST /v1/groups/g/members?user=ada&last=20",
             Action::JoinWith { who: ada(), group: group(), recall: Recall::Last(20) },
         ),

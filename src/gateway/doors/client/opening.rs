@@ -123,7 +123,7 @@ pub(super) fn open(
             if let Some(expires_unix_ms) = expires_unix_ms {
                 core.expire_at(slot, expires_unix_ms, since_unix_ms);
             }
-            enter(core, id, &identity);
+            let groups = enter(core, id, &identity);
             displace(core, identity.app, id, entered.displaced);
             if !admitted.raw {
                 let claimant = claimant_of(core, identity.user.as_ref());
@@ -133,7 +133,7 @@ pub(super) fn open(
             }
             core.write_reply(slot, reply);
             // What the groups remember comes behind the welcome.
-            identity.groups.iter().for_each(|group| core.recall_for(slot, group, None));
+            groups.iter().for_each(|group| core.recall_for(slot, group, None));
             Opened::Session(identity.app)
         }
         What::Claim { .. } => return None,
