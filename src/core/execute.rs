@@ -90,7 +90,8 @@ impl Core {
 
     /// A link of this reactor asks for events.
     pub fn listen(&mut self, link: SessionId, app: AppId, listen: Listen, origin: Origin) -> Started {
-        let admitted = self.expect_snapshot(link, &listen);
+        let numbers = listen.numbers;
+        let admitted = self.can_number(link, &listen).and_then(|()| self.expect_snapshot(link, &listen));
         let admitted = admitted.and_then(|()| {
             let admitted = self.shared.listening().admit(link, app, listen);
             admitted.inspect_err(|_| self.expect_no_snapshot(link))
@@ -98,7 +99,7 @@ impl Core {
         match admitted {
             Err(error) => Started::Finished(Finished::Refused(error)),
             Ok(listen) => {
-                self.link_asks(link);
+                self.link_asks(link, numbers);
                 // Before any reactor tells it of sessions.
                 self.open_gate(link);
                 self.ring_has_changed(link);

@@ -13,6 +13,7 @@ mod carry;
 
 pub use carry::CarriedLines;
 
+use super::event_limit::EventLimit;
 use super::{Core, Envelope};
 use crate::connection::{Events, Kind, Pause};
 use crate::session::SessionId;
@@ -57,15 +58,6 @@ impl Noted {
         let [low, high] = [0, 1].map(|word: usize| u128::from(self.0[word].swap(0, Relaxed)));
         high << 64 | low
     }
-}
-
-/// The bound of what is on its way to a link.
-#[derive(Debug, Clone, Copy)]
-pub struct EventLimit {
-    /// Bytes of frames.
-    pub bytes: usize,
-    /// Frames.
-    pub events: usize,
 }
 
 impl Gate {
@@ -262,6 +254,13 @@ impl Core {
         match line.gate.enter(bytes, can_wait) {
             true => Ok(()),
             false => Err(EventLost { is_first: !line.gate.lost.swap(true, Relaxed) }),
+        }
+    }
+
+    /// An event that is on its way has so many more bytes than when it set out.
+    pub(super) fn grows_at_gate(&mut self, link: SessionId, bytes: usize) {
+        if let Some(line) = self.gates.find(link).filter(|_| bytes > 0) {
+            line.gate.bytes.fetch_add(bytes, Relaxed);
         }
     }
 

@@ -14,6 +14,7 @@ mod delivery_rules;
 mod details;
 mod drain;
 mod envelope;
+mod event_limit;
 mod event_rules;
 mod execute;
 mod feed;

@@ -4,7 +4,8 @@
 use super::bans::Bans;
 use super::drain::Drain;
 use super::envelope::Envelope;
-use super::gate::{EventLimit, Gate};
+use super::event_limit::EventLimit;
+use super::gate::Gate;
 use super::handover::Handover;
 use super::in_force::InForce;
 use super::listening::Listening;

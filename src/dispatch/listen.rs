@@ -320,6 +320,8 @@ pub struct Listen {
     pub name: Option<Name>,
     /// The link is told of every session that is there first.
     pub snapshot: bool,
+    /// Each event has its number: how many the link has read with it.
+    pub numbers: bool,
     /// How the link speaks.
     pub form: LinkForm,
 }

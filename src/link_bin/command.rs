@@ -319,6 +319,8 @@ pub enum Command<'a> {
         name: Option<&'a str>,
         /// It is told first of all sessions that are there.
         snapshot: bool,
+        /// Each event has its number.
+        numbers: bool,
     },
 }
 
@@ -405,7 +407,7 @@ impl<'a> Command<'a> {
             last, after, epoch, is_sticky, limit, key, groups, has_members, names, prefix, with, ..
         } = parts;
         let Parts { by, end, whom, for_ms, page_limit, page_after, counts_only, .. } = parts;
-        let Parts { name, link, routed, snapshot, .. } = parts;
+        let Parts { name, link, routed, snapshot, numbers, .. } = parts;
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if is_sticky => {
@@ -446,7 +448,7 @@ impl<'a> Command<'a> {
             Verb::Users => Self::Users { prefix, limit: page_limit, after: page_after },
             Verb::Groups => Self::Groups { prefix, limit: page_limit, after: page_after },
             Verb::Bans => Self::Bans { limit: page_limit, after: page_after },
-            Verb::Listen => Self::Listen { events, share, with, name, snapshot },
+            Verb::Listen => Self::Listen { events, share, with, name, snapshot, numbers },
             Verb::Presence => {
                 Self::Presence { group, limit: page_limit, after: page_after, members: !counts_only }
             }

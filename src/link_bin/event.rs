@@ -33,6 +33,8 @@ const SYNCED: u8 = 0xd2;
 const BINARY: u8 = 0x01;
 /// Of an open: the session that it replaces follows.
 const REPLACES: u8 = 0x01;
+/// Of any event: its number follows, before its details.
+pub(super) const NUMBERED: u8 = 0x40;
 /// Of any event about a session: details of it follow, before the event's own fields.
 const DETAILED: u8 = 0x80;
 
@@ -297,6 +299,9 @@ impl<'a> Event<'a> {
             return Err(Malformed { offset: 0, wrong });
         }
         let (session, user) = (reader.session("session")?, reader.optional("user")?);
+        if flags & NUMBERED != 0 {
+            reader.u64("number")?;
+        }
         let details = match flags & DETAILED {
             0 => Details::default(),
             _ => Details::read(&mut reader)?,

@@ -22,6 +22,7 @@ mod details;
 mod error;
 mod event;
 mod names;
+mod number;
 mod pages;
 mod presence;
 mod reply;
@@ -35,6 +36,8 @@ pub use command::{By, Command, Groups, Push, Refused, Request, Routed, Selector,
 pub use details::Details;
 pub use error::{Malformed, TooLong, Wrong};
 pub use event::{Event, Membership, Tagged};
+pub use number::number_of;
+pub(crate) use number::numbered;
 pub use reply::Reply;
 pub use resumption::{NotResumed, Resumption};
 pub use several::{commands_of, encode_several};

@@ -244,6 +244,8 @@ fields! {
     SHARE = "share", Kind::Name, "game", "Links with the same name here split the sessions among them.",
         |fields, name, value| once(&mut fields.share, name, value);
     WITH = "with", Kind::Some(&Detail::NAMES), "groups", "What each event has of its session beside its own fields.", unput;
+    NUMBERS = "numbers", Kind::Switch, "1", "Whether each event has its number: how many have been read with it.",
+        |fields, name, value| once(&mut fields.numbers, name, switch(name, &value)?);
     SNAPSHOT = "snapshot", Kind::Switch, "1", "Whether the link is told first of all sessions that are there.",
         |fields, name, value| once(&mut fields.snapshot, name, switch(name, &value)?);
     NAME = "name", Kind::Name, "m7", "What the link is called; no other live link of the app is called so.",

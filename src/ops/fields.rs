@@ -56,6 +56,7 @@ pub struct Fields<'a> {
     pub with: Option<Vec<Text<'a>>>,
     pub name: Option<Text<'a>>,
     pub snapshot: Option<bool>,
+    pub numbers: Option<bool>,
     /// `Some(None)` is a `null`.
     #[serde(default, deserialize_with = "present_text")]
     pub link: Option<Option<Text<'a>>>,
@@ -111,6 +112,7 @@ impl Fields<'_> {
             with,
             name,
             snapshot,
+            numbers,
             link,
             limit,
             after,
@@ -134,14 +136,15 @@ impl Fields<'_> {
             op, app, text, data, key, class, receipt, prefix, address, tag, reason, share, token, level,
             binary, epoch, resume, name,
         ];
-        let numbers = [ttl_ms, code, limit, over_ms, for_ms, expires_unix_ms, received, last, wait_ms];
+        let wholes = [ttl_ms, code, limit, over_ms, for_ms, expires_unix_ms, received, last, wait_ms];
         texts.iter().all(|text| text.is_none())
-            && numbers.iter().all(|number| number.is_none())
+            && wholes.iter().all(|number| number.is_none())
             && id.is_none()
             && after.is_none()
             && dry_run.is_none()
             && members.is_none()
             && snapshot.is_none()
+            && numbers.is_none()
             && sticky.is_none()
             && session.is_none()
             && except.is_none()

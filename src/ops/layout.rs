@@ -99,6 +99,8 @@ impl Part {
     pub const NAME: u8 = 0x10;
     /// The link is told first of all sessions that are there.
     pub const SNAPSHOT: u8 = 0x20;
+    /// Each event has its number.
+    pub const NUMBERS: u8 = 0x40;
 
     /// The newest so many of a log.
     pub const LAST: u8 = 0x02;
@@ -131,6 +133,7 @@ impl Part {
                 (Self::WITH, "with"),
                 (Self::NAME, "name"),
                 (Self::SNAPSHOT, "snapshot"),
+                (Self::NUMBERS, "numbers"),
             ],
             Self::Recall => &[(Self::LAST, "last"), (Self::AFTER, "after"), (Self::EPOCH, "epoch")],
             Self::Sticky => &[(Self::STICKY, "sticky")],

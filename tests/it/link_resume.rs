@@ -24,18 +24,27 @@ struct Reader {
     ticket: String,
     received: u64,
     is_binary: bool,
+    /// It has asked for numbers.
+    numbers: bool,
 }
 
 impl Reader {
     fn new(server: &TestServer, is_binary: bool) -> Self {
         let (link, first) = Link::resume(server.backend, is_binary, "new", None);
         assert!(first.get("resumed").is_none(), "{first}");
-        Self { link, ticket: ticket(&first), received: 0, is_binary }
+        Self { link, ticket: ticket(&first), received: 0, is_binary, numbers: false }
+    }
+
+    fn listen_with_numbers(&mut self, events: &[&str]) {
+        self.link.command(json!({"op": "listen", "events": events, "numbers": true}));
+        self.numbers = true;
     }
 
     fn event(&mut self) -> Value {
         self.received += 1;
-        self.link.event()
+        let event = self.link.event();
+        assert_eq!(event.get("n"), self.numbers.then(|| json!(self.received)).as_ref(), "{event}");
+        event
     }
 
     /// Comes back; what the server says to that.
@@ -60,7 +69,7 @@ fn killed_and_none_missing(is_binary: bool) {
     const SAID: usize = 15;
     let server = TestServer::start(|_| ());
     let mut reader = Reader::new(&server, is_binary);
-    reader.link.listen(&ALL, None);
+    reader.listen_with_numbers(&ALL);
     let mut players: Vec<Player> = (0..PLAYERS).map(|_| server.player("user=ada&group=g")).collect();
     // Of each player an open, a join and its messages.
     let total = (PLAYERS * (2 + ROUNDS * SAID)) as u64;
@@ -390,4 +399,52 @@ fn a_group_too_large_for_the_bound_is_a_gap() {
     assert_eq!(reader.back(&server)["why"], "gap");
     assert!(server.backend().stats()["link_events_lost"].as_u64() >= Some(100));
     drop(players);
+}
+
+/// Numbers are of one link: they begin anew behind a gap, and whoever gets its events after it gets them without.
+#[test]
+fn numbers_are_of_the_link_that_asks_for_them() {
+    let server = TestServer::start(|config| {
+        config.limits.link_kept_messages = 4;
+        config.timeouts.link_linger = Duration::from_millis(100);
+    });
+    for (link, is_binary) in [(server.link(), false), (server.binary_link(), true)] {
+        let mut link = link;
+        let error =
+            link.try_command(json!({"op": "listen", "events": ["open"], "numbers": true})).unwrap_err();
+        assert_eq!(error["code"], "bad_request", "{error}");
+        let mut reader = Reader::new(&server, is_binary);
+        reader.listen_with_numbers(&["message"]);
+        let mut player = server.player("");
+        (0..3).for_each(|number| player.send_text(&number.to_string()));
+        assert!((0..3).map(|_| number(&reader.event())).eq(0..3));
+        // More has been read than was ever sent: from now on, and numbered from there.
+        reader.received = 9;
+        assert_eq!(reader.back(&server)["why"], "gap");
+        assert_eq!(reader.event(), json!({"event": "gap", "n": 1}));
+        player.send_text("3");
+        assert_eq!(reader.event()["n"], 2);
+        // Asked for no more: none.
+        reader.link.command(json!({"op": "listen", "events": ["message"]}));
+        reader.numbers = false;
+        player.send_text("4");
+        assert_eq!(number(&reader.event()), 4);
+        player.close(1000, "");
+    }
+    // What one did not get goes to another as that one has asked for.
+    let share =
+        |numbers: bool| json!({"op": "listen", "events": ["message"], "share": "s", "numbers": numbers});
+    let mut gone = Reader::new(&server, false);
+    gone.link.command(share(true));
+    let mut player = server.player("");
+    player.send_text("0");
+    gone.numbers = true;
+    assert_eq!(number(&gone.event()), 0);
+    let mut heir = server.link();
+    heir.command(share(false));
+    gone.link.stream().shutdown(Shutdown::Both).unwrap();
+    server.await_stats("it has no connection", |stats| stats["links"] == 1);
+    player.send_text("1");
+    let event = heir.event();
+    assert_eq!((number(&event), event.get("n")), (1, None));
 }

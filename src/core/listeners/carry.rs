@@ -55,8 +55,8 @@ impl Listeners {
         let mut carried = Vec::new();
         for Group { app, share, listeners, owners: _, routes: _ } in groups {
             for Listener { link, listen, has_ended: _, sessions: _, untold } in listeners {
-                // The same as the group's.
-                let Listen { events, share: _, with, name, snapshot: _, form } = listen;
+                // The share is the group's, and whether it gets numbers its seat knows.
+                let Listen { events, share: _, with, name, snapshot: _, numbers: _, form } = listen;
                 let more = events.without(EventSet::of(&OLDEST)).bits();
                 carried.push(CarriedListener {
                     link: link.as_u64(),
@@ -98,7 +98,7 @@ impl Listeners {
             let more = EventSet::from_bits(more.unwrap_or(0) & EventSet::ALL.bits()).unwrap_or_default();
             let events = oldest.fold(more, |events, (kind, _)| events.with(kind));
             let with = With::from_bits(with.unwrap_or(0) & With::ALL.bits()).unwrap_or_default();
-            let listen = Listen { events, share, with, name, snapshot: false, form };
+            let listen = Listen { events, share, with, name, snapshot: false, numbers: false, form };
             let link = SessionId::from_u64(*link);
             let group = listeners.push(link, AppId(*app), listen);
             if one.is_in_snapshot.unwrap_or(false)

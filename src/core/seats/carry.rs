@@ -56,6 +56,9 @@ pub struct CarriedSeat {
     /// What waits for its socket to take the events before a number.
     #[n(12)]
     barriers: Option<Vec<CarriedBarrier>>,
+    /// Each event that it is sent has its number.
+    #[n(13)]
+    numbered: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -155,6 +158,7 @@ impl Core {
             asks,
             reader,
             barriers,
+            numbered,
         } = carried;
         let barriers: VecDeque<_> =
             barriers.unwrap_or_default().iter().map(CarriedBarrier::restore).collect();
@@ -184,6 +188,7 @@ impl Core {
             leaves,
             until_ms: left_ms.map(|left_ms| self.attended_ms() + left_ms.min(MOST_LEFT_MS)),
             asks,
+            numbers: numbered.unwrap_or(false),
             is_given_up: false,
             ended: false,
             poll: None,
@@ -195,7 +200,8 @@ impl Core {
 
 impl Seat {
     fn carry(&self, link: SessionId, attended_ms: u64, packer: &Packer) -> CarriedSeat {
-        let Self { connection, resume, form, ring, before, has_gap, leaves, until_ms, asks, .. } = self;
+        let Self { connection, resume, form, ring, before, has_gap, leaves, until_ms, asks, numbers, .. } =
+            self;
         // It has not ended: the world does not stand still before that is done, and what is given up goes in the same turn. Every
         // request that waits has been answered.
         let Self { reader, barriers, is_given_up: _, ended: _, poll: _, .. } = self;
@@ -215,6 +221,7 @@ impl Seat {
             left_ms: until_ms.map(|until_ms| until_ms.saturating_sub(attended_ms)),
             asks: *asks,
             reader: reader.map(SessionId::as_u64),
+            numbered: numbers.then_some(true),
             barriers: (!barriers.is_empty()).then(|| barriers.iter().map(CarriedBarrier::of).collect()),
         }
     }

@@ -113,7 +113,10 @@ impl Core {
     pub fn send_rest(&mut self, link: SessionId) {
         let Some(seat) = self.seats.seats.get(&link) else { return };
         let Some(connection) = seat.connection else { return };
-        let frames: Vec<EncodedFrame> = seat.ring.events().map(|kept| kept.frame.clone()).collect();
+        let [first, ..] = seat.ring.numbers();
+        let kept = seat.ring.events().zip(first + 1..);
+        let frames: Vec<EncodedFrame> =
+            kept.map(|(kept, number)| seat.as_sent(number, kept.frame.clone())).collect();
         for frame in frames {
             let bytes = frame.wire_len();
             // It is on its way to the link again. A gate that is shut for it keeps players waiting, and loses nothing.

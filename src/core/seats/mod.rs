@@ -6,6 +6,7 @@ mod carry;
 mod coming;
 mod feeding;
 mod handing;
+mod numbering;
 mod ring;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod ring_model;
@@ -18,7 +19,7 @@ pub use ring::Kept;
 pub use ticket::{Ticket, Tickets};
 
 use super::Core;
-use super::gate::EventLimit;
+use super::event_limit::EventLimit;
 use super::listeners::{Barrier, Listeners};
 use crate::auth::{Access, BackendKeys};
 use crate::dispatch::{EncodedFrame, LinkForm};
@@ -68,6 +69,8 @@ pub struct Seat {
     until_ms: Option<u64>,
     /// It has asked for events: every reactor has to be told of its end.
     asks: bool,
+    /// Each event that it is sent has its number.
+    numbers: bool,
     /// Its backend does not answer, and others take over: it does not linger either.
     is_given_up: bool,
     /// It has ended.
@@ -231,8 +234,8 @@ impl Core {
     }
 
     /// A link of this reactor asks for events.
-    pub(super) fn link_asks(&mut self, link: SessionId) {
-        self.seats.change(link, |seat| seat.asks = true);
+    pub(super) fn link_asks(&mut self, link: SessionId, numbers: bool) {
+        self.seats.change(link, |seat| (seat.asks, seat.numbers) = (true, numbers));
     }
 
     fn put_seat(&mut self, connection: SessionId, form: LinkForm, resume: Option<Resume>) {
@@ -259,6 +262,7 @@ impl Core {
             leaves: false,
             until_ms: None,
             asks: false,
+            numbers: false,
             is_given_up: false,
             ended: false,
             poll: None,
@@ -281,7 +285,13 @@ impl Core {
         if has_gap {
             return self.event_too_late(link, bytes);
         }
-        self.seats.change(link, |seat| seat.ring.push(Kept { session, frame: frame.clone() }));
+        let sent = self.seats.change(link, |seat| {
+            seat.ring.push(Kept { session, frame: frame.clone() });
+            seat.as_sent(seat.ring.next(), frame)
+        });
+        let Some(frame) = sent else { return };
+        let sent_bytes = frame.wire_len();
+        self.grows_at_gate(link, sent_bytes - bytes);
         let open = connection.filter(|connection| self.connections.get(*connection).is_some());
         if open.is_some_and(|connection| self.append_event(connection.slot(), frame)) {
             let limits = self.ring_limits();
@@ -289,7 +299,7 @@ impl Core {
             self.seats.change(link, |seat| seat.resume.is_some() && seat.ring.trim(limits));
         } else {
             self.ring_has_changed(link);
-            self.leave_gate(link, bytes, 1);
+            self.leave_gate(link, sent_bytes, 1);
             self.answer_feed(link);
             self.bound_seat(link);
         }

@@ -1,7 +1,7 @@
 //! The events of one link, numbered in the order in which they came: those that no socket has taken, and behind these, within
 //! bounds, those that one has taken and that may not have been read. Knows nothing of connections.
 
-use crate::core::gate::EventLimit;
+use crate::core::event_limit::EventLimit;
 use crate::dispatch::EncodedFrame;
 use crate::session::SessionId;
 use std::collections::VecDeque;

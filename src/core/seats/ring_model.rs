@@ -5,7 +5,7 @@ use super::carry::{carry_events, restore_ring};
 use super::ring::{Kept, Ring};
 use super::ticket::{Ticket, Tickets};
 use crate::choices::Choices;
-use crate::core::gate::EventLimit;
+use crate::core::event_limit::EventLimit;
 use crate::dispatch::{EncodedFrame, Packer, Unpacker};
 use crate::session::SessionId;
 

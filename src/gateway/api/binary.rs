@@ -156,6 +156,7 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
                 fields.with = Some(parts.details().map(|detail| Text(detail.into())).collect());
                 fields.name = parts.name.map(text);
                 fields.snapshot = Some(parts.snapshot).filter(|snapshot| *snapshot);
+                fields.numbers = Some(parts.numbers).filter(|numbers| *numbers);
             }
             Part::Page => {
                 fields.limit = Some(parts.page_limit.into()).filter(|limit| *limit != 0);

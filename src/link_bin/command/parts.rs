@@ -42,6 +42,7 @@ pub(crate) struct Parts<'a> {
     pub(super) with: With,
     pub(crate) name: Option<&'a str>,
     pub(crate) snapshot: bool,
+    pub(crate) numbers: bool,
     pub(crate) token: &'a str,
     /// 0 is the default.
     pub(crate) page_limit: u32,
@@ -82,6 +83,7 @@ impl Default for Parts<'_> {
             with: With::NONE,
             name: None,
             snapshot: false,
+            numbers: false,
             token: "",
             page_limit: 0,
             page_after: None,
@@ -176,6 +178,7 @@ impl<'a> Parts<'a> {
                     parts.share = reader.optional("share")?;
                     parts.events = first.union(header.more_events(reader)?);
                     parts.with = header.with(reader)?;
+                    parts.numbers = header.flags & Part::NUMBERS != 0;
                     parts.snapshot = header.flags & Part::SNAPSHOT != 0;
                     if header.flags & Part::NAME != 0 {
                         parts.name = Some(reader.text("name")?);
@@ -303,6 +306,7 @@ impl<'a> Parts<'a> {
                 flag(Part::MORE, self.more_events() != 0)
                     | flag(Part::WITH, !self.with.is_empty())
                     | flag(Part::SNAPSHOT, self.snapshot)
+                    | flag(Part::NUMBERS, self.numbers)
                     | flag(Part::NAME, self.name.is_some())
             }
             Part::Groups => flag(Part::GROUPS, !self.groups.is_empty()),
@@ -378,6 +382,9 @@ impl<'a> Parts<'a> {
                         fields["with"] = self.details().collect();
                     }
                     self.name.iter().for_each(|name| fields["name"] = (*name).into());
+                    if self.numbers {
+                        fields["numbers"] = true.into();
+                    }
                     if self.snapshot {
                         fields["snapshot"] = true.into();
                     }

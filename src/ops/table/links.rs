@@ -3,7 +3,9 @@
 use super::super::Segment::Is;
 use super::super::bounds::{bad_request, name};
 use super::super::field::Need::{ExactlyOne, Optional};
-use super::super::field::{EVENTS, GROUP, LINK, NAME, OF_SHARE, SESSION, SHARE, SNAPSHOT, USER, WITH};
+use super::super::field::{
+    EVENTS, GROUP, LINK, NAME, NUMBERS, OF_SHARE, SESSION, SHARE, SNAPSHOT, USER, WITH,
+};
 use super::super::fields::Fields;
 use super::super::{Answer, Call, Method, Op, Part, Route, Row};
 use super::{CHANGES, IN_APP, NO_FLAGS, Verb, flags};
@@ -22,9 +24,9 @@ pub const LISTEN: Op = Op {
     verb: Verb::Listen,
     opcode: 0x0b,
     flags: flags(
-        Part::MORE | Part::WITH | Part::NAME | Part::SNAPSHOT,
-        "0x01 (more), 0x08 (with), 0x10 (name), 0x20 (snapshot)",
-        "0x01 more events follow · 0x08 `with` is there · 0x10 `name` is there · 0x20 `snapshot`",
+        Part::MORE | Part::WITH | Part::NAME | Part::SNAPSHOT | Part::NUMBERS,
+        "0x01 (more), 0x08 (with), 0x10 (name), 0x20 (snapshot), 0x40 (numbers)",
+        "0x01 more events follow · 0x08 `with` is there · 0x10 `name` is there · 0x20 `snapshot` · 0x40 `numbers`",
     ),
     layout: &[Part::Events],
     fields: &[
@@ -33,6 +35,7 @@ pub const LISTEN: Op = Op {
         WITH.being(Optional),
         NAME.being(Optional),
         SNAPSHOT.being(Optional),
+        NUMBERS.being(Optional),
     ],
     is_in_batches: false,
 };
@@ -114,5 +117,6 @@ pub(in crate::ops) fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandE
     }
     let name = fields.name.take().map(|called| name("name", &called)).transpose()?;
     let snapshot = fields.snapshot.take().unwrap_or(false);
-    Ok(Listen { events, share, with, name, snapshot, form: LinkForm::Json })
+    let numbers = fields.numbers.take().unwrap_or(false);
+    Ok(Listen { events, share, with, name, snapshot, numbers, form: LinkForm::Json })
 }

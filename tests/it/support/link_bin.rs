@@ -7,7 +7,7 @@ use gannet::dispatch::{
 };
 use gannet::link_bin::{
     By, Command, Details, Event, Groups, Membership, Payload, Push, Reply, Request, Resumption, Routed,
-    Selector, State, Tagged, Who, Whom, is_event,
+    Selector, State, Tagged, Who, Whom, is_event, number_of,
 };
 use gannet::session::{Name, SessionId};
 use serde_json::{Map, Value, json};
@@ -30,7 +30,9 @@ pub fn encode(command: &Value) -> Vec<u8> {
 pub fn decode(message: &[u8]) -> Value {
     if is_event(message) {
         let (told, details) = Event::decode_with(message).unwrap();
-        return detailed(event(&told), &details);
+        let mut told = detailed(event(&told), &details);
+        number_of(message).iter().for_each(|number| told["n"] = (*number).into());
+        return told;
     }
     let (id, reply) = Reply::decode(message).unwrap();
     let ok = match reply {
@@ -354,6 +356,7 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
                 with: shown.fold(With::NONE, With::and),
                 name: text("name"),
                 snapshot: command["snapshot"] == true,
+                numbers: command["numbers"] == true,
             }
         }
         op => panic!("no op {op}"),

@@ -256,6 +256,7 @@ mod tests {
             with: With::NONE,
             name: None,
             snapshot: false,
+            numbers: false,
         };
         assert_eq!(json(0, &listen), r#"{"events":["open","close"],"op":"listen","share":"s"}"#);
         assert!(!http(&listen, "h", None, &mut Vec::new()));

@@ -104,8 +104,14 @@ impl<'a, 'f> Course<'a, 'f> {
     }
 
     fn listen(&mut self, slot: usize, is_binary: bool, share: Option<&str>) {
-        let command =
-            Command::Listen { events: EVENTS, share, with: With::NONE, name: None, snapshot: false };
+        let command = Command::Listen {
+            events: EVENTS,
+            share,
+            with: With::NONE,
+            name: None,
+            snapshot: false,
+            numbers: false,
+        };
         match is_binary {
             true => {
                 let mut message = Vec::new();

@@ -344,7 +344,7 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
 /// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 36] = [
+    const ALL: [(&str, &str); 37] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -365,6 +365,7 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("name", r#""m7""#),
         ("link", r#""m7""#),
         ("snapshot", "true"),
+        ("numbers", "true"),
         ("limit", "1"),
         ("after", r#""00a0000000000001""#),
         ("last", "1"),
