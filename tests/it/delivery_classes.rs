@@ -8,6 +8,7 @@ use gannet::config::{Slow, SlowPolicy};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::thread;
+use std::time::{Duration, Instant};
 use tungstenite::Message;
 
 fn with_slow(slow: Slow) -> TestServer {
@@ -210,6 +211,40 @@ fn a_ticked_group_of_a_thousand_is_written_once_a_session_and_tick() {
     assert!(others <= PUSHES + 20, "{others} writes outside the ticks");
     for log in pool.finish() {
         assert!(log.messages.into_iter().eq(0..PUSHES), "in order");
+    }
+}
+
+/// States of four things at 20 Hz, each behind a key, beside a tick of 50 ms: whoever reads gets every one. The long form, for so many
+/// seconds as `KEYED_SECONDS` says, has four hundred players.
+#[test]
+fn who_keeps_up_gets_every_keyed_value_beside_a_tick() {
+    const KEYS: u64 = 4;
+    let seconds: Option<u64> = std::env::var("KEYED_SECONDS")
+        .ok()
+        .map(|seconds| seconds.parse().expect("it is a number of seconds"));
+    let (players, states) = (if seconds.is_some() { 400 } else { 50 }, seconds.unwrap_or(3) * 20);
+    let _heavy = heavy();
+    let server = TestServer::start(|config| {
+        config.apps.get_mut("default").unwrap().group_tick_ms = [("match/".to_owned(), 50)].into();
+    });
+    let pool = Pool::new(|_, message| message.into_text().unwrap().parse::<u64>().unwrap());
+    (0..players).for_each(|_| _ = pool.add(server.player("group=match/1")));
+    let mut publisher = server.backend();
+    let began = Instant::now();
+    for state in 0..states {
+        thread::sleep(
+            (began + Duration::from_millis(50) * state as u32).saturating_duration_since(Instant::now()),
+        );
+        for key in 0..KEYS {
+            let query = format!("group=match/1&key=thing-{key}");
+            assert_eq!(publisher.push_text(&query, &(state * KEYS + key).to_string()).queued, players);
+        }
+    }
+    let all = states * KEYS;
+    pool.wait("all values", |logs| logs.iter().all(|log| log.messages.len() as u64 == all));
+    assert_eq!(server.backend().stats()["deliveries"]["replaced"], 0);
+    for log in pool.finish() {
+        assert!(log.messages.into_iter().eq(0..all), "in order");
     }
 }
 
