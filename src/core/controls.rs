@@ -25,8 +25,23 @@ impl Core {
         queued
     }
 
+    /// Asks the peer for a sign of life; of an event stream only that its way is kept open.
+    pub fn ping(&mut self, slot: u32) {
+        // The pong brings it back: the round-trip time needs no state of ours.
+        let sent_ns = self.shared.clock.now().ns.to_be_bytes();
+        let mut frame = Vec::new();
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        if connection.flags.has(Flag::Stream) {
+            return self.offer_heartbeat(slot);
+        }
+        let Some(websocket) = &mut connection.websocket else { return };
+        if websocket.ping(&sent_ns, &mut frame).is_ok() {
+            self.offer_ping(slot, &frame);
+        }
+    }
+
     /// Queues a ping. From when it is written the peer has its time to answer.
-    pub fn offer_ping(&mut self, slot: u32, frame: &[u8]) {
+    fn offer_ping(&mut self, slot: u32, frame: &[u8]) {
         let attended_ms = self.attended_ms();
         if self.offer_control(slot, frame)
             && let Some(connection) = self.connections.slot_mut(slot)
@@ -39,7 +54,7 @@ impl Core {
 
     /// Queues a comment for an event stream on which nothing was sent for long. Where something waits for the socket, that has to
     /// leave first, and does as well.
-    pub fn offer_heartbeat(&mut self, slot: u32) {
+    fn offer_heartbeat(&mut self, slot: u32) {
         let attended_ms = self.attended_ms();
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         connection.since = Stamp::at(attended_ms);

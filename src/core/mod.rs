@@ -34,6 +34,7 @@ mod owning;
 mod pausing;
 mod places;
 mod presence;
+mod probing;
 mod recall;
 mod recollection;
 mod relief;
