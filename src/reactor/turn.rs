@@ -235,6 +235,7 @@ impl Reactor {
         self.core.expire_memory();
         self.core.expire_users();
         self.core.expire_unheard();
+        self.core.ask_links();
         // While what came in an absence is not all read, nobody is judged by the clock.
         if self.catching_up == 0 {
             let mut due = std::mem::take(&mut self.due);
