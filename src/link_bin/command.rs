@@ -14,7 +14,7 @@ pub use who::{By, Who, Whom};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_text, put_whole};
-use crate::dispatch::{Epoch, EventSet, SessionEnd, With};
+use crate::dispatch::{Epoch, EventSet, NameKind, SessionEnd, With};
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
 use std::sync::LazyLock;
@@ -224,8 +224,10 @@ pub enum Command<'a> {
         /// Whose.
         by: By<'a>,
     },
-    /// The users who have sessions.
-    Users {
+    /// The users who have sessions, the groups that have members, or the apps.
+    Names {
+        /// Which.
+        kind: NameKind,
         /// Whose names begin so.
         prefix: Option<&'a str>,
         /// Entries of a page; 0 is the default.
@@ -233,15 +235,8 @@ pub enum Command<'a> {
         /// What the last page gave as next.
         after: Option<&'a str>,
     },
-    /// The groups that have members.
-    Groups {
-        /// Whose names begin so.
-        prefix: Option<&'a str>,
-        /// Entries of a page; 0 is the default.
-        limit: u32,
-        /// What the last page gave as next.
-        after: Option<&'a str>,
-    },
+    /// What is counted of the app.
+    Stats,
     /// All about one session.
     Session {
         /// The session.
@@ -388,6 +383,7 @@ impl<'a> Command<'a> {
         let Parts { last, after, epoch, limit, key, groups, has_members, names, prefix, with, .. } = parts;
         let Parts { by, end, whom, for_ms, page_limit, page_after, counts_only, name, link, routed, .. } =
             parts;
+        let named = |kind| Self::Names { kind, prefix, limit: page_limit, after: page_after };
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if last.is_some() || after.is_some() || epoch.is_some() => {
@@ -421,8 +417,10 @@ impl<'a> Command<'a> {
             Verb::Unban => Self::Unban { whom },
             Verb::List => Self::List { by, limit: page_limit, after: page_after },
             Verb::Count => Self::Count { by },
-            Verb::Users => Self::Users { prefix, limit: page_limit, after: page_after },
-            Verb::Groups => Self::Groups { prefix, limit: page_limit, after: page_after },
+            Verb::Users => named(NameKind::Users),
+            Verb::Groups => named(NameKind::Groups),
+            Verb::Apps => named(NameKind::Apps),
+            Verb::Stats => Self::Stats,
             Verb::Bans => Self::Bans { limit: page_limit, after: page_after },
             Verb::Listen => Self::Listen { events, share, with, name },
             Verb::Presence => {
@@ -498,12 +496,10 @@ impl<'a> Command<'a> {
                 (Verb::List, Parts { by, page_limit: limit, page_after: after, ..none })
             }
             Self::Count { by } => (Verb::Count, Parts { by, ..none }),
-            Self::Users { prefix, limit, after } => {
-                (Verb::Users, Parts { prefix, page_limit: limit, page_after: after, ..none })
+            Self::Names { kind, prefix, limit, after } => {
+                (verb_of(kind), Parts { prefix, page_limit: limit, page_after: after, ..none })
             }
-            Self::Groups { prefix, limit, after } => {
-                (Verb::Groups, Parts { prefix, page_limit: limit, page_after: after, ..none })
-            }
+            Self::Stats => (Verb::Stats, none),
             Self::Bans { limit, after } => {
                 (Verb::Bans, Parts { page_limit: limit, page_after: after, ..none })
             }
@@ -516,5 +512,13 @@ impl<'a> Command<'a> {
                 (Verb::Listen, Parts { events, share, with, name, ..none })
             }
         }
+    }
+}
+
+fn verb_of(kind: NameKind) -> Verb {
+    match kind {
+        NameKind::Users => Verb::Users,
+        NameKind::Groups => Verb::Groups,
+        NameKind::Apps => Verb::Apps,
     }
 }
