@@ -218,6 +218,19 @@ fn wrong_usage_ends_with_2() {
         &["push", "--all"],
         &["push", "--session", "17", "hello"],
         &["push", "--all", "--class", "rude", "hello"],
+        &["push", "--all-of", "red", "hello"],
+        &["push", "--all-of", "session:17", "hello"],
+        &["push", "--all", "--except", "17", "hello"],
+        &["push", "--all", "--binary", "--json", "{}"],
+        &["ban"],
+        &["ban", "--user", "ada", "--address", "192.0.2.1"],
+        &["ban", "--user", "ada", "--for", "long"],
+        &["unban"],
+        &["set-groups", "red"],
+        &["set-tags", "--user", "ada", "--session", "0000000000000001"],
+        &["list", "--user", "ada", "--group", "red"],
+        &["count", "--tag", "ios", "--group", "red"],
+        &["apps", "--app", "chess"],
         &["kick"],
         &["kick", "--user", "ada", "--session", "0000000000000001"],
         &["kick", "--user", "ada", "--code", "70000"],
@@ -260,8 +273,9 @@ fn nobody_listens() {
 #[test]
 fn a_push_with_everything() {
     let (address, server) = answer_once(Response::json(200, r#"{"matched":1}"#));
-    let flags = "--user ada --user bob/2 --group red --tag ios --session 00000000000000ab --all --app chess \
-                 --ttl-ms 500 --conflate pos --class urgent --except 00000000000000cd --receipt written --key-file";
+    let flags = "--user ada --user bob/2 --group red --tag ios --session 00000000000000ab --all --all-of group:red \
+                 --all-of tag:ios --app chess --ttl-ms 500 --conflate pos --class urgent --except 00000000000000cd \
+                 --except user:ada --receipt written --names --key-file";
     let mut args = vec!["push", "--backend", &address];
     args.extend(flags.split_whitespace());
     let file = std::env::temp_dir().join(format!("gannet-cli-{}.key", std::process::id()));
@@ -274,8 +288,9 @@ fn a_push_with_everything() {
     let (line, key, content_type, body) = server.join().unwrap();
     assert_eq!(
         line,
-        "POST /v1/push?session=00000000000000ab&user=ada&user=bob%2F2&group=red&tag=ios&all=1&app=chess&ttl_ms=500\
-         &key=pos&class=urgent&except=00000000000000cd&receipt=written"
+        "POST /v1/push?session=00000000000000ab&user=ada&user=bob%2F2&group=red&tag=ios&all=1&all_of=group%3Ared\
+         &all_of=tag%3Aios&app=chess&ttl_ms=500&key=pos&class=urgent&except=00000000000000cd&except=user%3Aada\
+         &receipt=written&names=1"
     );
     assert_eq!(key.as_deref(), Some("Bearer k1"));
     assert_eq!(content_type.as_deref(), Some("text/plain; charset=utf-8"));
@@ -331,6 +346,60 @@ fn a_kick_names_its_session_or_its_user() {
     let args = ["kick", "--backend", &address, "--user", "ada/1", "--app", "chess", "--reason", "be nice"];
     assert_eq!(text(&gannet(&args).stdout), "{\"kicked\":2}\n");
     assert_eq!(server.join().unwrap().0, "DELETE /v1/users/ada%2F1?app=chess&reason=be%20nice");
+}
+
+#[test]
+fn what_is_there_and_who_is_kept_out() {
+    for (args, line) in [
+        (
+            "ban --user ada/1 --for 10m --reason cheating",
+            "POST /v1/bans?user=ada%2F1&for_ms=600000&reason=cheating",
+        ),
+        ("ban --address 192.0.2.0/24 --app chess", "POST /v1/bans?address=192.0.2.0%2F24&app=chess"),
+        ("unban --user ada", "DELETE /v1/bans?user=ada"),
+        ("bans --limit 2 --after u:ada", "GET /v1/bans?limit=2&after=u%3Aada"),
+        (
+            "set-groups --user ada --prefix match: match:1 match:2",
+            "PUT /v1/users/ada/groups?groups=match%3A1&groups=match%3A2&prefix=match%3A",
+        ),
+        ("set-groups --session 00000000000000ab", "PUT /v1/sessions/00000000000000ab/groups?groups="),
+        (
+            "set-tags --session 00000000000000ab --app chess ios",
+            "PUT /v1/sessions/00000000000000ab/tags?tags=ios&app=chess",
+        ),
+        ("list --group red --limit 2", "GET /v1/sessions?group=red&limit=2"),
+        ("list", "GET /v1/sessions"),
+        ("count --tag ios --app chess", "GET /v1/count?tag=ios&app=chess"),
+        ("users --prefix a", "GET /v1/users?prefix=a"),
+        ("groups --app chess --after g", "GET /v1/groups?app=chess&after=g"),
+        ("apps", "GET /v1/apps"),
+        ("stats --app chess", "GET /v1/apps/stats?app=chess"),
+    ] {
+        let (address, server) = answer_once(Response::json(200, "[]"));
+        let args: Vec<&str> = args.split(' ').chain(["--backend", &address]).collect();
+        let done = gannet(&args);
+        assert_eq!((text(&done.stdout), text(&done.stderr)), ("[]\n", ""), "{args:?}");
+        assert_eq!(server.join().unwrap().0, line);
+    }
+}
+
+#[test]
+fn a_push_of_json_is_sent_as_it_is_and_of_anything_else_not_at_all() {
+    let (address, server) = answer_once(Response::empty(202));
+    let args = ["push", "--backend", &address, "--all", "--json"];
+    assert_eq!(gannet(&[&args[..], &[r#"{"score": [3,1]}"#]].concat()).status.code(), Some(0));
+    let (_, _, content_type, body) = server.join().unwrap();
+    assert_eq!(content_type.as_deref(), Some("text/plain; charset=utf-8"));
+    assert_eq!(text(&body), r#"{"score": [3,1]}"#);
+    for message in ["{", "hello", "1 2"] {
+        let refused = gannet(&[&args[..], &[message]].concat());
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(
+            text(&refused.stderr).starts_with("gannet: the message is no JSON: "),
+            "{}",
+            text(&refused.stderr)
+        );
+    }
 }
 
 #[test]
