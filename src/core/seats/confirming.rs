@@ -26,12 +26,22 @@ struct Sent {
     asked_ms: u64,
     /// It is among those that are to be pinged.
     is_due: bool,
+    /// It has said goodbye: what is written from then on it does not want.
+    has_left: bool,
+}
+
+impl Sent {
+    fn since(asked_ms: u64) -> Self {
+        Self { events: 0, asked: None, asked_ms, is_due: false, has_left: false }
+    }
 }
 
 impl Confirming {
     fn note(&mut self, connection: SessionId, events: u64, now_ms: u64, every_ms: u64) {
-        let new = Sent { events: 0, asked: None, asked_ms: now_ms, is_due: false };
-        let sent = self.links.entry(connection).or_insert(new);
+        let sent = self.links.entry(connection).or_insert(Sent::since(now_ms));
+        if sent.has_left {
+            return;
+        }
         sent.events += events;
         if sent.asked.is_none() && !sent.is_due && now_ms >= sent.asked_ms + every_ms {
             sent.is_due = true;
@@ -54,7 +64,12 @@ impl Confirming {
         }
     }
 
-    /// The link ends, or has read everything. Returns how many events are not confirmed.
+    /// The link has read all that it wants.
+    fn leaves(&mut self, connection: SessionId, now_ms: u64) {
+        self.links.insert(connection, Sent { has_left: true, ..Sent::since(now_ms) });
+    }
+
+    /// The link has gone. Returns how many events are not confirmed.
     fn forget(&mut self, connection: SessionId) -> u64 {
         self.links.remove(&connection).map_or(0, |sent| sent.events)
     }
@@ -91,8 +106,9 @@ impl Core {
 
     /// The link in `slot` has read all that it got: it says goodbye, or has answered our Close.
     pub fn link_has_read_all(&mut self, slot: u32) {
+        let now_ms = self.attended_ms();
         if let Some(connection) = self.connections.id_of(slot) {
-            self.seats.confirming.forget(connection);
+            self.seats.confirming.leaves(connection, now_ms);
         }
     }
 
@@ -122,6 +138,11 @@ mod tests {
         assert_eq!(confirming.links[&LINK].events, 5);
         confirming.answers(LINK, 77);
         assert_eq!((confirming.forget(LINK), confirming.forget(LINK)), (5, 0));
+        confirming.note(LINK, 3, 1_000, 100);
+        confirming.leaves(LINK, 1_100);
+        confirming.note(LINK, 4, 1_200, 100);
+        assert_eq!((confirming.forget(LINK), confirming.links.len()), (0, 0));
+        assert!(confirming.to_ask.is_empty());
     }
 
     #[test]
