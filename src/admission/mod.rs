@@ -284,6 +284,13 @@ impl Admission {
         Ok(displaced)
     }
 
+    /// The sessions of a user who was refused another, where they are to be asked whether they are still there.
+    pub fn probe(&self, app: AppId, user: &Name, now_ms: u64, every_ms: u64) -> Displaced {
+        let users =
+            self.bounds.load().app(app).places.users.get().map(|users| users.probe(user, now_ms, every_ms));
+        users.unwrap_or_default()
+    }
+
     /// Gives the places of a session back; `network` as it was given.
     pub fn leave(&self, app: AppId, user: Option<&Name>, id: SessionId, network: Option<Network>) {
         self.bounds.load().app(app).places.leave(user, id);

@@ -12,7 +12,15 @@ pub type Displaced = SmallVec<[SessionId; 1]>;
 #[derive(Debug)]
 pub struct UserSessions {
     /// No entry is empty.
-    sessions: Sharded<Name, SmallVec<[SessionId; 2]>>,
+    sessions: Sharded<Name, Held>,
+}
+
+/// The sessions of one user.
+#[derive(Debug, Default)]
+struct Held {
+    ids: SmallVec<[SessionId; 2]>,
+    /// Before this they are not asked again whether they are still there, in milliseconds of the server's clock.
+    probe_ms: u64,
 }
 
 impl UserSessions {
@@ -20,8 +28,8 @@ impl UserSessions {
     pub fn carry(&self) -> Vec<(Name, Vec<u64>)> {
         let mut carried = Vec::new();
         self.sessions.each(|user, held| {
-            if held.len() > 1 {
-                carried.push((user.clone(), held.iter().map(|id| id.as_u64()).collect()));
+            if held.ids.len() > 1 {
+                carried.push((user.clone(), held.ids.iter().map(|id| id.as_u64()).collect()));
             }
         });
         carried
@@ -33,7 +41,7 @@ impl UserSessions {
             let place =
                 |id: &SessionId| ids.iter().position(|other| *other == id.as_u64()).unwrap_or(ids.len());
             if let Some(held) = sessions.get_mut(user) {
-                held.sort_by_key(place);
+                held.ids.sort_by_key(place);
             }
         });
     }
@@ -47,7 +55,7 @@ impl UserSessions {
     /// counted, and are the caller's to close.
     pub fn enter(&self, bound: PerUser, user: &Name, id: SessionId) -> Option<Displaced> {
         self.sessions.with(user, |sessions| {
-            let held = sessions.entry(user.clone()).or_default();
+            let held = &mut sessions.entry(user.clone()).or_default().ids;
             let most = if bound.max == 0 { usize::MAX } else { bound.max };
             let surplus = (held.len() + 1).saturating_sub(most);
             if surplus > 0 && bound.policy == PerUserPolicy::Refuse {
@@ -62,17 +70,29 @@ impl UserSessions {
     /// The user has had the session since before sessions were counted.
     pub fn count_in(&self, user: &Name, id: SessionId) {
         self.sessions.with(user, |sessions| {
-            let held = sessions.entry(user.clone()).or_default();
+            let held = &mut sessions.entry(user.clone()).or_default().ids;
             if !held.contains(&id) {
                 held.push(id);
             }
         });
     }
 
+    /// The sessions of the user, the oldest first, where they are to be asked at `now_ms` of the server's clock whether they are still
+    /// there: that is once in `every_ms`, however often the user is refused another.
+    pub fn probe(&self, user: &Name, now_ms: u64, every_ms: u64) -> Displaced {
+        self.sessions.with(user, |sessions| match sessions.get_mut(user) {
+            Some(held) if held.probe_ms <= now_ms => {
+                held.probe_ms = now_ms + every_ms;
+                held.ids.iter().copied().collect()
+            }
+            _ => Displaced::new(),
+        })
+    }
+
     /// The user no longer has the session; nothing happens if it has been displaced.
     pub fn leave(&self, user: &Name, id: SessionId) {
         self.sessions.with(user, |sessions| {
-            let Some(held) = sessions.get_mut(user) else { return };
+            let Some(Held { ids: held, .. }) = sessions.get_mut(user) else { return };
             held.retain(|held| *held != id);
             if held.is_empty() {
                 sessions.remove(user);
@@ -144,6 +164,20 @@ mod tests {
     }
 
     #[test]
+    fn sessions_are_asked_once_in_a_while_however_often_their_user_tries() {
+        let (users, ada) = (users(2, PerUserPolicy::Refuse), name("ada"));
+        let probe = |now_ms| users.users.probe(&ada, now_ms, 2_000).to_vec();
+        assert_eq!(probe(0), []);
+        [1, 2].into_iter().for_each(|slot| assert!(users.enter(&ada, id(slot)).is_some()));
+        assert_eq!([5_000, 5_000, 6_999].map(probe), [vec![id(1), id(2)], vec![], vec![]]);
+        users.leave(&ada, id(1));
+        assert_eq!([6_999, 7_000, 7_001].map(probe), [vec![], vec![id(2)], vec![]]);
+        assert_eq!(users.users.probe(&name("bob"), 9_000, 2_000).to_vec(), []);
+        users.leave(&ada, id(2));
+        assert_eq!(users.users.sessions.len(), 0);
+    }
+
+    #[test]
     fn the_memory_of_a_storm_comes_back() {
         let (users, ada) = (users(1_000, PerUserPolicy::Refuse), name("ada"));
         let crowd = |number: u32| name(&format!("user {number}"));
@@ -153,7 +187,7 @@ mod tests {
         (0..100_000).for_each(|number| users.leave(&crowd(number), id(number)));
         (1..1_000).for_each(|slot| users.leave(&ada, id(slot)));
         assert!(users.users.sessions.capacity() <= 64 * 64, "room for {}", users.users.sessions.capacity());
-        users.users.sessions.with(&ada, |sessions| assert!(sessions[&ada].capacity() <= 8));
+        users.users.sessions.with(&ada, |sessions| assert!(sessions[&ada].ids.capacity() <= 8));
         users.leave(&ada, id(0));
         assert_eq!(users.users.sessions.len(), 0);
     }

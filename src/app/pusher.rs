@@ -191,6 +191,7 @@ impl Pusher {
             | OperationOutcome::Bans(_)
             | OperationOutcome::Counted(_)
             | OperationOutcome::Names(_)
+            | OperationOutcome::Stats(_)
             | OperationOutcome::Forgotten(_) => Ok(0),
         }
     }

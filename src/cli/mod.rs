@@ -3,6 +3,7 @@
 
 mod address;
 mod backend;
+mod ban;
 mod banner;
 mod bench;
 mod cert;
@@ -15,15 +16,18 @@ mod http_client;
 mod input;
 mod key;
 mod kick;
+mod list;
 mod log;
 mod manager;
 mod notify;
 mod output;
+mod page;
 mod program;
 mod push;
 mod reaper;
 mod reload;
 mod serve;
+mod sets;
 mod signals;
 mod stats;
 mod status;
@@ -54,6 +58,20 @@ enum Command {
     Config(config::ConfigCommand),
     Push(push::PushArgs),
     Kick(kick::KickArgs),
+    Ban(ban::BanArgs),
+    Unban(ban::UnbanArgs),
+    Bans(ban::BansArgs),
+    /// Have sessions be in exactly these groups, of those that begin with a prefix
+    SetGroups(sets::SetArgs),
+    /// Have sessions have exactly these tags, of those that begin with a prefix
+    SetTags(sets::SetArgs),
+    List(list::ListArgs),
+    Count(list::CountArgs),
+    /// Print the users who have sessions, in the order of their names, page by page, and how many each has
+    Users(list::NamesArgs),
+    /// Print the groups that have members, in the order of their names, page by page, and how many each has
+    Groups(list::NamesArgs),
+    Apps(list::AppsArgs),
     Drain(drain::DrainArgs),
     Reload(reload::ReloadArgs),
     Stats(stats::StatsArgs),
@@ -80,6 +98,16 @@ pub fn main() -> ExitCode {
         Command::Config(command) => config::run(command),
         Command::Push(args) => push::run(args),
         Command::Kick(args) => kick::run(&args),
+        Command::Ban(args) => ban::ban(&args),
+        Command::Unban(args) => ban::unban(&args),
+        Command::Bans(args) => ban::bans(&args),
+        Command::SetGroups(args) => sets::groups(&args),
+        Command::SetTags(args) => sets::tags(&args),
+        Command::List(args) => list::list(&args),
+        Command::Count(args) => list::count(&args),
+        Command::Users(args) => list::users(&args),
+        Command::Groups(args) => list::groups(&args),
+        Command::Apps(args) => list::apps(&args),
         Command::Drain(args) => drain::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Stats(args) => stats::run(&args),

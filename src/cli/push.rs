@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use clap::{Args, ValueEnum};
+use serde::de::IgnoredAny;
 
 use super::backend::{BackendArgs, Target};
 use super::error::CliError;
@@ -27,15 +28,21 @@ pub struct PushArgs {
     /// Delivery class [default: normal]
     #[arg(long)]
     class: Option<Class>,
-    /// Session that gets nothing, such as the sender's
-    #[arg(long, value_name = "SESSION")]
-    except: Option<SessionId>,
+    /// Who gets nothing: a session such as the sender's, or user:ada, group:red, tag:ios; may be repeated
+    #[arg(long, value_name = "WHO", value_parser = excepted)]
+    except: Vec<String>,
     /// What to wait for [default: queued]
     #[arg(long)]
     receipt: Option<Receipt>,
+    /// Have the receipt name who missed the message
+    #[arg(long)]
+    names: bool,
     /// Send a binary message instead of text
     #[arg(long)]
     binary: bool,
+    /// Send the message only if it is JSON; it goes as it is, as text
+    #[arg(long, conflicts_with = "binary")]
+    json: bool,
     #[command(flatten)]
     backend: BackendArgs,
     /// The message; - reads it from standard input
@@ -61,6 +68,9 @@ struct Recipients {
     /// All sessions of the app
     #[arg(long)]
     all: bool,
+    /// The sessions that all of these have in common: group:red, tag:ios, user:ada, session:ID; repeat it
+    #[arg(long, value_name = "WHO", value_parser = selector)]
+    all_of: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -89,6 +99,10 @@ pub fn run(args: PushArgs) -> Result<(), CliError> {
     let target = args.target();
     let content_type = if args.binary { "application/octet-stream" } else { "text/plain; charset=utf-8" };
     let message = if args.message == "-" { read_stdin()? } else { args.message.into_bytes() };
+    if args.json {
+        serde_json::from_slice::<IgnoredAny>(&message)
+            .map_err(|error| CliError::Command(format!("the message is no JSON: {error}").into()))?;
+    }
     let body = Body { content_type, bytes: &message };
     let receipt = args.backend.call("POST", target.as_str(), Some(body))?;
     if receipt.is_empty() { Ok(()) } else { output::print(&receipt) }
@@ -102,12 +116,14 @@ impl PushArgs {
         target.pairs("group", &self.to.group);
         target.pairs("tag", &self.to.tag);
         target.pairs("all", self.to.all.then_some("1"));
+        target.pairs("all_of", &self.to.all_of);
         target.pairs("app", &self.app);
         target.pairs("ttl_ms", self.ttl_ms.map(|ms| ms.to_string()));
         target.pairs("key", &self.conflate);
         target.pairs("class", self.class.map(name_of));
-        target.pairs("except", self.except.map(|id| id.to_string()));
+        target.pairs("except", &self.except);
         target.pairs("receipt", self.receipt.map(name_of));
+        target.pairs("names", self.names.then_some("1"));
         target
     }
 }
@@ -115,6 +131,25 @@ impl PushArgs {
 /// A value's name on the command line, which is its name in the API.
 pub fn name_of(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// A kind and a name, as in `group:red`, which the server reads.
+fn selector(text: &str) -> Result<String, String> {
+    match text.split_once(':') {
+        Some(("session", id)) if id.parse::<SessionId>().is_err() => {
+            Err(format!("{id:?} is no session id, 16 hex digits"))
+        }
+        Some(("session" | "user" | "group" | "tag", name)) if !name.is_empty() => Ok(text.to_owned()),
+        _ => Err("write it as session:ID, user:ada, group:red or tag:ios".to_owned()),
+    }
+}
+
+/// The same, or a session alone.
+fn excepted(text: &str) -> Result<String, String> {
+    match text.parse::<SessionId>() {
+        Ok(session) => Ok(session.to_string()),
+        Err(_) => selector(text),
+    }
 }
 
 fn read_stdin() -> Result<Vec<u8>, CliError> {

@@ -270,6 +270,10 @@ table! {
         /// `idle_ms`: without input for so long, a session is closed with 4000.
         #[serde(rename = "idle_ms", with = "Millis")]
         pub idle: Duration = 60_000, in 1..=DAY_MS;
+        /// `probe_ms`: a user who has all the sessions that it may have asks for another: those that do not answer a Ping for so long
+        /// are closed. 0: none is asked.
+        #[serde(rename = "probe_ms", with = "Millis")]
+        pub probe: Duration = 2_000, in 0..=DAY_MS;
         /// `heartbeat_ms`: an event stream on which nothing was sent for so long gets a comment.
         #[serde(rename = "heartbeat_ms", with = "Millis")]
         pub heartbeat: Duration = 15_000, in 1..=DAY_MS;

@@ -115,7 +115,8 @@ const KINDS: [Kind; 6] = [Kind::Upgrade, Kind::Player, Kind::Echo, Kind::Backend
 const PHASES: [Phase; 4] = [Phase::Open, Phase::Closing, Phase::Finishing, Phase::Away];
 const TRANSPORTS: [Transport; 4] =
     [Transport::Plain, Transport::ProxyHeader, Transport::Handshake, Transport::Tls];
-/// The others say in which lists of its reactor a connection is, which are made anew, or follow from the rest.
+/// The others say in which lists of its reactor a connection is, which are made anew, or follow from the rest. A probe is not carried:
+/// the next session that its user asks for begins another.
 const FLAGS: [Flag; 8] = [
     Flag::ReadClosed,
     Flag::HungUp,

@@ -14,6 +14,8 @@ pub struct Silence {
     pub head_ms: u64,
     /// Milliseconds without input before a ping.
     pub ping_ms: u64,
+    /// Milliseconds that a session has to answer a probe.
+    pub probe_ms: u64,
     /// Milliseconds without output before an event stream gets a comment.
     pub heartbeat_ms: u64,
     /// Milliseconds without input before the end.
@@ -143,9 +145,14 @@ impl Connection {
                     Kind::Link => (silence.link_ping_ms, silence.link_idle_ms),
                     _ => (silence.ping_ms, silence.idle_ms),
                 };
+                // From here the peer has as long to answer as it had before it was asked.
+                let answer_ms = idle_ms - ping_ms;
                 match self.flags.has(Flag::Pinged) {
-                    // From here the peer has as long to answer as it had before it was asked.
-                    true => Some((since_ms + idle_ms - ping_ms, Due::Idle)),
+                    // A reload may have turned it off meanwhile.
+                    true if self.flags.has(Flag::Probed) && silence.probe_ms > 0 => {
+                        Some((since_ms + answer_ms.min(silence.probe_ms), Due::Idle))
+                    }
+                    true => Some((since_ms + answer_ms, Due::Idle)),
                     false => Some((since_ms + jittered(ping_ms, id), Due::Ping)),
                 }
             }
@@ -178,6 +185,7 @@ mod tests {
         upgrade_ms: 10_000,
         head_ms: 7_000,
         ping_ms: 25_000,
+        probe_ms: 2_000,
         heartbeat_ms: 15_000,
         idle_ms: 60_000,
         link_ping_ms: 1_000,
@@ -210,6 +218,31 @@ mod tests {
         assert_eq!(due(&connection), Some((75_000, Due::Idle)));
         connection.touch(50_000);
         assert_eq!(due(&connection), Some((75_000, Due::Ping)));
+    }
+
+    #[test]
+    fn a_probe_has_less_time_unless_it_is_answered() {
+        let mut connection = connection(Kind::Player, 1_000);
+        let probe = |connection: &mut Connection, since_ms| {
+            [Flag::Pinged, Flag::Probed].into_iter().for_each(|flag| _ = connection.flags.set(flag));
+            connection.since = crate::timer::Stamp::at(since_ms);
+        };
+        probe(&mut connection, 3_000);
+        assert_eq!(due(&connection), Some((5_000, Due::Idle)));
+        let patient = Silence { probe_ms: 60_000, ..SILENCE };
+        assert_eq!(connection.next_due(ID, patient, NOW, 0), Some((38_000, Due::Idle)), "no longer than any");
+        let off = Silence { probe_ms: 0, ..SILENCE };
+        assert_eq!(connection.next_due(ID, off, NOW, 0), Some((38_000, Due::Idle)));
+        connection.touch(4_000);
+        assert_eq!(due(&connection), Some((29_000, Due::Ping)));
+        // A ping of the other kind has its usual time again.
+        connection.flags.set(Flag::Pinged);
+        assert_eq!(due(&connection), Some((39_000, Due::Idle)));
+        probe(&mut connection, 5_000);
+        connection.pause(Pause::Rate);
+        assert_eq!(due(&connection), None);
+        connection.unpause(Pause::Rate, 9_000);
+        assert_eq!(due(&connection), Some((34_000, Due::Ping)));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum Flag {
     Pinged,
     /// That ping waits for the socket still: silence counts from when it is written.
     PingWaits,
+    /// That ping asks whether the client is still there, since its user has asked for another session: it has less time to answer.
+    Probed,
     /// A backend connection for which something is being done: it is not idle.
     Busy,
     /// It came in on the backend port.
@@ -77,6 +79,7 @@ mod tests {
             Flag::WriteClosed,
             Flag::Pinged,
             Flag::PingWaits,
+            Flag::Probed,
             Flag::Busy,
             Flag::Backend,
             Flag::Stranger,

@@ -265,6 +265,7 @@ impl Connection {
         if self.phase == Phase::Open && !self.flags.has(Flag::Stranger) {
             self.since = Stamp::at(attended_ms);
             self.flags.clear(Flag::Pinged);
+            self.flags.clear(Flag::Probed);
         }
     }
 

@@ -7,12 +7,13 @@ use crate::protocol::WebSocket;
 use crate::tls::Session;
 
 /// What goes with the socket.
-const OF_THE_SOCKET: [Flag; 7] = [
+const OF_THE_SOCKET: [Flag; 8] = [
     Flag::ReadClosed,
     Flag::HungUp,
     Flag::WriteClosed,
     Flag::Pinged,
     Flag::PingWaits,
+    Flag::Probed,
     Flag::Blocked,
     Flag::Stream,
 ];

@@ -42,6 +42,14 @@ impl Core {
         self.close(slot, code, reason);
     }
 
+    /// The session in `slot` has been silent for too long. One that has not answered a probe is to make room: it does not linger.
+    pub fn close_idle(&mut self, slot: u32) {
+        match self.connections.slot(slot).is_some_and(|connection| connection.flags.has(Flag::Probed)) {
+            true => self.close_for_good(slot, close_codes::IDLE, "idle"),
+            false => self.close(slot, close_codes::IDLE, "idle"),
+        }
+    }
+
     fn shake_hands_for_the_end(&mut self, slot: u32, code: CloseCode, reason: &str) {
         let attended_ms = self.attended_ms();
         let mut frame = Vec::new();

@@ -3,7 +3,7 @@
 
 use super::Core;
 use super::writing::limits_of;
-use crate::connection::{Flag, OutboxLimits};
+use crate::connection::{Flag, Kind, OutboxLimits};
 use crate::stream;
 use crate::timer::Stamp;
 
@@ -25,8 +25,33 @@ impl Core {
         queued
     }
 
+    /// Asks the peer for a sign of life; of an event stream only that its way is kept open.
+    pub fn ping(&mut self, slot: u32) {
+        if self.connections.slot(slot).is_some_and(|connection| connection.flags.has(Flag::Stream)) {
+            return self.offer_heartbeat(slot);
+        }
+        if let Some(frame) = self.ping_frame(slot) {
+            self.offer_ping(slot, &frame);
+        }
+    }
+
+    /// A ping for the connection in `slot`, which goes behind all that its socket has taken.
+    pub(super) fn ping_frame(&mut self, slot: u32) -> Option<Vec<u8>> {
+        // The pong brings it back: the round-trip time needs no state of ours.
+        let sent_ns = self.shared.clock.now().ns;
+        let attended_ms = self.attended_ms();
+        let id = self.connections.id_of(slot)?;
+        let connection = self.connections.slot_mut(slot)?;
+        let mut frame = Vec::new();
+        connection.websocket.as_mut()?.ping(&sent_ns.to_be_bytes(), &mut frame).ok()?;
+        if connection.kind == Kind::Link {
+            self.seats.confirming.asks(id, sent_ns, attended_ms);
+        }
+        Some(frame)
+    }
+
     /// Queues a ping. From when it is written the peer has its time to answer.
-    pub fn offer_ping(&mut self, slot: u32, frame: &[u8]) {
+    fn offer_ping(&mut self, slot: u32, frame: &[u8]) {
         let attended_ms = self.attended_ms();
         if self.offer_control(slot, frame)
             && let Some(connection) = self.connections.slot_mut(slot)
@@ -39,7 +64,7 @@ impl Core {
 
     /// Queues a comment for an event stream on which nothing was sent for long. Where something waits for the socket, that has to
     /// leave first, and does as well.
-    pub fn offer_heartbeat(&mut self, slot: u32) {
+    fn offer_heartbeat(&mut self, slot: u32) {
         let attended_ms = self.attended_ms();
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         connection.since = Stamp::at(attended_ms);

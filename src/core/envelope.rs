@@ -5,7 +5,7 @@ use super::coming_back::Claimed;
 use super::feed::{Fed, FeedRequest};
 use super::listeners::Barrier;
 use super::online::UserReport;
-use super::places::Replaced;
+use super::places::{Probe, Replaced};
 use super::recollection::{RecallAnswer, RecallRequest};
 use super::seats::Kept;
 use super::visit::{Visit, Visited};
@@ -75,6 +75,8 @@ pub enum Envelope {
     Users(Box<UserReport>),
     /// A session of another reactor has the place of one here, which closes.
     Replace(Replaced),
+    /// A user asks for another session than those that it has, of which this reactor has the next to be asked.
+    Probe(Box<Probe>),
     /// The end has been told of a session that this one, which is here, has replaced.
     ReplacedTold(SessionId),
     /// Others take the sessions of this link over: events for it are to be held back.

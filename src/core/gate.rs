@@ -277,6 +277,7 @@ impl Core {
         let is_link = self.connections.slot(slot).is_some_and(|connection| connection.kind == Kind::Link);
         if let (1.., true, Some(id)) = (written + lost, is_link, self.connections.id_of(slot)) {
             let link = self.seats.link_of(id);
+            self.note_unconfirmed(id, link, written);
             if self.seats.has(link) {
                 // What the socket has not taken is in the seat: it is not lost yet.
                 self.settlements.events.lost -= lost;

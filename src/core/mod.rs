@@ -1,6 +1,7 @@
 //! What a reactor's rooms act on together: its connections, its hub, its end of the mailboxes, its timers. The gateway
 //! asks it to send, close, push; it answers with plain values and calls no higher room. Knows nothing of HTTP and JSON.
 
+mod app_figures;
 mod bans;
 mod budget;
 mod carry;
@@ -35,6 +36,7 @@ mod owning;
 mod pausing;
 mod places;
 mod presence;
+mod probing;
 mod recall;
 mod recollection;
 mod relief;

@@ -25,12 +25,14 @@ impl Core {
     }
 
     pub(super) fn go_on_naming(&mut self, mut naming: Naming) {
-        let Action::Names { kind, prefix, limit, after } = &naming.operation.action else { return };
+        let Action::Names { kind, prefix, limit, after, among: _ } = &naming.operation.action else { return };
         let wanted = NamesWanted {
             app: naming.operation.app,
             kind: match kind {
                 NameKind::Users => Kind::User,
                 NameKind::Groups => Kind::Group,
+                // They were named where that was asked: no reactor has a part in it.
+                NameKind::Apps => return,
             },
             prefix: prefix.as_deref().unwrap_or_default(),
             after: after.as_ref(),

@@ -17,13 +17,28 @@ pub struct Replaced {
     pub new: SessionId,
 }
 
+/// A question to sessions of one user, whether their clients are still there; on its way along them.
+#[derive(Debug)]
+pub struct Probe {
+    /// Their app.
+    pub app: AppId,
+    /// Those that have not been asked, the oldest last.
+    pub sessions: Displaced,
+    /// The wait of one whose client is away has been cut short: for one newcomer one place is enough, and the others may come back.
+    pub has_cut: bool,
+}
+
 /// The session is the user's from now on, or nobody's. Returns whether it was not before.
 ///
 /// # Errors
 /// [`ErrorCode::RateLimited`] when the user has as many sessions as it may.
 pub fn bind(core: &mut Core, slot: u32, user: Option<&Name>) -> Result<bool, CommandError> {
     let (Some(id), Some(app)) = (core.hub.id_of(slot), core.hub.app_of(slot)) else { return Ok(false) };
-    let displaced = core.shared.admission.rebind(app, id, core.hub.user_of(slot), user)?;
+    let displaced = core.shared.admission.rebind(app, id, core.hub.user_of(slot), user);
+    if let (Err(NoRoom::User(_)), Some(user)) = (&displaced, user) {
+        core.probe_sessions_of(app, user);
+    }
+    let displaced = displaced?;
     let changed = core.bind_session(slot, user);
     displace(core, app, id, displaced);
     // It has not opened: no link is told what it has replaced.

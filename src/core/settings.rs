@@ -53,6 +53,7 @@ impl Settings {
                 upgrade_ms: ms(timeouts.upgrade),
                 head_ms: ms(timeouts.head),
                 ping_ms: ms(timeouts.ping),
+                probe_ms: ms(timeouts.probe),
                 heartbeat_ms: ms(timeouts.heartbeat),
                 idle_ms: ms(timeouts.idle),
                 link_ping_ms: ms(timeouts.link_ping),

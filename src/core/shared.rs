@@ -1,6 +1,7 @@
 //! The few things that all reactors see: the rules in force, the interest table, the counters, the clock, and the way in for
 //! other threads. Nothing here is on the way of a message but the interest table, which is read without locks.
 
+use super::app_figures::{self, AppsWanted};
 use super::bans::Bans;
 use super::drain::Drain;
 use super::envelope::Envelope;
@@ -16,7 +17,7 @@ use crate::admission::{Admission, Capacity};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Config;
 use crate::dispatch::{
-    Action, Ban, Banned, CommandError, Operation, Push, Routed, Selector, Target, Who, Why,
+    Action, Ban, Banned, CommandError, NameKind, Operation, Push, Routed, Selector, Target, Who, Why,
 };
 use crate::hub::{Interest, ReactorSet, scope_of};
 use crate::mailbox::Handle;
@@ -230,6 +231,19 @@ impl Shared {
                 ReactorSet::default()
             }
             Action::List { by, .. } | Action::Count { by } => of(by.clone()),
+            Action::Names { kind: NameKind::Apps, prefix, limit, after, among } => {
+                let prefix = prefix.as_deref().unwrap_or_default();
+                // One more than asked for tells whether there is a next page.
+                let limit = limit.saturating_add(1);
+                let wanted = AppsWanted { prefix, after: after.as_ref(), among: among.as_deref(), limit };
+                let apps = &self.in_force.look().apps;
+                operation.add_names(app_figures::named(apps, &self.metrics, self.reactors(), &wanted));
+                ReactorSet::default()
+            }
+            Action::Stats => {
+                operation.found_stats(app_figures::stats(&self.metrics, self.reactors(), operation.app));
+                ReactorSet::default()
+            }
             Action::Names { .. } => of(Selector::All),
             Action::Presence { group, .. } => of(Selector::Group(group.clone())),
             Action::Route { what: Routed::Session(session), .. } => owner(*session),

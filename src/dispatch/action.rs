@@ -1,7 +1,7 @@
 //! What a command asks about sessions.
 
 use super::{Banned, Epoch, Listen, NameKind, PresentAfter, Recall, Routed, Selector, Token};
-use crate::session::{Name, SessionId};
+use crate::session::{AppId, Name, SessionId};
 
 /// The sessions that a command is about.
 ///
@@ -279,7 +279,11 @@ pub enum Action {
         limit: usize,
         /// Only names behind this one.
         after: Option<Name>,
+        /// Of apps: only these, since whoever asks may name no others; `None` is all.
+        among: Option<Box<[AppId]>>,
     },
+    /// What is counted of the app.
+    Stats,
     /// Who is in a group, page by page: the users by name, each with its sessions, then the sessions without a user.
     Presence {
         /// The group.

@@ -35,7 +35,7 @@ pub use frame::EncodedFrame;
 pub use listen::{Detail, EventForm, EventKind, EventSet, LinkForm, Listen, TickPhase, With};
 pub use memory::{Epoch, InvalidEpoch, KeptMessage, KeptPage, Recall, Recalled};
 pub use missed::{Missed, MissedList, Why};
-pub use names::{Counted, NameKind, NamePage};
+pub use names::{AppStats, Counted, NameKind, NamePage};
 pub use outcome::{OperationOutcome, Page, SessionInfo, SessionRow};
 pub use presence::{NotPresentAfter, Presence, Present, PresentAfter, PresentSession};
 pub use profile::{Param, Profile};

@@ -1,4 +1,4 @@
-//! Pages of the users or groups that an app has, and how many sessions there are.
+//! Pages of the apps that there are and of the users or groups that an app has, and how many sessions there are.
 
 use crate::session::Name;
 use std::collections::BTreeMap;
@@ -15,9 +15,11 @@ pub enum NameKind {
     Users,
     /// Groups.
     Groups,
+    /// Apps of the server, those without sessions too.
+    Apps,
 }
 
-/// A page of users or groups, in the order of their names.
+/// A page of users, groups or apps, in the order of their names.
 ///
 /// ```
 /// use gannet::dispatch::NamePage;
@@ -61,4 +63,31 @@ pub struct Counted {
     pub users: u32,
     /// Sessions without a user.
     pub anonymous: u32,
+}
+
+/// What is counted of one app, on all reactors: as `gannet_app_…` in the metrics.
+///
+/// ```
+/// use gannet::dispatch::AppStats;
+/// let stats = AppStats { sessions: 3, away: 1, opened: 10, closed: 7, ..AppStats::default() };
+/// assert_eq!(stats.opened - stats.closed, stats.sessions);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AppStats {
+    /// Sessions that are open.
+    pub sessions: u64,
+    /// Those of them whose clients are away.
+    pub away: u64,
+    /// Sessions that were opened since the server started.
+    pub opened: u64,
+    /// Sessions that were closed.
+    pub closed: u64,
+    /// Connections that were refused once it was known that they were for the app.
+    pub refused: u64,
+    /// Messages of clients.
+    pub messages_in: u64,
+    /// Pushes that were taken from backends.
+    pub pushes: u64,
+    /// Messages of these that were queued for a session.
+    pub queued: u64,
 }

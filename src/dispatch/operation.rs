@@ -2,8 +2,8 @@
 
 use super::presence::{Gathered, Presence};
 use super::{
-    Action, BanPage, CommandError, Counted, ErrorCode, KeptPage, NamePage, OperationOutcome, Origin, Page,
-    Recalled, SessionInfo, SessionRow, Who,
+    Action, AppStats, BanPage, CommandError, Counted, ErrorCode, KeptPage, NamePage, OperationOutcome,
+    Origin, Page, Recalled, SessionInfo, SessionRow, Who,
 };
 use crate::session::{AppId, Name, SessionId};
 use std::collections::BTreeMap;
@@ -35,6 +35,7 @@ struct Findings {
     kept: Option<KeptPage>,
     bans: Option<BanPage>,
     names: BTreeMap<Name, u32>,
+    stats: AppStats,
     error: Option<CommandError>,
 }
 
@@ -129,6 +130,11 @@ impl Operation {
         }
     }
 
+    /// What is counted of the app.
+    pub fn found_stats(&self, stats: AppStats) {
+        self.findings().stats = stats;
+    }
+
     /// The bans that were asked for.
     pub fn found_bans(&self, page: BanPage) {
         self.findings().bans = Some(page);
@@ -174,6 +180,7 @@ impl Operation {
                 let names = std::mem::take(&mut findings.names);
                 Ok(OperationOutcome::Names(NamePage::cut(kind, names, limit)))
             }
+            Action::Stats => Ok(OperationOutcome::Stats(findings.stats)),
             Action::JoinWith { .. } | Action::JoinSticky { recall: Some(_), .. } => {
                 Ok(OperationOutcome::Joined { sessions, recalled: findings.recalled, unknown })
             }

@@ -109,6 +109,7 @@ pub struct Page {
 ///         OperationOutcome::Bans(page) => page.count,
 ///         OperationOutcome::Counted(counted) => counted.sessions,
 ///         OperationOutcome::Names(page) => page.names.len() as u32,
+///         OperationOutcome::Stats(stats) => stats.sessions as u32,
 ///     }
 /// }
 /// assert_eq!(count(&OperationOutcome::Sessions(3)), 3);
@@ -148,8 +149,10 @@ pub enum OperationOutcome {
     Kept(KeptPage),
     /// How many sessions there are.
     Counted(super::Counted),
-    /// The users or groups asked for.
+    /// The users, groups or apps asked for.
     Names(super::NamePage),
+    /// What is counted of the app.
+    Stats(super::AppStats),
     /// How many messages a group has forgotten.
     Forgotten(u32),
     /// How many bans were taken back: one or none.

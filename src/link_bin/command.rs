@@ -15,7 +15,7 @@ pub use who::{By, Groups, Who, Whom};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_text, put_whole};
-use crate::dispatch::{Epoch, EventSet, SessionEnd, With};
+use crate::dispatch::{Epoch, EventSet, NameKind, SessionEnd, With};
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
 use std::sync::LazyLock;
@@ -238,8 +238,10 @@ pub enum Command<'a> {
         /// Whose.
         by: By<'a>,
     },
-    /// The users who have sessions.
-    Users {
+    /// The users who have sessions, the groups that have members, or the apps.
+    Names {
+        /// Which.
+        kind: NameKind,
         /// Whose names begin so.
         prefix: Option<&'a str>,
         /// Entries of a page; 0 is the default.
@@ -247,15 +249,8 @@ pub enum Command<'a> {
         /// What the last page gave as next.
         after: Option<&'a str>,
     },
-    /// The groups that have members.
-    Groups {
-        /// Whose names begin so.
-        prefix: Option<&'a str>,
-        /// Entries of a page; 0 is the default.
-        limit: u32,
-        /// What the last page gave as next.
-        after: Option<&'a str>,
-    },
+    /// What is counted of the app.
+    Stats,
     /// All about one session.
     Session {
         /// The session.
@@ -408,6 +403,7 @@ impl<'a> Command<'a> {
         } = parts;
         let Parts { by, end, whom, for_ms, page_limit, page_after, counts_only, .. } = parts;
         let Parts { name, link, routed, snapshot, numbers, .. } = parts;
+        let named = |kind| Self::Names { kind, prefix, limit: page_limit, after: page_after };
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
             Verb::Join if is_sticky => {
@@ -445,8 +441,10 @@ impl<'a> Command<'a> {
             Verb::Unban => Self::Unban { whom },
             Verb::List => Self::List { by, limit: page_limit, after: page_after },
             Verb::Count => Self::Count { by },
-            Verb::Users => Self::Users { prefix, limit: page_limit, after: page_after },
-            Verb::Groups => Self::Groups { prefix, limit: page_limit, after: page_after },
+            Verb::Users => named(NameKind::Users),
+            Verb::Groups => named(NameKind::Groups),
+            Verb::Apps => named(NameKind::Apps),
+            Verb::Stats => Self::Stats,
             Verb::Bans => Self::Bans { limit: page_limit, after: page_after },
             Verb::Listen => Self::Listen { events, share, with, name, snapshot, numbers },
             Verb::Presence => {

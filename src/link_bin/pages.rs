@@ -1,9 +1,9 @@
-//! Pages of sessions, users and groups, as replies.
+//! Pages of sessions, users, groups and apps, and what is counted of an app, as replies.
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::names::{read_name, read_optional_name};
 use super::wire::{Reader, put_count, put_long, put_session, put_text};
-use crate::dispatch::{NameKind, NamePage, Page, SessionInfo};
+use crate::dispatch::{AppStats, NameKind, NamePage, Page, SessionInfo};
 use crate::session::SessionId;
 
 /// Each session stands behind its length: what a later version adds to it is skipped.
@@ -53,6 +53,7 @@ pub(super) fn kind_number(kind: NameKind) -> u8 {
     match kind {
         NameKind::Users => 0,
         NameKind::Groups => 1,
+        NameKind::Apps => 2,
     }
 }
 
@@ -60,9 +61,13 @@ pub(super) fn read_names(kind: u8, reader: &mut Reader<'_>) -> Result<NamePage, 
     let kind = match kind {
         0 => NameKind::Users,
         1 => NameKind::Groups,
+        2 => NameKind::Apps,
         _ => {
-            let wrong =
-                Wrong::Unknown { what: "an argument", value: kind.into(), known: "0 (users), 1 (groups)" };
+            let wrong = Wrong::Unknown {
+                what: "an argument",
+                value: kind.into(),
+                known: "0 (users), 1 (groups), 2 (apps)",
+            };
             return Err(Malformed { offset: 2, wrong });
         }
     };
@@ -70,4 +75,24 @@ pub(super) fn read_names(kind: u8, reader: &mut Reader<'_>) -> Result<NamePage, 
     let count = reader.u16("names")?;
     let name = |_| Ok((read_name("name", reader)?, reader.u32("sessions")?));
     Ok(NamePage { kind, names: (0..count).map(name).collect::<Result<_, _>>()?, next })
+}
+
+pub(super) fn put_stats(stats: &AppStats, out: &mut Vec<u8>) {
+    let AppStats { sessions, away, opened, closed, refused, messages_in, pushes, queued } = stats;
+    for figure in [sessions, away, opened, closed, refused, messages_in, pushes, queued] {
+        out.extend_from_slice(&figure.to_le_bytes());
+    }
+}
+
+pub(super) fn read_stats(reader: &mut Reader<'_>) -> Result<AppStats, Malformed> {
+    Ok(AppStats {
+        sessions: reader.u64("sessions")?,
+        away: reader.u64("away")?,
+        opened: reader.u64("opened")?,
+        closed: reader.u64("closed")?,
+        refused: reader.u64("refused")?,
+        messages_in: reader.u64("messages_in")?,
+        pushes: reader.u64("pushes")?,
+        queued: reader.u64("queued")?,
+    })
 }

@@ -9,8 +9,8 @@ use super::presence::{flags_of_presence, put_presence, read_presence};
 use super::resumption::Resumption;
 use super::wire::{Reader, put_count, put_long, put_session, put_text, put_whole};
 use crate::dispatch::{
-    BanPage, Counted, EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Missed, MissedList, NamePage,
-    Page, Presence, Profile, Recalled, Receipt, SessionInfo, TickPhase, Why,
+    AppStats, BanPage, Counted, EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Missed, MissedList,
+    NamePage, Page, Presence, Profile, Recalled, Receipt, SessionInfo, TickPhase, Why,
 };
 use crate::session::SessionId;
 use std::borrow::Cow;
@@ -31,6 +31,7 @@ const COUNTED: u8 = 0x8c;
 const NAMES: u8 = 0x8d;
 const PAGE: u8 = 0x8e;
 const ERROR: u8 = 0x8f;
+const STATS: u8 = 0x90;
 
 /// Of what is done: the ticks of an app follow.
 const TICKS: u8 = 0x01;
@@ -98,7 +99,9 @@ pub enum Reply<'a> {
     Bans(Cow<'a, BanPage>),
     /// How many sessions there are.
     Counted(Counted),
-    /// The users or groups asked for.
+    /// What is counted of the app.
+    Stats(AppStats),
+    /// The users, groups or apps asked for.
     Names(Cow<'a, NamePage>),
     /// The sessions asked for.
     Page(Cow<'a, Page>),
@@ -137,6 +140,7 @@ impl<'a> Reply<'a> {
                 users: reader.u32("users")?,
                 anonymous: reader.u32("anonymous")?,
             }),
+            STATS => Self::Stats(pages::read_stats(&mut reader)?),
             NAMES => Self::Names(Cow::Owned(pages::read_names(code, &mut reader)?)),
             PAGE => Self::Page(Cow::Owned(pages::read_page(&mut reader, read_session)?)),
             BANS => Self::Bans(Cow::Owned(read_bans(&mut reader)?)),
@@ -152,7 +156,7 @@ impl<'a> Reply<'a> {
                 message: reader.rest_as_text("the message")?,
             },
             _ => {
-                let (what, known) = ("the opcode of a reply", "0x81 to 0x8f");
+                let (what, known) = ("the opcode of a reply", "0x81 to 0x90");
                 let wrong = Wrong::Unknown { what, value: opcode.into(), known };
                 return Err(Malformed { offset: 0, wrong });
             }
@@ -184,6 +188,7 @@ impl<'a> Reply<'a> {
             Self::Unbanned(_) => (UNBANNED, 0, 0),
             Self::Bans(_) => (BANS, 0, 0),
             Self::Counted(_) => (COUNTED, 0, 0),
+            Self::Stats(_) => (STATS, 0, 0),
             Self::Names(page) => (NAMES, 0, pages::kind_number(page.kind)),
             Self::Page(_) => (PAGE, 0, 0),
             Self::Error { code, .. } => (ERROR, 0, code.row().number),
@@ -203,6 +208,7 @@ impl<'a> Reply<'a> {
                     let counts = [sessions, users, anonymous];
                     counts.iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
                 }
+                Self::Stats(stats) => pages::put_stats(stats, out),
                 Self::Names(page) => pages::put_names(page, out)?,
                 Self::Page(page) => pages::put_page(page, put_info, out)?,
                 Self::Changed(sessions, unknown) => {

@@ -23,7 +23,7 @@ const FAMILIES: [Family; 8] = [
         name: "gannet_app_sessions",
         help: "Sessions of the app that are open now, on all reactors.",
         kind: Gauge::TYPE,
-        value: |reactor, app| reactor.apps.sessions.seen(app).map_or(0, Gauge::get),
+        value: ReactorMetrics::app_sessions,
     },
     Family {
         name: "gannet_app_sessions_away",
@@ -71,6 +71,18 @@ const FAMILIES: [Family; 8] = [
         value: |reactor, app| count(&reactor.apps.queued, app),
     },
 ];
+
+impl ReactorMetrics {
+    /// Sessions of an app that are open on the reactor.
+    pub fn app_sessions(&self, app: u16) -> u64 {
+        self.apps.sessions.seen(app).map_or(0, Gauge::get)
+    }
+
+    /// The figures of an app on the reactor, in the order of [`FAMILIES`].
+    pub fn of_app(&self, app: u16) -> [u64; FAMILIES.len()] {
+        FAMILIES.each_ref().map(|family| (family.value)(self, app))
+    }
+}
 
 /// A sample for each of `apps`, which are in the order of their ids.
 pub(super) fn render<'a>(

@@ -196,7 +196,7 @@ families! {
     link_events_handed_on: Counter => "gannet_link_events_handed_on_total",
     /// Sessions that have gone from one link of their share to another while both were there: by a route or a rebalance.
     link_moves: Counter => "gannet_link_moves_total",
-    /// Events that the socket of a link took which ended without saying that it had read them; nobody gets them again.
+    /// Events that the socket of a link took which ended without a goodbye and may not have read them; nobody gets them again.
     link_events_unconfirmed: Counter => "gannet_link_events_unconfirmed_total",
     /// Requests answered on the backend port, by class of status.
     http_requests: CounterBy<StatusClass, { StatusClass::COUNT }> => "gannet_http_requests_total",

@@ -2,7 +2,7 @@
 
 use super::field::{Field, Kind, Need};
 use super::schema::{component, components, field as schema_of, object};
-use super::{Call, Needs, OPS, Op, Route, Row, rows};
+use super::{Call, Needs, OPS, Op, Route, Row, Segment, rows};
 use crate::dispatch::{ERRORS, ErrorCode, ErrorRow};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
@@ -67,7 +67,10 @@ fn operation(row: &Row, route: &Route, index: usize) -> Value {
     let in_path = route.fields_of_path().map(|field| parameter(field, "path"));
     let in_query = route.query.iter().map(|field| parameter(field, "query"));
     let is_of_user = route.fields_of_path().any(|field| field.name == "user");
+    // `stats` is of the whole server as well as of one app.
+    let is_of_app = matches!(route.path, [_, Segment::Is("apps"), Segment::Is(_)]);
     let suffix = match (index, is_of_user) {
+        (0, _) if is_of_app => "_of_app",
         (0, _) => "",
         (_, true) => "_of_user",
         (_, false) => "_of_several",

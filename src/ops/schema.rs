@@ -29,6 +29,10 @@ pub enum Answer {
     Users,
     /// A page of groups.
     Groups,
+    /// A page of apps.
+    Apps,
+    /// What is counted of an app.
+    AppStats,
     /// A session.
     Session,
     /// Until when a session goes on.
@@ -97,6 +101,8 @@ impl Answer {
             Self::Counted => one("How many there are.", JSON, component("Counted")),
             Self::Users => one("A page of users.", JSON, component("Users")),
             Self::Groups => one("A page of groups.", JSON, component("Groups")),
+            Self::Apps => one("A page of apps.", JSON, component("Apps")),
+            Self::AppStats => one("What is counted of the app.", JSON, component("AppStats")),
             Self::Bans => one("The bans.", JSON, component("Bans")),
             Self::Session => one("The session.", JSON, component("Session")),
             Self::Renewed => one("Until when it goes on.", JSON, component("Renewed")),
@@ -149,6 +155,8 @@ impl Answer {
             Self::Counted => component("Counted"),
             Self::Users => component("Users"),
             Self::Groups => component("Groups"),
+            Self::Apps => component("Apps"),
+            Self::AppStats => component("AppStats"),
             Self::Session => component("Session"),
             Self::Renewed => component("Renewed"),
             Self::Presence => component("Presence"),
@@ -314,6 +322,14 @@ pub fn components(codes: &[&str]) -> Value {
         "Groups": object(json!({
             "groups": {"type": "array", "items": object(json!({"group": component("Name"), "sessions": count()}))},
             "next": nullable(component("Name")),
+        })),
+        "Apps": object(json!({
+            "apps": {"type": "array", "items": object(json!({"app": component("Name"), "sessions": count()}))},
+            "next": nullable(component("Name")),
+        })),
+        "AppStats": object(json!({
+            "sessions": count(), "away": count(), "opened": count(), "closed": count(),
+            "refused": count(), "messages_in": count(), "pushes": count(), "queued": count(),
         })),
         "Unbanned": object(json!({"unbanned": count()})),
         "Bans": object(json!({

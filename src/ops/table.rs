@@ -43,6 +43,8 @@ pub enum Verb {
     Count,
     Users,
     Groups,
+    Apps,
+    Stats,
     Route,
     Rebalance,
 }
@@ -68,7 +70,7 @@ const EITHER_USER: Field = USERS.being(ExactlyOne);
 const IN_APP: Field = APP.being(Optional);
 
 /// The operations, in the order of [`Verb`].
-pub static OPS: [Op; 27] = [
+pub static OPS: [Op; 29] = [
     pushing::PUSH,
     groups::JOIN,
     groups::LEAVE,
@@ -94,6 +96,8 @@ pub static OPS: [Op; 27] = [
     reading::COUNT,
     reading::USERS,
     reading::GROUPS,
+    reading::APPS,
+    reading::STATS,
     links::ROUTE,
     links::REBALANCE,
 ];

@@ -235,8 +235,10 @@ impl Reactor {
                         Some(frame) => (frame.code.0, frame.reason),
                         None => (CloseCode::NO_STATUS.0, Cow::Borrowed("")),
                     };
-                    if kind == Kind::Link && open && is_goodbye(code) {
-                        core.link_leaves(slot);
+                    match kind == Kind::Link {
+                        true if open && is_goodbye(code) => core.link_leaves(slot),
+                        true if !open => core.link_has_read_all(slot),
+                        _ => {}
                     }
                     core.peer_closed(slot, reply, code, &reason);
                     break;
@@ -431,15 +433,17 @@ impl Core {
         self.finish(slot);
     }
 
-    /// A pong: if it answers one of our pings, the round-trip time is known.
+    /// A pong: if it answers one of our pings, the round-trip time is known, and what a link has read.
     pub fn pong(&mut self, slot: u32, payload: &[u8]) {
         let now_ns = self.shared.clock.now().ns;
-        if let Some(connection) = self.connections.slot_mut(slot)
-            && connection.kind == Kind::Player
-            && let Ok(sent_ns) = payload.try_into().map(u64::from_be_bytes)
-            && let Some(round_trip_ns) = now_ns.checked_sub(sent_ns)
-        {
-            connection.round_trip_us = u32::try_from(round_trip_ns / 1000).unwrap_or(u32::MAX).max(1);
+        let Ok(sent_ns) = payload.try_into().map(u64::from_be_bytes) else { return };
+        let Some(connection) = self.connections.slot_mut(slot) else { return };
+        match connection.kind {
+            Kind::Link => self.link_answers(slot, sent_ns),
+            Kind::Player if let Some(round_trip_ns) = now_ns.checked_sub(sent_ns) => {
+                connection.round_trip_us = u32::try_from(round_trip_ns / 1000).unwrap_or(u32::MAX).max(1);
+            }
+            _ => {}
         }
     }
 }

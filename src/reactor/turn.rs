@@ -208,6 +208,7 @@ impl Reactor {
             Envelope::OperationDone(operation) => self.gateway.operation_done(&mut self.core, &operation),
             Envelope::Event(link, session, frame) => self.core.event_arrives(link, session, frame),
             Envelope::Users(report) => self.core.hear_of_users(*report),
+            Envelope::Probe(probe) => self.core.probe(*probe),
             Envelope::Replace(replaced) => self.core.replaced_by_another(replaced),
             Envelope::ReplacedTold(session) => self.core.replaced_told(session),
             Envelope::Move(mover) => self.take_mover(*mover),
@@ -235,6 +236,7 @@ impl Reactor {
         self.core.expire_memory();
         self.core.expire_users();
         self.core.expire_unheard();
+        self.core.ask_links();
         // While what came in an absence is not all read, nobody is judged by the clock.
         if self.catching_up == 0 {
             let mut due = std::mem::take(&mut self.due);
@@ -253,7 +255,7 @@ impl Reactor {
         match what {
             Due::Wrapping => self.core.wrapping_late(slot),
             Due::Head => self.gateway.head_late(&mut self.core, slot),
-            Due::Ping => self.ping(slot),
+            Due::Ping => self.core.ping(slot),
             Due::Idle => self.idle(slot),
             Due::Close => self.core.doom(slot),
             Due::Expiry => self.core.expire(slot),
@@ -267,25 +269,11 @@ impl Reactor {
         }
     }
 
-    fn ping(&mut self, slot: u32) {
-        // The pong brings it back: the round-trip time needs no state of ours.
-        let sent_ns = self.core.shared.clock.now().ns.to_be_bytes();
-        let mut frame = Vec::new();
-        let Some(connection) = self.core.connection(slot) else { return };
-        if connection.flags.has(Flag::Stream) {
-            return self.core.offer_heartbeat(slot);
-        }
-        let Some(websocket) = &mut connection.websocket else { return };
-        if websocket.ping(&sent_ns, &mut frame).is_ok() {
-            self.core.offer_ping(slot, &frame);
-        }
-    }
-
     fn idle(&mut self, slot: u32) {
         match self.core.connection(slot).map(|connection| connection.kind.is_http()) {
             Some(true) => self.core.finish(slot),
             Some(false) if self.core.is_link(slot) => self.core.end_silent_link(slot),
-            Some(false) => self.core.close(slot, close_codes::IDLE, "idle"),
+            Some(false) => self.core.close_idle(slot),
             None => {}
         }
     }

@@ -58,6 +58,7 @@ mod own_messages;
 mod ownership;
 mod pipelining;
 mod presence;
+mod probing;
 mod proxy;
 mod pusher;
 mod raw;

@@ -88,7 +88,9 @@ impl Core {
     /// The seats of this reactor.
     pub fn carry_seats(&self, packer: &Packer) -> Vec<CarriedSeat> {
         // Which connection has which link follows from the seats, and so do the sums.
-        let Seats { seats, links: _, kept: _, endings: _, looked: _, handing: _ } = &self.seats;
+        // What is not confirmed is counted anew: links are asked again soon.
+        let Seats { seats, links: _, kept: _, endings: _, looked: _, handing: _, confirming: _ } =
+            &self.seats;
         let attended_ms = self.attended_ms();
         let mut carried: Vec<CarriedSeat> =
             seats.iter().map(|(link, seat)| seat.carry(*link, attended_ms, packer)).collect();

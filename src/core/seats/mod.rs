@@ -4,6 +4,7 @@
 
 mod carry;
 mod coming;
+mod confirming;
 mod feeding;
 mod handing;
 mod numbering;
@@ -24,6 +25,7 @@ use super::listeners::{Barrier, Listeners};
 use crate::auth::{Access, BackendKeys};
 use crate::dispatch::{EncodedFrame, LinkForm};
 use crate::session::{SessionId, close_codes};
+use confirming::Confirming;
 use feeding::FeedWaits;
 use hashbrown::HashMap;
 use ring::Ring;
@@ -46,6 +48,8 @@ pub struct Seats {
     looked: bool,
     /// Links that others take over from, each with how many reactors do not hold back yet what is for it.
     handing: HashMap<SessionId, usize>,
+    /// What links have not confirmed that do not say themselves what they have read.
+    pub(super) confirming: Confirming,
 }
 
 /// See the module.
@@ -366,6 +370,7 @@ impl Core {
         let Some(id) = self.connections.id_of(slot) else { return };
         let link = self.seats.link_of(id);
         self.seats.change(link, |seat| seat.leaves = true);
+        self.link_has_read_all(slot);
     }
 
     /// The client of a link has sent something: it has got its ticket, and the one before is used up.
@@ -383,6 +388,7 @@ impl Core {
 
     /// The connection of a link has been freed.
     pub fn link_gone(&mut self, connection: SessionId) -> Gone {
+        self.count_unanswered(connection);
         let Some(link) = self.seats.links.remove(&connection) else { return Gone::Plain };
         let (linger_ms, until_ms) = (self.link_linger_ms(), self.end_of_wait(self.link_linger_ms()));
         let lingers = self.seats.change(link, |seat| {

@@ -67,6 +67,7 @@ pub fn reply(id: u32, outcome: &Outcome, out: &mut Vec<u8>) {
         Outcome::Done(OperationOutcome::Presence(presence)) => Reply::Presence(Cow::Borrowed(presence)),
         Outcome::Listening { ticks } if !ticks.is_empty() => Reply::Listening(Cow::Borrowed(ticks)),
         Outcome::Done(OperationOutcome::Counted(counted)) => Reply::Counted(*counted),
+        Outcome::Done(OperationOutcome::Stats(stats)) => Reply::Stats(*stats),
         Outcome::Done(OperationOutcome::Names(page)) => Reply::Names(Cow::Borrowed(page)),
         Outcome::Done(OperationOutcome::Page(page)) => Reply::Page(Cow::Borrowed(page)),
         Outcome::Accepted | Outcome::Listening { .. } => Reply::Done,

@@ -3,7 +3,7 @@
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::metrics::RefusalReason;
 use crate::protocol::handshake::UpgradeError;
-use crate::session::AppId;
+use crate::session::{AppId, Name};
 
 /// Why a request was refused, and what the answer must say beside its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Refused {
     pub app: Option<AppId>,
     /// When to come again, in seconds, where its code does not say so.
     pub retry_after_s: Option<u64>,
+    /// The user who has all the sessions that it may have: they are asked whether they are still there.
+    pub full_user: Option<Name>,
 }
 
 impl Refused {
@@ -64,6 +66,7 @@ impl Refused {
             allow: None,
             app: None,
             retry_after_s: None,
+            full_user: None,
         }
     }
 

@@ -26,19 +26,28 @@ pub fn refusal(status: u16, error: &CommandError, allow: Option<String>) -> Resp
 /// The answer to a request that is not let in.
 pub fn refused(refused: &Refused) -> Response {
     let error = CommandError::new(refused.code, refused.message.clone());
-    let response = refusal(refused.status, &error, refused.allow.clone());
-    match refused.retry_after_s {
-        Some(seconds) => response.with_header("Retry-After", seconds.to_string()),
-        None => response,
-    }
+    let mut body = String::new();
+    render::http_error(&mut body, &error);
+    let response = Response::json(refused.status, body);
+    with_fields_and(response, refused.code, refused.allow.clone(), refused.retry_after_s)
 }
 
 /// The fields that go with an error, beside its body.
-pub fn with_fields(mut response: Response, code: ErrorCode, allow: Option<String>) -> Response {
+pub fn with_fields(response: Response, code: ErrorCode, allow: Option<String>) -> Response {
+    with_fields_and(response, code, allow, None)
+}
+
+/// The same; when to come again, in seconds, may be known better than from the code.
+fn with_fields_and(
+    mut response: Response,
+    code: ErrorCode,
+    allow: Option<String>,
+    retry_after_s: Option<u64>,
+) -> Response {
     if let Some(allow) = allow {
         response = response.with_header("Allow", allow);
     }
-    if let Some(seconds) = code.row().retry_after_s {
+    if let Some(seconds) = retry_after_s.or(code.row().retry_after_s.map(u64::from)) {
         response = response.with_header("Retry-After", seconds.to_string());
     }
     if code == ErrorCode::Unauthorized {

@@ -2,7 +2,8 @@
 //! the page's origin, proof of who it is, places in the app. What costs least is looked at first, and a nonce is used
 //! only where nothing but a place can still be missing.
 
-use crate::admission::{Entered, NoRoom, Role};
+use super::refusing::no_place;
+use crate::admission::{Entered, Role};
 use crate::auth::{AuthError, Proven, SignedQuery, Ticket};
 use crate::connection::{Flag, log_client};
 use crate::core::{Claim, Core, Reply, TakesEvents};
@@ -282,7 +283,7 @@ fn echo(core: &Core, asking: &Asking<'_>) -> Result<What, Refused> {
     };
     let address = || core.address_of(asking.id.slot());
     let entered = core.shared.admission.enter(app, None, asking.id, address);
-    let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(app))?;
+    let entered = entered.map_err(|no_room| no_place(core, no_room, app, None))?;
     Ok(What::Echo { app, expires_unix_ms, entered })
 }
 
@@ -305,8 +306,9 @@ fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<What,
         core.metrics().resume_failures.of(ResumeFailure::Unknown).add(1);
     }
     let (id, address) = (asking.id, || core.address_of(asking.id.slot()));
-    let entered = shared.admission.enter(identity.app, identity.user.as_ref(), id, address);
-    let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(identity.app))?;
+    let (app, user) = (identity.app, identity.user.as_ref());
+    let entered = shared.admission.enter(app, user, id, address);
+    let entered = entered.map_err(|no_room| no_place(core, no_room, app, user))?;
     Ok(What::Session { identity, expires_unix_ms, entered, came_back })
 }
 
@@ -359,7 +361,7 @@ pub fn session_instead(core: &Core, id: SessionId, claim: &Claim) -> Result<What
     // It may have been banned while it was on its way to the session.
     check_ban(core, id, *app, user.as_ref())?;
     let entered = core.shared.admission.enter(*app, user.as_ref(), id, || core.address_of(id.slot()));
-    let entered = entered.map_err(|no_room| Refused::from(no_room).in_app(*app))?;
+    let entered = entered.map_err(|no_room| no_place(core, no_room, *app, user.as_ref()))?;
     let (groups, tags, profile) = (groups.clone(), tags.clone(), profile.clone());
     let identity = Identity { app: *app, user: user.clone(), groups, tags, profile };
     Ok(What::Session { identity, expires_unix_ms: *expires_unix_ms, entered, came_back: true })
@@ -469,16 +471,5 @@ impl From<AuthError> for Refused {
                 "show a valid token: ?token=… or Authorization: Bearer …",
             ),
         }
-    }
-}
-
-impl From<NoRoom> for Refused {
-    fn from(no_room: NoRoom) -> Self {
-        let (code, reason) = match no_room {
-            NoRoom::App(_) => (ErrorCode::Overloaded, RefusalReason::AppFull),
-            NoRoom::User(_) => (ErrorCode::RateLimited, RefusalReason::User),
-            NoRoom::Address(_) => (ErrorCode::RateLimited, RefusalReason::Address),
-        };
-        Self::new(code, reason, no_room)
     }
 }

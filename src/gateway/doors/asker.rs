@@ -5,7 +5,7 @@ use super::restoring::Restoring;
 use crate::auth::{Access, BackendKeys, CarriedAccess};
 use crate::connection::Shown;
 use crate::core::{Core, Finished};
-use crate::dispatch::{Action, Apps, Banned, CommandError, OperationOutcome, Who};
+use crate::dispatch::{Action, Apps, Banned, Command, CommandError, NameKind, OperationOutcome, Who};
 use crate::metrics::BackendRefusal;
 use crate::ops::{Needs, Order};
 use crate::session::{AppId, SessionId};
@@ -84,6 +84,16 @@ impl Asker {
             core.metrics().backend_refused.of(BackendRefusal::Right).add(1);
         }
         permitted
+    }
+
+    /// The command as its key may have it: of apps it hears of those that it may name.
+    pub fn narrow(&self, core: &Core, command: &mut Command) {
+        if let Command::Act(Action::Names { kind: NameKind::Apps, among, .. }) = command
+            && self.access.permit_order().is_err()
+        {
+            let apps = &core.rules.apps;
+            *among = Some(self.apps().found().filter_map(|name| apps.find(name).ok()).collect());
+        }
     }
 
     /// Whether its key may order what is about the whole server.

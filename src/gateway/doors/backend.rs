@@ -375,7 +375,8 @@ impl Backend {
             return Handled::Taken;
         }
         match routed {
-            Routed::Command { app, command, row } => {
+            Routed::Command { app, mut command, row } => {
+                asker.narrow(core, &mut command);
                 let barrier = row.is_barrier;
                 let sequence = self.open(waiting);
                 let started = core.execute(id, sequence, app, command);

@@ -112,7 +112,8 @@ impl Batch {
                     let sequence = self.queue.open(refused.id);
                     self.fill(sequence, &Finished::Refused(refused.error));
                 }
-                Some(Ok(line)) => {
+                Some(Ok(mut line)) => {
+                    self.asker.narrow(core, &mut line.command);
                     let (app, barrier) = (line.app.unwrap_or(self.app), line.op.row.is_barrier);
                     let sequence = self.queue.open(line.id);
                     if let Err(error) = self.asker.permit(core, line.op.row.needs) {

@@ -9,6 +9,7 @@ pub use opening::{open_instead, words_of_return};
 use super::admit::{Admitted, What, admit, admit_stream, charge_request, greet};
 use super::entering::claimant_of;
 use super::pages::health;
+use super::refusing;
 use super::visits::{self, Asks, CarriedVisits, Visits};
 use crate::connection::{Kind, log_client};
 use crate::core::{Claim, Core, HalfReceived, Owed, Reply};
@@ -312,11 +313,7 @@ fn ask(
 
 /// Answers with an error and ends the connection.
 fn refuse(core: &mut Core, slot: u32, refused: &Refused, head_only: bool, cors: Option<&Cors>) {
-    let metrics = core.metrics();
-    metrics.refused.of(refused.reason).add(1);
-    if let Some(app) = refused.app {
-        metrics.apps.refused.of(app.0).add(1);
-    }
+    refusing::note(core, refused);
     if let Some(id) = core.connections.id_of(slot) {
         let (status, message) = (refused.status, &refused.message);
         log_client!(debug, connection = id, core.remote_of(id), "refused with {status}: {message}");

@@ -314,13 +314,14 @@ impl Link {
         parsed: Result<LinkCommand<I>, LinkError<I>>,
         reply_to: impl FnOnce(I) -> ReplyTo,
     ) -> ReplyBytes {
-        let parsed = match parsed {
+        let mut parsed = match parsed {
             Ok(parsed) => parsed,
             Err(refused) => return reply_to(refused.id).not_understood(&mut self.scratch, &refused.error),
         };
         if let Err(error) = self.asker.permit(core, parsed.op.row.needs) {
             return reply_to(parsed.id).not_understood(&mut self.scratch, &error);
         }
+        self.asker.narrow(core, &mut parsed.command);
         let (app, is_barrier) = (parsed.app.unwrap_or(self.app), parsed.op.row.is_barrier);
         let asks_for_events = matches!(parsed.command, Command::Listen(_));
         let waits_for_sockets = waits_for_sockets(&parsed.command);

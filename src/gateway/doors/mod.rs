@@ -20,6 +20,7 @@ pub(super) mod observer;
 pub(super) mod own;
 mod pages;
 mod receipts;
+mod refusing;
 mod restoring;
 mod visits;
 

@@ -4,6 +4,7 @@
 
 use super::admit::{PollIn, admit_poll, ticket_of};
 use super::entering::{claimant_of, enter_by_name, join_its_groups};
+use super::refusing::{self, no_place};
 use crate::auth::Ticket;
 use crate::connection::Visitor;
 use crate::core::{Core, PollClaim, Visit, Visited, Visiting, displace};
@@ -305,11 +306,8 @@ impl Visits {
 }
 
 /// Counts a refusal, and makes its response.
-fn refuse(core: &Core, refused: &Refused) -> Response {
-    core.metrics().refused.of(refused.reason).add(1);
-    if let Some(app) = refused.app {
-        core.metrics().apps.refused.of(app.0).add(1);
-    }
+fn refuse(core: &mut Core, refused: &Refused) -> Response {
+    refusing::note(core, refused);
     refused_response(refused)
 }
 
@@ -338,7 +336,7 @@ pub fn open(
         Ok(entered) => entered,
         Err(no_room) => {
             core.connections.remove(session);
-            return Err(Refused::from(no_room).in_app(app));
+            return Err(no_place(core, no_room, app, identity.user.as_ref()));
         }
     };
     if let Some(connection) = core.connection(slot)

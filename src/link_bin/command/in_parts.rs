@@ -1,6 +1,7 @@
 //! A command taken apart, for what is the same of all of them.
 
 use super::{Command, Groups, Parts, Who};
+use crate::dispatch::NameKind;
 use crate::ops::Verb;
 
 impl<'a> Command<'a> {
@@ -60,12 +61,15 @@ impl<'a> Command<'a> {
                 (Verb::List, Parts { by, page_limit: limit, page_after: after, ..none })
             }
             Self::Count { by } => (Verb::Count, Parts { by, ..none }),
-            Self::Users { prefix, limit, after } => {
-                (Verb::Users, Parts { prefix, page_limit: limit, page_after: after, ..none })
+            Self::Names { kind, prefix, limit, after } => {
+                let verb = match kind {
+                    NameKind::Users => Verb::Users,
+                    NameKind::Groups => Verb::Groups,
+                    NameKind::Apps => Verb::Apps,
+                };
+                (verb, Parts { prefix, page_limit: limit, page_after: after, ..none })
             }
-            Self::Groups { prefix, limit, after } => {
-                (Verb::Groups, Parts { prefix, page_limit: limit, page_after: after, ..none })
-            }
+            Self::Stats => (Verb::Stats, none),
             Self::Bans { limit, after } => {
                 (Verb::Bans, Parts { page_limit: limit, page_after: after, ..none })
             }

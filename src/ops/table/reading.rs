@@ -131,6 +131,50 @@ pub const GROUPS: Op = Op {
     is_in_batches: true,
 };
 
+pub const APPS: Op = Op {
+    row: Row {
+        name: "apps",
+        about: "The apps that the key may name, in the order of their names, page by page, and how many sessions each has.",
+        needs: READS,
+        is_barrier: false,
+        call: Call::Act(|fields, limits| names(fields, limits, NameKind::Apps)),
+        routes: &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("apps")],
+            query: &[PREFIX.being(Optional), LIMIT.being(Optional), AFTER_NAME.being(Optional)],
+        }],
+        answer: Answer::Apps,
+    },
+    verb: Verb::Apps,
+    opcode: 0x1a,
+    flags: super::NO_FLAGS,
+    layout: &[Part::Prefix, Part::PlainPage],
+    fields: &[PREFIX.being(Optional), LIMIT.being(Optional), AFTER_NAME.being(Optional)],
+    is_in_batches: true,
+};
+
+pub const STATS: Op = Op {
+    row: Row {
+        name: "stats",
+        about: "What is counted of one app, over all reactors.",
+        needs: READS,
+        is_barrier: false,
+        call: Call::Act(|_, _| Ok(Action::Stats)),
+        routes: &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("apps"), Is("stats")],
+            query: &[IN_APP],
+        }],
+        answer: Answer::AppStats,
+    },
+    verb: Verb::Stats,
+    opcode: 0x1b,
+    flags: super::NO_FLAGS,
+    layout: &[],
+    fields: &[],
+    is_in_batches: true,
+};
+
 const BY_USER: Field = ONE_USER.being(AtMostOne);
 const BY_GROUP: Field = GROUP.being(AtMostOne);
 const BY_TAG: Field = TAG.being(AtMostOne);
@@ -146,5 +190,6 @@ fn names(fields: &mut Fields<'_>, limits: &CommandLimits, kind: NameKind) -> Res
         prefix: fields.take_prefix()?,
         limit: page_limit(fields.limit.take(), limits)?,
         after: fields.take_after_name()?,
+        among: None,
     })
 }

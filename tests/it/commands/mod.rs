@@ -1,5 +1,6 @@
 //! Commands about several sessions at once, in every form in which they can come.
 
+mod apps;
 mod bans;
 mod lists;
 mod missed;

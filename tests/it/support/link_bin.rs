@@ -2,8 +2,8 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gannet::dispatch::{
-    Ban, Banned, Class, Counted, Detail, EventKind, EventSet, KeptMessage, Missed, NameKind, Present,
-    PresentSession, Recalled, ReceiptMode, SessionEnd, SessionInfo, With,
+    AppStats, Ban, Banned, Class, Counted, Detail, EventKind, EventSet, KeptMessage, Missed, NameKind,
+    Present, PresentSession, Recalled, ReceiptMode, SessionEnd, SessionInfo, With,
 };
 use gannet::link_bin::{
     By, Command, Details, Event, Groups, Membership, Payload, Push, Reply, Request, Resumption, Routed,
@@ -111,10 +111,17 @@ pub fn decode(message: &[u8]) -> Value {
         Reply::Counted(Counted { sessions, users, anonymous }) => {
             json!({"sessions": sessions, "users": users, "anonymous": anonymous})
         }
+        Reply::Stats(AppStats { sessions, away, opened, closed, refused, messages_in, pushes, queued }) => {
+            json!({
+                "sessions": sessions, "away": away, "opened": opened, "closed": closed, "refused": refused,
+                "messages_in": messages_in, "pushes": pushes, "queued": queued,
+            })
+        }
         Reply::Names(page) => {
             let (all, one) = match page.kind {
                 NameKind::Users => ("users", "user"),
                 NameKind::Groups => ("groups", "group"),
+                NameKind::Apps => ("apps", "app"),
             };
             let entry = |(name, sessions): &(Name, u32)| json!({ one: name.as_str(), "sessions": sessions });
             json!({all: page.names.iter().map(entry).collect::<Vec<_>>(), "next": page.next.as_deref()})
@@ -264,6 +271,7 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
         (None, None, None) => Who::Session(session()),
     };
     let limit = || command["limit"].as_u64().unwrap_or(0).try_into().unwrap();
+    let names = |kind| Command::Names { kind, prefix: text("prefix"), limit: limit(), after: text("after") };
     let is_some = !command["user"].is_null() || !command["session"].is_null();
     match needed("op") {
         "push" => Command::Push(push(command, data, json)),
@@ -321,8 +329,10 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
         },
         "list" => Command::List { by: by(command), limit: limit(), after: text("after") },
         "count" => Command::Count { by: by(command) },
-        "users" => Command::Users { prefix: text("prefix"), limit: limit(), after: text("after") },
-        "groups" => Command::Groups { prefix: text("prefix"), limit: limit(), after: text("after") },
+        "users" => names(NameKind::Users),
+        "groups" => names(NameKind::Groups),
+        "apps" => names(NameKind::Apps),
+        "stats" => Command::Stats,
         "unban" => Command::Unban { whom: whom(command) },
         "bans" => Command::Bans {
             limit: command["limit"].as_u64().unwrap_or(0).try_into().unwrap(),

@@ -38,6 +38,7 @@ impl TestServer {
         // However long a test takes on a busy machine: who does not read is neither pinged nor closed for it, unless the test
         // is about that.
         (config.timeouts.ping, config.timeouts.idle) = (PING, IDLE);
+        config.timeouts.probe = Duration::ZERO;
         (config.timeouts.link_ping, config.timeouts.link_idle) = (PING, IDLE);
         configure(&mut config);
         let again = config.clone();

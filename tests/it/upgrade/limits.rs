@@ -41,8 +41,7 @@ fn a_session_ends_with_its_token_in_the_new_process() {
 
 #[test]
 fn sessions_from_before_count_for_every_bound() {
-    let config =
-        "[apps.default]\nper_user = { max = 2, policy = 'refuse' }\n[limits]\nsessions_per_address = 5\n";
+    let config = "timeouts.probe_ms = 0\n[apps.default]\nper_user = { max = 2, policy = 'refuse' }\n[limits]\nsessions_per_address = 5\n";
     let mut server = Running::start(&["--reactors", "3"], config);
     let ada: Vec<Player> = (0..2).map(|_| server.player("user=ada")).collect();
     let _others: Vec<Player> = (0..2).map(|_| server.player("user=eve")).collect();
@@ -59,6 +58,21 @@ fn sessions_from_before_count_for_every_bound() {
     server.await_stats("they have gone", |totals| totals["sessions"] == 2);
     let _ada: Vec<Player> = (0..2).map(|_| server.player("user=ada")).collect();
     assert_eq!(server.try_player("/ws?user=ada").err().unwrap().status(), 429);
+}
+
+#[test]
+fn a_probe_that_an_upgrade_has_cut_short_begins_anew() {
+    let config = "[apps.default]\nper_user = { max = 1, policy = 'refuse' }\n\
+                  [timeouts]\nprobe_ms = 1_000_000\nping_ms = 3_600_000\nidle_ms = 7_200_000\n";
+    let mut server = Running::start(&["--reactors", "2"], config);
+    let mut there = Raw::player(server.client, "/ws?user=ada");
+    for _ in 0..2 {
+        (0..3).for_each(|_| assert_eq!(server.try_player("/ws?user=ada").err().unwrap().status(), 429));
+        assert_eq!(there.frame().unwrap().first, PING);
+        server.upgrade();
+    }
+    assert_eq!(server.backend().push_text("user=ada", "still here").matched, 1);
+    assert_eq!(there.frame().unwrap().text(), "still here");
 }
 
 #[test]

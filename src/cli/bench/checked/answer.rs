@@ -148,6 +148,7 @@ impl Answer {
             | Reply::Bans(_)
             | Reply::Counted(_)
             | Reply::Names(_)
+            | Reply::Stats(_)
             | Reply::Page(_)
             | Reply::Forgotten(_) => Self::Done,
             Reply::Sessions(sessions) | Reply::Changed(sessions, _) | Reply::Joined(sessions, ..) => {

@@ -96,6 +96,7 @@ fn every_reply_is_as_its_vector_says() {
             }
             Reply::Kept(page) => Outcome::Done(OperationOutcome::Kept(page.into_owned())),
             Reply::Counted(counted) => Outcome::Done(OperationOutcome::Counted(counted)),
+            Reply::Stats(stats) => Outcome::Done(OperationOutcome::Stats(stats)),
             Reply::Names(page) => Outcome::Done(OperationOutcome::Names(page.into_owned())),
             Reply::Page(page) => Outcome::Done(OperationOutcome::Page(page.into_owned())),
             Reply::Unbanned(bans) => Outcome::Done(OperationOutcome::Unbanned(bans)),

@@ -2,14 +2,15 @@
 //! which HTTP sends as it is and the link wraps in `ok`.
 
 use super::bans::BansBody;
+use super::names::{NamesBody, StatsBody};
 use super::{Base64, Hex, Names, raw, write};
 use crate::dispatch::{
-    Action, CommandError, Counted, Epoch, KeptMessage, KeptPage, Missed, NameKind, NamePage,
-    OperationOutcome, Outcome, Page, Params, Presence, Present, PresentSession, Recalled, Receipt, Selector,
-    SessionInfo, SessionRow, TickPhase,
+    Action, CommandError, Counted, Epoch, KeptMessage, KeptPage, Missed, OperationOutcome, Outcome, Page,
+    Params, Presence, Present, PresentSession, Recalled, Receipt, Selector, SessionInfo, SessionRow,
+    TickPhase,
 };
 use crate::gateway::api::json::RequestId;
-use crate::session::{Name, Remote};
+use crate::session::Remote;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -106,14 +107,8 @@ enum Body<'a> {
         users: u32,
         anonymous: u32,
     },
-    Users {
-        users: UserNames<'a>,
-        next: Option<&'a str>,
-    },
-    Groups {
-        groups: GroupNames<'a>,
-        next: Option<&'a str>,
-    },
+    Names(NamesBody<'a>),
+    Stats(StatsBody),
     Session(SessionBody<'a>),
     Members(MembersPage<'a>),
     SessionsPage(SessionsPage<'a>),
@@ -143,13 +138,8 @@ impl<'a> Body<'a> {
             Outcome::Done(OperationOutcome::Counted(Counted { sessions, users, anonymous })) => {
                 Self::Counted { sessions: *sessions, users: *users, anonymous: *anonymous }
             }
-            Outcome::Done(OperationOutcome::Names(NamePage { kind, names, next })) => {
-                let next = next.as_deref();
-                match kind {
-                    NameKind::Users => Self::Users { users: UserNames(names), next },
-                    NameKind::Groups => Self::Groups { groups: GroupNames(names), next },
-                }
-            }
+            Outcome::Done(OperationOutcome::Names(page)) => Self::Names(page.into()),
+            Outcome::Done(OperationOutcome::Stats(stats)) => Self::Stats(stats.into()),
             Outcome::Done(OperationOutcome::Bans(page)) => Self::Bans(page.into()),
             Outcome::Done(OperationOutcome::Session(info)) => Self::Session(info.as_ref().into()),
             Outcome::Done(OperationOutcome::Page(page)) => Self::page(asked, page),
@@ -412,32 +402,6 @@ impl Serialize for PresentSessions<'_> {
         }
         let entry = |one: &PresentSession| Entry { session: Hex(one.id), since_unix_ms: one.since_unix_ms };
         serializer.collect_seq(self.0.iter().map(entry))
-    }
-}
-
-struct UserNames<'a>(&'a [(Name, u32)]);
-
-impl Serialize for UserNames<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Entry<'a> {
-            user: &'a str,
-            sessions: u32,
-        }
-        serializer.collect_seq(self.0.iter().map(|(user, sessions)| Entry { user, sessions: *sessions }))
-    }
-}
-
-struct GroupNames<'a>(&'a [(Name, u32)]);
-
-impl Serialize for GroupNames<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Entry<'a> {
-            group: &'a str,
-            sessions: u32,
-        }
-        serializer.collect_seq(self.0.iter().map(|(group, sessions)| Entry { group, sessions: *sessions }))
     }
 }
 

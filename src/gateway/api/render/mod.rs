@@ -5,6 +5,7 @@
 mod answer;
 mod bans;
 mod event;
+mod names;
 
 pub use answer::{http_answer, http_error, reply, reply_error};
 pub use event::{Welcome, event, resumption, welcome};

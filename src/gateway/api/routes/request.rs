@@ -8,7 +8,7 @@ use crate::gateway::api::params::{self, Value};
 use crate::gateway::api::refusal::Refusal;
 use crate::http::Request;
 use crate::ops::bounds::{self, bad_request};
-use crate::ops::field::once;
+use crate::ops::field::{APP, once};
 use crate::ops::fields::{Fields, Text};
 use crate::ops::{self, Call, Found, Make, Route, Row, Segment};
 use crate::protocol::OpCode;
@@ -204,6 +204,10 @@ impl<'a> Router<'a> {
     }
 
     fn app_of(&self, fields: &mut Fields<'_>) -> Result<AppId, CommandError> {
+        if !self.route.query.iter().any(|field| field.name == APP.name) {
+            // It is about no app, and so for every key.
+            return Ok(Apps::DEFAULT);
+        }
         self.app(fields.app.take().map(|name| name.0))
     }
 
