@@ -67,7 +67,8 @@ fn operation(row: &Row, route: &Route, index: usize) -> Value {
     let in_path = route.fields_of_path().map(|field| parameter(field, "path"));
     let in_query = route.query.iter().map(|field| parameter(field, "query"));
     let is_of_user = route.fields_of_path().any(|field| field.name == "user");
-    // `stats` is of the whole server as well as of one app.
+    // The counters of the server had this id before there were those of one app.
+    let name = if row.name == "server_stats" { "stats" } else { row.name };
     let is_of_app = matches!(route.path, [_, Segment::Is("apps"), Segment::Is(_)]);
     let suffix = match (index, is_of_user) {
         (0, _) if is_of_app => "_of_app",
@@ -76,7 +77,7 @@ fn operation(row: &Row, route: &Route, index: usize) -> Value {
         (_, false) => "_of_several",
     };
     let mut operation = json!({
-        "operationId": format!("{}{suffix}", row.name),
+        "operationId": format!("{name}{suffix}"),
         "summary": row.about,
         "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
         "responses": responses(row),

@@ -162,7 +162,7 @@ pub static REQUESTS: [Row; 19] = [
         answer: Answer::Upgrade,
     },
     page(
-        "stats",
+        "server_stats",
         "The counters as JSON.",
         READS,
         Page::Stats,
