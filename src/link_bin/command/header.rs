@@ -83,6 +83,11 @@ impl Header {
         with.ok_or_else(|| reader.wrong(1, unknown))
     }
 
+    /// Flags that do not go together.
+    pub(super) fn bad_flags(&self, known: &'static str) -> Malformed {
+        Malformed { offset: 1, wrong: Wrong::Unknown { what: "flags", value: self.flags.into(), known } }
+    }
+
     pub(super) fn bad_argument(&self, index: usize, known: &'static str) -> Malformed {
         let value = self.arguments[index].into();
         Malformed { offset: 2 + index, wrong: Wrong::Unknown { what: "an argument", value, known } }

@@ -1,7 +1,8 @@
 //! The sessions that a route is about.
 
-use super::super::error::{Malformed, TooLong, Wrong};
+use super::super::error::{Malformed, TooLong};
 use super::super::wire::{Reader, put_session, put_text};
+use super::Header;
 use crate::ops::Part;
 use crate::session::SessionId;
 
@@ -23,16 +24,12 @@ pub enum Routed<'a> {
 }
 
 impl<'a> Routed<'a> {
-    pub(super) fn read(flags: u8, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        match (flags & Part::USER != 0, flags & Part::GROUP != 0) {
+    pub(super) fn read(header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        match (header.flags & Part::USER != 0, header.flags & Part::GROUP != 0) {
             (false, false) => reader.session("session").map(Self::Session),
             (true, false) => reader.text("user").map(Self::User),
             (false, true) => reader.text("group").map(Self::Group),
-            (true, true) => {
-                let known = "0x01 (user) or 0x02 (group), not both";
-                let wrong = Wrong::Unknown { what: "flags", value: flags.into(), known };
-                Err(Malformed { offset: 1, wrong })
-            }
+            (true, true) => Err(header.bad_flags("0x01 (user) or 0x02 (group), not both")),
         }
     }
 

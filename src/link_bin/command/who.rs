@@ -2,6 +2,7 @@
 
 use super::super::error::{Malformed, TooLong};
 use super::super::wire::{Reader, put_count, put_session, put_text};
+use super::Header;
 use crate::ops::Part;
 use crate::session::SessionId;
 
@@ -125,4 +126,57 @@ pub enum By<'a> {
     Group(&'a str),
     /// Those with a tag.
     Tag(&'a str),
+}
+
+impl<'a> Whom<'a> {
+    pub(super) fn read(flags: u8, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        match flags & Part::ADDRESS {
+            0 => reader.text("user").map(Self::User),
+            _ => reader.text("address").map(Self::Address),
+        }
+    }
+
+    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        match self {
+            Self::User(user) => put_text(user, "user", out),
+            Self::Address(address) => put_text(address, "address", out),
+        }
+    }
+
+    pub(super) fn flags(&self) -> u8 {
+        match self {
+            Self::User(_) => 0,
+            Self::Address(_) => Part::ADDRESS,
+        }
+    }
+}
+
+impl<'a> By<'a> {
+    pub(super) fn read(header: &Header, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        match header.flags & (Part::BY_USER | Part::BY_GROUP | Part::BY_TAG) {
+            0 => Ok(Self::All),
+            Part::BY_USER => reader.text("user").map(Self::User),
+            Part::BY_GROUP => reader.text("group").map(Self::Group),
+            Part::BY_TAG => reader.text("tag").map(Self::Tag),
+            _ => Err(header.bad_flags("one of 0x01 (user), 0x02 (group), 0x04 (tag)")),
+        }
+    }
+
+    pub(super) fn put(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        match self {
+            Self::All => Ok(()),
+            Self::User(name) => put_text(name, "user", out),
+            Self::Group(name) => put_text(name, "group", out),
+            Self::Tag(name) => put_text(name, "tag", out),
+        }
+    }
+
+    pub(super) fn flags(&self) -> u8 {
+        match self {
+            Self::All => 0,
+            Self::User(_) => Part::BY_USER,
+            Self::Group(_) => Part::BY_GROUP,
+            Self::Tag(_) => Part::BY_TAG,
+        }
+    }
 }
