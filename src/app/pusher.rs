@@ -75,6 +75,9 @@ impl fmt::Display for PushError {
 
 impl std::error::Error for PushError {}
 
+/// An action that is under way, and whether every reactor with a part in it was reached.
+type Begun = (Arc<Operation>, Result<(), PushError>);
+
 impl Pusher {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
@@ -132,6 +135,34 @@ impl Pusher {
     /// [`PushError::Stopped`] as soon as the server ends without an answer; [`PushError::Overloaded`] when a reactor was not
     /// reached: the others have carried it out.
     pub fn act(&self, app: &str, action: Action, patience: Duration) -> Result<OperationOutcome, PushError> {
+        let (sender, receiver) = mpsc::channel();
+        let (operation, unreached) = self.begin(app, action, Origin::Outcome(sender))?;
+        let outcome = match operation.finish_part() {
+            true => operation.outcome(),
+            false => {
+                // Its end would not be heard while a sender is kept here.
+                drop(operation);
+                receive(&receiver, patience)?
+            }
+        };
+        unreached.and(outcome.map_err(PushError::Refused))
+    }
+
+    /// Has an action carried out on sessions and returns: nothing waits for its outcome, so this is for an App's methods too.
+    ///
+    /// # Errors
+    /// [`PushError::UnknownApp`]; [`PushError::Stopped`]; [`PushError::Refused`] where that is known before any session is looked
+    /// at; [`PushError::Overloaded`] when a reactor was not reached: the others carry it out.
+    pub fn post(&self, app: &str, action: Action) -> Result<(), PushError> {
+        let (operation, unreached) = self.begin(app, action, Origin::Nobody)?;
+        match operation.finish_part() {
+            true => unreached.and(operation.outcome().map(drop).map_err(PushError::Refused)),
+            false => unreached,
+        }
+    }
+
+    /// Posts an action to the reactors that have a part in it. It, with one part left, and whether all were reached.
+    fn begin(&self, app: &str, action: Action, origin: Origin) -> Result<Begun, PushError> {
         let app = self.app(app)?;
         match &action {
             Action::Kick { code, reason, .. } => {
@@ -142,25 +173,16 @@ impl Pusher {
             Action::Ban { reason, .. } => check_close_reason(reason).map_err(PushError::Refused)?,
             _ => {}
         }
-        let (sender, receiver) = mpsc::channel();
-        let operation = Arc::new(Operation::new(app, action, Origin::Outcome(sender)));
-        let mut unreached = Ok(());
+        let operation = Arc::new(Operation::new(app, action, origin));
+        let mut reached = Ok(());
         for reactor in self.shared.reactors_for(&operation).iter() {
             operation.add_part();
             if self.shared.handle.post(reactor, Envelope::Operation(Arc::clone(&operation))).is_err() {
-                unreached = Err(self.not_taken(reactor));
+                reached = Err(self.not_taken(reactor));
                 operation.finish_part();
             }
         }
-        let outcome = match operation.finish_part() {
-            true => operation.outcome(),
-            false => {
-                // Its end would not be heard while a sender is kept here.
-                drop(operation);
-                receive(&receiver, patience)?
-            }
-        };
-        unreached.and(outcome.map_err(PushError::Refused))
+        Ok((operation, reached))
     }
 
     /// Closes sessions with `code` and `reason`; returns how many.

@@ -2,7 +2,7 @@
 //! kick cannot be carried out.
 
 use crate::stalled::stalled;
-use crate::support::{Backend, DEADLINE, End, Player, Receipt, TestServer};
+use crate::support::{Backend, DEADLINE, End, Player, Receipt, TestServer, until};
 use gannet::dispatch::{
     Action, EncodedFrame, ErrorCode, OperationOutcome, PushOptions, ReceiptMode, Selector, Target, Who,
 };
@@ -259,4 +259,31 @@ fn a_kick_whose_close_frame_could_not_be_sent_is_refused_and_closes_nobody() {
     assert_eq!(player.recv_text(), "still here");
     assert_eq!(kick(4321, &long[..123]), Ok(1));
     assert!(matches!(player.recv_end(), End::Closed(4321, reason) if reason.len() == 123));
+}
+
+/// An app in which whoever says a group has all sessions of its user join it.
+struct Gathering;
+
+impl App for Gathering {
+    fn message(&mut self, session: &mut Session<'_>, message: Message<'_>) {
+        let Message::Text(group) = message else { return };
+        let who = Who::User(session.user().unwrap().clone());
+        let pusher = session.pusher();
+        let join = |who: Who, group: &str| pusher.post("default", Action::Join { who, group: name(group) });
+        join(who.clone(), group).unwrap();
+        assert_eq!(pusher.post("none", Action::Destroy { group: name(group) }), Err(PushError::UnknownApp));
+        let kick = Action::Kick { who, code: 1, reason: "".into() };
+        assert!(matches!(pusher.post("default", kick), Err(PushError::Refused(_))));
+    }
+}
+
+/// On the reactor's own thread, where nothing may wait.
+#[test]
+fn an_app_has_others_join_without_waiting_for_it() {
+    let server = TestServer::with_app(|_| (), |_| Box::new(Gathering));
+    let mut players: Vec<Player> = (0..8).map(|_| server.player("user=ada")).collect();
+    players[0].send_text("red");
+    let mut backend = server.backend();
+    until("all have joined", || backend.push_text("group=red", "hi").queued == 8);
+    players.iter_mut().for_each(|player| assert_eq!(player.recv_text(), "hi"));
 }
