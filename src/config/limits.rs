@@ -61,6 +61,8 @@ table! {
         pub max_selectors: usize = 1_024, in 1..=COUNT;
         /// Bans of users and addresses, of all apps together.
         pub max_bans: usize = 10_000, in 0..=COUNT;
+        /// Routes of users and groups, of all apps together.
+        pub max_routes: usize = 100_000, in 0..=COUNT;
         /// Sessions that one receipt names of those that missed its push.
         pub receipt_names: usize = 100, in 1..=u64::from(u16::MAX);
         /// Lines of one batch.

@@ -151,6 +151,7 @@ impl Core {
             Action::Destroy { group } => {
                 operation.count_sessions(self.destroy_group(app, group));
                 self.forget(app, group, None);
+                self.end_route_of(operation, group);
             }
             Action::Move { from, to } => {
                 let recalled = self.recalled_by_move(app, from, to);

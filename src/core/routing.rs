@@ -22,6 +22,11 @@ impl Core {
             Ok(link) => link,
             Err(error) => return operation.fail(error),
         };
+        let most = self.rules.settings.config.limits.max_routes;
+        if link.is_some() && self.listeners.are_routes_full(app, what, most) {
+            let message = format!("there are {most} routes: end some, or raise limits.max_routes");
+            return operation.fail(CommandError::new(ErrorCode::RateLimited, message));
+        }
         self.listeners.route(app, what, link, operation.order(&self.shared.routes));
         let sessions = match what {
             Routed::Session(id) => vec![*id],
@@ -30,6 +35,14 @@ impl Core {
         };
         let moved = sessions.into_iter().filter(|session| self.follow_route(*session)).count();
         operation.count_sessions(moved as u32);
+    }
+
+    /// The route of a group ends with the group; its sessions stay where they are.
+    pub(super) fn end_route_of(&mut self, operation: &Operation, group: &Name) {
+        if self.listeners.has_routes() {
+            let order = operation.order(&self.shared.routes);
+            self.listeners.route(operation.app, &Routed::Group(group.clone()), None, order);
+        }
     }
 
     fn members(&self, app: AppId, kind: Kind, name: &Name) -> Vec<SessionId> {

@@ -207,6 +207,10 @@ impl Shared {
             | Action::Describe { session }
             | Action::RenewUntil { session, .. } => owner(*session),
             Action::Move { from: group, .. } => of(Selector::Group(group.clone())),
+            // Every reactor has the routes.
+            Action::Destroy { .. } if self.routes.load(Ordering::Relaxed) > 0 => {
+                ReactorSet::first(self.reactors())
+            }
             Action::Destroy { group } => {
                 let mut reactors = of(Selector::Group(group.clone()));
                 if self.in_force.look().delivery_rules.memory(operation.app, group).is_some() {

@@ -146,6 +146,27 @@ fn what_cannot_be_routed_is_an_error_and_changes_nothing() {
     assert_eq!(said, ["assigned", "open", "message"]);
 }
 
+/// A backend that never ends a route is told so; a group that is destroyed has none any more.
+#[test]
+fn there_are_only_so_many_routes_and_that_of_a_group_ends_with_it() {
+    let server = TestServer::start(|config| (config.reactors, config.limits.max_routes) = (Some(1), 2));
+    let mut link = owner(&server, false, json!({"name": "m0"}));
+    let route = |what: &str, name: &str| json!({"op": "route", what: name, "link": "m0"});
+    link.command(route("group", "red"));
+    link.command(route("user", "ada"));
+    assert_eq!(link.try_command(route("group", "blue")).unwrap_err()["code"], "rate_limited");
+    // The same once more is not one more.
+    link.command(route("group", "red"));
+    link.command(json!({"op": "destroy", "group": "red"}));
+    link.command(route("group", "blue"));
+    let _first = server.player("");
+    assert_eq!(link.event()["event"], "assigned");
+    // Whoever comes goes to the link that has fewer, and not where the group's route said.
+    let mut other = owner(&server, true, json!({"name": "m1"}));
+    let player = server.player("group=red");
+    assert_eq!(session(&other.event()), player.id.to_string());
+}
+
 /// Sessions are routed to and fro while they say numbers: each number goes to one link, once and in order.
 fn to_and_fro(is_binary: bool) {
     const PLAYERS: usize = 24;

@@ -25,6 +25,19 @@ impl Routes {
         self.users.is_empty() && self.groups.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.users.len() + self.groups.len()
+    }
+
+    /// Whether there is a route of these very sessions. That of one session is not here.
+    pub(super) fn has(&self, what: &Routed) -> bool {
+        match what {
+            Routed::User(name) => self.users.contains_key(name),
+            Routed::Group(name) => self.groups.contains_key(name),
+            Routed::Session(_) => false,
+        }
+    }
+
     /// The link that has a session of this user in these groups: the user's route goes before those of groups, of which the one
     /// that was asked for last counts.
     pub(super) fn link_for<'a>(

@@ -21,6 +21,13 @@ impl Listeners {
         self.groups.iter().any(|group| !group.routes.is_empty())
     }
 
+    /// Whether a route would be one more than `most`, of all apps together.
+    pub fn are_routes_full(&self, app: AppId, what: &Routed, most: usize) -> bool {
+        let all: usize = self.groups.iter().map(|group| group.routes.len()).sum();
+        let mut of_app = self.groups.iter().filter(|group| group.app == app);
+        !matches!(what, Routed::Session(_)) && all >= most && !of_app.any(|group| group.routes.has(what))
+    }
+
     /// Sets a route to a link of a share, or ends it in every share. No session has moved.
     pub fn route(&mut self, app: AppId, what: &Routed, link: Option<SessionId>, order: u64) {
         for group in Self::shares_of(&mut self.groups, app) {
