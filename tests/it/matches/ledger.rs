@@ -2,7 +2,7 @@
 
 use crate::support::DEADLINE;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -77,6 +77,8 @@ pub struct Session {
     spans: Vec<(usize, usize)>,
     has_opened: bool,
     has_closed: bool,
+    /// What has befallen it lately, for who reads that a test has failed.
+    past: VecDeque<String>,
 }
 
 /// What a process was told.
@@ -104,6 +106,14 @@ struct Told {
 }
 
 impl Session {
+    /// Remembers what has befallen it.
+    pub fn remember(&mut self, what: String) {
+        if self.past.len() == 40 {
+            self.past.pop_front();
+        }
+        self.past.push_back(format!("{what} at {}", self.said.len()));
+    }
+
     /// Says the next number.
     pub fn say(&mut self) -> usize {
         let number = self.said.len();
@@ -224,7 +234,11 @@ impl Ledger {
             return self.suspect(heard["event"] == "gap", || format!("m{number}: {heard}"));
         };
         let session = self.number_of(id);
-        match heard["event"].as_str().unwrap() {
+        let event = heard["event"].as_str().unwrap();
+        if event != "message" {
+            self.sessions[session].remember(format!("m{number} is told {event} {}", heard["group"]));
+        }
+        match event {
             "assigned" => {
                 let groups = heard["groups"].as_array().unwrap().iter();
                 let groups = groups.map(|group| group.as_str().unwrap().to_owned()).collect();
@@ -300,7 +314,9 @@ impl Ledger {
             }
             (None, _) => record.spans.push((said, said)),
         }
-        self.suspect(faults.is_empty(), || format!("m{number}: {heard}: {faults:?}"));
+        let past = &record.past;
+        let fault = (!faults.is_empty()).then(|| format!("m{number}: {heard}: {faults:?}: {past:#?}"));
+        self.faults.extend(fault);
     }
 
     fn suspect(&mut self, is_sound: bool, fault: impl FnOnce() -> String) {

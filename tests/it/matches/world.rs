@@ -2,8 +2,8 @@
 
 use super::crowd::Crowd;
 use super::ledger::{Ledger, OWNERS, Session, Shared};
-use super::owner::{Owner, name};
-use crate::support::{Link, Random};
+use super::owner::{Owner, SHARE, name};
+use crate::support::Random;
 use crate::upgrade::running::Running;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,8 +34,6 @@ limits.link_kept_bytes = 1000000000
 pub struct World {
     owners: [Option<Owner>; OWNERS],
     pub crowd: Crowd,
-    /// A backend that listens to nothing, and says where everybody goes.
-    control: Link,
     pub server: Running,
     pub ledger: Arc<Shared>,
     pub random: Random,
@@ -47,7 +45,6 @@ pub struct World {
     cuts: [usize; OWNERS],
     /// What the server had counted as unconfirmed when all was quiet last.
     unconfirmed: u64,
-    /// Whose link has ended since then.
     pub figures: Figures,
     /// The test that this is, for processes to be.
     test: &'static str,
@@ -86,7 +83,6 @@ impl World {
         let mut world = Self {
             owners: Default::default(),
             crowd: Crowd::new(&ledger, seed),
-            control: server.link(),
             server,
             ledger,
             random: Random::new(seed),
@@ -121,7 +117,8 @@ impl World {
             ledger.sessions[pilot].doubt();
             ledger.sessions[pilot].id.clone()
         });
-        self.control.command(json!({"op": "route", "session": id, "link": name(number)}));
+        let target = format!("/v1/route?session={id}&link={}", name(number));
+        self.server.backend().change("POST", &target);
         self.ledger.change(|ledger| ledger.sessions[pilot].owner = Some(number));
     }
 
@@ -198,10 +195,12 @@ impl World {
         let mut after = BTreeMap::new();
         let commands: Vec<Value> = ledger
             .change(|ledger| deeds.iter().filter_map(|deed| self.begin(*deed, ledger, &mut after)).collect());
-        commands.iter().for_each(|command| _ = self.control.send(command.clone()));
+        // A link that is not read for as long as a process is stopped ends itself: each time another one.
+        let mut control = self.server.link();
+        commands.iter().for_each(|command| _ = control.send(command.clone()));
         self.figures.commands += commands.len();
         around(self);
-        let results: Vec<_> = commands.iter().map(|_| self.control.receive()).collect();
+        let results: Vec<_> = commands.iter().map(|_| control.receive()).collect();
         ledger.change(|ledger| {
             for (command, (_, result)) in commands.iter().zip(results) {
                 let mut in_doubt = (0..OWNERS).filter(|number| ledger.is_in_doubt(*number)).map(name);
@@ -209,7 +208,9 @@ impl World {
                 assert!(result.is_ok() || may_fail, "{command}: {result:?}");
             }
             for (player, owner) in after {
-                ledger.sessions[player].owner = owner.filter(|owner| !ledger.is_in_doubt(*owner));
+                let owner = owner.filter(|owner| !ledger.is_in_doubt(*owner));
+                ledger.sessions[player].owner = owner;
+                ledger.sessions[player].remember(format!("it belongs to {owner:?}"));
             }
         });
     }
@@ -222,6 +223,7 @@ impl World {
         after: &mut BTreeMap<usize, Option<usize>>,
     ) -> Option<Value> {
         let mut goes = |player: usize, owner: Option<usize>, session: &mut Session| {
+            session.remember(format!("{deed:?}"));
             session.doubt();
             after.insert(player, owner);
         };
@@ -249,10 +251,12 @@ impl World {
                     _ => json!({"op": "set_groups", "session": id, "groups": [group], "prefix": MATCH}),
                 })
             }
-            // It stays with the process that has it.
+            // It stays with the process that has it. Where it has come to the match just now, it may have left before it moved.
             Deed::Leave(player) => {
                 let session = &mut ledger.sessions[player];
+                session.remember(format!("{deed:?}"));
                 let group = match_of(session)?;
+                after.entry(player).and_modify(|owner| *owner = None);
                 session.groups.remove(&group);
                 Some(json!({"op": "leave", "group": group, "session": session.id}))
             }
@@ -277,7 +281,7 @@ impl World {
             let free = sessions.filter(|(number, one)| !pilots.contains(number) && match_of(one).is_none());
             free.for_each(|(_, session)| session.doubt());
         });
-        self.control.command(json!({"op": "rebalance", "share": super::owner::SHARE}));
+        self.server.backend().change("POST", &format!("/v1/rebalance?share={SHARE}"));
         self.figures.commands += 1;
     }
 
@@ -342,9 +346,10 @@ impl World {
             })
             .collect();
         drop(ledger);
-        asked.iter().for_each(|ask| _ = self.control.send(ask.clone()));
+        let mut asks = self.server.link();
+        asked.iter().for_each(|ask| _ = asks.send(ask.clone()));
         for ask in &asked {
-            let (_, result) = self.control.receive();
+            let (_, result) = asks.receive();
             assert_eq!(result, Ok(json!({"sessions": 0})), "gannet has another one: {ask}");
         }
     }
