@@ -34,11 +34,12 @@ struct Players {
 }
 
 impl Players {
-    /// Says the next number, where it is there.
-    fn say(&mut self, player: usize, ledger: &mut Ledger) {
+    /// Says the next number, in a message at least so long, where it is there.
+    fn say(&mut self, player: usize, at_least: usize, ledger: &mut Ledger) {
         let Some(socket) = &mut self.sockets[player] else { return };
         let number = ledger.sessions[player].say();
         let padding = if self.random.below(LONG) == 0 { self.random.below(8_000) } else { 0 };
+        let padding = padding.max(at_least);
         // Whose it is must not change between the ledger and the socket.
         socket.send_text(&format!("{number} {}", "x".repeat(padding)));
     }
@@ -84,10 +85,12 @@ impl Crowd {
         self.shared.lock().are_silent = !do_talk;
     }
 
-    /// These say something, however much is on its way from them.
-    pub fn say(&self, players: impl Iterator<Item = usize>) {
+    /// These say something, however much is on its way from them, in messages at least so long.
+    pub fn say(&self, players: &[usize], at_least: usize) {
         let mut sockets = self.shared.lock();
-        self.shared.ledger.change(|ledger| players.for_each(|player| sockets.say(player, ledger)));
+        self.shared
+            .ledger
+            .change(|ledger| players.iter().for_each(|player| sockets.say(*player, at_least, ledger)));
     }
 
     /// Those that are there.
@@ -113,7 +116,7 @@ impl Sockets {
                 let count = players.sockets.len();
                 let player = players.random.below(count);
                 if ledger.sessions[player].may_say() {
-                    players.say(player, ledger);
+                    players.say(player, 0, ledger);
                 }
             }
         });

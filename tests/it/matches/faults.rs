@@ -14,9 +14,14 @@ pub enum Kill {
     Behind,
     /// While players and matches go to and fro.
     AmidCommands,
+    /// It has not read for so long that its socket takes no more.
+    Stuffed,
     /// It has not read what its socket has taken, and the server is upgraded before its link ends.
     BeforeUpgrade,
 }
+
+/// Messages of which some are more than the socket of a process takes that does not read, and less than has players wait.
+const LONG: usize = 24 * 1024;
 
 impl World {
     fn counts(&mut self, fault: &'static str) {
@@ -58,13 +63,13 @@ impl World {
         self.await_back(victim);
     }
 
-    /// Players talk, and their server has heard some of it.
-    fn said_meanwhile(&mut self) {
+    /// Players talk, in messages at least so long, and the server has heard some of it.
+    fn said_meanwhile(&mut self, at_least: usize) {
         let heard = |world: &World| world.server.backend().stats()["messages_in"].as_u64().unwrap();
         let everybody = self.crowd.players();
         let before = heard(self);
         for _ in 0..3 {
-            self.crowd.say(everybody.iter().copied());
+            self.crowd.say(&everybody, at_least);
         }
         until("some of it has been heard", || heard(self) >= before + 3 * everybody.len() as u64);
     }
@@ -77,9 +82,12 @@ impl World {
         self.ledger.change(|ledger| ledger.doubt(victim));
         let dies = |world: &mut World| {
             let owner = world.take_owner(victim);
-            if matches!(how, Kill::Behind | Kill::BeforeUpgrade) {
-                owner.stop();
-                world.said_meanwhile();
+            match how {
+                Kill::Behind | Kill::BeforeUpgrade | Kill::Stuffed => {
+                    owner.stop();
+                    world.said_meanwhile(if how == Kill::Stuffed { LONG } else { 0 });
+                }
+                Kill::InFlow | Kill::AndLeft | Kill::AmidCommands => {}
             }
             owner.kill();
             world.ledger.change(|ledger| ledger.ended(victim));
@@ -107,14 +115,19 @@ impl World {
     }
 
     /// SIGSTOP until others have its sessions, and SIGCONT: it reads what its socket had taken, and is an owner like any other.
-    pub fn freeze(&mut self, is_upgraded: bool) {
+    /// Its socket may be such that it takes no more, or players and matches go to and fro meanwhile.
+    pub fn freeze(&mut self, is_upgraded: bool, is_stuffed: bool) {
         self.counts("SIGSTOP");
         let victim = self.victim();
         self.await_back(victim);
         self.ledger.change(|ledger| ledger.doubt(victim));
         self.owner(victim).stop();
-        let deeds = self.some_deeds(10);
-        self.act(&deeds);
+        if is_stuffed {
+            self.said_meanwhile(LONG);
+        } else {
+            let deeds = self.some_deeds(10);
+            self.act(&deeds);
+        }
         if is_upgraded {
             self.upgrade();
         }
@@ -134,17 +147,20 @@ impl World {
     }
 
     /// SIGSTOP and SIGCONT, before anybody else has its sessions; unless this machine was too slow for that.
-    pub fn pause(&mut self) {
+    pub fn pause(&mut self, is_upgraded: bool) {
         self.counts("SIGSTOP for a moment");
         let victim = self.victim();
         self.await_back(victim);
         self.ledger.change(|ledger| ledger.doubt(victim));
         let links = self.ledger.lock().links(victim);
         self.owner(victim).stop();
-        self.said_meanwhile();
+        self.said_meanwhile(LONG);
+        if is_upgraded {
+            self.upgrade();
+        }
         self.owner(victim).go_on();
         let pilot = self.pilot(victim);
-        self.crowd.say([pilot].into_iter());
+        self.crowd.say(&[pilot], 0);
         self.ledger.wait("its pilot was heard", |ledger| {
             ledger.sessions[pilot].is_through() || ledger.links(victim) > links
         });

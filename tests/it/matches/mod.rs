@@ -33,17 +33,20 @@ fn churn(world: &mut World) {
 
 /// Whatever chance says.
 fn fault(world: &mut World) {
-    let kills = [Kill::InFlow, Kill::AndLeft, Kill::Behind, Kill::AmidCommands, Kill::BeforeUpgrade];
-    match world.random.below(14) {
-        number @ 0..5 => world.kill(kills[number]),
-        number @ 5..7 => world.freeze(number == 5),
-        7 => world.pause(),
-        8 => world.cut_amid_commands(),
-        9 => world.upgrade_while_away(),
-        10 => world.rebalance(),
-        11 => world.upgrade(),
-        12 => world.upgrade_amid_commands(),
-        _ => {}
+    match world.random.below(18) {
+        0 => world.kill(Kill::InFlow),
+        1 => world.kill(Kill::AndLeft),
+        2 => world.kill(Kill::Behind),
+        3 | 4 => world.kill(Kill::AmidCommands),
+        5 => world.kill(Kill::BeforeUpgrade),
+        6 => world.kill(Kill::Stuffed),
+        number @ 7..11 => world.freeze(number % 2 == 0, number < 9),
+        number @ 11..13 => world.pause(number == 11),
+        13 => world.cut_amid_commands(),
+        14 => world.upgrade_while_away(),
+        15 => world.rebalance(),
+        16 => world.upgrade(),
+        _ => world.upgrade_amid_commands(),
     }
 }
 
@@ -53,11 +56,12 @@ fn each_input_reaches_the_process_that_owns_the_match_at_that_moment() {
     let seed = parameter("MATCHES_SEED", 7);
     let mut world = World::new(TEST, seed as u64);
     world.settle(true);
-    let each_once: [fn(&mut World); 7] = [
+    let each_once: [fn(&mut World); 8] = [
         |world| world.upgrade_amid_commands(),
         |world| world.kill(Kill::InFlow),
         |world| world.a_fourth_joins(),
-        |world| world.freeze(false),
+        |world| world.freeze(false, true),
+        |world| world.pause(true),
         |world| world.upgrade_while_away(),
         |world| world.kill(Kill::BeforeUpgrade),
         |world| world.kill(Kill::AmidCommands),
@@ -74,8 +78,11 @@ fn each_input_reaches_the_process_that_owns_the_match_at_that_moment() {
     while started.elapsed() < lasts {
         round(&mut world, &fault);
     }
-    let stats = world.server.backend().stats();
-    let (said, events) = (stats["messages_in"].clone(), world.ledger.lock().events);
-    println!("{:?}; {said} inputs, {events} events, seed {seed}", world.figures);
-    let _ = std::io::Write::flush(&mut std::io::stdout());
+    let mut backend = world.server.backend();
+    let (said, events) = (backend.stats()["messages_in"].clone(), world.ledger.lock().events);
+    let scrape = backend.scrape();
+    let [moves, handed_on] = ["gannet_link_moves_total", "gannet_link_events_handed_on_total"]
+        .map(|family| scrape.sum(family, &[]));
+    println!("{:?}", world.figures);
+    println!("{said} inputs, {events} events read, {moves} moves, {handed_on} events handed on; seed {seed}");
 }

@@ -309,11 +309,11 @@ impl World {
         self.crowd.talk(false);
         self.server.await_stats("all links are there or have ended", |stats| stats["links_away"] == 0);
         let everybody = self.crowd.players();
-        self.crowd.say(everybody.into_iter());
+        self.crowd.say(&everybody, 0);
         let is_through = |ledger: &Ledger| ledger.sessions.iter().all(Session::is_through);
         self.ledger.wait("the last that each has said", is_through);
         let pilots: Vec<usize> = self.living().into_iter().map(|number| self.pilots[number]).collect();
-        self.crowd.say(pilots.into_iter());
+        self.crowd.say(&pilots, 0);
         self.ledger.wait("what is behind all else", is_through);
         let (missing, read) = self.ledger.change(|ledger| (ledger.settle(), ledger.take_unconfirmed()));
         let now = self.server.backend().scrape().sum("gannet_link_events_unconfirmed_total", &[]);
