@@ -1,6 +1,6 @@
 //! What befalls processes and the server while players talk.
 
-use super::world::{MATCHES, World};
+use super::world::{Deed, MATCHES, World};
 use crate::support::until;
 
 /// When a process is killed.
@@ -187,9 +187,8 @@ impl World {
 
     fn take_some_matches(&mut self, owner: usize) {
         let among = self.living().len();
-        let deeds: Vec<_> = (0..MATCHES / among)
-            .map(|_| super::world::Deed::Route(self.random.below(MATCHES), owner))
-            .collect();
+        let deeds: Vec<Deed> =
+            (0..MATCHES / among).map(|_| Deed::Route(self.random.below(MATCHES), owner)).collect();
         self.act(&deeds);
     }
 }
