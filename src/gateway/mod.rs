@@ -292,6 +292,9 @@ impl Gateway {
                     let unlisten = Operation::new(link.app(), Action::Unlisten { link: id }, Origin::Nobody);
                     core.start_operation(unlisten);
                 }
+                // What the link gave up of sessions that move goes on at once: the turn ends behind this, and nothing else would
+                // have it go on.
+                self.scratch.follow_orders(core);
             }
             _ => {}
         }

@@ -49,6 +49,7 @@ mod links;
 mod listening;
 mod log_lines;
 mod logging;
+mod matches;
 mod memory;
 mod metrics;
 mod misbehaving;

@@ -275,3 +275,31 @@ fn a_share_is_divided_evenly_anew_where_that_is_asked_for() {
     assert!(heard[1..].iter().all(|heard| (21..=29).contains(heard)), "{heard:?}");
     server.await_stats("all have moved", |stats| stats["link_moves"] == moved);
 }
+
+/// A session waits until the socket of the link that it leaves has taken its events, and the connection of that link ends: the
+/// session goes then, and nothing else has to happen before.
+#[test]
+fn a_session_on_its_way_from_a_link_goes_when_the_connection_of_that_ends() {
+    const SAID: usize = 16;
+    let server = TestServer::start(|config| {
+        config.reactors = Some(1);
+        config.limits.socket_unsent_bytes = 4096;
+    });
+    let (mut old, _) = Link::resume(server.backend, false, "new", None);
+    socket2::SockRef::from(old.stream()).set_recv_buffer_size(4096).unwrap();
+    old.command(json!({"op": "listen", "events": OWNER, "share": "s", "name": "m0"}));
+    let mut player = server.player("");
+    // More than the sockets take of what is not read.
+    let long = "x".repeat(64 * 1024);
+    (0..SAID).for_each(|number| player.send_text(&format!("{number} {long}")));
+    server.await_stats("all has come", |stats| stats["messages_in"] == SAID);
+    let mut new = owner(&server, false, json!({"name": "m1"}));
+    let id = player.id.to_string();
+    new.command(json!({"op": "route", "session": id, "link": "m1"}));
+    old.reset();
+    let assigned = new.event();
+    assert_eq!((&assigned["event"], session(&assigned)), (&json!("assigned"), id));
+    let text = |event: Value| event["text"].as_str().unwrap().split(' ').next().unwrap().to_owned();
+    let first: usize = text(new.event()).parse().unwrap();
+    (first + 1..SAID).for_each(|number| assert_eq!(text(new.event()), number.to_string()));
+}

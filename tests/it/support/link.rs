@@ -4,6 +4,7 @@ use super::player::{closed, is_end, is_timeout, open, open_with, reset_on_drop};
 use super::{DEADLINE, End, link_bin};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message, WebSocket};
@@ -183,6 +184,8 @@ impl Link {
                 }
                 Ok(Message::Close(frame)) => self.end = closed(frame),
                 Ok(_) => {}
+                // A process that was stopped and goes on: signal(7), of a socket that has a timeout.
+                Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(Error::Io(error)) if is_timeout(&error) => panic!("nothing came in {DEADLINE:?}"),
                 Err(error) if is_end(&error) => return Err(self.end.clone()),
                 Err(error) => panic!("{error}"),

@@ -9,7 +9,7 @@ mod kills;
 mod limits;
 mod links;
 mod listeners;
-mod load;
+pub mod load;
 mod memory;
 mod queues;
 mod refusals;
