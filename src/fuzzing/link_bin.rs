@@ -8,6 +8,9 @@ use crate::gateway::api::binary::in_json::{equivalent, same};
 use crate::gateway::api::json::LinkError;
 use crate::link_bin::{Command, Event, Reply, Request, Selector};
 
+/// Most commands of a message.
+const MOST: usize = 4;
+
 /// A message of the link, in either direction.
 pub fn run(data: &[u8]) {
     let mut again = Vec::new();
@@ -20,7 +23,18 @@ pub fn run(data: &[u8]) {
         event.encode_with(&details, &mut again).expect("it fitted before");
         assert_eq!(Event::decode_with(&again), Ok((event, details)));
     }
-    again.clear();
+    command(data);
+    if let Ok(Some(commands)) = link_bin::list(data, MOST) {
+        assert!((1..=MOST).contains(&commands.len()));
+        // Every byte behind the head is of a command or of its length.
+        assert_eq!(data.len(), 8 + commands.iter().map(|one| 4 + one.len()).sum::<usize>());
+        commands.into_iter().for_each(command);
+    }
+}
+
+/// One command, which is a message or stands in one.
+fn command(data: &[u8]) {
+    let mut again = Vec::new();
     let parsed = link_bin::parse(data, &apps(), &CommandLimits::small());
     match Request::decode(data) {
         Ok(request) => {

@@ -17,9 +17,41 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+/// Most commands of a message.
+const MOST: usize = 4;
+
 /// A text frame of the link.
 pub fn run(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
+    command(text);
+    if json::is_list(text) {
+        several(text);
+    }
+}
+
+/// What stands in an array, each command as it would stand alone.
+fn several(text: &str) {
+    let value = serde_json::from_str::<Value>(text).ok();
+    let values = value.as_ref().and_then(Value::as_array);
+    match json::list(text, MOST) {
+        Ok(commands) => {
+            assert!((1..=MOST).contains(&commands.len()));
+            assert!(values.is_none_or(|values| values.len() == commands.len()));
+            for (index, one) in commands.into_iter().enumerate() {
+                let one = str::from_utf8(one).expect("it is a part of a text");
+                let alone = serde_json::from_str::<Value>(one).ok();
+                assert!(values.is_none_or(|values| alone.as_ref() == Some(&values[index])));
+                command(one);
+            }
+        }
+        Err(error) => {
+            assert!(!error.message.is_empty());
+            assert!(values.is_none_or(|values| !(1..=MOST).contains(&values.len())));
+        }
+    }
+}
+
+fn command(text: &str) {
     let value = serde_json::from_str::<Value>(text);
     let value = value.ok().filter(Value::is_object);
     match json::parse(text, &apps(), &CommandLimits::small()) {

@@ -1,11 +1,13 @@
 //! What links are shown of sessions in each event, and what apps keep of what their clients have shown: claims of tokens, parameters of
 //! queries.
 
+use crate::links::session;
 use crate::support::*;
 use crate::tokens::{DEFAULT, HS256, app, ask, now, signed_query, token};
 use crate::upgrade::running::Running;
 use gannet::{App, ClosedSession, Session};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Sender, channel};
 
 const ALL: [&str; 5] = ["groups", "tags", "claims", "params", "app"];
@@ -145,36 +147,60 @@ fn what_is_kept_of_a_session_is_bounded() {
     assert_eq!(status(&format!("/ws?token={}", with("1234567890"))), 401);
 }
 
+/// Each link gets an event of each session with what the session was opened with, and so does who asks for the session.
+fn look(server: &Running, links: &mut [Link], kind: &str, ids: &[String]) {
+    let claims = |rank: usize| json!({ "rank": rank });
+    let params = |rank: usize| json!({ "version": format!("v{rank}") });
+    for link in links {
+        let events = ids.iter().map(|_| link.event());
+        let events: BTreeMap<String, Value> = events.map(|event| (session(&event), event)).collect();
+        for (rank, id) in ids.iter().enumerate() {
+            assert_eq!(events[id]["event"], kind);
+            let state = json!({
+                "groups": ["red"], "tags": [], "claims": claims(rank), "params": params(rank), "app": "default",
+            });
+            assert_eq!(shown(&events[id]), state, "{}", events[id]);
+            let session = link.command(json!({"op": "session", "session": id}));
+            assert_eq!((&session["claims"], &session["params"]), (&claims(rank), &params(rank)));
+        }
+    }
+    let mut backend = server.backend();
+    for (rank, id) in ids.iter().enumerate() {
+        let session = backend.ok("GET", &format!("/v1/sessions/{id}"));
+        assert_eq!((&session["claims"], &session["params"]), (&claims(rank), &params(rank)));
+    }
+}
+
 #[test]
-fn what_is_kept_survives_a_resume_and_an_upgrade() {
+fn what_is_kept_survives_upgrades_and_the_resume_of_a_session() {
     let config = format!(
         "[apps.default]\nsecrets = [\"{DEFAULT}\"]\nparams = [\"version\"]\nclaims = [\"rank\"]\nresume.linger_ms = \"1h\"\n"
     );
     let mut server = Running::start(&["--reactors", "3"], &config);
-    let mut link = server.link();
-    listen(&mut link, &["back", "message"], &ALL);
-    let mut players: Vec<Player> = (0..6)
-        .map(|rank| {
-            let token = of(&format!("u{rank}"), json!({ "rank": rank, "groups": ["red"] }));
-            server.try_player(&format!("/ws?token={token}&version=v{rank}")).unwrap()
-        })
-        .collect();
-    let state = |rank: usize| {
-        json!({
-            "groups": ["red"], "tags": [], "claims": {"rank": rank}, "params": {"version": format!("v{rank}")},
-            "app": "default",
-        })
+    let mut links = [server.link(), server.binary_link()];
+    links.iter_mut().for_each(|link| listen(link, &["back", "message"], &ALL));
+    let proof = |rank: usize| of(&format!("u{rank}"), json!({ "rank": rank, "groups": ["red"] }));
+    let come = |server: &Running, rank: usize, more: &str| {
+        server.try_player(&format!("/ws?token={}&{more}", proof(rank))).unwrap()
     };
+    let mut players: Vec<Player> =
+        (0..6).map(|rank| come(&server, rank, &format!("version=v{rank}"))).collect();
+    let ids: Vec<String> = players.iter().map(|player| player.id.to_string()).collect();
     server.upgrade();
-    for (rank, player) in players.iter_mut().enumerate() {
-        player.send_text("hi");
-        assert_eq!(shown(&link.event()), state(rank));
-    }
-    let mut backend = server.backend();
-    for (rank, player) in players.iter().enumerate() {
-        let session = backend.ok("GET", &format!("/v1/sessions/{}", player.id));
-        assert_eq!(session["claims"], json!({ "rank": rank }));
-    }
+    players.iter_mut().for_each(|player| player.send_text("hi"));
+    look(&server, &mut links, "message", &ids);
+    let tickets: Vec<String> =
+        players.iter().map(|player| player.welcome["resume"].as_str().unwrap().to_owned()).collect();
+    players.into_iter().for_each(Player::reset);
+    server.await_stats("all are away", |stats| stats["away"] == 6);
+    // Another process has those that are away; their clients come back to it, with a query that has other parameters.
+    server.upgrade();
+    let back = |(rank, ticket)| come(&server, rank, &format!("version=other&received=0&resume={ticket}"));
+    let mut players: Vec<Player> = tickets.iter().enumerate().map(back).collect();
+    assert!(players.iter().all(|player| player.welcome["resumed"] == true));
+    look(&server, &mut links, "back", &ids);
+    players.iter_mut().for_each(|player| player.send_text("hi"));
+    look(&server, &mut links, "message", &ids);
 }
 
 /// Tells of each session that it opens and closes with what.

@@ -388,3 +388,34 @@ fn a_feed_is_told_of_every_session_that_is_there() {
     }
     assert_eq!(server.backend().stats()["link_events_lost"], 0);
 }
+
+/// It has been told of a part, and another process tells it of the rest, and that these were all.
+#[test]
+fn a_feed_that_has_been_told_of_a_part_is_told_of_the_rest_by_the_new_process() {
+    const PLAYERS: usize = 200;
+    let mut server = Running::start(&["--reactors", "3"], "limits.link_kept_messages = 16");
+    let players: Vec<Player> = (0..PLAYERS).map(|_| server.player("group=g")).collect();
+    let mut reader = Reader::open(*server, "events=message&snapshot=1");
+    let mut told = HashMap::new();
+    let mut note = |events: Vec<Value>| {
+        assert!(!events.is_empty(), "nothing more came of {} who were told", told.len());
+        let is_last = events.last().is_some_and(|event| event["event"] == "synced");
+        for event in &events[..events.len() - usize::from(is_last)] {
+            assert_eq!((&event["event"], &event["groups"]), (&json!("session"), &json!(["g"])), "{event}");
+            told.insert(session(event), ());
+        }
+        (told.len(), is_last)
+    };
+    let mut so_far = note(reader.read(1));
+    for _ in 0..2 {
+        assert!(so_far.0 < PLAYERS && !so_far.1, "all of it has been told already");
+        server.upgrade();
+        so_far = note(reader.read(1));
+    }
+    while !so_far.1 {
+        so_far = note(reader.poll(DEADLINE.as_millis() as u64));
+    }
+    assert!(players.iter().all(|player| told.contains_key(&player.id.to_string())), "{} told", told.len());
+    assert_eq!(reader.poll(0), [] as [Value; 0]);
+    assert_eq!(server.backend().stats()["link_events_lost"], 0);
+}

@@ -61,6 +61,48 @@ fn a_ticket_of_the_old_process_is_good_in_the_new_one() {
     assert_eq!((&stats["link_events_lost"], &stats["link_resumes"]["resumed"]), (&json!(0), &json!(16)));
 }
 
+/// Numbers go on where they were, of events that wait, of those that come again, and of new ones.
+#[test]
+fn the_numbers_of_events_go_on_in_the_new_process() {
+    let mut server = Running::start(&["--reactors", "3"], "");
+    let listen = json!({"op": "listen", "events": ["message"], "numbers": true});
+    let mut player = server.player("");
+    for is_binary in [false, true] {
+        let (mut link, mut first) = Link::resume(server.backend, is_binary, "new", None);
+        link.command(listen.clone());
+        let (mut said, mut received) = (0, 0);
+        let mut say = |server: &Running| {
+            let before = server.backend().stats()["messages_in"].as_u64().unwrap();
+            (said..said + 3).for_each(|number| player.send_text(&number.to_string()));
+            said += 3;
+            server.await_stats("all has been said", |stats| stats["messages_in"] == before + 3);
+        };
+        for is_away in [false, true, true, false] {
+            if is_away {
+                link.stream().shutdown(Shutdown::Both).unwrap();
+                server.await_stats("it is away", |stats| stats["links_away"] == 1);
+            }
+            say(&server);
+            server.upgrade();
+            say(&server);
+            if is_away {
+                let (again, now) = Link::resume(server.backend, is_binary, &ticket(&first), Some(received));
+                assert_eq!(now["resumed"], true);
+                (link, first) = (again, now);
+            }
+            for expected in received..received + 6 {
+                let event = link.event();
+                assert_eq!((number(&event) as u64, &event["n"]), (expected, &json!(expected + 1)), "{event}");
+            }
+            // The next ticket is all that is good from now on.
+            link.command(json!({"op": "destroy", "group": "nobody"}));
+            received += 6;
+        }
+        link.close(1000);
+        server.await_stats("it has ended", |stats| stats["links"] == 0 && stats["links_away"] == 0);
+    }
+}
+
 #[test]
 fn a_link_that_lingers_goes_on_lingering_and_is_taken_over_from_in_the_new_process() {
     let mut server = Running::start(&["--reactors", "3"], "timeouts.link_linger_ms = 1500");

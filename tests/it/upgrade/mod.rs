@@ -3,6 +3,7 @@
 
 mod backends;
 mod clients;
+mod commands;
 mod halves;
 mod keys;
 mod kills;
