@@ -1,5 +1,6 @@
 //! The games of examples/, played by bots: real programs, real players, a server that is upgraded meanwhile.
 
+mod arena;
 mod turns;
 
 use rustix::process::{Pid, Signal, kill_process};
