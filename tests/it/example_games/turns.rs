@@ -1,36 +1,10 @@
-//! The games of examples/, played by bots: real programs, real players, a server that is upgraded meanwhile.
+//! Noughts and crosses over HTTP: examples/turns.py.
 
+use super::Program;
 use crate::support::{Player, Ports, Random};
 use crate::upgrade::running::Running;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::thread;
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// A backend, which is killed when it is dropped.
-struct Program(Child);
-
-impl Program {
-    fn start(program: &str, file: &str, address: &str) -> Self {
-        let mut command = Command::new(program);
-        command.arg(format!("{ROOT}/examples/{file}")).arg(address).stdout(Stdio::piped());
-        let mut child =
-            command.spawn().unwrap_or_else(|error| panic!("{program}, which {file} needs: {error}"));
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        assert_eq!(said, "ready\n");
-        Self(child)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
 
 /// One who plays noughts and crosses.
 struct Bot {
@@ -90,9 +64,9 @@ fn taken(state: &Value) -> usize {
 
 #[test]
 fn bots_play_noughts_and_crosses_over_http() {
-    let config = include_str!("../../examples/turns.toml").replace("\"5s\"", "\"300ms\"");
+    let config = include_str!("../../../examples/turns.toml").replace("\"5s\"", "\"300ms\"");
     let mut server = Running::start(&["--reactors", "2"], &config);
-    let _backend = Program::start("python3", "turns.py", &server.backend.to_string());
+    let _backend = Program::start("python3", "turns.py", &[&server.backend.to_string()]);
     for round in 0..3 {
         thread::scope(|scope| {
             for number in 0..5 {
