@@ -41,7 +41,7 @@ impl Shared {
                 return;
             }
             let left = DEADLINE.checked_sub(started.elapsed());
-            let left = left.unwrap_or_else(|| panic!("{what} did not come about: {}", ledger.unheard()));
+            let left = left.unwrap_or_else(|| panic!("{what} did not come about: {}", ledger.left()));
             (ledger, _) = self.changed.wait_timeout(ledger, left).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -215,6 +215,16 @@ impl Ledger {
         has.map(|(number, _)| number)
     }
 
+    /// Whether each session is one process's, as they were told, and that one's whose it must be.
+    pub fn is_told(&self) -> bool {
+        let mut open = self.sessions.iter().enumerate().filter(|(_, session)| session.is_open);
+        open.all(|(number, session)| {
+            let mut owners = self.owners(number);
+            let owner = owners.next();
+            owner.is_some() && owners.next().is_none() && (session.owner.is_none() || session.owner == owner)
+        })
+    }
+
     /// Each session of process `number` has been assigned to another one.
     pub fn is_taken_over(&self, number: usize) -> bool {
         let has = self.processes[number].has.keys();
@@ -370,9 +380,17 @@ impl Ledger {
         missing
     }
 
-    /// What nobody has heard, for who reads that a test has failed.
-    fn unheard(&self) -> String {
-        let of = self.sessions.iter().filter(|session| !session.unheard.is_empty() || !session.is_through());
-        of.take(20).map(|one| format!("{} {:?} {:?}; ", one.id, one.owner, one.unheard)).collect()
+    /// What is not as it is when all is quiet, for who reads that a test has failed.
+    fn left(&self) -> String {
+        let told = |number: usize| self.owners(number).collect::<Vec<_>>();
+        let is_quiet = |number: usize, one: &Session| {
+            one.unheard.is_empty() && one.is_through() && told(number).len() == usize::from(one.is_open)
+        };
+        let of = self.sessions.iter().enumerate().filter(|(number, one)| !is_quiet(*number, one));
+        of.take(20)
+            .map(|(number, one)| {
+                format!("{} {:?} told {:?} {:?}; ", one.id, one.owner, told(number), one.unheard)
+            })
+            .collect()
     }
 }

@@ -308,6 +308,8 @@ impl World {
     pub fn settle(&mut self, is_exact: bool) {
         self.crowd.talk(false);
         self.server.await_stats("all links are there or have ended", |stats| stats["links_away"] == 0);
+        // Nobody has to say anything for that.
+        self.ledger.wait("each session is told to be of one process", Ledger::is_told);
         let everybody = self.crowd.players();
         self.crowd.say(&everybody, 0);
         let is_through = |ledger: &Ledger| ledger.sessions.iter().all(Session::is_through);
