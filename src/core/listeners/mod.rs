@@ -322,7 +322,8 @@ impl Listeners {
     /// The link has ended: from now on what is for it is held back.
     pub fn ends(&mut self, link: SessionId) {
         match self.group_of(link).and_then(|group| group.listener_mut(link)) {
-            Some(listener) => listener.has_ended = true,
+            // Of what it was still to be told those are told that have its sessions then.
+            Some(listener) => (listener.has_ended, listener.untold) = (true, Untold::default()),
             None => _ = self.ended_early.insert(link),
         }
     }

@@ -84,9 +84,11 @@ impl Group {
         }
     }
 
-    /// The link has the session, and is told so before anything else of it.
+    /// The link has the session, and is told so before anything else of it; one that has ended is told nothing.
     fn is_to_be_told(&mut self, link: SessionId, session: SessionId) {
-        let wanting = self.listener_mut(link).filter(|listener| listener.wants(EventKind::Assigned));
+        let is_wanting =
+            |listener: &&mut Listener| !listener.has_ended && listener.wants(EventKind::Assigned);
+        let wanting = self.listener_mut(link).filter(is_wanting);
         wanting.into_iter().for_each(|listener| listener.untold.insert(session, Tell::Assigned));
     }
 
@@ -215,7 +217,7 @@ impl Group {
         owned.moves(listener.listen.form);
         owned.rare().to = None;
         let was_told = listener.untold.take(session).is_none_or(Tell::is_known);
-        if was_told && listener.wants(EventKind::Unassigned) {
+        if was_told && !listener.has_ended && listener.wants(EventKind::Unassigned) {
             orders.push_back(Order::unassigned(listener, session));
         }
         orders.push_back(Order::Await { link, session, barrier: Barrier::Ends });

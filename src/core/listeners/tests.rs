@@ -140,6 +140,36 @@ fn state() -> SessionState {
     }
 }
 
+/// What is sent to it then would come too late, and count as lost.
+#[test]
+fn a_link_that_has_ended_is_told_of_no_session() {
+    let mut listeners = Listeners::default();
+    let events = EventSet::OWNERSHIP.union(EventSet::of(&[EventKind::Message]));
+    let sessions = [id(1, 7), id(1, 8), id(1, 9)];
+    let links = [id(0, 1), id(0, 2), id(0, 3)];
+    listeners.add(links[0], APP, listen(events, Some("s")), sessions.into_iter());
+    links[1..].iter().for_each(|link| listeners.add(*link, APP, listen(events, Some("s")), NOBODY));
+    // The second has sessions of the first when it ends itself, and a session of it is over before others have it.
+    listeners.ends(links[0]);
+    assert_eq!(listeners.remove(links[0]), 0);
+    let is_second = |session: &&SessionId| listeners.groups[0].owners.link_of(**session) == Some(links[1]);
+    let over = *sessions.iter().find(is_second).unwrap();
+    listeners.ends(links[1]);
+    assert!(!listeners.untold().contains(&links[1]) && !listeners.tell_next(links[1]));
+    listeners.departs(APP, over, Some(&state()));
+    listeners.has_departed(APP, over);
+    assert!(listeners.take_orders().iter().all(|order| matches!(order, Order::Await { .. })));
+    // The third is told of all that are left.
+    listeners.passed(links[1], over);
+    assert_eq!(listeners.remove(links[1]), 0);
+    while listeners.tell_next(links[2]) {}
+    let told = listeners.take_orders().into_iter().filter(|order| {
+        matches!(order, Order::State { link, session, tell: Tell::Assigned, .. }
+            if *link == links[2] && *session != over)
+    });
+    assert_eq!(told.count(), 2);
+}
+
 #[test]
 fn a_list_that_none_can_be_is_refused() {
     let mut listeners = Listeners::default();
