@@ -137,8 +137,11 @@ impl Core {
         }
     }
 
-    /// The reactor of a link counts what is on its way to it.
+    /// The reactor of a link counts what is on its way to it; the others know of none of its events, and leave the gate as it is.
     fn count_again(&mut self, link: SessionId) {
+        if usize::from(link.worker()) != self.index {
+            return;
+        }
         let connection = self.seats.connection_of(link).and_then(|id| self.connections.get(id));
         let Some(connection) = connection else { return self.ring_has_changed(link) };
         let events = connection.outbox.as_ref().map_or((0, 0), |outbox| outbox.events());

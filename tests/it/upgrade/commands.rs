@@ -5,7 +5,9 @@ use crate::raw::Raw;
 use crate::stalled::{skip, stalled};
 use crate::support::*;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 const PATIENT: &str = "delivery.receipt_ms = 600000\ndelivery.ttl_ms = 600000\n";
 
@@ -52,6 +54,62 @@ fn the_commands_of_a_message_that_have_not_begun_are_done_in_their_order() {
     }
 }
 
+/// Sends messages of four commands, many under way at once, until `stops`; how many. Each changes what the next one finds.
+fn go_on_and_off(mut link: Link, group: &str, stops: &AtomicBool) -> usize {
+    const UNDER_WAY: usize = 8;
+    let mut sent = 0;
+    while !stops.load(Ordering::Relaxed) {
+        let push = |text: &str| json!({"op": "push", "to": {"group": group}, "text": text});
+        let mut first = 0;
+        for number in sent..sent + UNDER_WAY {
+            let membership = |op: &str| json!({"op": op, "group": group, "user": "ada"});
+            let said = push(&format!("{group} {number}"));
+            let of_this = link.send_several(&[membership("join"), said, membership("leave"), push("nobody")]);
+            first = if number == sent { of_this } else { first };
+        }
+        let mut replies: BTreeMap<u64, Value> = BTreeMap::new();
+        for _ in 0..4 * UNDER_WAY {
+            let (id, reply) = link.receive();
+            assert!(replies.insert(id, reply.unwrap()).is_none(), "{id} is answered twice");
+        }
+        assert!(replies.keys().copied().eq(first..first + 4 * UNDER_WAY as u64), "{replies:?}");
+        for (id, reply) in replies {
+            let (field, expected) =
+                [("sessions", 1), ("queued", 1), ("sessions", 1), ("matched", 0)][(id - first) as usize % 4];
+            assert_eq!(reply[field], expected, "{id}: {reply}");
+        }
+        sent += UNDER_WAY;
+    }
+    sent
+}
+
+/// An upgrade finds messages in the middle: behind a command that changes something, or not begun.
+#[test]
+fn messages_that_come_all_the_time_are_each_done_once_and_in_order() {
+    let mut server = Running::start(&["--reactors", "3"], "");
+    let mut player = server.player("user=ada");
+    let stops = AtomicBool::new(false);
+    let [json_link, binary_link] = links(&server);
+    let (heard, sent) = thread::scope(|scope| {
+        let json_sends = scope.spawn(|| go_on_and_off(json_link, "json", &stops));
+        let binary_sends = scope.spawn(|| go_on_and_off(binary_link, "binary", &stops));
+        let reads = scope.spawn(|| {
+            let texts = std::iter::from_fn(|| Some(player.recv_text()));
+            texts.take_while(|text| text != "the end").collect::<Vec<_>>()
+        });
+        (0..5).for_each(|_| _ = server.upgrade());
+        stops.store(true, Ordering::Relaxed);
+        let sent = [json_sends.join().unwrap(), binary_sends.join().unwrap()];
+        assert_eq!(server.backend().push_text("user=ada", "the end").queued, 1);
+        (reads.join().unwrap(), sent)
+    });
+    for (group, sent) in ["json", "binary"].into_iter().zip(sent) {
+        let of_group = heard.iter().filter(|text| text.starts_with(group)).cloned();
+        assert!(of_group.eq((0..sent).map(|number| format!("{group} {number}"))), "{group}: {heard:?}");
+    }
+    assert_eq!(heard.len(), sent.iter().sum::<usize>());
+}
+
 /// Who missed a push, and why, in any order.
 fn missed(receipt: &Value) -> BTreeSet<(String, String, String)> {
     let missed = receipt["missed"].as_array().unwrap_or_else(|| panic!("it names nobody: {receipt}"));
@@ -75,6 +133,9 @@ fn a_receipt_that_is_open_names_who_missed_the_push_in_either_process() {
             "receipt": "written", "names": true});
         let id = link.send(push);
         assert_eq!(quick.recv_text(), "hi");
+        // It waits before each of their sockets: what came after it does.
+        let behind = link.command(json!({"op": "push", "to": {"session": ids}, "text": "behind it"}));
+        assert_eq!(behind["queued"], 3);
         let mut slow = slow.into_iter();
         let mut next = || slow.next().unwrap();
         next().0.reset();
@@ -85,7 +146,7 @@ fn a_receipt_that_is_open_names_who_missed_the_push_in_either_process() {
         server.upgrade();
         let (mut late, fill) = next();
         skip(&mut late, fill);
-        assert_eq!(late.frame().unwrap().text(), "hi");
+        assert_eq!([0; 2].map(|_| late.frame().unwrap().text().to_owned()), ["hi", "behind it"]);
         let (replied, receipt) = link.receive();
         let receipt = receipt.unwrap();
         assert_eq!(
