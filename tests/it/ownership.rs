@@ -217,11 +217,12 @@ fn freezes(is_binary: bool, resume: bool) {
     let merged = merge((0..2).map(|number| owner(&server, number == 0, json!({}))).collect());
     let mut players: Vec<Player> = (0..PLAYERS).map(|_| server.player("")).collect();
     let mut books = Books::default();
-    // From here on it reads nothing, and its socket is open.
+    // From here on it reads nothing, and its socket is open. What it is sent fits into one read: when it goes on, its Pong meets a
+    // socket that is closed, and what it has not read by then is gone.
     let mut said = 0;
     while books.has.len() < PLAYERS {
         say(&mut players, &mut said);
-        while let Ok((link, event)) = merged.recv_timeout(Duration::from_millis(20)) {
+        while let Ok((link, event)) = merged.recv_timeout(Duration::from_millis(200)) {
             if event["event"] == "message" && !books.has.contains(&(session(&event), link)) {
                 panic!("{event} at link {link}");
             }
