@@ -3,7 +3,8 @@
 //! moment, in order and once, and what is missing is counted.
 //!
 //! `MATCHES_SECONDS=600 cargo test --all-features --test it matches:: -- --nocapture` goes on for so long, with faults by chance
-//! (`MATCHES_SEED`), and says what came of it.
+//! (`MATCHES_SEED`), and says what came of it. In the background start it with `setsid`: if the shell that started it ends, the kernel
+//! continues the processes that the test has stopped (setpgid(2), orphaned process groups).
 
 mod crowd;
 mod faults;
