@@ -72,6 +72,9 @@ mod choices;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "server")]
+#[allow(dead_code, unused_imports)]
+mod cluster;
+#[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
 mod connection;

@@ -25,6 +25,7 @@ pub use memory::{
 };
 pub use reactors::{MAX_REACTORS, ReactorSet};
 pub use select::NamesWanted;
+pub use sets::Edge;
 
 use crate::session::{AppId, Name, SessionId};
 use chunked::Chunked;
@@ -93,6 +94,21 @@ impl Hub {
     pub fn new(reactor: usize, interest: Arc<Interest>) -> Self {
         let sets = Sets::new(interest.hasher().clone());
         Self { reactor, interest, sessions: Chunked::new(), sets, visited: Vec::new() }
+    }
+
+    /// From now on it is noted which sets come and go: other nodes have to hear of it. Called before the first session comes.
+    pub fn note_edges(&mut self) {
+        self.sets.note_edges();
+    }
+
+    /// Whether a set has come or gone since [`Hub::take_edges`].
+    pub fn has_edges(&self) -> bool {
+        self.sets.has_edges()
+    }
+
+    /// The sets that have come and gone since this was last asked, in the order in which they did.
+    pub fn take_edges(&mut self) -> Vec<Edge> {
+        self.sets.take_edges()
     }
 
     /// A session has opened. One that still has the slot is removed.
@@ -403,6 +419,36 @@ impl Hub {
 mod tests {
     use super::*;
     use crate::dispatch::Selector;
+
+    #[test]
+    fn sets_are_noted_as_they_come_and_go() {
+        let (app, ada, red, blue) =
+            (AppId(0), Name::new("ada").unwrap(), Name::new("red").unwrap(), Name::new("blue").unwrap());
+        let mut hub = Hub::new(0, Arc::new(Interest::new(1, 1)));
+        hub.note_edges();
+        for slot in [1, 2] {
+            hub.insert(SessionId::new(1, 0, 0, slot), app);
+            hub.bind(slot, Some(&ada));
+        }
+        hub.join(1, &red);
+        hub.move_members(app, "red", &blue);
+        hub.remove(1);
+        let edge = |kind, name: Option<&Name>, has_sessions| Edge { app, kind, name: name.cloned(), has_sessions };
+        assert!(hub.has_edges());
+        let edges = hub.take_edges();
+        let expected = [
+            edge(Kind::App, None, true),
+            edge(Kind::User, Some(&ada), true),
+            edge(Kind::Group, Some(&red), true),
+            edge(Kind::Group, Some(&blue), true),
+            edge(Kind::Group, Some(&red), false),
+            edge(Kind::Group, Some(&blue), false),
+        ];
+        assert_eq!(edges, expected);
+        hub.remove(2);
+        assert_eq!(hub.take_edges(), [edge(Kind::App, None, false), edge(Kind::User, Some(&ada), false)]);
+        assert!(!hub.has_edges());
+    }
 
     #[test]
     fn a_session_is_found_by_its_user_and_its_group_until_it_is_removed() {

@@ -3,6 +3,7 @@
 
 use super::chunked::Chunked;
 use super::key::{Key, KeyHash, KeyHasher, KeyRef, Kind};
+use crate::session::{AppId, Name};
 use hashbrown::HashTable;
 
 /// Tables and vectors of no more elements than this are never shrunk. Tests shrink nearly always.
@@ -93,6 +94,25 @@ pub(super) struct Set {
 // One for every user: it counts in the memory of an idle session.
 const _: () = assert!(size_of::<Set>() == 48);
 
+/// A set of this reactor has got its first session, or lost its last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// The app of the set.
+    pub app: AppId,
+    /// What the set is.
+    pub kind: Kind,
+    /// Its name; an app's set has none.
+    pub name: Option<Name>,
+    /// Whether there is a session now.
+    pub has_sessions: bool,
+}
+
+impl Edge {
+    fn of(key: &Key, has_sessions: bool) -> Self {
+        Self { app: key.app_id(), kind: key.kind(), name: key.name().cloned(), has_sessions }
+    }
+}
+
 /// All sets of a reactor, by key and by number. A number holds until the set is removed.
 #[derive(Debug)]
 pub(super) struct Sets {
@@ -101,11 +121,40 @@ pub(super) struct Sets {
     index: HashTable<u32>,
     hasher: KeyHasher,
     by_kind: [usize; Kind::COUNT],
+    /// What other nodes have to hear of, in its order; `None` where there are no others.
+    edges: Option<Vec<Edge>>,
 }
 
 impl Sets {
     pub(super) fn new(hasher: KeyHasher) -> Self {
-        Self { by_number: Chunked::new(), index: HashTable::new(), hasher, by_kind: [0; Kind::COUNT] }
+        Self {
+            by_number: Chunked::new(),
+            index: HashTable::new(),
+            hasher,
+            by_kind: [0; Kind::COUNT],
+            edges: None,
+        }
+    }
+
+    /// From now on it is noted which sets come and go.
+    pub(super) fn note_edges(&mut self) {
+        self.edges.get_or_insert_default();
+    }
+
+    /// Whether a set has come or gone since they were last taken.
+    pub(super) fn has_edges(&self) -> bool {
+        self.edges.as_ref().is_some_and(|edges| !edges.is_empty())
+    }
+
+    /// The sets that have come and gone since this was last asked.
+    pub(super) fn take_edges(&mut self) -> Vec<Edge> {
+        self.edges.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn note(edges: &mut Option<Vec<Edge>>, key: &Key, has_sessions: bool) {
+        if let Some(edges) = edges {
+            edges.push(Edge::of(key, has_sessions));
+        }
     }
 
     pub(super) fn hash(&self, key: KeyRef<'_>) -> KeyHash {
@@ -143,6 +192,7 @@ impl Sets {
     /// A new set without members; there must be none with this key.
     pub(super) fn insert(&mut self, hash: KeyHash, key: Key) -> u32 {
         self.by_kind[key.kind() as usize] += 1;
+        Self::note(&mut self.edges, &key, true);
         let number = self.by_number.insert(Set { key, members: Members::None });
         self.index.insert_unique(hash.as_u64(), number, rehash(&self.by_number, &self.hasher));
         number
@@ -152,6 +202,7 @@ impl Sets {
     pub(super) fn remove(&mut self, number: u32) -> (Set, KeyHash) {
         let set = self.by_number.remove(number).unwrap_or_default();
         self.by_kind[set.key.kind() as usize] -= 1;
+        Self::note(&mut self.edges, &set.key, false);
         let hash = self.hash(set.key.borrowed());
         unlist(&mut self.index, hash, number);
         if self.index.is_empty() {
@@ -164,7 +215,9 @@ impl Sets {
 
     /// The set gets another key of the same kind, with this hash, which no set has; returns the hash of the one that it had.
     pub(super) fn rename(&mut self, number: u32, hash: KeyHash, key: Key) -> KeyHash {
+        Self::note(&mut self.edges, &key, true);
         let old = std::mem::replace(&mut self.by_number[number].key, key);
+        Self::note(&mut self.edges, &old, false);
         let old = self.hash(old.borrowed());
         unlist(&mut self.index, old, number);
         self.index.insert_unique(hash.as_u64(), number, rehash(&self.by_number, &self.hasher));
