@@ -1,0 +1,402 @@
+//! What time brings to the bus: connections that are made anew, heartbeats, the lease of the node's number, questions that nobody
+//! has answered; and what becomes of all that when a connection comes or goes.
+
+use super::news::DigestAsked;
+use super::{Bus, Core};
+use crate::cluster::message::{Flags, Header, Kind, Publisher};
+use crate::cluster::{Digest, Fault, Greeting, Heartbeat, LeaseEvent, MemberEvent, PublisherKey, Value, write_digest, write_windows};
+use log::{error, info, warn};
+use mio::Registry;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often what waits too long is looked for.
+const SWEEP_MS: u64 = 250;
+
+impl Bus {
+    pub(super) fn patience_ms(&self) -> u64 {
+        ms(self.cluster.config.patience)
+    }
+
+    pub(super) fn queue_ms(&self) -> u64 {
+        ms(self.cluster.config.queue)
+    }
+
+    /// Says something of this node, now or never, to the channel; whether it was said.
+    fn tell(
+        &mut self,
+        server: usize,
+        reactor: usize,
+        now_ms: u64,
+        channel: &[u8],
+        kind: Kind,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        let publisher = Publisher {
+            node: self.cluster.node,
+            incarnation: self.cluster.incarnation,
+            reactor: reactor as u8,
+            server: server as u8,
+        };
+        let header = Header {
+            kind,
+            flags: Flags::NONE,
+            publisher,
+            sequence: 0,
+            stamp_ms: now_ms,
+            reply: 0,
+            ttl_left_ms: None,
+            app: "",
+        };
+        self.message.clear();
+        if header.encode(&mut self.message).is_err() {
+            return false;
+        }
+        body(&mut self.message);
+        self.lines[server].say(&[b"PUBLISH", channel, &self.message])
+    }
+}
+
+impl Core {
+    /// What is due of the bus.
+    pub fn bus_time(&mut self, registry: &Registry) {
+        let (now_ms, index) = (self.now.ms, self.index);
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        let random = || getrandom::u64().unwrap_or(now_ms);
+        for line in &mut bus.lines {
+            if line.link().due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
+                line.link().turn(registry, now_ms, random);
+            }
+        }
+        for (_, ear) in &mut bus.ears {
+            if ear.link().due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
+                ear.link().turn(registry, now_ms, random);
+            }
+        }
+        if now_ms >= bus.next_beat_ms {
+            bus.next_beat_ms = now_ms + ms(bus.cluster.config.heartbeat);
+            self.beat();
+        }
+        self.turn_lease();
+        self.give_up_questions(now_ms);
+        self.answer_late_pushes(now_ms);
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        if now_ms >= bus.next_sweep_ms {
+            bus.next_sweep_ms = now_ms + SWEEP_MS;
+            self.sweep(index, now_ms);
+        }
+    }
+
+    /// Tells the other nodes that this one is there, over each Redis that this reactor is the ear of.
+    fn beat(&mut self) {
+        let servers: Vec<usize> =
+            self.bus.iter().flat_map(|bus| bus.ears.iter().map(|(server, _)| *server)).collect();
+        for server in servers {
+            self.tell_of_itself(server, Kind::Heartbeat, None);
+            if let Some(ear) = self.bus.as_mut().and_then(|bus| bus.ear(server)) {
+                ear.ping();
+            }
+        }
+        self.forget_silent_nodes();
+    }
+
+    /// Tells `channel`, or all nodes, how this one is.
+    fn tell_of_itself(&mut self, server: usize, kind: Kind, channel: Option<&[u8]>) {
+        let (now_ms, index) = (self.now.ms, self.index);
+        let sessions = (0..self.shared.reactors()).map(|of| self.shared.metrics.reactor(of).sessions.get()).sum();
+        let is_draining = self.shared.turns_players_away();
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        let cluster = &bus.cluster;
+        let heartbeat = Heartbeat {
+            node: cluster.node,
+            incarnation: cluster.incarnation,
+            name: cluster.name.to_string(),
+            advertise: cluster.config.advertise.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            draining: is_draining,
+            sessions,
+            uses_buckets: cluster.servers.iter().any(|server| server.has_buckets.load(Ordering::Relaxed)),
+            holds_lease: cluster.holds_lease.load(Ordering::Relaxed),
+            is_ready: cluster.servers[server].is_whole.load(Ordering::Relaxed),
+            published: vec![(index as u8, server as u8, bus.lines[server].last_written())],
+            stamp_ms: now_ms,
+        };
+        let all = cluster.channels.of_nodes();
+        let mut body = Vec::new();
+        heartbeat.encode(&mut body);
+        bus.tell(server, index, now_ms, channel.unwrap_or(&all), kind, |out| out.extend_from_slice(&body));
+    }
+
+    fn forget_silent_nodes(&mut self) {
+        let Some(bus) = &self.bus else { return };
+        let cluster = std::sync::Arc::clone(&bus.cluster);
+        let mut members = cluster.members();
+        let events = members.expire(self.now.ms);
+        if !events.is_empty() {
+            cluster.reach(&members);
+        }
+        drop(members);
+        events.into_iter().for_each(|event| self.member_event(event));
+    }
+
+    /// A heartbeat of this node has come back: so long it takes over this Redis now.
+    pub(super) fn heard_itself(&mut self, _server: usize, heartbeat: &Heartbeat, _kind: Kind, now_ms: u64) {
+        self.metrics().bus_lag_ms.set(now_ms.saturating_sub(heartbeat.stamp_ms));
+    }
+
+    pub(super) fn heard_heartbeat(&mut self, server: usize, heartbeat: &Heartbeat, kind: Kind) {
+        let now_ms = self.now.ms;
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        let cluster = std::sync::Arc::clone(&bus.cluster);
+        if let Some(ear) = bus.ear(server) {
+            for (reactor, of, last) in &heartbeat.published {
+                if usize::from(*of) == server {
+                    ear.hearing().begin((heartbeat.incarnation, *reactor), *last);
+                }
+            }
+        }
+        let mut members = cluster.members();
+        let events = members.hear(heartbeat, server, now_ms);
+        if !events.is_empty() {
+            cluster.reach(&members);
+        }
+        let all_are_back = members.are_all_ready(server);
+        drop(members);
+        if all_are_back && cluster.servers[server].is_whole.load(Ordering::Relaxed) {
+            cluster.servers[server].all_are_back.store(true, Ordering::Release);
+        }
+        events.into_iter().for_each(|event| self.member_event(event));
+        if kind == Kind::Hello {
+            let channel = cluster.channels.of_node(heartbeat.node, heartbeat.incarnation);
+            self.tell_of_itself(server, Kind::Heartbeat, Some(&channel));
+        }
+    }
+
+    pub(super) fn heard_goodbye(&mut self, incarnation: u64) {
+        let Some(bus) = &self.bus else { return };
+        let cluster = std::sync::Arc::clone(&bus.cluster);
+        let mut members = cluster.members();
+        let event = members.goodbye(incarnation);
+        cluster.reach(&members);
+        drop(members);
+        event.into_iter().for_each(|event| self.member_event(event));
+    }
+
+    fn member_event(&mut self, event: MemberEvent) {
+        match event {
+            MemberEvent::Changed => {}
+            MemberEvent::Came { node, name } => info!("node {node} ({name}) is there"),
+            MemberEvent::Gone { node, name, incarnation } => {
+                warn!("node {node} ({name}) is gone: its sessions are unknown from now on");
+                for (_, ear) in self.bus.iter_mut().flat_map(|bus| bus.ears.iter_mut()) {
+                    ear.hearing().forget(incarnation);
+                }
+            }
+            MemberEvent::Conflict { node, name, other } => {
+                error!("nodes {name} and {other} both have the number {node}: stop one of them; sessions of only one are reached");
+            }
+        }
+    }
+
+    pub(super) fn line_is_up(&mut self, server: usize, greeting: &Greeting) {
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        info!("reactor {}: publishes over {} (Redis {})", self.index, bus.cluster.servers[server].url, greeting.version);
+        if let Some(lease) = bus.lease.as_mut().filter(|_| server == 0) {
+            lease.connected();
+        }
+        bus.next_beat_ms = 0;
+    }
+
+    pub(super) fn line_is_down(&mut self, server: usize, fault: &Fault) {
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        warn!("reactor {}: nothing goes out over {}: {fault}", self.index, bus.cluster.servers[server].url);
+        if let Some(lease) = bus.lease.as_mut().filter(|_| server == 0) {
+            lease.disconnected();
+        }
+        self.metrics().bus_reconnects.add(1);
+    }
+
+    pub(super) fn bus_refused(&mut self, server: usize, says: &str) {
+        let Some(bus) = &self.bus else { return };
+        // One line for all that follow until the next heartbeat would do; a refusal is a matter of rights, and is told each time.
+        warn!("{} does not publish for this node: {says}", bus.cluster.servers[server].url);
+    }
+
+    pub(super) fn ear_is_up(&mut self, server: usize, _greeting: &Greeting) {
+        let Some(bus) = &self.bus else { return };
+        bus.cluster.members().nobody_is_ready(server);
+    }
+
+    pub(super) fn ear_is_down(&mut self, server: usize, fault: &Fault) {
+        let Some(bus) = &self.bus else { return };
+        let of_server = &bus.cluster.servers[server];
+        of_server.is_whole.store(false, Ordering::Release);
+        of_server.all_are_back.store(false, Ordering::Release);
+        warn!("nothing is heard over {}: {fault}", of_server.url);
+    }
+
+    /// Everything is subscribed to: the others are told, and asked what was missed.
+    pub(super) fn ear_is_whole(&mut self, server: usize) {
+        let (now_ms, index) = (self.now.ms, self.index);
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        let was_whole = bus.cluster.servers[server].is_whole.swap(true, Ordering::AcqRel);
+        if was_whole {
+            return;
+        }
+        info!("hears everything over {}", bus.cluster.servers[server].url);
+        let cluster = std::sync::Arc::clone(&bus.cluster);
+        let gaps: Vec<(PublisherKey, u64)> =
+            bus.ear(server).map(|ear| ear.hearing().gaps().collect()).unwrap_or_default();
+        let mut by_process: hashbrown::HashMap<u64, Vec<(u8, u64)>> = Default::default();
+        for ((incarnation, reactor), from) in gaps {
+            by_process.entry(incarnation).or_default().push((reactor, from));
+        }
+        for (incarnation, windows) in by_process {
+            let Some(node) = cluster.members().number_of(incarnation) else { continue };
+            let channel = cluster.channels.of_node(node, incarnation);
+            bus.tell(server, index, now_ms, &channel, Kind::DigestAsked, |out| write_windows(&windows, out));
+        }
+        self.tell_of_itself(server, Kind::Hello, None);
+    }
+
+    pub(super) fn answer_digest(&mut self, asked: &DigestAsked) {
+        let (now_ms, index) = (self.now.ms, self.index);
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        let Some(line) = bus.lines.get(asked.server) else { return };
+        let digest = line.digest(asked.from);
+        bus.tell(asked.server, index, now_ms, &asked.channel, Kind::Digest, |out| write_digest(&digest, out));
+    }
+
+    pub(super) fn heard_digest(&mut self, server: usize, publisher: PublisherKey, digest: &Digest) {
+        let Some(ear) = self.bus.as_mut().and_then(|bus| bus.ear(server)) else { return };
+        let missed = ear.fill_gap(publisher, digest.to, &digest.channels);
+        self.metrics().bus_lost_away.add(missed.messages);
+        self.metrics().bus_lost_unknown.add(missed.unknown);
+        if missed.messages + missed.unknown > 0 {
+            warn!(
+                "{} messages of node {:016x} were lost while nothing was heard, and {} of which nobody knows whom they were for",
+                missed.messages, publisher.0, missed.unknown
+            );
+        }
+    }
+
+    fn turn_lease(&mut self) {
+        let now_ms = self.now.ms;
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        let Some(lease) = &mut bus.lease else { return };
+        if lease.due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
+            let random = || getrandom::u64().unwrap_or(now_ms);
+            for command in lease.turn(now_ms, random) {
+                let args: Vec<&[u8]> = command.iter().map(|arg| &arg[..]).collect();
+                bus.lines[0].say_of_lease(&args);
+            }
+        }
+        self.follow_lease();
+    }
+
+    pub(super) fn lease_is_answered(&mut self, reply: &Value) {
+        let now_ms = self.now.ms;
+        if let Some(lease) = self.bus.as_mut().and_then(|bus| bus.lease.as_mut()) {
+            lease.answered(reply, now_ms);
+        }
+        self.turn_lease();
+    }
+
+    fn follow_lease(&mut self) {
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        let Some(lease) = &mut bus.lease else { return };
+        let node = bus.cluster.node;
+        let holds = lease.is_held(self.now.ms) && lease.number() == Some(node);
+        bus.cluster.holds_lease.store(holds, Ordering::Relaxed);
+        while let Some(event) = lease.next_event() {
+            match event {
+                LeaseEvent::Taken { number } if number == node => info!("this node has the number {number}"),
+                LeaseEvent::Kept { number } => info!("this node has the number {number} again"),
+                LeaseEvent::Lapsed { number } => warn!(
+                    "the lease of the node number {number} has run out: its players stay, and other nodes reach them by user, \
+                     group and tag, but not by session until Redis confirms it"
+                ),
+                LeaseEvent::Lost { number, holder } | LeaseEvent::Refused { number, holder } => error!(
+                    "the node number {number} is held by {}: other nodes reach no session of this one by its id; drain this \
+                     node and start it again",
+                    holder.name
+                ),
+                LeaseEvent::Waits { ms } => info!(
+                    "Redis is new: nodes that had a number have {ms} ms to take it again before this one takes {node}"
+                ),
+                LeaseEvent::Failed(fault) => error!("the node number {node} cannot be taken: {fault}"),
+                LeaseEvent::Taken { .. } | LeaseEvent::AllTaken | LeaseEvent::Secret(_) => {}
+            }
+        }
+    }
+
+    fn give_up_questions(&mut self, now_ms: u64) {
+        while let Some(ended) = self.bus.as_mut().and_then(|bus| bus.awaiting.give_up(now_ms)) {
+            self.end_question(ended);
+        }
+    }
+
+    /// Tells publishers elsewhere, whose patience ends, what is known of their pushes.
+    fn answer_late_pushes(&mut self, now_ms: u64) {
+        while let Some(bus) = self.bus.as_deref_mut()
+            && bus.answering.front().is_some_and(|(due_ms, push)| *due_ms <= now_ms || push.is_answered())
+            && let Some((_, push)) = bus.answering.pop_front()
+        {
+            self.answer_push(&push);
+        }
+    }
+
+    /// Lets go of what has waited too long for Redis.
+    fn sweep(&mut self, index: usize, now_ms: u64) {
+        let mut lost = Vec::new();
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        bus.lines.iter_mut().for_each(|line| line.expire(now_ms, |number| lost.push(number)));
+        for (server, ear) in &bus.ears {
+            bus.cluster.servers[*server].has_buckets.store(ear.has_buckets(), Ordering::Relaxed);
+        }
+        let metrics = self.shared.metrics.reactor(index);
+        let kept = bus.lines.iter().map(|line| line.kept());
+        let (messages, bytes, unanswered) =
+            kept.fold((0, 0, 0), |sum, kept| (sum.0 + kept.0, sum.1 + kept.1, sum.2 + kept.2));
+        metrics.bus_queue_messages.set(messages as u64);
+        metrics.bus_queue_bytes.set(bytes as u64);
+        metrics.bus_unanswered.set(unanswered as u64);
+        metrics.bus_channels.set(bus.ears.iter().map(|(_, ear)| ear.channels() as u64).sum());
+        lost.into_iter().for_each(|number| self.bus_expired(number));
+    }
+
+    pub(super) fn bus_expired(&mut self, number: u64) {
+        self.metrics().bus_lost_expired.add(1);
+        self.bus_gave_way(number);
+    }
+
+    /// Writes what the turn has to say on the bus.
+    pub fn flush_bus(&mut self, registry: &Registry) {
+        if self.bus.is_none() {
+            return;
+        }
+        self.tell_edges(None);
+        let now_ms = self.now.ms;
+        let mut lost = Vec::new();
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        for (_, ear) in &mut bus.ears {
+            ear.say(now_ms);
+            ear.flush(registry, now_ms);
+        }
+        let metrics = self.shared.metrics.reactor(self.index);
+        for (line, server) in bus.lines.iter_mut().zip(&bus.cluster.servers) {
+            let all_are_back = server.all_are_back.load(Ordering::Acquire);
+            let count = line.fill(now_ms, all_are_back, |number| lost.push(number));
+            if count > 0 {
+                metrics.bus_published.add(count as u64);
+                metrics.bus_batches.observe(count as u64);
+            }
+            line.flush(registry, now_ms);
+        }
+        lost.into_iter().for_each(|number| self.bus_expired(number));
+    }
+}
+
+fn ms(time: Duration) -> u64 {
+    time.as_millis() as u64
+}

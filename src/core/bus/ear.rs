@@ -1,0 +1,160 @@
+//! The way in of a node from one Redis: what it is subscribed to there, and what has been heard and lost of whom. One reactor has it.
+
+use crate::cluster::{Channels, Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey};
+use crate::dispatch::Operation;
+use mio::Registry;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Channels of one command: Redis answers each, and serves nobody else meanwhile.
+const CHANNELS_A_COMMAND: usize = 1_000;
+
+/// See the module.
+pub struct Ear {
+    link: Link,
+    names: Names,
+    hearing: Hearing,
+    /// Commands whose sessions are in sets that are not heard yet, each with the ticket of when it is.
+    waiters: VecDeque<(u64, Arc<Operation>)>,
+    was_whole: bool,
+}
+
+/// What has happened to an ear.
+pub enum Sound<'a> {
+    /// It has a connection.
+    Up(Greeting),
+    /// It has none.
+    Down(Fault),
+    /// It hears everything that it wants to.
+    Whole,
+    /// A message: its bytes.
+    Message(&'a [u8]),
+}
+
+impl Ear {
+    /// Over `link`, on which it hears the channels `always`.
+    pub fn new(link: Link, channels: Channels, always: &[Box<[u8]>], most: usize, linger_ms: u64) -> Self {
+        let names = Names::new(channels, always, most, linger_ms);
+        Self { link, names, hearing: Hearing::default(), waiters: VecDeque::new(), was_whole: false }
+    }
+
+    /// The connection.
+    pub fn link(&mut self) -> &mut Link {
+        &mut self.link
+    }
+
+    /// What has happened next.
+    pub fn next(&mut self) -> Option<Sound<'_>> {
+        loop {
+            if !self.was_whole && self.names.is_whole() {
+                self.was_whole = true;
+                return Some(Sound::Whole);
+            }
+            // The borrow of a message lasts as long as the caller needs it: it ends every other way here.
+            match self.link.next()? {
+                Event::Message { payload, .. } => return Some(Sound::Message(payload)),
+                Event::Up(greeting) => {
+                    self.names.came_up();
+                    return Some(Sound::Up(greeting));
+                }
+                Event::Down(fault) => {
+                    self.names.went_down();
+                    self.hearing.went_down();
+                    self.was_whole = false;
+                    return Some(Sound::Down(fault));
+                }
+                Event::Subscribed(_) => self.names.confirm(),
+                Event::Unsubscribed(_) | Event::Reply(_) => {}
+            }
+        }
+    }
+
+    /// Reactors have sessions of the names with these channels, or have none any more. The command that changed that waits until the
+    /// names are heard.
+    pub fn follow(&mut self, edges: Vec<(Box<[u8]>, bool)>, waiter: Option<Arc<Operation>>, now_ms: u64) {
+        for (channel, has_sessions) in edges {
+            match has_sessions {
+                true => self.names.appears(channel),
+                false => self.names.vanishes(&channel, now_ms),
+            }
+        }
+        self.was_whole &= self.names.is_whole();
+        self.waiters.extend(waiter.map(|operation| (self.names.ticket(), operation)));
+    }
+
+    /// The next command that has waited long enough.
+    pub fn take_waiter(&mut self) -> Option<Arc<Operation>> {
+        let (ticket, _) = self.waiters.front()?;
+        self.names.is_confirmed(*ticket).then(|| self.waiters.pop_front()).flatten().map(|(_, waiter)| waiter)
+    }
+
+    /// Says what is to be subscribed to and what not any more.
+    pub fn say(&mut self, now_ms: u64) {
+        self.names.let_go(now_ms);
+        loop {
+            let orders = self.names.take_orders(CHANNELS_A_COMMAND);
+            let channels = orders.iter().map(|order| match order {
+                Order::Subscribe(channel) | Order::Unsubscribe(channel) => &**channel,
+            });
+            match orders.first() {
+                None => return,
+                Some(Order::Subscribe(_)) => self.link.subscribe(channels),
+                Some(Order::Unsubscribe(_)) => self.link.unsubscribe(channels),
+            }
+        }
+    }
+
+    /// Asks Redis for a sign of life.
+    pub fn ping(&mut self) {
+        if self.link.is_up() && self.link.unanswered() == 0 {
+            self.link.command(&[b"PING"]);
+        }
+    }
+
+    /// Writes what has been said.
+    pub fn flush(&mut self, registry: &Registry, now_ms: u64) {
+        self.link.flush(registry, now_ms);
+    }
+
+    /// When time next brings something, in milliseconds.
+    pub fn due_ms(&self) -> Option<u64> {
+        [self.names.due_ms(), self.link.due_ms()].into_iter().flatten().min()
+    }
+
+    /// Whether something has been read, or could be, that has not been heard.
+    pub fn has_unread(&self) -> bool {
+        self.link.has_unread() || !self.was_whole && self.names.is_whole()
+    }
+
+    /// What was heard of whom.
+    pub fn hearing(&mut self) -> &mut Hearing {
+        &mut self.hearing
+    }
+
+    /// A publisher says to which channels it has published up to a number; what of it was lost here.
+    pub fn fill_gap(&mut self, publisher: PublisherKey, to: u64, channels: &[u64]) -> Missed {
+        let names = &self.names;
+        self.hearing.fill_gap(publisher, to, channels, |channel| names.has_hash(channel))
+    }
+
+    /// Whether messages of the channel come by themselves, and not by a hashed channel alone.
+    pub fn has_by_name(&self, channel: &[u8]) -> bool {
+        self.names.has_by_name(channel)
+    }
+
+    /// Whether it hears names by hashed channels.
+    pub fn has_buckets(&self) -> bool {
+        self.names.uses_buckets()
+    }
+
+    /// Channels that it is subscribed to.
+    pub fn channels(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether it hears everything that it wants to.
+    pub fn is_whole(&self) -> bool {
+        self.names.is_whole()
+    }
+}
+

@@ -1,0 +1,325 @@
+//! What is heard on the bus: what other nodes push and ask, and what they answer.
+
+use super::awaiting::{Asked, reactor_of};
+use super::ear::Sound;
+use super::line::Heard;
+use super::news::{Answer, BusNews, DigestAsked};
+use super::{Bus, Core, Envelope};
+use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
+use crate::cluster::{Digest, Heartbeat, OperationPart, PushPart, Way, command, push, read_digest, read_windows};
+use crate::dispatch::{Action, Apps, EncodedFrame, Operation, Origin, Peer, Push, PushOptions, Scope, Target};
+use crate::session::AppId;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// A message that has been read.
+#[derive(Debug)]
+struct Incoming {
+    publisher: Publisher,
+    flags: Flags,
+    sequence: u64,
+    stamp_ms: u64,
+    reply: u64,
+    ttl_left_ms: Option<u32>,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    Push(AppId, Target, EncodedFrame, PushOptions),
+    Command(AppId, Action),
+    /// A push or a command for an app that this node has not: nobody of it is here.
+    OfNobody(Kind),
+    Answer(Box<[u8]>),
+    Heartbeat(Box<Heartbeat>, Kind),
+    Goodbye,
+    DigestAsked(Vec<(u8, u64)>),
+    Digest(Digest),
+}
+
+/// Why a message is not used.
+#[derive(Debug)]
+struct NotRead;
+
+impl From<Malformed> for NotRead {
+    fn from(_: Malformed) -> Self {
+        Self
+    }
+}
+
+/// Reads a message; what it names of this node's own `apps` is looked up. What the node `own` itself has published is not read further
+/// than its header.
+fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, NotRead> {
+    let (header, bytes) = Header::decode(message)?;
+    let app = apps.find(header.app);
+    let is_own = header.publisher.incarnation == own;
+    let body = match (header.kind, app) {
+        (kind @ (Kind::Heartbeat | Kind::Hello), _) => {
+            Body::Heartbeat(Box::new(Heartbeat::decode(bytes).map_err(|_| NotRead)?), kind)
+        }
+        (kind @ (Kind::Push | Kind::Command), _) if is_own => Body::OfNobody(kind),
+        (kind @ (Kind::Push | Kind::Command), Err(_)) => Body::OfNobody(kind),
+        (Kind::Push, Ok(app)) => {
+            let (target, frame, options) = push::decode(bytes).map_err(|_| NotRead)?;
+            Body::Push(app, target, frame, options)
+        }
+        (Kind::Command, Ok(app)) => Body::Command(app, command::decode(bytes, apps).map_err(|_| NotRead)?),
+        (Kind::PushPart | Kind::OperationPart, _) => Body::Answer(bytes.into()),
+        (Kind::Goodbye, _) => Body::Goodbye,
+        (Kind::DigestAsked, _) => Body::DigestAsked(read_windows(bytes).ok_or(NotRead)?),
+        (Kind::Digest, _) => Body::Digest(read_digest(bytes).ok_or(NotRead)?),
+    };
+    Ok(Incoming {
+        publisher: header.publisher,
+        flags: header.flags,
+        sequence: header.sequence,
+        stamp_ms: header.stamp_ms,
+        reply: header.reply,
+        ttl_left_ms: header.ttl_left_ms,
+        body,
+    })
+}
+
+impl Core {
+    /// Hears what has come over the bus: as much as the turn's budget allows.
+    pub fn hear_bus(&mut self) {
+        if self.bus.is_none() {
+            return;
+        }
+        for server in 0..self.bus.as_ref().map_or(0, |bus| bus.lines.len()) {
+            self.hear_line(server);
+        }
+        for place in 0..self.bus.as_ref().map_or(0, |bus| bus.ears.len()) {
+            self.hear_ear(place);
+        }
+        self.end_waiters();
+    }
+
+    fn hear_line(&mut self, server: usize) {
+        let now_ms = self.now.ms;
+        while let Some(heard) = self.bus.as_mut().and_then(|bus| bus.lines[server].next(now_ms)) {
+            match heard {
+                Heard::Up(greeting) => self.line_is_up(server, &greeting),
+                Heard::Down(fault) => self.line_is_down(server, &fault),
+                Heard::Published(0, _) => {}
+                Heard::Published(number, nodes) => {
+                    if let Some(ended) = self.bus.as_mut().and_then(|bus| bus.awaiting.published(number, nodes))
+                    {
+                        self.end_question(ended);
+                    }
+                }
+                Heard::Refused(number, says) => {
+                    self.bus_refused(server, &says);
+                    self.bus_lost_question(number);
+                }
+                Heard::Lease(reply) => self.lease_is_answered(&reply),
+            }
+        }
+    }
+
+    fn hear_ear(&mut self, place: usize) {
+        for _ in 0..self.rules.settings.config.limits.turn_envelopes {
+            if self.is_far_behind_with_work() {
+                return;
+            }
+            let Some(Bus { ears, cluster, .. }) = self.bus.as_deref_mut() else { return };
+            let Some((server, ear)) = ears.get_mut(place) else { return };
+            let server = *server;
+            let Some(sound) = ear.next() else { return };
+            match sound {
+                Sound::Message(message) => match read(message, cluster.incarnation, &self.rules.apps) {
+                    Ok(incoming) => self.heard(server, incoming),
+                    Err(NotRead) => self.metrics().bus_malformed.add(1),
+                },
+                Sound::Up(greeting) => self.ear_is_up(server, &greeting),
+                Sound::Down(fault) => self.ear_is_down(server, &fault),
+                Sound::Whole => self.ear_is_whole(server),
+            }
+        }
+    }
+
+    fn heard(&mut self, server: usize, incoming: Incoming) {
+        let now_ms = self.now.ms;
+        let Some(bus) = &mut self.bus else { return };
+        let Publisher { node, incarnation, reactor, .. } = incoming.publisher;
+        let is_own = incarnation == bus.cluster.incarnation;
+        let is_numbered = incoming.sequence != 0;
+        if is_numbered && !is_own {
+            let Some(ear) = bus.ear(server) else { return };
+            // It was published twice, since nobody could know whether the first time had gone well.
+            if !ear.hearing().hear((incarnation, reactor), incoming.sequence) {
+                return;
+            }
+            self.metrics().bus_received.add(1);
+        }
+        let peer = (incoming.reply != 0).then(|| Peer {
+            node,
+            incarnation,
+            server: server as u8,
+            number: incoming.reply,
+            is_answered: AtomicBool::new(false),
+        });
+        match incoming.body {
+            Body::OfNobody(_) if is_own => {
+                if incoming.reply != 0 {
+                    self.hand_answer(Answer { number: incoming.reply, node: None, body: Box::default() });
+                }
+            }
+            Body::OfNobody(kind) => {
+                if let Some(peer) = peer {
+                    self.answer_nothing(&peer, answer_kind(kind));
+                }
+            }
+            Body::Push(app, target, frame, options) => {
+                if self.is_heard_twice(server, app, incoming.flags, target.selectors().first()) {
+                    peer.inspect(|peer| self.answer_nothing(peer, Kind::PushPart));
+                    return;
+                }
+                let deadline_ms = self.deadline_of(incarnation, incoming.stamp_ms, incoming.ttl_left_ms);
+                let origin = peer.map_or(Origin::Nobody, |peer| Origin::Peer(Box::new(peer)));
+                let push = Push::new(app, target, frame, options, self.now.ns, deadline_ms, origin);
+                self.deliver_from_bus(Arc::new(push));
+            }
+            Body::Command(app, action) => {
+                if self.is_heard_twice(server, app, incoming.flags, action.named().as_ref()) {
+                    peer.inspect(|peer| self.answer_nothing(peer, Kind::OperationPart));
+                    return;
+                }
+                let origin = peer.map_or(Origin::Nobody, |peer| Origin::Peer(Box::new(peer)));
+                self.operate_from_bus(Operation::new(app, action, origin).within(Scope::Node));
+            }
+            Body::Answer(_) if is_own => {}
+            Body::Answer(body) => self.hand_answer(Answer { number: incoming.reply, node: Some(node), body }),
+            Body::Heartbeat(heartbeat, kind) if is_own => self.heard_itself(server, &heartbeat, kind, now_ms),
+            Body::Heartbeat(heartbeat, kind) => self.heard_heartbeat(server, &heartbeat, kind),
+            Body::Goodbye if is_own => {}
+            Body::Goodbye => self.heard_goodbye(incarnation),
+            Body::DigestAsked(windows) => {
+                let channel = bus.cluster.channels.of_node(node, incarnation);
+                for (reactor, from) in windows {
+                    self.hand_digest_asked(usize::from(reactor), DigestAsked { server, from, channel: channel.clone() });
+                }
+            }
+            Body::Digest(digest) => self.heard_digest(server, (incarnation, reactor), &digest),
+        }
+    }
+
+    /// Whether a message that came by a hashed channel comes by the channel of its name too.
+    fn is_heard_twice(
+        &mut self,
+        server: usize,
+        app: AppId,
+        flags: Flags,
+        selector: Option<&crate::dispatch::Selector>,
+    ) -> bool {
+        let (Some(bus), Some(selector)) = (&mut self.bus, selector) else { return false };
+        if !flags.has(Flags::BUCKET) {
+            return false;
+        }
+        let Some(Way::Set(selector)) = crate::cluster::way_of(selector, bus.cluster.node) else { return false };
+        let app = self.rules.apps.name_of(app);
+        let Some(channel) = bus.cluster.channel_of(app, &selector) else { return false };
+        bus.ear(server).is_some_and(|ear| ear.has_by_name(&channel))
+    }
+
+    /// When what was published at `stamp_ms` of another node's clock expires, by this node's: what it took longer than usual to come
+    /// is off the time that it had left.
+    fn deadline_of(&self, incarnation: u64, stamp_ms: u64, ttl_left_ms: Option<u32>) -> u64 {
+        let (Some(ttl_left_ms), Some(bus)) = (ttl_left_ms, &self.bus) else { return u64::MAX };
+        let delay_ms = bus.cluster.excess_delay_ms(incarnation, stamp_ms, self.now.ms);
+        (self.now.ms + u64::from(ttl_left_ms)).saturating_sub(delay_ms)
+    }
+
+    fn deliver_from_bus(&mut self, push: Arc<Push>) {
+        self.send_to_reactors(&push);
+        match push.finish_part() {
+            true => self.push_is_over(&push),
+            false if push.is_answered_to_peer() => {
+                // The publisher has only so much patience: what has not settled by then is told as it is.
+                let Some(bus) = &mut self.bus else { return };
+                let due_ms = self.now.ms + bus.patience_ms() * 4 / 5;
+                bus.answering.push_back((due_ms, push));
+            }
+            false => {}
+        }
+    }
+
+    fn operate_from_bus(&mut self, operation: Operation) {
+        use crate::core::execute::{Finished, Started};
+        if let Started::Finished(Finished::Operation(operation)) = self.start_operation(operation) {
+            self.answer_operation(&operation);
+        }
+    }
+
+    /// An answer goes to the reactor that has asked.
+    fn hand_answer(&mut self, answer: Answer) {
+        match reactor_of(answer.number) {
+            reactor if reactor == self.index => self.is_answered(answer),
+            reactor if reactor < self.shared.reactors() => {
+                self.peers.post_always(reactor, Envelope::Bus(Box::new(BusNews::Answer(answer))));
+            }
+            _ => self.metrics().bus_malformed.add(1),
+        }
+    }
+
+    fn hand_digest_asked(&mut self, reactor: usize, asked: DigestAsked) {
+        match reactor {
+            reactor if reactor == self.index => self.answer_digest(&asked),
+            reactor if reactor < self.shared.reactors() => {
+                self.peers.post_always(reactor, Envelope::Bus(Box::new(BusNews::DigestAsked(asked))));
+            }
+            _ => self.metrics().bus_malformed.add(1),
+        }
+    }
+
+    /// Another node has answered a question of this reactor.
+    fn is_answered(&mut self, answer: Answer) {
+        let Some(bus) = &mut self.bus else { return };
+        let Answer { number, node, body } = answer;
+        let is_read = match bus.awaiting.asked(number) {
+            // It was given up, or somebody answers what nobody has asked.
+            None => return,
+            Some(_) if body.is_empty() => true,
+            Some(Asked::Push { push, places }) => match PushPart::decode(&body) {
+                Ok(part) => {
+                    push.merge(&part, places);
+                    true
+                }
+                Err(_) => false,
+            },
+            Some(Asked::Operation { operation, found }) => match OperationPart::decode(&body) {
+                Ok(mut part) => {
+                    if let Some(found) = found {
+                        *found |= std::mem::take(&mut part.unknown) == 0;
+                    }
+                    operation.merge(part);
+                    true
+                }
+                Err(_) => false,
+            },
+        };
+        let ended = bus.awaiting.answered(number, node);
+        if !is_read {
+            self.metrics().bus_malformed.add(1);
+        }
+        if let Some(ended) = ended {
+            self.end_question(ended);
+        }
+    }
+
+    /// What another reactor says of the bus.
+    pub fn bus_news(&mut self, news: BusNews) {
+        match news {
+            BusNews::Edges(edges) => self.follow_edges(edges),
+            BusNews::Answer(answer) => self.is_answered(answer),
+            BusNews::DigestAsked(asked) => self.answer_digest(&asked),
+        }
+    }
+}
+
+fn answer_kind(kind: Kind) -> Kind {
+    match kind {
+        Kind::Push => Kind::PushPart,
+        _ => Kind::OperationPart,
+    }
+}

@@ -1,0 +1,144 @@
+//! This reactor's part of the bus to other nodes: its way out to each Redis, and the way in of the node for those Redis of which
+//! it is the ear. Start from [`Bus`], which every reactor of a cluster has. What is said there: `speaking`; what is heard: `hearing`;
+//! what time brings: `beating`.
+
+mod awaiting;
+mod beating;
+mod ear;
+mod hearing;
+mod line;
+mod news;
+mod shared;
+mod speaking;
+mod subscribing;
+
+pub use news::BusNews;
+pub use shared::{Cluster, Node, Server};
+
+use super::Core;
+use crate::cluster::{Link, LinkLimits, Outgoing, QueueLimits};
+use crate::timer::Moment;
+use awaiting::Awaiting;
+use ear::Ear;
+use line::Line;
+use mio::{Registry, Token};
+use std::sync::Arc;
+
+/// What the first connection of a bus is registered as; the others follow. Slots are below.
+pub const BUS_TOKENS: usize = usize::MAX / 4;
+
+/// See the module.
+pub struct Bus {
+    cluster: Arc<Cluster>,
+    /// One for each Redis.
+    lines: Vec<Line>,
+    /// One for each Redis of which this reactor is the ear.
+    ears: Vec<(usize, Ear)>,
+    awaiting: Awaiting,
+    /// A message, and the command that publishes it, while they are made.
+    message: Vec<u8>,
+    command: Vec<u8>,
+    next_beat_ms: u64,
+    next_sweep_ms: u64,
+    /// Pushes of other nodes whose receipt is due, in the order in which it is.
+    answering: std::collections::VecDeque<(u64, Arc<crate::dispatch::Push>)>,
+}
+
+impl Bus {
+    /// The part of the reactor `index`, of so many. `waker` has the reactor turn, from any thread.
+    pub fn new(
+        cluster: Arc<Cluster>,
+        index: usize,
+        reactors: usize,
+        waker: &Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        let config = &cluster.config;
+        let ms = |time: std::time::Duration| time.as_millis() as u64;
+        let limits = LinkLimits {
+            connect_ms: ms(config.connect),
+            silent_ms: ms(config.silent),
+            backoff_min_ms: ms(config.backoff_min),
+            backoff_max_ms: ms(config.backoff_max),
+            ..LinkLimits::default()
+        };
+        let queue = QueueLimits {
+            messages: config.queue_messages,
+            bytes: config.queue_bytes,
+            in_flight: config.in_flight,
+            digest_entries: config.digest_entries,
+        };
+        let link = |server: usize, number: usize| {
+            let url = Arc::clone(&cluster.servers[server].url);
+            Link::new(url, Token(BUS_TOKENS + number), limits, Arc::clone(waker))
+        };
+        let lines = (0..cluster.servers.len())
+            .map(|server| Line::new(link(server, 2 * server), Outgoing::new(queue), HOLD_MS));
+        let always = [cluster.channels.of_nodes(), cluster.own_channel()];
+        let ears = (0..cluster.servers.len()).filter(|server| ear_of(*server, reactors) == index);
+        let ears = ears.map(|server| {
+            let link = link(server, 2 * server + 1);
+            let channels = cluster.channels.clone();
+            (server, Ear::new(link, channels, &always, config.max_channels, ms(config.linger)))
+        });
+        let (lines, ears) = (lines.collect(), ears.collect());
+        Self {
+            lines,
+            ears,
+            cluster,
+            awaiting: Awaiting::default(),
+            message: Vec::new(),
+            command: Vec::new(),
+            next_beat_ms: 0,
+            next_sweep_ms: 0,
+            answering: Default::default(),
+        }
+    }
+
+    fn ear(&mut self, server: usize) -> Option<&mut Ear> {
+        self.ears.iter_mut().find(|(of, _)| *of == server).map(|(_, ear)| ear)
+    }
+
+    /// What is registered under this token is ready.
+    pub fn ready(&mut self, registry: &Registry, token: usize, now: Moment) {
+        let number = token - BUS_TOKENS;
+        let link = match number % 2 {
+            0 => self.lines.get_mut(number / 2).map(Line::link),
+            _ => self.ear(number / 2).map(Ear::link),
+        };
+        if let Some(link) = link {
+            link.ready(registry, now.ms);
+        }
+    }
+
+    /// Whether the turn has left something that nothing outside will remind of.
+    pub fn has_work(&self) -> bool {
+        let unread = |ear: &Ear| ear.has_unread();
+        self.lines.iter().any(Line::has_work) || self.ears.iter().any(|(_, ear)| unread(ear))
+    }
+
+    /// When time next brings something, in milliseconds of the server's clock.
+    pub fn next_ms(&self) -> Option<u64> {
+        let lines = self.lines.iter().filter_map(Line::due_ms);
+        let ears = self.ears.iter().filter_map(|(_, ear)| ear.due_ms());
+        let own = [Some(self.next_beat_ms), self.awaiting.due_ms(), self.answering.front().map(|(ms, _)| *ms)];
+        lines.chain(ears).chain(own.into_iter().flatten()).min()
+    }
+}
+
+/// How long a publisher waits, after Redis has begun anew, for the other nodes to hear again.
+const HOLD_MS: u64 = 1_000;
+
+/// The reactor that hears what comes over a Redis.
+fn ear_of(server: usize, reactors: usize) -> usize {
+    server % reactors
+}
+
+impl Core {
+    /// A connection of the bus is ready.
+    pub fn bus_ready(&mut self, registry: &Registry, token: usize) {
+        let now = self.now;
+        if let Some(bus) = &mut self.bus {
+            bus.ready(registry, token, now);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What reactors of one node tell each other of the bus.
+
+use crate::dispatch::Operation;
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Debug)]
+pub enum BusNews {
+    /// Sets of a reactor have come or gone, whose channels are on one Redis of which the receiver is the ear.
+    Edges(Edges),
+    /// An answer to a question of the receiver.
+    Answer(Answer),
+    /// Another node asks what this reactor has published.
+    DigestAsked(DigestAsked),
+}
+
+/// Sets that have come or gone.
+#[derive(Debug)]
+pub struct Edges {
+    /// The Redis.
+    pub server: usize,
+    /// Channels, and whether the reactor has sessions of them now.
+    pub edges: Vec<(Box<[u8]>, bool)>,
+    /// The command that changed that; it has a part there.
+    pub waiter: Option<Arc<Operation>>,
+}
+
+/// An answer of another node, or of this one to itself.
+#[derive(Debug)]
+pub struct Answer {
+    /// The number of the question.
+    pub number: u64,
+    /// Whose it is; `None` is this node.
+    pub node: Option<u16>,
+    /// What it says, as it came; the question says how to read it.
+    pub body: Box<[u8]>,
+}
+
+/// A node that missed something asks what was published behind a number.
+#[derive(Debug)]
+pub struct DigestAsked {
+    /// Over which Redis.
+    pub server: usize,
+    /// The number.
+    pub from: u64,
+    /// The channel that is answered on.
+    pub channel: Box<[u8]>,
+}

@@ -1,0 +1,160 @@
+//! What all reactors of a node see of its cluster: who the node is, which Redis servers there are, which other nodes.
+
+use crate::cluster::{Channels, Heartbeat, Lease, Members, hash, server_of};
+use crate::config::{Cluster as ClusterConfig, RedisUrl};
+use arc_swap::ArcSwap;
+use hashbrown::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// See the module.
+pub struct Cluster {
+    /// The node's part of the session ids.
+    pub node: u16,
+    /// A random number of this process, so that nothing that is meant for it reaches another of the same node number.
+    pub incarnation: u64,
+    /// What the node is called in answers and logs.
+    pub name: Box<str>,
+    /// What the channels are called.
+    pub channels: Channels,
+    /// The Redis servers, in the order of the configuration.
+    pub servers: Box<[Server]>,
+    /// The hashes of their addresses, by which channels are spread.
+    hashes: Box<[u64]>,
+    /// Times and bounds.
+    pub config: ClusterConfig,
+    members: Mutex<Members>,
+    /// The other nodes by their numbers. Read for each message to a session elsewhere.
+    nodes: ArcSwap<HashMap<u16, Node>>,
+    lease: Mutex<Lease>,
+}
+
+/// A Redis server, as all reactors of this node see it.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it is.
+    pub url: Arc<RedisUrl>,
+    /// Whether this node hears everything there that it wants to.
+    pub is_whole: AtomicBool,
+    /// Whether all nodes said so since this node's last connection there.
+    pub all_are_back: AtomicBool,
+    /// Whether this node hears some names there by hashed channels.
+    pub has_buckets: AtomicBool,
+}
+
+/// Another node, as it is reached.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The process that it is.
+    pub incarnation: u64,
+    /// What it is called.
+    pub name: Arc<str>,
+    /// Whether it hears some names by hashed channels.
+    pub has_buckets: bool,
+}
+
+impl Cluster {
+    /// The node `node` with this `incarnation`, which goes by `config`; its number is held by `lease`.
+    pub fn new(config: ClusterConfig, node: u16, incarnation: u64, lease: Lease) -> Self {
+        let urls = config.servers();
+        let hashes = urls.iter().map(|url| hash(url.address().as_bytes())).collect();
+        let server = |url: RedisUrl| Server {
+            url: Arc::new(url),
+            is_whole: AtomicBool::new(false),
+            all_are_back: AtomicBool::new(false),
+            has_buckets: AtomicBool::new(false),
+        };
+        Self {
+            node,
+            incarnation,
+            name: config.node_name().into(),
+            channels: Channels::new(&config.prefix, config.buckets),
+            servers: urls.into_iter().map(server).collect(),
+            hashes,
+            members: Mutex::new(Members::new(config.lease.as_millis() as u64)),
+            nodes: ArcSwap::default(),
+            lease: Mutex::new(Some(lease)),
+            holds_lease: AtomicBool::new(false),
+            config,
+        }
+    }
+
+    /// The channel of the sessions that a selector means, if they are those of an app, a user, a group or a tag.
+    pub fn channel_of(&self, app: &str, selector: &Selector) -> Option<Box<[u8]>> {
+        let set = match selector {
+            Selector::All => Set::App,
+            Selector::User(name) => Set::User(name),
+            Selector::Group(name) => Set::Group(name),
+            Selector::Tag(name) => Set::Tag(name),
+            Selector::Session(_) | Selector::AllOf(_) => return None,
+        };
+        Some(self.channels.of_set(app, set))
+    }
+
+    /// Which server has a channel.
+    pub fn server_of(&self, channel: &[u8]) -> usize {
+        match self.hashes.len() {
+            1 => 0,
+            _ => server_of(hash(channel), &self.hashes),
+        }
+    }
+
+    /// The other node with this number.
+    pub fn node(&self, number: u16) -> Option<Node> {
+        self.nodes.load().get(&number).cloned()
+    }
+
+    /// Whether another node has this number.
+    pub fn has_node(&self, number: u16) -> bool {
+        self.nodes.load().contains_key(&number)
+    }
+
+    /// Whether another node hears some names by hashed channels.
+    pub fn some_node_has_buckets(&self) -> bool {
+        self.nodes.load().values().any(|node| node.has_buckets)
+    }
+
+    /// The names of nodes that have not `answered`: of `missing`, if it is known how many, those that have not been heard of for the
+    /// longest time.
+    pub fn missing(&self, answered: &[u16], missing: Option<u32>, now_ms: u64) -> Vec<Arc<str>> {
+        let members = self.members();
+        let mut silent: Vec<(u64, Arc<str>)> = self
+            .nodes
+            .load()
+            .iter()
+            .filter(|(number, _)| !answered.contains(number))
+            .map(|(_, node)| (members.silent_for_ms(node.incarnation, now_ms), Arc::clone(&node.name)))
+            .collect();
+        silent.sort_by(|one, other| other.cmp(one));
+        silent.truncate(missing.map_or(usize::MAX, |missing| missing as usize));
+        silent.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// The nodes as they were heard of. Locked for a look-up at a heartbeat, and for the deadline of a push from elsewhere.
+    pub fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nodes have come or gone: from now on others are reached.
+    pub fn reach(&self, members: &Members) {
+        let nodes = members.reached().map(|member| {
+            let node = Node {
+                incarnation: member.incarnation,
+                name: Arc::clone(&member.name),
+                has_buckets: member.has_buckets,
+            };
+            (member.node, node)
+        });
+        self.nodes.store(Arc::new(nodes.collect()));
+    }
+
+    /// How much longer than usual something took from another node, in milliseconds.
+    pub fn excess_delay_ms(&self, incarnation: u64, stamp_ms: u64, now_ms: u64) -> u64 {
+        self.members().excess_delay_ms(incarnation, stamp_ms, now_ms)
+    }
+
+    /// Whether this node hears everything that it wants to.
+    pub fn is_whole(&self) -> bool {
+        self.servers.iter().all(|server| server.is_whole.load(Ordering::Acquire))
+    }
+}
