@@ -1,14 +1,22 @@
-//! The bus to other nodes, over Redis: what is said and heard, and the connections that carry it. Start from [`Link`]. Knows
-//! nothing of sockets of players.
+//! The bus to other nodes, over Redis: what is said and heard, and the connections that carry it. State machines whose time and
+//! randomness are arguments, and the socket of a link. Knows nothing of sockets of players.
+//!
+//! [`Link`] is a connection to one Redis, in the protocol that `resp` reads and writes; [`Fault`] says why one is down.
 
 mod channel;
 mod cut;
+mod fault;
 mod hearing;
+mod link;
 mod names;
 mod outgoing;
+mod resp;
 
 pub use channel::{Channels, Set, hash, server_of};
 pub use cut::{Cut, Way, cut, way_of};
+pub use fault::{Fault, FaultKind};
 pub use hearing::{Hearing, Missed, PublisherKey};
+pub use link::{Event, Greeting, Link, LinkLimits, NotTaken, Waker};
 pub use names::{Names, Order};
 pub use outgoing::{Digest, Lost, Number, Outgoing, QueueLimits};
+pub use resp::{ParseError, Parser, ParserLimits, Value, write_command, write_publish};
