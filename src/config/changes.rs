@@ -22,7 +22,7 @@ macro_rules! keep {
 
 impl Config {
     /// Leaves what only a restart can change as it is in the configuration that is `running`: addresses, threads, what
-    /// a mailbox holds, where the log goes, and which ports speak TLS. Returns the names of the keys that differed.
+    /// a mailbox holds, where the log goes, the cluster, and which ports speak TLS. Returns the names of the keys that differed.
     pub(crate) fn keep_until_restart(&mut self, running: &Self) -> Vec<&'static str> {
         let mut kept = keep!(
             self,
@@ -44,6 +44,7 @@ impl Config {
             log.file,
             log.queue_lines,
             log.remembered_clients,
+            cluster,
         );
         let speaks_tls = |config: &Self| {
             [config.tls.client_certificates(), config.tls.backend_certificates()]
@@ -71,6 +72,12 @@ impl Config {
         }
         if self.backend.keys != before.backend.keys {
             changed.insert("backend.keys".to_owned());
+        }
+        if self.cluster.password != before.cluster.password {
+            changed.insert("cluster.password".to_owned());
+        }
+        if self.cluster.redis != before.cluster.redis {
+            changed.insert("cluster.redis".to_owned());
         }
         changed.into_iter().collect()
     }
@@ -132,7 +139,8 @@ mod tests {
         let running = config("listen = '127.0.0.1:1'\n[limits]\nmailbox_messages = 7");
         let mut new =
             config("listen = '127.0.0.1:2'\nnode = 3\n[limits]\nmailbox_messages = 7\nmax_page = 9");
-        assert_eq!(new.keep_until_restart(&running), ["listen", "node"]);
+        new.cluster.password = Some(crate::config::Secret::new("hunter2"));
+        assert_eq!(new.keep_until_restart(&running), ["listen", "node", "cluster"]);
         assert_eq!((&new.listen, new.node, new.limits.max_page), (&running.listen, 0, 9));
         assert_eq!(new.keep_until_restart(&running), [""; 0]);
         new.tls.cert = Some("cert.pem".into());

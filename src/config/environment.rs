@@ -17,7 +17,8 @@ const PREFIX: &str = "GANNET_";
 /// Between a table and its key.
 const SEPARATOR: &str = "__";
 /// Two keys of a table for one thing: what a variable sets takes the place of either in the file.
-const EITHER_OR: [[&str; 2]; 3] = [["key", "key_file"], ["secrets", "secrets_file"], ["jwks", "jwks_file"]];
+const EITHER_OR: [[&str; 2]; 4] =
+    [["key", "key_file"], ["secrets", "secrets_file"], ["jwks", "jwks_file"], ["password", "password_file"]];
 /// Shorter names are one letter away from words that have nothing to do with them.
 const MISSPELT_LEN: usize = 5;
 

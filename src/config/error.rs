@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{AppKeyFault, Config, Endpoint, GroupFault, KeyFault};
+use super::{AppKeyFault, ClusterFault, Config, Endpoint, GroupFault, KeyFault};
 use crate::session::InvalidName;
 
 /// Why a configuration is refused.
@@ -238,6 +238,8 @@ pub enum ConfigError {
         /// Why not.
         fault: GroupFault,
     },
+    /// `[cluster]` cannot be used as it is written.
+    Cluster(ClusterFault),
     /// More apps than there are ids for.
     TooManyApps,
 }
@@ -394,6 +396,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "\"{name}\" in apps.{app}.group_tick_ms begins no group's name: {error}")
             }
             Self::AppGroup { key, fault } => write!(f, "{key} {fault}"),
+            Self::Cluster(fault) => fault.fmt(f),
             Self::TooManyApps => write!(f, "there are more than {} apps: remove some", u16::MAX),
         }
     }
@@ -406,6 +409,7 @@ impl std::error::Error for ConfigError {
             Self::InFile { error, .. } | Self::InVariable { error, .. } => Some(error),
             Self::BadAppName { error, .. } | Self::BadGroupName { error, .. } => Some(error),
             Self::AppGroup { fault: GroupFault::Prefix(error), .. } => Some(error),
+            Self::Cluster(ClusterFault::Name(error)) => Some(error),
             _ => None,
         }
     }

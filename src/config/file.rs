@@ -67,6 +67,7 @@ impl Config {
         config.backend.listen.resolve(base);
         config.tls.resolve(base);
         config.log.resolve(base);
+        config.cluster.resolve(base);
         config.auth.jwks_ca_file = config.auth.jwks_ca_file.map(|path| base.join(path));
         config.read_files(reading, base).map_err(in_file)?;
         Ok(config)
@@ -98,17 +99,20 @@ impl Config {
     }
 
     /// Reads the files that the `key_file` of each backend key and each app's `secrets_file` name into `key`, without the line
-    /// end, and `secrets`, one a line; and those of public keys and JWK sets. A relative path starts at `base`.
+    /// end, and `secrets`, one a line; that of `cluster.password`; and those of public keys and JWK sets. A relative path starts at `base`.
     ///
     /// # Errors
     /// [`ConfigError::KeyFile`] and [`ConfigError::NoSecretInFile`]; [`ConfigError::BackendKey`] and
-    /// [`ConfigError::SecretsTwice`] where there is a key or a secret already, and [`ConfigError::AppKey`] the same.
+    /// [`ConfigError::SecretsTwice`] where there is a key or a secret already, and [`ConfigError::AppKey`] and
+    /// [`ConfigError::Cluster`] the same.
     pub fn read_secrets(&mut self, base: &Path) -> Result<(), ConfigError> {
         self.read_files(Reading::First, base)
     }
 
     fn read_files(&mut self, reading: Reading, base: &Path) -> Result<(), ConfigError> {
-        self.backend.read_keys(base, |key, path| reading.text(key, path, MAX_KEY_FILE_BYTES))?;
+        let text_of = |key: &str, path: &Path| reading.text(key, path, MAX_KEY_FILE_BYTES);
+        self.backend.read_keys(base, text_of)?;
+        self.cluster.read_password(base, text_of)?;
         for (name, app) in &mut self.apps {
             let Some(path) = &app.secrets_file else { continue };
             let shown = name.escape_debug();

@@ -9,6 +9,8 @@
 mod apps;
 mod backend;
 mod changes;
+mod cluster;
+mod cluster_fault;
 mod duration;
 mod environment;
 mod error;
@@ -48,6 +50,8 @@ pub use crate::session::{InvalidNetwork, Network};
 pub use apps::{AppConfig, OnByDefault, PerUser, PerUserPolicy, PublicKeyConfig, TokenAlgorithm, Unheard};
 pub(crate) use backend::UNNAMED as UNNAMED_KEY;
 pub use backend::{Backend, BackendKey};
+pub use cluster::Cluster;
+pub use cluster_fault::ClusterFault;
 #[cfg(feature = "cli")]
 pub(crate) use duration::{InvalidDuration, parse as parse_duration};
 pub use environment::Environment;
@@ -106,7 +110,7 @@ pub struct Config {
     pub echo: bool,
     /// Takes clients at their word on an address that is not loopback.
     pub insecure: bool,
-    /// This node's part of the session ids, 0 to 4095.
+    /// This node's part of the session ids, 0 to 4095. In a cluster 0 is any number that is free, from 1 on.
     #[cfg_attr(feature = "cli", schemars(transform = table::Legal::from(Self::NODES)))]
     pub node: u16,
     /// The port of the game's backend and of operators.
@@ -133,6 +137,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is handed to another process.
     pub upgrade: Upgrade,
+    /// The Redis servers that join several nodes.
+    pub cluster: Cluster,
     /// What is logged, and where to.
     pub log: Log,
 }
@@ -159,6 +165,7 @@ impl Default for Config {
             deflate: Deflate::default(),
             timeouts: Timeouts::default(),
             upgrade: Upgrade::default(),
+            cluster: Cluster::default(),
             log: Log::default(),
         }
     }

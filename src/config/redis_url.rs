@@ -144,8 +144,24 @@ impl RedisUrl {
         self.db
     }
 
+    /// The same with a login and with authorities for TLS, as far as it has none of its own.
+    pub(super) fn with_defaults(
+        mut self,
+        user: Option<&str>,
+        password: Option<&Secret>,
+        ca_file: Option<&Path>,
+    ) -> Self {
+        if self.password.is_none() {
+            self.password = password.cloned();
+            self.user = user.filter(|_| password.is_some()).map(str::to_owned);
+        }
+        if self.is_secure && self.ca_file.is_none() {
+            self.ca_file = ca_file.map(Path::to_owned);
+        }
+        self
+    }
+
     /// Lets a relative path start at `base`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the section of the configuration calls it"))]
     pub(super) fn resolve(&mut self, base: &Path) {
         if let Some(file) = &mut self.ca_file {
             *file = base.join(&file);

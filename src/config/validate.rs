@@ -47,6 +47,7 @@ impl Config {
         self.check_apps()?;
         self.backend.check(&self.apps)?;
         self.tls.check()?;
+        self.cluster.check()?;
         self.check_addresses(&self.listen, &self.backend.listen)
     }
 
@@ -72,11 +73,13 @@ impl Config {
         self.deflate.check_ranges()?;
         self.log.check_ranges()?;
         self.upgrade.check_ranges()?;
+        self.cluster.check_ranges()?;
         self.timeouts.check_ranges()
     }
 
     fn relations(&self) -> impl Iterator<Item = Relation> {
-        self.time_relations().into_iter().chain(self.limits.relations())
+        let of_cluster = self.cluster.relations(self.limits.max_push_bytes);
+        self.time_relations().into_iter().chain(self.limits.relations()).chain(of_cluster)
     }
 
     fn time_relations(&self) -> [Relation; 4] {
@@ -380,12 +383,13 @@ fn check_public_keys(name: &str, app: &AppConfig) -> Result<(), ConfigError> {
 }
 
 /// One number that must not be less than another one asks for.
-struct Relation {
-    key: &'static str,
-    value: u64,
-    least: u64,
-    or_lower: &'static str,
-    because: &'static str,
+pub(super) struct Relation {
+    pub key: &'static str,
+    pub value: u64,
+    pub least: u64,
+    /// The key to lower instead.
+    pub or_lower: &'static str,
+    pub because: &'static str,
 }
 
 impl Relation {
