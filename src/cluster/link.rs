@@ -314,6 +314,21 @@ impl Link {
         self.append(channel.len() + bytes, |out| write_publish(out, channel, payload))
     }
 
+    /// Appends a part of commands that are written already, without a bound: whoever has written them has one. All of them are whole
+    /// by the next [`flush`](Self::flush), and counted by [`expect_replies`](Self::expect_replies).
+    pub fn append_written(&mut self, commands: &[u8]) {
+        if self.is_up() {
+            self.outgoing.tail().extend_from_slice(commands);
+        }
+    }
+
+    /// So many commands have been appended, each with one reply, which comes as [`Event::Reply`].
+    pub fn expect_replies(&mut self, count: usize) {
+        if self.is_up() {
+            self.owed.add(Kind::Reply, count);
+        }
+    }
+
     /// Appends commands that subscribe to channels, which come as [`Event::Subscribed`] in this order.
     ///
     /// # Errors

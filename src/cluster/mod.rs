@@ -4,12 +4,15 @@
 //! [`Link`] is a connection to one Redis, in the protocol that `resp` reads and writes; [`Fault`] says why one is down.
 
 mod channel;
+pub mod command;
 mod cut;
 mod fault;
 mod hearing;
 mod link;
+pub mod message;
 mod names;
 mod outgoing;
+pub mod push;
 mod resp;
 
 pub use channel::{Channels, Set, hash, server_of};

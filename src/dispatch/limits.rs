@@ -21,6 +21,19 @@ pub struct CommandLimits {
     pub max_batch_lines: usize,
 }
 
+impl CommandLimits {
+    /// No bounds: for a command that another node has checked, whose configuration may be another.
+    pub(crate) const BOUNDLESS: Self = Self {
+        max_push_bytes: usize::MAX,
+        default_ttl: Duration::MAX,
+        max_ttl: Duration::MAX,
+        max_page: usize::MAX,
+        max_selectors: usize::MAX,
+        receipt_names: u32::MAX,
+        max_batch_lines: usize::MAX,
+    };
+}
+
 #[cfg(any(test, feature = "fuzzing"))]
 impl CommandLimits {
     /// Small enough to run into.

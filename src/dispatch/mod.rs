@@ -62,6 +62,7 @@ pub(crate) use push::{Push, Wire};
 pub(crate) use quoted::Quoted;
 
 use crate::session::SessionId;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 
 /// Who is to be told when the last reactor has done its part.
@@ -80,4 +81,21 @@ pub(crate) enum Origin {
     Receipt(mpsc::Sender<Receipt>),
     /// A thread that waits for the outcome of a command.
     Outcome(mpsc::Sender<Result<OperationOutcome, CommandError>>),
+    /// Another node.
+    Peer(Box<Peer>),
+}
+
+/// A node that has asked for something, and waits for the part of this one.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// The number of the node.
+    pub node: u16,
+    /// Which process it is.
+    pub incarnation: u64,
+    /// The Redis over which it has asked, and is answered.
+    pub server: u8,
+    /// The number of its question.
+    pub number: u64,
+    /// Whether it has been answered.
+    pub is_answered: AtomicBool,
 }

@@ -17,6 +17,11 @@ impl Token {
         Self(text.into())
     }
 
+    /// As it was shown, for another node; not for anything that somebody reads.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Its bytes; not for anything that somebody reads.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()

@@ -16,6 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod asks;
 mod bans;
 mod command;
 mod details;
@@ -23,13 +24,14 @@ mod error;
 mod event;
 mod names;
 mod number;
+mod of_dispatch;
 mod pages;
 mod presence;
 mod reply;
 mod resumption;
 mod several;
 mod state;
-mod wire;
+pub(crate) mod wire;
 
 pub(crate) use command::Parts;
 pub use command::{By, Command, Groups, Push, Refused, Request, Routed, Selector, Targets, Who, Whom};

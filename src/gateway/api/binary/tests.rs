@@ -2,7 +2,7 @@ use super::in_json::{equivalent, same};
 use super::*;
 use crate::dispatch::CommandLimits;
 use crate::gateway::api::render;
-use crate::link_bin::Event;
+use crate::link_bin::{Event, Payload, Push, Selector};
 use serde::Deserialize;
 use serde_json::Value;
 
