@@ -6,9 +6,11 @@
 mod channel;
 pub mod command;
 mod cut;
+mod digest;
 mod fault;
 mod hearing;
 mod link;
+mod members;
 pub mod message;
 mod names;
 mod outgoing;
@@ -17,9 +19,11 @@ mod resp;
 
 pub use channel::{Channels, Set, hash, server_of};
 pub use cut::{Cut, Way, cut, way_of};
+pub use digest::{read_digest, read_windows, write_digest, write_windows};
 pub use fault::{Fault, FaultKind};
 pub use hearing::{Hearing, Missed, PublisherKey};
 pub use link::{Event, Greeting, Link, LinkLimits, NotTaken, Waker};
+pub use members::{Heartbeat, MemberEvent, Members};
 pub use names::{Names, Order};
 pub use outgoing::{Digest, Lost, Number, Outgoing, QueueLimits};
 pub use resp::{ParseError, Parser, ParserLimits, Value, write_command, write_publish};

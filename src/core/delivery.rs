@@ -48,6 +48,17 @@ impl Core {
     /// Returns whether every part is done already.
     pub fn publish(&mut self, push: &Arc<Push>) -> bool {
         self.shared.count_unroutable(push);
+        self.publish_on_bus(push);
+        self.send_to_reactors(push);
+        let done = push.finish_part();
+        if done {
+            self.count_offline(push);
+        }
+        done
+    }
+
+    /// Sends a push to the reactors of this node that have a part in it.
+    pub(super) fn send_to_reactors(&mut self, push: &Arc<Push>) {
         match self.rules.delivery_rules.remembering(push.app, &push.target) {
             Remembering::One(group, _) => {
                 let owner = self.shared.owner_of(scope_of(push.app, group));
@@ -55,11 +66,14 @@ impl Core {
             }
             _ => self.post_to_all(push),
         }
-        let done = push.finish_part();
-        if done {
-            self.count_offline(push);
-        }
-        done
+    }
+
+    /// The same for a push of a thread that is no reactor.
+    pub fn publish_for_thread(&mut self, push: &Arc<Push>) {
+        self.shared.count_unroutable(push);
+        self.publish_on_bus(push);
+        self.send_to_reactors(push);
+        self.finish_push_part(push);
     }
 
     /// An envelope to each other reactor that has an interest in a push, and this one's part at once.
@@ -288,9 +302,13 @@ impl Core {
     }
 
     pub(super) fn finish_push_part(&mut self, push: &Arc<Push>) {
-        if !push.finish_part() {
-            return;
+        if push.finish_part() {
+            self.push_is_over(push);
         }
+    }
+
+    /// Every part of a push is done: who wants the receipt gets it.
+    pub(super) fn push_is_over(&mut self, push: &Arc<Push>) {
         self.count_offline(push);
         match &push.origin {
             Origin::Connection { connection, .. } => {
@@ -298,6 +316,7 @@ impl Core {
                     .post_always(usize::from(connection.worker()), Envelope::PushDone(Arc::clone(push)));
             }
             Origin::Receipt(sender) => drop(sender.send(push.receipt())),
+            Origin::Peer(_) => self.answer_push(push),
             Origin::Nobody | Origin::Outcome(_) => {}
         }
     }
@@ -313,6 +332,7 @@ impl Core {
                 self.peers.post_always(home, Envelope::OperationDone(Arc::clone(operation)));
             }
             Origin::Outcome(sender) => drop(sender.send(operation.outcome())),
+            Origin::Peer(_) => self.answer_operation(operation),
             Origin::Nobody | Origin::Receipt(_) => {}
         }
     }

@@ -1,6 +1,7 @@
 //! What one reactor sends another through its mailbox.
 
 use super::Mover;
+use super::bus::BusNews;
 use super::coming_back::Claimed;
 use super::feed::{Fed, FeedRequest};
 use super::listeners::Barrier;
@@ -49,6 +50,10 @@ pub enum Envelope {
     Visit(Box<Visit>),
     /// The answer to such a request, which came on a connection here.
     Visited(Visitor, Box<Visited>),
+    /// A push of a thread that is no reactor, which this one publishes to other nodes too.
+    Publish(Arc<Push>),
+    /// An operation of such a thread.
+    Start(Arc<Operation>),
     /// A push that has targets here.
     Push(Arc<Push>),
     /// A push to a group that remembers, and this reactor is its owner.
@@ -108,6 +113,8 @@ pub enum Envelope {
     MakeRoom(Port),
     /// Turn: [`Shared::draining`](super::Shared::draining) or [`Shared::drain`](super::Shared::drain) has changed.
     Call,
+    /// Something about the bus to other nodes.
+    Bus(Box<BusNews>),
     /// Every reactor has closed its players' sessions: close everything else.
     StopBackends,
     /// The outboxes of all reactors together are beyond their bound, and this one's are beyond their share.
@@ -117,7 +124,7 @@ pub enum Envelope {
 impl Weigh for Envelope {
     fn weight(&self) -> usize {
         match self {
-            Self::Push(push) | Self::Remember(push) => push.frame.wire_len(),
+            Self::Push(push) | Self::Publish(push) | Self::Remember(push) => push.frame.wire_len(),
             Self::Recalled(answer) => answer.weight(),
             Self::Event(_, _, frame) => frame.wire_len(),
             Self::ComeBack(_, events) => events.iter().map(|kept| kept.frame.wire_len()).sum(),

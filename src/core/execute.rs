@@ -112,10 +112,25 @@ impl Core {
     /// Posts an operation to every reactor that has a part in it, and does this one's.
     pub fn start_operation(&mut self, operation: Operation) -> Started {
         let operation = Arc::new(operation);
-        let reactors = self.shared.reactors_for(&operation);
+        self.begin_on_reactors(&operation);
+        match operation.finish_part() {
+            true => Started::Finished(Finished::Operation(operation)),
+            false => Started::Operation,
+        }
+    }
+
+    /// The same for an operation of a thread that is no reactor.
+    pub fn start_for_thread(&mut self, operation: &Arc<Operation>) {
+        self.begin_on_reactors(operation);
+        self.finish_operation_part(operation);
+    }
+
+    fn begin_on_reactors(&mut self, operation: &Arc<Operation>) {
+        self.ask_on_bus(operation);
+        let reactors = self.shared.reactors_for(operation);
         for reactor in reactors.iter().filter(|reactor| *reactor != self.index) {
             operation.add_part();
-            let envelope = Envelope::Operation(Arc::clone(&operation));
+            let envelope = Envelope::Operation(Arc::clone(operation));
             // All have to know, and the same.
             if operation.action.is_for_all() {
                 self.peers.post_always(reactor, envelope);
@@ -129,11 +144,7 @@ impl Core {
         }
         if reactors.contains(self.index) {
             operation.add_part();
-            self.operate(&operation);
-        }
-        match operation.finish_part() {
-            true => Started::Finished(Finished::Operation(operation)),
-            false => Started::Operation,
+            self.operate(operation);
         }
     }
 
@@ -196,6 +207,7 @@ impl Core {
             // What is left changes sessions.
             _ => self.change(operation),
         }
+        self.tell_edges(Some(operation));
         self.finish_operation_part(operation);
     }
 

@@ -4,6 +4,7 @@
 mod app_figures;
 mod bans;
 mod budget;
+mod bus;
 mod carry;
 mod changing;
 mod closing;
@@ -72,6 +73,7 @@ mod writing;
 pub use crate::hub::scope_of;
 pub use bans::{Bans, CarriedBans};
 pub use budget::Budget;
+pub use bus::{BUS_TOKENS, Cluster};
 pub use carry::{Arriving, CarriedCore, CarriedMember};
 pub use changing::{add_tag, join};
 pub use coming_back::{Claim, Claimed, First, TakesEvents};
@@ -116,6 +118,7 @@ use crate::protocol::DeflateEngine;
 use crate::session::{AppId, GenerationalSlab, Name, SessionId};
 use crate::timer::{Moment, Wheel};
 use crate::tls::Scratch;
+use bus::Bus;
 use coming_back::Claims;
 use date::Dates;
 use follow::Review;
@@ -255,6 +258,8 @@ pub struct Core {
     pub behind: Vec<u32>,
     dates: Dates,
     review: Review,
+    /// The way to other nodes, where there are any.
+    bus: Option<Box<Bus>>,
 }
 
 impl Core {
@@ -263,11 +268,17 @@ impl Core {
     pub fn new(shared: Arc<Shared>, index: usize, peers: Producer<Envelope>, first_generation: u32) -> Self {
         let (rules_number, rules) = shared.in_force.begin(index);
         let settings = &rules.settings;
+        let mut hub = Hub::new(index, Arc::clone(&shared.interest));
+        let bus = shared.cluster.as_ref().map(|cluster| {
+            hub.note_edges();
+            Box::new(Bus::new(Arc::clone(cluster), index, shared.reactors(), shared.caller(index)))
+        });
         Self {
             index,
             now: shared.clock.now(),
             connections: GenerationalSlab::new(shared.node, index as u8, first_generation),
-            hub: Hub::new(index, Arc::clone(&shared.interest)),
+            hub,
+            bus,
             memory: Memory::new(RandomState::new().hash_one(index)),
             recalls: Recalls::default(),
             listeners: Listeners::default(),
@@ -363,7 +374,8 @@ impl Core {
         let flushed =
             flushed && relieved && self.work.is_empty() && !self.gates.has_work() && !self.ticks.has_work();
         let told = self.ended.is_empty() && !self.has_parted();
-        self.is_reviewing()
+        self.bus.as_ref().is_some_and(|bus| bus.has_work())
+            || self.is_reviewing()
             || self.seats.have_work()
             || self.listeners.has_work()
             || !(self.unread.is_empty() && told && settled && flushed)
@@ -467,7 +479,8 @@ impl Core {
     /// When time next brings something, in milliseconds of the server's clock.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let due = [self.wheel.next_deadline(), self.ticks.next_ms(), self.memory.next_ms()];
-        due.into_iter().chain([self.online.next_ms(), self.unheard.next_ms()]).flatten().min()
+        let bus = self.bus.as_ref().and_then(|bus| bus.next_ms());
+        due.into_iter().chain([self.online.next_ms(), self.unheard.next_ms(), bus]).flatten().min()
     }
 
     /// The door of the connection in `slot` wants to be asked at this time what is due, in milliseconds of the server's

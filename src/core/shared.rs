@@ -3,6 +3,7 @@
 
 use super::app_figures::{self, AppsWanted};
 use super::bans::Bans;
+use super::bus::Cluster;
 use super::drain::Drain;
 use super::envelope::Envelope;
 use super::event_limit::EventLimit;
@@ -17,7 +18,8 @@ use crate::admission::{Admission, Capacity};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Config;
 use crate::dispatch::{
-    Action, Ban, Banned, CommandError, NameKind, Operation, Push, Routed, Selector, Target, Who, Why,
+    Action, Ban, Banned, CommandError, NameKind, Operation, Origin, Push, Routed, Scope, Selector, Target, Who,
+    Why,
 };
 use crate::hub::{Interest, ReactorSet, scope_of};
 use crate::mailbox::Handle;
@@ -69,6 +71,8 @@ pub struct Shared {
     pub node: u16,
     /// How long a reactor looks for work before it sleeps, in nanoseconds; 0 is not at all.
     pub spin_ns: u64,
+    /// The other nodes, where there are any.
+    pub cluster: Option<Arc<Cluster>>,
     /// The rules in force.
     pub in_force: InForce,
     /// Where the configuration is read again, if there is such a place.
@@ -289,6 +293,7 @@ impl Shared {
         match who {
             Who::Session(id) => match self.interest.owner(*id) {
                 Some(owner) => reactors.insert(owner),
+                None if self.is_asked_elsewhere(operation, *id) => {}
                 None => operation.fail(CommandError::unknown_session(*id)),
             },
             Who::User(user) => return of(&Selector::User(user.clone())),
@@ -296,6 +301,7 @@ impl Shared {
                 for id in ids {
                     match self.interest.owner(*id) {
                         Some(owner) => reactors.insert(owner),
+                        None if self.is_asked_elsewhere(operation, *id) => {}
                         None => operation.count_unknown(1),
                     }
                 }
@@ -303,12 +309,49 @@ impl Shared {
             Who::Users(users) => {
                 for user in users {
                     let found = of(&Selector::User(user.clone()));
-                    operation.count_unknown(u32::from(found.is_empty()));
+                    // In a cluster it is known when the other nodes have answered.
+                    let is_unknown = found.is_empty() && !self.is_cluster_wide(operation);
+                    operation.count_unknown(u32::from(is_unknown));
                     reactors = reactors.union(found);
                 }
             }
         }
         reactors
+    }
+
+    /// Whether another node is there that has sessions with such ids.
+    pub fn is_elsewhere(&self, id: SessionId) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.has_node(id.node()))
+    }
+
+    /// Whether an operation that begins here is for the other nodes too.
+    pub fn is_cluster_wide(&self, operation: &Operation) -> bool {
+        let is_own = !matches!(operation.origin, Origin::Peer(_));
+        self.cluster.is_some() && is_own && operation.scope == Scope::Cluster
+    }
+
+    fn is_asked_elsewhere(&self, operation: &Operation, id: SessionId) -> bool {
+        self.is_cluster_wide(operation) && self.is_elsewhere(id)
+    }
+
+    /// Whether an action changes which users are in groups with every session: all nodes have to know it.
+    pub fn concerns_sticky(&self, action: &Action) -> bool {
+        match action {
+            Action::JoinSticky { .. } => true,
+            Action::Leave { who, .. } | Action::LeaveAll { who, .. } | Action::SetGroups { who, .. } => {
+                !who.users().is_empty() && self.sticky.has_any()
+            }
+            Action::MoveSome { who, .. } => !who.users().is_empty() && self.sticky.has_any(),
+            Action::Move { .. } | Action::Destroy { .. } => self.sticky.has_any(),
+            _ => false,
+        }
+    }
+
+    /// Has the reactor turn, from any thread.
+    pub fn caller(self: &Arc<Self>, reactor: usize) -> Arc<dyn Fn() + Send + Sync> {
+        let shared = Arc::clone(self);
+        // A reactor whose mailbox is full is awake.
+        Arc::new(move || drop(shared.handle.post(reactor, Envelope::Call)))
     }
 
     /// The mailbox of `reactor` did not take the push. The users who may be there are not known to be offline.
@@ -328,6 +371,7 @@ impl Shared {
         for selector in push.target.selectors() {
             if let Selector::Session(id) = selector
                 && (id.node() != self.node || usize::from(id.worker()) >= self.reactors())
+                && !(push.options.scope == Scope::Cluster && self.is_elsewhere(*id))
             {
                 push.count_offline_session();
                 push.miss(Some(*id), None, Why::Offline);

@@ -353,6 +353,41 @@ impl Action {
         )
     }
 
+    /// The same about others; an action that names nobody stays as it is.
+    pub(crate) fn with_who(&self, others: Who) -> Self {
+        let mut action = self.clone();
+        match &mut action {
+            Self::Join { who, .. }
+            | Self::JoinWith { who, .. }
+            | Self::JoinAll { who, .. }
+            | Self::JoinSticky { who, .. }
+            | Self::LeaveAll { who, .. }
+            | Self::SetGroups { who, .. }
+            | Self::Leave { who, .. }
+            | Self::MoveSome { who, .. }
+            | Self::Kick { who, .. }
+            | Self::TagAll { who, .. }
+            | Self::UntagAll { who, .. }
+            | Self::SetTags { who, .. } => *who = others,
+            _ => {}
+        }
+        action
+    }
+
+    /// The user, group or tag whose sessions it is about, where it is about all of them; those who are in several of them are not asked
+    /// for.
+    pub(crate) fn named(&self) -> Option<Selector> {
+        match (self.who(), self) {
+            (Some(Who::User(user)), _) => Some(Selector::User(user.clone())),
+            (Some(Who::Users(users)), _) => users.first().cloned().map(Selector::User),
+            (_, Self::Move { from: group, .. } | Self::Destroy { group } | Self::Presence { group, .. }) => {
+                Some(Selector::Group(group.clone()))
+            }
+            (_, Self::List { by, .. } | Self::Count { by }) => Some(by.clone()),
+            _ => None,
+        }
+    }
+
     /// The sessions that it is about, where it says so by who they are.
     pub fn who(&self) -> Option<&Who> {
         match self {

@@ -7,7 +7,7 @@ use super::by_app::{AppMetrics, ByApp};
 use super::carry::{CarriedMetrics, Carry};
 use super::histogram::Histogram;
 use super::labels::{
-    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, LingerEnd, LinkResume, MemoryLoss,
+    AuthFailure, BackendRefusal, BusLoss, CloseClass, DeliveryOutcome, DropReason, LingerEnd, LinkResume, MemoryLoss,
     PauseReason, ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled, TlsOutcome,
     UnheardKind,
 };
@@ -128,6 +128,26 @@ families! {
     deliveries: CounterBy<DeliveryOutcome, { DeliveryOutcome::COUNT }> => "gannet_deliveries_total",
     /// Deliveries with the outcome dropped, by reason: mailbox is a reactor that does not keep up, the others are slow clients.
     dropped: CounterBy<DropReason, { DropReason::COUNT }> => "gannet_dropped_total",
+    /// Messages handed to Redis for other nodes.
+    bus_published: Counter => "gannet_bus_published_total",
+    /// Messages of other nodes heard over Redis, each once.
+    bus_received: Counter => "gannet_bus_received_total",
+    /// Messages between nodes that were lost, by why.
+    bus_lost: CounterBy<BusLoss, { BusLoss::COUNT }> => "gannet_bus_lost_total",
+    /// Messages of the bus that are not of its layout, or of another version.
+    bus_malformed: Counter => "gannet_bus_malformed_total",
+    /// Connections to Redis that broke or could not be made.
+    bus_failures: Counter => "gannet_bus_failures_total",
+    /// Messages that wait for Redis, and those that it has not answered; cluster.queue_messages bounds them.
+    bus_queue_messages: Gauge => "gannet_bus_queue_messages",
+    /// Bytes of these; cluster.queue_bytes bounds them.
+    bus_queue_bytes: Gauge => "gannet_bus_queue_bytes",
+    /// Messages handed to Redis that it has not answered; cluster.in_flight bounds them.
+    bus_unanswered: Gauge => "gannet_bus_unanswered",
+    /// Channels subscribed to.
+    bus_channels: Gauge => "gannet_bus_channels",
+    /// Milliseconds from this node to itself over Redis, as of its last heartbeat.
+    bus_lag_ms: Gauge => "gannet_bus_lag_milliseconds",
     /// Envelopes in the mailbox of the reactor; limits.mailbox_messages bounds them.
     mailbox_messages: Gauge => "gannet_mailbox_messages",
     /// Bytes that the envelopes in the mailbox of the reactor keep alive; limits.mailbox_bytes bounds them.

@@ -41,6 +41,22 @@ macro_rules! label {
 }
 
 label! {
+    /// Why a message between nodes was lost.
+    BusLoss, "reason" {
+        /// There was no room for it: cluster.queue_messages, cluster.queue_bytes.
+        Queue => "queue",
+        /// Its time was over before Redis could take it.
+        Expired => "expired",
+        /// Redis did not take it.
+        Refused => "refused",
+        /// This node heard nothing while it was published.
+        Away => "away",
+        /// It was published while this node heard nothing, and nobody remembers whom it was for: cluster.digest_entries.
+        Unknown => "unknown",
+    }
+}
+
+label! {
     /// Why a connection did not become a session.
     RefusalReason, "reason" {
         /// Not an HTTP/1.1 upgrade (400).

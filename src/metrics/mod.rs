@@ -21,7 +21,7 @@ pub use by_app::ByApp;
 pub use carry::CarriedMetrics;
 pub use families::{ReactorMetrics, Totals};
 pub use labels::{
-    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, Label, LingerEnd, LinkResume,
+    AuthFailure, BackendRefusal, BusLoss, CloseClass, DeliveryOutcome, DropReason, Label, LingerEnd, LinkResume,
     MemoryLoss, PauseReason, ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled,
     TlsOutcome, UnheardKind,
 };

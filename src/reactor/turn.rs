@@ -2,7 +2,7 @@
 
 use super::{LISTENERS, Reactor, StopReport, WAKE};
 use crate::connection::{Due, Flag, Pause};
-use crate::core::{EVENTS, Envelope};
+use crate::core::{BUS_TOKENS, EVENTS, Envelope};
 use crate::session::close_codes;
 use crate::timer::{Clock, Moment};
 use mio::event::Event;
@@ -44,6 +44,8 @@ impl Reactor {
         self.shake_hands();
         // Other reactors' envelopes: after the own input, so that a flood of them does not delay it.
         self.drain();
+        // What other nodes push and ask, as far as this reactor is not behind with what it was asked: the rest stays in the sockets.
+        self.core.hear_bus();
         // Those who come back, a bounded number: of what has come for their sessions nothing is behind them then.
         self.take_claims();
         self.look_for_the_stop(report);
@@ -60,6 +62,8 @@ impl Reactor {
         self.core.peers.retry();
         self.gateway.go_on_with_links(&mut self.core);
         self.core.wake_peers();
+        // One write to each Redis for all that the turn has published.
+        self.core.flush_bus();
         // One write for each connection that got something in any of the phases above.
         self.core.budget.refill_sockets();
         self.core.flush_ticks();
@@ -112,7 +116,8 @@ impl Reactor {
         let count = events.iter().count();
         for event in &events {
             match event.token() {
-                Token(slot) if slot < LISTENERS => self.ready(slot as u32, event),
+                Token(slot) if slot < BUS_TOKENS => self.ready(slot as u32, event),
+                Token(bus) if bus < LISTENERS => self.core.bus_ready(bus),
                 WAKE => {}
                 Token(listener) => self.accept(listener - LISTENERS),
             }
@@ -199,6 +204,9 @@ impl Reactor {
             Envelope::Visited(visitor, answer) => {
                 self.gateway.visited(&mut self.core, &mut self.reply, visitor, *answer);
             }
+            Envelope::Publish(push) => self.core.publish_for_thread(&push),
+            Envelope::Start(operation) => self.core.start_for_thread(&operation),
+            Envelope::Bus(news) => self.core.bus_news(*news),
             Envelope::Push(push) => self.core.deliver(&push),
             Envelope::Remember(push) => self.core.publish_as_owner(&push),
             Envelope::Recall(request) => self.core.asked_to_recall(request),
@@ -237,6 +245,7 @@ impl Reactor {
         self.core.expire_users();
         self.core.expire_unheard();
         self.core.ask_links();
+        self.core.bus_time(self.poll.registry());
         // While what came in an absence is not all read, nobody is judged by the clock.
         if self.catching_up == 0 {
             let mut due = std::mem::take(&mut self.due);

@@ -6,6 +6,7 @@ pub mod alone;
 mod error;
 mod fetch;
 mod handles;
+mod joining;
 mod jwks;
 mod machine;
 mod ports;
@@ -136,6 +137,8 @@ pub enum BindError {
         /// What the kernel said.
         error: io::Error,
     },
+    /// The cluster is required, and cannot be joined: the sentence says why.
+    Cluster(Box<str>),
     /// What another process hands over cannot be taken.
     TakeOver(Box<str>),
     /// The kernel gave no poll, or no randomness.
@@ -158,6 +161,10 @@ impl fmt::Display for BindError {
             Self::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}; {}", advice(address, error.kind()))
             }
+            Self::Cluster(why) => write!(
+                f,
+                "cannot join the cluster: {why}; or set cluster.required = false, and the server serves alone until it can"
+            ),
             Self::TakeOver(why) => write!(f, "cannot take over: {why}"),
             Self::Resources(error) => write!(f, "cannot start: {error}; raise the limit of open files"),
         }
@@ -224,7 +231,7 @@ impl Server {
         let (remote_keys, wanted_keys) = RemoteSets::new();
         let rules = Rules::first(config, &remote_keys)?;
         let config = &rules.settings.config;
-        let before = Before::new(config.node).map_err(BindError::Resources)?;
+        let before = Before::new(config)?;
         let reactors = config.reactors.unwrap_or_else(one_a_core).clamp(1, MAX_REACTORS);
         Self::build(rules, None, reactors, before, remote_keys, wanted_keys)
     }

@@ -1,18 +1,19 @@
 //! What the reactors will share, as it is before the first of them runs.
 
+use super::BindError;
+use super::joining;
 use super::machine::{one_a_core, random_tickets};
 use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::auth::{Nonces, RemoteSets, Tickets};
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::core::{
-    AwayCounts, Bans, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Sticky, Upgrades,
+    AwayCounts, Bans, Cluster, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Sticky, Upgrades,
 };
 use crate::hub::Interest;
 use crate::mailbox::{Handle, MailboxLimits};
 use crate::metrics::Metrics;
 use crate::timer::Clock;
 use log::warn;
-use std::io;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
@@ -34,15 +35,21 @@ pub struct Before {
     pub clock: Clock,
     /// The key of the tickets with which sessions are resumed.
     pub tickets: Tickets,
+    /// The other nodes, where there are any.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 impl Before {
     /// Nothing was before.
     ///
     /// # Errors
-    /// The system has no randomness.
-    pub fn new(node: u16) -> io::Result<Self> {
-        Ok(Self { node, clock: Clock::start(), tickets: random_tickets()? })
+    /// The system has no randomness; the cluster is required, and cannot be joined.
+    pub fn new(config: &Config) -> Result<Self, BindError> {
+        let clock = Clock::start();
+        let cluster = joining::join(config, &clock)?.map(Arc::new);
+        let node = cluster.as_ref().map_or(config.node, |cluster| cluster.node);
+        let tickets = random_tickets().map_err(BindError::Resources)?;
+        Ok(Self { node, clock, tickets, cluster })
     }
 }
 
@@ -69,6 +76,7 @@ pub fn shared(
     let nonces = Nonces::new(config.auth.max_nonces, window_ms, Clock::wall_unix_ms());
     Shared {
         node: before.node,
+        cluster: before.cluster,
         spin_ns: if may_spin { config.spin_us as u64 * 1_000 } else { 0 },
         capacity,
         admission: Admission::new(rules.app_configs(), &config.limits, &config.rates),

@@ -1,10 +1,12 @@
 //! What time brings to the bus: connections that are made anew, heartbeats, the lease of the node's number, questions that nobody
 //! has answered; and what becomes of all that when a connection comes or goes.
 
+use super::hearing::waits_for_part;
 use super::news::DigestAsked;
 use super::{Bus, Core};
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
 use crate::cluster::{Digest, Fault, Greeting, Heartbeat, LeaseEvent, MemberEvent, PublisherKey, Value, write_digest, write_windows};
+use crate::metrics::BusLoss;
 use log::{error, info, warn};
 use mio::Registry;
 use std::sync::atomic::Ordering;
@@ -113,17 +115,17 @@ impl Core {
             name: cluster.name.to_string(),
             advertise: cluster.config.advertise.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            draining: is_draining,
+            is_draining,
             sessions,
-            uses_buckets: cluster.servers.iter().any(|server| server.has_buckets.load(Ordering::Relaxed)),
-            holds_lease: cluster.holds_lease.load(Ordering::Relaxed),
+            has_buckets: cluster.servers.iter().any(|server| server.has_buckets.load(Ordering::Relaxed)),
+            is_reachable: cluster.is_reachable.load(Ordering::Relaxed),
             is_ready: cluster.servers[server].is_whole.load(Ordering::Relaxed),
-            published: vec![(index as u8, server as u8, bus.lines[server].last_written())],
+            published: bus.lines[server].last_written(),
             stamp_ms: now_ms,
         };
         let all = cluster.channels.of_nodes();
         let mut body = Vec::new();
-        heartbeat.encode(&mut body);
+        heartbeat.encode_into(&mut body);
         bus.tell(server, index, now_ms, channel.unwrap_or(&all), kind, |out| out.extend_from_slice(&body));
     }
 
@@ -144,17 +146,14 @@ impl Core {
         self.metrics().bus_lag_ms.set(now_ms.saturating_sub(heartbeat.stamp_ms));
     }
 
-    pub(super) fn heard_heartbeat(&mut self, server: usize, heartbeat: &Heartbeat, kind: Kind) {
+    pub(super) fn heard_heartbeat(&mut self, server: usize, reactor: u8, heartbeat: Heartbeat, kind: Kind) {
         let now_ms = self.now.ms;
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let cluster = std::sync::Arc::clone(&bus.cluster);
         if let Some(ear) = bus.ear(server) {
-            for (reactor, of, last) in &heartbeat.published {
-                if usize::from(*of) == server {
-                    ear.hearing().begin((heartbeat.incarnation, *reactor), *last);
-                }
-            }
+            ear.hearing().begin((heartbeat.incarnation, reactor), heartbeat.published);
         }
+        let (node, incarnation) = (heartbeat.node, heartbeat.incarnation);
         let mut members = cluster.members();
         let events = members.hear(heartbeat, server, now_ms);
         if !events.is_empty() {
@@ -167,7 +166,7 @@ impl Core {
         }
         events.into_iter().for_each(|event| self.member_event(event));
         if kind == Kind::Hello {
-            let channel = cluster.channels.of_node(heartbeat.node, heartbeat.incarnation);
+            let channel = cluster.channels.of_node(node, incarnation);
             self.tell_of_itself(server, Kind::Heartbeat, Some(&channel));
         }
     }
@@ -213,7 +212,7 @@ impl Core {
         if let Some(lease) = bus.lease.as_mut().filter(|_| server == 0) {
             lease.disconnected();
         }
-        self.metrics().bus_reconnects.add(1);
+        self.metrics().bus_failures.add(1);
     }
 
     pub(super) fn bus_refused(&mut self, server: usize, says: &str) {
@@ -270,8 +269,8 @@ impl Core {
     pub(super) fn heard_digest(&mut self, server: usize, publisher: PublisherKey, digest: &Digest) {
         let Some(ear) = self.bus.as_mut().and_then(|bus| bus.ear(server)) else { return };
         let missed = ear.fill_gap(publisher, digest.to, &digest.channels);
-        self.metrics().bus_lost_away.add(missed.messages);
-        self.metrics().bus_lost_unknown.add(missed.unknown);
+        self.metrics().bus_lost.of(BusLoss::Away).add(missed.messages);
+        self.metrics().bus_lost.of(BusLoss::Unknown).add(missed.unknown);
         if missed.messages + missed.unknown > 0 {
             warn!(
                 "{} messages of node {:016x} were lost while nothing was heard, and {} of which nobody knows whom they were for",
@@ -306,9 +305,17 @@ impl Core {
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let Some(lease) = &mut bus.lease else { return };
         let node = bus.cluster.node;
-        let holds = lease.is_held(self.now.ms) && lease.number() == Some(node);
-        bus.cluster.holds_lease.store(holds, Ordering::Relaxed);
         while let Some(event) = lease.next_event() {
+            match &event {
+                LeaseEvent::Taken { number } if *number != node => {}
+                LeaseEvent::Taken { .. } | LeaseEvent::Kept { .. } => {
+                    bus.cluster.is_reachable.store(true, Ordering::Relaxed);
+                }
+                LeaseEvent::Lapsed { .. } | LeaseEvent::Lost { .. } | LeaseEvent::Refused { .. } => {
+                    bus.cluster.is_reachable.store(false, Ordering::Relaxed);
+                }
+                _ => {}
+            }
             match event {
                 LeaseEvent::Taken { number } if number == node => info!("this node has the number {number}"),
                 LeaseEvent::Kept { number } => info!("this node has the number {number} again"),
@@ -339,7 +346,7 @@ impl Core {
     /// Tells publishers elsewhere, whose patience ends, what is known of their pushes.
     fn answer_late_pushes(&mut self, now_ms: u64) {
         while let Some(bus) = self.bus.as_deref_mut()
-            && bus.answering.front().is_some_and(|(due_ms, push)| *due_ms <= now_ms || push.is_answered())
+            && bus.answering.front().is_some_and(|(due_ms, push)| *due_ms <= now_ms || !waits_for_part(push))
             && let Some((_, push)) = bus.answering.pop_front()
         {
             self.answer_push(&push);
@@ -362,16 +369,11 @@ impl Core {
         metrics.bus_queue_bytes.set(bytes as u64);
         metrics.bus_unanswered.set(unanswered as u64);
         metrics.bus_channels.set(bus.ears.iter().map(|(_, ear)| ear.channels() as u64).sum());
-        lost.into_iter().for_each(|number| self.bus_expired(number));
-    }
-
-    pub(super) fn bus_expired(&mut self, number: u64) {
-        self.metrics().bus_lost_expired.add(1);
-        self.bus_gave_way(number);
+        lost.into_iter().for_each(|number| self.lose(number, BusLoss::Expired));
     }
 
     /// Writes what the turn has to say on the bus.
-    pub fn flush_bus(&mut self, registry: &Registry) {
+    pub fn flush_bus(&mut self) {
         if self.bus.is_none() {
             return;
         }
@@ -381,7 +383,7 @@ impl Core {
         let Some(bus) = self.bus.as_deref_mut() else { return };
         for (_, ear) in &mut bus.ears {
             ear.say(now_ms);
-            ear.flush(registry, now_ms);
+            ear.flush(now_ms);
         }
         let metrics = self.shared.metrics.reactor(self.index);
         for (line, server) in bus.lines.iter_mut().zip(&bus.cluster.servers) {
@@ -389,11 +391,10 @@ impl Core {
             let count = line.fill(now_ms, all_are_back, |number| lost.push(number));
             if count > 0 {
                 metrics.bus_published.add(count as u64);
-                metrics.bus_batches.observe(count as u64);
             }
-            line.flush(registry, now_ms);
+            line.flush(now_ms);
         }
-        lost.into_iter().for_each(|number| self.bus_expired(number));
+        lost.into_iter().for_each(|number| self.lose(number, BusLoss::Expired));
     }
 }
 

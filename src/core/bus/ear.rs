@@ -2,7 +2,6 @@
 
 use crate::cluster::{Channels, Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey};
 use crate::dispatch::Operation;
-use mio::Registry;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -25,10 +24,14 @@ pub enum Sound<'a> {
     Up(Greeting),
     /// It has none.
     Down(Fault),
+    /// A try to connect has failed.
+    Failed(Fault),
     /// It hears everything that it wants to.
     Whole,
     /// A message: its bytes.
     Message(&'a [u8]),
+    /// Redis has answered: there may be more to hear.
+    Answer,
 }
 
 impl Ear {
@@ -45,28 +48,29 @@ impl Ear {
 
     /// What has happened next.
     pub fn next(&mut self) -> Option<Sound<'_>> {
-        loop {
-            if !self.was_whole && self.names.is_whole() {
-                self.was_whole = true;
-                return Some(Sound::Whole);
-            }
-            // The borrow of a message lasts as long as the caller needs it: it ends every other way here.
-            match self.link.next()? {
-                Event::Message { payload, .. } => return Some(Sound::Message(payload)),
-                Event::Up(greeting) => {
-                    self.names.came_up();
-                    return Some(Sound::Up(greeting));
-                }
-                Event::Down(fault) => {
-                    self.names.went_down();
-                    self.hearing.went_down();
-                    self.was_whole = false;
-                    return Some(Sound::Down(fault));
-                }
-                Event::Subscribed(_) => self.names.confirm(),
-                Event::Unsubscribed(_) | Event::Reply(_) => {}
-            }
+        if !self.was_whole && self.names.is_whole() {
+            self.was_whole = true;
+            return Some(Sound::Whole);
         }
+        Some(match self.link.next()? {
+            Event::Message { payload, .. } => Sound::Message(payload),
+            Event::Up(greeting) => {
+                self.names.came_up();
+                Sound::Up(greeting)
+            }
+            Event::Down(fault) => {
+                self.names.went_down();
+                self.hearing.went_down();
+                self.was_whole = false;
+                Sound::Down(fault)
+            }
+            Event::Failed(fault) => Sound::Failed(fault),
+            Event::Subscribed(_) => {
+                self.names.confirm();
+                Sound::Answer
+            }
+            Event::Unsubscribed(_) | Event::Reply(_) => Sound::Answer,
+        })
     }
 
     /// Reactors have sessions of the names with these channels, or have none any more. The command that changed that waits until the
@@ -96,10 +100,14 @@ impl Ear {
             let channels = orders.iter().map(|order| match order {
                 Order::Subscribe(channel) | Order::Unsubscribe(channel) => &**channel,
             });
-            match orders.first() {
+            let said = match orders.first() {
                 None => return,
                 Some(Order::Subscribe(_)) => self.link.subscribe(channels),
                 Some(Order::Unsubscribe(_)) => self.link.unsubscribe(channels),
+            };
+            // Without a connection there are no orders but for one that has just broken: all are given anew on the next.
+            if said.is_err() {
+                return;
             }
         }
     }
@@ -107,13 +115,14 @@ impl Ear {
     /// Asks Redis for a sign of life.
     pub fn ping(&mut self) {
         if self.link.is_up() && self.link.unanswered() == 0 {
-            self.link.command(&[b"PING"]);
+            // A link that takes no more has not been silent for nothing.
+            let _ = self.link.command(&[b"PING"]);
         }
     }
 
     /// Writes what has been said.
-    pub fn flush(&mut self, registry: &Registry, now_ms: u64) {
-        self.link.flush(registry, now_ms);
+    pub fn flush(&mut self, now_ms: u64) {
+        self.link.flush(now_ms);
     }
 
     /// When time next brings something, in milliseconds.

@@ -6,11 +6,21 @@ use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
 use super::{Bus, Core, Envelope};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
-use crate::cluster::{Digest, Heartbeat, OperationPart, PushPart, Way, command, push, read_digest, read_windows};
-use crate::dispatch::{Action, Apps, EncodedFrame, Operation, Origin, Peer, Push, PushOptions, Scope, Target};
+use crate::cluster::{Digest, Heartbeat, Way, command, push, read_digest, read_windows, way_of};
+use crate::core::execute::{Finished, Started};
+use crate::dispatch::{
+    Action, Apps, EncodedFrame, Operation, OperationPart, Origin, Peer, Push, PushOptions, PushPart, Scope, Selector,
+    Target,
+};
+use crate::metrics::BusLoss;
 use crate::session::AppId;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether a node that published it waits for what becomes of it here.
+pub(super) fn waits_for_part(push: &Push) -> bool {
+    matches!(&push.origin, Origin::Peer(peer) if !peer.is_answered.load(Ordering::Relaxed))
+}
 
 /// A message that has been read.
 #[derive(Debug)]
@@ -55,7 +65,7 @@ fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, NotRead> {
     let is_own = header.publisher.incarnation == own;
     let body = match (header.kind, app) {
         (kind @ (Kind::Heartbeat | Kind::Hello), _) => {
-            Body::Heartbeat(Box::new(Heartbeat::decode(bytes).map_err(|_| NotRead)?), kind)
+            Body::Heartbeat(Box::new(Heartbeat::read(bytes).map_err(|_| NotRead)?), kind)
         }
         (kind @ (Kind::Push | Kind::Command), _) if is_own => Body::OfNobody(kind),
         (kind @ (Kind::Push | Kind::Command), Err(_)) => Body::OfNobody(kind),
@@ -110,8 +120,9 @@ impl Core {
                 }
                 Heard::Refused(number, says) => {
                     self.bus_refused(server, &says);
-                    self.bus_lost_question(number);
+                    self.lose(number, BusLoss::Refused);
                 }
+                Heard::Failed(fault) => self.line_is_down(server, &fault),
                 Heard::Lease(reply) => self.lease_is_answered(&reply),
             }
         }
@@ -128,17 +139,19 @@ impl Core {
             let Some(sound) = ear.next() else { return };
             match sound {
                 Sound::Message(message) => match read(message, cluster.incarnation, &self.rules.apps) {
-                    Ok(incoming) => self.heard(server, incoming),
+                    Ok(incoming) => self.take_message(server, incoming),
                     Err(NotRead) => self.metrics().bus_malformed.add(1),
                 },
                 Sound::Up(greeting) => self.ear_is_up(server, &greeting),
                 Sound::Down(fault) => self.ear_is_down(server, &fault),
                 Sound::Whole => self.ear_is_whole(server),
+                Sound::Failed(fault) => self.ear_is_down(server, &fault),
+                Sound::Answer => {}
             }
         }
     }
 
-    fn heard(&mut self, server: usize, incoming: Incoming) {
+    fn take_message(&mut self, server: usize, incoming: Incoming) {
         let now_ms = self.now.ms;
         let Some(bus) = &mut self.bus else { return };
         let Publisher { node, incarnation, reactor, .. } = incoming.publisher;
@@ -186,12 +199,12 @@ impl Core {
                     return;
                 }
                 let origin = peer.map_or(Origin::Nobody, |peer| Origin::Peer(Box::new(peer)));
-                self.operate_from_bus(Operation::new(app, action, origin).within(Scope::Node));
+                self.operate_from_bus(Operation::new(app, action, origin).with_scope(Scope::Node));
             }
             Body::Answer(_) if is_own => {}
             Body::Answer(body) => self.hand_answer(Answer { number: incoming.reply, node: Some(node), body }),
             Body::Heartbeat(heartbeat, kind) if is_own => self.heard_itself(server, &heartbeat, kind, now_ms),
-            Body::Heartbeat(heartbeat, kind) => self.heard_heartbeat(server, &heartbeat, kind),
+            Body::Heartbeat(heartbeat, kind) => self.heard_heartbeat(server, reactor, *heartbeat, kind),
             Body::Goodbye if is_own => {}
             Body::Goodbye => self.heard_goodbye(incarnation),
             Body::DigestAsked(windows) => {
@@ -210,13 +223,13 @@ impl Core {
         server: usize,
         app: AppId,
         flags: Flags,
-        selector: Option<&crate::dispatch::Selector>,
+        selector: Option<&Selector>,
     ) -> bool {
         let (Some(bus), Some(selector)) = (&mut self.bus, selector) else { return false };
         if !flags.has(Flags::BUCKET) {
             return false;
         }
-        let Some(Way::Set(selector)) = crate::cluster::way_of(selector, bus.cluster.node) else { return false };
+        let Some(Way::Set(selector)) = way_of(selector, bus.cluster.node) else { return false };
         let app = self.rules.apps.name_of(app);
         let Some(channel) = bus.cluster.channel_of(app, &selector) else { return false };
         bus.ear(server).is_some_and(|ear| ear.has_by_name(&channel))
@@ -234,7 +247,7 @@ impl Core {
         self.send_to_reactors(&push);
         match push.finish_part() {
             true => self.push_is_over(&push),
-            false if push.is_answered_to_peer() => {
+            false if waits_for_part(&push) => {
                 // The publisher has only so much patience: what has not settled by then is told as it is.
                 let Some(bus) = &mut self.bus else { return };
                 let due_ms = self.now.ms + bus.patience_ms() * 4 / 5;
@@ -245,7 +258,6 @@ impl Core {
     }
 
     fn operate_from_bus(&mut self, operation: Operation) {
-        use crate::core::execute::{Finished, Started};
         if let Started::Finished(Finished::Operation(operation)) = self.start_operation(operation) {
             self.answer_operation(&operation);
         }

@@ -1,7 +1,6 @@
 //! The way out of one reactor to one Redis: what it publishes there, in its order, and the few other commands.
 
 use crate::cluster::{Digest, Event, Fault, Greeting, Link, Lost, Number, Outgoing, Value};
-use mio::Registry;
 use std::collections::VecDeque;
 
 /// See the module.
@@ -30,6 +29,8 @@ pub enum Heard {
     Up(Greeting),
     /// It is down.
     Down(Fault),
+    /// A try to bring it up has failed.
+    Failed(Fault),
     /// Redis has handed a message to so many nodes; who waits for it, if anybody.
     Published(Number, u32),
     /// Redis has not taken a message; who waits for it, if anybody, and what Redis says.
@@ -49,17 +50,12 @@ impl Line {
         &mut self.link
     }
 
-    /// Whether there is a connection.
-    pub fn is_up(&self) -> bool {
-        self.link.is_up()
-    }
-
     /// What has happened next.
     pub fn next(&mut self, now_ms: u64) -> Option<Heard> {
         loop {
             let reply = match self.link.next()? {
                 Event::Up(greeting) => {
-                    let is_anew = self.was_up && !greeting.is_same_process;
+                    let is_anew = self.was_up && !greeting.is_same;
                     self.held_until_ms = is_anew.then_some(now_ms + self.hold_ms);
                     self.was_up = true;
                     return Some(Heard::Up(greeting));
@@ -70,6 +66,7 @@ impl Line {
                     return Some(Heard::Down(fault));
                 }
                 Event::Reply(value) => value,
+                Event::Failed(fault) => return Some(Heard::Failed(fault)),
                 Event::Message { .. } | Event::Subscribed(_) | Event::Unsubscribed(_) => continue,
             };
             match (self.pay(), reply) {
@@ -129,14 +126,14 @@ impl Line {
 
     /// Says something that is worth nothing later: without a connection it is not said. Whether it was.
     pub fn say(&mut self, args: &[&[u8]]) -> bool {
-        let is_said = self.link.command(args);
+        let is_said = self.link.command(args).is_ok();
         self.owe(Owed::Nothing, usize::from(is_said));
         is_said
     }
 
     /// The same of a command of the lease.
     pub fn say_of_lease(&mut self, args: &[&[u8]]) -> bool {
-        let is_said = self.link.command(args);
+        let is_said = self.link.command(args).is_ok();
         self.owe(Owed::Lease, usize::from(is_said));
         is_said
     }
@@ -152,7 +149,7 @@ impl Line {
         }
         self.held_until_ms = None;
         let link = &mut self.link;
-        let count = self.outgoing.fill(now_ms, |commands| link.append(commands), lost);
+        let count = self.outgoing.fill(now_ms, |commands| link.append_written(commands), lost);
         self.link.expect_replies(count);
         self.owe(Owed::Publish, count);
         count
@@ -169,8 +166,8 @@ impl Line {
     }
 
     /// Writes what has been said and published.
-    pub fn flush(&mut self, registry: &Registry, now_ms: u64) {
-        self.link.flush(registry, now_ms);
+    pub fn flush(&mut self, now_ms: u64) {
+        self.link.flush(now_ms);
     }
 
     /// Whether something has been read and not heard, or may be published and has not been.

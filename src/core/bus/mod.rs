@@ -2,6 +2,7 @@
 //! it is the ear. Start from [`Bus`], which every reactor of a cluster has. What is said there: `speaking`; what is heard: `hearing`;
 //! what time brings: `beating`.
 
+mod asking;
 mod awaiting;
 mod beating;
 mod ear;
@@ -13,15 +14,17 @@ mod speaking;
 mod subscribing;
 
 pub use news::BusNews;
-pub use shared::{Cluster, Node, Server};
+pub use shared::Cluster;
 
-use super::Core;
-use crate::cluster::{Link, LinkLimits, Outgoing, QueueLimits};
+use super::{Core, Envelope};
+use crate::cluster::{Lease, Link, LinkLimits, Outgoing, QueueLimits, Waker};
+use crate::dispatch::{Operation, Push};
 use crate::timer::Moment;
 use awaiting::Awaiting;
 use ear::Ear;
 use line::Line;
-use mio::{Registry, Token};
+use mio::Token;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What the first connection of a bus is registered as; the others follow. Slots are below.
@@ -41,7 +44,9 @@ pub struct Bus {
     next_beat_ms: u64,
     next_sweep_ms: u64,
     /// Pushes of other nodes whose receipt is due, in the order in which it is.
-    answering: std::collections::VecDeque<(u64, Arc<crate::dispatch::Push>)>,
+    answering: VecDeque<(u64, Arc<Push>)>,
+    /// The lease of the node's number, on the ear of the first Redis.
+    lease: Option<Lease>,
 }
 
 impl Bus {
@@ -50,7 +55,7 @@ impl Bus {
         cluster: Arc<Cluster>,
         index: usize,
         reactors: usize,
-        waker: &Arc<dyn Fn() + Send + Sync>,
+        waker: Waker,
     ) -> Self {
         let config = &cluster.config;
         let ms = |time: std::time::Duration| time.as_millis() as u64;
@@ -59,7 +64,8 @@ impl Bus {
             silent_ms: ms(config.silent),
             backoff_min_ms: ms(config.backoff_min),
             backoff_max_ms: ms(config.backoff_max),
-            ..LinkLimits::default()
+            max_message_bytes: MAX_MESSAGE_BYTES,
+            max_unwritten_bytes: config.queue_bytes,
         };
         let queue = QueueLimits {
             messages: config.queue_messages,
@@ -69,7 +75,7 @@ impl Bus {
         };
         let link = |server: usize, number: usize| {
             let url = Arc::clone(&cluster.servers[server].url);
-            Link::new(url, Token(BUS_TOKENS + number), limits, Arc::clone(waker))
+            Link::new(url, Token(BUS_TOKENS + number), limits, Arc::clone(&waker))
         };
         let lines = (0..cluster.servers.len())
             .map(|server| Line::new(link(server, 2 * server), Outgoing::new(queue), HOLD_MS));
@@ -80,7 +86,8 @@ impl Bus {
             let channels = cluster.channels.clone();
             (server, Ear::new(link, channels, &always, config.max_channels, ms(config.linger)))
         });
-        let (lines, ears) = (lines.collect(), ears.collect());
+        let (lines, ears): (_, Vec<_>) = (lines.collect(), ears.collect());
+        let lease = ears.iter().any(|(server, _)| *server == 0).then(|| cluster.take_lease()).flatten();
         Self {
             lines,
             ears,
@@ -90,7 +97,8 @@ impl Bus {
             command: Vec::new(),
             next_beat_ms: 0,
             next_sweep_ms: 0,
-            answering: Default::default(),
+            answering: VecDeque::new(),
+            lease,
         }
     }
 
@@ -98,32 +106,40 @@ impl Bus {
         self.ears.iter_mut().find(|(of, _)| *of == server).map(|(_, ear)| ear)
     }
 
+    /// The next command whose sets of sessions are heard by now.
+    fn take_waiter(&mut self) -> Option<Arc<Operation>> {
+        self.ears.iter_mut().find_map(|(_, ear)| ear.take_waiter())
+    }
+
     /// What is registered under this token is ready.
-    pub fn ready(&mut self, registry: &Registry, token: usize, now: Moment) {
+    fn ready(&mut self, token: usize, now: Moment) {
         let number = token - BUS_TOKENS;
         let link = match number % 2 {
             0 => self.lines.get_mut(number / 2).map(Line::link),
             _ => self.ear(number / 2).map(Ear::link),
         };
         if let Some(link) = link {
-            link.ready(registry, now.ms);
+            link.ready(now.ms);
         }
     }
 
     /// Whether the turn has left something that nothing outside will remind of.
     pub fn has_work(&self) -> bool {
-        let unread = |ear: &Ear| ear.has_unread();
-        self.lines.iter().any(Line::has_work) || self.ears.iter().any(|(_, ear)| unread(ear))
+        self.lines.iter().any(Line::has_work) || self.ears.iter().any(|(_, ear)| ear.has_unread())
     }
 
     /// When time next brings something, in milliseconds of the server's clock.
     pub fn next_ms(&self) -> Option<u64> {
         let lines = self.lines.iter().filter_map(Line::due_ms);
         let ears = self.ears.iter().filter_map(|(_, ear)| ear.due_ms());
-        let own = [Some(self.next_beat_ms), self.awaiting.due_ms(), self.answering.front().map(|(ms, _)| *ms)];
+        let lease = self.lease.as_ref().and_then(Lease::due_ms);
+        let own = [Some(self.next_beat_ms), lease, self.awaiting.due_ms(), self.answering.front().map(|(ms, _)| *ms)];
         lines.chain(ears).chain(own.into_iter().flatten()).min()
     }
 }
+
+/// The longest message that is taken for one: the largest push, and a digest of as many entries as are remembered.
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// How long a publisher waits, after Redis has begun anew, for the other nodes to hear again.
 const HOLD_MS: u64 = 1_000;
@@ -135,10 +151,10 @@ fn ear_of(server: usize, reactors: usize) -> usize {
 
 impl Core {
     /// A connection of the bus is ready.
-    pub fn bus_ready(&mut self, registry: &Registry, token: usize) {
+    pub fn bus_ready(&mut self, token: usize) {
         let now = self.now;
         if let Some(bus) = &mut self.bus {
-            bus.ready(registry, token, now);
+            bus.ready(token, now);
         }
     }
 }

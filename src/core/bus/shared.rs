@@ -1,10 +1,12 @@
 //! What all reactors of a node see of its cluster: who the node is, which Redis servers there are, which other nodes.
 
-use crate::cluster::{Channels, Heartbeat, Lease, Members, hash, server_of};
+use crate::cluster::{Channels, Lease, Members, Set, hash, server_of};
 use crate::config::{Cluster as ClusterConfig, RedisUrl};
+use crate::dispatch::Selector;
+use crate::session::Name;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// See the module.
@@ -26,7 +28,10 @@ pub struct Cluster {
     members: Mutex<Members>,
     /// The other nodes by their numbers. Read for each message to a session elsewhere.
     nodes: ArcSwap<HashMap<u16, Node>>,
-    lease: Mutex<Lease>,
+    /// Until the reactor that renews it takes it.
+    lease: Mutex<Option<Lease>>,
+    /// Whether the node's number is its own, or nobody can have had it before.
+    pub is_reachable: AtomicBool,
 }
 
 /// A Redis server, as all reactors of this node see it.
@@ -48,7 +53,7 @@ pub struct Node {
     /// The process that it is.
     pub incarnation: u64,
     /// What it is called.
-    pub name: Arc<str>,
+    pub name: Name,
     /// Whether it hears some names by hashed channels.
     pub has_buckets: bool,
 }
@@ -57,7 +62,7 @@ impl Cluster {
     /// The node `node` with this `incarnation`, which goes by `config`; its number is held by `lease`.
     pub fn new(config: ClusterConfig, node: u16, incarnation: u64, lease: Lease) -> Self {
         let urls = config.servers();
-        let hashes = urls.iter().map(|url| hash(url.address().as_bytes())).collect();
+        let hashes = urls.iter().map(|url| hash(url.place().to_string().as_bytes())).collect();
         let server = |url: RedisUrl| Server {
             url: Arc::new(url),
             is_whole: AtomicBool::new(false),
@@ -74,7 +79,7 @@ impl Cluster {
             members: Mutex::new(Members::new(config.lease.as_millis() as u64)),
             nodes: ArcSwap::default(),
             lease: Mutex::new(Some(lease)),
-            holds_lease: AtomicBool::new(false),
+            is_reachable: AtomicBool::new(true),
             config,
         }
     }
@@ -116,14 +121,14 @@ impl Cluster {
 
     /// The names of nodes that have not `answered`: of `missing`, if it is known how many, those that have not been heard of for the
     /// longest time.
-    pub fn missing(&self, answered: &[u16], missing: Option<u32>, now_ms: u64) -> Vec<Arc<str>> {
+    pub fn missing(&self, answered: &[u16], missing: Option<u32>, now_ms: u64) -> Vec<Name> {
         let members = self.members();
-        let mut silent: Vec<(u64, Arc<str>)> = self
+        let mut silent: Vec<(u64, Name)> = self
             .nodes
             .load()
             .iter()
             .filter(|(number, _)| !answered.contains(number))
-            .map(|(_, node)| (members.silent_for_ms(node.incarnation, now_ms), Arc::clone(&node.name)))
+            .map(|(_, node)| (members.silent_for_ms(node.incarnation, now_ms), node.name.clone()))
             .collect();
         silent.sort_by(|one, other| other.cmp(one));
         silent.truncate(missing.map_or(usize::MAX, |missing| missing as usize));
@@ -140,7 +145,7 @@ impl Cluster {
         let nodes = members.reached().map(|member| {
             let node = Node {
                 incarnation: member.incarnation,
-                name: Arc::clone(&member.name),
+                name: member.name.clone(),
                 has_buckets: member.has_buckets,
             };
             (member.node, node)
@@ -151,6 +156,16 @@ impl Cluster {
     /// How much longer than usual something took from another node, in milliseconds.
     pub fn excess_delay_ms(&self, incarnation: u64, stamp_ms: u64, now_ms: u64) -> u64 {
         self.members().excess_delay_ms(incarnation, stamp_ms, now_ms)
+    }
+
+    /// The lease of the node's number; whoever asks first renews it.
+    pub fn take_lease(&self) -> Option<Lease> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The channel of this process.
+    pub fn own_channel(&self) -> Box<[u8]> {
+        self.channels.of_node(self.node, self.incarnation)
     }
 
     /// Whether this node hears everything that it wants to.

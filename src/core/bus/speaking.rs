@@ -2,11 +2,12 @@
 //! Redis.
 
 use super::awaiting::{Asked, Ended};
+use super::asking::{Question, questions};
 use super::{Bus, Cluster, Core};
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
 use crate::cluster::{Cut, Way, command, cut, hash, push, write_publish};
-use crate::dispatch::{Action, Operation, Origin, Peer, Push, PushOptions, ReceiptMode, Scope, Selector};
-use smallvec::SmallVec;
+use crate::dispatch::{Operation, Origin, Peer, Push, PushOptions, ReceiptMode, Scope, Selector};
+use crate::metrics::BusLoss;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -153,7 +154,7 @@ impl Core {
             lost += u32::from(!taken);
         }
         for _ in 0..lost {
-            self.bus_lost_question(reply);
+            self.lose(reply, BusLoss::Queue);
         }
     }
 
@@ -166,7 +167,7 @@ impl Core {
         let cluster = Arc::clone(&bus.cluster);
         let rules = Arc::clone(&self.rules);
         let app = rules.apps.name_of(operation.app).as_str();
-        for question in super::asking::questions(operation, &self.shared, cluster.node) {
+        for question in questions(operation, &self.shared, cluster.node) {
             let place = match &question.way {
                 Some(way) => cluster.place_of(app, way),
                 None => {
@@ -186,7 +187,7 @@ impl Core {
         &mut self,
         operation: &Arc<Operation>,
         app: &str,
-        question: &super::asking::Question<'_>,
+        question: &Question<'_>,
         place: &Place,
     ) {
         let (now_ms, index) = (self.now.ms, self.index);
@@ -207,16 +208,16 @@ impl Core {
             lost += u32::from(!taken);
         }
         for _ in 0..lost {
-            self.bus_lost_question(reply);
+            self.lose(reply, BusLoss::Queue);
         }
     }
 
     /// A message was not published; who waits under `number`, if anybody, is told.
-    pub(super) fn bus_lost_question(&mut self, number: u64) {
+    pub(super) fn lose(&mut self, number: u64, why: BusLoss) {
+        self.metrics().bus_lost.of(why).add(1);
         let Some(bus) = &mut self.bus else { return };
-        self.shared.metrics.reactor(self.index).bus_lost_queue.add(1);
         if let Some(Asked::Push { push, .. }) = bus.awaiting.asked(number) {
-            push.count_unreached_node();
+            push.count_unreached();
         }
         if let Some(ended) = bus.awaiting.published(number, 0) {
             self.end_question(ended);

@@ -3,6 +3,7 @@
 
 use super::news::{BusNews, Edges};
 use super::{Core, Envelope, ear_of};
+use crate::cluster::Set;
 use crate::dispatch::Operation;
 use crate::hub::{Edge, Kind};
 use std::sync::Arc;
@@ -53,8 +54,7 @@ impl Core {
     }
 }
 
-fn set_of(edge: &Edge) -> Option<crate::cluster::Set<'_>> {
-    use crate::cluster::Set;
+fn set_of(edge: &Edge) -> Option<Set<'_>> {
     let name = edge.name.as_ref();
     Some(match edge.kind {
         Kind::App => Set::App,

@@ -10,7 +10,7 @@ use crate::metrics::LastUpgrade;
 use crate::reactor::{Arrivals, Beginning, Reactor, SHARED_PART};
 use crate::server::ports::{Inherited, take_parked};
 use crate::server::shared::Before;
-use crate::server::{BindError, RunError, Server, jwks, machine};
+use crate::server::{BindError, RunError, Server, joining, jwks, machine};
 use crate::timer::Clock;
 use crate::upgrade::{Batch, Counts, Fault, Hello, InvalidState, Line, Ready, Source, Token, Unparked, step};
 use log::{info, warn};
@@ -208,7 +208,9 @@ impl Greeted {
             // An old process that resumed nothing.
             None => machine::random_tickets().map_err(BindError::Resources)?,
         };
-        let before = Before { node, clock: Clock::going_on(clock), tickets };
+        let clock = Clock::going_on(clock);
+        let cluster = joining::go_on(&rules.settings.config, node)?.map(Arc::new);
+        let before = Before { node, clock, tickets, cluster };
         let server = Server::build(rules, Some(&mut inherited), reactors, before, remote_keys, wanted_keys)?;
         for label in inherited.left() {
             notes.push(format!("the configuration does not name {label} any more: nothing listens there"));
@@ -222,7 +224,7 @@ impl Greeted {
             "upgrade: {fault}, before it had handed over its players: this process begins anew on its listeners"
         );
         let Self { rules, remote_keys, wanted_keys, reactors, listeners, .. } = self;
-        let before = Before::new(rules.settings.config.node).map_err(BindError::Resources)?;
+        let before = Before::new(&rules.settings.config)?;
         let mut inherited = Inherited::new(listeners);
         let server = Server::build(rules, Some(&mut inherited), reactors, before, remote_keys, wanted_keys)?;
         Ok(Bound::Server(Box::new(server)))

@@ -1,0 +1,74 @@
+//! What a node says of itself once in a while, and its bytes: a CBOR map, so that a later version may say more.
+
+use minicbor::{Decode, Encode};
+use std::fmt;
+
+/// What a node says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Heartbeat {
+    /// Its number.
+    #[n(0)]
+    pub node: u16,
+    /// A random number of this process of it.
+    #[n(1)]
+    pub incarnation: u64,
+    /// What it is called.
+    #[n(2)]
+    pub name: String,
+    /// Where players reach it.
+    #[n(3)]
+    pub advertise: Option<String>,
+    /// The version of gannet that it runs.
+    #[n(4)]
+    pub version: String,
+    /// Whether it takes no new players.
+    #[n(5)]
+    pub is_draining: bool,
+    /// Its sessions.
+    #[n(6)]
+    pub sessions: u64,
+    /// Whether it hears some names by hashed channels.
+    #[n(7)]
+    pub has_buckets: bool,
+    /// Whether its sessions are to be reached by their ids: its number is its own, or nobody had one before.
+    #[n(8)]
+    pub is_reachable: bool,
+    /// Whether it hears everything that it wants to over the Redis that this comes over.
+    #[n(9)]
+    pub is_ready: bool,
+    /// How much the reactor has published that this comes from, over the Redis that it comes over.
+    #[n(10)]
+    pub published: u64,
+    /// Its clock, in milliseconds.
+    #[n(11)]
+    pub stamp_ms: u64,
+}
+
+/// Bytes that are no heartbeat.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotAHeartbeat;
+
+impl fmt::Display for NotAHeartbeat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a heartbeat that is none")
+    }
+}
+
+impl std::error::Error for NotAHeartbeat {}
+
+impl Heartbeat {
+    /// Appends its bytes.
+    pub fn encode_into(&self, out: &mut Vec<u8>) {
+        // Writing into memory does not fail.
+        let _ = minicbor::encode(self, out);
+    }
+
+    /// Reads them. What is behind it is of a later version.
+    ///
+    /// # Errors
+    /// [`NotAHeartbeat`].
+    pub fn read(bytes: &[u8]) -> Result<Self, NotAHeartbeat> {
+        minicbor::decode(bytes).map_err(|_| NotAHeartbeat)
+    }
+}
