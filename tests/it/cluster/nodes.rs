@@ -1,0 +1,67 @@
+//! Nodes of one cluster, inside the test's own process.
+
+use crate::support::{Redis, TestServer, until};
+use gannet::config::Config;
+use serde_json::Value;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Some nodes that know each other.
+pub struct Nodes {
+    pub servers: Vec<TestServer>,
+}
+
+/// What makes a configuration that of a node of this cluster.
+pub fn join(config: &mut Config, redis: &[&Redis], prefix: &str, name: &str) {
+    config.reactors = Some(2);
+    config.cluster.redis = redis.iter().map(|redis| redis.url().parse().unwrap()).collect();
+    config.cluster.prefix = prefix.to_owned();
+    config.cluster.name = Some(name.to_owned());
+    config.cluster.lease = Duration::from_millis(1_000);
+    config.cluster.heartbeat = Duration::from_millis(50);
+    config.cluster.silent = Duration::from_millis(1_000);
+}
+
+/// A prefix that no other test has.
+pub fn prefix() -> String {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    format!("test-{}-{}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed))
+}
+
+impl Nodes {
+    /// So many nodes, called a, b, c and so on.
+    pub fn start(count: u8, redis: &[&Redis]) -> Self {
+        Self::start_with(count, redis, |_| ())
+    }
+
+    /// The same, changed by `configure`.
+    pub fn start_with(count: u8, redis: &[&Redis], configure: impl Fn(&mut Config)) -> Self {
+        let prefix = prefix();
+        let servers = (0..count).map(|number| {
+            TestServer::start(|config| {
+                join(config, redis, &prefix, &char::from(b'a' + number).to_string());
+                configure(config);
+            })
+        });
+        let nodes = Self { servers: servers.collect() };
+        nodes.until_whole();
+        nodes
+    }
+
+    /// Waits until each knows all others, and hears all that it wants to.
+    pub fn until_whole(&self) {
+        let others = self.servers.len() - 1;
+        for server in &self.servers {
+            until("a whole cluster", || is_whole(&status(server), others));
+        }
+    }
+}
+
+/// What a node says of its cluster.
+pub fn status(server: &TestServer) -> Value {
+    server.backend().ok("GET", "/v1/cluster")
+}
+
+fn is_whole(status: &Value, others: usize) -> bool {
+    status["ready"] == true && status["nodes"].as_array().is_some_and(|nodes| nodes.len() == others)
+}
