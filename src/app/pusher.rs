@@ -75,6 +75,9 @@ impl fmt::Display for PushError {
 
 impl std::error::Error for PushError {}
 
+/// The reactor that publishes to other nodes what other threads push and ask: always the same, so that the order is kept.
+const SPEAKER: usize = 0;
+
 /// An action that is under way, and whether every reactor with a part in it was reached.
 type Begun = (Arc<Operation>, Result<(), PushError>);
 
@@ -175,6 +178,14 @@ impl Pusher {
         }
         let operation = Arc::new(Operation::new(app, action, origin));
         let mut reached = Ok(());
+        if self.shared.cluster.is_some() {
+            operation.add_part();
+            if self.shared.handle.post(SPEAKER, Envelope::Start(Arc::clone(&operation))).is_err() {
+                reached = Err(self.not_taken(SPEAKER));
+                operation.finish_part();
+            }
+            return Ok((operation, reached));
+        }
         for reactor in self.shared.reactors_for(&operation).iter() {
             operation.add_part();
             if self.shared.handle.post(reactor, Envelope::Operation(Arc::clone(&operation))).is_err() {
@@ -199,23 +210,10 @@ impl Pusher {
         patience: Duration,
     ) -> Result<u32, PushError> {
         let action = Action::Kick { who, code: code.0, reason: reason.into() };
-        match self.act(app, action, patience)? {
-            OperationOutcome::Sessions(count) | OperationOutcome::Changed { sessions: count, .. } => {
-                Ok(count)
-            }
-            OperationOutcome::Session(_)
-            | OperationOutcome::Page(_)
-            | OperationOutcome::Presence(_)
-            | OperationOutcome::Renewed { .. }
-            | OperationOutcome::Joined { .. }
-            | OperationOutcome::Kept(_)
-            | OperationOutcome::Unbanned(_)
-            | OperationOutcome::Bans(_)
-            | OperationOutcome::Counted(_)
-            | OperationOutcome::Names(_)
-            | OperationOutcome::Stats(_)
-            | OperationOutcome::Forgotten(_) => Ok(0),
-        }
+        Ok(match self.act(app, action, patience)? {
+            OperationOutcome::Partial { of, .. } => sessions_of(&of),
+            outcome => sessions_of(&outcome),
+        })
     }
 
     /// The app called so, of a server that still has players.
@@ -234,6 +232,11 @@ impl Pusher {
         }
     }
 
+    fn count_push(&self, app: AppId) {
+        self.shared.outside.pushes.of(app.0).fetch_add(1, Ordering::Relaxed);
+        self.shared.outside.has_pushes.store(true, Ordering::Release);
+    }
+
     fn send(
         &self,
         app: AppId,
@@ -248,6 +251,11 @@ impl Pusher {
         rules.delivery_rules.check_target(app, &target).map_err(PushError::Refused)?;
         let deadline_ms = rules.deadline_ms(now, &options);
         let push = Arc::new(Push::new(app, target, frame, options, now.ns, deadline_ms, origin));
+        if self.shared.cluster.is_some() {
+            self.count_push(app);
+            // Its own part is the reactor's.
+            return self.shared.handle.post(SPEAKER, Envelope::Publish(push)).map_err(|_| self.not_taken(SPEAKER));
+        }
         self.shared.count_unroutable(&push);
         if let Remembering::One(group, _) = rules.delivery_rules.remembering(app, &push.target) {
             // Its owner sends it to everybody.
@@ -269,8 +277,7 @@ impl Pusher {
             }
         }
         drop(rules);
-        self.shared.outside.pushes.of(app.0).fetch_add(1, Ordering::Relaxed);
-        self.shared.outside.has_pushes.store(true, Ordering::Release);
+        self.count_push(app);
         if push.finish_part() {
             let receipt = push.receipt();
             self.shared.outside.offline.fetch_add(u64::from(receipt.offline), Ordering::Relaxed);
@@ -280,6 +287,26 @@ impl Pusher {
             }
         }
         reached
+    }
+}
+
+/// How many sessions a kick has closed.
+fn sessions_of(outcome: &OperationOutcome) -> u32 {
+    match outcome {
+        OperationOutcome::Sessions(count) | OperationOutcome::Changed { sessions: count, .. } => *count,
+        OperationOutcome::Session(_)
+        | OperationOutcome::Page(_)
+        | OperationOutcome::Presence(_)
+        | OperationOutcome::Renewed { .. }
+        | OperationOutcome::Joined { .. }
+        | OperationOutcome::Kept(_)
+        | OperationOutcome::Unbanned(_)
+        | OperationOutcome::Bans(_)
+        | OperationOutcome::Counted(_)
+        | OperationOutcome::Names(_)
+        | OperationOutcome::Stats(_)
+        | OperationOutcome::Forgotten(_)
+        | OperationOutcome::Partial { .. } => 0,
     }
 }
 

@@ -15,6 +15,7 @@ mod members;
 pub mod message;
 mod names;
 mod outgoing;
+pub mod part;
 pub mod push;
 mod resp;
 

@@ -18,7 +18,7 @@ use crate::admission::{Admission, Capacity};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Config;
 use crate::dispatch::{
-    Action, Ban, Banned, CommandError, NameKind, Operation, Origin, Push, Routed, Scope, Selector, Target, Who,
+    Action, Ban, Banned, CommandError, NameKind, Operation, Push, Routed, Scope, Selector, Target, Who,
     Why,
 };
 use crate::hub::{Interest, ReactorSet, scope_of};
@@ -293,25 +293,23 @@ impl Shared {
         match who {
             Who::Session(id) => match self.interest.owner(*id) {
                 Some(owner) => reactors.insert(owner),
-                None if self.is_asked_elsewhere(operation, *id) => {}
                 None => operation.fail(CommandError::unknown_session(*id)),
             },
             Who::User(user) => return of(&Selector::User(user.clone())),
             Who::Sessions(ids) => {
-                for id in ids {
+                for (index, id) in ids.iter().enumerate() {
                     match self.interest.owner(*id) {
                         Some(owner) => reactors.insert(owner),
-                        None if self.is_asked_elsewhere(operation, *id) => {}
-                        None => operation.count_unknown(1),
+                        None => operation.is_unknown(index),
                     }
                 }
             }
             Who::Users(users) => {
-                for user in users {
+                for (index, user) in users.iter().enumerate() {
                     let found = of(&Selector::User(user.clone()));
-                    // In a cluster it is known when the other nodes have answered.
-                    let is_unknown = found.is_empty() && !self.is_cluster_wide(operation);
-                    operation.count_unknown(u32::from(is_unknown));
+                    if found.is_empty() {
+                        operation.is_unknown(index);
+                    }
                     reactors = reactors.union(found);
                 }
             }
@@ -322,16 +320,6 @@ impl Shared {
     /// Whether another node is there that has sessions with such ids.
     pub fn is_elsewhere(&self, id: SessionId) -> bool {
         self.cluster.as_ref().is_some_and(|cluster| cluster.has_node(id.node()))
-    }
-
-    /// Whether an operation that begins here is for the other nodes too.
-    pub fn is_cluster_wide(&self, operation: &Operation) -> bool {
-        let is_own = !matches!(operation.origin, Origin::Peer(_));
-        self.cluster.is_some() && is_own && operation.scope == Scope::Cluster
-    }
-
-    fn is_asked_elsewhere(&self, operation: &Operation, id: SessionId) -> bool {
-        self.is_cluster_wide(operation) && self.is_elsewhere(id)
     }
 
     /// Whether an action changes which users are in groups with every session: all nodes have to know it.

@@ -144,6 +144,8 @@ families! {
     bus_queue_bytes: Gauge => "gannet_bus_queue_bytes",
     /// Messages handed to Redis that it has not answered; cluster.in_flight bounds them.
     bus_unanswered: Gauge => "gannet_bus_unanswered",
+    /// Other nodes of the cluster that are there.
+    cluster_nodes: Gauge => "gannet_cluster_nodes",
     /// Channels subscribed to.
     bus_channels: Gauge => "gannet_bus_channels",
     /// Milliseconds from this node to itself over Redis, as of its last heartbeat.

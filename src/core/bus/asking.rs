@@ -14,17 +14,17 @@ pub struct Question<'a> {
     pub way: Option<Way>,
     /// What they are to do.
     pub action: Cow<'a, Action>,
-    /// Where it is about one user of a list: whether that one has a session here.
-    pub found: Option<bool>,
+    /// Where it is about a list: which of its entries those of the question are.
+    pub places: SmallVec<[u16; 2]>,
 }
 
 impl<'a> Question<'a> {
     fn whole(way: Way, action: &'a Action) -> Self {
-        Self { way: Some(way), action: Cow::Borrowed(action), found: None }
+        Self { way: Some(way), action: Cow::Borrowed(action), places: SmallVec::new() }
     }
 
     fn of_all(action: &'a Action) -> Self {
-        Self { way: None, action: Cow::Borrowed(action), found: None }
+        Self { way: None, action: Cow::Borrowed(action), places: SmallVec::new() }
     }
 }
 
@@ -36,7 +36,7 @@ pub fn questions<'a>(operation: &'a Operation, shared: &Shared, own: u16) -> Sma
         return [Question::of_all(action)].into_iter().collect();
     }
     if let Some(who) = action.who() {
-        return of_who(operation, who, shared, own);
+        return of_who(action, who, shared, own);
     }
     let one: Option<Question<'a>> = match action {
         Action::Bind { session, .. }
@@ -63,13 +63,7 @@ pub fn questions<'a>(operation: &'a Operation, shared: &Shared, own: u16) -> Sma
     one.into_iter().collect()
 }
 
-fn of_who<'a>(
-    operation: &'a Operation,
-    who: &'a Who,
-    shared: &Shared,
-    own: u16,
-) -> SmallVec<[Question<'a>; 1]> {
-    let action = &operation.action;
+fn of_who<'a>(action: &'a Action, who: &'a Who, shared: &Shared, own: u16) -> SmallVec<[Question<'a>; 1]> {
     match who {
         Who::Session(id) => {
             let way = way_of(&Selector::Session(*id), own);
@@ -80,30 +74,29 @@ fn of_who<'a>(
             [Question::whole(way, action)].into_iter().collect()
         }
         Who::Users(users) => {
-            let each = users.iter().map(|user| {
-                let selector = Selector::User(user.clone());
-                let reactors = shared.interest.reactors_of_selector(operation.app, &selector);
-                let action = action.with_who(Who::Users(vec![user.clone()]));
-                Question {
-                    way: Some(Way::Set(selector)),
-                    action: Cow::Owned(action),
-                    found: Some(!reactors.is_empty()),
-                }
+            let each = users.iter().enumerate().map(|(place, user)| Question {
+                way: Some(Way::Set(Selector::User(user.clone()))),
+                action: Cow::Owned(action.with_who(Who::Users(vec![user.clone()]))),
+                places: [place as u16].into_iter().collect(),
             });
             each.collect()
         }
         Who::Sessions(ids) => {
-            let mut nodes: SmallVec<[(u16, Vec<SessionId>); 4]> = SmallVec::new();
-            for id in ids.iter().filter(|id| id.node() != own && shared.is_elsewhere(**id)) {
-                match nodes.iter_mut().find(|(node, _)| *node == id.node()) {
-                    Some((_, of_node)) => of_node.push(*id),
-                    None => nodes.push((id.node(), vec![*id])),
+            let mut nodes: SmallVec<[(u16, Vec<SessionId>, SmallVec<[u16; 2]>); 4]> = SmallVec::new();
+            let elsewhere = ids.iter().enumerate().filter(|(_, id)| id.node() != own && shared.is_elsewhere(**id));
+            for (place, id) in elsewhere {
+                match nodes.iter_mut().find(|(node, ..)| *node == id.node()) {
+                    Some((_, of_node, places)) => {
+                        of_node.push(*id);
+                        places.push(place as u16);
+                    }
+                    None => nodes.push((id.node(), vec![*id], [place as u16].into_iter().collect())),
                 }
             }
-            let each = nodes.into_iter().map(|(node, ids)| Question {
+            let each = nodes.into_iter().map(|(node, ids, places)| Question {
                 way: Some(Way::Node(node)),
                 action: Cow::Owned(action.with_who(Who::Sessions(ids))),
-                found: None,
+                places,
             });
             each.collect()
         }

@@ -30,8 +30,8 @@ pub enum Asked {
     Operation {
         /// The command.
         operation: Arc<Operation>,
-        /// Where the question was about one user of a list: whether a session of that user has been found.
-        found: Option<bool>,
+        /// Where it is about a list: which of its entries those of the question are.
+        places: SmallVec<[u16; 2]>,
     },
 }
 
@@ -150,7 +150,7 @@ mod tests {
 
     fn asked() -> Asked {
         let operation = Arc::new(Operation::new(AppId(0), Action::Stats, Origin::Nobody));
-        Asked::Operation { operation, found: None }
+        Asked::Operation { operation, places: SmallVec::new() }
     }
 
     #[test]

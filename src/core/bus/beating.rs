@@ -332,7 +332,8 @@ impl Core {
                     "Redis is new: nodes that had a number have {ms} ms to take it again before this one takes {node}"
                 ),
                 LeaseEvent::Failed(fault) => error!("the node number {node} cannot be taken: {fault}"),
-                LeaseEvent::Taken { .. } | LeaseEvent::AllTaken | LeaseEvent::Secret(_) => {}
+                LeaseEvent::Secret(secret) => bus.cluster.share(secret.expose()),
+                LeaseEvent::Taken { .. } | LeaseEvent::AllTaken => {}
             }
         }
     }
@@ -368,6 +369,9 @@ impl Core {
         metrics.bus_queue_messages.set(messages as u64);
         metrics.bus_queue_bytes.set(bytes as u64);
         metrics.bus_unanswered.set(unanswered as u64);
+        if bus.lease.is_some() {
+            metrics.cluster_nodes.set(bus.cluster.members().all().len() as u64);
+        }
         metrics.bus_channels.set(bus.ears.iter().map(|(_, ear)| ear.channels() as u64).sum());
         lost.into_iter().for_each(|number| self.lose(number, BusLoss::Expired));
     }

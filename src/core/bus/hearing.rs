@@ -6,11 +6,10 @@ use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
 use super::{Bus, Core, Envelope};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
-use crate::cluster::{Digest, Heartbeat, Way, command, push, read_digest, read_windows, way_of};
+use crate::cluster::{Digest, Heartbeat, Way, command, part, push, read_digest, read_windows, way_of};
 use crate::core::execute::{Finished, Started};
 use crate::dispatch::{
-    Action, Apps, EncodedFrame, Operation, OperationPart, Origin, Peer, Push, PushOptions, PushPart, Scope, Selector,
-    Target,
+    Action, Apps, EncodedFrame, Operation, Origin, Peer, Push, PushOptions, Scope, Selector, Target,
 };
 use crate::metrics::BusLoss;
 use crate::session::AppId;
@@ -153,6 +152,7 @@ impl Core {
 
     fn take_message(&mut self, server: usize, incoming: Incoming) {
         let now_ms = self.now.ms;
+        let received = &self.shared.metrics.reactor(self.index).bus_received;
         let Some(bus) = &mut self.bus else { return };
         let Publisher { node, incarnation, reactor, .. } = incoming.publisher;
         let is_own = incarnation == bus.cluster.incarnation;
@@ -163,7 +163,7 @@ impl Core {
             if !ear.hearing().hear((incarnation, reactor), incoming.sequence) {
                 return;
             }
-            self.metrics().bus_received.add(1);
+            received.add(1);
         }
         let peer = (incoming.reply != 0).then(|| Peer {
             node,
@@ -292,23 +292,12 @@ impl Core {
             // It was given up, or somebody answers what nobody has asked.
             None => return,
             Some(_) if body.is_empty() => true,
-            Some(Asked::Push { push, places }) => match PushPart::decode(&body) {
-                Ok(part) => {
-                    push.merge(&part, places);
-                    true
-                }
-                Err(_) => false,
-            },
-            Some(Asked::Operation { operation, found }) => match OperationPart::decode(&body) {
-                Ok(mut part) => {
-                    if let Some(found) = found {
-                        *found |= std::mem::take(&mut part.unknown) == 0;
-                    }
-                    operation.merge(part);
-                    true
-                }
-                Err(_) => false,
-            },
+            Some(Asked::Push { push, places }) => {
+                part::decode_push(&body).map(|part| push.merge(part, places)).is_ok()
+            }
+            Some(Asked::Operation { operation, places }) => {
+                part::decode_operation(&body).map(|part| operation.merge(part, places)).is_ok()
+            }
         };
         let ended = bus.awaiting.answered(number, node);
         if !is_read {

@@ -26,6 +26,8 @@ pub struct Cluster {
     /// Times and bounds.
     pub config: ClusterConfig,
     members: Mutex<Members>,
+    /// What users are hashed with. Before Redis has told it, it is the same on all nodes too, and no secret.
+    secret: ArcSwap<[u8; 16]>,
     /// The other nodes by their numbers. Read for each message to a session elsewhere.
     nodes: ArcSwap<HashMap<u16, Node>>,
     /// Until the reactor that renews it takes it.
@@ -77,6 +79,7 @@ impl Cluster {
             servers: urls.into_iter().map(server).collect(),
             hashes,
             members: Mutex::new(Members::new(config.lease.as_millis() as u64)),
+            secret: ArcSwap::default(),
             nodes: ArcSwap::default(),
             lease: Mutex::new(Some(lease)),
             is_reachable: AtomicBool::new(true),
@@ -156,6 +159,18 @@ impl Cluster {
     /// How much longer than usual something took from another node, in milliseconds.
     pub fn excess_delay_ms(&self, incarnation: u64, stamp_ms: u64, now_ms: u64) -> u64 {
         self.members().excess_delay_ms(incarnation, stamp_ms, now_ms)
+    }
+
+    /// What users are hashed with, on all nodes alike.
+    pub fn user_secret(&self) -> [u8; 16] {
+        **self.secret.load()
+    }
+
+    /// What all nodes share and nobody else knows has been told by Redis.
+    pub fn share(&self, secret: &[u8; 32]) {
+        let mut first = [0; 16];
+        first.copy_from_slice(&secret[..16]);
+        self.secret.store(Arc::new(first));
     }
 
     /// The lease of the node's number; whoever asks first renews it.

@@ -5,8 +5,9 @@ use super::awaiting::{Asked, Ended};
 use super::asking::{Question, questions};
 use super::{Bus, Cluster, Core};
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
-use crate::cluster::{Cut, Way, command, cut, hash, push, write_publish};
+use crate::cluster::{Cut, Way, command, cut, hash, part, push, write_publish};
 use crate::dispatch::{Operation, Origin, Peer, Push, PushOptions, ReceiptMode, Scope, Selector};
+use crate::link_bin::TooLong;
 use crate::metrics::BusLoss;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -177,8 +178,6 @@ impl Core {
             };
             if let Some(place) = place {
                 self.ask_part(operation, app, &question, &place);
-            } else if question.found == Some(false) {
-                operation.count_unknown(1);
             }
         }
     }
@@ -194,7 +193,7 @@ impl Core {
         let Some(bus) = &mut self.bus else { return };
         let bucket = question.way.as_ref().and_then(|way| bus.bucket_of(place, way));
         operation.add_part();
-        let asked = Asked::Operation { operation: Arc::clone(operation), found: question.found };
+        let asked = Asked::Operation { operation: Arc::clone(operation), places: question.places.clone() };
         let deadline_ms = now_ms + bus.patience_ms();
         let reply = bus.awaiting.ask(index, asked, 1 + u32::from(bucket.is_some()), deadline_ms);
         let outline =
@@ -233,15 +232,12 @@ impl Core {
             missing => bus.cluster.missing(&answered, missing, self.now.ms),
         };
         match asked {
-            Asked::Push { push, .. } => {
-                missing.iter().for_each(|name| push.miss_node(name));
-                // Whoever has not been found by now is nowhere.
-                push.count_matched(0);
+            Asked::Push { push, places } => {
+                push.nodes_answered(&missing, &places);
                 self.finish_push_part(&push);
             }
-            Asked::Operation { operation, found } => {
+            Asked::Operation { operation, .. } => {
                 missing.iter().for_each(|name| operation.miss_node(name));
-                operation.count_unknown(u32::from(found == Some(false)));
                 self.finish_operation_part(&operation);
             }
         }
@@ -252,7 +248,7 @@ impl Core {
         let Origin::Peer(peer) = &push.origin else { return };
         if !peer.is_answered.swap(true, Ordering::Relaxed) {
             let part = push.part();
-            self.answer(peer, Kind::PushPart, |out| part.encode(out));
+            self.answer(peer, Kind::PushPart, |out| part::encode_push(&part, out));
         }
     }
 
@@ -260,15 +256,15 @@ impl Core {
     pub(in crate::core) fn answer_operation(&mut self, operation: &Operation) {
         let Origin::Peer(peer) = &operation.origin else { return };
         let part = operation.part();
-        self.answer(peer, Kind::OperationPart, |out| part.encode(out));
+        self.answer(peer, Kind::OperationPart, |out| part::encode_operation(&part, out));
     }
 
     /// Nothing of what another node asked for is here.
     pub(super) fn answer_nothing(&mut self, peer: &Peer, kind: Kind) {
-        self.answer(peer, kind, |_| {});
+        self.answer(peer, kind, |_| Ok(()));
     }
 
-    fn answer(&mut self, peer: &Peer, kind: Kind, body: impl FnOnce(&mut Vec<u8>)) {
+    fn answer(&mut self, peer: &Peer, kind: Kind, body: impl FnOnce(&mut Vec<u8>) -> Result<(), TooLong>) {
         let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = &mut self.bus else { return };
         let channel = bus.cluster.channels.of_node(peer.node, peer.incarnation);
@@ -281,9 +277,7 @@ impl Core {
             deadline_ms: now_ms + bus.patience_ms(),
             ttl_left_ms: None,
         };
-        bus.publish(index, now_ms, &place, outline, |out| {
-            body(out);
-            Ok(())
-        });
+        // One that there is no room for is missing at the publisher, which says so.
+        bus.publish(index, now_ms, &place, outline, |out| body(out).map_err(|_| TooLarge));
     }
 }
