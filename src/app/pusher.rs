@@ -199,23 +199,10 @@ impl Pusher {
         patience: Duration,
     ) -> Result<u32, PushError> {
         let action = Action::Kick { who, code: code.0, reason: reason.into() };
-        match self.act(app, action, patience)? {
-            OperationOutcome::Sessions(count) | OperationOutcome::Changed { sessions: count, .. } => {
-                Ok(count)
-            }
-            OperationOutcome::Session(_)
-            | OperationOutcome::Page(_)
-            | OperationOutcome::Presence(_)
-            | OperationOutcome::Renewed { .. }
-            | OperationOutcome::Joined { .. }
-            | OperationOutcome::Kept(_)
-            | OperationOutcome::Unbanned(_)
-            | OperationOutcome::Bans(_)
-            | OperationOutcome::Counted(_)
-            | OperationOutcome::Names(_)
-            | OperationOutcome::Stats(_)
-            | OperationOutcome::Forgotten(_) => Ok(0),
-        }
+        Ok(match self.act(app, action, patience)? {
+            OperationOutcome::Partial { of, .. } => sessions_of(&of),
+            outcome => sessions_of(&outcome),
+        })
     }
 
     /// The app called so, of a server that still has players.
@@ -280,6 +267,26 @@ impl Pusher {
             }
         }
         reached
+    }
+}
+
+/// How many sessions a kick has closed.
+fn sessions_of(outcome: &OperationOutcome) -> u32 {
+    match outcome {
+        OperationOutcome::Sessions(count) | OperationOutcome::Changed { sessions: count, .. } => *count,
+        OperationOutcome::Session(_)
+        | OperationOutcome::Page(_)
+        | OperationOutcome::Presence(_)
+        | OperationOutcome::Renewed { .. }
+        | OperationOutcome::Joined { .. }
+        | OperationOutcome::Kept(_)
+        | OperationOutcome::Unbanned(_)
+        | OperationOutcome::Bans(_)
+        | OperationOutcome::Counted(_)
+        | OperationOutcome::Names(_)
+        | OperationOutcome::Stats(_)
+        | OperationOutcome::Forgotten(_)
+        | OperationOutcome::Partial { .. } => 0,
     }
 }
 

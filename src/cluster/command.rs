@@ -51,7 +51,7 @@ pub fn encode(action: &Action, apps: &Apps, out: &mut Vec<u8>) -> Result<(), Unt
             put_count(among.len(), "the apps", out)?;
             among.iter().try_for_each(|app| put_text(apps.name_of(*app), "app", out))?;
         }
-        Request { id: 0, app: None, command }.encode(out)
+        Request::new(0, command).encode(out)
     })
     .map_err(Untold::TooLong)
 }
@@ -72,8 +72,8 @@ pub fn decode(body: &[u8], apps: &Apps) -> Result<Action, CommandError> {
         _ => Some(read_among(&mut reader, apps).map_err(malformed)?),
     };
     let request = Request::decode(reader.rest()).map_err(|refused| malformed(refused.error))?;
-    let mut action = match request.command.asks(&CommandLimits::BOUNDLESS)? {
-        (_, Asked::Act(action)) if !action.is_for_all() => action,
+    let mut action = match request.asks(&CommandLimits::BOUNDLESS)? {
+        (_, Asked::Act(action, _)) if !action.is_for_all() => action,
         _ => return Err(bad_request("no node asks this of another")),
     };
     match &mut action {
@@ -285,7 +285,7 @@ mod tests {
     fn what_no_node_asks_of_another_is_refused() {
         let body = |flags: u8, command| {
             let mut body = vec![flags];
-            Request { id: 0, app: None, command }.encode(&mut body).unwrap();
+            Request::new(0, command).encode(&mut body).unwrap();
             body
         };
         assert!(decode(&body(0, Command::Stats), &apps()).is_ok());

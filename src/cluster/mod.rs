@@ -14,4 +14,9 @@ pub mod message;
     not(test),
     expect(dead_code, reason = "core's bus, which sends and receives it, is not there yet")
 )]
+pub mod part;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "core's bus, which sends and receives it, is not there yet")
+)]
 pub mod push;

@@ -1,7 +1,7 @@
 //! A push on the bus: behind the header how many sessions the receipt names at the most (u32), then the push in the layout of the
 //! binary link, without an id and an app. The time to live that is left stands in the header.
 
-use crate::dispatch::{EncodedFrame, PushOptions, Target};
+use crate::dispatch::{EncodedFrame, PushOptions, Scope, Target};
 use crate::link_bin::wire::{Reader, put_whole};
 use crate::link_bin::{Command, Malformed, Payload, Push, Request, Selector, TooLong, Wrong};
 
@@ -18,7 +18,7 @@ pub fn encode(
     put_whole(out, |out| {
         out.extend_from_slice(&options.names.to_le_bytes());
         let command = Command::Push(Push::of(target, frame, options));
-        Request { id: 0, app: None, command }.encode(out)
+        Request::new(0, command).encode(out)
     })
 }
 
@@ -51,6 +51,8 @@ pub fn decode(body: &[u8]) -> Result<(Target, EncodedFrame, PushOptions), Malfor
         without: without.iter().map(named).collect::<Result<_, _>>()?,
         receipt,
         names: if has_names { names } else { 0 },
+        // It has come from another node: here it is for this one.
+        scope: Scope::Node,
     };
     Ok((chosen, frame, options))
 }
@@ -120,6 +122,7 @@ mod tests {
                         without: if some { selectors() } else { Vec::new() },
                         receipt,
                         names,
+                        scope: Scope::Node,
                     };
                     let target = target(&if some { selectors() } else { Vec::new() });
                     let frame = &frames[index];
@@ -156,7 +159,7 @@ mod tests {
     fn what_is_no_push_is_refused() {
         let body = |command| {
             let mut body = vec![0; 4];
-            Request { id: 0, app: None, command }.encode(&mut body).unwrap();
+            Request::new(0, command).encode(&mut body).unwrap();
             body
         };
         assert!(decode(&body(Command::Stats)).is_err());

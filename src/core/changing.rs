@@ -125,10 +125,12 @@ fn slots_of(core: &Core, operation: &Operation, who: &Who) -> SmallVec<[u32; 4]>
         }
         Who::User(user) => core.hub.members(app, Kind::User, user).collect(),
         Who::Sessions(ids) => {
-            let own = ids.iter().filter(|id| core.shared.interest.owner(**id) == Some(core.index));
-            let slots = own.filter_map(|id| {
+            let own = |id: &SessionId| core.shared.interest.owner(*id) == Some(core.index);
+            let slots = ids.iter().enumerate().filter(|(_, id)| own(id)).filter_map(|(index, id)| {
                 let slot = slot_of(core, app, *id);
-                operation.count_unknown(u32::from(slot.is_none()));
+                if slot.is_none() {
+                    operation.is_unknown(index);
+                }
                 slot
             });
             slots.collect()

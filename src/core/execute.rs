@@ -83,7 +83,9 @@ impl Core {
                     _ => Started::Push(push),
                 }
             }
-            Command::Act(action) => self.start_operation(Operation::new(app, action, origin)),
+            Command::Act(action, scope) => {
+                self.start_operation(Operation::new(app, action, origin).with_scope(scope))
+            }
             Command::Listen(listen) => self.listen(self.seats.link_of(connection), app, listen, origin),
         }
     }

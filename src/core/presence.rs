@@ -1,15 +1,12 @@
 //! Presence: who is in a group, gathered here a part a turn. Knows nothing of what other reactors have.
 
 use super::Core;
-use crate::dispatch::{Action, Gathered, Operation, PresencePage, PresentSession, Selector};
+use crate::dispatch::{Action, Gathered, Operation, PresencePage, PresentSession, Selector, user_hash};
 use crate::session::{AppId, SessionId};
 use std::sync::Arc;
 
 /// A session is looked at for presence in a fraction of the time in which one is described in a listing.
 const MEMBERS_AN_ENTRY: usize = 16;
-
-/// Entries of a page, whoever asks for how many.
-const MOST_ENTRIES: usize = 1 << 20;
 
 /// A part of a presence that is being gathered.
 #[derive(Debug)]
@@ -30,10 +27,7 @@ impl Core {
         let by = Selector::Group(group.clone());
         let ids = self.ids_meant(operation.app, &by);
         let members = *members && ids.len() <= most;
-        // A program that embeds the server may ask for anything.
-        let limit = (*limit).clamp(1, MOST_ENTRIES);
-        let page = PresencePage { limit, after: after.clone(), most, members };
-        let gathered = Gathered::new(page);
+        let gathered = Gathered::new(PresencePage::new(*limit, after.clone(), most, members));
         let (operation, ids) = (Arc::clone(operation), ids.into_iter());
         self.go_on_gathering(Gathering { operation, by, ids, gathered });
     }
@@ -41,7 +35,7 @@ impl Core {
     /// Finds the sessions that are to be counted here, and looks at as many as the turn's budget allows.
     pub(super) fn begin_count(&mut self, operation: &Arc<Operation>, by: &Selector) {
         let ids = self.ids_meant(operation.app, by).into_iter();
-        let gathered = Gathered::new(PresencePage { limit: 1, after: None, most: 0, members: false });
+        let gathered = Gathered::new(PresencePage::of_none());
         let operation = Arc::clone(operation);
         self.go_on_gathering(Gathering { operation, by: by.clone(), ids, gathered });
     }
@@ -63,7 +57,12 @@ impl Core {
             }
             let figures = self.connections.slot(slot).map(|connection| &connection.figures);
             let since_unix_ms = figures.map_or(0, |figures| figures.since_unix_ms());
-            gathered.add(self.hub.hashed_user_of(slot), PresentSession { id, since_unix_ms });
+            let user = self.hub.hashed_user_of(slot).map(|(user, hash)| {
+                // A user may be on another node too, whose hub hashes in another way.
+                let hash = self.shared.user_secret.map_or(hash, |secret| user_hash(secret, user));
+                (user, hash)
+            });
+            gathered.add(user, PresentSession { id, since_unix_ms });
         }
         match gathering.ids.len() {
             0 => {

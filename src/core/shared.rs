@@ -67,6 +67,8 @@ pub type Source = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
 pub struct Shared {
     /// This node's part of the session ids; only a restart changes it.
     pub node: u16,
+    /// What the nodes of a cluster hash users with, so that one who is on several of them is counted once; `None` without a cluster.
+    pub user_secret: Option<[u8; 16]>,
     /// How long a reactor looks for work before it sleeps, in nanoseconds; 0 is not at all.
     pub spin_ns: u64,
     /// The rules in force.
@@ -293,17 +295,19 @@ impl Shared {
             },
             Who::User(user) => return of(&Selector::User(user.clone())),
             Who::Sessions(ids) => {
-                for id in ids {
+                for (index, id) in ids.iter().enumerate() {
                     match self.interest.owner(*id) {
                         Some(owner) => reactors.insert(owner),
-                        None => operation.count_unknown(1),
+                        None => operation.is_unknown(index),
                     }
                 }
             }
             Who::Users(users) => {
-                for user in users {
+                for (index, user) in users.iter().enumerate() {
                     let found = of(&Selector::User(user.clone()));
-                    operation.count_unknown(u32::from(found.is_empty()));
+                    if found.is_empty() {
+                        operation.is_unknown(index);
+                    }
                     reactors = reactors.union(found);
                 }
             }

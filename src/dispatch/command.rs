@@ -1,7 +1,8 @@
 //! What a backend can ask, whichever way it asked: HTTP, a batch line or the link.
 
 use super::{
-    Action, CommandError, EncodedFrame, Listen, OperationOutcome, PushOptions, Receipt, Target, TickPhase,
+    Action, CommandError, EncodedFrame, Listen, OperationOutcome, PushOptions, Receipt, Scope, Target,
+    TickPhase,
 };
 
 /// One command of a backend.
@@ -16,8 +17,8 @@ pub enum Command {
         /// Everything else about it.
         options: PushOptions,
     },
-    /// Do something with sessions.
-    Act(Action),
+    /// Do something with sessions, on these nodes.
+    Act(Action, Scope),
     /// Events to this link from now on. Only a link can ask for it.
     Listen(Listen),
 }

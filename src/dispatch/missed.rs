@@ -125,6 +125,14 @@ impl Gathering {
         self.lock().add(session, user, why, self.most);
     }
 
+    /// So many more missed it, who have no names.
+    pub(super) fn add_more(&self, more: u32) {
+        if more > 0 {
+            let mut list = self.lock();
+            list.more = list.more.saturating_add(more);
+        }
+    }
+
     pub(super) fn list(&self) -> MissedList {
         self.lock().clone()
     }

@@ -24,6 +24,7 @@ mod quoted;
 mod receipt;
 mod right;
 mod route;
+mod scope;
 mod target;
 mod token;
 
@@ -43,6 +44,7 @@ pub use push::{Class, PushOptions, ReceiptMode};
 pub use receipt::Receipt;
 pub use right::Right;
 pub use route::Routed;
+pub use scope::Scope;
 pub use target::{Selector, Target};
 pub use token::Token;
 
@@ -54,11 +56,11 @@ pub(crate) use kick::{bad_code, check_close_code, check_close_reason};
 pub(crate) use limits::CommandLimits;
 pub(crate) use mark::{MARK, marked};
 pub(crate) use memory::Place;
-pub(crate) use operation::Operation;
-pub(crate) use presence::{Gathered, Page as PresencePage};
+pub(crate) use operation::{Operation, OperationPart};
+pub(crate) use presence::{Gathered, Page as PresencePage, PresencePart, user_hash};
 pub(crate) use profile::Params;
 pub(crate) use push::{CarriedShared, Packer, Unpacker};
-pub(crate) use push::{Push, Wire};
+pub(crate) use push::{Push, PushPart, Wire};
 pub(crate) use quoted::Quoted;
 
 use crate::session::SessionId;

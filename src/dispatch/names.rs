@@ -91,3 +91,18 @@ pub struct AppStats {
     /// Messages of these that were queued for a session.
     pub queued: u64,
 }
+
+impl AppStats {
+    /// Adds what is counted on another node.
+    pub(super) fn add(&mut self, other: &Self) {
+        let Self { sessions, away, opened, closed, refused, messages_in, pushes, queued } = other;
+        self.sessions += sessions;
+        self.away += away;
+        self.opened += opened;
+        self.closed += closed;
+        self.refused += refused;
+        self.messages_in += messages_in;
+        self.pushes += pushes;
+        self.queued += queued;
+    }
+}

@@ -1,11 +1,21 @@
 //! A command about sessions on its way through the reactors, and its answer.
 
+mod list;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "core's bus, which takes and merges parts, is not there yet")
+)]
+mod part;
+
+pub(crate) use part::OperationPart;
+
 use super::presence::{Gathered, Presence};
 use super::{
     Action, AppStats, BanPage, CommandError, Counted, ErrorCode, KeptPage, NamePage, OperationOutcome,
-    Origin, Page, Recalled, SessionInfo, SessionRow, Who,
+    Origin, Page, Recalled, Scope, SessionInfo, SessionRow, Who,
 };
 use crate::session::{AppId, Name, SessionId};
+use list::Listed;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -17,12 +27,15 @@ pub struct Operation {
     pub app: AppId,
     /// What to do.
     pub action: Action,
+    /// Which nodes it is for.
+    #[expect(dead_code, reason = "core's bus, which reads it, is not there yet")]
+    pub scope: Scope,
     /// Who wants the answer.
     pub origin: Origin,
     order: OnceLock<u64>,
     pending: AtomicU32,
     sessions: AtomicU32,
-    unknown: AtomicU32,
+    listed: Listed,
     findings: Mutex<Findings>,
 }
 
@@ -36,7 +49,14 @@ struct Findings {
     bans: Option<BanPage>,
     names: BTreeMap<Name, u32>,
     stats: AppStats,
+    /// Why it could not be done, but for a session that is not there.
     error: Option<CommandError>,
+    /// The session that it is about is not here; the answer only where it is on no other node either.
+    not_here: Option<CommandError>,
+    /// Another node had what it is about.
+    is_elsewhere: bool,
+    /// Nodes that have not answered in time.
+    missing: Vec<Name>,
 }
 
 impl Operation {
@@ -44,14 +64,21 @@ impl Operation {
     pub fn new(app: AppId, action: Action, origin: Origin) -> Self {
         Self {
             app,
+            listed: Listed::of(action.who()),
             action,
+            scope: Scope::Cluster,
             origin,
             order: OnceLock::new(),
             pending: AtomicU32::new(1),
             sessions: AtomicU32::new(0),
-            unknown: AtomicU32::new(0),
             findings: Mutex::default(),
         }
+    }
+
+    /// The same for these nodes.
+    #[must_use]
+    pub fn with_scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
     }
 
     /// Its place among others of its kind: a number of `counter`, taken by the first who asks and the same for all.
@@ -74,14 +101,19 @@ impl Operation {
         self.sessions.fetch_add(sessions, Ordering::Relaxed);
     }
 
-    /// Counts, of a list, sessions that are not live and users without a live session.
-    pub fn count_unknown(&self, unknown: u32) {
-        self.unknown.fetch_add(unknown, Ordering::Relaxed);
+    /// Of the list that it is about, the session with this index is not live here, or the user has no live session here.
+    pub fn is_unknown(&self, index: usize) {
+        self.listed.is_not_here(index);
     }
 
     /// A reactor could not do its part; the first error is the answer.
     pub fn fail(&self, error: CommandError) {
-        self.findings().error.get_or_insert(error);
+        let mut findings = self.findings();
+        let slot = match error.code {
+            ErrorCode::UnknownSession => &mut findings.not_here,
+            _ => &mut findings.error,
+        };
+        slot.get_or_insert(error);
     }
 
     /// A reactor's part of a listing, or the session asked for.
@@ -123,7 +155,7 @@ impl Operation {
     }
 
     /// A reactor's part of a page of names, one more than the page has.
-    pub fn add_names(&self, part: BTreeMap<Name, u32>) {
+    pub fn add_names(&self, part: impl IntoIterator<Item = (Name, u32)>) {
         let mut findings = self.findings();
         for (name, sessions) in part {
             *findings.names.entry(name).or_default() += sessions;
@@ -143,15 +175,30 @@ impl Operation {
     /// The answer; final once the last part is done.
     ///
     /// # Errors
-    /// What the first reactor that failed said; [`ErrorCode::UnknownSession`] where the session asked for is not there.
+    /// What the first reactor that failed said; [`ErrorCode::UnknownSession`] where the session asked for is not there, and
+    /// [`ErrorCode::Overloaded`] where it may be on a node that has not answered.
     pub fn outcome(&self) -> Result<OperationOutcome, CommandError> {
+        let missing = self.findings().missing.clone();
+        match self.found() {
+            Ok(outcome) if missing.is_empty() => Ok(outcome),
+            Ok(outcome) => Ok(OperationOutcome::Partial { of: Box::new(outcome), missing }),
+            Err(error) if error.code == ErrorCode::UnknownSession && !missing.is_empty() => {
+                Err(part::unanswered(&missing))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the nodes that have answered have found.
+    fn found(&self) -> Result<OperationOutcome, CommandError> {
         let mut findings = self.findings();
-        if let Some(error) = &findings.error {
+        let not_here = findings.not_here.as_ref().filter(|_| !findings.is_elsewhere);
+        if let Some(error) = findings.error.as_ref().or(not_here) {
             return Err(error.clone());
         }
         let sessions = self.sessions.load(Ordering::Relaxed);
         let of_list = self.action.who().is_some_and(Who::is_several);
-        let unknown = of_list.then(|| self.unknown.load(Ordering::Relaxed));
+        let unknown = of_list.then(|| self.listed.count_absent());
         match self.action {
             Action::Describe { session } => match findings.page.sessions.pop() {
                 Some(info) => Ok(OperationOutcome::Session(Box::new(info))),
@@ -206,12 +253,17 @@ impl Operation {
 
 /// Each reactor gave its first `limit + 1` sessions: together they hold the first `limit` of all, and tell whether there are more.
 fn cut_to_page(mut page: Page, limit: usize) -> Page {
-    page.rows.sort_unstable_by_key(|row| row.id.place());
-    page.sessions.sort_unstable_by_key(|info| info.id.place());
+    by_place(&mut page.rows, &mut page.sessions);
     let last_row = cut(&mut page.rows, limit).map(|row| row.id);
     let last_session = cut(&mut page.sessions, limit).map(|info| info.id);
     page.next = last_row.or(last_session);
     page
+}
+
+/// Puts the sessions of a listing in the order of its pages.
+fn by_place(rows: &mut [SessionRow], sessions: &mut [SessionInfo]) {
+    rows.sort_unstable_by_key(|row| row.id.place());
+    sessions.sort_unstable_by_key(|info| info.id.place());
 }
 
 /// Cuts `items` to `limit`; the last one kept, if any was cut.

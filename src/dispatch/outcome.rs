@@ -110,6 +110,7 @@ pub struct Page {
 ///         OperationOutcome::Counted(counted) => counted.sessions,
 ///         OperationOutcome::Names(page) => page.names.len() as u32,
 ///         OperationOutcome::Stats(stats) => stats.sessions as u32,
+///         OperationOutcome::Partial { of, .. } => count(of),
 ///     }
 /// }
 /// assert_eq!(count(&OperationOutcome::Sessions(3)), 3);
@@ -159,4 +160,11 @@ pub enum OperationOutcome {
     Unbanned(u32),
     /// The bans asked for.
     Bans(super::BanPage),
+    /// Some nodes have not answered in time: what is there is not in it, and may not have been done.
+    Partial {
+        /// What the others came to; none that is partial itself.
+        of: Box<OperationOutcome>,
+        /// The names of the nodes that have not answered: one at least.
+        missing: Vec<Name>,
+    },
 }

@@ -4,6 +4,7 @@ use crate::session::{Name, SessionId};
 use hashbrown::HashSet;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::Hasher;
 use std::str::FromStr;
 
 /// Who is there in a group.
@@ -136,7 +137,7 @@ pub(crate) struct Gathered {
     page: Page,
     sessions: u32,
     anonymous: u32,
-    /// Hashes of the users, alike on all reactors.
+    /// Hashes of the users, alike on all reactors; where there are several nodes, on all of them: see [`user_hash`].
     users: HashSet<u64>,
     /// The first users behind the page's beginning, one more than it has entries, and of each the first sessions.
     first: BTreeMap<Name, OfUser>,
@@ -162,6 +163,53 @@ pub(crate) struct Page {
     pub(crate) most: usize,
     /// Whether there is to be a page.
     pub(crate) members: bool,
+}
+
+impl Page {
+    /// Entries of a page, whoever asks for how many.
+    const MOST_ENTRIES: usize = 1 << 20;
+
+    /// A page of `limit` entries, which a group of more than `most` sessions has not.
+    pub(crate) fn new(limit: usize, after: Option<PresentAfter>, most: usize, members: bool) -> Self {
+        // A program that embeds the server may ask for anything.
+        Self { limit: limit.clamp(1, Self::MOST_ENTRIES), after, most, members }
+    }
+
+    /// Only counts.
+    pub(crate) fn of_none() -> Self {
+        Self { limit: 1, after: None, most: 0, members: false }
+    }
+}
+
+/// What a node has gathered, on its way to the one that has asked, which knows the page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PresencePart {
+    /// Sessions there.
+    pub(crate) sessions: u32,
+    /// Of these, those without a user.
+    pub(crate) anonymous: u32,
+    /// Whether who is there is told; not where it is not asked for, or there are too many.
+    pub(crate) members: bool,
+    /// A group with more sessions has no page, as that node is configured.
+    pub(crate) most: u64,
+    /// Hashes of the users, in no order: see [`user_hash`].
+    pub(crate) users: Vec<u64>,
+    /// The first users behind the page's beginning, one more than it has entries: of each its name, how many sessions it has and the
+    /// first of them.
+    pub(crate) first: Vec<(Name, u32, Vec<PresentSession>)>,
+    /// The first sessions without a user behind the page's beginning, likewise.
+    pub(crate) loose: Vec<PresentSession>,
+}
+
+/// Stands for a user on all nodes of a cluster, whose nodes share `secret`: a user who is on two of them is one. Who does not know the
+/// secret cannot make two users that have one hash.
+pub(crate) fn user_hash(secret: [u8; 16], user: &Name) -> u64 {
+    let key = u128::from_le_bytes(secret);
+    // The standard library has another face of SipHash, of which it promises less: nodes of two builds must agree.
+    #[expect(deprecated, reason = "its algorithm is documented: SipHash 2-4")]
+    let mut hasher = std::hash::SipHasher::new_with_keys(key as u64, (key >> 64) as u64);
+    hasher.write(user.as_bytes());
+    hasher.finish()
 }
 
 impl Gathered {
@@ -229,8 +277,49 @@ impl Gathered {
         }
     }
 
+    /// What another node has gathered for `page`.
+    pub(crate) fn of_part(part: PresencePart, page: Page) -> Self {
+        let PresencePart { sessions, anonymous, members, most, users, first, loose } = part;
+        let of_user = |(user, count, sessions)| (user, OfUser { count, sessions });
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Self {
+            page: Page { members: page.members && members, most: page.most.min(most), ..page },
+            sessions,
+            anonymous,
+            users: users.into_iter().collect(),
+            first: first.into_iter().map(of_user).collect(),
+            loose,
+        }
+    }
+
+    /// The same for the node that has asked. A page takes no more of it.
+    pub(crate) fn into_part(mut self) -> PresencePart {
+        let members = self.has_page();
+        if !members {
+            (self.first, self.loose) = Default::default();
+        }
+        let Self { page, sessions, anonymous, users, first, mut loose } = self;
+        cut_to(&mut loose, page.limit + 1);
+        let of_user = |(user, OfUser { count, mut sessions }): (Name, OfUser)| {
+            cut_to(&mut sessions, page.limit);
+            (user, count, sessions)
+        };
+        PresencePart {
+            sessions,
+            anonymous,
+            members,
+            most: page.most as u64,
+            users: users.into_iter().collect(),
+            first: first.into_iter().map(of_user).collect(),
+            loose,
+        }
+    }
+
     /// Both together. The first users of all are among the first of each reactor that has them.
     pub(crate) fn merge(&mut self, other: Self) {
+        // Where one of them had too many to name, so have both.
+        self.page.members &= other.page.members;
+        self.page.most = self.page.most.min(other.page.most);
         self.sessions += other.sessions;
         self.anonymous += other.anonymous;
         self.users.extend(other.users);
@@ -248,11 +337,9 @@ impl Gathered {
         if !has_page {
             return counts;
         }
-        loose.sort_unstable_by_key(|session| session.id.place());
-        loose.truncate(page.limit + 1);
+        cut_to(&mut loose, page.limit + 1);
         let of_users = first.into_iter().map(|(user, OfUser { count, mut sessions })| {
-            sessions.sort_unstable_by_key(|session| session.id.place());
-            sessions.truncate(page.limit);
+            cut_to(&mut sessions, page.limit);
             Present { user: Some(user), count, sessions }
         });
         let of_none =
@@ -273,6 +360,12 @@ impl Present {
             (None, None) => None,
         }
     }
+}
+
+/// The first `most` of them by their places, in that order.
+fn cut_to(sessions: &mut Vec<PresentSession>, most: usize) {
+    sessions.sort_unstable_by_key(|session| session.id.place());
+    sessions.truncate(most);
 }
 
 /// Keeps the first `most` of what comes, by their places, in no order, and some more for a while.
@@ -363,9 +456,25 @@ mod tests {
                 all.push((user, session));
             }
             let mut merged = parts.pop().unwrap();
+            if seed % 2 == 0 {
+                // As if each were another node's.
+                merged = Gathered::of_part(merged.into_part(), page.clone());
+                parts =
+                    parts.into_iter().map(|part| Gathered::of_part(part.into_part(), page.clone())).collect();
+            }
             parts.into_iter().for_each(|part| merged.merge(part));
             assert_eq!(merged.finish(), by_definition(&all, &page), "seed {seed}");
         }
+    }
+
+    /// The vectors of SipHash 2-4: the key is 00 01 … 0f. A node of another build has to agree.
+    #[test]
+    fn the_hash_of_a_user_is_the_same_on_every_node() {
+        let secret: [u8; 16] = std::array::from_fn(|index| index as u8);
+        let hash = |secret, user| user_hash(secret, &Name::new(user).unwrap());
+        assert_eq!(hash(secret, "ada"), 0xb920_0dab_5a34_cdfc);
+        assert_eq!(hash(secret, "größer Spieler 17"), 0x2cc8_d0c6_f4d9_4556);
+        assert_ne!(hash(secret, "ada"), hash([0; 16], "ada"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What became of a push, in counts.
 
 use super::{Epoch, MissedList};
+use crate::session::Name;
 
 /// The counts that answer a push. Their sums always hold: with [`ReceiptMode::Queued`](super::ReceiptMode::Queued) `matched` is `queued` + `dropped`,
 /// with [`ReceiptMode::Written`](super::ReceiptMode::Written) it is `written` + `replaced` + `dropped` + `expired` + `closed` + `pending`.
@@ -40,4 +41,7 @@ pub struct Receipt {
     pub offset: Option<u64>,
     /// The epoch of that number.
     pub epoch: Option<Epoch>,
+    /// The names of the nodes that have not answered in time: sessions there may have got the message, and are in none of the counts.
+    /// Where there is one, the receipt is partial.
+    pub missing: Vec<Name>,
 }

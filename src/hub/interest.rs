@@ -67,6 +67,11 @@ impl Interest {
         }
     }
 
+    /// The node whose sessions it is about.
+    pub fn node(&self) -> u16 {
+        self.node
+    }
+
     /// The reactor that a session with this id would be on; `None` when it is another node's, or no reactor's.
     pub fn owner(&self, id: SessionId) -> Option<usize> {
         let worker = usize::from(id.worker());

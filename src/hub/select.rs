@@ -204,8 +204,8 @@ impl Hub {
 
     /// The slot at which a page of this reactor's begins; `None` where all of its sessions come before.
     fn first_slot_behind(&self, after: Option<SessionId>) -> Option<u32> {
-        let Some((worker, slot)) = after.map(SessionId::place) else { return Some(0) };
-        match usize::from(worker).cmp(&self.reactor) {
+        let Some((node, worker, slot)) = after.map(SessionId::place) else { return Some(0) };
+        match (node, usize::from(worker)).cmp(&(self.interest.node(), self.reactor)) {
             Ordering::Less => Some(0),
             Ordering::Equal => Some(slot + 1),
             Ordering::Greater => None,

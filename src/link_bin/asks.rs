@@ -1,9 +1,9 @@
 //! What a command asks, as the rest of the server works with it: its fields, checked by its row as those of a command in JSON
 //! are. The same for a message of a link and for one of the bus.
 
-use super::{By, Command, Parts, Payload, Push, Routed, Selector, Who, Whom};
+use super::{By, Command, Parts, Payload, Push, Request, Routed, Selector, Who, Whom};
 use crate::dispatch::{
-    Command as Asked, CommandError, CommandLimits, LinkForm, Listen, PushOptions, Selector as Chosen,
+    Command as Asked, CommandError, CommandLimits, LinkForm, Listen, PushOptions, Scope, Selector as Chosen,
     SessionEnd,
 };
 use crate::ops::bounds::{self, bad_request};
@@ -11,20 +11,20 @@ use crate::ops::fields::{After, Fields, OneOrMore, Session, Text, To};
 use crate::ops::{Call, Op, Part, Verb};
 use std::borrow::Cow;
 
-impl Command<'_> {
-    /// What it asks, and its row. What is allocated is what outlives the message: the frame, and names.
+impl Request<'_> {
+    /// What its command asks, and the row of that. What is allocated is what outlives the message: the frame, and names.
     ///
     /// # Errors
     /// What is out of its bounds, in the sentences of the JSON link.
     pub(crate) fn asks(&self, limits: &CommandLimits) -> Result<(&'static Op, Asked), CommandError> {
-        if let Self::Push(push) = self {
-            return Ok((Verb::Push.op(), asks_push(push, limits)?));
+        if let Command::Push(push) = &self.command {
+            return Ok((Verb::Push.op(), asks_push(push, self.scope, limits)?));
         }
-        let (verb, parts) = self.parts();
+        let (verb, parts) = self.command.parts();
         let op = verb.op();
         let mut fields = fields_of(op, &parts);
         let asked = match op.row.call {
-            Call::Act(make) | Call::ActOnBody(make) => Asked::Act(make(&mut fields, limits)?),
+            Call::Act(make) | Call::ActOnBody(make) => Asked::Act(make(&mut fields, limits)?, self.scope),
             Call::Listen(make) => Asked::Listen(Listen { form: LinkForm::Binary, ..make(&mut fields)? }),
             Call::Push | Call::Feed(_) | Call::Batch | Call::Link | Call::Order(_) | Call::Page(_) => {
                 return Err(bad_request("this is no command"));
@@ -130,7 +130,7 @@ fn put_offset(fields: &mut Fields<'_>, parts: &Parts<'_>) {
     fields.epoch = parts.epoch.map(|epoch| Text(epoch.to_string().into()));
 }
 
-fn asks_push(push: &Push<'_>, limits: &CommandLimits) -> Result<Asked, CommandError> {
+fn asks_push(push: &Push<'_>, scope: Scope, limits: &CommandLimits) -> Result<Asked, CommandError> {
     let target = bounds::target(push.target.iter().map(chosen).collect::<Result<_, _>>()?, limits)?;
     let frame = match push.payload {
         Payload::Text(text) => bounds::text_frame(text, limits)?,
@@ -144,6 +144,7 @@ fn asks_push(push: &Push<'_>, limits: &CommandLimits) -> Result<Asked, CommandEr
         without: bounds::without(push.without.iter().map(chosen).collect::<Result<_, _>>()?, limits)?,
         receipt: push.receipt,
         names: if push.names { limits.receipt_names } else { 0 },
+        scope,
     };
     Ok(Asked::Push { target, frame, options })
 }

@@ -15,7 +15,7 @@ pub use who::{By, Groups, Who, Whom};
 
 use super::error::{Malformed, TooLong, Wrong};
 use super::wire::{Reader, put_text, put_whole};
-use crate::dispatch::{Epoch, EventSet, NameKind, SessionEnd, With};
+use crate::dispatch::{Epoch, EventSet, NameKind, Scope, SessionEnd, With};
 use crate::ops::{Op, Part, Verb};
 use crate::session::SessionId;
 use std::sync::LazyLock;
@@ -25,7 +25,7 @@ use std::sync::LazyLock;
 /// ```
 /// use gannet::link_bin::{Command, Request};
 /// let mut message = Vec::new();
-/// let request = Request { id: 7, app: None, command: Command::Destroy { group: "g" } };
+/// let request = Request::new(7, Command::Destroy { group: "g" });
 /// request.encode(&mut message)?;
 /// assert_eq!(message, [4, 0, 0, 0, 7, 0, 0, 0, 0, 1, b'g']);
 /// assert_eq!(Request::decode(&message), Ok(request));
@@ -37,6 +37,8 @@ pub struct Request<'a> {
     pub id: u32,
     /// The app whose names it uses; without one, the link's.
     pub app: Option<&'a str>,
+    /// Which nodes it is for.
+    pub scope: Scope,
     /// What it asks.
     pub command: Command<'a>,
 }
@@ -335,6 +337,11 @@ pub struct Refused {
 }
 
 impl<'a> Request<'a> {
+    /// One for the link's app, and for all nodes.
+    pub fn new(id: u32, command: Command<'a>) -> Self {
+        Self { id, app: None, scope: Scope::default(), command }
+    }
+
     /// Reads a whole message.
     ///
     /// # Errors
@@ -347,7 +354,7 @@ impl<'a> Request<'a> {
             let app = reader.optional("app")?;
             let command = Command::read(&header, reader)?;
             reader.end()?;
-            Ok(Self { id, app, command })
+            Ok(Self { id, app, scope: header.scope, command })
         };
         read(&mut reader).map_err(|error| Refused { id, error })
     }
@@ -357,10 +364,8 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`TooLong`] when a text has more than 255 bytes, or a target more than 65,535 selectors; `out` is as it was then.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        let Header { opcode, flags, arguments, .. } = self.header();
         put_whole(out, |out| {
-            out.extend_from_slice(&[opcode, flags, arguments[0], arguments[1]]);
-            out.extend_from_slice(&self.id.to_le_bytes());
+            self.header().put(out);
             put_text(self.app.unwrap_or_default(), "app", out)?;
             self.command.put(out)
         })
@@ -375,7 +380,8 @@ impl<'a> Request<'a> {
                 (parts.flags(verb.op()), [first, 0])
             }
         };
-        Header { opcode: self.command.verb().op().opcode, flags, arguments, id: self.id }
+        let opcode = self.command.verb().op().opcode;
+        Header { opcode, flags, arguments, scope: self.scope, id: self.id }
     }
 }
 

@@ -81,7 +81,7 @@ impl std::error::Error for Malformed {}
 /// ```
 /// use gannet::link_bin::{Command, Request};
 /// let group = "x".repeat(300);
-/// let request = Request { id: 7, app: None, command: Command::Destroy { group: &group } };
+/// let request = Request::new(7, Command::Destroy { group: &group });
 /// let too_long = request.encode(&mut Vec::new()).unwrap_err();
 /// assert_eq!((too_long.length, too_long.most), (300, 255));
 /// ```

@@ -8,7 +8,7 @@
 //! let target = [Selector::User("ada")].into_iter().collect();
 //! let push = Push::new(target, Payload::Text("hi"));
 //! let mut message = Vec::new();
-//! Request { id: 7, app: None, command: Command::Push(push) }.encode(&mut message)?;
+//! Request::new(7, Command::Push(push)).encode(&mut message)?;
 //! assert_eq!(message[..8], [1, 0, 0, 0, 7, 0, 0, 0]);
 //!
 //! let (id, reply) = Reply::decode(&[0x83, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0])?;
@@ -27,6 +27,7 @@ mod number;
 mod of_dispatch;
 mod pages;
 mod presence;
+mod receipt;
 mod reply;
 mod resumption;
 mod several;

@@ -101,7 +101,7 @@ impl<'a> Push<'a> {
     /// The command that pushes `frame` to `target`. The time to live is left out: it runs while a message is on its way, and is told
     /// beside it.
     pub(crate) fn of(target: &'a Target, frame: &'a EncodedFrame, options: &'a PushOptions) -> Self {
-        let PushOptions { ttl: _, key, class, except, without, receipt, names } = options;
+        let PushOptions { ttl: _, key, class, except, without, receipt, names, scope: _ } = options;
         let payload = match frame.as_text() {
             Some(text) => Payload::Text(text),
             None => Payload::Binary(frame.payload()),

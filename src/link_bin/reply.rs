@@ -6,13 +6,14 @@ use super::error::{Malformed, TooLong, Wrong};
 use super::names::{put_names, read_names, read_optional_name, read_remote};
 use super::pages;
 use super::presence::{flags_of_presence, put_presence, read_presence};
+use super::receipt::{flags_of, put_receipt, read_receipt};
 use super::resumption::Resumption;
 use super::wire::{Reader, put_count, put_long, put_session, put_text, put_whole};
 use crate::dispatch::{
-    AppStats, BanPage, Counted, EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, Missed, MissedList,
-    NamePage, Page, Presence, Profile, Recalled, Receipt, SessionInfo, TickPhase, Why,
+    AppStats, BanPage, Counted, EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, NamePage, Page,
+    Presence, Profile, Recalled, Receipt, SessionInfo, TickPhase,
 };
-use crate::session::SessionId;
+use crate::session::Name;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -36,16 +37,8 @@ const STATS: u8 = 0x90;
 /// Of what is done: the ticks of an app follow.
 const TICKS: u8 = 0x01;
 
-/// Of a receipt: the counts of what was written and of who closed follow.
-const WRITTEN: u8 = 0x01;
-/// Of a receipt: the counts of what has not settled and of what was not reached follow. Set where one of them is not 0.
-const INCOMPLETE: u8 = 0x02;
-/// Of a receipt: the count of those who were away follows. Set where it is not 0.
-const AWAY: u8 = 0x08;
-/// Of a receipt: who missed the push follows, behind all else.
-const MISSED: u8 = 0x10;
 /// Of a receipt, and of how many sessions joined: an epoch and a number in it follow, behind all else.
-const NUMBERED: u8 = 0x04;
+pub(super) const NUMBERED: u8 = 0x04;
 /// Of how many sessions joined, and of what a group keeps: something that was asked for is gone.
 const LACKS: u8 = 0x08;
 /// Of how many sessions joined, and of what a group keeps: there is no epoch, since the group has numbered nothing.
@@ -53,6 +46,9 @@ const NO_EPOCH: u8 = 0x10;
 
 /// Of how many sessions a command about a list changed: how many of the list there are not follows, behind all else.
 const UNKNOWN: u8 = 0x20;
+
+/// Of every reply but a refusal: nodes have not answered in time. Their names follow, behind all else.
+const PARTIAL: u8 = 0x80;
 
 /// Of a message that is kept: it is binary; without it, text.
 const BINARY: u8 = 0x01;
@@ -105,6 +101,8 @@ pub enum Reply<'a> {
     Names(Cow<'a, NamePage>),
     /// The sessions asked for.
     Page(Cow<'a, Page>),
+    /// What a command came to on those nodes that have answered in time; and the names of the others. A receipt has them itself.
+    Partial(Box<Reply<'a>>, Cow<'a, [Name]>),
     /// It was refused.
     Error {
         /// For programs.
@@ -127,6 +125,7 @@ impl<'a> Reply<'a> {
         let code = reader.u8("an argument")?;
         reader.u8("an argument")?;
         let id = reader.u32("an id")?;
+        let is_partial = flags & PARTIAL != 0;
         let reply = match opcode {
             DONE if flags & TICKS != 0 => Self::Listening(Cow::Owned(read_ticks(&mut reader)?)),
             DONE => Self::Done,
@@ -161,7 +160,30 @@ impl<'a> Reply<'a> {
                 return Err(Malformed { offset: 0, wrong });
             }
         };
+        let reply = match reply {
+            reply @ (Self::Error { .. } | Self::Resume(_)) => reply,
+            reply if is_partial => reply.without(read_names("missing", &mut reader)?),
+            reply => reply,
+        };
         Ok((id, reply))
+    }
+
+    /// The same, where these nodes have not answered.
+    fn without(self, missing: Vec<Name>) -> Self {
+        match self {
+            reply if missing.is_empty() => reply,
+            Self::Receipt(receipt) => Self::Receipt(Receipt { missing, ..receipt }),
+            reply => Self::Partial(Box::new(reply), Cow::Owned(missing)),
+        }
+    }
+
+    /// The reply that is no partial one, and the nodes that have not answered.
+    fn missing(&self) -> (&Self, &[Name]) {
+        match self {
+            Self::Partial(reply, missing) => (reply.missing().0, missing),
+            Self::Receipt(receipt) => (self, &receipt.missing),
+            reply => (reply, &[]),
+        }
     }
 
     /// Appends the message to `out`.
@@ -169,6 +191,20 @@ impl<'a> Reply<'a> {
     /// # Errors
     /// [`TooLong`] for a session with more than 65,535 groups or tags, and a page with as many entries; `out` is as it was then.
     pub fn encode(&self, id: u32, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        let (reply, missing) = self.missing();
+        put_whole(out, |out| {
+            let start = out.len();
+            reply.put(id, !missing.is_empty(), out)?;
+            if missing.is_empty() {
+                return Ok(());
+            }
+            out[start + 1] |= PARTIAL;
+            put_names(missing, "missing", out)
+        })
+    }
+
+    /// Appends a reply that is no partial one. Where something `follows`, what may be left out at its end is there.
+    fn put(&self, id: u32, follows: bool, out: &mut Vec<u8>) -> Result<(), TooLong> {
         let (opcode, flags, code) = match self {
             Self::Done => (DONE, 0, 0),
             Self::Listening(_) => (DONE, TICKS, 0),
@@ -192,44 +228,44 @@ impl<'a> Reply<'a> {
             Self::Names(page) => (NAMES, 0, pages::kind_number(page.kind)),
             Self::Page(_) => (PAGE, 0, 0),
             Self::Error { code, .. } => (ERROR, 0, code.row().number),
+            Self::Partial(reply, _) => return reply.put(id, follows, out),
         };
-        put_whole(out, |out| {
-            out.extend_from_slice(&[opcode, flags, code, 0]);
-            out.extend_from_slice(&id.to_le_bytes());
-            match self {
-                Self::Done => {}
-                Self::Listening(ticks) => put_ticks(ticks, out)?,
-                Self::Receipt(receipt) => put_receipt(receipt, out)?,
-                Self::Sessions(count) | Self::Forgotten(count) | Self::Unbanned(count) => {
-                    out.extend_from_slice(&count.to_le_bytes());
-                }
-                Self::Bans(page) => put_bans(page, out)?,
-                Self::Counted(Counted { sessions, users, anonymous }) => {
-                    let counts = [sessions, users, anonymous];
-                    counts.iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
-                }
-                Self::Stats(stats) => pages::put_stats(stats, out),
-                Self::Names(page) => pages::put_names(page, out)?,
-                Self::Page(page) => pages::put_page(page, put_info, out)?,
-                Self::Changed(sessions, unknown) => {
-                    [sessions, unknown].iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
-                }
-                Self::Joined(sessions, recalled, unknown) => {
-                    out.extend_from_slice(&sessions.to_le_bytes());
-                    put_place(recalled.epoch, recalled.offset, out);
-                    unknown.iter().for_each(|unknown| out.extend_from_slice(&unknown.to_le_bytes()));
-                }
-                Self::Kept(page) => put_kept(page, out)?,
-                Self::Session(info) => put_info(info, out)?,
-                Self::Renewed(expires_unix_ms) => out.extend_from_slice(&expires_unix_ms.to_le_bytes()),
-                Self::Resume(Resumption { ticket, .. }) => {
-                    out.extend_from_slice(ticket.unwrap_or_default().as_bytes())
-                }
-                Self::Presence(presence) => put_presence(presence, out)?,
-                Self::Error { message, .. } => out.extend_from_slice(message.as_bytes()),
+        out.extend_from_slice(&[opcode, flags, code, 0]);
+        out.extend_from_slice(&id.to_le_bytes());
+        match self {
+            Self::Done => {}
+            Self::Listening(ticks) => put_ticks(ticks, out)?,
+            Self::Receipt(receipt) => put_receipt(receipt, out)?,
+            Self::Sessions(count) | Self::Forgotten(count) | Self::Unbanned(count) => {
+                out.extend_from_slice(&count.to_le_bytes());
             }
-            Ok(())
-        })
+            Self::Bans(page) => put_bans(page, out)?,
+            Self::Counted(Counted { sessions, users, anonymous }) => {
+                let counts = [sessions, users, anonymous];
+                counts.iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
+            }
+            Self::Stats(stats) => pages::put_stats(stats, out),
+            Self::Names(page) => pages::put_names(page, out)?,
+            Self::Page(page) => pages::put_page(page, |info, out| put_info(info, false, out), out)?,
+            Self::Changed(sessions, unknown) => {
+                [sessions, unknown].iter().for_each(|count| out.extend_from_slice(&count.to_le_bytes()));
+            }
+            Self::Joined(sessions, recalled, unknown) => {
+                out.extend_from_slice(&sessions.to_le_bytes());
+                put_place(recalled.epoch, recalled.offset, out);
+                unknown.iter().for_each(|unknown| out.extend_from_slice(&unknown.to_le_bytes()));
+            }
+            Self::Kept(page) => put_kept(page, out)?,
+            Self::Session(info) => put_info(info, follows, out)?,
+            Self::Renewed(expires_unix_ms) => out.extend_from_slice(&expires_unix_ms.to_le_bytes()),
+            Self::Resume(Resumption { ticket, .. }) => {
+                out.extend_from_slice(ticket.unwrap_or_default().as_bytes())
+            }
+            Self::Presence(presence) => put_presence(presence, out)?,
+            Self::Error { message, .. } => out.extend_from_slice(message.as_bytes()),
+            Self::Partial(..) => {}
+        }
+        Ok(())
     }
 }
 
@@ -259,122 +295,12 @@ fn read_sessions(flags: u8, reader: &mut Reader<'_>) -> Result<Reply<'static>, M
     })
 }
 
-fn read_receipt(flags: u8, reader: &mut Reader<'_>) -> Result<Receipt, Malformed> {
-    let mut receipt = Receipt {
-        matched: reader.u32("matched")?,
-        queued: reader.u32("queued")?,
-        replaced: reader.u32("replaced")?,
-        dropped: reader.u32("dropped")?,
-        expired: reader.u32("expired")?,
-        offline: reader.u32("offline")?,
-        ..Receipt::default()
-    };
-    if flags & WRITTEN != 0 {
-        receipt.written = Some(reader.u32("written")?);
-        receipt.closed = reader.u32("closed")?;
-    }
-    if flags & INCOMPLETE != 0 {
-        receipt.pending = reader.u32("pending")?;
-        receipt.unreached = reader.u32("unreached")?;
-    }
-    if flags & NUMBERED != 0 {
-        receipt.epoch = Some(Epoch::from_u64(reader.u64("epoch")?));
-        receipt.offset = Some(reader.u64("offset")?);
-    }
-    if flags & AWAY != 0 {
-        receipt.away = reader.u32("away")?;
-    }
-    if flags & MISSED != 0 {
-        receipt.missed = Some(read_missed(reader)?);
-    }
-    Ok(receipt)
-}
-
-fn flags_of(receipt: &Receipt) -> u8 {
-    let flag = |flag, set| if set { flag } else { 0 };
-    let numbered = receipt.epoch.is_some() && receipt.offset.is_some();
-    flag(WRITTEN, receipt.written.is_some())
-        | flag(INCOMPLETE, is_incomplete(receipt))
-        | flag(NUMBERED, numbered)
-        | flag(AWAY, receipt.away > 0)
-        | flag(MISSED, receipt.missed.is_some())
-}
-
-fn is_incomplete(receipt: &Receipt) -> bool {
-    receipt.pending > 0 || receipt.unreached > 0
-}
-
-fn put_receipt(receipt: &Receipt, out: &mut Vec<u8>) -> Result<(), TooLong> {
-    let Receipt {
-        matched,
-        queued,
-        replaced,
-        dropped,
-        expired,
-        closed,
-        offline,
-        written,
-        pending,
-        unreached,
-        away,
-        missed,
-        offset,
-        epoch,
-    } = receipt;
-    for count in [matched, queued, replaced, dropped, expired, offline] {
-        out.extend_from_slice(&count.to_le_bytes());
-    }
-    for count in written.iter().flat_map(|written| [written, closed]) {
-        out.extend_from_slice(&count.to_le_bytes());
-    }
-    if is_incomplete(receipt) {
-        for count in [pending, unreached] {
-            out.extend_from_slice(&count.to_le_bytes());
-        }
-    }
-    if let (Some(epoch), Some(offset)) = (epoch, offset) {
-        put_place(Some(*epoch), *offset, out);
-    }
-    if *away > 0 {
-        out.extend_from_slice(&away.to_le_bytes());
-    }
-    missed.as_ref().map_or(Ok(()), |missed| put_missed(missed, out))
-}
-
-fn put_missed(missed: &MissedList, out: &mut Vec<u8>) -> Result<(), TooLong> {
-    put_count(missed.named.len(), "missed", out)?;
-    for Missed { session, user, why } in &missed.named {
-        put_session(session.unwrap_or(SessionId::from_u64(0)), out);
-        put_text(user.as_deref().unwrap_or_default(), "user", out)?;
-        out.push(why.number());
-    }
-    out.extend_from_slice(&missed.more.to_le_bytes());
-    Ok(())
-}
-
-fn read_missed(reader: &mut Reader<'_>) -> Result<MissedList, Malformed> {
-    let count = reader.u16("missed")?;
-    let mut list = MissedList::default();
-    for _ in 0..count {
-        let session = Some(reader.session("session")?).filter(|id| id.as_u64() != 0);
-        let user = read_optional_name("user", reader)?;
-        let number = reader.u8("why")?;
-        let why = Why::ALL.into_iter().find(|why| why.number() == number).ok_or({
-            let known = "1 (dropped), 2 (expired), 3 (offline), 4 (closed)";
-            reader.wrong(1, Wrong::Unknown { what: "why", value: number.into(), known })
-        })?;
-        list.named.push(Missed { session, user, why });
-    }
-    list.more = reader.u32("missed_more")?;
-    Ok(list)
-}
-
 fn flags_of_place(epoch: Option<Epoch>, complete: bool) -> u8 {
     let flag = |flag, set| if set { flag } else { 0 };
     flag(LACKS, !complete) | flag(NO_EPOCH, epoch.is_none())
 }
 
-fn put_place(epoch: Option<Epoch>, offset: u64, out: &mut Vec<u8>) {
+pub(super) fn put_place(epoch: Option<Epoch>, offset: u64, out: &mut Vec<u8>) {
     for number in [epoch.map_or(0, Epoch::as_u64), offset] {
         out.extend_from_slice(&number.to_le_bytes());
     }
@@ -445,7 +371,8 @@ fn read_profile(reader: &mut Reader<'_>) -> Result<Profile, Malformed> {
     Ok(Profile { claims: claims.map(Into::into), params: read_params(reader)? })
 }
 
-fn put_info(info: &SessionInfo, out: &mut Vec<u8>) -> Result<(), TooLong> {
+/// What is at its end may be left out where it is empty and nothing `follows`.
+fn put_info(info: &SessionInfo, follows: bool, out: &mut Vec<u8>) -> Result<(), TooLong> {
     put_session(info.id, out);
     for number in [info.since_unix_ms, info.queued_bytes, info.bytes_in, info.bytes_out] {
         out.extend_from_slice(&number.to_le_bytes());
@@ -459,7 +386,7 @@ fn put_info(info: &SessionInfo, out: &mut Vec<u8>) -> Result<(), TooLong> {
     put_names(&info.groups, "groups", out)?;
     put_names(&info.tags, "tags", out)?;
     let Profile { claims, params } = &*info.profile;
-    if !info.profile.is_empty() {
+    if follows || !info.profile.is_empty() {
         out.push(info.away.into());
         put_claims(claims.as_deref().unwrap_or("{}"), out)?;
         return put_params(params, out);

@@ -14,7 +14,7 @@ const SEVERAL: u8 = 0x7f;
 ///
 /// ```
 /// use gannet::link_bin::{Command, Request, commands_of, encode_several};
-/// let destroy = |id, group| Request { id, app: None, command: Command::Destroy { group } };
+/// let destroy = |id, group| Request::new(id, Command::Destroy { group });
 /// let mut message = Vec::new();
 /// encode_several(&[destroy(7, "g"), destroy(8, "h")], &mut message)?;
 /// let commands = commands_of(&message).unwrap().unwrap();

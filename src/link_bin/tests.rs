@@ -15,7 +15,7 @@ fn full() -> Vec<u8> {
         ..Push::new(selectors.into_iter().collect(), Payload::Text("hi"))
     };
     let mut message = Vec::new();
-    Request { id: 9, app: Some("chess"), command: Command::Push(push) }.encode(&mut message).unwrap();
+    Request { app: Some("chess"), ..Request::new(9, Command::Push(push)) }.encode(&mut message).unwrap();
     message
 }
 
@@ -48,7 +48,7 @@ fn a_join_to_several_groups_with_a_part_of_a_log_is_refused_at_its_flags() {
     let (who, groups) = (Who::User("ada"), vec!["g", "h"]);
     let mut message = Vec::new();
     let command = Command::JoinAll { who, groups };
-    Request { id: 7, app: None, command }.encode(&mut message).unwrap();
+    Request::new(7, command).encode(&mut message).unwrap();
     for recall in [0x02, 0x04, 0x08] {
         let mut with_recall = message.clone();
         with_recall[1] |= recall;
@@ -95,12 +95,12 @@ fn what_does_not_fit_leaves_no_half_of_a_message() {
     let long = "x".repeat(256);
     let mut out = b"before".to_vec();
     let command = Command::Move { from: "g", to: &long };
-    let error = Request { id: 7, app: None, command }.encode(&mut out).unwrap_err();
+    let error = Request::new(7, command).encode(&mut out).unwrap_err();
     assert_eq!(error, TooLong { what: "to", length: 256, most: 255 });
     assert_eq!(out, b"before");
     let target = std::iter::repeat_n(Selector::All, 65_536).collect();
     let command = Command::Push(Push::new(target, Payload::Binary(b"")));
-    assert!(Request { id: 7, app: None, command }.encode(&mut out).is_err());
+    assert!(Request::new(7, command).encode(&mut out).is_err());
     assert_eq!(out, b"before");
 }
 

@@ -1,7 +1,9 @@
 //! What the fields of a command may hold. A query parameter and a JSON field of the same name have the same bounds, the
 //! same defaults and the same sentences when they are refused.
 
-use crate::dispatch::{Class, CommandError, EncodedFrame, Epoch, ErrorCode, ReceiptMode, Selector, Target};
+use crate::dispatch::{
+    Class, CommandError, EncodedFrame, Epoch, ErrorCode, ReceiptMode, Scope, Selector, Target,
+};
 pub(crate) use crate::dispatch::{CommandLimits, Quoted};
 use crate::dispatch::{bad_code, check_close_code, check_close_reason};
 use crate::session::{Name, SessionId};
@@ -183,6 +185,11 @@ pub fn class(text: &str) -> Result<Class, CommandError> {
         "droppable" => Ok(Class::Droppable),
         _ => Err(not_one_of("class", text, "normal, urgent, droppable")),
     }
+}
+
+/// `scope`.
+pub fn scope(text: &str) -> Result<Scope, CommandError> {
+    Scope::named(text).ok_or_else(|| not_one_of("scope", text, &Scope::NAMES.join(", ")))
 }
 
 /// `receipt`.

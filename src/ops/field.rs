@@ -3,7 +3,7 @@
 use super::bounds::{LOG_LEVELS, bad_request, number, switch};
 use super::fields::{After, Fields, OneOrMore, Session, Text, To};
 
-use crate::dispatch::{CommandError, Detail, EventKind};
+use crate::dispatch::{CommandError, Detail, EventKind, Scope};
 
 /// A field of a command, and the parameter of the same name.
 #[derive(Debug, Clone, Copy)]
@@ -159,6 +159,8 @@ macro_rules! fields {
 fields! {
     APP = "app", Kind::Name, "default", "The app whose names are used; without it, `default`.",
         |fields, name, value| once(&mut fields.app, name, value);
+    SCOPE = "scope", Kind::OneOf(&Scope::NAMES), "node", "Of several nodes: `cluster`, all of them, or `node`, the one that is asked; \
+        without it, `cluster`.", |fields, name, value| once(&mut fields.scope, name, value);
     SESSION = "session", Kind::Session, "00a0000000000001", "A session.",
         |fields, name, value| once(&mut fields.session, name, Session::Text(value));
     USER = "user", Kind::Name, "ada", "All sessions of a user.",

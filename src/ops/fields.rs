@@ -4,8 +4,8 @@
 use super::bounds::{self, bad_request};
 pub use super::shapes::{After, Except, OneOrMore, Session, Text, To};
 use crate::dispatch::{
-    Action, Banned, CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, Routed, Selector,
-    SessionEnd, Token, Who,
+    Action, Banned, CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, Routed, Scope,
+    Selector, SessionEnd, Token, Who,
 };
 use crate::session::{Name, Network, SessionId};
 use log::LevelFilter;
@@ -22,6 +22,7 @@ pub struct Fields<'a> {
     pub id: Option<&'a RawValue>,
     pub op: Option<Text<'a>>,
     pub app: Option<Text<'a>>,
+    pub scope: Option<Text<'a>>,
     pub to: Option<To<'a>>,
     pub text: Option<Text<'a>>,
     pub data: Option<Text<'a>>,
@@ -88,6 +89,7 @@ impl Fields<'_> {
             id,
             op,
             app,
+            scope,
             to,
             text,
             data,
@@ -133,8 +135,8 @@ impl Fields<'_> {
             wait_ms,
         } = self;
         let texts = [
-            op, app, text, data, key, class, receipt, prefix, address, tag, reason, share, token, level,
-            binary, epoch, resume, name,
+            op, app, scope, text, data, key, class, receipt, prefix, address, tag, reason, share, token,
+            level, binary, epoch, resume, name,
         ];
         let wholes = [ttl_ms, code, limit, over_ms, for_ms, expires_unix_ms, received, last, wait_ms];
         texts.iter().all(|text| text.is_none())
@@ -169,6 +171,11 @@ fn present_text<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Option<Op
 
 /// What operations take, each checked.
 impl Fields<'_> {
+    /// `scope` of any command.
+    pub fn take_scope(&mut self) -> Result<Scope, CommandError> {
+        self.scope.take().map_or(Ok(Scope::default()), |scope| bounds::scope(&scope))
+    }
+
     /// The sessions that a command is about: one `session` or a list of them, or all of one `user` or of a list of them.
     pub fn take_who(&mut self, limits: &CommandLimits) -> Result<Who, CommandError> {
         self.take_optional_who(limits)?

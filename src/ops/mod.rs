@@ -25,7 +25,7 @@ pub use schema::Answer;
 pub use table::{OPS, Verb};
 
 use crate::dispatch::{Action, CommandError, CommandLimits, Listen, Right};
-use field::Field;
+use field::{Field, Need};
 use fields::Fields;
 use std::fmt;
 
@@ -86,6 +86,23 @@ pub struct Row {
     pub answer: Answer,
 }
 
+/// The parameters that every request about sessions takes.
+static OF_ALL: &[Field] = &[field::SCOPE.being(Need::Optional)];
+
+impl Row {
+    /// The parameters that the query of a request at `route` may have: those of the route, and what all requests take that are about
+    /// sessions.
+    pub fn query(&self, route: &Route) -> impl Iterator<Item = &'static Field> + use<> {
+        let of_all: &[Field] = match self.call {
+            Call::Push | Call::Act(_) | Call::ActOnBody(_) => OF_ALL,
+            Call::Listen(_) | Call::Feed(_) | Call::Batch | Call::Link | Call::Order(_) | Call::Page(_) => {
+                &[]
+            }
+        };
+        route.query.iter().chain(of_all)
+    }
+}
+
 /// A row that commands of links ask for too.
 pub struct Op {
     /// What it is.
@@ -105,7 +122,7 @@ pub struct Op {
 }
 
 /// The fields that every command in JSON takes.
-pub const COMMON: [&str; 3] = ["id", "op", "app"];
+pub const COMMON: [&str; 4] = ["id", "op", "app", "scope"];
 
 impl Op {
     /// The operation with this name.

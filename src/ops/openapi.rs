@@ -2,7 +2,7 @@
 
 use super::field::{Field, Kind, Need};
 use super::schema::{component, components, field as schema_of, object};
-use super::{Call, Needs, OPS, Op, Route, Row, Segment, rows};
+use super::{Call, Needs, OPS, Op, Route, Row, Segment, field, rows};
 use crate::dispatch::{ERRORS, ErrorCode, ErrorRow};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
@@ -65,7 +65,7 @@ fn paths() -> Value {
 
 fn operation(row: &Row, route: &Route, index: usize) -> Value {
     let in_path = route.fields_of_path().map(|field| parameter(field, "path"));
-    let in_query = route.query.iter().map(|field| parameter(field, "query"));
+    let in_query = row.query(route).map(|field| parameter(field, "query"));
     let is_of_user = route.fields_of_path().any(|field| field.name == "user");
     // The counters of the server had this id before there were those of one app.
     let name = if row.name == "server_stats" { "stats" } else { row.name };
@@ -256,7 +256,7 @@ fn command_name(op: &Op) -> String {
 /// A command in JSON: a message of a link, or a line of a batch.
 fn command(op: &Op) -> Value {
     let id = json!({"type": ["integer", "string", "number"]});
-    let mut properties = json!({"id": id, "op": {"const": op.row.name}, "app": component("Name")});
+    let mut properties = json!({"id": id, "op": {"const": op.row.name}, "app": component("Name"), "scope": schema_of(&field::SCOPE)});
     for field in op.fields {
         // JSON has a type for what is a word in a query.
         properties[field.name] = match field.kind {

@@ -100,7 +100,12 @@ fn needs(needs: Needs) -> String {
 fn requests() -> String {
     let requests = rows().flat_map(|row| row.routes.iter().map(move |route| (row, route)));
     let requests = requests.map(|(row, route)| {
-        vec![format!("`{route}`"), listed(route.query), needs(row.needs), row.about.to_owned()]
+        vec![
+            format!("`{route}`"),
+            listed(&row.query(route).copied().collect::<Vec<_>>()),
+            needs(row.needs),
+            row.about.to_owned(),
+        ]
     });
     table(&["request", "parameters", "key", "does"], requests)
 }

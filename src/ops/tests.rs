@@ -44,7 +44,7 @@ fn flags_are_those_of_the_layout() {
 fn every_parameter_of_an_action_has_a_place_for_its_value() {
     for row in rows().filter(|row| !matches!(row.call, Call::Push)) {
         for route in row.routes {
-            for field in route.query.iter().chain(route.fields_of_path()) {
+            for field in row.query(route).chain(route.fields_of_path()) {
                 let mut fields = Fields::default();
                 field
                     .put(&mut fields, Text(field.example.into()))

@@ -69,6 +69,7 @@ pub fn shared(
     let nonces = Nonces::new(config.auth.max_nonces, window_ms, Clock::wall_unix_ms());
     Shared {
         node: before.node,
+        user_secret: None,
         spin_ns: if may_spin { config.spin_us as u64 * 1_000 } else { 0 },
         capacity,
         admission: Admission::new(rules.app_configs(), &config.limits, &config.rates),

@@ -55,10 +55,10 @@ impl SessionId {
         (self.0 & mask(Self::SLOT_BITS)) as u32
     }
 
-    /// Where the id stands in a listing: worker, then slot. No two live sessions of a node have the same place, and a session
-    /// keeps its own for life.
-    pub(crate) const fn place(self) -> (u8, u32) {
-        (self.worker(), self.slot())
+    /// Where the id stands in a listing: node, worker, then slot. No two live sessions have the same place, and a session keeps its
+    /// own for life.
+    pub(crate) const fn place(self) -> (u16, u8, u32) {
+        (self.node(), self.worker(), self.slot())
     }
 
     /// The id as a number.

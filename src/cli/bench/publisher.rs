@@ -61,7 +61,7 @@ impl Wording {
                 let target = std::iter::once(selector).collect();
                 let push = Push { receipt: *receipt, ..Push::new(target, Payload::Text(payload)) };
                 // A group with a name too long for the layout is refused by its absence.
-                let _ = LinkRequest { id: 1, app: None, command: Command::Push(push) }.encode(out);
+                let _ = LinkRequest::new(1, Command::Push(push)).encode(out);
             }
         }
     }

@@ -3,7 +3,9 @@
 //! hold it.
 
 use super::super::missed::{Gathering, Missed, MissedList, Why};
-use super::{Class, EncodedFrame, Epoch, Origin, Place, Push, PushOptions, ReceiptMode, Tally, Target};
+use super::{
+    Class, Elsewhere, EncodedFrame, Epoch, Origin, Place, Push, PushOptions, ReceiptMode, Tally, Target,
+};
 use crate::session::{AppId, Name, SessionId};
 use crate::upgrade::InvalidState;
 use hashbrown::HashMap;
@@ -122,6 +124,9 @@ struct CarriedReceipt {
     unreached: u32,
     #[n(11)]
     away: Option<u32>,
+    /// The nodes that have not answered.
+    #[n(12)]
+    missing: Option<Vec<Box<str>>>,
 }
 
 impl Packer {
@@ -195,9 +200,10 @@ impl CarriedPush {
             over_http: _,
             tally: _,
             missed: _,
+            elsewhere: _,
         } = push;
-        // The time to live and who is excepted have had their effect.
-        let PushOptions { ttl: _, key, class, except: _, without: _, receipt, names } = options;
+        // The time to live, the scope and who is excepted have had their effect.
+        let PushOptions { ttl: _, key, class, except: _, without: _, receipt, names, scope: _ } = options;
         let receipt = match (origin, receipt) {
             (Origin::Connection { connection, sequence }, ReceiptMode::Written) => {
                 Some(CarriedReceipt::of(push, *connection, *sequence))
@@ -281,6 +287,9 @@ impl CarriedReceipt {
             offline: push.offline(),
             unreached: read(unreached),
             away: Some(read(away)).filter(|away| *away > 0),
+            missing: Some(push.missing())
+                .filter(|missing| !missing.is_empty())
+                .map(|missing| missing.iter().map(|node| node.as_str().into()).collect()),
         }
     }
 }
@@ -352,6 +361,7 @@ impl CarriedPush {
             connection: SessionId::from_u64(receipt.connection),
             sequence: receipt.sequence,
         });
+        let elsewhere = receipt.as_ref().map_or(Ok(OnceLock::new()), CarriedReceipt::unpack_elsewhere)?;
         let tally = receipt.map_or_else(|| Tally::of_publisher(Box::default()), CarriedReceipt::unpack);
         Ok(Push {
             app: AppId(app),
@@ -374,6 +384,7 @@ impl CarriedPush {
             over_http: OnceLock::new(),
             tally,
             missed: missed.map(|(most, list)| Gathering::going_on(most as usize, list)),
+            elsewhere,
         })
     }
 }
@@ -386,6 +397,13 @@ impl CarriedPlace {
 }
 
 impl CarriedReceipt {
+    fn unpack_elsewhere(&self) -> Result<OnceLock<Box<Elsewhere>>, InvalidState> {
+        let Some(missing) = &self.missing else { return Ok(OnceLock::new()) };
+        let missing: Result<Vec<Name>, _> = missing.iter().map(|node| Name::new(node)).collect();
+        let missing = missing.map_err(|_| InvalidState::new("a receipt waits for what is no node"))?;
+        Ok(OnceLock::from(Box::new(Elsewhere::without(missing))))
+    }
+
     fn unpack(self) -> Tally {
         let Self {
             connection: _,
@@ -400,6 +418,7 @@ impl CarriedReceipt {
             offline,
             unreached,
             away,
+            missing: _,
         } = self;
         // More fates than sessions would be a sum that no receipt may show.
         let fates = [written, replaced, dropped, expired, closed];

@@ -107,7 +107,7 @@ mod tests {
             .map(|parsed| match parsed {
                 Ok(LinkCommand {
                     id,
-                    command: crate::dispatch::Command::Act(crate::dispatch::Action::Destroy { group }),
+                    command: crate::dispatch::Command::Act(crate::dispatch::Action::Destroy { group }, _),
                     ..
                 }) => Ok(format!("{} {group}", id.map_or_else(String::new, |id| id.to_string()))),
                 Ok(other) => panic!("{other:?}"),

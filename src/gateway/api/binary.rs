@@ -16,12 +16,13 @@ pub fn parse(
     apps: &Apps,
     limits: &CommandLimits,
 ) -> Result<LinkCommand<u32>, LinkError<u32>> {
-    let Request { id, app, command } = Request::decode(message).map_err(|refused| {
+    let request = Request::decode(message).map_err(|refused| {
         let error = bad_request(refused.error.to_string());
         LinkError { id: refused.id, error }
     })?;
+    let (id, app) = (request.id, request.app);
     let app = app.map(|name| apps.find(name)).transpose().map_err(|error| LinkError { id, error })?;
-    let (op, command) = command.asks(limits).map_err(|error| LinkError { id, error })?;
+    let (op, command) = request.asks(limits).map_err(|error| LinkError { id, error })?;
     Ok(LinkCommand { id, app, command, op })
 }
 
@@ -42,34 +43,41 @@ pub fn list(message: &[u8], most: usize) -> Result<Option<Vec<&[u8]>>, CommandEr
 pub fn reply(id: u32, outcome: &Outcome, out: &mut Vec<u8>) {
     let reply = match outcome {
         Outcome::Receipt(receipt) => Reply::Receipt(receipt.clone()),
-        Outcome::Done(OperationOutcome::Sessions(sessions)) => Reply::Sessions(*sessions),
-        Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }) => Reply::Renewed(*expires_unix_ms),
-        Outcome::Done(OperationOutcome::Changed { sessions, unknown })
-        | Outcome::Done(OperationOutcome::Joined { sessions, recalled: None, unknown: Some(unknown) }) => {
-            Reply::Changed(*sessions, *unknown)
-        }
-        Outcome::Done(OperationOutcome::Joined { sessions, recalled: None, unknown: None }) => {
-            Reply::Sessions(*sessions)
-        }
-        Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled), unknown }) => {
-            Reply::Joined(*sessions, *recalled, *unknown)
-        }
-        Outcome::Done(OperationOutcome::Kept(page)) => Reply::Kept(Cow::Borrowed(page)),
-        Outcome::Done(OperationOutcome::Forgotten(messages)) => Reply::Forgotten(*messages),
-        Outcome::Done(OperationOutcome::Unbanned(bans)) => Reply::Unbanned(*bans),
-        Outcome::Done(OperationOutcome::Bans(page)) => Reply::Bans(Cow::Borrowed(page)),
-        Outcome::Done(OperationOutcome::Session(info)) => Reply::Session(Cow::Borrowed(info)),
-        Outcome::Done(OperationOutcome::Presence(presence)) => Reply::Presence(Cow::Borrowed(presence)),
+        Outcome::Done(done) => reply_of(done),
         Outcome::Listening { ticks } if !ticks.is_empty() => Reply::Listening(Cow::Borrowed(ticks)),
-        Outcome::Done(OperationOutcome::Counted(counted)) => Reply::Counted(*counted),
-        Outcome::Done(OperationOutcome::Stats(stats)) => Reply::Stats(*stats),
-        Outcome::Done(OperationOutcome::Names(page)) => Reply::Names(Cow::Borrowed(page)),
-        Outcome::Done(OperationOutcome::Page(page)) => Reply::Page(Cow::Borrowed(page)),
         Outcome::Accepted | Outcome::Listening { .. } => Reply::Done,
         Outcome::Refused(error) => return reply_error(id, error, out),
     };
     if let Err(error) = reply.encode(id, out) {
         reply_error(id, &CommandError::new(ErrorCode::PayloadTooLarge, error.to_string()), out);
+    }
+}
+
+fn reply_of(outcome: &OperationOutcome) -> Reply<'_> {
+    match outcome {
+        OperationOutcome::Sessions(sessions) => Reply::Sessions(*sessions),
+        OperationOutcome::Renewed { expires_unix_ms } => Reply::Renewed(*expires_unix_ms),
+        OperationOutcome::Changed { sessions, unknown }
+        | OperationOutcome::Joined { sessions, recalled: None, unknown: Some(unknown) } => {
+            Reply::Changed(*sessions, *unknown)
+        }
+        OperationOutcome::Joined { sessions, recalled: None, unknown: None } => Reply::Sessions(*sessions),
+        OperationOutcome::Joined { sessions, recalled: Some(recalled), unknown } => {
+            Reply::Joined(*sessions, *recalled, *unknown)
+        }
+        OperationOutcome::Kept(page) => Reply::Kept(Cow::Borrowed(page)),
+        OperationOutcome::Forgotten(messages) => Reply::Forgotten(*messages),
+        OperationOutcome::Unbanned(bans) => Reply::Unbanned(*bans),
+        OperationOutcome::Bans(page) => Reply::Bans(Cow::Borrowed(page)),
+        OperationOutcome::Session(info) => Reply::Session(Cow::Borrowed(info)),
+        OperationOutcome::Presence(presence) => Reply::Presence(Cow::Borrowed(presence)),
+        OperationOutcome::Counted(counted) => Reply::Counted(*counted),
+        OperationOutcome::Stats(stats) => Reply::Stats(*stats),
+        OperationOutcome::Names(page) => Reply::Names(Cow::Borrowed(page)),
+        OperationOutcome::Page(page) => Reply::Page(Cow::Borrowed(page)),
+        OperationOutcome::Partial { of, missing } => {
+            Reply::Partial(Box::new(reply_of(of)), Cow::Borrowed(missing))
+        }
     }
 }
 

@@ -88,7 +88,7 @@ impl Asker {
 
     /// The command as its key may have it: of apps it hears of those that it may name.
     pub fn narrow(&self, core: &Core, command: &mut Command) {
-        if let Command::Act(Action::Names { kind: NameKind::Apps, among, .. }) = command
+        if let Command::Act(Action::Names { kind: NameKind::Apps, among, .. }, _) = command
             && self.access.permit_order().is_err()
         {
             let apps = &core.rules.apps;

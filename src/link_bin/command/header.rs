@@ -2,7 +2,7 @@
 
 use super::super::error::{Malformed, Wrong};
 use super::super::wire::Reader;
-use crate::dispatch::{Detail, EventKind, EventSet, With};
+use crate::dispatch::{Detail, EventKind, EventSet, Scope, With};
 use crate::ops::Part;
 use std::sync::LazyLock;
 
@@ -17,11 +17,16 @@ fn kinds_in(bits: u32) -> String {
     format!("{} or several", kinds.join(", "))
 }
 
+/// In the second argument of any command: it is for the node alone that is asked.
+const NODE: u8 = 0x80;
+
 /// The first eight bytes.
 pub(super) struct Header {
     pub(super) opcode: u8,
     pub(super) flags: u8,
+    /// Without [`NODE`].
     pub(super) arguments: [u8; 2],
+    pub(super) scope: Scope,
     pub(super) id: u32,
 }
 
@@ -29,11 +34,22 @@ impl Header {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         const WHAT: &str = "a header";
         match *reader.take(8, WHAT)? {
-            [opcode, flags, first, second, a, b, c, d] => {
-                Ok(Self { opcode, flags, arguments: [first, second], id: u32::from_le_bytes([a, b, c, d]) })
-            }
+            [opcode, flags, first, second, a, b, c, d] => Ok(Self {
+                opcode,
+                flags,
+                arguments: [first, second & !NODE],
+                scope: if second & NODE == 0 { Scope::Cluster } else { Scope::Node },
+                id: u32::from_le_bytes([a, b, c, d]),
+            }),
             _ => Err(reader.wrong(8, Wrong::Truncated { what: WHAT, needs: 8, left: 0 })),
         }
+    }
+
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        let Self { opcode, flags, arguments: [first, second], scope, id } = *self;
+        let node = if scope == Scope::Node { NODE } else { 0 };
+        out.extend_from_slice(&[opcode, flags, first, second | node]);
+        out.extend_from_slice(&id.to_le_bytes());
     }
 
     /// The arguments of a command that has none, or only the first.

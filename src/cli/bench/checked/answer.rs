@@ -134,9 +134,13 @@ impl Answer {
     /// A reply of the binary link, with its id.
     pub fn from_binary(reply: &[u8]) -> Option<(u32, Self)> {
         let (id, reply) = Reply::decode(reply).ok()?;
+        Some((id, Self::of_reply(reply)))
+    }
+
+    fn of_reply(reply: Reply<'_>) -> Self {
         let texts =
             |names: &[crate::session::Name]| names.iter().map(|name| name.as_str().to_owned()).collect();
-        let answer = match reply {
+        match reply {
             // The load renews no tokens, resumes no link, and asks for nothing that groups are or remember.
             Reply::Done
             | Reply::Listening(_)
@@ -154,6 +158,7 @@ impl Answer {
             Reply::Sessions(sessions) | Reply::Changed(sessions, _) | Reply::Joined(sessions, ..) => {
                 Self::Sessions(sessions)
             }
+            Reply::Partial(reply, _) => Self::of_reply(*reply),
             Reply::Receipt(receipt) => Self::Receipt(receipt.into()),
             Reply::Session(info) => Self::Session(Described {
                 session: info.id.to_string(),
@@ -164,8 +169,7 @@ impl Answer {
             Reply::Error { code, message } => {
                 Self::Refused { code: code.as_str().to_owned(), message: message.to_owned() }
             }
-        };
-        Some((id, answer))
+        }
     }
 }
 

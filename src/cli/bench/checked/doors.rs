@@ -140,7 +140,7 @@ impl Door {
                 let id = self.remember(asked);
                 let mut message = Vec::new();
                 // Our names are far shorter than what the layout has room for.
-                let _ = Request { id, app: None, command }.encode(&mut message);
+                let _ = Request::new(id, command).encode(&mut message);
                 fleet.send_bytes(slot, &message);
             }
         }

@@ -144,7 +144,7 @@ fn push(fleet: &mut Fleet<'_>, watch: &mut Watch<'_>, is_over: &AtomicBool) -> R
             let push = Push::new(session.into_iter().collect(), Payload::Text(&text));
             message.clear();
             // A number is far shorter than what the layout has room for.
-            let _ = LinkRequest { id: 1, app: None, command: Command::Push(push) }.encode(&mut message);
+            let _ = LinkRequest::new(1, Command::Push(push)).encode(&mut message);
             fleet.send_bytes(WATCHERS, &message);
             next += 1;
         }

@@ -116,7 +116,7 @@ impl<'a, 'f> Course<'a, 'f> {
             true => {
                 let mut message = Vec::new();
                 // The name of the share is short.
-                let _ = Request { id: 1, app: None, command }.encode(&mut message);
+                let _ = Request::new(1, command).encode(&mut message);
                 self.fleet.send_bytes(slot, &message);
             }
             false => self.fleet.send(slot, &forms::json(1, &command), false),

@@ -1,7 +1,7 @@
 //! A command in the binary layout beside the same command as JSON, for the fuzz target and the tests.
 
 use crate::dispatch::{
-    Apps, Class, Command as Built, CommandLimits, LinkForm, Listen, PushOptions, ReceiptMode,
+    Apps, Class, Command as Built, CommandLimits, LinkForm, Listen, PushOptions, ReceiptMode, Scope,
     Selector as Chosen,
 };
 use crate::gateway::api::json::{self, LinkCommand, LinkError};
@@ -46,7 +46,7 @@ fn comparable(command: &Built) -> (String, Vec<String>, Vec<u8>) {
         Built::Listen(listen) => {
             (format!("{:?}", Listen { form: LinkForm::Json, ..listen.clone() }), Vec::new(), Vec::new())
         }
-        Built::Act(action) => (format!("{action:?}"), Vec::new(), Vec::new()),
+        Built::Act(action, scope) => (format!("{action:?} {scope:?}"), Vec::new(), Vec::new()),
     }
 }
 
@@ -61,6 +61,9 @@ pub(crate) fn equivalent(request: &Request<'_>) -> Value {
     };
     if request.id != 0 {
         fields["id"] = request.id.into();
+    }
+    if request.scope == Scope::Node {
+        fields["scope"] = request.scope.as_str().into();
     }
     if let Some(app) = request.app {
         fields["app"] = app.into();

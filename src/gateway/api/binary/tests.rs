@@ -72,44 +72,54 @@ fn every_reply_is_as_its_vector_says() {
         let message = bytes(&hex);
         let (id, reply) = Reply::decode(&message).unwrap_or_else(|error| panic!("{about}: {error}"));
         assert_eq!(u64::from(id), json["id"].as_u64().unwrap_or(0), "{about}");
-        let outcome = match reply {
-            Reply::Done => Outcome::Accepted,
-            Reply::Listening(ticks) => Outcome::Listening { ticks: ticks.into_owned() },
-            Reply::Receipt(receipt) => Outcome::Receipt(receipt),
-            Reply::Sessions(sessions) => Outcome::Done(OperationOutcome::Sessions(sessions)),
-            Reply::Session(info) => Outcome::Done(OperationOutcome::Session(Box::new(info.into_owned()))),
-            Reply::Renewed(expires_unix_ms) => Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }),
-            Reply::Presence(presence) => Outcome::Done(OperationOutcome::Presence(presence.into_owned())),
-            Reply::Resume(resumption) => {
-                let first = written(|out| render::resumption(out, &resumption));
-                assert_eq!(first, json, "{about}");
-                let mut again = Vec::new();
-                Reply::Resume(resumption).encode(id, &mut again).unwrap();
-                assert_eq!(again, message, "{about}");
-                continue;
-            }
-            Reply::Changed(sessions, unknown) => {
-                Outcome::Done(OperationOutcome::Changed { sessions, unknown })
-            }
-            Reply::Joined(sessions, recalled, unknown) => {
-                Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled), unknown })
-            }
-            Reply::Kept(page) => Outcome::Done(OperationOutcome::Kept(page.into_owned())),
-            Reply::Counted(counted) => Outcome::Done(OperationOutcome::Counted(counted)),
-            Reply::Stats(stats) => Outcome::Done(OperationOutcome::Stats(stats)),
-            Reply::Names(page) => Outcome::Done(OperationOutcome::Names(page.into_owned())),
-            Reply::Page(page) => Outcome::Done(OperationOutcome::Page(page.into_owned())),
-            Reply::Unbanned(bans) => Outcome::Done(OperationOutcome::Unbanned(bans)),
-            Reply::Bans(page) => Outcome::Done(OperationOutcome::Bans(page.into_owned())),
-            Reply::Forgotten(messages) => Outcome::Done(OperationOutcome::Forgotten(messages)),
-            Reply::Error { code, message } => Outcome::Refused(CommandError::new(code, message)),
-        };
+        if let Reply::Resume(resumption) = reply {
+            let first = written(|out| render::resumption(out, &resumption));
+            assert_eq!(first, json, "{about}");
+            let mut again = Vec::new();
+            Reply::Resume(resumption).encode(id, &mut again).unwrap();
+            assert_eq!(again, message, "{about}");
+            continue;
+        }
+        let outcome = outcome_of(reply);
         let mut again = Vec::new();
         super::reply(id, &outcome, &mut again);
         assert_eq!(again, message, "{about}");
         let body = written(|out| assert!(render::http_answer(out, None, &outcome) > 0));
         let expected = json.get("ok").cloned().unwrap_or_else(|| serde_json::json!({"error": json["error"]}));
         assert_eq!(body, expected, "{about}");
+    }
+}
+
+/// What the reply is to; any but the first message of a link.
+fn outcome_of(reply: Reply<'_>) -> Outcome {
+    match reply {
+        Reply::Done => Outcome::Accepted,
+        Reply::Listening(ticks) => Outcome::Listening { ticks: ticks.into_owned() },
+        Reply::Receipt(receipt) => Outcome::Receipt(receipt),
+        Reply::Sessions(sessions) => Outcome::Done(OperationOutcome::Sessions(sessions)),
+        Reply::Session(info) => Outcome::Done(OperationOutcome::Session(Box::new(info.into_owned()))),
+        Reply::Renewed(expires_unix_ms) => Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }),
+        Reply::Presence(presence) => Outcome::Done(OperationOutcome::Presence(presence.into_owned())),
+        Reply::Changed(sessions, unknown) => Outcome::Done(OperationOutcome::Changed { sessions, unknown }),
+        Reply::Joined(sessions, recalled, unknown) => {
+            Outcome::Done(OperationOutcome::Joined { sessions, recalled: Some(recalled), unknown })
+        }
+        Reply::Kept(page) => Outcome::Done(OperationOutcome::Kept(page.into_owned())),
+        Reply::Counted(counted) => Outcome::Done(OperationOutcome::Counted(counted)),
+        Reply::Stats(stats) => Outcome::Done(OperationOutcome::Stats(stats)),
+        Reply::Names(page) => Outcome::Done(OperationOutcome::Names(page.into_owned())),
+        Reply::Page(page) => Outcome::Done(OperationOutcome::Page(page.into_owned())),
+        Reply::Unbanned(bans) => Outcome::Done(OperationOutcome::Unbanned(bans)),
+        Reply::Bans(page) => Outcome::Done(OperationOutcome::Bans(page.into_owned())),
+        Reply::Forgotten(messages) => Outcome::Done(OperationOutcome::Forgotten(messages)),
+        Reply::Partial(of, missing) => match outcome_of(*of) {
+            Outcome::Done(of) => {
+                Outcome::Done(OperationOutcome::Partial { of: of.into(), missing: missing.into_owned() })
+            }
+            other => panic!("{other:?} is never partial"),
+        },
+        Reply::Resume(_) => panic!("it answers no command"),
+        Reply::Error { code, message } => Outcome::Refused(CommandError::new(code, message)),
     }
 }
 
@@ -152,7 +162,7 @@ fn a_payload_beyond_its_limit_has_its_own_code() {
             Payload::Binary(&payload),
         ));
         let mut message = Vec::new();
-        Request { id: 7, app: None, command }.encode(&mut message).unwrap();
+        Request::new(7, command).encode(&mut message).unwrap();
         let parsed = parse(&message, &apps(), &CommandLimits::small());
         assert_eq!(parsed.is_err_and(|error| error.error.code == ErrorCode::PayloadTooLarge), refused);
     }

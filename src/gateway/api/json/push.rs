@@ -52,6 +52,7 @@ pub fn push(fields: &mut Fields<'_>, limits: &CommandLimits) -> Result<Command, 
             .map(|receipt| bounds::receipt(&receipt))
             .transpose()?
             .unwrap_or_default(),
+        scope: fields.take_scope()?,
     };
     Ok(Command::Push { target, frame, options })
 }

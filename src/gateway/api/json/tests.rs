@@ -1,7 +1,8 @@
 use super::*;
 use crate::dispatch::CommandLimits;
 use crate::dispatch::{
-    Action, Class, ErrorCode, EventKind, EventSet, Listen, PushOptions, ReceiptMode, Selector, Token, Who,
+    Action, Class, ErrorCode, EventKind, EventSet, Listen, PushOptions, ReceiptMode, Scope, Selector, Token,
+    Who,
 };
 use crate::ops::OPS;
 use crate::session::{Name, SessionId};
@@ -44,7 +45,7 @@ fn selectors(text: &str) -> Vec<Selector> {
 fn a_push_takes_every_option() {
     let text = format!(
         r#"{{"id":7,"op":"push","app":"chess","to":{{"user":"ada"}},"data":"aGk=","ttl_ms":5,"key":"score",
-            "class":"urgent","except":"{ID}","receipt":"written"}}"#
+            "class":"urgent","except":"{ID}","receipt":"written","scope":"node"}}"#
     );
     let command = accepted(&text);
     assert_eq!(command.id.unwrap().to_string(), "7");
@@ -60,8 +61,25 @@ fn a_push_takes_every_option() {
         without: Vec::new(),
         names: 0,
         receipt: ReceiptMode::Written,
+        scope: Scope::Node,
     };
     assert_eq!(options, expected);
+}
+
+#[test]
+fn any_command_says_which_nodes_it_is_for() {
+    let scope = |scope: &str| accepted(&format!(r#"{{"op":"destroy","group":"g"{scope}}}"#)).command;
+    for (text, expected) in
+        [("", Scope::Cluster), (r#","scope":"cluster""#, Scope::Cluster), (r#","scope":"node""#, Scope::Node)]
+    {
+        assert!(matches!(scope(text), Command::Act(_, scope) if scope == expected), "{text}");
+    }
+    let listen = r#"{"op":"listen","events":["open"],"scope":"node"}"#;
+    assert!(matches!(accepted(listen).command, Command::Listen(_)));
+    for op in [r#""op":"destroy","group":"g""#, r#""op":"listen","events":["open"]"#] {
+        let (_, error) = refused(&format!(r#"{{{op},"scope":"all"}}"#));
+        assert!(error.message.contains("scope cannot be"), "{error}");
+    }
 }
 
 #[test]
@@ -158,7 +176,7 @@ fn every_other_op_makes_its_action() {
     ];
     for (command, expected) in table {
         match accepted(&command.to_string()).command {
-            Command::Act(action) => assert_eq!(action, expected, "{command}"),
+            Command::Act(action, Scope::Cluster) => assert_eq!(action, expected, "{command}"),
             other => panic!("{command}: {other:?}"),
         }
     }
@@ -241,7 +259,7 @@ fn a_refusal_has_the_id_and_says_what_is_wrong() {
         (json!({"op":5}), "expected a string"),
         (
             json!({"op":"join","group":"g","sesion":ID}),
-            r#"op join has no field "sesion"; its fields are id, op, app, group, session, user"#,
+            r#"op join has no field "sesion"; its fields are id, op, app, scope, group, session, user"#,
         ),
         (json!({"op":"join","group":"g","session":ID,"tag":"t"}), r#"op join has no field "tag""#),
         (json!({"op":"push","user":"ada","text":""}), r#"op push has no field "user""#),

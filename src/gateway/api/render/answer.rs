@@ -24,7 +24,7 @@ pub fn http_answer(out: &mut String, asked: Option<&Action>, outcome: &Outcome) 
             202
         }
         _ => {
-            write(out, &Body::new(asked, outcome));
+            write(out, &Answer::new(asked, outcome));
             200
         }
     }
@@ -41,7 +41,7 @@ pub fn http_error(out: &mut String, error: &CommandError) -> u16 {
 pub fn reply(out: &mut String, id: Option<&RequestId>, asked: Option<&Action>, outcome: &Outcome) {
     match outcome {
         Outcome::Refused(error) => reply_error(out, id, error),
-        _ => write(out, &Done { id, ok: Body::new(asked, outcome) }),
+        _ => write(out, &Done { id, ok: Answer::new(asked, outcome) }),
     }
 }
 
@@ -54,7 +54,7 @@ pub fn reply_error(out: &mut String, id: Option<&RequestId>, error: &CommandErro
 struct Done<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RequestId>,
-    ok: Body<'a>,
+    ok: Answer<'a>,
 }
 
 #[derive(Serialize)]
@@ -115,39 +115,67 @@ enum Body<'a> {
     Presence(PresenceBody<'a>),
 }
 
+/// The same, and which nodes have not answered, where some have not.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer<'a> {
+    Whole(Body<'a>),
+    Partial {
+        #[serde(flatten)]
+        of: Body<'a>,
+        partial: bool,
+        missing: Names<'a>,
+    },
+}
+
+impl<'a> Answer<'a> {
+    fn new(asked: Option<&'a Action>, outcome: &'a Outcome) -> Self {
+        let body = Body::new(asked, outcome);
+        match outcome {
+            Outcome::Done(OperationOutcome::Partial { missing, .. }) => {
+                Self::Partial { of: body, partial: true, missing: Names(missing) }
+            }
+            _ => Self::Whole(body),
+        }
+    }
+}
+
 impl<'a> Body<'a> {
     fn new(asked: Option<&'a Action>, outcome: &'a Outcome) -> Self {
         match outcome {
             Outcome::Receipt(receipt) => Self::Receipt(receipt.into()),
-            Outcome::Done(OperationOutcome::Sessions(sessions)) => {
-                Self::Sessions { sessions: *sessions, unknown: None }
-            }
-            Outcome::Done(OperationOutcome::Changed { sessions, unknown }) => {
+            Outcome::Done(done) => Self::of(asked, done),
+            Outcome::Listening { ticks } if !ticks.is_empty() => Self::Listening { ticks },
+            Outcome::Accepted | Outcome::Listening { .. } | Outcome::Refused(_) => Self::Nothing {},
+        }
+    }
+
+    fn of(asked: Option<&'a Action>, outcome: &'a OperationOutcome) -> Self {
+        match outcome {
+            OperationOutcome::Sessions(sessions) => Self::Sessions { sessions: *sessions, unknown: None },
+            OperationOutcome::Changed { sessions, unknown } => {
                 Self::Sessions { sessions: *sessions, unknown: Some(*unknown) }
             }
-            Outcome::Done(OperationOutcome::Renewed { expires_unix_ms }) => {
+            OperationOutcome::Renewed { expires_unix_ms } => {
                 Self::Renewed { expires_unix_ms: *expires_unix_ms }
             }
-            Outcome::Done(OperationOutcome::Joined { sessions, recalled, unknown }) => {
+            OperationOutcome::Joined { sessions, recalled, unknown } => {
                 let places = recalled.map(RecalledBody::from);
                 Self::Joined(JoinedBody { sessions: *sessions, places, unknown: *unknown })
             }
-            Outcome::Done(OperationOutcome::Kept(page)) => Self::Kept(page.into()),
-            Outcome::Done(OperationOutcome::Forgotten(messages)) => Self::Forgotten { forgotten: *messages },
-            Outcome::Done(OperationOutcome::Unbanned(bans)) => Self::Unbanned { unbanned: *bans },
-            Outcome::Done(OperationOutcome::Counted(Counted { sessions, users, anonymous })) => {
+            OperationOutcome::Kept(page) => Self::Kept(page.into()),
+            OperationOutcome::Forgotten(messages) => Self::Forgotten { forgotten: *messages },
+            OperationOutcome::Unbanned(bans) => Self::Unbanned { unbanned: *bans },
+            OperationOutcome::Counted(Counted { sessions, users, anonymous }) => {
                 Self::Counted { sessions: *sessions, users: *users, anonymous: *anonymous }
             }
-            Outcome::Done(OperationOutcome::Names(page)) => Self::Names(page.into()),
-            Outcome::Done(OperationOutcome::Stats(stats)) => Self::Stats(stats.into()),
-            Outcome::Done(OperationOutcome::Bans(page)) => Self::Bans(page.into()),
-            Outcome::Done(OperationOutcome::Session(info)) => Self::Session(info.as_ref().into()),
-            Outcome::Done(OperationOutcome::Page(page)) => Self::page(asked, page),
-            Outcome::Done(OperationOutcome::Presence(presence)) => {
-                Self::Presence(PresenceBody::new(presence))
-            }
-            Outcome::Listening { ticks } if !ticks.is_empty() => Self::Listening { ticks },
-            Outcome::Accepted | Outcome::Listening { .. } | Outcome::Refused(_) => Self::Nothing {},
+            OperationOutcome::Names(page) => Self::Names(page.into()),
+            OperationOutcome::Stats(stats) => Self::Stats(stats.into()),
+            OperationOutcome::Bans(page) => Self::Bans(page.into()),
+            OperationOutcome::Session(info) => Self::Session(info.as_ref().into()),
+            OperationOutcome::Page(page) => Self::page(asked, page),
+            OperationOutcome::Presence(presence) => Self::Presence(PresenceBody::new(presence)),
+            OperationOutcome::Partial { of, .. } => Self::of(asked, of),
         }
     }
 
@@ -189,6 +217,10 @@ struct ReceiptBody<'a> {
     missed: Option<MissedBody<'a>>,
     #[serde(skip_serializing_if = "is_none")]
     missed_more: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partial: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<Names<'a>>,
 }
 
 struct MissedBody<'a>(&'a [Missed]);
@@ -307,6 +339,8 @@ impl<'a> From<&'a Receipt> for ReceiptBody<'a> {
             epoch: receipt.epoch.map(EpochBody),
             missed: receipt.missed.as_ref().map(|missed| MissedBody(&missed.named)),
             missed_more: receipt.missed.as_ref().map_or(0, |missed| missed.more),
+            partial: (!receipt.missing.is_empty()).then_some(true),
+            missing: (!receipt.missing.is_empty()).then(|| Names(&receipt.missing)),
         }
     }
 }

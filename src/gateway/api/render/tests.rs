@@ -49,6 +49,7 @@ fn receipt(written: Option<u32>) -> Outcome {
         offset: None,
         epoch: None,
         missed: None,
+        missing: Vec::new(),
     };
     Outcome::Receipt(receipt)
 }

@@ -86,7 +86,7 @@ impl<'a> Router<'a> {
         }
         for pair in params::pairs(self.request.query) {
             let (name, value) = pair?;
-            match self.route.query.iter().find(|field| field.name == name) {
+            match self.row.query(self.route).find(|field| field.name == name) {
                 Some(field) => field.put(&mut fields, Text(value))?,
                 None => return Err(self.unknown(&name)),
             }
@@ -100,8 +100,8 @@ impl<'a> Router<'a> {
         if has_body {
             self.add_renewal_in_body(&mut fields)?;
         }
-        let action = make(&mut fields, self.limits)?;
-        Ok(Routed::Command { app, command: Command::Act(action), row: self.row })
+        let (action, scope) = (make(&mut fields, self.limits)?, fields.take_scope()?);
+        Ok(Routed::Command { app, command: Command::Act(action, scope), row: self.row })
     }
 
     /// What belongs into no URL: the one field in the body.
@@ -127,7 +127,8 @@ impl<'a> Router<'a> {
     fn push(self) -> Result<Routed, CommandError> {
         let (mut selectors, mut common) = (SmallVec::new(), Vec::new());
         let (mut except, mut without) = (None, Vec::new());
-        let [mut app, mut all, mut ttl_ms, mut key, mut class, mut names, mut receipt] = [const { None }; 7];
+        let [mut app, mut all, mut ttl_ms, mut key, mut class, mut names, mut receipt, mut scope] =
+            [const { None }; 8];
         for pair in params::pairs(self.request.query) {
             let (name, value) = pair?;
             let slot = match &*name {
@@ -156,6 +157,7 @@ impl<'a> Router<'a> {
                 "class" => &mut class,
                 "names" => &mut names,
                 "receipt" => &mut receipt,
+                "scope" => &mut scope,
                 _ => return Err(self.unknown(&name)),
             };
             once(slot, &name, value)?;
@@ -176,6 +178,7 @@ impl<'a> Router<'a> {
             without: bounds::without(without, self.limits)?,
             names: if params::switch("names", names)? { self.limits.receipt_names } else { 0 },
             receipt: receipt.map(|receipt| bounds::receipt(&receipt)).transpose()?.unwrap_or_default(),
+            scope: scope.map(|scope| bounds::scope(&scope)).transpose()?.unwrap_or_default(),
         };
         let row = self.row;
         let frame = self.frame()?;
@@ -199,7 +202,7 @@ impl<'a> Router<'a> {
     }
 
     fn unknown(&self, name: &str) -> CommandError {
-        let known: SmallVec<[&str; 16]> = self.route.query.iter().map(|field| field.name).collect();
+        let known: SmallVec<[&str; 16]> = self.row.query(self.route).map(|field| field.name).collect();
         params::unknown(name, &known)
     }
 

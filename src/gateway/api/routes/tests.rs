@@ -2,7 +2,7 @@ use super::*;
 use crate::dispatch::Apps;
 use crate::dispatch::CommandLimits;
 use crate::dispatch::{
-    Action, Class, Epoch, ErrorCode, PushOptions, Recall, ReceiptMode, Right, Selector, Target, Who,
+    Action, Class, Epoch, ErrorCode, PushOptions, Recall, ReceiptMode, Right, Scope, Selector, Target, Who,
 };
 use crate::gateway::api::refusal::Refusal;
 use crate::http::{HeadLimits, Request};
@@ -48,7 +48,7 @@ fn id() -> SessionId {
 fn a_push_takes_every_target_and_option() {
     let (target, options) = pushed(&format!(
         "POST /v1/push?session={ID}&user=b%C3%B6b&group=red%2Fblue&tag=v2.1&\
-         ttl_ms=5&key=score&class=droppable&except={ID}&receipt=none"
+         ttl_ms=5&key=score&class=droppable&except={ID}&receipt=none&scope=node"
     ));
     let expected = [
         Selector::Session(id()),
@@ -65,6 +65,7 @@ fn a_push_takes_every_target_and_option() {
         without: Vec::new(),
         names: 0,
         receipt: ReceiptMode::None,
+        scope: Scope::Node,
     };
     assert_eq!(options, expected);
 }
@@ -223,7 +224,9 @@ fn every_request_about_sessions_makes_its_action() {
         for (line, app) in [(line.clone(), Apps::DEFAULT), (format!("{line}{separator}app=chess"), AppId(1))]
         {
             match command(&line) {
-                (asked, Command::Act(action)) => assert_eq!((asked, &action), (app, &expected), "{line}"),
+                (asked, Command::Act(action, Scope::Cluster)) => {
+                    assert_eq!((asked, &action), (app, &expected), "{line}")
+                }
                 other => panic!("{line}: {other:?}"),
             }
         }

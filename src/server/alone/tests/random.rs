@@ -129,7 +129,7 @@ fn binary_push(random: &mut Random, user: &str, id: u32) -> Vec<u8> {
     let target = [Selector::User(user)].into_iter().collect();
     let push = Push { receipt, ..Push::new(target, Payload::Text(&text)) };
     let mut bytes = Vec::new();
-    Request { id, app: None, command: Command::Push(push) }.encode(&mut bytes).unwrap();
+    Request::new(id, Command::Push(push)).encode(&mut bytes).unwrap();
     frame(2, &bytes)
 }
 

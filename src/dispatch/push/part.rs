@@ -1,0 +1,154 @@
+//! What became of a push on one node, for the node that has published it: taken there, and merged here as if one more reactor had
+//! done its part.
+
+use super::super::missed::{Missed, MissedList};
+use super::super::{Epoch, Fate, Selector};
+use super::Push;
+use crate::session::Name;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// What became of a push on one node. `matched` is at least the sum of `written`, `replaced`, `dropped`, `expired` and `closed`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PushPart {
+    /// Sessions that its target means there.
+    pub(crate) matched: u32,
+    /// Of these, those whose socket or queue took it.
+    pub(crate) queued: u32,
+    /// Whose socket took all of it so far.
+    pub(crate) written: u32,
+    /// Messages that gave way to a newer one so far.
+    pub(crate) replaced: u32,
+    /// Sessions whose queue had no room.
+    pub(crate) dropped: u32,
+    /// Sessions for which the time to live has run out so far.
+    pub(crate) expired: u32,
+    /// Sessions that closed before it was written.
+    pub(crate) closed: u32,
+    /// Reactors there that it did not reach.
+    pub(crate) unreached: u32,
+    /// Of the matched sessions, those whose client was away.
+    pub(crate) away: u32,
+    /// Named sessions that are not live and would be there.
+    pub(crate) offline_sessions: u32,
+    /// For each selector of the copy that went there: whether a user named by it is there, or may be on a reactor that was not
+    /// reached. Empty where none names a user.
+    pub(crate) found: Vec<bool>,
+    /// Who missed it there, where the receipt names them; users who are not there are left out, since they may be elsewhere.
+    pub(crate) missed: Option<MissedList>,
+    /// The epoch and number that the push has in its group, where the group remembers and that node has numbered it.
+    pub(crate) numbered: Option<(Epoch, u64)>,
+}
+
+/// What other nodes say of a push beside their counts.
+#[derive(Debug, Default)]
+pub(super) struct Elsewhere {
+    numbered: OnceLock<(Epoch, u64)>,
+    missing: Mutex<Vec<Name>>,
+}
+
+impl Elsewhere {
+    /// These nodes have not answered.
+    pub(super) fn without(missing: Vec<Name>) -> Self {
+        Self { missing: Mutex::new(missing), ..Self::default() }
+    }
+
+    fn missing(&self) -> MutexGuard<'_, Vec<Name>> {
+        // Every change is one call: what a holder that panicked left is whole.
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Push {
+    /// What has become of it here so far, for the node that has published it.
+    pub(crate) fn part(&self) -> PushPart {
+        let tally = &self.tally;
+        let read = |counter: &AtomicU32| counter.load(Ordering::Acquire);
+        let part = PushPart {
+            queued: read(&tally.queued),
+            written: read(&tally.written),
+            replaced: read(&tally.replaced),
+            dropped: read(&tally.dropped),
+            expired: read(&tally.expired),
+            closed: read(&tally.closed),
+            unreached: read(&tally.unreached),
+            away: read(&tally.away),
+            offline_sessions: read(&tally.offline_sessions),
+            found: tally.found.iter().map(|found| found.load(Ordering::Relaxed)).collect(),
+            missed: self.missed.as_ref().map(|missed| missed.list()),
+            numbered: self.numbered(),
+            matched: 0,
+        };
+        // Read behind the fates, so that none of them is of a session that is not in it.
+        PushPart { matched: read(&tally.matched), ..part }
+    }
+
+    /// Another node has answered for a part that was [added](Push::add_part): adds what has become of the push there. The copy that
+    /// went there has the selectors from `first` on. [`Push::finish_part`] follows.
+    pub(crate) fn merge(&self, part: PushPart, first: usize) {
+        let PushPart { matched, queued, written, replaced, dropped, expired, closed, .. } = part;
+        let found = part.found.iter().enumerate().filter(|(_, found)| **found);
+        found.for_each(|(index, _)| self.user_found(first.saturating_add(index)));
+        let add = |counter: &AtomicU32, count| counter.fetch_add(count, Ordering::Relaxed);
+        add(&self.tally.unreached, part.unreached);
+        add(&self.tally.offline_sessions, part.offline_sessions);
+        let MissedList { named, more } = part.missed.unwrap_or_default();
+        for Missed { session, user, why } in named {
+            self.miss(session, user.as_ref(), why);
+        }
+        if let Some(missed) = &self.missed {
+            missed.add_more(more);
+        }
+        if let Some(numbered) = part.numbered {
+            // Its group has one owner: where two say that they are, the first has the word.
+            let _ = self.elsewhere().numbered.set(numbered);
+        }
+        // As on a reactor: first who is meant, then what became of them. More fates than sessions would be a sum that no receipt
+        // may show.
+        let settled = [written, replaced, dropped, expired, closed].into_iter().fold(0, u32::saturating_add);
+        self.count_matched(matched.max(settled));
+        self.count_queued(queued);
+        self.count_away(part.away);
+        let fates = [
+            (Fate::Written, written),
+            (Fate::Replaced, replaced),
+            (Fate::Dropped, dropped),
+            (Fate::Expired, expired),
+            (Fate::Closed, closed),
+        ];
+        fates.into_iter().for_each(|(fate, sessions)| self.count_fate(fate, sessions));
+    }
+
+    /// A node has not answered in time for a part that was [added](Push::add_part); its copy has the selectors `copy`. Users named there
+    /// may be on that node, and are not offline. [`Push::finish_part`] follows.
+    pub(crate) fn miss_node(&self, node: &Name, copy: Range<usize>) {
+        let selectors = self.target.selectors().iter().enumerate();
+        let users = selectors.filter(|(_, selector)| matches!(selector, Selector::User(_)));
+        users.filter(|(index, _)| copy.contains(index)).for_each(|(index, _)| self.user_found(index));
+        let mut missing = self.elsewhere().missing();
+        if !missing.contains(node) {
+            missing.push(node.clone());
+        }
+        drop(missing);
+        self.count_matched(0);
+    }
+
+    fn elsewhere(&self) -> &Elsewhere {
+        self.elsewhere.get_or_init(Box::default)
+    }
+
+    /// The nodes that have not answered.
+    pub(super) fn missing(&self) -> Vec<Name> {
+        self.elsewhere.get().map_or_else(Vec::new, |elsewhere| elsewhere.missing().clone())
+    }
+
+    /// The epoch and number that it has in its group, whichever node has numbered it.
+    pub(super) fn numbered(&self) -> Option<(Epoch, u64)> {
+        let here = self.place.get().map(|place| (place.epoch, place.offset));
+        here.or_else(|| self.elsewhere.get()?.numbered.get().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests;
