@@ -9,4 +9,4 @@ mod resp;
 
 pub use fault::{Fault, FaultKind};
 pub use link::{Event, Greeting, Link, LinkLimits, NotTaken, Waker};
-pub use resp::{ParseError, Parser, ParserLimits, Value, write_command, write_publish};
+pub use resp::{Frame, ParseError, Parser, ParserLimits, Value, write_command, write_publish};
