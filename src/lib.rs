@@ -39,6 +39,7 @@
 //! | [`config`] | settings and every limit |
 //! | `hub` | this core's users, groups and tags → sessions; the shared interest table |
 //! | `tls` | certificates; TLS between the socket and its bytes |
+//! | `cluster` | links to Redis, over which nodes hear each other |
 //! | `auth` | tokens and signed queries, made and checked |
 //! | `admission` | who fits in: sessions of an app, a user, an address; upgrades a second |
 //! | `gateway::api` | requests, commands and events as HTTP, JSON and bytes, both ways |
@@ -72,6 +73,7 @@ mod choices;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "server")]
+#[allow(dead_code, unused_imports, reason = "the reactors use it next")]
 mod cluster;
 #[cfg(feature = "server")]
 pub mod config;

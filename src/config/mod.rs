@@ -23,6 +23,7 @@ mod listen;
 mod log;
 mod origin;
 mod rates;
+mod redis_url;
 #[cfg(feature = "cli")]
 mod schema;
 mod secret;
@@ -65,6 +66,7 @@ pub use log::{Log, LogFormat};
 pub(crate) use origin::is_loopback as is_loopback_origin;
 pub use origin::{InvalidOrigin, OriginPattern};
 pub use rates::{BeyondRate, Rate, Rates};
+pub use redis_url::{InvalidRedisUrl, RedisPlace, RedisUrl};
 pub use secret::Secret;
 pub use slow::{Slow, SlowPolicy};
 pub use tls::{Certificate, Proxy, ProxyPeer, Tls, TlsVersion};

@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use super::duration::Millis;
 use super::log::Level;
-use super::{Config, DEFAULT_APP, JwksUrl, Listen, Network, OriginPattern, ProxyPeer, Secret, UnixMode};
+use super::{
+    Config, DEFAULT_APP, JwksUrl, Listen, Network, OriginPattern, ProxyPeer, RedisUrl, Secret, UnixMode,
+};
 
 impl Config {
     /// The JSON Schema of the file.
@@ -140,6 +142,7 @@ written_as! {
     Network: { "type": "string" },
     ProxyPeer: { "type": "string" },
     UnixMode: { "type": "string", "pattern": "^0?[0-7]{3}$" },
+    RedisUrl: { "type": "string", "pattern": "^(rediss?|redis\\+unix|unix)://" },
     JwksUrl: { "type": "string", "pattern": "^https?://" },
     Listen: { "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] },
     Level: { "enum": ["off", "error", "warn", "info", "debug", "trace"] },

@@ -26,5 +26,6 @@ as_text!(
     super::Network,
     super::OriginPattern,
     super::ProxyPeer,
+    super::RedisUrl,
     super::UnixMode
 );
