@@ -69,6 +69,8 @@ pub type Source = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
 pub struct Shared {
     /// This node's part of the session ids; only a restart changes it.
     pub node: u16,
+    /// What the nodes of a cluster hash users with, so that one who is on several of them is counted once; `None` without a cluster.
+    pub user_secret: Option<[u8; 16]>,
     /// How long a reactor looks for work before it sleeps, in nanoseconds; 0 is not at all.
     pub spin_ns: u64,
     /// The other nodes, where there are any.

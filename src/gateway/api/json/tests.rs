@@ -259,7 +259,7 @@ fn a_refusal_has_the_id_and_says_what_is_wrong() {
         (json!({"op":5}), "expected a string"),
         (
             json!({"op":"join","group":"g","sesion":ID}),
-            r#"op join has no field "sesion"; its fields are id, op, app, group, session, user"#,
+            r#"op join has no field "sesion"; its fields are id, op, app, scope, group, session, user"#,
         ),
         (json!({"op":"join","group":"g","session":ID,"tag":"t"}), r#"op join has no field "tag""#),
         (json!({"op":"push","user":"ada","text":""}), r#"op push has no field "user""#),
