@@ -5,6 +5,8 @@
 
 mod fault;
 mod link;
+#[cfg(test)]
+mod redis_server;
 mod resp;
 
 pub use fault::{Fault, FaultKind};
