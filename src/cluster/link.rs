@@ -233,7 +233,12 @@ impl Link {
             }
             State::LookingUp(_) | State::Connecting(_) => self.go_on_connecting(registry, now_ms),
             State::Greeting { deadline_ms, .. } if now_ms >= *deadline_ms => {
-                let text = format!("it did not answer within {} ms", self.limits.connect_ms);
+                let hint = if self.url.is_secure() {
+                    ": if it speaks no TLS, write redis:// into the URL"
+                } else {
+                    ""
+                };
+                let text = format!("it did not answer within {} ms{hint}", self.limits.connect_ms);
                 self.end(Fault::new(FaultKind::Silent, text));
             }
             State::Up(_) => self.check_silence(now_ms),

@@ -17,6 +17,8 @@ mod names;
 mod outgoing;
 pub mod part;
 pub mod push;
+#[cfg(test)]
+mod redis_server;
 mod resp;
 
 pub use channel::{Channels, Set, hash, server_of};

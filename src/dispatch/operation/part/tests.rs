@@ -34,11 +34,11 @@ fn the_node_that_has_the_session_answers_for_all() {
                 0 => here.fail(unknown(session)),
                 1 => {
                     node.fail(unknown(session));
-                    here.merge(node.part());
+                    here.merge(node.part(), &[0, 1, 2]);
                 }
                 _ => {
                     node.count_sessions(1);
-                    here.merge(node.part());
+                    here.merge(node.part(), &[0, 1, 2]);
                 }
             }
         }
@@ -48,7 +48,7 @@ fn the_node_that_has_the_session_answers_for_all() {
     nowhere.fail(unknown(session));
     let node = operation(&action);
     node.fail(unknown(session));
-    nowhere.merge(node.part());
+    nowhere.merge(node.part(), &[0, 1, 2]);
     assert_eq!(nowhere.outcome(), Err(unknown(session)));
     // It may be on a node that does not answer.
     nowhere.miss_node(&name("node-b"));
@@ -64,7 +64,7 @@ fn another_error_of_a_node_is_the_answer() {
     here.count_sessions(1);
     let error = CommandError::new(ErrorCode::BadRequest, "too many groups");
     node.fail(error.clone());
-    here.merge(node.part());
+    here.merge(node.part(), &[0, 1, 2]);
     assert_eq!(here.outcome(), Err(error));
 }
 
@@ -79,14 +79,14 @@ fn of_a_list_those_are_unknown_whom_no_node_has() {
     [0, 2].into_iter().for_each(|index| second.is_unknown(index));
     second.count_sessions(1);
     here.is_unknown(1);
-    here.merge(first.part());
+    here.merge(first.part(), &[0, 1, 2]);
     [0, 2].into_iter().for_each(|index| here.is_unknown(index));
-    here.merge(second.part());
+    here.merge(second.part(), &[0, 1, 2]);
     assert_eq!(here.outcome(), Ok(OperationOutcome::Changed { sessions: 3, unknown: 1 }));
     // A node that has nobody and one that says nothing of the list change nothing.
     let nobody = operation(&action);
     (0..3).for_each(|index| nobody.is_unknown(index));
-    here.merge(nobody.part());
+    here.merge(nobody.part(), &[0, 1, 2]);
     assert_eq!(here.outcome(), Ok(OperationOutcome::Changed { sessions: 3, unknown: 1 }));
 }
 
@@ -109,7 +109,7 @@ fn pages_of_a_listing_go_on_from_node_to_node() {
                 node.add_findings(rows.count() as u32, Vec::new(), Vec::new());
                 let part = node.part();
                 assert!(part.page.rows.len() <= limit + 1);
-                here.merge(part);
+                here.merge(part, &[0, 1, 2]);
             }
             let Ok(OperationOutcome::Page(page)) = here.outcome() else { panic!() };
             assert_eq!(page.count, 5);
@@ -139,7 +139,7 @@ fn a_user_on_two_nodes_is_one() {
             gathered.add(user.as_ref().map(|user| (user, user_hash(secret, user))), session);
         }
         part.add_presence(gathered);
-        here.merge(part.part());
+        here.merge(part.part(), &[0, 1, 2]);
     }
     let counted = Counted { sessions: 6, users: 3, anonymous: 2 };
     assert_eq!(here.outcome(), Ok(OperationOutcome::Counted(counted)));
@@ -163,7 +163,7 @@ fn a_page_of_a_presence_has_the_first_users_of_all_nodes() {
             }
             let part = operation(&action);
             part.add_presence(gathered);
-            here.merge(part.part());
+            here.merge(part.part(), &[0, 1, 2]);
         }
         let Ok(OperationOutcome::Presence(presence)) = here.outcome() else { panic!() };
         presence
@@ -194,7 +194,7 @@ fn names_are_added_up_and_pages_of_them_are_right() {
         node.add_names([(name("e"), 5)]);
         let part = node.part();
         assert_eq!(part.names.len(), 3);
-        here.merge(part);
+        here.merge(part, &[0, 1, 2]);
     }
     let names = vec![(name("a"), 1), (name("b"), 1)];
     let page = NamePage { kind: NameKind::Users, names, next: Some(name("b")) };
@@ -208,7 +208,7 @@ fn figures_are_sums_and_what_every_node_knows_is_told_once() {
     here.found_stats(stats(1));
     let node = operation(&Action::Stats);
     node.found_stats(stats(10));
-    here.merge(node.part());
+    here.merge(node.part(), &[0, 1, 2]);
     assert_eq!(here.outcome(), Ok(OperationOutcome::Stats(stats(11))));
 
     let whom = Banned::User(name("ada"));
@@ -220,10 +220,10 @@ fn figures_are_sums_and_what_every_node_knows_is_told_once() {
     for _ in 0..3 {
         let node = operation(&unban);
         node.count_sessions(1);
-        here.merge(node.part());
+        here.merge(node.part(), &[0, 1, 2]);
         let node = operation(&bans);
         node.found_bans(page.clone());
-        listed.merge(node.part());
+        listed.merge(node.part(), &[0, 1, 2]);
     }
     assert_eq!(here.outcome(), Ok(OperationOutcome::Unbanned(1)));
     assert_eq!(listed.outcome(), Ok(OperationOutcome::Bans(page)));
