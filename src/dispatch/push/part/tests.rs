@@ -1,6 +1,6 @@
 use super::*;
 use crate::choices::Xorshift;
-use crate::dispatch::{Apps, EncodedFrame, Origin, PushOptions, ReceiptMode, Target, Why};
+use crate::dispatch::{Apps, EncodedFrame, Origin, PushOptions, ReceiptMode, Selector, Target, Why};
 use crate::session::SessionId;
 
 fn user(name: &str) -> Selector {
@@ -49,7 +49,8 @@ fn the_parts_of_nodes_make_the_receipt_that_one_node_would() {
             }
             node.finish_part();
             publisher.add_part();
-            publisher.merge(node.part(), 0);
+            publisher.merge(node.part(), &[0, 1, 2]);
+            publisher.nodes_answered(&[], &[0, 1, 2]);
             assert!(!publisher.finish_part());
         }
         assert!(one.finish_part() && publisher.finish_part());
@@ -67,7 +68,8 @@ fn users_are_told_by_their_places_in_the_whole_target() {
         copy.count_queued(u32::from(found));
         publisher.add_part();
         assert_eq!(publisher.offline(), 0, "not before all have looked");
-        publisher.merge(copy.part(), first);
+        publisher.merge(copy.part(), &[first]);
+        publisher.nodes_answered(&[], &[first]);
         publisher.finish_part();
     }
     assert!(publisher.finish_part());
@@ -88,7 +90,8 @@ fn those_who_missed_it_on_other_nodes_are_named_up_to_the_bound() {
         }
         on_a_reactor(&copy, &[], 3, &[(Fate::Closed, 3)]);
         publisher.add_part();
-        publisher.merge(copy.part(), 0);
+        publisher.merge(copy.part(), &[]);
+        publisher.nodes_answered(&[], &[]);
         publisher.finish_part();
     }
     let receipt = publisher.receipt();
@@ -103,7 +106,7 @@ fn a_node_that_does_not_answer_is_named_and_its_users_are_not_said_to_be_offline
     let node = Name::new("node-b").unwrap();
     for _ in 0..2 {
         publisher.add_part();
-        publisher.miss_node(&node, 1..2);
+        publisher.nodes_answered(std::slice::from_ref(&node), &[1]);
         assert!(!publisher.finish_part());
     }
     assert!(publisher.finish_part());
@@ -116,7 +119,7 @@ fn the_number_of_another_node_is_in_the_receipt() {
     let publisher = push_to(&[], ReceiptMode::Queued, 0);
     let numbered = Some((Epoch::from_u64(7), 9));
     publisher.add_part();
-    publisher.merge(PushPart { numbered, ..PushPart::default() }, 0);
+    publisher.merge(PushPart { numbered, ..PushPart::default() }, &[]);
     publisher.finish_part();
     let receipt = publisher.receipt();
     assert_eq!((receipt.epoch, receipt.offset), (Some(Epoch::from_u64(7)), Some(9)));
@@ -127,7 +130,7 @@ fn the_number_of_another_node_is_in_the_receipt() {
 fn more_fates_than_sessions_do_not_make_a_false_sum() {
     let publisher = push_to(&[], ReceiptMode::Written, 0);
     publisher.add_part();
-    publisher.merge(PushPart { matched: 1, written: 2, closed: 3, ..PushPart::default() }, usize::MAX);
+    publisher.merge(PushPart { matched: 1, written: 2, closed: 3, ..PushPart::default() }, &[u16::MAX]);
     publisher.finish_part();
     let receipt = publisher.receipt();
     assert_eq!((receipt.matched, receipt.written, receipt.closed, receipt.pending), (5, Some(2), 3, 0));
