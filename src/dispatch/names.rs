@@ -96,13 +96,17 @@ impl AppStats {
     /// Adds what is counted on another node.
     pub(super) fn add(&mut self, other: &Self) {
         let Self { sessions, away, opened, closed, refused, messages_in, pushes, queued } = other;
-        self.sessions += sessions;
-        self.away += away;
-        self.opened += opened;
-        self.closed += closed;
-        self.refused += refused;
-        self.messages_in += messages_in;
-        self.pushes += pushes;
-        self.queued += queued;
+        for (figure, more) in [
+            (&mut self.sessions, sessions),
+            (&mut self.away, away),
+            (&mut self.opened, opened),
+            (&mut self.closed, closed),
+            (&mut self.refused, refused),
+            (&mut self.messages_in, messages_in),
+            (&mut self.pushes, pushes),
+            (&mut self.queued, queued),
+        ] {
+            *figure = figure.saturating_add(*more);
+        }
     }
 }

@@ -119,7 +119,7 @@ impl Operation {
     /// A reactor's part of a listing, or the session asked for.
     pub fn add_findings(&self, count: u32, rows: Vec<SessionRow>, sessions: Vec<SessionInfo>) {
         let mut findings = self.findings();
-        findings.page.count += count;
+        findings.page.count = findings.page.count.saturating_add(count);
         findings.page.rows.extend(rows);
         findings.page.sessions.extend(sessions);
     }
@@ -158,7 +158,8 @@ impl Operation {
     pub fn add_names(&self, part: impl IntoIterator<Item = (Name, u32)>) {
         let mut findings = self.findings();
         for (name, sessions) in part {
-            *findings.names.entry(name).or_default() += sessions;
+            let all = findings.names.entry(name).or_default();
+            *all = all.saturating_add(sessions);
         }
     }
 

@@ -270,7 +270,7 @@ impl Gathered {
             Some(entry) => entry,
             None => self.first.entry(user.clone()).or_default(),
         };
-        entry.count += count;
+        entry.count = entry.count.saturating_add(count);
         sessions.for_each(|session| keep_first(&mut entry.sessions, session, limit));
         if self.first.len() > limit + 1 {
             self.first.pop_last();
@@ -320,8 +320,8 @@ impl Gathered {
         // Where one of them had too many to name, so have both.
         self.page.members &= other.page.members;
         self.page.most = self.page.most.min(other.page.most);
-        self.sessions += other.sessions;
-        self.anonymous += other.anonymous;
+        self.sessions = self.sessions.saturating_add(other.sessions);
+        self.anonymous = self.anonymous.saturating_add(other.anonymous);
         self.users.extend(other.users);
         for (user, OfUser { count, sessions }) in other.first {
             self.add_of_user(&user, count, sessions.into_iter());

@@ -420,7 +420,7 @@ impl Push {
     /// reactor has looked for them.
     pub fn offline(&self) -> u32 {
         let sessions = self.tally.offline_sessions.load(Ordering::Relaxed);
-        sessions + self.absent_users().count() as u32
+        sessions.saturating_add(self.absent_users().count() as u32)
     }
 
     /// The named users that no reactor has found, once all have looked.

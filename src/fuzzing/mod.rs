@@ -5,6 +5,7 @@
 
 mod api;
 mod batch;
+mod bus;
 mod client_params;
 mod config;
 mod identity;
@@ -24,6 +25,7 @@ use crate::dispatch::Apps;
 
 pub use api::run as api;
 pub use batch::run as batch;
+pub use bus::run as bus;
 pub use client_params::run as client_params;
 pub use config::run as config;
 pub use identity::run as identity;
@@ -118,6 +120,7 @@ mod tests {
     const TARGETS: &[(&str, Body)] = &[
         ("api", super::api),
         ("batch", super::batch),
+        ("bus", super::bus),
         ("carried_door", super::carried_door),
         ("carried_world", super::carried_world),
         ("client_params", super::client_params),

@@ -22,6 +22,7 @@ mod command;
 mod details;
 mod error;
 mod event;
+mod kept;
 mod names;
 mod number;
 mod of_dispatch;

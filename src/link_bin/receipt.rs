@@ -1,8 +1,8 @@
 //! What became of a push, as a reply.
 
 use super::error::{Malformed, TooLong, Wrong};
+use super::kept::{NUMBERED, put_place};
 use super::names::read_optional_name;
-use super::reply::{NUMBERED, put_place};
 use super::wire::{Reader, put_count, put_session, put_text};
 use crate::dispatch::{Epoch, Missed, MissedList, Receipt, Why};
 use crate::session::SessionId;

@@ -3,15 +3,16 @@
 use super::bans::{put_bans, read_bans};
 use super::details::{put_claims, put_params, read_claims, read_params};
 use super::error::{Malformed, TooLong, Wrong};
+use super::kept::{NUMBERED, flags_of_place, put_kept, put_place, read_kept, read_recalled};
 use super::names::{put_names, read_names, read_optional_name, read_remote};
 use super::pages;
 use super::presence::{flags_of_presence, put_presence, read_presence};
 use super::receipt::{flags_of, put_receipt, read_receipt};
 use super::resumption::Resumption;
-use super::wire::{Reader, put_count, put_long, put_session, put_text, put_whole};
+use super::wire::{Reader, put_count, put_session, put_text, put_whole};
 use crate::dispatch::{
-    AppStats, BanPage, Counted, EncodedFrame, Epoch, ErrorCode, KeptMessage, KeptPage, NamePage, Page,
-    Presence, Profile, Recalled, Receipt, SessionInfo, TickPhase,
+    AppStats, BanPage, Counted, ErrorCode, KeptPage, NamePage, Page, Presence, Profile, Recalled, Receipt,
+    SessionInfo, TickPhase,
 };
 use crate::session::Name;
 use std::borrow::Cow;
@@ -37,21 +38,11 @@ const STATS: u8 = 0x90;
 /// Of what is done: the ticks of an app follow.
 const TICKS: u8 = 0x01;
 
-/// Of a receipt, and of how many sessions joined: an epoch and a number in it follow, behind all else.
-pub(super) const NUMBERED: u8 = 0x04;
-/// Of how many sessions joined, and of what a group keeps: something that was asked for is gone.
-const LACKS: u8 = 0x08;
-/// Of how many sessions joined, and of what a group keeps: there is no epoch, since the group has numbered nothing.
-const NO_EPOCH: u8 = 0x10;
-
 /// Of how many sessions a command about a list changed: how many of the list there are not follows, behind all else.
 const UNKNOWN: u8 = 0x20;
 
 /// Of every reply but a refusal: nodes have not answered in time. Their names follow, behind all else.
 const PARTIAL: u8 = 0x80;
-
-/// Of a message that is kept: it is binary; without it, text.
-const BINARY: u8 = 0x01;
 
 /// What a command came to.
 ///
@@ -293,53 +284,6 @@ fn read_sessions(flags: u8, reader: &mut Reader<'_>) -> Result<Reply<'static>, M
         (None, Some(unknown)) => Reply::Changed(sessions, unknown),
         (None, None) => Reply::Sessions(sessions),
     })
-}
-
-fn flags_of_place(epoch: Option<Epoch>, complete: bool) -> u8 {
-    let flag = |flag, set| if set { flag } else { 0 };
-    flag(LACKS, !complete) | flag(NO_EPOCH, epoch.is_none())
-}
-
-pub(super) fn put_place(epoch: Option<Epoch>, offset: u64, out: &mut Vec<u8>) {
-    for number in [epoch.map_or(0, Epoch::as_u64), offset] {
-        out.extend_from_slice(&number.to_le_bytes());
-    }
-}
-
-fn read_recalled(flags: u8, reader: &mut Reader<'_>) -> Result<Recalled, Malformed> {
-    let epoch = Epoch::from_u64(reader.u64("epoch")?);
-    let epoch = Some(epoch).filter(|_| flags & NO_EPOCH == 0);
-    Ok(Recalled { epoch, offset: reader.u64("offset")?, complete: flags & LACKS == 0 })
-}
-
-fn put_kept(page: &KeptPage, out: &mut Vec<u8>) -> Result<(), TooLong> {
-    put_place(page.epoch, page.offset, out);
-    put_long(page.messages.len(), "messages", out)?;
-    for KeptMessage { offset, key, frame } in &page.messages {
-        out.extend_from_slice(&offset.to_le_bytes());
-        out.push(if frame.is_text() { 0 } else { BINARY });
-        put_text(key.as_deref().unwrap_or_default(), "key", out)?;
-        put_long(frame.payload().len(), "message", out)?;
-        out.extend_from_slice(frame.payload());
-    }
-    Ok(())
-}
-
-fn read_kept(flags: u8, reader: &mut Reader<'_>) -> Result<KeptPage, Malformed> {
-    let Recalled { epoch, offset, complete } = read_recalled(flags, reader)?;
-    let count = reader.u32("messages")?;
-    let mut messages = Vec::new();
-    for _ in 0..count {
-        let (offset, flags) = (reader.u64("offset")?, reader.u8("flags")?);
-        let key = reader.optional("key")?.map(Into::into);
-        let length = reader.u32("message")? as usize;
-        let frame = match flags & BINARY {
-            0 => EncodedFrame::text(reader.text_of(length, "a kept text message")?),
-            _ => EncodedFrame::binary(reader.take(length, "message")?),
-        };
-        messages.push(KeptMessage { offset, key, frame });
-    }
-    Ok(KeptPage { epoch, offset, messages, complete })
 }
 
 fn read_session(reader: &mut Reader<'_>) -> Result<SessionInfo, Malformed> {

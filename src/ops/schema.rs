@@ -238,6 +238,37 @@ pub fn field(field: &Field) -> Value {
 
 /// The schemas that others refer to.
 pub fn components(codes: &[&str]) -> Value {
+    /// What several nodes answer, some of which may not.
+    const OF_NODES: [&str; 17] = [
+        "Receipt",
+        "Sessions",
+        "Joined",
+        "Kept",
+        "Forgotten",
+        "Counted",
+        "Users",
+        "Groups",
+        "Apps",
+        "AppStats",
+        "Unbanned",
+        "Bans",
+        "Renewed",
+        "Session",
+        "MembersPage",
+        "SessionsPage",
+        "Presence",
+    ];
+    let mut components = whole_components(codes);
+    for name in OF_NODES {
+        components[name]["properties"]["partial"] = json!({"const": true});
+        components[name]["properties"]["missing"] =
+            json!({"type": "array", "minItems": 1, "items": component("Name")});
+    }
+    components
+}
+
+/// The same where every node has answered.
+fn whole_components(codes: &[&str]) -> Value {
     let count = || json!({"type": "integer", "minimum": 0});
     let nullable = |schema: Value| json!({"oneOf": [schema, {"type": "null"}]});
     let (names, name) = (json!({"type": "array", "items": component("Name")}), component("Name"));

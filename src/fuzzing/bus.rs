@@ -1,0 +1,91 @@
+//! A message of the bus: whatever comes, what is read is written and read again as the same, and parts of answers are merged into
+//! answers that add up.
+
+use super::apps;
+use crate::cluster::message::{Header, Kind};
+use crate::cluster::{command, part, push};
+use crate::dispatch::{
+    Action, EncodedFrame, Operation, Origin, Push, PushOptions, ReceiptMode, Selector, Target,
+};
+
+/// A whole message.
+pub fn run(data: &[u8]) {
+    let Ok((header, body)) = Header::decode(data) else { return };
+    let mut again = Vec::new();
+    header.encode(&mut again).expect("it fitted before");
+    again.extend_from_slice(body);
+    assert_eq!(again, data);
+    match header.kind {
+        Kind::Push => a_push(body),
+        Kind::Command => a_command(body),
+        Kind::PushPart => a_part_of_a_push(body),
+        Kind::OperationPart => a_part_of_an_operation(body),
+        // Their bodies are the reactors' to read.
+        Kind::Heartbeat | Kind::Hello | Kind::Goodbye | Kind::DigestAsked | Kind::Digest => {}
+    }
+}
+
+fn a_push(body: &[u8]) {
+    let Ok((target, frame, options)) = push::decode(body) else { return };
+    let mut again = Vec::new();
+    push::encode(&target, &frame, &options, &mut again).expect("it fitted before");
+    assert_eq!(push::decode(&again), Ok((target, frame, options)));
+}
+
+fn a_command(body: &[u8]) {
+    let Ok(action) = command::decode(body, &apps()) else { return };
+    let mut again = Vec::new();
+    command::encode(&action, &apps(), &mut again).expect("it was told before");
+    assert_eq!(command::decode(&again, &apps()), Ok(action));
+}
+
+fn a_part_of_a_push(body: &[u8]) {
+    let Ok(part) = part::decode_push(body) else { return };
+    let mut again = Vec::new();
+    part::encode_push(&part, &mut again).expect("it fitted before");
+    assert_eq!(part::decode_push(&again), Ok(part.clone()));
+    for receipt in [ReceiptMode::Queued, ReceiptMode::Written] {
+        let target = Target::from(Selector::All);
+        let options = PushOptions { receipt, names: 3, ..PushOptions::default() };
+        let frame = EncodedFrame::text("hi");
+        let app = crate::dispatch::Apps::DEFAULT;
+        let merged = Push::new(app, target, frame, options, 0, u64::MAX, Origin::Nobody);
+        for _ in 0..2 {
+            merged.add_part();
+            merged.merge(part.clone(), 0);
+            assert!(!merged.finish_part());
+        }
+        let receipt = merged.receipt();
+        assert!(receipt.missed.is_some_and(|missed| missed.named.len() <= 3));
+    }
+}
+
+fn a_part_of_an_operation(body: &[u8]) {
+    let Ok(part) = part::decode_operation(body) else { return };
+    let mut again = Vec::new();
+    part::encode_operation(&part, &mut again).expect("it fitted before");
+    assert_eq!(part::decode_operation(&again), Ok(part.clone()));
+    for action in asked() {
+        let merged = Operation::new(crate::dispatch::Apps::DEFAULT, action, Origin::Nobody);
+        for _ in 0..2 {
+            merged.add_part();
+            merged.merge(part.clone());
+            assert!(!merged.finish_part());
+        }
+        let refused = part.error.is_some();
+        let outcome = merged.outcome();
+        assert!(outcome.is_err() || !refused, "an error of a node is the answer");
+    }
+}
+
+/// Of each kind of answer one question.
+fn asked() -> [Action; 4] {
+    let group = crate::session::Name::new("g").expect("it is a name");
+    let (limit, by) = (2, Selector::All);
+    [
+        Action::List { by: by.clone(), limit, after: None, detailed: true },
+        Action::Count { by },
+        Action::Presence { group, limit, after: None, members: true },
+        Action::Stats,
+    ]
+}
