@@ -3,6 +3,7 @@
 use crossbeam_utils::CachePadded;
 use serde::Serialize;
 
+use super::bus::BusMetrics;
 use super::by_app::{AppMetrics, ByApp};
 use super::carry::{CarriedMetrics, Carry};
 use super::histogram::Histogram;
@@ -22,6 +23,8 @@ macro_rules! families {
             $(#[doc = $help] pub $field: $kind,)+
             /// What is counted by app alone.
             pub apps: AppMetrics,
+            /// What is counted of the links to Redis.
+            pub bus: BusMetrics,
         }
 
         /// The sums over all reactors.
@@ -33,9 +36,10 @@ macro_rules! families {
         impl ReactorMetrics {
             /// Every family that counts, under its name.
             pub(super) fn each_family(&self, see: &mut dyn FnMut(&str, &dyn Carry)) {
-                let Self { $($field,)+ apps } = self;
+                let Self { $($field,)+ apps, bus } = self;
                 $(see($name, $field);)+
                 apps.each_family(see);
+                bus.each_family(see);
             }
 
             pub(super) fn add_to(&self, totals: &mut Totals) {

@@ -265,6 +265,28 @@ label! {
 }
 
 label! {
+    /// Why a message of the bus did not reach every node that it was for.
+    BusLoss, "reason" {
+        /// As much waited for Redis as may.
+        Queue => "queue",
+        /// Its time was over before Redis had it.
+        Expired => "expired",
+        /// It was sent, and the connection ended before Redis answered: it may have been handed on.
+        Unknown => "unknown",
+        /// Redis was away, and it is of a kind that is not kept.
+        Down => "down",
+        /// Redis refused it.
+        Refused => "refused",
+        /// Another node published it while this one was not connected to Redis.
+        Missed => "missed",
+        /// What came is no message of the bus.
+        Malformed => "malformed",
+        /// What came is of another version of the bus.
+        Version => "version",
+    }
+}
+
+label! {
     /// The close codes that sessions end with (RFC 6455 §7.4, and gannet's own), the rare ones together.
     CloseClass, "code" {
         /// Normal closure.

@@ -57,6 +57,7 @@ pub fn shared(
     before: Before,
 ) -> Shared {
     let config = &rules.settings.config;
+    let metrics = Metrics::new(reactors, Clock::wall_unix_ms()).with_bus(config.cluster.redis.len());
     let capacity = Capacity::new(&config.limits, files);
     if let Some(shortage) = capacity.shortage(&config.limits) {
         warn!("{shortage}");
@@ -82,7 +83,7 @@ pub fn shared(
         upgrades: Upgrades::default(),
         memory: Default::default(),
         unheard: Default::default(),
-        metrics: Metrics::new(reactors, Clock::wall_unix_ms()),
+        metrics,
         gates: Default::default(),
         links_away: Default::default(),
         listening: Default::default(),
