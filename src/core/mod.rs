@@ -4,6 +4,7 @@
 mod app_figures;
 mod bans;
 mod budget;
+mod bus_status;
 mod carry;
 mod changing;
 mod closing;
@@ -72,6 +73,7 @@ mod writing;
 pub use crate::hub::scope_of;
 pub use bans::{Bans, CarriedBans};
 pub use budget::Budget;
+pub use bus_status::BusStatus;
 pub use carry::{Arriving, CarriedCore, CarriedMember};
 pub use changing::{add_tag, join};
 pub use coming_back::{Claim, Claimed, First, TakesEvents};

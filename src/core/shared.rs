@@ -3,6 +3,7 @@
 
 use super::app_figures::{self, AppsWanted};
 use super::bans::Bans;
+use super::bus_status::BusStatus;
 use super::drain::Drain;
 use super::envelope::Envelope;
 use super::event_limit::EventLimit;
@@ -100,6 +101,8 @@ pub struct Shared {
     pub unheard: ByApp<AtomicU64>,
     /// Counters.
     pub metrics: Metrics,
+    /// The cluster as this node sees it: never on the way of a message.
+    pub bus_status: Mutex<BusStatus>,
     /// The gates of the links that listen, by link: looked up when one begins, never on the way of a message.
     pub gates: Mutex<HashMap<SessionId, Arc<Gate>>>,
     /// Numbers the routes in the order in which they were asked for.

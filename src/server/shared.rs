@@ -5,7 +5,7 @@ use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Limits;
 use crate::core::{
-    AwayCounts, Bans, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Sticky, Upgrades,
+    AwayCounts, Bans, BusStatus, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Sticky, Upgrades,
 };
 use crate::hub::Interest;
 use crate::mailbox::{Handle, MailboxLimits};
@@ -58,6 +58,7 @@ pub fn shared(
 ) -> Shared {
     let config = &rules.settings.config;
     let metrics = Metrics::new(reactors, Clock::wall_unix_ms()).with_bus(config.cluster.redis.len());
+    let bus_status = BusStatus::new(&config.cluster, before.node).into();
     let capacity = Capacity::new(&config.limits, files);
     if let Some(shortage) = capacity.shortage(&config.limits) {
         warn!("{shortage}");
@@ -84,6 +85,7 @@ pub fn shared(
         memory: Default::default(),
         unheard: Default::default(),
         metrics,
+        bus_status,
         gates: Default::default(),
         links_away: Default::default(),
         listening: Default::default(),

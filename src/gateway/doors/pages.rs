@@ -15,6 +15,7 @@ pub fn page(core: &Core, page: Page) -> Answered {
     Answered::Here(match page {
         Page::Stats => return Answered::Elsewhere(Job::Stats),
         Page::Metrics => return Answered::Elsewhere(Job::Metrics),
+        Page::Cluster => return Answered::Elsewhere(Job::Cluster),
         Page::Ready => ready(core),
         Page::Health => alive(core),
         Page::OpenApi => Response::json(200, ops::openapi::document()),
@@ -29,7 +30,7 @@ pub fn health(core: &Core, request: &Request<'_>) -> Response {
         Some(_) if !is_get => refusal_response(&Refusal::method_not_allowed(request.method, "GET, HEAD")),
         Some(Page::Ready) => ready(core),
         Some(Page::Health) => alive(core),
-        None | Some(Page::Stats | Page::Metrics | Page::OpenApi | Page::Console) => {
+        None | Some(Page::Stats | Page::Metrics | Page::Cluster | Page::OpenApi | Page::Console) => {
             refusal_response(&Refusal::unknown_path(request.path, "players connect to /ws or /ws/{app}"))
         }
     }
@@ -87,9 +88,14 @@ pub fn stats(shared: &Shared, reactor: usize) -> Response {
     Response::json(200, serde_json::to_string(&stats).unwrap_or_default())
 }
 
+/// The cluster as this node sees it.
+pub fn cluster(shared: &Shared) -> Response {
+    Response::json(200, shared.bus_status_json())
+}
+
 /// More is asked of the observer's thread than it has done.
 pub fn too_many_jobs() -> Response {
-    let message = "too many requests for /metrics, /v1/stats and /v1/admin wait: ask less often";
+    let message = "too many requests for /metrics, /v1/stats, /v1/cluster and /v1/admin wait: ask less often";
     refusal_response(&CommandError::new(ErrorCode::Overloaded, message).into())
 }
 
