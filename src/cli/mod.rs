@@ -7,6 +7,7 @@ mod ban;
 mod banner;
 mod bench;
 mod cert;
+mod cluster;
 mod config;
 mod drain;
 mod duration;
@@ -76,6 +77,8 @@ enum Command {
     Reload(reload::ReloadArgs),
     Stats(stats::StatsArgs),
     Status(status::StatusArgs),
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     Upgrade(upgrade::UpgradeArgs),
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Reload(args) => reload::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Cluster(command) => cluster::run(&command),
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Token(command) => token::run(command),
     };

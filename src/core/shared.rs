@@ -4,6 +4,7 @@
 use super::app_figures::{self, AppsWanted};
 use super::bans::Bans;
 use super::bus::Cluster;
+use super::bus_status::BusStatus;
 use super::drain::Drain;
 use super::envelope::Envelope;
 use super::event_limit::EventLimit;
@@ -69,8 +70,6 @@ pub type Source = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
 pub struct Shared {
     /// This node's part of the session ids; only a restart changes it.
     pub node: u16,
-    /// What the nodes of a cluster hash users with, so that one who is on several of them is counted once; `None` without a cluster.
-    pub user_secret: Option<[u8; 16]>,
     /// How long a reactor looks for work before it sleeps, in nanoseconds; 0 is not at all.
     pub spin_ns: u64,
     /// The other nodes, where there are any.
@@ -106,6 +105,8 @@ pub struct Shared {
     pub unheard: ByApp<AtomicU64>,
     /// Counters.
     pub metrics: Metrics,
+    /// The cluster as this node sees it: never on the way of a message.
+    pub bus_status: Mutex<BusStatus>,
     /// The gates of the links that listen, by link: looked up when one begins, never on the way of a message.
     pub gates: Mutex<HashMap<SessionId, Arc<Gate>>>,
     /// Numbers the routes in the order in which they were asked for.

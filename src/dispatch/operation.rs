@@ -1,10 +1,6 @@
 //! A command about sessions on its way through the reactors, and its answer.
 
 mod list;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "core's bus, which takes and merges parts, is not there yet")
-)]
 mod part;
 
 pub(crate) use part::OperationPart;
@@ -28,7 +24,6 @@ pub struct Operation {
     /// What to do.
     pub action: Action,
     /// Which nodes it is for.
-    #[expect(dead_code, reason = "core's bus, which reads it, is not there yet")]
     pub scope: Scope,
     /// Who wants the answer.
     pub origin: Origin,

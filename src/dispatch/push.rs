@@ -1,10 +1,6 @@
 //! A push on its way, and what became of it.
 
 mod carry;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "core's bus, which takes and merges parts, is not there yet")
-)]
 mod part;
 
 pub(crate) use carry::{CarriedShared, Packer, Unpacker};

@@ -52,7 +52,8 @@ fn a_part_of_a_push(body: &[u8]) {
         let merged = Push::new(app, target, frame, options, 0, u64::MAX, Origin::Nobody);
         for _ in 0..2 {
             merged.add_part();
-            merged.merge(part.clone(), 0);
+            merged.merge(part.clone(), &[0]);
+            merged.nodes_answered(&[], &[0]);
             assert!(!merged.finish_part());
         }
         let receipt = merged.receipt();
@@ -69,7 +70,7 @@ fn a_part_of_an_operation(body: &[u8]) {
         let merged = Operation::new(crate::dispatch::Apps::DEFAULT, action, Origin::Nobody);
         for _ in 0..2 {
             merged.add_part();
-            merged.merge(part.clone());
+            merged.merge(part.clone(), &[0, 1]);
             assert!(!merged.finish_part());
         }
         let refused = part.error.is_some();

@@ -3,11 +3,12 @@
 use crossbeam_utils::CachePadded;
 use serde::Serialize;
 
+use super::bus::BusMetrics;
 use super::by_app::{AppMetrics, ByApp};
 use super::carry::{CarriedMetrics, Carry};
 use super::histogram::Histogram;
 use super::labels::{
-    AuthFailure, BackendRefusal, BusLoss, CloseClass, DeliveryOutcome, DropReason, LingerEnd, LinkResume, MemoryLoss,
+    AuthFailure, BackendRefusal, CloseClass, DeliveryOutcome, DropReason, LingerEnd, LinkResume, MemoryLoss,
     PauseReason, ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled, TlsOutcome,
     UnheardKind,
 };
@@ -22,6 +23,8 @@ macro_rules! families {
             $(#[doc = $help] pub $field: $kind,)+
             /// What is counted by app alone.
             pub apps: AppMetrics,
+            /// What is counted of the links to Redis.
+            pub bus: BusMetrics,
         }
 
         /// The sums over all reactors.
@@ -33,9 +36,10 @@ macro_rules! families {
         impl ReactorMetrics {
             /// Every family that counts, under its name.
             pub(super) fn each_family(&self, see: &mut dyn FnMut(&str, &dyn Carry)) {
-                let Self { $($field,)+ apps } = self;
+                let Self { $($field,)+ apps, bus } = self;
                 $(see($name, $field);)+
                 apps.each_family(see);
+                bus.each_family(see);
             }
 
             pub(super) fn add_to(&self, totals: &mut Totals) {
@@ -128,28 +132,6 @@ families! {
     deliveries: CounterBy<DeliveryOutcome, { DeliveryOutcome::COUNT }> => "gannet_deliveries_total",
     /// Deliveries with the outcome dropped, by reason: mailbox is a reactor that does not keep up, the others are slow clients.
     dropped: CounterBy<DropReason, { DropReason::COUNT }> => "gannet_dropped_total",
-    /// Messages handed to Redis for other nodes.
-    bus_published: Counter => "gannet_bus_published_total",
-    /// Messages of other nodes heard over Redis, each once.
-    bus_received: Counter => "gannet_bus_received_total",
-    /// Messages between nodes that were lost, by why.
-    bus_lost: CounterBy<BusLoss, { BusLoss::COUNT }> => "gannet_bus_lost_total",
-    /// Messages of the bus that are not of its layout, or of another version.
-    bus_malformed: Counter => "gannet_bus_malformed_total",
-    /// Connections to Redis that broke or could not be made.
-    bus_failures: Counter => "gannet_bus_failures_total",
-    /// Messages that wait for Redis, and those that it has not answered; cluster.queue_messages bounds them.
-    bus_queue_messages: Gauge => "gannet_bus_queue_messages",
-    /// Bytes of these; cluster.queue_bytes bounds them.
-    bus_queue_bytes: Gauge => "gannet_bus_queue_bytes",
-    /// Messages handed to Redis that it has not answered; cluster.in_flight bounds them.
-    bus_unanswered: Gauge => "gannet_bus_unanswered",
-    /// Other nodes of the cluster that are there.
-    cluster_nodes: Gauge => "gannet_cluster_nodes",
-    /// Channels subscribed to.
-    bus_channels: Gauge => "gannet_bus_channels",
-    /// Milliseconds from this node to itself over Redis, as of its last heartbeat.
-    bus_lag_ms: Gauge => "gannet_bus_lag_milliseconds",
     /// Envelopes in the mailbox of the reactor; limits.mailbox_messages bounds them.
     mailbox_messages: Gauge => "gannet_mailbox_messages",
     /// Bytes that the envelopes in the mailbox of the reactor keep alive; limits.mailbox_bytes bounds them.

@@ -41,22 +41,6 @@ macro_rules! label {
 }
 
 label! {
-    /// Why a message between nodes was lost.
-    BusLoss, "reason" {
-        /// There was no room for it: cluster.queue_messages, cluster.queue_bytes.
-        Queue => "queue",
-        /// Its time was over before Redis could take it.
-        Expired => "expired",
-        /// Redis did not take it.
-        Refused => "refused",
-        /// This node heard nothing while it was published.
-        Away => "away",
-        /// It was published while this node heard nothing, and nobody remembers whom it was for: cluster.digest_entries.
-        Unknown => "unknown",
-    }
-}
-
-label! {
     /// Why a connection did not become a session.
     RefusalReason, "reason" {
         /// Not an HTTP/1.1 upgrade (400).
@@ -277,6 +261,27 @@ label! {
         Forgotten => "forgotten",
         /// Other rules came with a reload or an upgrade.
         Rules => "rules",
+    }
+}
+
+label! {
+    /// Why a message of the bus did not reach every node that it was for.
+    BusLoss, "reason" {
+        /// As much waited for Redis as may.
+        Queue => "queue",
+        /// Its time was over before Redis had it.
+        Expired => "expired",
+        /// Another node published it while this one was not connected to Redis, and nobody remembers whom it was for: it may have been
+        /// for others.
+        Unknown => "unknown",
+        /// Redis refused it.
+        Refused => "refused",
+        /// Another node published it while this one was not connected to Redis.
+        Missed => "missed",
+        /// What came is no message of the bus.
+        Malformed => "malformed",
+        /// What came is of another version of the bus.
+        Version => "version",
     }
 }
 

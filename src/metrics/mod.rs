@@ -5,6 +5,7 @@
 //! of its own. Whoever renders reads the sets of all; what it reads of one reactor is of about the same moment.
 
 mod app_families;
+mod bus;
 mod by_app;
 mod carry;
 mod families;
@@ -17,6 +18,7 @@ mod setup;
 mod upgrades;
 mod value;
 
+pub use bus::{BusLink, BusMetrics};
 pub use by_app::ByApp;
 pub use carry::CarriedMetrics;
 pub use families::{ReactorMetrics, Totals};
@@ -37,6 +39,7 @@ use std::time::Instant;
 use crossbeam_utils::CachePadded;
 use serde::Serialize;
 
+use self::bus::{ClusterMetrics, Links};
 use self::carry::Carry;
 use self::process::Process;
 use self::reloads::{ReloadStats, Reloads};
@@ -50,6 +53,8 @@ pub static LOG_LINES_LOST: AtomicU64 = AtomicU64::new(0);
 /// All the figures of a server.
 pub struct Metrics {
     reactors: Box<[CachePadded<ReactorMetrics>]>,
+    /// The cluster, as this node sees it.
+    pub cluster: ClusterMetrics,
     /// Fetches of JWK sets.
     pub key_fetches: KeyFetches,
     started: Instant,
@@ -129,11 +134,18 @@ impl Metrics {
     pub fn new(reactors: usize, now_unix_ms: u64) -> Self {
         Self {
             reactors: (0..reactors).map(|_| CachePadded::default()).collect(),
+            cluster: ClusterMetrics::default(),
             key_fetches: KeyFetches::default(),
             started: Instant::now(),
             reloads: Reloads::new(now_unix_ms),
             upgrades: Upgrades::default(),
         }
+    }
+
+    /// With figures for the links to so many Redis servers.
+    pub fn with_bus(mut self, servers: usize) -> Self {
+        self.reactors.iter_mut().for_each(|reactor| reactor.bus = BusMetrics::new(servers));
+        self
     }
 
     /// The set of one reactor, which alone writes it.
@@ -155,6 +167,11 @@ impl Metrics {
         families::render(&self.reactors, &mut text);
 
         app_families::render(self.reactors.iter().map(|reactor| &**reactor), &setup.apps, &mut text);
+        let links = Links::new(self.reactors.iter().map(|reactor| &reactor.bus).collect());
+        if !links.is_empty() {
+            links.render(&mut text);
+            self.cluster.render(&mut text);
+        }
         setup.render(&mut text);
         self.key_fetches.render(&mut text);
 
@@ -205,8 +222,8 @@ impl Metrics {
     }
 
     fn each_family(&self, see: &mut dyn FnMut(&str, &dyn Carry)) {
-        // Time since the start is the process's own.
-        let Self { reactors: _, key_fetches, started: _, reloads, upgrades } = self;
+        // Time since the start is the process's own, and what the cluster is like is seen anew.
+        let Self { reactors: _, cluster: _, key_fetches, started: _, reloads, upgrades } = self;
         see("gannet_jwks_fetches_total", key_fetches);
         see("gannet_config_reloads_total", reloads);
         see("gannet_upgrades_total", upgrades);

@@ -92,6 +92,69 @@ fn what_is_counted_is_what_prometheus_reads() {
 }
 
 #[test]
+fn what_is_counted_of_the_bus_is_shown_by_server_where_there_is_a_cluster() {
+    let metrics = Metrics::new(2, 0).with_bus(3);
+    let link = |reactor: usize, server| metrics.reactor(reactor).bus.server(server);
+    link(1, 2).published.add(7);
+    link(1, 0).publisher_up.set(1);
+    link(0, 2).subscriber_up.set(1);
+    link(0, 2).received.add(8);
+    link(0, 2).lag_ns.set(1_500_000);
+    link(1, 2).lost.of(BusLoss::Unknown).add(3);
+    [1, 2, 3, 128, 600].into_iter().for_each(|size| link(0, 1).batch.observe(size));
+    metrics.cluster.nodes.set(4);
+    metrics.cluster.lease.set(1);
+
+    let scrape = Scrape::of(&metrics);
+    let at = |reactor, server| [("reactor", reactor), ("server", server)];
+    let with = |reactor, server, label, value| [("reactor", reactor), ("server", server), (label, value)];
+    assert_eq!(scrape.get("gannet_bus_published_total", &at("1", "2")), 7.0);
+    assert_eq!(scrape.get("gannet_bus_up", &with("1", "0", "link", "publisher")), 1.0);
+    assert_eq!(scrape.get("gannet_bus_up", &with("0", "2", "link", "subscriber")), 1.0);
+    assert_eq!(scrape.get("gannet_bus_received_total", &at("0", "2")), 8.0);
+    assert_eq!(scrape.get("gannet_bus_lag_seconds", &at("0", "2")), 0.0015);
+    assert_eq!(scrape.get("gannet_bus_lost_total", &with("1", "2", "reason", "unknown")), 3.0);
+    let batches = |le| scrape.get("gannet_bus_batch_bucket", &with("0", "1", "le", le));
+    assert_eq!(["1", "2", "4", "128", "512", "+Inf"].map(batches), [1.0, 2.0, 3.0, 4.0, 4.0, 5.0]);
+    assert_eq!(scrape.get("gannet_bus_batch_sum", &at("0", "1")), 734.0);
+    assert_eq!(scrape.get("gannet_cluster_nodes", &[]), 4.0);
+    // A reactor that subscribes to nothing there has no figure of it.
+    let heard = |server: &str| {
+        scrape
+            .samples
+            .keys()
+            .filter(|(name, labels)| name == "gannet_bus_channels" && labels["server"] == server)
+            .count()
+    };
+    assert_eq!(["0", "1", "2"].map(heard), [1, 1, 1]);
+    let alone = Scrape::of(&Metrics::new(2, 0));
+    assert!(!alone.types.keys().any(|name| name.contains("_bus_") || name.contains("_cluster_")));
+}
+
+#[test]
+fn what_was_counted_of_the_bus_is_counted_on() {
+    let [first, second] = [Metrics::new(1, 0).with_bus(2), Metrics::new(1, 0).with_bus(2)];
+    let link = first.reactor(0).bus.server(1);
+    link.published.add(7);
+    link.lost.of(BusLoss::Queue).add(2);
+    link.subscriber_reconnects.add(1);
+    link.batch.observe(600);
+    link.queue_messages.set(9);
+    let bytes = minicbor::to_vec(first.reactor(0).carry()).unwrap();
+    let carried = minicbor::decode(&bytes).unwrap();
+    second.reactor(0).go_on_from(&carried);
+    // One that has fewer servers takes what it has a place for.
+    Metrics::new(1, 0).with_bus(1).reactor(0).go_on_from(&carried);
+    let [first, second] = [first, second].map(|metrics| {
+        metrics.reactor(0).bus.server(1).queue_messages.set(0);
+        let bus = Scrape::of(&metrics).samples.into_iter().filter(|((name, _), _)| name.contains("_bus_"));
+        bus.collect::<HashMap<_, _>>()
+    });
+    assert_eq!(first, second);
+    assert_eq!(first.values().filter(|value| **value == 7.0).count(), 1);
+}
+
+#[test]
 fn histograms_are_cumulative_and_agree_with_a_naive_count() {
     let metrics = Metrics::new(1, 0);
     let times = [0, 1, 999, 1_000, 1_001, 2_000, 65_000, 1_000_000, 20_000_000_000, 17_000_000];
@@ -155,6 +218,7 @@ fn labels_have_an_index_and_a_text_of_their_own() {
     check::<CloseClass>();
     check::<ProtocolErrorKind>();
     check::<StatusClass>();
+    check::<BusLoss>();
     for class in CloseClass::ALL {
         let code = class.text().parse().unwrap_or(0);
         assert_eq!(CloseClass::from_code(code), *class);

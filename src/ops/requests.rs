@@ -51,6 +51,8 @@ pub enum Page {
     Stats,
     /// The counters as Prometheus text.
     Metrics,
+    /// The cluster, as this node sees it.
+    Cluster,
     /// Whether the process is alive.
     Health,
     /// Whether it takes sessions.
@@ -67,7 +69,7 @@ const READS: Needs = Needs::Right(Right::Read);
 const IN_APP: Field = APP.being(Optional);
 
 /// What HTTP alone has.
-pub static REQUESTS: [Row; 19] = [
+pub static REQUESTS: [Row; 20] = [
     Row {
         name: "batch",
         about: "Runs the commands in the body, one a line, and answers each with a line.",
@@ -168,6 +170,14 @@ pub static REQUESTS: [Row; 19] = [
         Page::Stats,
         &[get(&[Is("v1"), Is("stats")])],
         Answer::Stats,
+    ),
+    page(
+        "cluster",
+        "The nodes that this one hears, its node number, and its links to Redis.",
+        READS,
+        Page::Cluster,
+        &[get(&[Is("v1"), Is("cluster")])],
+        Answer::Cluster,
     ),
     page(
         "metrics",

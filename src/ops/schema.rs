@@ -53,6 +53,8 @@ pub enum Answer {
     Upgrade,
     /// The counters.
     Stats,
+    /// The cluster.
+    Cluster,
     /// The counters as Prometheus text.
     Prometheus,
     /// Alive.
@@ -118,6 +120,7 @@ impl Answer {
             Self::Ended => vec![(204, "It is over.", None)],
             Self::Upgrade => vec![(101, "The connection is a link from here on.", None)],
             Self::Stats => one("The counters.", JSON, component("Stats")),
+            Self::Cluster => one("The cluster, as this node sees it.", JSON, component("Cluster")),
             Self::Prometheus => one("The counters.", "text/plain", json!({"type": "string"})),
             Self::Alive => one("Alive.", JSON, object(json!({"alive": {"const": true}}))),
             Self::Ready => {
@@ -167,6 +170,7 @@ impl Answer {
             | Self::Ended
             | Self::Upgrade
             | Self::Stats
+            | Self::Cluster
             | Self::Prometheus
             | Self::Alive
             | Self::Ready
@@ -184,6 +188,11 @@ impl Answer {
 /// How many joined; where they were sent something of what the group keeps, how far that goes.
 fn sessions_or_joined() -> Value {
     json!({"oneOf": [component("Sessions"), component("Joined")]})
+}
+
+/// Which start of a node: 64 bits.
+fn incarnation() -> Value {
+    json!({"type": "string", "pattern": "^[0-9a-f]{16}$"})
 }
 
 /// A reference to a schema of the document.
@@ -407,6 +416,20 @@ fn whole_components(codes: &[&str]) -> Value {
                 "reactor": count(), "distinct_users": count(), "distinct_groups": count(), "distinct_tags": count(),
             },
         },
+        "Cluster": object(json!({
+            "node": count(), "name": component("Name"), "incarnation": nullable(incarnation()),
+            "lease": {"enum": ["held", "lost", "none"]}, "ready": {"type": "boolean"},
+            "redis": {"type": "array", "items": object(json!({
+                "url": {"type": "string"}, "up": {"type": "boolean"}, "why": nullable(json!({"type": "string"})),
+                "version": nullable(json!({"type": "string"})), "lag_ms": nullable(json!({"type": "number"})),
+                "channels": count(), "queue": count(), "unanswered": count(),
+            }))},
+            "nodes": {"type": "array", "items": object(json!({
+                "node": count(), "name": component("Name"), "incarnation": incarnation(), "sessions": count(),
+                "age_ms": count(), "draining": {"type": "boolean"}, "version": {"type": "string"},
+                "advertise": nullable(json!({"type": "string"})),
+            }))},
+        })),
         "Drain": object(json!({
             "draining": {"type": "boolean"}, "over_ms": nullable(count()), "elapsed_ms": nullable(count()),
             "to": nullable(json!({"type": "string"})), "closed": count(), "sessions": count(),

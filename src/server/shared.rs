@@ -7,7 +7,7 @@ use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::{Config, Limits};
 use crate::core::{
-    AwayCounts, Bans, Cluster, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Sticky, Upgrades,
+    AwayCounts, Bans, BusStatus, Cluster, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Sticky, Upgrades,
 };
 use crate::hub::Interest;
 use crate::mailbox::{Handle, MailboxLimits};
@@ -64,6 +64,8 @@ pub fn shared(
     before: Before,
 ) -> Shared {
     let config = &rules.settings.config;
+    let metrics = Metrics::new(reactors, Clock::wall_unix_ms()).with_bus(config.cluster.redis.len());
+    let bus_status = BusStatus::new(&config.cluster, before.node).into();
     let capacity = Capacity::new(&config.limits, files);
     if let Some(shortage) = capacity.shortage(&config.limits) {
         warn!("{shortage}");
@@ -90,7 +92,8 @@ pub fn shared(
         upgrades: Upgrades::default(),
         memory: Default::default(),
         unheard: Default::default(),
-        metrics: Metrics::new(reactors, Clock::wall_unix_ms()),
+        metrics,
+        bus_status,
         gates: Default::default(),
         links_away: Default::default(),
         listening: Default::default(),

@@ -74,6 +74,26 @@ fn a_drain_is_begun_looked_at_and_called_off() {
 }
 
 #[test]
+fn a_cluster_is_looked_at_as_tables_or_as_json() {
+    let alone =
+        r#"{"node":0,"name":"n","incarnation":null,"lease":"none","ready":true,"redis":[],"nodes":[]}"#;
+    for (args, begins) in [([].as_slice(), "n is alone: it has no Redis"), (&["--json"], "{\n  ")] {
+        let (address, server) = answer_once(Response::json(200, alone));
+        let status = gannet(&[["cluster", "status", "--backend", &address].as_slice(), args].concat());
+        assert!(text(&status.stdout).starts_with(begins), "{status:?}");
+        assert_eq!(server.join().unwrap().0, "GET /v1/cluster");
+    }
+    let (address, server) = answer_once(Response::json(200, "{}"));
+    let status = gannet(&["cluster", "status", "--backend", &address]);
+    assert_eq!(status.status.code(), Some(1));
+    assert!(
+        text(&status.stderr).starts_with("gannet: the server does not say how its cluster is: "),
+        "{status:?}"
+    );
+    server.join().unwrap();
+}
+
+#[test]
 fn a_kick_names_its_session_or_its_user() {
     let (address, server) = answer_once(Response::empty(204));
     let args = ["kick", "--backend", &address, "--session", "00000000000000ab", "--code", "4001"];

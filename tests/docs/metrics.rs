@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const OPERATIONS: &str = "docs/operations.md";
 
 /// Labels whose values are not a fixed set of words that the table could list; `le` is Prometheus's own.
-const OPEN: [&str; 5] = ["app", "le", "name", "reactor", "version"];
+const OPEN: [&str; 6] = ["app", "le", "name", "reactor", "server", "version"];
 
 /// A row's family: its labels, its type, and the code in its last cell.
 type Row = (BTreeSet<String>, String, BTreeSet<String>);

@@ -109,10 +109,11 @@ impl Server {
         let folder = std::env::temp_dir().join(format!("gannet-docs-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         prints(&["cert", "self-signed", "--out", folder.to_str().unwrap(), "--force"]);
-        // Port 1 has nothing to fetch: that a set is named is what shows.
+        // Port 1 has nothing to fetch and no Redis: that they are named is what shows.
         let config = "listen = \"127.0.0.1:0\"\nbackend.listen = \"127.0.0.1:0\"\nreactors = 1\n\
              [tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n\
-             [apps.default]\njwks_url = \"http://127.0.0.1:1/jwks.json\"\nmax_sessions = 9\n";
+             [apps.default]\njwks_url = \"http://127.0.0.1:1/jwks.json\"\nmax_sessions = 9\n\
+             [cluster]\nredis = [\"redis://127.0.0.1:1\"]\n";
         fs::write(folder.join("gannet.toml"), config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
         command.args(["serve", "--config"]).arg(folder.join("gannet.toml")).stdin(Stdio::null());

@@ -10,6 +10,7 @@ mod bench_backends;
 mod churn;
 mod cli_tls;
 mod client_port;
+mod cluster;
 mod commands;
 mod configured;
 mod crowd;

@@ -105,7 +105,8 @@ impl Core {
     /// Tells `channel`, or all nodes, how this one is.
     fn tell_of_itself(&mut self, server: usize, kind: Kind, channel: Option<&[u8]>) {
         let (now_ms, index) = (self.now.ms, self.index);
-        let sessions = (0..self.shared.reactors()).map(|of| self.shared.metrics.reactor(of).sessions.get()).sum();
+        let sessions = self.sessions_of_all();
+        let told = self.shared.clock.now();
         let is_draining = self.shared.turns_players_away();
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let cluster = &bus.cluster;
@@ -121,8 +122,9 @@ impl Core {
             is_reachable: cluster.is_reachable.load(Ordering::Relaxed),
             is_ready: cluster.servers[server].is_whole.load(Ordering::Relaxed),
             published: bus.lines[server].last_written(),
-            stamp_ms: now_ms,
+            stamp_ms: told.ms,
         };
+        bus.beats_ns[server] = (told.ms, told.ns);
         let all = cluster.channels.of_nodes();
         let mut body = Vec::new();
         heartbeat.encode_into(&mut body);
@@ -142,8 +144,14 @@ impl Core {
     }
 
     /// A heartbeat of this node has come back: so long it takes over this Redis now.
-    pub(super) fn heard_itself(&mut self, _server: usize, heartbeat: &Heartbeat, _kind: Kind, now_ms: u64) {
-        self.metrics().bus_lag_ms.set(now_ms.saturating_sub(heartbeat.stamp_ms));
+    pub(super) fn heard_itself(&mut self, server: usize, heartbeat: &Heartbeat) {
+        let Some(bus) = &self.bus else { return };
+        if let Some((stamp_ms, told_ns)) = bus.beats_ns.get(server)
+            && *stamp_ms == heartbeat.stamp_ms
+        {
+            let lag_ns = self.shared.clock.now().ns.saturating_sub(*told_ns);
+            self.metrics().bus.server(server).lag_ns.set(lag_ns);
+        }
     }
 
     pub(super) fn heard_heartbeat(&mut self, server: usize, reactor: u8, heartbeat: Heartbeat, kind: Kind) {
@@ -204,15 +212,21 @@ impl Core {
             lease.connected();
         }
         bus.next_beat_ms = 0;
+        self.show_link(server, false, true);
+        self.show_greeting(server, greeting);
     }
 
     pub(super) fn line_is_down(&mut self, server: usize, fault: &Fault) {
         let Some(bus) = self.bus.as_deref_mut() else { return };
-        warn!("reactor {}: nothing goes out over {}: {fault}", self.index, bus.cluster.servers[server].url);
+        let url = std::sync::Arc::clone(&bus.cluster.servers[server].url);
         if let Some(lease) = bus.lease.as_mut().filter(|_| server == 0) {
             lease.disconnected();
         }
-        self.metrics().bus_failures.add(1);
+        self.show_link(server, false, false);
+        // Each try fails alike, and so does that of each reactor.
+        if self.show_fault(server, fault) {
+            warn!("nothing goes out over {url}: {fault}");
+        }
     }
 
     pub(super) fn bus_refused(&mut self, server: usize, says: &str) {
@@ -221,8 +235,10 @@ impl Core {
         warn!("{} does not publish for this node: {says}", bus.cluster.servers[server].url);
     }
 
-    pub(super) fn ear_is_up(&mut self, server: usize, _greeting: &Greeting) {
+    pub(super) fn ear_is_up(&mut self, server: usize, greeting: &Greeting) {
         let Some(bus) = &self.bus else { return };
+        self.show_link(server, true, true);
+        self.show_greeting(server, greeting);
         bus.cluster.members().nobody_is_ready(server);
     }
 
@@ -231,7 +247,10 @@ impl Core {
         let of_server = &bus.cluster.servers[server];
         of_server.is_whole.store(false, Ordering::Release);
         of_server.all_are_back.store(false, Ordering::Release);
-        warn!("nothing is heard over {}: {fault}", of_server.url);
+        self.show_link(server, true, false);
+        if self.show_fault(server, fault) {
+            warn!("nothing is heard over {}: {fault}", of_server.url);
+        }
     }
 
     /// Everything is subscribed to: the others are told, and asked what was missed.
@@ -269,8 +288,9 @@ impl Core {
     pub(super) fn heard_digest(&mut self, server: usize, publisher: PublisherKey, digest: &Digest) {
         let Some(ear) = self.bus.as_mut().and_then(|bus| bus.ear(server)) else { return };
         let missed = ear.fill_gap(publisher, digest.to, &digest.channels);
-        self.metrics().bus_lost.of(BusLoss::Away).add(missed.messages);
-        self.metrics().bus_lost.of(BusLoss::Unknown).add(missed.unknown);
+        let lost = &self.metrics().bus.server(server).lost;
+        lost.of(BusLoss::Missed).add(missed.messages);
+        lost.of(BusLoss::Unknown).add(missed.unknown);
         if missed.messages + missed.unknown > 0 {
             warn!(
                 "{} messages of node {:016x} were lost while nothing was heard, and {} of which nobody knows whom they were for",
@@ -358,22 +378,27 @@ impl Core {
     fn sweep(&mut self, index: usize, now_ms: u64) {
         let mut lost = Vec::new();
         let Some(bus) = self.bus.as_deref_mut() else { return };
-        bus.lines.iter_mut().for_each(|line| line.expire(now_ms, |number| lost.push(number)));
+        for (server, line) in bus.lines.iter_mut().enumerate() {
+            line.expire(now_ms, |number| lost.push((server, number)));
+        }
         for (server, ear) in &bus.ears {
             bus.cluster.servers[*server].has_buckets.store(ear.has_buckets(), Ordering::Relaxed);
         }
         let metrics = self.shared.metrics.reactor(index);
-        let kept = bus.lines.iter().map(|line| line.kept());
-        let (messages, bytes, unanswered) =
-            kept.fold((0, 0, 0), |sum, kept| (sum.0 + kept.0, sum.1 + kept.1, sum.2 + kept.2));
-        metrics.bus_queue_messages.set(messages as u64);
-        metrics.bus_queue_bytes.set(bytes as u64);
-        metrics.bus_unanswered.set(unanswered as u64);
-        if bus.lease.is_some() {
-            metrics.cluster_nodes.set(bus.cluster.members().all().len() as u64);
+        for (server, line) in bus.lines.iter().enumerate() {
+            let (messages, bytes, unanswered) = line.kept();
+            let figures = metrics.bus.server(server);
+            figures.queue_messages.set(messages as u64);
+            figures.queue_bytes.set(bytes as u64);
+            figures.unanswered.set(unanswered as u64);
         }
-        metrics.bus_channels.set(bus.ears.iter().map(|(_, ear)| ear.channels() as u64).sum());
-        lost.into_iter().for_each(|number| self.lose(number, BusLoss::Expired));
+        for (server, ear) in &bus.ears {
+            metrics.bus.server(*server).channels.set(ear.channels() as u64);
+        }
+        if bus.lease.is_some() {
+            self.show_nodes();
+        }
+        lost.into_iter().for_each(|(server, number)| self.lose(server, number, BusLoss::Expired));
     }
 
     /// Writes what the turn has to say on the bus.
@@ -390,15 +415,16 @@ impl Core {
             ear.flush(now_ms);
         }
         let metrics = self.shared.metrics.reactor(self.index);
-        for (line, server) in bus.lines.iter_mut().zip(&bus.cluster.servers) {
-            let all_are_back = server.all_are_back.load(Ordering::Acquire);
-            let count = line.fill(now_ms, all_are_back, |number| lost.push(number));
+        for (server, line) in bus.lines.iter_mut().enumerate() {
+            let all_are_back = bus.cluster.servers[server].all_are_back.load(Ordering::Acquire);
+            let count = line.fill(now_ms, all_are_back, |number| lost.push((server, number)));
             if count > 0 {
-                metrics.bus_published.add(count as u64);
+                let figures = metrics.bus.server(server);
+                figures.batch.observe(count as u64);
             }
             line.flush(now_ms);
         }
-        lost.into_iter().for_each(|number| self.lose(number, BusLoss::Expired));
+        lost.into_iter().for_each(|(server, number)| self.lose(server, number, BusLoss::Expired));
     }
 }
 

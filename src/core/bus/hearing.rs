@@ -46,37 +46,36 @@ enum Body {
     Digest(Digest),
 }
 
-/// Why a message is not used.
-#[derive(Debug)]
-struct NotRead;
-
-impl From<Malformed> for NotRead {
-    fn from(_: Malformed) -> Self {
-        Self
+impl From<Malformed> for BusLoss {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::OtherVersion(_) => Self::Version,
+            Malformed::Layout(_) => Self::Malformed,
+        }
     }
 }
 
 /// Reads a message; what it names of this node's own `apps` is looked up. What the node `own` itself has published is not read further
 /// than its header.
-fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, NotRead> {
+fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
     let (header, bytes) = Header::decode(message)?;
     let app = apps.find(header.app);
     let is_own = header.publisher.incarnation == own;
     let body = match (header.kind, app) {
         (kind @ (Kind::Heartbeat | Kind::Hello), _) => {
-            Body::Heartbeat(Box::new(Heartbeat::read(bytes).map_err(|_| NotRead)?), kind)
+            Body::Heartbeat(Box::new(Heartbeat::read(bytes).map_err(|_| BusLoss::Malformed)?), kind)
         }
         (kind @ (Kind::Push | Kind::Command), _) if is_own => Body::OfNobody(kind),
         (kind @ (Kind::Push | Kind::Command), Err(_)) => Body::OfNobody(kind),
         (Kind::Push, Ok(app)) => {
-            let (target, frame, options) = push::decode(bytes).map_err(|_| NotRead)?;
+            let (target, frame, options) = push::decode(bytes).map_err(|_| BusLoss::Malformed)?;
             Body::Push(app, target, frame, options)
         }
-        (Kind::Command, Ok(app)) => Body::Command(app, command::decode(bytes, apps).map_err(|_| NotRead)?),
+        (Kind::Command, Ok(app)) => Body::Command(app, command::decode(bytes, apps).map_err(|_| BusLoss::Malformed)?),
         (Kind::PushPart | Kind::OperationPart, _) => Body::Answer(bytes.into()),
         (Kind::Goodbye, _) => Body::Goodbye,
-        (Kind::DigestAsked, _) => Body::DigestAsked(read_windows(bytes).ok_or(NotRead)?),
-        (Kind::Digest, _) => Body::Digest(read_digest(bytes).ok_or(NotRead)?),
+        (Kind::DigestAsked, _) => Body::DigestAsked(read_windows(bytes).ok_or(BusLoss::Malformed)?),
+        (Kind::Digest, _) => Body::Digest(read_digest(bytes).ok_or(BusLoss::Malformed)?),
     };
     Ok(Incoming {
         publisher: header.publisher,
@@ -110,16 +109,17 @@ impl Core {
             match heard {
                 Heard::Up(greeting) => self.line_is_up(server, &greeting),
                 Heard::Down(fault) => self.line_is_down(server, &fault),
-                Heard::Published(0, _) => {}
                 Heard::Published(number, nodes) => {
-                    if let Some(ended) = self.bus.as_mut().and_then(|bus| bus.awaiting.published(number, nodes))
+                    self.metrics().bus.server(server).published.add(1);
+                    if number != 0
+                        &&  let Some(ended) = self.bus.as_mut().and_then(|bus| bus.awaiting.published(number, nodes))
                     {
                         self.end_question(ended);
                     }
                 }
                 Heard::Refused(number, says) => {
                     self.bus_refused(server, &says);
-                    self.lose(number, BusLoss::Refused);
+                    self.lose(server, number, BusLoss::Refused);
                 }
                 Heard::Failed(fault) => self.line_is_down(server, &fault),
                 Heard::Lease(reply) => self.lease_is_answered(&reply),
@@ -139,7 +139,7 @@ impl Core {
             match sound {
                 Sound::Message(message) => match read(message, cluster.incarnation, &self.rules.apps) {
                     Ok(incoming) => self.take_message(server, incoming),
-                    Err(NotRead) => self.metrics().bus_malformed.add(1),
+                    Err(why) => self.metrics().bus.server(server).lost.of(why).add(1),
                 },
                 Sound::Up(greeting) => self.ear_is_up(server, &greeting),
                 Sound::Down(fault) => self.ear_is_down(server, &fault),
@@ -151,8 +151,7 @@ impl Core {
     }
 
     fn take_message(&mut self, server: usize, incoming: Incoming) {
-        let now_ms = self.now.ms;
-        let received = &self.shared.metrics.reactor(self.index).bus_received;
+        let received = &self.shared.metrics.reactor(self.index).bus.server(server).received;
         let Some(bus) = &mut self.bus else { return };
         let Publisher { node, incarnation, reactor, .. } = incoming.publisher;
         let is_own = incarnation == bus.cluster.incarnation;
@@ -203,7 +202,7 @@ impl Core {
             }
             Body::Answer(_) if is_own => {}
             Body::Answer(body) => self.hand_answer(Answer { number: incoming.reply, node: Some(node), body }),
-            Body::Heartbeat(heartbeat, kind) if is_own => self.heard_itself(server, &heartbeat, kind, now_ms),
+            Body::Heartbeat(heartbeat, _) if is_own => self.heard_itself(server, &heartbeat),
             Body::Heartbeat(heartbeat, kind) => self.heard_heartbeat(server, reactor, *heartbeat, kind),
             Body::Goodbye if is_own => {}
             Body::Goodbye => self.heard_goodbye(incarnation),
@@ -270,7 +269,7 @@ impl Core {
             reactor if reactor < self.shared.reactors() => {
                 self.peers.post_always(reactor, Envelope::Bus(Box::new(BusNews::Answer(answer))));
             }
-            _ => self.metrics().bus_malformed.add(1),
+            _ => self.not_understood(),
         }
     }
 
@@ -280,7 +279,7 @@ impl Core {
             reactor if reactor < self.shared.reactors() => {
                 self.peers.post_always(reactor, Envelope::Bus(Box::new(BusNews::DigestAsked(asked))));
             }
-            _ => self.metrics().bus_malformed.add(1),
+            _ => self.not_understood(),
         }
     }
 
@@ -301,11 +300,16 @@ impl Core {
         };
         let ended = bus.awaiting.answered(number, node);
         if !is_read {
-            self.metrics().bus_malformed.add(1);
+            self.not_understood();
         }
         if let Some(ended) = ended {
             self.end_question(ended);
         }
+    }
+
+    /// An answer or a question is for a reactor that there is not, or its body is of no layout.
+    fn not_understood(&self) {
+        self.metrics().bus.server(0).lost.of(BusLoss::Malformed).add(1);
     }
 
     /// What another reactor says of the bus.

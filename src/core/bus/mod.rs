@@ -10,11 +10,13 @@ mod hearing;
 mod line;
 mod news;
 mod shared;
+mod showing;
 mod speaking;
 mod subscribing;
 
 pub use news::BusNews;
 pub use shared::Cluster;
+pub use showing::why_not_ready;
 
 use super::{Core, Envelope};
 use crate::cluster::{Lease, Link, LinkLimits, Outgoing, QueueLimits, Waker};
@@ -42,6 +44,8 @@ pub struct Bus {
     message: Vec<u8>,
     command: Vec<u8>,
     next_beat_ms: u64,
+    /// When this node last told over each Redis how it is, in nanoseconds, to see how long that takes.
+    beats_ns: Vec<(u64, u64)>,
     next_sweep_ms: u64,
     /// Pushes of other nodes whose receipt is due, in the order in which it is.
     answering: VecDeque<(u64, Arc<Push>)>,
@@ -86,6 +90,7 @@ impl Bus {
             let channels = cluster.channels.clone();
             (server, Ear::new(link, channels, &always, config.max_channels, ms(config.linger)))
         });
+        let beats_ns = vec![(0, 0); cluster.servers.len()];
         let (lines, ears): (_, Vec<_>) = (lines.collect(), ears.collect());
         let lease = ears.iter().any(|(server, _)| *server == 0).then(|| cluster.take_lease()).flatten();
         Self {
@@ -96,6 +101,7 @@ impl Bus {
             message: Vec::new(),
             command: Vec::new(),
             next_beat_ms: 0,
+            beats_ns,
             next_sweep_ms: 0,
             answering: VecDeque::new(),
             lease,

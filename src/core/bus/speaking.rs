@@ -155,7 +155,7 @@ impl Core {
             lost += u32::from(!taken);
         }
         for _ in 0..lost {
-            self.lose(reply, BusLoss::Queue);
+            self.lose(place.server, reply, BusLoss::Queue);
         }
     }
 
@@ -207,13 +207,13 @@ impl Core {
             lost += u32::from(!taken);
         }
         for _ in 0..lost {
-            self.lose(reply, BusLoss::Queue);
+            self.lose(place.server, reply, BusLoss::Queue);
         }
     }
 
     /// A message was not published; who waits under `number`, if anybody, is told.
-    pub(super) fn lose(&mut self, number: u64, why: BusLoss) {
-        self.metrics().bus_lost.of(why).add(1);
+    pub(super) fn lose(&mut self, server: usize, number: u64, why: BusLoss) {
+        self.metrics().bus.server(server).lost.of(why).add(1);
         let Some(bus) = &mut self.bus else { return };
         if let Some(Asked::Push { push, .. }) = bus.awaiting.asked(number) {
             push.count_unreached();

@@ -11,6 +11,8 @@ pub enum Job {
     Metrics,
     /// `/v1/stats`.
     Stats,
+    /// `/v1/cluster`.
+    Cluster,
     /// Read the configuration again.
     Reload,
     /// Log so much, for so many milliseconds.

@@ -5,7 +5,7 @@
 use super::admin::{log_level, reload};
 use super::job::Job;
 use super::log_level::Temporary;
-use super::pages::{metrics, stats};
+use super::pages::{cluster, metrics, stats};
 use crate::core::{Envelope, Shared};
 use crate::http::Response;
 use crate::mailbox::Full;
@@ -86,6 +86,7 @@ impl Asks {
         let act = |ask: &Ask, level: &mut Temporary| match ask.job {
             Job::Metrics => metrics(shared),
             Job::Stats => stats(shared, ask.reactor()),
+            Job::Cluster => cluster(shared),
             Job::Reload => reload(shared),
             Job::Log { level: to, for_ms } => {
                 level.set(to, for_ms, Instant::now());

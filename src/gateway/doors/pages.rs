@@ -1,7 +1,7 @@
 //! The answers of the backend port that concern no session: health, counters, the page for operators.
 
 use super::job::{Answered, Job};
-use crate::core::{Core, Shared};
+use crate::core::{Core, Shared, why_not_ready};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::refusal::Refusal;
 use crate::gateway::api::responses::{refusal_response, with_fields};
@@ -15,6 +15,7 @@ pub fn page(core: &Core, page: Page) -> Answered {
     Answered::Here(match page {
         Page::Stats => return Answered::Elsewhere(Job::Stats),
         Page::Metrics => return Answered::Elsewhere(Job::Metrics),
+        Page::Cluster => return Answered::Elsewhere(Job::Cluster),
         Page::Ready => ready(core),
         Page::Health => alive(core),
         Page::OpenApi => Response::json(200, ops::openapi::document()),
@@ -29,7 +30,7 @@ pub fn health(core: &Core, request: &Request<'_>) -> Response {
         Some(_) if !is_get => refusal_response(&Refusal::method_not_allowed(request.method, "GET, HEAD")),
         Some(Page::Ready) => ready(core),
         Some(Page::Health) => alive(core),
-        None | Some(Page::Stats | Page::Metrics | Page::OpenApi | Page::Console) => {
+        None | Some(Page::Stats | Page::Metrics | Page::Cluster | Page::OpenApi | Page::Console) => {
             refusal_response(&Refusal::unknown_path(request.path, "players connect to /ws or /ws/{app}"))
         }
     }
@@ -38,12 +39,13 @@ pub fn health(core: &Core, request: &Request<'_>) -> Response {
 /// Whether the server takes sessions. No more is said: whoever asks has shown nothing.
 fn ready(core: &Core) -> Response {
     core.metrics().health_requests.add(1);
-    match core.shared.turns_players_away() {
-        true => {
-            let response = Response::json(503, "{\"ready\":false,\"why\":\"draining\"}");
-            with_fields(response, ErrorCode::Draining, None)
-        }
-        false => Response::json(200, "{\"ready\":true}"),
+    if core.shared.turns_players_away() {
+        let response = Response::json(503, "{\"ready\":false,\"why\":\"draining\"}");
+        return with_fields(response, ErrorCode::Draining, None);
+    }
+    match why_not_ready(&core.shared) {
+        Some(why) => Response::json(503, format!("{{\"ready\":false,\"why\":\"{why}\"}}")),
+        None => Response::json(200, "{\"ready\":true}"),
     }
 }
 
@@ -87,9 +89,14 @@ pub fn stats(shared: &Shared, reactor: usize) -> Response {
     Response::json(200, serde_json::to_string(&stats).unwrap_or_default())
 }
 
+/// The cluster as this node sees it.
+pub fn cluster(shared: &Shared) -> Response {
+    Response::json(200, shared.bus_status_json())
+}
+
 /// More is asked of the observer's thread than it has done.
 pub fn too_many_jobs() -> Response {
-    let message = "too many requests for /metrics, /v1/stats and /v1/admin wait: ask less often";
+    let message = "too many requests for /metrics, /v1/stats, /v1/cluster and /v1/admin wait: ask less often";
     refusal_response(&CommandError::new(ErrorCode::Overloaded, message).into())
 }
 

@@ -238,6 +238,7 @@ fn what_is_not_a_command_has_its_own_answer() {
     let ok = |line: &str| send(line, "", b"{}\n{}").expect(line);
     let pages = [
         ("GET /v1/stats", Page::Stats),
+        ("GET /v1/cluster", Page::Cluster),
         ("GET /metrics", Page::Metrics),
         ("GET /v1/openapi.json", Page::OpenApi),
         ("HEAD /healthz", Page::Health),

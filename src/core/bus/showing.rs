@@ -1,0 +1,103 @@
+//! What an operator sees of the bus: `GET /v1/cluster`, `/readyz` and the gauges that have no other place.
+
+use super::{Bus, Core};
+use crate::cluster::{Fault, Greeting};
+use crate::core::bus_status::{BusStatus, LeaseStatus, NodeStatus};
+use std::sync::atomic::Ordering;
+
+impl Core {
+    /// Shows the nodes as they were heard of last.
+    pub(super) fn show_nodes(&self) {
+        let Some(bus) = self.bus.as_deref() else { return };
+        let Bus { cluster, lease, .. } = bus;
+        let now_ms = self.now.ms;
+        let members = cluster.members();
+        let mut nodes: Vec<NodeStatus> = members.all().iter().map(|member| status_of(member, now_ms)).collect();
+        drop(members);
+        nodes.push(NodeStatus {
+            node: cluster.node,
+            name: cluster.name.to_string(),
+            incarnation: cluster.incarnation,
+            sessions: self.sessions_of_all(),
+            heard_ms: now_ms,
+            is_draining: self.shared.turns_players_away(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            advertise: cluster.config.advertise.clone(),
+        });
+        nodes.sort_by_key(|node| (node.node, node.incarnation));
+        let is_held = lease.as_ref().is_some_and(|lease| lease.is_held(now_ms));
+        let figures = &self.shared.metrics.cluster;
+        figures.nodes.set(nodes.len() as u64);
+        figures.lease.set(u64::from(is_held));
+        let is_ready = cluster.is_whole();
+        let mut status = self.shared.bus_status();
+        status.lease = match status.lease {
+            _ if is_held => LeaseStatus::Held,
+            LeaseStatus::None => LeaseStatus::None,
+            LeaseStatus::Held | LeaseStatus::Lost => LeaseStatus::Lost,
+        };
+        let is_ready = is_ready && (is_held || status.lease == LeaseStatus::None);
+        *status = BusStatus {
+            node: cluster.node,
+            incarnation: Some(cluster.incarnation),
+            is_ready,
+            nodes,
+            ..std::mem::take(&mut *status)
+        };
+    }
+
+    pub(super) fn sessions_of_all(&self) -> u64 {
+        (0..self.shared.reactors()).map(|of| self.shared.metrics.reactor(of).sessions.get()).sum()
+    }
+
+    /// Whether this reactor publishes to a Redis, and hears from it, is shown.
+    pub(super) fn show_link(&self, server: usize, is_ear: bool, is_up: bool) {
+        let figures = self.metrics().bus.server(server);
+        let (gauge, count) = match is_ear {
+            true => (&figures.subscriber_up, &figures.subscriber_reconnects),
+            false => (&figures.publisher_up, &figures.publisher_reconnects),
+        };
+        let was_up_before = self.shared.bus_status().redis.get(server).is_some_and(|of| of.why.is_some());
+        count.add(u64::from(is_up && was_up_before));
+        gauge.set(u64::from(is_up));
+    }
+
+    /// What a Redis says of itself is shown.
+    pub(super) fn show_greeting(&self, server: usize, greeting: &Greeting) {
+        if let Some(status) = self.shared.bus_status().redis.get_mut(server) {
+            status.version = Some(greeting.version.to_string());
+            status.why = None;
+        }
+    }
+
+    /// Why a Redis is not there is shown. Whether that is news.
+    pub(super) fn show_fault(&self, server: usize, fault: &Fault) -> bool {
+        let why = fault.to_string();
+        let mut status = self.shared.bus_status();
+        let Some(status) = status.redis.get_mut(server) else { return false };
+        let is_news = status.why.as_ref() != Some(&why);
+        status.why = Some(why);
+        is_news
+    }
+}
+
+fn status_of(member: &crate::cluster::Member, now_ms: u64) -> NodeStatus {
+    let said = &member.said;
+    NodeStatus {
+        node: member.node,
+        name: member.name.to_string(),
+        incarnation: member.incarnation,
+        sessions: said.sessions,
+        heard_ms: now_ms.saturating_sub(member.silent_ms(now_ms)),
+        is_draining: said.is_draining,
+        version: said.version.clone(),
+        advertise: said.advertise.clone(),
+    }
+}
+
+/// Whether the server is ready as far as the other nodes are concerned: `None` where that is so, or the node may serve alone.
+pub fn why_not_ready(shared: &super::super::Shared) -> Option<&'static str> {
+    let cluster = shared.cluster.as_ref().filter(|cluster| cluster.config.required)?;
+    let is_reachable = cluster.is_reachable.load(Ordering::Relaxed);
+    (!cluster.is_whole() || !is_reachable).then_some("cluster")
+}
