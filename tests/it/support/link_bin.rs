@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gannet::dispatch::{
     AppStats, Ban, Banned, Class, Counted, Detail, EventKind, EventSet, KeptMessage, Missed, NameKind,
-    Present, PresentSession, Recalled, ReceiptMode, SessionEnd, SessionInfo, With,
+    Present, PresentSession, Recalled, ReceiptMode, Scope, SessionEnd, SessionInfo, With,
 };
 use gannet::link_bin::{
     By, Command, Details, Event, Groups, Membership, Payload, Push, Reply, Request, Resumption, Routed,
@@ -19,6 +19,7 @@ pub fn encode(command: &Value) -> Vec<u8> {
     let request = Request {
         id: command["id"].as_u64().unwrap_or(0).try_into().unwrap(),
         app: command["app"].as_str(),
+        scope: if command["scope"] == "node" { Scope::Node } else { Scope::Cluster },
         command: build(command, data.as_deref(), json.as_deref()),
     };
     let mut message = Vec::new();
@@ -35,10 +36,41 @@ pub fn decode(message: &[u8]) -> Value {
         return told;
     }
     let (id, reply) = Reply::decode(message).unwrap();
-    let ok = match reply {
+    match reply {
         Reply::Error { code, message } => {
-            return json!({"id": id, "error": {"code": code.as_str(), "message": message}});
+            json!({"id": id, "error": {"code": code.as_str(), "message": message}})
         }
+        Reply::Resume(Resumption { ticket, resumed }) => {
+            let mut first = json!({ "resume": ticket });
+            if let Some(resumed) = resumed {
+                first["resumed"] = resumed.is_ok().into();
+            }
+            if let Some(Err(why)) = resumed {
+                first["why"] = why.as_str().into();
+            }
+            first
+        }
+        Reply::Partial(reply, missing) => {
+            let mut ok = done(*reply);
+            put_missing(&mut ok, &missing);
+            json!({"id": id, "ok": ok})
+        }
+        reply => json!({"id": id, "ok": done(reply)}),
+    }
+}
+
+/// The nodes that have not answered.
+fn put_missing(ok: &mut Value, missing: &[Name]) {
+    if !missing.is_empty() {
+        let missing: Vec<&str> = missing.iter().map(Name::as_str).collect();
+        (ok["partial"], ok["missing"]) = (true.into(), missing.into());
+    }
+}
+
+/// What a command came to.
+fn done(reply: Reply<'_>) -> Value {
+    match reply {
+        Reply::Error { .. } | Reply::Resume(_) | Reply::Partial(..) => panic!("it is no outcome: {reply:?}"),
         Reply::Done => json!({}),
         Reply::Listening(ticks) => json!({ "ticks": ticks }),
         Reply::Sessions(sessions) => json!({ "sessions": sessions }),
@@ -85,6 +117,7 @@ pub fn decode(message: &[u8]) -> Value {
                     ok["missed_more"] = missed.more.into();
                 }
             }
+            put_missing(&mut ok, &receipt.missing);
             for (name, count) in [("pending", receipt.pending), ("unreached", receipt.unreached)] {
                 if count > 0 {
                     ok[name] = count.into();
@@ -97,16 +130,6 @@ pub fn decode(message: &[u8]) -> Value {
             "next": presence.next.as_ref().map(ToString::to_string),
             "present": presence.present.as_ref().map(|present| present.iter().map(one_present).collect::<Vec<_>>()),
         }),
-        Reply::Resume(Resumption { ticket, resumed }) => {
-            let mut first = json!({ "resume": ticket });
-            if let Some(resumed) = resumed {
-                first["resumed"] = resumed.is_ok().into();
-            }
-            if let Some(Err(why)) = resumed {
-                first["why"] = why.as_str().into();
-            }
-            return first;
-        }
         Reply::Session(info) => one_session(&info),
         Reply::Counted(Counted { sessions, users, anonymous }) => {
             json!({"sessions": sessions, "users": users, "anonymous": anonymous})
@@ -130,8 +153,7 @@ pub fn decode(message: &[u8]) -> Value {
             "count": page.count, "next": page.next.map(|next| next.to_string()),
             "sessions": page.sessions.iter().map(one_session).collect::<Vec<_>>(),
         }),
-    };
-    json!({"id": id, "ok": ok})
+    }
 }
 
 /// An event with what it has of its session beside its own fields.
