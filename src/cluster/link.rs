@@ -20,7 +20,7 @@ pub use greeting::Greeting;
 pub use lookup::Waker;
 
 use super::fault::{Fault, FaultKind};
-use super::resp::{Frame, ParseError, Parser, ParserLimits, Span, Value, write_command, write_publish};
+use super::resp::{Parser, ParserLimits, Span, Value, write_command, write_publish};
 use crate::config::RedisUrl;
 use backoff::Backoff;
 use connecting::Connecting;
@@ -30,7 +30,6 @@ use mio::{Registry, Token};
 use outgoing::Outgoing;
 use owed::{Kind, Owed};
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use wire::Wire;
 

@@ -10,6 +10,8 @@ mod link;
 pub mod message;
 pub mod part;
 pub mod push;
+#[cfg(test)]
+mod redis_server;
 mod resp;
 
 pub use fault::{Fault, FaultKind};

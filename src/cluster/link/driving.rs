@@ -85,16 +85,10 @@ impl Link {
 
     /// Reads at most so often, and tells why the connection is over if it is.
     pub(super) fn read_some(&mut self, reads: usize) -> Option<Fault> {
-        let is_greeting = matches!(self.state, State::Greeting { .. });
         let (State::Greeting { wire, .. } | State::Up(wire)) = &mut self.state else { return None };
         self.is_unread = false;
         for _ in 0..reads {
             match wire.read(self.parser.room(READ_BYTES)) {
-                Ok(0) if is_greeting => {
-                    let text =
-                        "it closed the connection at once: if it speaks TLS, write rediss:// into the URL";
-                    return Some(Fault::new(FaultKind::Closed, text));
-                }
                 Ok(0) => return Some(Fault::new(FaultKind::Closed, "it closed the connection")),
                 Ok(count) => self.parser.filled(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -118,6 +112,7 @@ impl Link {
     /// The connection or the try is over.
     pub(super) fn end(&mut self, fault: Fault) {
         let was_up = self.is_up();
+        let fault = self.advised(fault);
         let introduction = match std::mem::replace(&mut self.state, State::Waiting(None)) {
             State::Greeting { introduction, .. } => Some(introduction),
             _ => None,
@@ -125,6 +120,21 @@ impl Link {
         self.ending = Some(Ending { fault, introduction, was_up });
         self.is_unread = false;
         self.is_eventful = true;
+    }
+
+    /// The same with what the most likely cause is, where a server hangs up on a greeting.
+    fn advised(&self, fault: Fault) -> Fault {
+        let is_greeting = matches!(self.state, State::Greeting { .. });
+        let hint = match (fault.kind(), self.url.is_secure()) {
+            (FaultKind::Closed, false) if is_greeting => {
+                "if its port speaks TLS, write rediss:// into the URL"
+            }
+            (FaultKind::Silent, true) if is_greeting => {
+                "if its port speaks no TLS, write redis:// into the URL"
+            }
+            _ => return fault,
+        };
+        Fault::new(fault.kind(), format!("{fault}: {hint}"))
     }
 
     /// Nothing of the connection before is left.

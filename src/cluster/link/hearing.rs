@@ -66,8 +66,11 @@ impl Link {
             Ok(Some(greeting)) => {
                 match std::mem::replace(&mut self.state, State::Waiting(None)) {
                     State::Greeting { wire, .. } => self.state = State::Up(wire),
-                    // It has ended meanwhile.
-                    _ => return None,
+                    // It has ended meanwhile, and was never up.
+                    _ => {
+                        self.parser = parser(&self.limits);
+                        return None;
+                    }
                 }
                 self.backoff.reset();
                 self.greeted = Some(greeting.clone());
