@@ -20,7 +20,7 @@ pub use greeting::Greeting;
 pub use lookup::Waker;
 
 use super::fault::{Fault, FaultKind};
-use super::resp::{Frame, ParseError, Parser, ParserLimits, Span, Value, write_command, write_publish};
+use super::resp::{Parser, ParserLimits, Span, Value, write_command, write_publish};
 use crate::config::RedisUrl;
 use backoff::Backoff;
 use connecting::Connecting;
@@ -30,7 +30,6 @@ use mio::{Registry, Token};
 use outgoing::Outgoing;
 use owed::{Kind, Owed};
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use wire::Wire;
 
@@ -233,12 +232,7 @@ impl Link {
             }
             State::LookingUp(_) | State::Connecting(_) => self.go_on_connecting(registry, now_ms),
             State::Greeting { deadline_ms, .. } if now_ms >= *deadline_ms => {
-                let hint = if self.url.is_secure() {
-                    ": if it speaks no TLS, write redis:// into the URL"
-                } else {
-                    ""
-                };
-                let text = format!("it did not answer within {} ms{hint}", self.limits.connect_ms);
+                let text = format!("it did not answer within {} ms", self.limits.connect_ms);
                 self.end(Fault::new(FaultKind::Silent, text));
             }
             State::Up(_) => self.check_silence(now_ms),

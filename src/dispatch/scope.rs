@@ -28,12 +28,4 @@ impl Scope {
             _ => None,
         }
     }
-
-    /// As JSON has it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Cluster => "cluster",
-            Self::Node => "node",
-        }
-    }
 }

@@ -40,7 +40,7 @@ fn a_link_that_redis_cuts_comes_back_to_the_same_redis() {
 }
 
 #[test]
-fn a_redis_that_stands_still_is_silent_and_what_it_held_is_not_executed_when_the_link_is_up_again() {
+fn a_redis_that_stands_still_is_silent_and_the_old_connection_is_gone_when_the_link_is_up_again() {
     let redis = RedisServer::start(&[]);
     let mut world = World::new(LIMITS);
     let (link, first) = world.up(&redis.url());

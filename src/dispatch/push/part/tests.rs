@@ -135,3 +135,23 @@ fn more_fates_than_sessions_do_not_make_a_false_sum() {
     let receipt = publisher.receipt();
     assert_eq!((receipt.matched, receipt.written, receipt.closed, receipt.pending), (5, Some(2), 3, 0));
 }
+
+/// A receipt that waits for sockets goes on in another process.
+#[test]
+fn the_nodes_that_did_not_answer_are_named_after_an_upgrade_too() {
+    use crate::dispatch::{Packer, Unpacker};
+    let options = PushOptions { receipt: ReceiptMode::Written, ..PushOptions::default() };
+    let origin = Origin::Connection { connection: SessionId::new(1, 0, 0, 1), sequence: 1 };
+    let frame = EncodedFrame::text("hi");
+    let push = Push::new(Apps::DEFAULT, Target::from(Selector::All), frame, options, 0, u64::MAX, origin);
+    let nodes = ["node-b", "node-c"].map(|node| Name::new(node).unwrap());
+    for node in &nodes {
+        push.add_part();
+        push.miss_node(node, 0..1);
+        push.finish_part();
+    }
+    let (packer, mut unpacker) = (Packer::default(), Unpacker::default());
+    let number = packer.push(&std::sync::Arc::new(push));
+    packer.take_new().into_iter().for_each(|carried| unpacker.take(carried).unwrap());
+    assert_eq!(unpacker.push(number).unwrap().receipt().missing, nodes);
+}

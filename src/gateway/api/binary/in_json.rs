@@ -63,7 +63,7 @@ pub(crate) fn equivalent(request: &Request<'_>) -> Value {
         fields["id"] = request.id.into();
     }
     if request.scope == Scope::Node {
-        fields["scope"] = request.scope.as_str().into();
+        fields["scope"] = "node".into();
     }
     if let Some(app) = request.app {
         fields["app"] = app.into();
