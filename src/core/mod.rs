@@ -4,6 +4,7 @@
 mod app_figures;
 mod bans;
 mod budget;
+#[cfg_attr(not(test), expect(dead_code, reason = "the bus writes it when core has it"))]
 mod bus_status;
 mod carry;
 mod changing;

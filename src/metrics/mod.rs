@@ -19,7 +19,6 @@ mod setup;
 mod upgrades;
 mod value;
 
-#[expect(unused_imports, reason = "core counts here when it has the bus")]
 pub use bus::{BusLink, BusMetrics};
 pub use by_app::ByApp;
 pub use carry::CarriedMetrics;
