@@ -73,7 +73,7 @@ mod choices;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "server")]
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the reactors use it next"))]
+#[allow(dead_code, unused_imports, reason = "the reactors use it next")]
 mod cluster;
 #[cfg(feature = "server")]
 pub mod config;

@@ -6,7 +6,9 @@
 
 mod backoff;
 mod connecting;
+mod driving;
 mod greeting;
+mod hearing;
 mod lookup;
 mod outgoing;
 mod owed;
@@ -231,7 +233,12 @@ impl Link {
             }
             State::LookingUp(_) | State::Connecting(_) => self.go_on_connecting(registry, now_ms),
             State::Greeting { deadline_ms, .. } if now_ms >= *deadline_ms => {
-                let text = format!("it did not answer within {} ms", self.limits.connect_ms);
+                let hint = if self.url.is_secure() {
+                    ": if it speaks no TLS, write redis:// into the URL"
+                } else {
+                    ""
+                };
+                let text = format!("it did not answer within {} ms{hint}", self.limits.connect_ms);
                 self.end(Fault::new(FaultKind::Silent, text));
             }
             State::Up(_) => self.check_silence(now_ms),
@@ -385,212 +392,6 @@ impl Link {
     /// Whether there is a connection that can be read.
     fn is_open(&self) -> bool {
         matches!(self.state, State::Greeting { .. } | State::Up(_))
-    }
-
-    /// The first or next step of making a connection.
-    fn go_on_connecting(&mut self, registry: &Registry, now_ms: u64) {
-        if let State::LookingUp(deadline_ms) = self.state {
-            match self.lookup.as_ref().and_then(Lookup::found).cloned() {
-                None if now_ms < deadline_ms => return,
-                None => {
-                    let text = format!("its name was not resolved within {} ms", self.limits.connect_ms);
-                    return self.end(Fault::new(FaultKind::Resolve, text));
-                }
-                Some(found) => {
-                    self.lookup = None;
-                    match found {
-                        Err(fault) => return self.end(fault),
-                        Ok(target) => {
-                            let first = self.backoff.failed() as usize;
-                            self.state = State::Connecting(Connecting::new(target, first, deadline_ms));
-                        }
-                    }
-                }
-            }
-        }
-        if let State::Connecting(connecting) = &mut self.state
-            && let Err(fault) = connecting.go_on(registry, self.token, self.limits.silent_ms, now_ms)
-        {
-            self.end(fault);
-        }
-    }
-
-    /// The connection is made: begins the greeting.
-    fn greet(&mut self) {
-        let State::Connecting(connecting) = std::mem::replace(&mut self.state, State::Waiting(None)) else {
-            return;
-        };
-        let deadline_ms = connecting.deadline_ms();
-        match connecting.into_wire() {
-            Err(fault) => self.end(fault),
-            Ok(wire) => {
-                let out = self.outgoing.tail();
-                let introduction = Introduction::begin(&self.url, self.greeted.as_ref(), out);
-                self.state = State::Greeting { wire, introduction, deadline_ms };
-            }
-        }
-    }
-
-    fn check_silence(&mut self, now_ms: u64) {
-        let silent_ms = self.limits.silent_ms;
-        let is_over = |since: u64| now_ms >= since.saturating_add(silent_ms);
-        if !self.silent_since_ms.is_some_and(is_over) {
-            return;
-        }
-        // What has come while this process itself stood still has been read by nobody.
-        self.read(READS, now_ms);
-        if self.is_up() && self.silent_since_ms.is_some_and(is_over) {
-            let text = format!("it said nothing for {silent_ms} ms while an answer was owed");
-            self.end(Fault::new(FaultKind::Silent, text));
-        }
-    }
-
-    /// Reads at most so often.
-    fn read(&mut self, reads: usize, now_ms: u64) {
-        let before = self.parser.held_bytes();
-        let fault = self.read_some(reads);
-        if self.parser.held_bytes() > before {
-            self.is_eventful = true;
-            if self.silent_since_ms.is_some() {
-                self.silent_since_ms = Some(now_ms);
-            }
-        }
-        if let Some(fault) = fault {
-            self.end(fault);
-        }
-    }
-
-    /// Reads at most so often, and tells why the connection is over if it is.
-    fn read_some(&mut self, reads: usize) -> Option<Fault> {
-        let is_greeting = matches!(self.state, State::Greeting { .. });
-        let (State::Greeting { wire, .. } | State::Up(wire)) = &mut self.state else { return None };
-        self.is_unread = false;
-        for _ in 0..reads {
-            match wire.read(self.parser.room(READ_BYTES)) {
-                Ok(0) if is_greeting => {
-                    let text =
-                        "it closed the connection at once: if it speaks TLS, write rediss:// into the URL";
-                    return Some(Fault::new(FaultKind::Closed, text));
-                }
-                Ok(0) => return Some(Fault::new(FaultKind::Closed, "it closed the connection")),
-                Ok(count) => self.parser.filled(count),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(error) => return Some(Fault::broken(&error)),
-            }
-        }
-        self.is_unread = true;
-        None
-    }
-
-    fn write(&mut self) {
-        let (State::Greeting { wire, .. } | State::Up(wire)) = &mut self.state else { return };
-        if let Err(error) = self.outgoing.write(wire) {
-            // What came before it broke is still to be said, and says why more often than the error does.
-            let fault = self.read_some(LAST_READS).unwrap_or_else(|| Fault::broken(&error));
-            self.end(fault);
-        }
-    }
-
-    /// The connection or the try is over.
-    fn end(&mut self, fault: Fault) {
-        let was_up = self.is_up();
-        let introduction = match std::mem::replace(&mut self.state, State::Waiting(None)) {
-            State::Greeting { introduction, .. } => Some(introduction),
-            _ => None,
-        };
-        self.ending = Some(Ending { fault, introduction, was_up });
-        self.is_unread = false;
-        self.is_eventful = true;
-    }
-
-    /// Nothing of the connection before is left.
-    fn forget(&mut self) {
-        self.parser = parser(&self.limits);
-        self.outgoing.clear();
-        self.owed = Owed::default();
-        self.silent_since_ms = None;
-        self.is_unread = false;
-    }
-
-    fn happened(&mut self) -> Option<Happened> {
-        // What a connection brought before it ended comes first.
-        loop {
-            match self.parser.next() {
-                Ok(None) => break,
-                Ok(Some(frame)) => {
-                    if let Some(happened) = self.take(frame) {
-                        return Some(happened);
-                    }
-                }
-                Err(error) => {
-                    self.break_off(Fault::new(FaultKind::Protocol, error.to_string()));
-                    break;
-                }
-            }
-        }
-        let Ending { fault, was_up, .. } = self.ending.take()?;
-        self.forget();
-        Some(Happened::Event(if was_up { Event::Down(fault) } else { Event::Failed(fault) }))
-    }
-
-    fn take(&mut self, frame: Frame) -> Option<Happened> {
-        let ended_in = self.ending.as_mut().and_then(|ending| ending.introduction.as_mut());
-        if let (State::Greeting { introduction, .. }, _) | (_, Some(introduction)) =
-            (&mut self.state, ended_in)
-        {
-            let Frame::Value(answer) = frame else { return None };
-            let answered = introduction.answer(&answer, self.outgoing.tail());
-            return self.answered(answered);
-        }
-        let (kind, happened) = match frame {
-            Frame::Message { channel, payload } => return Some(Happened::Message(channel, payload)),
-            Frame::Value(Value::Push(_)) => return None,
-            Frame::Subscribed(channel) => (Kind::Confirmation, Happened::Subscribed(channel)),
-            Frame::Unsubscribed(channel) => (Kind::Confirmation, Happened::Unsubscribed(channel)),
-            Frame::Value(Value::Error(error)) if self.owed.next() == Some(Kind::Confirmation) => {
-                self.break_off(Fault::answered("SUBSCRIBE", &error));
-                return None;
-            }
-            Frame::Value(value) => (Kind::Reply, Happened::Event(Event::Reply(value))),
-        };
-        if !self.owed.take(kind) {
-            self.break_off(Fault::new(FaultKind::Protocol, "it answers what it was not asked"));
-            return None;
-        }
-        if self.owed.is_empty() {
-            self.silent_since_ms = None;
-        }
-        Some(happened)
-    }
-
-    /// Goes on with the greeting.
-    fn answered(&mut self, answered: Result<Option<Greeting>, Fault>) -> Option<Happened> {
-        match answered {
-            Err(fault) => self.break_off(fault),
-            Ok(None) => self.write(),
-            Ok(Some(greeting)) => {
-                match std::mem::replace(&mut self.state, State::Waiting(None)) {
-                    State::Greeting { wire, .. } => self.state = State::Up(wire),
-                    // It has ended meanwhile.
-                    _ => return None,
-                }
-                self.backoff.reset();
-                self.greeted = Some(greeting.clone());
-                return Some(Happened::Event(Event::Up(greeting)));
-            }
-        }
-        None
-    }
-
-    /// Ends the connection because of what it brought; nothing behind that is looked at.
-    fn break_off(&mut self, fault: Fault) {
-        self.parser = parser(&self.limits);
-        match &mut self.ending {
-            // It has ended already; this says more about why.
-            Some(ending) => ending.fault = fault,
-            None => self.end(fault),
-        }
     }
 }
 

@@ -8,10 +8,12 @@ mod fault;
 mod lease;
 mod link;
 mod members;
+#[cfg(test)]
+mod redis_server;
 mod resp;
 
 pub use fault::{Fault, FaultKind};
 pub use lease::{CarriedLease, Command, Holder, Lease, LeaseEvent, LeaseFault, LeaseSettings, SharedSecret};
 pub use link::{Event, Greeting, Link, LinkLimits, NotTaken, Waker};
 pub use members::{Heartbeat, InvalidHeartbeat, Member, MemberEvent, Members, PublishedTo};
-pub use resp::{ParseError, Parser, ParserLimits, Value, write_command, write_publish};
+pub use resp::{Frame, ParseError, Parser, ParserLimits, Value, write_command, write_publish};

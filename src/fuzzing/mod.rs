@@ -14,6 +14,7 @@ mod link_json;
 mod origin;
 mod proxy;
 mod request_reader;
+mod resp;
 mod response_reader;
 mod signed_query;
 mod token;
@@ -32,6 +33,7 @@ pub use link_json::run as link_json;
 pub use origin::run as origin;
 pub use proxy::run as proxy;
 pub use request_reader::run as request_reader;
+pub use resp::run as resp;
 pub use response_reader::run as response_reader;
 pub use signed_query::run as signed_query;
 pub use token::run as token;
@@ -133,6 +135,7 @@ mod tests {
         #[cfg(feature = "tls")]
         ("record", super::record),
         ("request_reader", super::request_reader),
+        ("resp", super::resp),
         ("response_reader", super::response_reader),
         ("resume", super::resume),
         ("signed_query", super::signed_query),

@@ -1,0 +1,92 @@
+//! What a link understands of what its connection brought.
+
+use super::super::fault::{Fault, FaultKind};
+use super::super::resp::{Frame, Value};
+use super::greeting::Greeting;
+use super::owed::Kind;
+use super::{Ending, Event, Happened, Link, State, parser};
+
+impl Link {
+    pub(super) fn happened(&mut self) -> Option<Happened> {
+        // What a connection brought before it ended comes first.
+        loop {
+            match self.parser.next() {
+                Ok(None) => break,
+                Ok(Some(frame)) => {
+                    if let Some(happened) = self.take(frame) {
+                        return Some(happened);
+                    }
+                }
+                Err(error) => {
+                    self.break_off(Fault::new(FaultKind::Protocol, error.to_string()));
+                    break;
+                }
+            }
+        }
+        let Ending { fault, was_up, .. } = self.ending.take()?;
+        self.forget();
+        Some(Happened::Event(if was_up { Event::Down(fault) } else { Event::Failed(fault) }))
+    }
+
+    pub(super) fn take(&mut self, frame: Frame) -> Option<Happened> {
+        let ended_in = self.ending.as_mut().and_then(|ending| ending.introduction.as_mut());
+        if let (State::Greeting { introduction, .. }, _) | (_, Some(introduction)) =
+            (&mut self.state, ended_in)
+        {
+            let Frame::Value(answer) = frame else { return None };
+            let answered = introduction.answer(&answer, self.outgoing.tail());
+            return self.answered(answered);
+        }
+        let (kind, happened) = match frame {
+            Frame::Message { channel, payload } => return Some(Happened::Message(channel, payload)),
+            Frame::Value(Value::Push(_)) => return None,
+            Frame::Subscribed(channel) => (Kind::Confirmation, Happened::Subscribed(channel)),
+            Frame::Unsubscribed(channel) => (Kind::Confirmation, Happened::Unsubscribed(channel)),
+            Frame::Value(Value::Error(error)) if self.owed.next() == Some(Kind::Confirmation) => {
+                self.break_off(Fault::answered("SUBSCRIBE", &error));
+                return None;
+            }
+            Frame::Value(value) => (Kind::Reply, Happened::Event(Event::Reply(value))),
+        };
+        if !self.owed.take(kind) {
+            self.break_off(Fault::new(FaultKind::Protocol, "it answers what it was not asked"));
+            return None;
+        }
+        if self.owed.is_empty() {
+            self.silent_since_ms = None;
+        }
+        Some(happened)
+    }
+
+    /// Goes on with the greeting.
+    pub(super) fn answered(&mut self, answered: Result<Option<Greeting>, Fault>) -> Option<Happened> {
+        match answered {
+            Err(fault) => self.break_off(fault),
+            Ok(None) => self.write(),
+            Ok(Some(greeting)) => {
+                match std::mem::replace(&mut self.state, State::Waiting(None)) {
+                    State::Greeting { wire, .. } => self.state = State::Up(wire),
+                    // It has ended meanwhile, and was never up.
+                    _ => {
+                        self.parser = parser(&self.limits);
+                        return None;
+                    }
+                }
+                self.backoff.reset();
+                self.greeted = Some(greeting.clone());
+                return Some(Happened::Event(Event::Up(greeting)));
+            }
+        }
+        None
+    }
+
+    /// Ends the connection because of what it brought; nothing behind that is looked at.
+    pub(super) fn break_off(&mut self, fault: Fault) {
+        self.parser = parser(&self.limits);
+        match &mut self.ending {
+            // It has ended already; this says more about why.
+            Some(ending) => ending.fault = fault,
+            None => self.end(fault),
+        }
+    }
+}
