@@ -14,6 +14,8 @@
 mod carry;
 mod commands;
 #[cfg(test)]
+mod redis_tests;
+#[cfg(test)]
 mod tests;
 
 pub use carry::CarriedLease;

@@ -267,5 +267,7 @@ mod tests {
             }],
         });
         assert_eq!(shown(&status, &metrics), expected);
+        status.lease = LeaseStatus::Lost;
+        assert_eq!(shown(&status, &metrics)["lease"], "lost");
     }
 }
