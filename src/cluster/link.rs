@@ -406,6 +406,9 @@ impl Link {
 
 /// A parser for a new connection.
 fn parser(limits: &LinkLimits) -> Parser {
-    let max_frame_bytes = limits.max_message_bytes.saturating_add(FRAME_BYTES);
-    Parser::new(ParserLimits { max_frame_bytes, max_depth: MAX_DEPTH })
+    Parser::new(ParserLimits { max_frame_bytes: max_frame_bytes(limits), max_depth: MAX_DEPTH })
+}
+
+fn max_frame_bytes(limits: &LinkLimits) -> usize {
+    limits.max_message_bytes.saturating_add(FRAME_BYTES)
 }

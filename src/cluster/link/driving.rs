@@ -5,7 +5,7 @@ use super::connecting::Connecting;
 use super::greeting::Introduction;
 use super::lookup::Lookup;
 use super::owed::Owed;
-use super::{Ending, LAST_READS, Link, READ_BYTES, READS, State, parser};
+use super::{Ending, LAST_READS, Link, READ_BYTES, READS, State, max_frame_bytes, parser};
 use mio::Registry;
 use std::io;
 
@@ -57,7 +57,8 @@ impl Link {
     pub(super) fn check_silence(&mut self, now_ms: u64) {
         let silent_ms = self.limits.silent_ms;
         let is_over = |since: u64| now_ms >= since.saturating_add(silent_ms);
-        if !self.silent_since_ms.is_some_and(is_over) {
+        // The answer may be among what has not been taken.
+        if self.is_eventful || !self.silent_since_ms.is_some_and(is_over) {
             return;
         }
         // What has come while this process itself stood still has been read by nobody.
@@ -88,6 +89,10 @@ impl Link {
         let (State::Greeting { wire, .. } | State::Up(wire)) = &mut self.state else { return None };
         self.is_unread = false;
         for _ in 0..reads {
+            // What is held and not taken is bounded: there is a whole frame among so many bytes.
+            if self.parser.held_bytes() >= max_frame_bytes(&self.limits) {
+                break;
+            }
             match wire.read(self.parser.room(READ_BYTES)) {
                 Ok(0) => return Some(Fault::new(FaultKind::Closed, "it closed the connection")),
                 Ok(count) => self.parser.filled(count),

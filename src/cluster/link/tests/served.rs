@@ -2,7 +2,7 @@
 
 use super::super::super::redis_server::RedisServer;
 use super::super::super::resp::Value;
-use super::super::NotTaken;
+use super::super::{LinkLimits, NotTaken};
 use super::world::{LIMITS, Seen, World};
 
 #[test]
@@ -85,6 +85,34 @@ fn more_than_is_read_at_once_comes_whole() {
         }
         _ => None,
     });
+}
+
+#[test]
+fn what_is_not_taken_stays_in_the_socket_beyond_a_bound() {
+    let redis = RedisServer::start(&[]);
+    let limits = LinkLimits { max_message_bytes: 10_000, ..LIMITS };
+    let mut world = World::new(limits);
+    let ((subscriber, _), (publisher, _)) = (world.up(&redis.url()), world.up(&redis.url()));
+    world.links[subscriber].subscribe([&b"c"[..]]).unwrap();
+    world.next(subscriber);
+    for _ in 0..300 {
+        world.links[publisher].publish(b"c", &[&[7; 10_000]]).unwrap();
+    }
+    for _ in 0..300 {
+        assert_eq!(world.next(publisher), Seen::Reply(Value::Int(1)));
+    }
+    // Ten frames fit in what is read at once; the bound is looked at before each read.
+    while !world.links[subscriber].has_unread() {
+        world.turn();
+    }
+    for _ in 0..100 {
+        world.turn();
+    }
+    let held = world.links[subscriber].parser.held_bytes();
+    assert!(held > 0 && held < 1_000_000, "{held}");
+    for _ in 0..300 {
+        assert!(matches!(world.next(subscriber), Seen::Message(..)));
+    }
 }
 
 #[test]
