@@ -160,10 +160,4 @@ impl Ear {
     pub fn channels(&self) -> usize {
         self.names.len()
     }
-
-    /// Whether it hears everything that it wants to.
-    pub fn is_whole(&self) -> bool {
-        self.names.is_whole()
-    }
 }
-

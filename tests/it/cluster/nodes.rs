@@ -50,9 +50,8 @@ impl Nodes {
 
     /// Waits until each knows all others, and hears all that it wants to.
     pub fn until_whole(&self) {
-        let others = self.servers.len() - 1;
-        for server in &self.servers {
-            until("a whole cluster", || is_whole(&status(server), others));
+                for server in &self.servers {
+            until("a whole cluster", || is_whole(&status(server), self.servers.len()));
         }
     }
 }
@@ -62,6 +61,6 @@ pub fn status(server: &TestServer) -> Value {
     server.backend().ok("GET", "/v1/cluster")
 }
 
-fn is_whole(status: &Value, others: usize) -> bool {
-    status["ready"] == true && status["nodes"].as_array().is_some_and(|nodes| nodes.len() == others)
+fn is_whole(status: &Value, nodes: usize) -> bool {
+    status["ready"] == true && status["nodes"].as_array().is_some_and(|known| known.len() == nodes)
 }

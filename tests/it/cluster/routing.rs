@@ -23,15 +23,14 @@ fn a_push_of_any_node_reaches_each_matching_session_of_every_node_once() {
             (json!({"session": first.to_string()}), vec![0]),
             (json!({"all": true}), vec![0, 1, 2]),
         ] {
-            let mut command = json!({"op": "push", "text": "hi", "receipt": "written"});
-            command.as_object_mut().unwrap().extend(target.as_object().unwrap().clone());
-            let receipt = link.command(command);
+            let receipt = link.command(json!({"op": "push", "to": target, "text": "hi", "receipt": "written"}));
             assert_eq!(receipt["written"], reached.len(), "{target}: {receipt}");
             for index in reached {
-                assert_eq!(players[index].text(), "hi", "{target}");
+                assert_eq!(players[index].recv_text(), "hi", "{target}");
             }
         }
     }
     // Nothing came twice: what comes next is the last.
-    nodes.servers[1].backend().ok("POST", "/v1/push?all=1");
+    nodes.servers[1].backend().push_text("all=true", "last");
+    players.iter_mut().for_each(|player| assert_eq!(player.recv_text(), "last"));
 }

@@ -147,7 +147,7 @@ fn the_nodes_that_did_not_answer_are_named_after_an_upgrade_too() {
     let nodes = ["node-b", "node-c"].map(|node| Name::new(node).unwrap());
     for node in &nodes {
         push.add_part();
-        push.miss_node(node, 0..1);
+        push.nodes_answered(std::slice::from_ref(node), &[0]);
         push.finish_part();
     }
     let (packer, mut unpacker) = (Packer::default(), Unpacker::default());
