@@ -1,5 +1,7 @@
 //! Several nodes on a real Redis.
 
+mod asking;
+mod faults;
 mod nodes;
 mod routing;
 

@@ -61,6 +61,11 @@ pub fn status(server: &TestServer) -> Value {
     server.backend().ok("GET", "/v1/cluster")
 }
 
+/// Whether a node hears all that it wants to.
+pub fn is_ready(server: &TestServer) -> bool {
+    status(server)["ready"] == true
+}
+
 fn is_whole(status: &Value, nodes: usize) -> bool {
     status["ready"] == true && status["nodes"].as_array().is_some_and(|known| known.len() == nodes)
 }

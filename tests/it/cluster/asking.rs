@@ -1,0 +1,107 @@
+//! What is asked of one node means the sessions of all.
+
+use super::nodes::{Nodes, status};
+use crate::support::{Link, Player, Redis, ServerProcess, until};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+fn listed(link: &mut Link, scope: &str) -> BTreeSet<String> {
+    let (mut sessions, mut after) = (BTreeSet::new(), Value::Null);
+    loop {
+        let mut command = json!({"op": "list", "limit": 2, "scope": scope});
+        if !after.is_null() {
+            command["after"] = after;
+        }
+        let page = link.command(command);
+        for entry in page["sessions"].as_array().unwrap() {
+            assert!(sessions.insert(entry["session"].as_str().unwrap().to_owned()), "{page} has one twice");
+        }
+        after = page["next"].clone();
+        if after.is_null() {
+            return sessions;
+        }
+    }
+}
+
+#[test]
+fn sessions_of_all_nodes_are_listed_counted_and_changed_from_any() {
+    let redis = Redis::start();
+    let nodes = Nodes::start(3, &[&redis]);
+    let mut players: Vec<Player> = Vec::new();
+    for server in &nodes.servers {
+        players.push(server.player("user=ada&group=red"));
+        players.push(server.player("group=red"));
+    }
+    let all: BTreeSet<String> = players.iter().map(|player| player.id.to_string()).collect();
+    for (index, server) in nodes.servers.iter().enumerate() {
+        let mut link = server.link();
+        until("every node to hear", || listed(&mut link, "cluster") == all);
+        assert_eq!(listed(&mut link, "node").len(), 2);
+        assert_eq!(
+            link.command(json!({"op": "presence", "group": "red", "members": false})),
+            json!({"sessions": 6, "users": 1, "anonymous": 3, "present": null, "next": null})
+        );
+        assert_eq!(link.command(json!({"op": "count", "user": "ada"}))["sessions"], 3);
+        assert_eq!(link.command(json!({"op": "users"}))["users"], json!([{"user": "ada", "sessions": 3}]));
+        for player in &players {
+            let session = player.id.to_string();
+            let described = link.command(json!({"op": "session", "session": session}));
+            assert_eq!(described["session"], session);
+        }
+        // A group that only sessions elsewhere are in, joined and left from here.
+        let elsewhere = &players[2 * ((index + 1) % 3)].id.to_string();
+        let join = json!({"op": "join", "session": elsewhere, "group": format!("room-{index}")});
+        assert_eq!(link.command(join), json!({"sessions": 1}));
+        let push = json!({"op": "push", "to": {"group": format!("room-{index}")}, "text": "x", "receipt": "written"});
+        assert_eq!(link.command(push)["written"], 1);
+        assert_eq!(players[2 * ((index + 1) % 3)].recv_text(), "x");
+        let moved = json!({"op": "move", "group": format!("room-{index}"), "to": "hall"});
+        assert_eq!(link.command(moved), json!({"sessions": 1}));
+        let tagged = json!({"op": "tag", "user": "ada", "tag": format!("t{index}")});
+        assert_eq!(link.command(tagged), json!({"sessions": 3}));
+        let lists = json!({"op": "leave", "user": ["ada", "nobody"], "group": "hall"});
+        assert_eq!(link.command(lists), json!({"sessions": 1, "unknown": 1}));
+    }
+    // Kicked from a node that has none of them.
+    let kicked = nodes.servers[0].link().command(json!({"op": "kick", "session": players[5].id.to_string()}));
+    assert_eq!(kicked, json!({"sessions": 1}));
+    assert_eq!(players[5].recv_end(), crate::support::End::Closed(4001, "kicked".to_owned()));
+    let again = nodes.servers[0].link().try_command(json!({"op": "kick", "session": players[5].id.to_string()}));
+    assert_eq!(again.unwrap_err()["code"], "unknown_session");
+}
+
+#[test]
+fn the_sessions_of_a_node_that_was_killed_are_unknown_within_its_lease() {
+    let redis = Redis::start();
+    let prefix = super::nodes::prefix();
+    let config = |name: &str| {
+        format!(
+            "reactors = 2\n[cluster]\nredis = ['{}']\nprefix = '{prefix}'\nname = '{name}'\nlease_ms = 1000\nheartbeat_ms = 50\n",
+            redis.url()
+        )
+    };
+    let dies = ServerProcess::start(&[], &config("dies"));
+    let stays = ServerProcess::start(&[], &config("stays"));
+    for server in [&dies, &stays] {
+        until("two nodes", || server.backend().ok("GET", "/v1/cluster")["nodes"].as_array().unwrap().len() == 2);
+    }
+    let player = dies.player("user=ada");
+    let session = player.id.to_string();
+    let mut link = stays.link();
+    assert_eq!(link.command(json!({"op": "session", "session": session}))["user"], "ada");
+    drop(dies);
+    until("it to be forgotten", || {
+        match link.try_command(json!({"op": "session", "session": session})) {
+            Err(error) if error["code"] == "unknown_session" => true,
+            // While its silence is no longer than a lease, it is said that it has not answered.
+            Err(error) => {
+                assert_eq!(error["code"], "overloaded", "{error}");
+                assert!(error["message"].as_str().unwrap().contains("dies"), "{error}");
+                false
+            }
+            Ok(described) => panic!("{described}"),
+        }
+    });
+    assert_eq!(link.command(json!({"op": "count", "user": "ada"}))["sessions"], 0);
+    let _ = status;
+}
