@@ -318,6 +318,7 @@ impl Core {
             BusNews::Edges(edges) => self.follow_edges(edges),
             BusNews::Answer(answer) => self.is_answered(answer),
             BusNews::DigestAsked(asked) => self.answer_digest(&asked),
+            BusNews::Heard(session) => self.session_is_heard(session),
         }
     }
 }

@@ -20,7 +20,10 @@ pub use showing::why_not_ready;
 
 use super::{Core, Envelope};
 use crate::cluster::{Lease, Link, LinkLimits, Outgoing, QueueLimits, Waker};
-use crate::dispatch::{Operation, Push};
+use crate::dispatch::Push;
+use crate::session::SessionId;
+use hashbrown::HashMap;
+use news::Waiter;
 use crate::timer::Moment;
 use awaiting::Awaiting;
 use ear::Ear;
@@ -49,6 +52,8 @@ pub struct Bus {
     next_sweep_ms: u64,
     /// Pushes of other nodes whose receipt is due, in the order in which it is.
     answering: VecDeque<(u64, Arc<Push>)>,
+    /// Sessions whose clients are not answered before so many ears hear their names.
+    held: HashMap<SessionId, usize>,
     /// The lease of the node's number, on the ear of the first Redis.
     lease: Option<Lease>,
 }
@@ -104,6 +109,7 @@ impl Bus {
             beats_ns,
             next_sweep_ms: 0,
             answering: VecDeque::new(),
+            held: HashMap::new(),
             lease,
         }
     }
@@ -112,8 +118,8 @@ impl Bus {
         self.ears.iter_mut().find(|(of, _)| *of == server).map(|(_, ear)| ear)
     }
 
-    /// The next command whose sets of sessions are heard by now.
-    fn take_waiter(&mut self) -> Option<Arc<Operation>> {
+    /// The next one that waits and whose sets of sessions are heard by now.
+    fn take_waiter(&mut self) -> Option<Waiter> {
         self.ears.iter_mut().find_map(|(_, ear)| ear.take_waiter())
     }
 
