@@ -95,6 +95,9 @@ impl Core {
             self.bus.iter().flat_map(|bus| bus.ears.iter().map(|(server, _)| *server)).collect();
         for server in servers {
             self.tell_of_itself(server, Kind::Heartbeat, None);
+            if self.bus.as_ref().is_some_and(|bus| bus.cluster.servers[server].is_whole.load(Ordering::Relaxed)) {
+                self.ask_what_was_missed(server);
+            }
             if let Some(ear) = self.bus.as_mut().and_then(|bus| bus.ear(server)) {
                 ear.ping();
             }
@@ -255,13 +258,21 @@ impl Core {
 
     /// Everything is subscribed to: the others are told, and asked what was missed.
     pub(super) fn ear_is_whole(&mut self, server: usize) {
-        let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let was_whole = bus.cluster.servers[server].is_whole.swap(true, Ordering::AcqRel);
         if was_whole {
             return;
         }
         info!("hears everything over {}", bus.cluster.servers[server].url);
+        self.ask_what_was_missed(server);
+        self.tell_of_itself(server, Kind::Hello, None);
+    }
+
+    /// Asks the publishers of which something may have been missed. A question may be lost as anything else: it is asked again with each
+    /// heartbeat, until it is answered.
+    fn ask_what_was_missed(&mut self, server: usize) {
+        let (now_ms, index) = (self.now.ms, self.index);
+        let Some(bus) = self.bus.as_deref_mut() else { return };
         let cluster = std::sync::Arc::clone(&bus.cluster);
         let gaps: Vec<(PublisherKey, u64)> =
             bus.ear(server).map(|ear| ear.hearing().gaps().collect()).unwrap_or_default();
@@ -274,7 +285,6 @@ impl Core {
             let channel = cluster.channels.of_node(node, incarnation);
             bus.tell(server, index, now_ms, &channel, Kind::DigestAsked, |out| write_windows(&windows, out));
         }
-        self.tell_of_itself(server, Kind::Hello, None);
     }
 
     pub(super) fn answer_digest(&mut self, asked: &DigestAsked) {
