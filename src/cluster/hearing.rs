@@ -83,7 +83,10 @@ impl Hearing {
         let first = to.saturating_sub(channels.len() as u64) + 1;
         let numbered = (first..).zip(channels);
         let lost = numbered.filter(|(number, channel)| {
-            *number > gap.from && **channel != 0 && is_here(**channel) && gap.heard.binary_search(number).is_err()
+            *number > gap.from
+                && **channel != 0
+                && is_here(**channel)
+                && gap.heard.binary_search(number).is_err()
         });
         let messages = lost.count() as u64;
         Missed { messages, unknown: first.saturating_sub(gap.from + 1) }

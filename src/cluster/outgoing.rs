@@ -102,7 +102,13 @@ impl Outgoing {
     ///
     /// # Errors
     /// [`Lost::Full`]: nothing was taken, and the number is given again.
-    pub fn push(&mut self, command: &[u8], channel: u64, deadline_ms: u64, number: Number) -> Result<(), Lost> {
+    pub fn push(
+        &mut self,
+        command: &[u8],
+        channel: u64,
+        deadline_ms: u64,
+        number: Number,
+    ) -> Result<(), Lost> {
         let is_full = self.entries.len() >= self.limits.messages
             || self.bytes.len() + command.len() > self.limits.bytes
             || u32::try_from(command.len()).is_err();
@@ -119,12 +125,7 @@ impl Outgoing {
 
     /// Hands out what may be written now, in one or two pieces at a time, to `write`; how many messages that were. What has waited
     /// beyond its deadline is handed to `lost` instead.
-    pub fn fill(
-        &mut self,
-        now_ms: u64,
-        mut write: impl FnMut(&[u8]),
-        mut lost: impl FnMut(Number),
-    ) -> usize {
+    pub fn fill(&mut self, now_ms: u64, mut write: impl FnMut(&[u8]), mut lost: impl FnMut(Number)) -> usize {
         let mut count = 0;
         while let Some(entry) = self.entries.get_mut(self.written) {
             if self.written >= self.limits.in_flight {

@@ -5,7 +5,10 @@ use super::hearing::waits_for_part;
 use super::news::DigestAsked;
 use super::{Bus, Core};
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
-use crate::cluster::{Digest, Fault, Greeting, Heartbeat, LeaseEvent, MemberEvent, PublisherKey, Value, write_digest, write_windows};
+use crate::cluster::{
+    Digest, Fault, Greeting, Heartbeat, LeaseEvent, MemberEvent, PublisherKey, Value, write_digest,
+    write_windows,
+};
 use crate::metrics::BusLoss;
 use log::{error, info, warn};
 use mio::Registry;
@@ -95,7 +98,11 @@ impl Core {
             self.bus.iter().flat_map(|bus| bus.ears.iter().map(|(server, _)| *server)).collect();
         for server in servers {
             self.tell_of_itself(server, Kind::Heartbeat, None);
-            if self.bus.as_ref().is_some_and(|bus| bus.cluster.servers[server].is_whole.load(Ordering::Relaxed)) {
+            if self
+                .bus
+                .as_ref()
+                .is_some_and(|bus| bus.cluster.servers[server].is_whole.load(Ordering::Relaxed))
+            {
                 self.ask_what_was_missed(server);
             }
             if let Some(ear) = self.bus.as_mut().and_then(|bus| bus.ear(server)) {
@@ -203,14 +210,19 @@ impl Core {
                 }
             }
             MemberEvent::Conflict { node, name, other } => {
-                error!("nodes {name} and {other} both have the number {node}: stop one of them; sessions of only one are reached");
+                error!(
+                    "nodes {name} and {other} both have the number {node}: stop one of them; sessions of only one are reached"
+                );
             }
         }
     }
 
     pub(super) fn line_is_up(&mut self, server: usize, greeting: &Greeting) {
         let Some(bus) = self.bus.as_deref_mut() else { return };
-        info!("reactor {}: publishes over {} (Redis {})", self.index, bus.cluster.servers[server].url, greeting.version);
+        info!(
+            "reactor {}: publishes over {} (Redis {})",
+            self.index, bus.cluster.servers[server].url, greeting.version
+        );
         if let Some(lease) = bus.lease.as_mut().filter(|_| server == 0) {
             lease.connected();
         }

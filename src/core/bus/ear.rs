@@ -1,7 +1,7 @@
 //! The way in of a node from one Redis: what it is subscribed to there, and what has been heard and lost of whom. One reactor has it.
 
-use crate::cluster::{Channels, Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey};
 use super::news::Waiter;
+use crate::cluster::{Channels, Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey};
 use std::collections::VecDeque;
 
 /// Channels of one command: Redis answers each, and serves nobody else meanwhile.

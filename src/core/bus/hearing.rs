@@ -71,7 +71,9 @@ fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
             let (target, frame, options) = push::decode(bytes).map_err(|_| BusLoss::Malformed)?;
             Body::Push(app, target, frame, options)
         }
-        (Kind::Command, Ok(app)) => Body::Command(app, command::decode(bytes, apps).map_err(|_| BusLoss::Malformed)?),
+        (Kind::Command, Ok(app)) => {
+            Body::Command(app, command::decode(bytes, apps).map_err(|_| BusLoss::Malformed)?)
+        }
         (Kind::PushPart | Kind::OperationPart, _) => Body::Answer(bytes.into()),
         (Kind::Goodbye, _) => Body::Goodbye,
         (Kind::DigestAsked, _) => Body::DigestAsked(read_windows(bytes).ok_or(BusLoss::Malformed)?),
@@ -112,7 +114,8 @@ impl Core {
                 Heard::Published(number, nodes) => {
                     self.metrics().bus.server(server).published.add(1);
                     if number != 0
-                        &&  let Some(ended) = self.bus.as_mut().and_then(|bus| bus.awaiting.published(number, nodes))
+                        && let Some(ended) =
+                            self.bus.as_mut().and_then(|bus| bus.awaiting.published(number, nodes))
                     {
                         self.end_question(ended);
                     }
@@ -209,7 +212,10 @@ impl Core {
             Body::DigestAsked(windows) => {
                 let channel = bus.cluster.channels.of_node(node, incarnation);
                 for (reactor, from) in windows {
-                    self.hand_digest_asked(usize::from(reactor), DigestAsked { server, from, channel: channel.clone() });
+                    self.hand_digest_asked(
+                        usize::from(reactor),
+                        DigestAsked { server, from, channel: channel.clone() },
+                    );
                 }
             }
             Body::Digest(digest) => self.heard_digest(server, (incarnation, reactor), &digest),

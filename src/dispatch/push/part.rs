@@ -1,8 +1,8 @@
 //! What became of a push on one node, for the node that has published it: taken there, and merged here as if one more reactor had
 //! done its part.
 
-use super::super::missed::{Missed, MissedList};
 use super::super::Epoch;
+use super::super::missed::{Missed, MissedList};
 use super::Push;
 use crate::session::Name;
 use std::sync::atomic::{AtomicU32, Ordering};
