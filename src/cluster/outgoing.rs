@@ -214,11 +214,15 @@ impl Outgoing {
         }
     }
 
-    /// What was published after the message with the number `from`, as far as it is remembered.
+    /// What was published after the message with the number `from`, as far as it is remembered. What is to be written again on this
+    /// connection is not in it: it may come yet.
     pub fn digest(&self, from: u64) -> Digest {
-        let wanted = usize::try_from(self.digested.saturating_sub(from)).unwrap_or(usize::MAX);
-        let skipped = self.digest.len().saturating_sub(wanted);
-        Digest { to: self.digested, channels: self.digest.range(skipped..).copied().collect() }
+        let next = self.entries.get(self.written).map_or(u64::MAX, |entry| entry.sequence);
+        let to = self.digested.min(next - 1);
+        let end = self.digest.len().saturating_sub((self.digested - to) as usize);
+        let wanted = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+        let channels = self.digest.range(end.saturating_sub(wanted)..end).copied().collect();
+        Digest { to, channels }
     }
 
     /// The number of the newest message that has been written.
@@ -324,7 +328,9 @@ mod tests {
         written(&mut outgoing, 0);
         assert_eq!(outgoing.digest(1), Digest { to: 3, channels: vec![102, 103] });
         assert_eq!(outgoing.digest(3), Digest { to: 3, channels: vec![] });
+        outgoing.answered();
         outgoing.went_down();
+        assert_eq!(outgoing.digest(0), Digest { to: 1, channels: vec![101] }, "the others may come yet");
         written(&mut outgoing, 0);
         assert_eq!(outgoing.digest(0).channels, [101, 102, 103], "what is written again is listed once");
     }

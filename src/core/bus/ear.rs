@@ -1,7 +1,7 @@
 //! The way in of a node from one Redis: what it is subscribed to there, and what has been heard and lost of whom. One reactor has it.
 
 use super::news::Waiter;
-use crate::cluster::{Channels, Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey};
+use crate::cluster::{Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey};
 use std::collections::VecDeque;
 
 /// Channels of one command: Redis answers each, and serves nobody else meanwhile.
@@ -34,10 +34,9 @@ pub enum Sound<'a> {
 }
 
 impl Ear {
-    /// Over `link`, on which it hears the channels `always`.
-    pub fn new(link: Link, channels: Channels, always: &[Box<[u8]>], most: usize, linger_ms: u64) -> Self {
-        let names = Names::new(channels, always, most, linger_ms);
-        Self { link, names, hearing: Hearing::default(), waiters: VecDeque::new(), was_whole: false }
+    /// Over `link`, on which it hears `names`. Publishers write `window` messages twice at the most.
+    pub fn new(link: Link, names: Names, window: usize) -> Self {
+        Self { link, names, hearing: Hearing::new(window), waiters: VecDeque::new(), was_whole: false }
     }
 
     /// The connection.

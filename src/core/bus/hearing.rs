@@ -6,12 +6,12 @@ use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
 use super::{Bus, Core, Envelope};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
-use crate::cluster::{Digest, Heartbeat, Way, command, part, push, read_digest, read_windows, way_of};
+use crate::cluster::{Digest, Heard as News, Heartbeat, Way, command, part, push, read_digest, read_windows, way_of};
 use crate::core::execute::{Finished, Started};
 use crate::dispatch::{
     Action, Apps, EncodedFrame, Operation, Origin, Peer, Push, PushOptions, Scope, Selector, Target,
 };
-use crate::metrics::BusLoss;
+use crate::metrics::{BusLink, BusLoss};
 use crate::session::AppId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -154,7 +154,7 @@ impl Core {
     }
 
     fn take_message(&mut self, server: usize, incoming: Incoming) {
-        let received = &self.shared.metrics.reactor(self.index).bus.server(server).received;
+        let BusLink { received, lost, .. } = self.shared.metrics.reactor(self.index).bus.server(server);
         let Some(bus) = &mut self.bus else { return };
         let Publisher { node, incarnation, reactor, .. } = incoming.publisher;
         let is_own = incarnation == bus.cluster.incarnation;
@@ -162,8 +162,10 @@ impl Core {
         if is_numbered && !is_own {
             let Some(ear) = bus.ear(server) else { return };
             // It was published twice, since nobody could know whether the first time had gone well.
-            if !ear.hearing().hear((incarnation, reactor), incoming.sequence) {
-                return;
+            match ear.hearing().hear((incarnation, reactor), incoming.sequence) {
+                News::New => {}
+                News::Again => return,
+                News::TooLate => return lost.of(BusLoss::Missed).add(1),
             }
             received.add(1);
         }

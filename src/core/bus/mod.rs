@@ -19,7 +19,7 @@ pub use shared::Cluster;
 pub use showing::why_not_ready;
 
 use super::{Core, Envelope};
-use crate::cluster::{Lease, Link, LinkLimits, Outgoing, QueueLimits, Waker};
+use crate::cluster::{Lease, Link, LinkLimits, Names, Outgoing, QueueLimits, Waker};
 use crate::dispatch::Push;
 use crate::session::SessionId;
 use crate::timer::Moment;
@@ -87,8 +87,9 @@ impl Bus {
         let ears = (0..cluster.servers.len()).filter(|server| ear_of(*server, reactors) == index);
         let ears = ears.map(|server| {
             let link = link(server, 2 * server + 1);
-            let channels = cluster.channels.clone();
-            (server, Ear::new(link, channels, &always, config.max_channels, ms(config.linger)))
+            let names =
+                Names::new(cluster.channels.clone(), &always, config.max_channels, ms(config.linger));
+            (server, Ear::new(link, names, config.in_flight))
         });
         let beats_ns = vec![(0, 0); cluster.servers.len()];
         let (lines, ears): (_, Vec<_>) = (lines.collect(), ears.collect());
