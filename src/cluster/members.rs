@@ -147,6 +147,11 @@ impl Members {
         })
     }
 
+    /// Whether any of them hears some names by hashed channels, or does soon.
+    pub fn some_has_buckets(&self) -> bool {
+        self.members.values().any(|member| member.has_buckets)
+    }
+
     /// All of them, in the order of their numbers.
     pub fn all(&self) -> Vec<&Member> {
         let mut members: Vec<&Member> = self.members.values().collect();

@@ -32,6 +32,9 @@ pub struct Names {
     confirmed: u64,
 }
 
+/// With fewer channels of single names than so many hashed ones count as in use from the beginning.
+const FEW: usize = 1_024;
+
 #[derive(Debug)]
 struct Wanted {
     /// Reactors that have sessions of the name. A reactor says in turn that it has and has none.
@@ -203,9 +206,10 @@ impl Names {
         self.hashes.contains(&hash)
     }
 
-    /// Whether hashed channels are in use: then every message has to go to those too.
+    /// Whether hashed channels are in use, or may be soon: then every message has to go to those too. Other nodes hear of it with the
+    /// next heartbeat, and it has to be before the first name is heard so.
     pub fn uses_buckets(&self) -> bool {
-        !self.buckets.is_empty()
+        self.max_by_name < FEW || self.by_name >= self.max_by_name / 4 * 3 || !self.buckets.is_empty()
     }
 
     /// Channels that are subscribed to.

@@ -96,6 +96,9 @@ impl Core {
     fn beat(&mut self) {
         let servers: Vec<usize> =
             self.bus.iter().flat_map(|bus| bus.ears.iter().map(|(server, _)| *server)).collect();
+        for (server, ear) in self.bus.iter().flat_map(|bus| &bus.ears) {
+            self.show_buckets(*server, ear);
+        }
         for server in servers {
             self.tell_of_itself(server, Kind::Heartbeat, None);
             if self
@@ -408,9 +411,6 @@ impl Core {
         let Some(bus) = self.bus.as_deref_mut() else { return };
         for (server, line) in bus.lines.iter_mut().enumerate() {
             line.expire(now_ms, |number| lost.push((server, number)));
-        }
-        for (server, ear) in &bus.ears {
-            bus.cluster.servers[*server].has_buckets.store(ear.has_buckets(), Ordering::Relaxed);
         }
         let metrics = self.shared.metrics.reactor(index);
         for (server, line) in bus.lines.iter().enumerate() {

@@ -34,6 +34,8 @@ pub struct Cluster {
     nodes: ArcSwap<HashMap<u16, Node>>,
     /// Until the reactor that renews it takes it.
     lease: Mutex<Option<Lease>>,
+    /// Whether another node hears some names by hashed channels.
+    others_have_buckets: AtomicBool,
     /// Whether the node's number is its own, or nobody can have had it before.
     pub is_reachable: AtomicBool,
 }
@@ -58,8 +60,6 @@ pub struct Node {
     pub incarnation: u64,
     /// What it is called.
     pub name: Name,
-    /// Whether it hears some names by hashed channels.
-    pub has_buckets: bool,
 }
 
 impl Cluster {
@@ -85,6 +85,7 @@ impl Cluster {
             secret: ArcSwap::default(),
             nodes: ArcSwap::default(),
             lease: Mutex::new(Some(lease)),
+            others_have_buckets: AtomicBool::new(false),
             is_reachable: AtomicBool::new(true),
             config,
         }
@@ -122,7 +123,7 @@ impl Cluster {
 
     /// Whether another node hears some names by hashed channels.
     pub fn some_node_has_buckets(&self) -> bool {
-        self.nodes.load().values().any(|node| node.has_buckets)
+        self.others_have_buckets.load(Ordering::Relaxed)
     }
 
     /// The names of nodes that have not `answered`: of `missing`, if it is known how many, those that have not been heard of for the
@@ -152,11 +153,12 @@ impl Cluster {
             let node = Node {
                 incarnation: member.incarnation,
                 name: member.name.clone(),
-                has_buckets: member.has_buckets,
             };
             (member.node, node)
         });
-        self.nodes.store(Arc::new(nodes.collect()));
+        let nodes: HashMap<u16, Node> = nodes.collect();
+        self.others_have_buckets.store(members.some_has_buckets(), Ordering::Relaxed);
+        self.nodes.store(Arc::new(nodes));
     }
 
     /// How much longer than usual something took from another node, in milliseconds.

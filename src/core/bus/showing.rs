@@ -47,6 +47,13 @@ impl Core {
         };
     }
 
+    /// Whether the ear hears names by hashed channels is told with the next heartbeat.
+    pub(super) fn show_buckets(&self, server: usize, ear: &super::Ear) {
+        if let Some(bus) = &self.bus {
+            bus.cluster.servers[server].has_buckets.store(ear.has_buckets(), Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn sessions_of_all(&self) -> u64 {
         (0..self.shared.reactors()).map(|of| self.shared.metrics.reactor(of).sessions.get()).sum()
     }

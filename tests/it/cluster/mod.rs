@@ -2,7 +2,9 @@
 
 mod asking;
 mod faults;
+mod model;
 mod nodes;
 mod routing;
+mod starting;
 
 use nodes::Nodes;
