@@ -2,6 +2,10 @@
 //! than the last one is a message that was written twice, and is no news. What was published while this node had no connection is lost:
 //! the publishers are asked, and what was for this node is counted. Pure.
 
+mod carry;
+
+pub use carry::CarriedHearing;
+
 use hashbrown::HashMap;
 
 /// Who publishes: the incarnation of a process, and which of its reactors.

@@ -6,7 +6,7 @@ use crate::dispatch::Selector;
 use crate::session::Name;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// See the module.
@@ -30,6 +30,8 @@ pub struct Cluster {
     secret: ArcSwap<[u8; 16]>,
     /// The other nodes by their numbers. Read for each message to a session elsewhere.
     nodes: ArcSwap<HashMap<u16, Node>>,
+    /// Questions of all reactors that wait for answers.
+    pub questions: Arc<AtomicUsize>,
     /// Until the reactor that renews it takes it.
     lease: Mutex<Option<Lease>>,
     /// Whether the node's number is its own, or nobody can have had it before.
@@ -81,6 +83,7 @@ impl Cluster {
             members: Mutex::new(Members::new(config.lease.as_millis() as u64)),
             secret: ArcSwap::default(),
             nodes: ArcSwap::default(),
+            questions: Arc::default(),
             lease: Mutex::new(Some(lease)),
             is_reachable: AtomicBool::new(true),
             config,

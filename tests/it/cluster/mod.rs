@@ -4,5 +4,6 @@ mod asking;
 mod faults;
 mod nodes;
 mod routing;
+mod upgrade;
 
 use nodes::Nodes;
