@@ -2,9 +2,10 @@
 //! queues name them by number. What a reactor does with a push is done when it is packed: its parts are the queues that still
 //! hold it.
 
+use super::super::Peer;
 use super::super::missed::{Gathering, Missed, MissedList, Why};
 use super::{
-    Class, Elsewhere, EncodedFrame, Epoch, Origin, Peer, Place, Push, PushOptions, ReceiptMode, Tally, Target,
+    Class, Elsewhere, EncodedFrame, Epoch, Origin, Place, Push, PushOptions, ReceiptMode, Tally, Target,
 };
 use crate::session::{AppId, Name, SessionId};
 use crate::upgrade::InvalidState;
