@@ -406,8 +406,16 @@ impl Core {
 
     /// All connections have arrived. What cannot go on is closed: it is told so in the first turn.
     pub fn all_arrived(&mut self, arriving: Arriving) {
-        let Arriving { pushes: _, lost_context, listeners: _, lines: _, seats: _, shares: _, bus: _, unix_ms: _ } =
-            arriving;
+        let Arriving {
+            pushes: _,
+            lost_context,
+            listeners: _,
+            lines: _,
+            seats: _,
+            shares: _,
+            bus: _,
+            unix_ms: _,
+        } = arriving;
         self.connections.filled();
         for id in lost_context {
             self.close(id.slot(), CloseCode::SERVICE_RESTART, "the context of the compression was lost");

@@ -30,7 +30,8 @@ impl Reactor {
         while !self.core.finish_bus() && self.core.now.ms < until_ms {
             self.poll(Some(LOOK))?;
             self.core.now = self.core.shared.clock.now();
-            let tokens: Vec<usize> = self.events.iter().map(|event| event.token()).map(|Token(token)| token).collect();
+            let tokens: Vec<usize> =
+                self.events.iter().map(|event| event.token()).map(|Token(token)| token).collect();
             for token in tokens.into_iter().filter(|token| (BUS_TOKENS..LISTENERS).contains(token)) {
                 self.core.bus_ready(token);
             }

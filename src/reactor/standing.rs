@@ -1,8 +1,8 @@
 //! The world stands still: turns in which nothing is read, until another process has everything, or this one goes on.
 
 use super::{LISTENERS, Reactor, WAKE, turn};
-use crate::core::BUS_TOKENS;
 use crate::connection::Flag;
+use crate::core::BUS_TOKENS;
 use crate::core::{CarriedCore, CarriedMember, Outcome, Parcel, Stage, encode};
 use crate::gateway::CarriedDoor;
 use crate::upgrade::{Counts, Fault, MAX_DESCRIPTORS, step};

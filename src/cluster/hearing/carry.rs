@@ -1,6 +1,6 @@
 //! What was heard of whom, on its way to the process that goes on with it.
 
-use super::{Gap, Hearing, Publisher};
+use super::{BITS, Gap, Hearing, Publisher, place};
 use crate::upgrade::InvalidState;
 use minicbor::{Decode, Encode};
 
@@ -21,18 +21,24 @@ struct CarriedPublisher {
     /// Behind which number nothing was heard, and what has come since.
     #[n(3)]
     gap: Option<(u64, Vec<u64>)>,
+    /// Which of the last numbers were heard, a bit each; as many bits as numbers.
+    #[n(4)]
+    heard: Vec<u64>,
 }
 
 impl Hearing {
     /// What another process goes on with.
     pub fn carry(&self) -> CarriedHearing {
-        let publishers = self.publishers.iter().map(|((incarnation, reactor), publisher)| {
-            let Publisher { last, gap } = publisher;
+        // The window is as long as the bits.
+        let Self { publishers, window: _ } = self;
+        let publishers = publishers.iter().map(|((incarnation, reactor), publisher)| {
+            let Publisher { last, heard, gap } = publisher;
             CarriedPublisher {
                 incarnation: *incarnation,
                 reactor: *reactor,
                 last: *last,
-                gap: gap.as_ref().map(|Gap { from, heard }| (*from, heard.clone())),
+                gap: gap.as_ref().map(|Gap { from, heard }| (*from, heard.iter().copied().collect())),
+                heard: heard.to_vec(),
             }
         });
         CarriedHearing(publishers.collect())
@@ -42,50 +48,78 @@ impl Hearing {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn going_on(carried: CarriedHearing) -> Result<Self, InvalidState> {
-        let mut hearing = Self::default();
-        for CarriedPublisher { incarnation, reactor, last, gap } in carried.0 {
-            let gap = gap.map(|(from, heard)| Gap { from, heard });
-            // It is searched.
-            if gap.as_ref().is_some_and(|gap| !gap.heard.is_sorted()) {
-                return Err(InvalidState::new("messages of the bus were heard in no order"));
+    pub fn go_on_from(&mut self, carried: CarriedHearing) -> Result<(), InvalidState> {
+        let window = self.window as u64;
+        for CarriedPublisher { incarnation, reactor, last, gap, heard } in carried.0 {
+            let before = (heard.len() * BITS) as u64;
+            if before == 0 {
+                return Err(InvalidState::new("nobody knows what of the bus was heard"));
             }
-            hearing.publishers.insert((incarnation, reactor), Publisher { last, gap });
+            let mut publisher = Publisher::new(last, self.window);
+            for number in last.saturating_sub(window - 1)..=last {
+                let (word, bit) = place(number, before);
+                // What is older than the window before is written again by nobody.
+                if last - number >= before || heard[word] & bit != 0 {
+                    let (word, bit) = place(number, window);
+                    publisher.heard[word] |= bit;
+                }
+            }
+            publisher.gap = gap.map(|(from, heard)| Gap { from, heard: heard.into_iter().collect() });
+            self.publishers.insert((incarnation, reactor), publisher);
         }
-        Ok(hearing)
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Missed;
+    use crate::cluster::{Heard, Missed};
 
-    fn carried(hearing: &Hearing) -> CarriedHearing {
-        minicbor::decode(&minicbor::to_vec(hearing.carry()).unwrap()).unwrap()
+    const KEY: (u64, u8) = (7, 1);
+
+    fn next(hearing: &Hearing, window: usize) -> Hearing {
+        let mut next = Hearing::new(window);
+        let carried = minicbor::to_vec(hearing.carry()).unwrap();
+        next.go_on_from(minicbor::decode(&carried).unwrap()).unwrap();
+        next
     }
 
     #[test]
     fn what_was_heard_is_no_news_in_the_next_process_and_a_gap_stays_open() {
-        let mut first = Hearing::default();
-        first.hear((7, 1), 10);
+        let mut first = Hearing::new(64);
+        first.hear(KEY, 10);
         first.hear((7, 2), 4);
         first.went_down();
-        first.hear((7, 1), 12);
-        let mut second = Hearing::going_on(carried(&first)).unwrap();
-        assert!(!second.hear((7, 1), 12) && second.hear((7, 1), 13) && !second.hear((7, 2), 4));
+        first.hear(KEY, 12);
+        let mut second = next(&first, 64);
+        assert_eq!([12, 13].map(|number| second.hear(KEY, number)), [Heard::Again, Heard::New]);
+        assert_eq!(second.hear((7, 2), 4), Heard::Again);
         assert_eq!(second.gaps().count(), 2);
-        let missed = second.fill_gap((7, 1), 14, &[2; 4], |channel| channel == 2);
+        let missed = second.fill_gap(KEY, 14, &[2; 4], |channel| channel == 2);
         assert_eq!(missed, Missed { messages: 2, unknown: 0 }, "11 and 14");
     }
 
     #[test]
-    fn a_gap_without_order_is_refused() {
-        let mut hearing = Hearing::default();
-        hearing.hear((7, 1), 10);
-        hearing.went_down();
+    fn what_came_in_no_order_is_known_whatever_the_window_is_then() {
+        let mut first = Hearing::new(128);
+        for number in [700, 702, 705] {
+            first.hear(KEY, number);
+        }
+        for window in [64, 128, 256] {
+            let mut second = next(&first, window);
+            assert_eq!([702, 705].map(|number| second.hear(KEY, number)), [Heard::Again; 2], "{window}");
+            assert_eq!([701, 704].map(|number| second.hear(KEY, number)), [Heard::TooLate; 2], "{window}");
+            assert_eq!(second.hear(KEY, 705 - 128), Heard::Again, "{window}: nobody writes that again");
+        }
+    }
+
+    #[test]
+    fn one_of_whom_nothing_is_known_is_refused() {
+        let mut hearing = Hearing::new(64);
+        hearing.hear(KEY, 10);
         let mut carried = hearing.carry();
-        carried.0[0].gap = Some((10, vec![12, 11]));
-        assert!(Hearing::going_on(carried).is_err());
+        carried.0[0].heard.clear();
+        assert!(hearing.go_on_from(carried).is_err());
     }
 }

@@ -113,7 +113,11 @@ impl Link {
         let (open, socket) = match (open, socket) {
             (None, None) => return Ok(()),
             (Some(open), Some(socket)) => (open, socket),
-            _ => return Err(InvalidState::new("a link to Redis without its socket, or a socket without a link")),
+            _ => {
+                return Err(InvalidState::new(
+                    "a link to Redis without its socket, or a socket without a link",
+                ));
+            }
         };
         if self.greeted.is_none() {
             return Err(InvalidState::new("a link to a Redis that has said nothing"));
@@ -132,7 +136,8 @@ impl Link {
         self.owed = Owed::default();
         for (is_reply, count) in owed {
             let kind = if is_reply { Kind::Reply } else { Kind::Confirmation };
-            let count = u32::try_from(count).map_err(|_| InvalidState::new("Redis owes more than was asked"))?;
+            let count =
+                u32::try_from(count).map_err(|_| InvalidState::new("Redis owes more than was asked"))?;
             self.owed.add(kind, count as usize);
         }
         self.silent_since_ms = (!self.owed.is_empty()).then_some(now_ms);

@@ -32,7 +32,8 @@ impl Members {
     pub fn carry(&self, now_ms: u64) -> CarriedMembers {
         let members = self.members.values().map(|member| {
             // The rest of it stands in what it said.
-            let Member { node: _, incarnation: _, name: _, has_buckets: _, said, heard_ms, ready, delay } = member;
+            let Member { node: _, incarnation: _, name: _, has_buckets: _, said, heard_ms, ready, delay } =
+                member;
             CarriedMember {
                 said: said.clone(),
                 silent_ms: now_ms.saturating_sub(*heard_ms),

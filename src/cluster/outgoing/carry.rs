@@ -72,8 +72,8 @@ impl Outgoing {
             return Err(InvalidState::new("a queue of the bus whose messages are not its bytes"));
         }
         let numbers = entries.iter().map(|entry| entry.sequence);
-        if !numbers.clone().is_sorted_by(|one, next| one < next)
-            || numbers.last().is_some_and(|newest| newest > last)
+        if !numbers.is_sorted_by(|one, next| one < next)
+            || entries.back().is_some_and(|newest| newest.sequence > last)
             || digested > last
         {
             return Err(InvalidState::new("messages of the bus that are not in their order"));
@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn a_queue_goes_on_where_it_was() {
         let mut first = Outgoing::new(LIMITS);
-        for (command, deadline_ms, number) in [("a", 100, 7), ("bb", 100, 8), ("ccc", 100, 9), ("d", 50, 10)] {
+        for (command, deadline_ms, number) in [("a", 100, 7), ("bb", 100, 8), ("ccc", 100, 9), ("d", 50, 10)]
+        {
             first.push(command.as_bytes(), 200 + number, deadline_ms, number).unwrap();
         }
         assert_eq!(written(&mut first, 0).0, "abb");

@@ -4,8 +4,8 @@ mod carry;
 
 pub use carry::CarriedEar;
 
-use crate::cluster::{Channels, Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey};
 use super::news::Waiter;
+use crate::cluster::{Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey};
 use std::collections::VecDeque;
 
 /// Channels of one command: Redis answers each, and serves nobody else meanwhile.
@@ -38,10 +38,9 @@ pub enum Sound<'a> {
 }
 
 impl Ear {
-    /// Over `link`, on which it hears the channels `always`.
-    pub fn new(link: Link, channels: Channels, always: &[Box<[u8]>], most: usize, linger_ms: u64) -> Self {
-        let names = Names::new(channels, always, most, linger_ms);
-        Self { link, names, hearing: Hearing::default(), waiters: VecDeque::new(), was_whole: false }
+    /// Over `link`, on which it hears `names`. Publishers write `window` messages twice at the most.
+    pub fn new(link: Link, names: Names, window: usize) -> Self {
+        Self { link, names, hearing: Hearing::new(window), waiters: VecDeque::new(), was_whole: false }
     }
 
     /// The connection.

@@ -22,16 +22,16 @@ pub use shared::Cluster;
 pub use showing::why_not_ready;
 
 use super::{Core, Envelope};
-use crate::cluster::{Lease, Link, LinkLimits, Outgoing, QueueLimits, Waker};
+use crate::cluster::{Lease, Link, LinkLimits, Names, Outgoing, QueueLimits, Waker};
 use crate::dispatch::Push;
 use crate::session::SessionId;
-use hashbrown::HashMap;
-use news::Waiter;
 use crate::timer::Moment;
 use awaiting::Awaiting;
 use ear::Ear;
+use hashbrown::HashMap;
 use line::Line;
 use mio::Token;
+use news::Waiter;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -63,12 +63,7 @@ pub struct Bus {
 
 impl Bus {
     /// The part of the reactor `index`, of so many. `waker` has the reactor turn, from any thread.
-    pub fn new(
-        cluster: Arc<Cluster>,
-        index: usize,
-        reactors: usize,
-        waker: Waker,
-    ) -> Self {
+    pub fn new(cluster: Arc<Cluster>, index: usize, reactors: usize, waker: Waker) -> Self {
         let config = &cluster.config;
         let ms = |time: std::time::Duration| time.as_millis() as u64;
         let limits = LinkLimits {
@@ -95,8 +90,8 @@ impl Bus {
         let ears = (0..cluster.servers.len()).filter(|server| ear_of(*server, reactors) == index);
         let ears = ears.map(|server| {
             let link = link(server, 2 * server + 1);
-            let channels = cluster.channels.clone();
-            (server, Ear::new(link, channels, &always, config.max_channels, ms(config.linger)))
+            let names = Names::new(cluster.channels.clone(), &always, config.max_channels, ms(config.linger));
+            (server, Ear::new(link, names, config.in_flight))
         });
         let awaiting = Awaiting::counted_in(Arc::clone(&cluster.questions));
         let beats_ns = vec![(0, 0); cluster.servers.len()];
@@ -149,7 +144,12 @@ impl Bus {
         let lines = self.lines.iter().filter_map(Line::due_ms);
         let ears = self.ears.iter().filter_map(|(_, ear)| ear.due_ms());
         let lease = self.lease.as_ref().and_then(Lease::due_ms);
-        let own = [Some(self.next_beat_ms), lease, self.awaiting.due_ms(), self.answering.front().map(|(ms, _)| *ms)];
+        let own = [
+            Some(self.next_beat_ms),
+            lease,
+            self.awaiting.due_ms(),
+            self.answering.front().map(|(ms, _)| *ms),
+        ];
         lines.chain(ears).chain(own.into_iter().flatten()).min()
     }
 }

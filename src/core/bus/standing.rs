@@ -10,11 +10,14 @@ use std::sync::atomic::Ordering;
 impl Bus {
     /// Whether nothing waits for an answer of another node, or of Redis that a set is heard.
     pub(in crate::core) fn is_quiet(&self) -> bool {
-        self.awaiting.is_empty() && self.held.is_empty() && !self.ears.iter().any(|(_, ear)| ear.has_waiters())
+        self.awaiting.is_empty()
+            && self.held.is_empty()
+            && !self.ears.iter().any(|(_, ear)| ear.has_waiters())
     }
 
     fn must_hear(&self) -> bool {
-        self.cluster.questions.load(Ordering::Acquire) > 0 || self.ears.iter().any(|(_, ear)| ear.has_waiters())
+        self.cluster.questions.load(Ordering::Acquire) > 0
+            || self.ears.iter().any(|(_, ear)| ear.has_waiters())
     }
 }
 
@@ -68,7 +71,9 @@ impl Core {
         self.hear_lines();
         self.flush_bus();
         let Some(bus) = self.bus.as_deref_mut() else { return true };
-        bus.lines.iter_mut().all(|line| !line.link().is_up() || line.link().unanswered() == 0 && !line.has_work())
+        bus.lines
+            .iter_mut()
+            .all(|line| !line.link().is_up() || line.link().unanswered() == 0 && !line.has_work())
     }
 
     /// This node ends: the others are told, and its number is given back.

@@ -3,8 +3,8 @@
 
 use super::news::{BusNews, Edges, Waiter};
 use super::{Core, Envelope, ear_of};
-use crate::core::Reply;
 use crate::cluster::Set;
+use crate::core::Reply;
 use crate::dispatch::Operation;
 use crate::hub::{Edge, Kind};
 use crate::session::SessionId;

@@ -160,7 +160,13 @@ impl CarriedPeer {
 
     fn unpack(&self) -> Origin {
         let Self { node, incarnation, server, number } = *self;
-        Origin::Peer(Box::new(Peer { node, incarnation, server, number, is_answered: AtomicBool::new(false) }))
+        Origin::Peer(Box::new(Peer {
+            node,
+            incarnation,
+            server,
+            number,
+            is_answered: AtomicBool::new(false),
+        }))
     }
 }
 

@@ -29,7 +29,12 @@ fn node(redis: &Redis, prefix: &str, name: &str, more: &str) -> Running {
 
 fn nodes_of(ports: &Ports) -> Vec<Value> {
     let status = ports.backend().ok("GET", "/v1/cluster");
-    status["nodes"].as_array().unwrap().iter().map(|node| json!([node["name"], node["incarnation"]])).collect()
+    status["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| json!([node["name"], node["incarnation"]]))
+        .collect()
 }
 
 fn until_known(nodes: &[&Ports]) {
@@ -82,7 +87,7 @@ impl Pushing {
 }
 
 fn push(mut link: Link, source: usize, sent: &AtomicU64, stops: &AtomicBool) {
-    let has_receipts = source % 2 == 0;
+    let has_receipts = source.is_multiple_of(2);
     while !stops.load(Ordering::Relaxed) {
         let count = if has_receipts { 1 } else { BURST };
         let first = sent.load(Ordering::Relaxed) + 1;
@@ -96,7 +101,10 @@ fn push(mut link: Link, source: usize, sent: &AtomicU64, stops: &AtomicBool) {
                     let receipt = link.command(push);
                     // The players of the other node are counted too.
                     assert_eq!(receipt["written"], 2 * PLAYERS, "{text}: {receipt}");
-                    assert!(receipt.get("partial").is_none_or(|partial| partial == false), "{text}: {receipt}");
+                    assert!(
+                        receipt.get("partial").is_none_or(|partial| partial == false),
+                        "{text}: {receipt}"
+                    );
                 }
             }
         }

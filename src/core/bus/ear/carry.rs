@@ -1,7 +1,7 @@
 //! A way in on its way to the process that goes on with it.
 
 use super::Ear;
-use crate::cluster::{CarriedHearing, CarriedLink, CarriedNames, Hearing};
+use crate::cluster::{CarriedHearing, CarriedLink, CarriedNames};
 use crate::upgrade::InvalidState;
 use minicbor::{Decode, Encode};
 use mio::Registry;
@@ -70,7 +70,7 @@ impl Ear {
         self.link.go_on_from(link, socket, registry, now_ms)?;
         let is_up = self.link.is_up();
         self.names.go_on_from(names, is_up, now_ms);
-        self.hearing = Hearing::going_on(hearing)?;
+        self.hearing.go_on_from(hearing)?;
         if !is_up {
             self.hearing.went_down();
         }
