@@ -145,7 +145,8 @@ impl Core {
         let Some(bus) = &self.bus else { return };
         let cluster = std::sync::Arc::clone(&bus.cluster);
         let mut members = cluster.members();
-        let events = members.expire(self.now.ms);
+        // Whoever does not hear itself hears nobody: that is no silence of the others.
+        let events = members.expire(cluster.heard_itself_ms.load(Ordering::Relaxed));
         if !events.is_empty() {
             cluster.reach(&members);
         }
@@ -156,6 +157,11 @@ impl Core {
     /// A heartbeat of this node has come back: so long it takes over this Redis now.
     pub(super) fn heard_itself(&mut self, server: usize, heartbeat: &Heartbeat) {
         let Some(bus) = &self.bus else { return };
+        let (cluster, now_ms) = (&bus.cluster, self.now.ms);
+        let before_ms = cluster.heard_itself_ms.swap(now_ms, Ordering::Relaxed);
+        if now_ms.saturating_sub(before_ms) > ms(cluster.config.lease) / 2 {
+            cluster.members().excuse(now_ms);
+        }
         if let Some((stamp_ms, told_ns)) = bus.beats_ns.get(server)
             && *stamp_ms == heartbeat.stamp_ms
         {

@@ -6,7 +6,7 @@ use crate::dispatch::Selector;
 use crate::session::Name;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// See the module.
@@ -26,6 +26,8 @@ pub struct Cluster {
     /// Times and bounds.
     pub config: ClusterConfig,
     members: Mutex<Members>,
+    /// When a heartbeat of this node has come back to it last, in milliseconds of the server's clock.
+    pub heard_itself_ms: AtomicU64,
     /// What users are hashed with. Before Redis has told it, it is the same on all nodes too, and no secret.
     secret: ArcSwap<[u8; 16]>,
     /// The other nodes by their numbers. Read for each message to a session elsewhere.
@@ -81,6 +83,7 @@ impl Cluster {
             servers: urls.into_iter().map(server).collect(),
             hashes,
             members: Mutex::new(Members::new(config.lease.as_millis() as u64)),
+            heard_itself_ms: AtomicU64::new(0),
             secret: ArcSwap::default(),
             nodes: ArcSwap::default(),
             questions: Arc::default(),
