@@ -3,6 +3,10 @@
 //! first, and it was not: then it comes too late, since the order is kept, and is lost. What was published while this node had no
 //! connection is lost too: the publishers are asked, and what was for this node is counted. Pure.
 
+mod carry;
+
+pub use carry::CarriedHearing;
+
 use hashbrown::{HashMap, HashSet};
 
 /// Who publishes: the incarnation of a process, and which of its reactors.
@@ -106,10 +110,7 @@ impl Hearing {
         let first = to.saturating_sub(channels.len() as u64) + 1;
         let numbered = (first..).zip(channels);
         let lost = numbered.filter(|(number, channel)| {
-            *number > gap.from
-                && **channel != 0
-                && is_here(**channel)
-                && !gap.heard.contains(number)
+            *number > gap.from && **channel != 0 && is_here(**channel) && !gap.heard.contains(number)
         });
         let messages = lost.count() as u64;
         Missed { messages, unknown: first.saturating_sub(gap.from + 1) }
@@ -124,13 +125,18 @@ impl Hearing {
 /// Bits of a word.
 const BITS: usize = u64::BITS as usize;
 
+/// Where the bit of a number is in a window of so many: in which word, and which.
+fn place(sequence: u64, window: u64) -> (usize, u64) {
+    ((sequence % window) as usize / BITS, 1 << (sequence % BITS as u64))
+}
+
 impl Publisher {
     fn new(last: u64, window: usize) -> Self {
         Self { last, heard: vec![0; window / BITS].into(), gap: None }
     }
 
     fn hear(&mut self, sequence: u64, window: u64) -> Heard {
-        let place = |sequence: u64| ((sequence % window) as usize / BITS, 1_u64 << (sequence % BITS as u64));
+        let place = |sequence| place(sequence, window);
         if sequence > self.last {
             // Those in between were for others, or come too late.
             let skipped = (sequence - self.last - 1).min(window);
@@ -179,12 +185,10 @@ mod tests {
             assert_eq!(hearing.hear(KEY, number), Heard::New);
         }
         // 71 and 74 were executed before this node was there, and are written again.
-        assert_eq!([71, 72, 74, 75].map(|number| hearing.hear(KEY, number)), [
-            Heard::TooLate,
-            Heard::Again,
-            Heard::TooLate,
-            Heard::Again
-        ]);
+        assert_eq!(
+            [71, 72, 74, 75].map(|number| hearing.hear(KEY, number)),
+            [Heard::TooLate, Heard::Again, Heard::TooLate, Heard::Again]
+        );
         assert_eq!([71, 74].map(|number| hearing.hear(KEY, number)), [Heard::Again; 2]);
         assert_eq!(hearing.hear(KEY, 75 - 64), Heard::Again, "nobody writes that again");
         hearing.hear(KEY, 1_000);

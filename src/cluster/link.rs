@@ -5,6 +5,7 @@
 //! what was read before a connection broke is said before the break.
 
 mod backoff;
+mod carry;
 mod connecting;
 mod driving;
 mod greeting;
@@ -16,6 +17,7 @@ mod owed;
 mod tests;
 mod wire;
 
+pub use carry::CarriedLink;
 pub use greeting::Greeting;
 pub use lookup::Waker;
 
@@ -240,6 +242,13 @@ impl Link {
         }
     }
 
+    /// Gives the connection up where an answer is owed for too long, and does nothing else that is due.
+    pub fn end_if_silent(&mut self, now_ms: u64) {
+        if self.is_up() && self.ending.is_none() {
+            self.check_silence(now_ms);
+        }
+    }
+
     /// Reads and writes after the poll reported its token, or where [`has_unread`](Self::has_unread). Reading is bounded.
     pub fn ready(&mut self, now_ms: u64) {
         if let State::Connecting(connecting) = &mut self.state {
@@ -252,6 +261,18 @@ impl Link {
             self.read(READS, now_ms);
             self.write();
         }
+    }
+
+    /// Reads on where [`ready`](Self::ready) left something in the socket.
+    pub fn read_on(&mut self, now_ms: u64) {
+        if self.is_unread {
+            self.ready(now_ms);
+        }
+    }
+
+    /// There is something in the socket that is to be read later: no other event will say so.
+    pub fn read_later(&mut self) {
+        self.is_unread |= self.is_open();
     }
 
     /// Whether [`ready`](Self::ready) left something in the socket, or [`next`](Self::next) in the buffer, of which no poll

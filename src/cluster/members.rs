@@ -1,11 +1,13 @@
 //! The nodes of a cluster, by what they say of themselves once in a while. One that is silent for a lease is gone. Pure: time is an
 //! argument, in milliseconds of this node's clock.
 
+mod carry;
 mod delay;
 mod heartbeat;
 #[cfg(test)]
 mod tests;
 
+pub use carry::CarriedMembers;
 pub use heartbeat::{Heartbeat, NotAHeartbeat};
 
 use crate::session::Name;

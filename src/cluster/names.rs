@@ -3,6 +3,10 @@
 //! number of names it is hashed channels that are subscribed to. Pure: it says what is to be subscribed to, and is told what has
 //! been.
 
+mod carry;
+
+pub use carry::CarriedNames;
+
 use super::channel::{Channels, hash};
 use hashbrown::{HashMap, HashSet};
 use std::collections::VecDeque;

@@ -3,6 +3,10 @@
 //! knows by the numbers what it has had. What has never been written gives way when its time is over or there is no room, and
 //! is counted. Pure: bytes come and go, time is an argument.
 
+mod carry;
+
+pub use carry::CarriedOutgoing;
+
 use std::collections::VecDeque;
 
 /// What is kept at the most.
@@ -90,6 +94,11 @@ impl Outgoing {
             digest: VecDeque::new(),
             digested: 0,
         }
+    }
+
+    /// What is kept at the most.
+    pub fn limits(&self) -> QueueLimits {
+        self.limits
     }
 
     /// The number that the next message has.

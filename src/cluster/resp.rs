@@ -118,6 +118,11 @@ impl Parser {
         self.buffer.unused().len()
     }
 
+    /// The same, as they came.
+    pub fn held(&self) -> &[u8] {
+        self.buffer.unused()
+    }
+
     /// The next whole frame; `None` until more is read. A span is good until the next call that changes the parser.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! How a reactor's core is carried to another process: first what belongs to no connection, then one connection after the other.
 //! Lists, sums and deadlines are not: each follows from the connections, and is made anew as they come.
 
+use super::bus::CarriedBus;
 use super::memory::AroundMemory;
 use super::shared::Shared;
 use super::unheard::CarriedUnheard;
@@ -63,6 +64,9 @@ pub struct CarriedCore {
     /// Links of this reactor that are being told of all sessions, each with how many reactors are not through.
     #[n(11)]
     snapshots: Option<Vec<(u64, u32)>>,
+    /// The way to other nodes.
+    #[n(12)]
+    bus: Option<CarriedBus>,
 }
 
 /// A connection of a [`Core`] on its way, with its names in the hub.
@@ -123,6 +127,7 @@ pub struct Arriving {
     lines: CarriedLines,
     seats: Vec<CarriedSeat>,
     shares: Vec<CarriedShare>,
+    bus: Option<CarriedBus>,
     unix_ms: u64,
 }
 
@@ -130,6 +135,11 @@ impl Arriving {
     /// What links listen to, and who waits for them: for when every connection is there.
     pub fn take_listeners(&mut self) -> (Vec<CarriedListener>, CarriedLines) {
         (std::mem::take(&mut self.listeners), std::mem::take(&mut self.lines))
+    }
+
+    /// The way to other nodes: for when its sockets are there.
+    pub fn take_bus(&mut self) -> Option<CarriedBus> {
+        self.bus.take()
     }
 
     /// What of links outlives their connections: for before that.
@@ -163,6 +173,7 @@ impl Core {
             unheard: Some(self.carry_unheard()).filter(|unheard| !unheard.is_empty()),
             snapshots: Some(self.carry_snapshots()).filter(|snapshots| !snapshots.is_empty()),
             shares: Some(self.listeners.carry_shares(packer)).filter(|shares| !shares.is_empty()),
+            bus: self.bus.as_ref().map(|bus| bus.carry(packer, self.now.ms)),
         }
     }
 
@@ -197,7 +208,7 @@ impl Core {
         unpacker: &Unpacker,
     ) -> Result<(Self, Arriving), InvalidState> {
         let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats, .. } = carried;
-        let CarriedCore { memory, leaving, unheard, shares, snapshots, .. } = carried;
+        let CarriedCore { memory, leaving, unheard, shares, snapshots, bus, .. } = carried;
         let connections: GenerationalSlab<Connection> = generations.restore(shared.node, index as u8)?;
         let mut core = Self::new(shared, index, peers, 0);
         if turned_ms > core.now.ms || absent_ms > turned_ms {
@@ -211,7 +222,7 @@ impl Core {
         let unix_ms = Clock::wall_unix_ms();
         let (seats, shares) = (seats.unwrap_or_default(), shares.unwrap_or_default());
         core.restore_snapshots(snapshots.unwrap_or_default());
-        Ok((core, Arriving { listeners, lines, seats, shares, unix_ms, ..Arriving::default() }))
+        Ok((core, Arriving { listeners, lines, seats, shares, bus, unix_ms, ..Arriving::default() }))
     }
 
     /// A connection arrives on its socket: it is in its slot, in the hub and in every count. Its door and the poll are for the
@@ -395,8 +406,16 @@ impl Core {
 
     /// All connections have arrived. What cannot go on is closed: it is told so in the first turn.
     pub fn all_arrived(&mut self, arriving: Arriving) {
-        let Arriving { pushes: _, lost_context, listeners: _, lines: _, seats: _, shares: _, unix_ms: _ } =
-            arriving;
+        let Arriving {
+            pushes: _,
+            lost_context,
+            listeners: _,
+            lines: _,
+            seats: _,
+            shares: _,
+            bus: _,
+            unix_ms: _,
+        } = arriving;
         self.connections.filled();
         for id in lost_context {
             self.close(id.slot(), CloseCode::SERVICE_RESTART, "the context of the compression was lost");

@@ -74,7 +74,7 @@ mod writing;
 pub use crate::hub::scope_of;
 pub use bans::{Bans, CarriedBans};
 pub use budget::Budget;
-pub use bus::{BUS_TOKENS, Cluster, why_not_ready};
+pub use bus::{BUS_TOKENS, CarriedCluster, Cluster, why_not_ready};
 pub use bus_status::BusStatus;
 pub use carry::{Arriving, CarriedCore, CarriedMember};
 pub use changing::{add_tag, join};
@@ -355,6 +355,7 @@ impl Core {
             && !self.has_rerouted();
         let told = told && !self.has_parted() && self.claims.is_empty() && self.recalls.is_empty();
         let told = told && self.replacing.is_quiet() && !self.unheard.has_released();
+        let told = told && !self.hub.has_edges() && self.bus.as_ref().is_none_or(|bus| bus.is_quiet());
         told && self.work.is_empty() && self.seats.are_quiet() && self.peers.backlog() == 0
     }
 

@@ -48,16 +48,16 @@ impl Arrivals {
     /// What is wrong with it.
     pub fn begin(
         beginning: Beginning,
-        first: &Batch<OwnedFd>,
+        first: Batch<OwnedFd>,
         unpacker: &Unpacker,
     ) -> Result<Self, InvalidState> {
         let Beginning { poll, receiver, producer, shared, index, gateway, acceptor } = beginning;
-        let mut decoder = Decoder::new(&first.state);
-        let CarriedReactor { core, connections } = decode(&mut decoder)?;
-        if !first.descriptors.is_empty() {
-            return Err(InvalidState::new("sockets before their reactor"));
-        }
-        let (core, arriving) = Core::going_on(shared, index, producer, core, unpacker)?;
+        let Batch { descriptors, state, .. } = first;
+        // The secret that nodes share is in it.
+        let state = Zeroizing::new(state);
+        let CarriedReactor { core, connections } = decode(&mut Decoder::new(&state))?;
+        let (mut core, mut arriving) = Core::going_on(shared, index, producer, core, unpacker)?;
+        core.arrive_on_bus(arriving.take_bus(), descriptors, poll.registry(), unpacker)?;
         let reactor = Reactor::new(poll, receiver, core, gateway, acceptor);
         Ok(Self { reactor, arriving, announced: connections, counts: Counts::default() })
     }

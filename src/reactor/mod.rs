@@ -7,6 +7,7 @@ mod arriving;
 mod claiming;
 mod echo;
 mod emptying;
+mod farewell;
 mod leaving;
 mod listener;
 mod moving;
@@ -143,6 +144,7 @@ impl Reactor {
                 return Ok(report);
             }
             if self.is_stopped() {
+                self.leave_cluster()?;
                 report.closed_cleanly = self.core.closed_cleanly.min(report.sessions);
                 return Ok(report);
             }
@@ -201,7 +203,7 @@ impl Reactor {
         Ok(false)
     }
 
-    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+    pub(super) fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
             _ => Ok(()),

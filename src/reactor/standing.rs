@@ -2,6 +2,7 @@
 
 use super::{LISTENERS, Reactor, WAKE, turn};
 use crate::connection::Flag;
+use crate::core::BUS_TOKENS;
 use crate::core::{CarriedCore, CarriedMember, Outcome, Parcel, Stage, encode};
 use crate::gateway::CarriedDoor;
 use crate::upgrade::{Counts, Fault, MAX_DESCRIPTORS, step};
@@ -110,6 +111,7 @@ impl Reactor {
         self.core.now = shared.clock.now();
         let stood_ms = self.core.now.ms - began_ms;
         self.core.absent_ms += stood_ms;
+        self.core.go_on_with_bus();
         self.stop.put_off(stood_ms);
         Ok(false)
     }
@@ -130,11 +132,13 @@ impl Reactor {
         self.note_ready();
         self.core.go_on_with_work();
         let opened = self.open_all();
+        self.core.turn_bus_still();
         self.take_claims();
         self.tell_ended();
         self.core.peers.retry();
         self.gateway.go_on_with_links(&mut self.core);
         self.core.wake_peers();
+        self.core.flush_bus();
         self.core.budget.refill_sockets();
         self.core.flush_ticks();
         self.core.flush_dirty();
@@ -152,6 +156,10 @@ impl Reactor {
         for event in &events {
             let Token(token) = event.token();
             if token == WAKE.0 || token >= LISTENERS {
+                continue;
+            }
+            if token >= BUS_TOKENS {
+                self.core.bus_ready_still(token);
                 continue;
             }
             let slot = token as u32;
@@ -191,7 +199,7 @@ impl Reactor {
         let mut bytes = Zeroizing::new(Vec::with_capacity(STATE_BYTES));
         let connections = slots.len() as u64;
         encode(&CarriedReactor { core: self.core.carry(&parcel.packer), connections }, &mut bytes);
-        parcel.send(part, &[], &bytes, SHARED_PART)?;
+        parcel.send(part, &self.core.bus_descriptors(), &bytes, SHARED_PART)?;
         step("old:sending");
         let mut counts = Counts::default();
         for slots in slots.chunks(MAX_DESCRIPTORS) {

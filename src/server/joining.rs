@@ -5,7 +5,7 @@
 use super::BindError;
 use crate::cluster::{Event, Lease, LeaseEvent, LeaseSettings, Link, LinkLimits};
 use crate::config::{Cluster as ClusterConfig, Config};
-use crate::core::Cluster;
+use crate::core::{CarriedCluster, Cluster};
 use crate::session::SessionId;
 use crate::timer::Clock;
 use log::{info, warn};
@@ -64,16 +64,25 @@ pub fn join(config: &Config, clock: &Clock) -> Result<Option<Cluster>, BindError
     Ok(Some(Cluster::new(cluster.clone(), node, incarnation, lease)))
 }
 
-/// Goes on as the node that another process was, with its number.
+/// Goes on as the node that another process was, with its number. Other nodes do not notice, unless the configuration has another
+/// Redis or other channels than `carried`: then it is another incarnation of it.
 ///
 /// # Errors
 /// [`BindError::Resources`].
-pub fn go_on(config: &Config, node: u16) -> Result<Option<Cluster>, BindError> {
+pub fn go_on(
+    config: &Config,
+    node: u16,
+    carried: Option<CarriedCluster>,
+) -> Result<Option<Cluster>, BindError> {
     let cluster = &config.cluster;
     if !cluster.is_on() {
         return Ok(None);
     }
-    let incarnation = random()?;
+    let incarnation = match carried.and_then(|carried| carried.incarnation_for(cluster)) {
+        Some(incarnation) => incarnation,
+        None => random()?,
+    };
+    // The reactor that had the lease brings it along.
     let lease = lease_of(cluster, incarnation, Some(node))?;
     Ok(Some(Cluster::new(cluster.clone(), node, incarnation, lease)))
 }

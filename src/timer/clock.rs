@@ -1,15 +1,19 @@
 //! The clocks: monotonic time since the start for everything that is waited for, the wall clock for what is shown or signed.
+//!
+//! Time that the machine sleeps counts (CLOCK_BOOTTIME): for other machines, which wait for this one or hold a lease for it, it passes
+//! too. What is held against peers is attended time, in which that of a sleep is not.
 
 use super::Moment;
 use minicbor::{Decode, Encode};
 use rustix::time::{ClockId, clock_gettime};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The server's clock: time since it started. It goes on where another process takes the server over.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    start: Instant,
-    /// What it said at `start`.
+    /// In nanoseconds of CLOCK_BOOTTIME.
+    start_ns: u64,
+    /// What it said at `start_ns`.
     before: Duration,
 }
 
@@ -28,7 +32,7 @@ pub struct CarriedClock {
 impl Clock {
     /// Starts now.
     pub fn start() -> Self {
-        Self { start: Instant::now(), before: Duration::ZERO }
+        Self { start_ns: boot_ns(), before: Duration::ZERO }
     }
 
     /// What it says now, for another process.
@@ -40,9 +44,9 @@ impl Clock {
 
     /// The clock of another process goes on here.
     pub fn going_on(carried: CarriedClock) -> Self {
-        let start = Instant::now();
-        let since = Duration::from_nanos(boot_ns().saturating_sub(carried.boot_ns));
-        Self { start, before: Duration::from_nanos(carried.server_ns).saturating_add(since) }
+        let start_ns = boot_ns();
+        let since = Duration::from_nanos(start_ns.saturating_sub(carried.boot_ns));
+        Self { start_ns, before: Duration::from_nanos(carried.server_ns).saturating_add(since) }
     }
 
     /// The wall clock as it is set now, in milliseconds since the Unix epoch: what others sign has its readings.
@@ -53,13 +57,17 @@ impl Clock {
     /// What the wall clock, as it is set now, said when this clock was at 0, to the nearest millisecond.
     pub fn zero_unix_ms(&self) -> u64 {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let zero = wall.saturating_sub(self.before + self.start.elapsed());
+        let zero = wall.saturating_sub(self.elapsed());
         (zero + Duration::from_micros(500)).as_millis() as u64
     }
 
     /// Time since the start.
     pub fn now(&self) -> Moment {
-        (self.before + self.start.elapsed()).into()
+        self.elapsed().into()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.before + Duration::from_nanos(boot_ns().saturating_sub(self.start_ns))
     }
 }
 

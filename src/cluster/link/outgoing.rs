@@ -25,6 +25,11 @@ impl Outgoing {
         self.bytes.len() - self.written
     }
 
+    /// What is not written.
+    pub fn unwritten(&self) -> &[u8] {
+        &self.bytes[self.written..]
+    }
+
     /// Drops everything.
     pub fn clear(&mut self) {
         self.bytes.clear();

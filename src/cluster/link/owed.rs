@@ -54,6 +54,11 @@ impl Owed {
         }
     }
 
+    /// All that is owed, in order: how it comes, and how many such follow on each other.
+    pub fn runs(&self) -> impl Iterator<Item = (Kind, usize)> {
+        self.runs.iter().copied()
+    }
+
     /// Whether nothing is owed.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()

@@ -13,6 +13,17 @@ pub struct Delay {
 }
 
 impl Delay {
+    /// What another process goes on with.
+    pub fn carry(&self) -> (Option<i64>, Option<i64>, u64) {
+        let Self { now, before, since_ms } = self;
+        (*now, *before, *since_ms)
+    }
+
+    /// Goes on with what another process had, whose clock goes on too.
+    pub fn going_on((now, before, since_ms): (Option<i64>, Option<i64>, u64)) -> Self {
+        Self { now, before, since_ms }
+    }
+
     /// Something with this stamp has come.
     pub fn hear(&mut self, stamp_ms: u64, now_ms: u64) {
         if now_ms.saturating_sub(self.since_ms) >= WINDOW_MS {

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Questions that wait for answers, by number.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub struct Awaiting {
     /// When each is given up, in the order in which they were asked: all are waited for equally long.
     due: VecDeque<(u64, u64)>,
     last: u64,
+    /// All that wait, those of other reactors among them.
+    all: Arc<AtomicUsize>,
 }
 
 /// What was asked.
@@ -66,9 +69,30 @@ impl Question {
 }
 
 impl Awaiting {
+    /// None yet; those that wait are counted in `all` too.
+    pub fn counted_in(all: Arc<AtomicUsize>) -> Self {
+        Self { all, ..Self::default() }
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.questions.is_empty()
+    }
+
+    /// The number that the newest question of this reactor has, without the reactor.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Goes on behind the question with this number, of another process: what answers that answers no other.
+    pub fn go_on_from(&mut self, last: u64) {
+        self.last = last;
+    }
+
     /// The number of a question that is published `publishings` times by `reactor`, and given up at `due_ms`.
     pub fn ask(&mut self, reactor: usize, asked: Asked, publishings: u32, due_ms: u64) -> u64 {
         self.last += 1;
+        self.all.fetch_add(1, Ordering::AcqRel);
         let number = (reactor as u64) << REACTOR_SHIFT | self.last & LOW_BITS;
         let (reached, own, answered) = (0, 0, SmallVec::new());
         let question = Question { asked, unpublished: publishings, reached, own, answered };
@@ -107,6 +131,7 @@ impl Awaiting {
 
     fn end(&mut self, number: u64) -> Option<Ended> {
         let question = self.questions.remove(&number)?;
+        self.all.fetch_sub(1, Ordering::AcqRel);
         let missing = question.missing();
         while self.due.front().is_some_and(|(_, number)| !self.questions.contains_key(number)) {
             self.due.pop_front();
@@ -164,6 +189,20 @@ mod tests {
         let ended = awaiting.published(number, 0).unwrap();
         assert_eq!((&ended.answered[..], ended.missing), (&[7][..], Some(0)));
         assert!(awaiting.answered(number, Some(8)).is_none() && awaiting.due_ms().is_none());
+    }
+
+    #[test]
+    fn questions_of_all_reactors_are_counted_and_no_number_is_given_twice() {
+        let all = Arc::<AtomicUsize>::default();
+        let [mut one, mut other] = [0, 1].map(|_| Awaiting::counted_in(Arc::clone(&all)));
+        let first = one.ask(0, asked(), 1, 100);
+        let second = other.ask(1, asked(), 1, 100);
+        assert_eq!((all.load(Ordering::Relaxed), one.is_empty()), (2, false));
+        assert!(one.published(first, 0).is_some() && other.give_up(100).is_some());
+        assert_eq!((all.load(Ordering::Relaxed), one.is_empty()), (0, true));
+        let mut next = Awaiting::default();
+        next.go_on_from(other.last());
+        assert_ne!(next.ask(1, asked(), 1, 100), second);
     }
 
     #[test]

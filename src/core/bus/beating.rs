@@ -28,7 +28,7 @@ impl Bus {
     }
 
     /// Says something of this node, now or never, to the channel; whether it was said.
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         server: usize,
         reactor: usize,
@@ -389,14 +389,14 @@ impl Core {
         }
     }
 
-    fn give_up_questions(&mut self, now_ms: u64) {
+    pub(super) fn give_up_questions(&mut self, now_ms: u64) {
         while let Some(ended) = self.bus.as_mut().and_then(|bus| bus.awaiting.give_up(now_ms)) {
             self.end_question(ended);
         }
     }
 
     /// Tells publishers elsewhere, whose patience ends, what is known of their pushes.
-    fn answer_late_pushes(&mut self, now_ms: u64) {
+    pub(super) fn answer_late_pushes(&mut self, now_ms: u64) {
         while let Some(bus) = self.bus.as_deref_mut()
             && bus.answering.front().is_some_and(|(due_ms, push)| *due_ms <= now_ms || !waits_for_part(push))
             && let Some((_, push)) = bus.answering.pop_front()

@@ -1,5 +1,9 @@
 //! The way in of a node from one Redis: what it is subscribed to there, and what has been heard and lost of whom. One reactor has it.
 
+mod carry;
+
+pub use carry::CarriedEar;
+
 use super::news::Waiter;
 use crate::cluster::{Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey};
 use std::collections::VecDeque;
@@ -81,6 +85,11 @@ impl Ear {
         }
         self.was_whole &= self.names.is_whole();
         self.waiters.extend(waiter.map(|waiter| (self.names.ticket(), waiter)));
+    }
+
+    /// Whether anybody waits until a name is heard.
+    pub fn has_waiters(&self) -> bool {
+        !self.waiters.is_empty()
     }
 
     /// The next one that has waited long enough.

@@ -6,7 +6,9 @@ use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
 use super::{Bus, Core, Envelope};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
-use crate::cluster::{Digest, Heard as News, Heartbeat, Way, command, part, push, read_digest, read_windows, way_of};
+use crate::cluster::{
+    Digest, Heard as News, Heartbeat, Way, command, part, push, read_digest, read_windows, way_of,
+};
 use crate::core::execute::{Finished, Started};
 use crate::dispatch::{
     Action, Apps, EncodedFrame, Operation, Origin, Peer, Push, PushOptions, Scope, Selector, Target,
@@ -96,13 +98,31 @@ impl Core {
         if self.bus.is_none() {
             return;
         }
+        self.hear_lines();
+        self.hear_ears();
+        self.end_waiters();
+    }
+
+    /// Hears what Redis answers.
+    pub(super) fn hear_lines(&mut self) {
+        let now_ms = self.now.ms;
         for server in 0..self.bus.as_ref().map_or(0, |bus| bus.lines.len()) {
+            if let Some(line) = self.bus.as_mut().and_then(|bus| bus.lines.get_mut(server)) {
+                line.link().read_on(now_ms);
+            }
             self.hear_line(server);
         }
+    }
+
+    /// Hears other nodes.
+    pub(super) fn hear_ears(&mut self) {
+        let now_ms = self.now.ms;
         for place in 0..self.bus.as_ref().map_or(0, |bus| bus.ears.len()) {
+            if let Some((_, ear)) = self.bus.as_mut().and_then(|bus| bus.ears.get_mut(place)) {
+                ear.link().read_on(now_ms);
+            }
             self.hear_ear(place);
         }
-        self.end_waiters();
     }
 
     fn hear_line(&mut self, server: usize) {

@@ -1,5 +1,9 @@
 //! The way out of one reactor to one Redis: what it publishes there, in its order, and the few other commands.
 
+mod carry;
+
+pub use carry::CarriedLine;
+
 use crate::cluster::{Digest, Event, Fault, Greeting, Link, Lost, Number, Outgoing, Value};
 use std::collections::VecDeque;
 

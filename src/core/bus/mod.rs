@@ -5,6 +5,7 @@
 mod asking;
 mod awaiting;
 mod beating;
+mod carry;
 mod ear;
 mod hearing;
 mod line;
@@ -12,8 +13,10 @@ mod news;
 mod shared;
 mod showing;
 mod speaking;
+mod standing;
 mod subscribing;
 
+pub use carry::{CarriedBus, CarriedCluster};
 pub use news::BusNews;
 pub use shared::Cluster;
 pub use showing::why_not_ready;
@@ -87,10 +90,10 @@ impl Bus {
         let ears = (0..cluster.servers.len()).filter(|server| ear_of(*server, reactors) == index);
         let ears = ears.map(|server| {
             let link = link(server, 2 * server + 1);
-            let names =
-                Names::new(cluster.channels.clone(), &always, config.max_channels, ms(config.linger));
+            let names = Names::new(cluster.channels.clone(), &always, config.max_channels, ms(config.linger));
             (server, Ear::new(link, names, config.in_flight))
         });
+        let awaiting = Awaiting::counted_in(Arc::clone(&cluster.questions));
         let beats_ns = vec![(0, 0); cluster.servers.len()];
         let (lines, ears): (_, Vec<_>) = (lines.collect(), ears.collect());
         let lease = ears.iter().any(|(server, _)| *server == 0).then(|| cluster.take_lease()).flatten();
@@ -98,7 +101,7 @@ impl Bus {
             lines,
             ears,
             cluster,
-            awaiting: Awaiting::default(),
+            awaiting,
             message: Vec::new(),
             command: Vec::new(),
             next_beat_ms: 0,

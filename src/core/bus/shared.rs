@@ -6,7 +6,7 @@ use crate::dispatch::Selector;
 use crate::session::Name;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// See the module.
@@ -32,6 +32,8 @@ pub struct Cluster {
     secret: ArcSwap<[u8; 16]>,
     /// The other nodes by their numbers. Read for each message to a session elsewhere.
     nodes: ArcSwap<HashMap<u16, Node>>,
+    /// Questions of all reactors that wait for answers.
+    pub questions: Arc<AtomicUsize>,
     /// Until the reactor that renews it takes it.
     lease: Mutex<Option<Lease>>,
     /// Whether another node hears some names by hashed channels.
@@ -84,6 +86,7 @@ impl Cluster {
             heard_itself_ms: AtomicU64::new(0),
             secret: ArcSwap::default(),
             nodes: ArcSwap::default(),
+            questions: Arc::default(),
             lease: Mutex::new(Some(lease)),
             others_have_buckets: AtomicBool::new(false),
             is_reachable: AtomicBool::new(true),

@@ -2,6 +2,7 @@
 //! queues name them by number. What a reactor does with a push is done when it is packed: its parts are the queues that still
 //! hold it.
 
+use super::super::Peer;
 use super::super::missed::{Gathering, Missed, MissedList, Why};
 use super::{
     Class, Elsewhere, EncodedFrame, Epoch, Origin, Place, Push, PushOptions, ReceiptMode, Tally, Target,
@@ -127,6 +128,46 @@ struct CarriedReceipt {
     /// The nodes that have not answered.
     #[n(12)]
     missing: Option<Vec<Box<str>>>,
+    /// The node that waits for it, in the place of a connection.
+    #[n(13)]
+    peer: Option<CarriedPeer>,
+    /// Which users are here of those that its selectors name, for that node.
+    #[n(14)]
+    found: Option<Vec<bool>>,
+}
+
+/// A node that waits for the part of this one.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+struct CarriedPeer {
+    #[n(0)]
+    node: u16,
+    #[n(1)]
+    incarnation: u64,
+    #[n(2)]
+    server: u8,
+    #[n(3)]
+    number: u64,
+}
+
+impl CarriedPeer {
+    /// `None` where it has been answered.
+    fn of(peer: &Peer) -> Option<Self> {
+        let Peer { node, incarnation, server, number, is_answered } = peer;
+        let (node, incarnation, server, number) = (*node, *incarnation, *server, *number);
+        (!is_answered.load(Ordering::Relaxed)).then_some(Self { node, incarnation, server, number })
+    }
+
+    fn unpack(&self) -> Origin {
+        let Self { node, incarnation, server, number } = *self;
+        Origin::Peer(Box::new(Peer {
+            node,
+            incarnation,
+            server,
+            number,
+            is_answered: AtomicBool::new(false),
+        }))
+    }
 }
 
 impl Packer {
@@ -208,6 +249,9 @@ impl CarriedPush {
             (Origin::Connection { connection, sequence }, ReceiptMode::Written) => {
                 Some(CarriedReceipt::of(push, *connection, *sequence))
             }
+            (Origin::Peer(peer), ReceiptMode::Written) => {
+                CarriedPeer::of(peer).map(|peer| CarriedReceipt::of_peer(push, peer))
+            }
             _ => None,
         };
         Self {
@@ -228,7 +272,12 @@ impl CarriedPush {
                 epoch: epoch.as_u64(),
                 offset: *offset,
             }),
-            missed: push.missed().map(|list| CarriedMissed::of(list, *names)),
+            missed: match origin {
+                // A user who is not here may be elsewhere.
+                Origin::Peer(_) => push.missed.as_ref().map(|missed| missed.list()),
+                _ => push.missed(),
+            }
+            .map(|list| CarriedMissed::of(list, *names)),
         }
     }
 }
@@ -290,6 +339,19 @@ impl CarriedReceipt {
             missing: Some(push.missing())
                 .filter(|missing| !missing.is_empty())
                 .map(|missing| missing.iter().map(|node| node.as_str().into()).collect()),
+            peer: None,
+            found: None,
+        }
+    }
+
+    fn of_peer(push: &Push, peer: CarriedPeer) -> Self {
+        let Tally { offline_sessions, found, .. } = &push.tally;
+        Self {
+            // That node knows which users are nowhere.
+            offline: offline_sessions.load(Ordering::Acquire),
+            found: Some(found.iter().map(|found| found.load(Ordering::Relaxed)).collect()),
+            peer: Some(peer),
+            ..Self::of(push, SessionId::from_u64(0), 0)
         }
     }
 }
@@ -357,10 +419,13 @@ impl CarriedPush {
         };
         let deflated = deflated.map(|number| unpacker.frame(number).cloned()).transpose()?;
         let mode = if receipt.is_some() { ReceiptMode::Written } else { ReceiptMode::None };
-        let origin = receipt.as_ref().map_or(Origin::Nobody, |receipt| Origin::Connection {
-            connection: SessionId::from_u64(receipt.connection),
-            sequence: receipt.sequence,
-        });
+        let origin = match &receipt {
+            None => Origin::Nobody,
+            Some(CarriedReceipt { peer: Some(peer), .. }) => peer.unpack(),
+            Some(CarriedReceipt { connection, sequence, .. }) => {
+                Origin::Connection { connection: SessionId::from_u64(*connection), sequence: *sequence }
+            }
+        };
         let elsewhere = receipt.as_ref().map_or(Ok(OnceLock::new()), CarriedReceipt::unpack_elsewhere)?;
         let tally = receipt.map_or_else(|| Tally::of_publisher(Box::default()), CarriedReceipt::unpack);
         Ok(Push {
@@ -419,6 +484,8 @@ impl CarriedReceipt {
             unreached,
             away,
             missing: _,
+            peer: _,
+            found,
         } = self;
         // More fates than sessions would be a sum that no receipt may show.
         let fates = [written, replaced, dropped, expired, closed];
@@ -436,7 +503,7 @@ impl CarriedReceipt {
             unreached: AtomicU32::new(unreached),
             away: AtomicU32::new(away.unwrap_or(0)),
             offline_sessions: AtomicU32::new(offline),
-            found: Box::default(),
+            found: found.unwrap_or_default().into_iter().map(AtomicBool::new).collect(),
         }
     }
 }

@@ -88,7 +88,7 @@ pub fn take(config: Config, world: World) -> Result<(Alone, Counts), InvalidStat
             }
             (0, None, Some(beginning)) => {
                 let unpacker = unpacker.read().expect("no holder has panicked");
-                arrivals = Some(Arrivals::begin(beginning, &batch, &unpacker)?);
+                arrivals = Some(Arrivals::begin(beginning, batch, &unpacker)?);
             }
             (0, Some(arrivals), _) => {
                 arrivals.take(batch, &unpacker.read().expect("no holder has panicked"))?;

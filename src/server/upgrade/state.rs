@@ -2,7 +2,7 @@
 
 use crate::admission::CarriedAdmission;
 use crate::auth::{CarriedKeys, CarriedNonces};
-use crate::core::{AskedBy, CarriedBans, CarriedSticky, Shared};
+use crate::core::{AskedBy, CarriedBans, CarriedCluster, CarriedSticky, Shared};
 use crate::dispatch::{CarriedShared, Unpacker};
 use crate::metrics::CarriedMetrics;
 use crate::session::{AppId, Name, SessionId};
@@ -42,6 +42,9 @@ pub struct CarriedSetup {
     /// So that players who come back resume their sessions.
     #[n(5)]
     pub resume_key: Option<ByteArray<32>>,
+    /// Which node of a cluster it is.
+    #[n(6)]
+    pub cluster: Option<CarriedCluster>,
 }
 
 impl CarriedSetup {
@@ -55,6 +58,7 @@ impl CarriedSetup {
             tickets: Some(rules.tls.carry()),
             keys: shared.remote_keys.carry(),
             resume_key: Some(shared.tickets.carry()),
+            cluster: shared.cluster.as_ref().map(|cluster| cluster.carry()),
         }
     }
 }

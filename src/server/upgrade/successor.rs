@@ -198,7 +198,7 @@ impl Greeted {
     /// [`BindError`].
     pub fn build(self, setup: CarriedSetup) -> Result<(Server, Option<Token>, Vec<String>), BindError> {
         let Self { rules, remote_keys, wanted_keys, reactors, mut notes, listeners, token } = self;
-        let CarriedSetup { clock, node, apps, tickets, keys, resume_key } = setup;
+        let CarriedSetup { clock, node, apps, tickets, keys, resume_key, cluster } = setup;
         let rules = rules.going_on(&remote_keys, &apps)?;
         remote_keys.go_on_from(keys, &jwks::limits_of(&rules.settings.config.auth));
         tickets.map_or(Ok(()), |tickets| rules.tls.take_over(tickets))?;
@@ -209,7 +209,7 @@ impl Greeted {
             None => machine::random_tickets().map_err(BindError::Resources)?,
         };
         let clock = Clock::going_on(clock);
-        let cluster = joining::go_on(&rules.settings.config, node)?.map(Arc::new);
+        let cluster = joining::go_on(&rules.settings.config, node, cluster)?.map(Arc::new);
         let before = Before { node, clock, tickets, cluster };
         let server = Server::build(rules, Some(&mut inherited), reactors, before, remote_keys, wanted_keys)?;
         for label in inherited.left() {
@@ -334,7 +334,7 @@ impl Arriving {
         let cut = || InvalidState::new("the stream was cut");
         let Ok(Feed::Batch(first)) = self.feed.recv() else { return Err(cut()) };
         let unpacker = || self.unpacker.read().unwrap_or_else(PoisonError::into_inner);
-        let mut arrivals = Arrivals::begin(beginning, &first, &unpacker())?;
+        let mut arrivals = Arrivals::begin(beginning, first, &unpacker())?;
         loop {
             match self.feed.recv() {
                 Ok(Feed::Batch(batch)) => {

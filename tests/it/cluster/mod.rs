@@ -6,5 +6,6 @@ mod model;
 mod nodes;
 mod routing;
 mod starting;
+mod upgrade;
 
 use nodes::Nodes;

@@ -155,3 +155,42 @@ fn the_nodes_that_did_not_answer_are_named_after_an_upgrade_too() {
     packer.take_new().into_iter().for_each(|carried| unpacker.take(carried).unwrap());
     assert_eq!(unpacker.push(number).unwrap().receipt().missing, nodes);
 }
+
+/// A push of another node whose receipt waits for sockets here.
+#[test]
+fn the_part_of_a_node_that_is_upgraded_is_what_it_was() {
+    use crate::dispatch::{Packer, Peer, Unpacker};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let options = PushOptions { receipt: ReceiptMode::Written, names: 9, ..PushOptions::default() };
+    let peer = Peer { node: 7, incarnation: 8, server: 2, number: 9, is_answered: AtomicBool::new(false) };
+    let [ada, bob] = ["ada", "bob"].map(|user| Name::new(user).unwrap());
+    let target = Target::from(Selector::User(ada.clone())).or(Selector::User(bob));
+    let frame = EncodedFrame::text("hi");
+    let origin = Origin::Peer(Box::new(peer));
+    let push = std::sync::Arc::new(Push::new(Apps::DEFAULT, target, frame, options, 0, u64::MAX, origin));
+    push.user_found(0);
+    push.count_matched(3);
+    push.count_queued(2);
+    push.count_fate(Fate::Written, 1);
+    push.count_fate(Fate::Dropped, 1);
+    push.count_away(1);
+    push.count_offline_session();
+    push.miss(None, Some(&ada), Why::Dropped);
+    let unpacked = || {
+        let (packer, mut unpacker) = (Packer::default(), Unpacker::default());
+        let number = packer.push(&push);
+        let carried = packer.take_new().into_iter().map(|one| minicbor::to_vec(one).unwrap());
+        carried.for_each(|one| unpacker.take(minicbor::decode(&one).unwrap()).unwrap());
+        std::sync::Arc::clone(unpacker.push(number).unwrap())
+    };
+    let next = unpacked();
+    assert_eq!(next.part(), push.part());
+    assert_eq!(push.part().found, [true, false]);
+    let Origin::Peer(peer) = &next.origin else { panic!("{:?}", next.origin) };
+    assert_eq!((peer.node, peer.incarnation, peer.server, peer.number), (7, 8, 2, 9));
+    assert!(!peer.is_answered.load(Ordering::Relaxed));
+    // Once is enough.
+    let Origin::Peer(peer) = &push.origin else { unreachable!("it is as it was") };
+    peer.is_answered.store(true, Ordering::Relaxed);
+    assert!(matches!(unpacked().origin, Origin::Nobody));
+}
