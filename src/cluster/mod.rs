@@ -16,6 +16,7 @@ pub mod message;
 mod names;
 mod outgoing;
 pub mod part;
+pub mod places;
 pub mod push;
 #[cfg(test)]
 mod redis_server;

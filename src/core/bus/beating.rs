@@ -407,6 +407,7 @@ impl Core {
             return;
         }
         self.tell_edges(None);
+        self.tell_places();
         let now_ms = self.now.ms;
         let mut lost = Vec::new();
         let Some(bus) = self.bus.as_deref_mut() else { return };

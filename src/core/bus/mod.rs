@@ -9,6 +9,7 @@ mod ear;
 mod hearing;
 mod line;
 mod news;
+mod places;
 mod shared;
 mod showing;
 mod speaking;
@@ -26,6 +27,7 @@ use awaiting::Awaiting;
 use ear::Ear;
 use line::Line;
 use mio::Token;
+use places::Placed;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -51,6 +53,7 @@ pub struct Bus {
     answering: VecDeque<(u64, Arc<Push>)>,
     /// The lease of the node's number, on the ear of the first Redis.
     lease: Option<Lease>,
+    placed: Placed,
 }
 
 impl Bus {
@@ -105,6 +108,7 @@ impl Bus {
             next_sweep_ms: 0,
             answering: VecDeque::new(),
             lease,
+            placed: Placed::default(),
         }
     }
 

@@ -1,6 +1,8 @@
 //! What reactors of one node tell each other of the bus.
 
+use crate::config::PerUserPolicy;
 use crate::dispatch::Operation;
+use crate::session::{AppId, Name, SessionId};
 use std::sync::Arc;
 
 /// See the module.
@@ -12,6 +14,10 @@ pub enum BusNews {
     Answer(Answer),
     /// Another node asks what this reactor has published.
     DigestAsked(DigestAsked),
+    /// A user has taken a place, whose channel the receiver subscribes to.
+    Took(Took),
+    /// Sessions of the receiver have lost their places.
+    Closing(Closing),
 }
 
 /// Sets that have come or gone.
@@ -45,4 +51,26 @@ pub struct DigestAsked {
     pub from: u64,
     /// The channel that is answered on.
     pub channel: Box<[u8]>,
+}
+
+/// A user has taken a place in an app that bounds them.
+#[derive(Debug)]
+pub struct Took {
+    /// The Redis that has its channel.
+    pub server: usize,
+    /// The app.
+    pub app: AppId,
+    /// The user.
+    pub user: Name,
+}
+
+/// Sessions that have lost their places.
+#[derive(Debug)]
+pub struct Closing {
+    /// Their app.
+    pub app: AppId,
+    /// They.
+    pub sessions: Vec<SessionId>,
+    /// What the app does with too many.
+    pub policy: PerUserPolicy,
 }

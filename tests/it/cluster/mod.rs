@@ -4,5 +4,6 @@ mod asking;
 mod faults;
 mod nodes;
 mod routing;
+mod state;
 
 use nodes::Nodes;
