@@ -9,6 +9,7 @@ mod cut;
 mod digest;
 mod fault;
 mod hearing;
+pub mod known;
 mod lease;
 mod link;
 mod members;

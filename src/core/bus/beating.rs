@@ -103,7 +103,7 @@ impl Core {
     }
 
     /// Tells `channel`, or all nodes, how this one is.
-    fn tell_of_itself(&mut self, server: usize, kind: Kind, channel: Option<&[u8]>) {
+    pub(super) fn tell_of_itself(&mut self, server: usize, kind: Kind, channel: Option<&[u8]>) {
         let (now_ms, index) = (self.now.ms, self.index);
         let sessions = self.sessions_of_all();
         let told = self.shared.clock.now();
@@ -176,6 +176,7 @@ impl Core {
         if kind == Kind::Hello {
             let channel = cluster.channels.of_node(node, incarnation);
             self.tell_of_itself(server, Kind::Heartbeat, Some(&channel));
+            self.tell_known(server, Some(&channel));
         }
     }
 
@@ -214,6 +215,7 @@ impl Core {
         bus.next_beat_ms = 0;
         self.show_link(server, false, true);
         self.show_greeting(server, greeting);
+        self.greet_when_whole(server);
     }
 
     pub(super) fn line_is_down(&mut self, server: usize, fault: &Fault) {
@@ -274,7 +276,7 @@ impl Core {
             let channel = cluster.channels.of_node(node, incarnation);
             bus.tell(server, index, now_ms, &channel, Kind::DigestAsked, |out| write_windows(&windows, out));
         }
-        self.tell_of_itself(server, Kind::Hello, None);
+        self.greet_when_whole(server);
     }
 
     pub(super) fn answer_digest(&mut self, asked: &DigestAsked) {
@@ -408,6 +410,7 @@ impl Core {
         }
         self.tell_edges(None);
         self.tell_places();
+        self.tell_nonces();
         let now_ms = self.now.ms;
         let mut lost = Vec::new();
         let Some(bus) = self.bus.as_deref_mut() else { return };

@@ -5,6 +5,7 @@ use super::ear::Sound;
 use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
 use super::{Bus, Core, Envelope};
+use crate::cluster::known::{KnownBan, StickyUser, UsedNonce, read_list};
 use crate::cluster::places::{Surplus, read_seats, read_surplus, read_took};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
 use crate::cluster::{Digest, Heartbeat, Way, command, part, push, read_digest, read_windows, way_of};
@@ -40,6 +41,9 @@ enum Body {
     Command(AppId, Action),
     Took(AppId, Name),
     Surplus(AppId, Surplus),
+    Bans(AppId, Vec<KnownBan>),
+    Sticky(AppId, Vec<StickyUser>),
+    Nonces(AppId, Vec<UsedNonce>),
     /// A push or a command for an app that this node has not: nobody of it is here.
     OfNobody(Kind),
     Answer(Box<[u8]>),
@@ -69,6 +73,7 @@ fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
             Body::Heartbeat(Box::new(Heartbeat::read(bytes).map_err(|_| BusLoss::Malformed)?), kind)
         }
         (kind @ (Kind::Push | Kind::Command | Kind::Took | Kind::Surplus), None) => Body::OfNobody(kind),
+        (kind @ (Kind::Bans | Kind::Sticky | Kind::Nonces), None) => Body::OfNobody(kind),
         (Kind::Push, Some(app)) => {
             let (target, frame, options) = push::decode(bytes).map_err(|_| BusLoss::Malformed)?;
             Body::Push(app, target, frame, options)
@@ -76,6 +81,9 @@ fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
         (Kind::Command, Some(app)) => Body::Command(app, command::decode(bytes, apps).map_err(|_| BusLoss::Malformed)?),
         (Kind::Took, Some(app)) => Body::Took(app, read_took(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Surplus, Some(app)) => Body::Surplus(app, read_surplus(bytes).ok_or(BusLoss::Malformed)?),
+        (Kind::Bans, Some(app)) => Body::Bans(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
+        (Kind::Sticky, Some(app)) => Body::Sticky(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
+        (Kind::Nonces, Some(app)) => Body::Nonces(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::PushPart | Kind::OperationPart | Kind::Places, _) => Body::Answer(bytes.into()),
         (Kind::Goodbye, _) => Body::Goodbye,
         (Kind::DigestAsked, _) => Body::DigestAsked(read_windows(bytes).ok_or(BusLoss::Malformed)?),
@@ -213,6 +221,9 @@ impl Core {
                 }
             }
             Body::Surplus(app, surplus) => self.close_surplus(app, &surplus),
+            Body::Bans(app, known) => self.learn_bans(app, known),
+            Body::Sticky(app, known) => self.learn_sticky(app, known),
+            Body::Nonces(app, used) => self.learn_nonces(app, &used),
             Body::Answer(_) if is_own => {}
             Body::Answer(body) => self.hand_answer(Answer { number: incoming.reply, node: Some(node), body }),
             Body::Heartbeat(heartbeat, _) if is_own => self.heard_itself(server, &heartbeat),
@@ -269,7 +280,7 @@ impl Core {
         }
     }
 
-    fn operate_from_bus(&mut self, operation: Operation) {
+    pub(super) fn operate_from_bus(&mut self, operation: Operation) {
         if let Started::Finished(Finished::Operation(operation)) = self.start_operation(operation) {
             self.answer_operation(&operation);
         }
@@ -335,6 +346,7 @@ impl Core {
             BusNews::Answer(answer) => self.is_answered(answer),
             BusNews::DigestAsked(asked) => self.answer_digest(&asked),
             BusNews::Took(took) => self.follow_place(took),
+            BusNews::Banning(banning) => self.close_banned(banning.app, &banning.ban),
             BusNews::Closing(closing) => self.close_beyond(closing),
         }
     }

@@ -11,6 +11,7 @@ mod line;
 mod news;
 mod places;
 mod shared;
+mod sharing;
 mod showing;
 mod speaking;
 mod subscribing;
@@ -20,14 +21,17 @@ pub use shared::Cluster;
 pub use showing::why_not_ready;
 
 use super::{Core, Envelope};
+use crate::cluster::known::UsedNonce;
 use crate::cluster::{Lease, Link, LinkLimits, Outgoing, QueueLimits, Waker};
 use crate::dispatch::{Operation, Push};
+use crate::session::AppId;
 use crate::timer::Moment;
 use awaiting::Awaiting;
 use ear::Ear;
 use line::Line;
 use mio::Token;
 use places::Placed;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -54,6 +58,8 @@ pub struct Bus {
     /// The lease of the node's number, on the ear of the first Redis.
     lease: Option<Lease>,
     placed: Placed,
+    /// Nonces that have been used in this turn.
+    nonces: RefCell<Vec<(AppId, UsedNonce)>>,
 }
 
 impl Bus {
@@ -109,6 +115,7 @@ impl Bus {
             answering: VecDeque::new(),
             lease,
             placed: Placed::default(),
+            nonces: RefCell::default(),
         }
     }
 

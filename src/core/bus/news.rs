@@ -1,7 +1,7 @@
 //! What reactors of one node tell each other of the bus.
 
 use crate::config::PerUserPolicy;
-use crate::dispatch::Operation;
+use crate::dispatch::{Ban, Operation};
 use crate::session::{AppId, Name, SessionId};
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ pub enum BusNews {
     Took(Took),
     /// Sessions of the receiver have lost their places.
     Closing(Closing),
+    /// Another node has told of a ban.
+    Banning(Banning),
 }
 
 /// Sets that have come or gone.
@@ -73,4 +75,13 @@ pub struct Closing {
     pub sessions: Vec<SessionId>,
     /// What the app does with too many.
     pub policy: PerUserPolicy,
+}
+
+/// A ban that holds from now on.
+#[derive(Debug)]
+pub struct Banning {
+    /// The app.
+    pub app: AppId,
+    /// The ban.
+    pub ban: Arc<Ban>,
 }

@@ -1,7 +1,8 @@
 //! What nodes know together: how many sessions a user has, who is banned, which nonces have been used.
 
-use super::nodes::Nodes;
+use super::nodes::{Nodes, is_ready, join, prefix, status};
 use crate::support::{End, Player, Redis, ServerProcess, TestServer, until};
+use crate::tokens::{CHESS, ROTATED, app, ask, now, signed_query};
 use gannet::config::{AppConfig, Config, PerUser, PerUserPolicy};
 use serde_json::json;
 
@@ -22,13 +23,16 @@ fn ada(server: &TestServer) -> Player {
 
 /// Sessions of ada on all nodes.
 fn sessions(server: &TestServer) -> u64 {
-    let count = server.link().command(json!({"op": "count", "app": "chess", "user": "ada", "scope": "cluster"}));
+    let count =
+        server.link().command(json!({"op": "count", "app": "chess", "user": "ada", "scope": "cluster"}));
     count["sessions"].as_u64().unwrap()
 }
 
 /// Whether the player is still there, and hears what is pushed to it alone.
 fn is_there(server: &TestServer, player: &mut Player) {
-    server.link().command(json!({"op": "push", "app": "chess", "to": {"session": player.id.to_string()}, "text": "hi"}));
+    server.link().command(
+        json!({"op": "push", "app": "chess", "to": {"session": player.id.to_string()}, "text": "hi"}),
+    );
     assert_eq!(player.recv_text(), "hi");
 }
 
@@ -113,7 +117,7 @@ fn a_session_that_a_user_may_not_have_on_another_node_is_closed() {
 #[test]
 fn the_places_of_users_of_a_node_that_was_killed_are_free() {
     let redis = Redis::start();
-    let prefix = super::nodes::prefix();
+    let prefix = prefix();
     let config = |name: &str| {
         format!(
             "reactors = 2\n[cluster]\nredis = ['{}']\nprefix = '{prefix}'\nname = '{name}'\nlease_ms = 1000\nheartbeat_ms = 50\n\
@@ -124,7 +128,9 @@ fn the_places_of_users_of_a_node_that_was_killed_are_free() {
     let dies = ServerProcess::start(&[], &config("dies"));
     let stays = ServerProcess::start(&[], &config("stays"));
     for server in [&dies, &stays] {
-        until("two nodes", || server.backend().ok("GET", "/v1/cluster")["nodes"].as_array().unwrap().len() == 2);
+        until("two nodes", || {
+            server.backend().ok("GET", "/v1/cluster")["nodes"].as_array().unwrap().len() == 2
+        });
         until("all to be heard", || server.backend().ok("GET", "/v1/cluster")["ready"] == true);
     }
     let open = |server: &ServerProcess| server.try_player("/ws/chess?user=ada").unwrap();
@@ -136,7 +142,93 @@ fn the_places_of_users_of_a_node_that_was_killed_are_free() {
     let mut next = open(&stays);
     let to = json!({"session": next.id.to_string()});
     let push = json!({"op": "push", "app": "chess", "to": to, "text": "hi", "receipt": "written"});
-    until("its silence to be over", || stays.link().command(json!({"op": "count", "app": "chess"}))["partial"] != true);
+    until("its silence to be over", || {
+        stays.link().command(json!({"op": "count", "app": "chess"}))["partial"] != true
+    });
     assert_eq!(stays.link().command(push)["written"], 1);
     assert_eq!(next.recv_text(), "hi");
+}
+
+/// Whether somebody who comes with this query is banned there.
+fn is_banned(server: &TestServer, query: &str) -> bool {
+    server.try_player(&format!("/ws?{query}")).is_err_and(|refusal| refusal.status() == 403)
+}
+
+#[test]
+fn a_node_that_comes_later_knows_who_is_banned_and_who_is_in_sticky_groups() {
+    let (redis, prefix) = (Redis::start(), prefix());
+    let start = |name: &str| {
+        TestServer::start(|config| {
+            join(config, &[&redis], &prefix, name);
+            let lasting = AppConfig { sticky_ms: 3_600_000, ..AppConfig::default() };
+            config.apps.insert("default".into(), lasting);
+        })
+    };
+    let mut nodes = Nodes { servers: vec![start("a"), start("b")] };
+    nodes.until_whole();
+    let mut link = nodes.servers[0].link();
+    for user in ["ada", "bob"] {
+        link.command(json!({"op": "ban", "user": user, "reason": "cheating"}));
+    }
+    link.command(json!({"op": "ban", "address": "127.9.0.0/16", "for_ms": 3_600_000}));
+    link.command(json!({"op": "unban", "user": "bob"}));
+    link.command(json!({"op": "join", "group": ["red", "blue"], "user": "eve", "sticky": true}));
+    nodes.servers.push(start("c"));
+    nodes.until_whole();
+    let late = &nodes.servers[2];
+    until("the bans to be known", || {
+        late.link().command(json!({"op": "bans", "scope": "node"}))["count"] == 2
+    });
+    assert!(is_banned(late, "user=ada") && !is_banned(late, "user=bob"));
+    let mut eve = late.player("user=eve");
+    until("the groups to be known", || {
+        let described = late.link().command(json!({"op": "session", "session": eve.id.to_string()}));
+        if described["groups"] != json!(["blue", "red"]) {
+            eve = late.player("user=eve");
+        }
+        described["groups"] == json!(["blue", "red"])
+    });
+}
+
+#[test]
+fn what_was_banned_and_taken_back_while_redis_was_away_is_known_to_all_when_it_is_back() {
+    let mut redis = Redis::start();
+    let nodes = Nodes::start(3, &[&redis]);
+    let mut bob = nodes.servers[1].player("user=bob");
+    nodes.servers[0].link().command(json!({"op": "ban", "user": "ada"}));
+    nodes.servers.iter().for_each(|server| until("the ban", || is_banned(server, "user=ada")));
+    redis.kill();
+    for server in &nodes.servers {
+        until("Redis to be missed", || !is_ready(server));
+    }
+    // What other nodes would have said is missing.
+    let _ = nodes.servers[0].link().try_command(json!({"op": "ban", "user": "bob", "reason": "cheating"}));
+    let _ = nodes.servers[2].link().try_command(json!({"op": "unban", "user": "ada"}));
+    assert!(!is_banned(&nodes.servers[1], "user=bob") && is_banned(&nodes.servers[1], "user=ada"));
+    redis.begin();
+    nodes.until_whole();
+    assert_eq!(bob.recv_end(), End::Closed(4001, "cheating".into()));
+    for server in &nodes.servers {
+        until("what was said meanwhile", || is_banned(server, "user=bob") && !is_banned(server, "user=ada"));
+    }
+    assert_eq!(status(&nodes.servers[0])["nodes"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_signed_query_that_was_taken_on_one_node_is_taken_on_no_other() {
+    let redis = Redis::start();
+    let nodes = Nodes::start_with(2, &[&redis], |config| {
+        config.apps.insert("default".into(), app(&[ROTATED]));
+        config.apps.insert("chess".into(), app(&[CHESS]));
+    });
+    let received = |server: &TestServer| server.backend().scrape().sum("gannet_bus_received_total", &[]);
+    for turn in 0..6 {
+        let (here, there) = (&nodes.servers[turn % 2], &nodes.servers[(turn + 1) % 2]);
+        let target = format!("/ws?{}", signed_query("chess", "ada", now(), &format!("n{turn}"), CHESS));
+        let before = received(there);
+        assert_eq!(ask(here.client, &target, "").status, 101);
+        until("the other node to hear of it", || received(there) > before);
+        assert_eq!(ask(there.client, &target, "").status, 401);
+    }
+    assert_eq!(nodes.servers[0].backend().stats()["auth_failures"]["replayed"], 3);
 }
