@@ -6,6 +6,7 @@ mod address;
 mod brake;
 mod capacity;
 mod carry;
+mod elsewhere;
 mod rate;
 mod sharded;
 mod users;

@@ -18,9 +18,34 @@ pub struct UserSessions {
 /// The sessions of one user.
 #[derive(Debug, Default)]
 struct Held {
-    ids: SmallVec<[SessionId; 2]>,
+    /// The oldest first.
+    places: SmallVec<[Place; 2]>,
     /// Before this they are not asked again whether they are still there, in milliseconds of the server's clock.
     probe_ms: u64,
+}
+
+/// The place of a session.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    id: SessionId,
+    /// When it was taken, in microseconds since the Unix epoch; 0 where nobody has said so.
+    since_unix_us: u64,
+}
+
+impl Place {
+    fn of(id: SessionId) -> Self {
+        Self { id, since_unix_us: 0 }
+    }
+}
+
+impl Held {
+    fn ids(&self) -> impl Iterator<Item = SessionId> {
+        self.places.iter().map(|place| place.id)
+    }
+
+    fn has(&self, id: SessionId) -> bool {
+        self.ids().any(|held| held == id)
+    }
 }
 
 impl UserSessions {
@@ -28,8 +53,8 @@ impl UserSessions {
     pub fn carry(&self) -> Vec<(Name, Vec<u64>)> {
         let mut carried = Vec::new();
         self.sessions.each(|user, held| {
-            if held.ids.len() > 1 {
-                carried.push((user.clone(), held.ids.iter().map(|id| id.as_u64()).collect()));
+            if held.places.len() > 1 {
+                carried.push((user.clone(), held.ids().map(|id| id.as_u64()).collect()));
             }
         });
         carried
@@ -39,9 +64,9 @@ impl UserSessions {
     pub fn put_in_order(&self, user: &Name, ids: &[u64]) {
         self.sessions.with(user, |sessions| {
             let place =
-                |id: &SessionId| ids.iter().position(|other| *other == id.as_u64()).unwrap_or(ids.len());
+                |place: &Place| ids.iter().position(|other| *other == place.id.as_u64()).unwrap_or(ids.len());
             if let Some(held) = sessions.get_mut(user) {
-                held.ids.sort_by_key(place);
+                held.places.sort_by_key(place);
             }
         });
     }
@@ -55,14 +80,14 @@ impl UserSessions {
     /// counted, and are the caller's to close.
     pub fn enter(&self, bound: PerUser, user: &Name, id: SessionId) -> Option<Displaced> {
         self.sessions.with(user, |sessions| {
-            let held = &mut sessions.entry(user.clone()).or_default().ids;
+            let held = &mut sessions.entry(user.clone()).or_default().places;
             let most = if bound.max == 0 { usize::MAX } else { bound.max };
             let surplus = (held.len() + 1).saturating_sub(most);
             if surplus > 0 && bound.policy == PerUserPolicy::Refuse {
                 return None;
             }
-            let displaced = held.drain(..surplus).collect();
-            held.push(id);
+            let displaced = held.drain(..surplus).map(|place| place.id).collect();
+            held.push(Place::of(id));
             Some(displaced)
         })
     }
@@ -70,9 +95,9 @@ impl UserSessions {
     /// The user has had the session since before sessions were counted.
     pub fn count_in(&self, user: &Name, id: SessionId) {
         self.sessions.with(user, |sessions| {
-            let held = &mut sessions.entry(user.clone()).or_default().ids;
-            if !held.contains(&id) {
-                held.push(id);
+            let held = sessions.entry(user.clone()).or_default();
+            if !held.has(id) {
+                held.places.push(Place::of(id));
             }
         });
     }
@@ -83,23 +108,62 @@ impl UserSessions {
         self.sessions.with(user, |sessions| match sessions.get_mut(user) {
             Some(held) if held.probe_ms <= now_ms => {
                 held.probe_ms = now_ms + every_ms;
-                held.ids.iter().copied().collect()
+                held.ids().collect()
             }
             _ => Displaced::new(),
         })
     }
 
     /// The user no longer has the session; nothing happens if it has been displaced.
-    pub fn leave(&self, user: &Name, id: SessionId) {
+    /// Returns whether it had.
+    pub fn leave(&self, user: &Name, id: SessionId) -> bool {
         self.sessions.with(user, |sessions| {
-            let Some(Held { ids: held, .. }) = sessions.get_mut(user) else { return };
-            held.retain(|held| *held != id);
+            let Some(Held { places: held, .. }) = sessions.get_mut(user) else { return false };
+            let before = held.len();
+            held.retain(|held| held.id != id);
+            let had = held.len() < before;
             if held.is_empty() {
                 sessions.remove(user);
             } else if held.spilled() && held.len() <= held.capacity() / 4 {
                 held.shrink_to_fit();
             }
+            had
+        })
+    }
+
+    /// The user's session has its place since then, in microseconds since the Unix epoch, and later than any that came before it on
+    /// this node.
+    pub fn since(&self, user: &Name, id: SessionId, unix_us: u64) {
+        self.sessions.with(user, |sessions| {
+            let Some(held) = sessions.get_mut(user) else { return };
+            let mut latest_us = 0;
+            for place in &mut held.places {
+                if place.id == id {
+                    place.since_unix_us = unix_us.max(latest_us + 1);
+                    return;
+                }
+                latest_us = latest_us.max(place.since_unix_us);
+            }
         });
+    }
+
+    /// The sessions of the user of which it is said since when they have their places, in microseconds since the Unix epoch.
+    pub fn places(&self, user: &Name) -> Vec<(SessionId, u64)> {
+        self.sessions.with(user, |sessions| {
+            let places = sessions.get(user).into_iter().flat_map(|held| &held.places);
+            let said = places.filter(|place| place.since_unix_us > 0);
+            said.map(|place| (place.id, place.since_unix_us)).collect()
+        })
+    }
+
+    /// Those of `ids` that the user has lose their places: they are no longer counted, and are the caller's to close.
+    pub fn give_way(&self, user: &Name, ids: &[SessionId]) -> Displaced {
+        let mut had = Displaced::new();
+        self.sessions.with(user, |sessions| {
+            had.extend(sessions.get(user).into_iter().flat_map(Held::ids).filter(|id| ids.contains(id)));
+        });
+        had.retain(|id| self.leave(user, *id));
+        had
     }
 }
 
@@ -164,6 +228,24 @@ mod tests {
     }
 
     #[test]
+    fn places_are_older_one_than_the_next_however_the_clock_goes_and_give_way_once() {
+        let (users, ada) = (users(9, PerUserPolicy::Refuse), name("ada"));
+        for (slot, unix_us) in [(1, 50), (2, 50), (3, 40), (4, 90)] {
+            users.enter(&ada, id(slot)).unwrap();
+            users.users.since(&ada, id(slot), unix_us);
+        }
+        // Of this one it is not said yet.
+        users.enter(&ada, id(5)).unwrap();
+        let places = |of: &Bounded| of.users.places(&ada);
+        assert_eq!(places(&users), [(id(1), 50), (id(2), 51), (id(3), 52), (id(4), 90)]);
+        let gone = [id(2), id(4), id(9)];
+        assert_eq!(users.users.give_way(&ada, &gone).to_vec(), [id(2), id(4)]);
+        assert!(users.users.give_way(&ada, &gone).is_empty());
+        assert_eq!(places(&users), [(id(1), 50), (id(3), 52)]);
+        assert!(users.users.places(&name("bob")).is_empty());
+    }
+
+    #[test]
     fn sessions_are_asked_once_in_a_while_however_often_their_user_tries() {
         let (users, ada) = (users(2, PerUserPolicy::Refuse), name("ada"));
         let probe = |now_ms| users.users.probe(&ada, now_ms, 2_000).to_vec();
@@ -187,7 +269,7 @@ mod tests {
         (0..100_000).for_each(|number| users.leave(&crowd(number), id(number)));
         (1..1_000).for_each(|slot| users.leave(&ada, id(slot)));
         assert!(users.users.sessions.capacity() <= 64 * 64, "room for {}", users.users.sessions.capacity());
-        users.users.sessions.with(&ada, |sessions| assert!(sessions[&ada].ids.capacity() <= 8));
+        users.users.sessions.with(&ada, |sessions| assert!(sessions[&ada].places.capacity() <= 8));
         users.leave(&ada, id(0));
         assert_eq!(users.users.sessions.len(), 0);
     }

@@ -49,10 +49,22 @@ pub enum Kind {
     DigestAsked = 8,
     /// It is answered.
     Digest = 9,
+    /// A user has taken a place in an app that bounds them, and all of its places are asked for: [`places`](super::places) has the body.
+    Took = 10,
+    /// The places of the user on one node.
+    Places = 11,
+    /// Sessions of a user that are too many.
+    Surplus = 12,
+    /// Bans that hold and that were taken back: [`known`](super::known) has the body.
+    Bans = 13,
+    /// Users and the sticky groups that they are in.
+    Sticky = 14,
+    /// Nonces that have been used.
+    Nonces = 15,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 15] = [
         Self::Push,
         Self::Command,
         Self::PushPart,
@@ -62,6 +74,12 @@ impl Kind {
         Self::Goodbye,
         Self::DigestAsked,
         Self::Digest,
+        Self::Took,
+        Self::Places,
+        Self::Surplus,
+        Self::Bans,
+        Self::Sticky,
+        Self::Nonces,
     ];
 }
 
@@ -192,7 +210,7 @@ impl<'a> Header<'a> {
             return Err(Malformed::OtherVersion(version));
         }
         let number = reader.u8("a kind")?;
-        let known = "1 to 9";
+        let known = "1 to 15";
         let wrong = Wrong::Unknown { what: "a kind of message", value: number.into(), known };
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == number);
         let kind = kind.ok_or_else(|| reader.wrong(1, wrong))?;
@@ -271,7 +289,7 @@ mod tests {
         assert_eq!(message, expected);
         assert_eq!(Header::decode(&expected), Ok((header(), &b"body"[..])));
         let numbers: Vec<u8> = Kind::ALL.iter().map(|kind| *kind as u8).collect();
-        assert_eq!(numbers, (1..=9).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=15).collect::<Vec<u8>>());
     }
 
     #[test]

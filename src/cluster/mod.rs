@@ -9,6 +9,7 @@ mod cut;
 mod digest;
 mod fault;
 mod hearing;
+pub mod known;
 mod lease;
 mod link;
 mod members;
@@ -16,6 +17,7 @@ pub mod message;
 mod names;
 mod outgoing;
 pub mod part;
+pub mod places;
 pub mod push;
 #[cfg(test)]
 mod redis_server;

@@ -337,8 +337,12 @@ impl Core {
         let profile = Profile { claims, params: params.unwrap_or_default() };
         self.put_profile(slot, Some(profile).filter(|profile| !profile.is_empty()).map(Arc::new));
         let network = self.shared.admission.take_over(app, user.as_ref(), id, self.address_of(slot));
-        if let (Some(network), Some(connection)) = (network, self.connections.slot_mut(slot)) {
+        let Some(connection) = self.connections.slot_mut(slot) else { return Ok(()) };
+        if let Some(network) = network {
             connection.extras().session_from = Some(network);
+        }
+        if let (Some(user), since_unix_ms @ 1..) = (&user, connection.figures.since_unix_ms()) {
+            self.shared.admission.since(app, user, id, since_unix_ms.saturating_mul(1_000));
         }
         self.metrics().apps.sessions.of(app.0).add(1);
         Ok(())

@@ -140,7 +140,7 @@ fn slots_of(core: &Core, operation: &Operation, who: &Who) -> SmallVec<[u32; 4]>
 }
 
 /// The sessions here that are banned.
-fn banned_here(core: &Core, app: AppId, whom: &Banned) -> Vec<u32> {
+pub(super) fn banned_here(core: &Core, app: AppId, whom: &Banned) -> Vec<u32> {
     match whom {
         Banned::User(user) => core.hub.members(app, Kind::User, user).collect(),
         Banned::Address(network) => {

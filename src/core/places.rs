@@ -46,8 +46,9 @@ pub fn bind(core: &mut Core, slot: u32, user: Option<&Name>) -> Result<bool, Com
     Ok(changed)
 }
 
-/// Closes sessions that the session `new` has taken the place of, wherever they are.
+/// Closes sessions that the session `new` has taken the place of, wherever they are; other nodes are told of it.
 pub fn displace(core: &mut Core, app: AppId, new: SessionId, displaced: Displaced) {
+    core.took_place(app, new);
     displaced.into_iter().for_each(|old| core.replace(app, old, new));
 }
 

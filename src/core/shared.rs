@@ -231,7 +231,11 @@ impl Shared {
             }
             Action::Ban { whom, for_ms, reason } => self.begin_ban(operation, whom, *for_ms, reason),
             Action::Unban { whom } => {
-                let was_banned = self.bans.remove(operation.app, whom, Clock::wall_unix_ms());
+                let unix_ms = Clock::wall_unix_ms();
+                let was_banned = self.bans.remove(operation.app, whom, unix_ms);
+                if self.cluster.is_some() {
+                    self.bans.note_taken_back(operation.app, whom, unix_ms);
+                }
                 operation.count_sessions(u32::from(was_banned));
                 ReactorSet::default()
             }

@@ -5,6 +5,7 @@
 //! an operation changes this table before it looks there: at least one of the two sees the other. Nothing has to wake up for a
 //! user whose time is over: whoever looks next takes it out.
 
+use crate::cluster::known::StickyUser;
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::session::{AppId, Name};
 use crate::upgrade::InvalidState;
@@ -158,6 +159,17 @@ impl Sticky {
             return Vec::new();
         }
         self.change(now_ms, |table| table.groups_of(app, user))
+    }
+
+    /// The users of an app and the groups that they are in, for other nodes.
+    pub fn known(&self, app: AppId, now_ms: u64) -> Vec<StickyUser> {
+        let table = self.lock(now_ms);
+        let users = table.users.iter().filter(|((of, _), _)| *of == app);
+        let known = users.map(|((_, user), of)| StickyUser {
+            user: user.clone(),
+            groups: of.groups.iter().cloned().collect(),
+        });
+        known.collect()
     }
 
     /// How many pairs an app has.

@@ -3,7 +3,7 @@
 
 use super::apps;
 use crate::cluster::message::{Header, Kind};
-use crate::cluster::{command, part, push};
+use crate::cluster::{command, known, part, places, push};
 use crate::dispatch::{
     Action, EncodedFrame, Operation, Origin, Push, PushOptions, ReceiptMode, Selector, Target,
 };
@@ -20,6 +20,12 @@ pub fn run(data: &[u8]) {
         Kind::Command => a_command(body),
         Kind::PushPart => a_part_of_a_push(body),
         Kind::OperationPart => a_part_of_an_operation(body),
+        Kind::Took => a_user(body),
+        Kind::Places => places(body),
+        Kind::Surplus => a_surplus(body),
+        Kind::Bans => a_list::<known::KnownBan>(body),
+        Kind::Sticky => a_list::<known::StickyUser>(body),
+        Kind::Nonces => a_list::<known::UsedNonce>(body),
         // Their bodies are the reactors' to read.
         Kind::Heartbeat | Kind::Hello | Kind::Goodbye | Kind::DigestAsked | Kind::Digest => {}
     }
@@ -37,6 +43,34 @@ fn a_command(body: &[u8]) {
     let mut again = Vec::new();
     command::encode(&action, &apps(), &mut again).expect("it was told before");
     assert_eq!(command::decode(&again, &apps()), Ok(action));
+}
+
+fn a_list<T: known::Known + PartialEq + std::fmt::Debug>(body: &[u8]) {
+    let Some(list) = known::read_list::<T>(body) else { return };
+    let mut again = Vec::new();
+    known::write_list(&list, &mut again).expect("it fitted before");
+    assert_eq!(known::read_list(&again), Some(list));
+}
+
+fn a_user(body: &[u8]) {
+    let Some(user) = places::read_took(body) else { return };
+    let mut again = Vec::new();
+    places::write_took(&user, &mut again).expect("it fitted before");
+    assert_eq!(again, body);
+}
+
+fn places(body: &[u8]) {
+    let Some(seats) = places::read_seats(body) else { return };
+    let mut again = Vec::new();
+    places::write_seats(&seats, &mut again);
+    assert_eq!(again, body);
+}
+
+fn a_surplus(body: &[u8]) {
+    let Some(surplus) = places::read_surplus(body) else { return };
+    let mut again = Vec::new();
+    places::write_surplus(&surplus, &mut again).expect("it fitted before");
+    assert_eq!(again, body);
 }
 
 fn a_part_of_a_push(body: &[u8]) {

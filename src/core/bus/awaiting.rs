@@ -1,7 +1,9 @@
 //! What this reactor has asked other nodes, and their answers. How many there will be is what Redis says to the publishing: so many
 //! nodes have got the question. Pure.
 
+use crate::cluster::places::Seat;
 use crate::dispatch::{Operation, Push};
+use crate::session::{AppId, Name};
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -35,6 +37,15 @@ pub enum Asked {
         operation: Arc<Operation>,
         /// Where it is about a list: which of its entries those of the question are.
         places: SmallVec<[u16; 2]>,
+    },
+    /// Which sessions of a user there are, where its app bounds them.
+    Places {
+        /// The app.
+        app: AppId,
+        /// The user.
+        user: Name,
+        /// Those of other nodes that are known by now.
+        seats: Vec<Seat>,
     },
 }
 
@@ -171,7 +182,6 @@ pub fn reactor_of(number: u64) -> usize {
 mod tests {
     use super::*;
     use crate::dispatch::{Action, Origin};
-    use crate::session::AppId;
 
     fn asked() -> Asked {
         let operation = Arc::new(Operation::new(AppId(0), Action::Stats, Origin::Nobody));

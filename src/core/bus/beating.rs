@@ -116,7 +116,7 @@ impl Core {
     }
 
     /// Tells `channel`, or all nodes, how this one is.
-    fn tell_of_itself(&mut self, server: usize, kind: Kind, channel: Option<&[u8]>) {
+    pub(super) fn tell_of_itself(&mut self, server: usize, kind: Kind, channel: Option<&[u8]>) {
         let (now_ms, index) = (self.now.ms, self.index);
         let sessions = self.sessions_of_all();
         let told = self.shared.clock.now();
@@ -195,6 +195,7 @@ impl Core {
         if kind == Kind::Hello {
             let channel = cluster.channels.of_node(node, incarnation);
             self.tell_of_itself(server, Kind::Heartbeat, Some(&channel));
+            self.tell_known(server, Some(&channel));
         }
     }
 
@@ -238,6 +239,7 @@ impl Core {
         bus.next_beat_ms = 0;
         self.show_link(server, false, true);
         self.show_greeting(server, greeting);
+        self.greet_when_whole(server);
     }
 
     pub(super) fn line_is_down(&mut self, server: usize, fault: &Fault) {
@@ -287,6 +289,7 @@ impl Core {
         info!("hears everything over {}", bus.cluster.servers[server].url);
         self.ask_what_was_missed(server);
         self.tell_of_itself(server, Kind::Hello, None);
+        self.greet_when_whole(server);
     }
 
     /// Asks the publishers of which something may have been missed. A question may be lost as anything else: it is asked again with each
@@ -435,6 +438,8 @@ impl Core {
             return;
         }
         self.tell_edges(None);
+        self.tell_places();
+        self.tell_nonces();
         let now_ms = self.now.ms;
         let mut lost = Vec::new();
         let Some(bus) = self.bus.as_deref_mut() else { return };

@@ -117,9 +117,12 @@ impl Bus {
             answering,
             held,
             lease,
+            placed,
+            // They are told at the end of each turn.
+            nonces: _,
         } = self;
         debug_assert!(awaiting.is_empty(), "the world stands still when all have answered");
-        debug_assert!(held.is_empty(), "and when all are heard");
+        debug_assert!(held.is_empty() && placed.is_quiet(), "and when all are heard");
         let node = lease.as_ref().map(|lease| CarriedNode {
             lease: lease.carry(),
             members: cluster.members().carry(now_ms),

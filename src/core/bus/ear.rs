@@ -152,6 +152,16 @@ impl Ear {
         self.hearing.fill_gap(publisher, to, channels, |channel| names.has_hash(channel))
     }
 
+    /// Stands for everything that is to be heard now.
+    pub fn ticket(&self) -> u64 {
+        self.names.ticket()
+    }
+
+    /// Whether everything is heard that was to be when the ticket was taken, or there is no connection to hear it over.
+    pub fn is_confirmed(&self, ticket: u64) -> bool {
+        self.names.is_confirmed(ticket)
+    }
+
     /// Whether messages of the channel come by themselves, and not by a hashed channel alone.
     pub fn has_by_name(&self, channel: &[u8]) -> bool {
         self.names.has_by_name(channel)

@@ -5,7 +5,9 @@ use super::ear::Sound;
 use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
 use super::{Bus, Core, Envelope};
+use crate::cluster::known::{KnownBan, StickyUser, UsedNonce, read_list};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
+use crate::cluster::places::{Surplus, read_seats, read_surplus, read_took};
 use crate::cluster::{
     Digest, Heard as News, Heartbeat, Way, command, part, push, read_digest, read_windows, way_of,
 };
@@ -14,7 +16,7 @@ use crate::dispatch::{
     Action, Apps, EncodedFrame, Operation, Origin, Peer, Push, PushOptions, Scope, Selector, Target,
 };
 use crate::metrics::{BusLink, BusLoss};
-use crate::session::AppId;
+use crate::session::{AppId, Name};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,6 +41,11 @@ struct Incoming {
 enum Body {
     Push(AppId, Target, EncodedFrame, PushOptions),
     Command(AppId, Action),
+    Took(AppId, Name),
+    Surplus(AppId, Surplus),
+    Bans(AppId, Vec<KnownBan>),
+    Sticky(AppId, Vec<StickyUser>),
+    Nonces(AppId, Vec<UsedNonce>),
     /// A push or a command for an app that this node has not: nobody of it is here.
     OfNobody(Kind),
     Answer(Box<[u8]>),
@@ -61,22 +68,27 @@ impl From<Malformed> for BusLoss {
 /// than its header.
 fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
     let (header, bytes) = Header::decode(message)?;
-    let app = apps.find(header.app);
     let is_own = header.publisher.incarnation == own;
+    let app = apps.find(header.app).ok().filter(|_| !is_own);
     let body = match (header.kind, app) {
         (kind @ (Kind::Heartbeat | Kind::Hello), _) => {
             Body::Heartbeat(Box::new(Heartbeat::read(bytes).map_err(|_| BusLoss::Malformed)?), kind)
         }
-        (kind @ (Kind::Push | Kind::Command), _) if is_own => Body::OfNobody(kind),
-        (kind @ (Kind::Push | Kind::Command), Err(_)) => Body::OfNobody(kind),
-        (Kind::Push, Ok(app)) => {
+        (kind @ (Kind::Push | Kind::Command | Kind::Took | Kind::Surplus), None) => Body::OfNobody(kind),
+        (kind @ (Kind::Bans | Kind::Sticky | Kind::Nonces), None) => Body::OfNobody(kind),
+        (Kind::Push, Some(app)) => {
             let (target, frame, options) = push::decode(bytes).map_err(|_| BusLoss::Malformed)?;
             Body::Push(app, target, frame, options)
         }
-        (Kind::Command, Ok(app)) => {
+        (Kind::Command, Some(app)) => {
             Body::Command(app, command::decode(bytes, apps).map_err(|_| BusLoss::Malformed)?)
         }
-        (Kind::PushPart | Kind::OperationPart, _) => Body::Answer(bytes.into()),
+        (Kind::Took, Some(app)) => Body::Took(app, read_took(bytes).ok_or(BusLoss::Malformed)?),
+        (Kind::Surplus, Some(app)) => Body::Surplus(app, read_surplus(bytes).ok_or(BusLoss::Malformed)?),
+        (Kind::Bans, Some(app)) => Body::Bans(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
+        (Kind::Sticky, Some(app)) => Body::Sticky(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
+        (Kind::Nonces, Some(app)) => Body::Nonces(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
+        (Kind::PushPart | Kind::OperationPart | Kind::Places, _) => Body::Answer(bytes.into()),
         (Kind::Goodbye, _) => Body::Goodbye,
         (Kind::DigestAsked, _) => Body::DigestAsked(read_windows(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Digest, _) => Body::Digest(read_digest(bytes).ok_or(BusLoss::Malformed)?),
@@ -123,6 +135,8 @@ impl Core {
             }
             self.hear_ear(place);
         }
+        self.end_waiters();
+        self.ask_for_places();
     }
 
     fn hear_line(&mut self, server: usize) {
@@ -225,6 +239,17 @@ impl Core {
                 let origin = peer.map_or(Origin::Nobody, |peer| Origin::Peer(Box::new(peer)));
                 self.operate_from_bus(Operation::new(app, action, origin).with_scope(Scope::Node));
             }
+            Body::Took(app, user) => {
+                let Some(peer) = peer else { return };
+                match self.is_heard_twice(server, app, incoming.flags, Some(&Selector::User(user.clone()))) {
+                    true => self.answer_nothing(&peer, Kind::Places),
+                    false => self.answer_places(app, &user, &peer),
+                }
+            }
+            Body::Surplus(app, surplus) => self.close_surplus(app, &surplus),
+            Body::Bans(app, known) => self.learn_bans(app, known),
+            Body::Sticky(app, known) => self.learn_sticky(app, known),
+            Body::Nonces(app, used) => self.learn_nonces(app, &used),
             Body::Answer(_) if is_own => {}
             Body::Answer(body) => self.hand_answer(Answer { number: incoming.reply, node: Some(node), body }),
             Body::Heartbeat(heartbeat, _) if is_own => self.heard_itself(server, &heartbeat),
@@ -284,7 +309,7 @@ impl Core {
         }
     }
 
-    fn operate_from_bus(&mut self, operation: Operation) {
+    pub(super) fn operate_from_bus(&mut self, operation: Operation) {
         if let Started::Finished(Finished::Operation(operation)) = self.start_operation(operation) {
             self.answer_operation(&operation);
         }
@@ -325,6 +350,7 @@ impl Core {
             Some(Asked::Operation { operation, places }) => {
                 part::decode_operation(&body).map(|part| operation.merge(part, places)).is_ok()
             }
+            Some(Asked::Places { seats, .. }) => read_seats(&body).map(|more| seats.extend(more)).is_some(),
         };
         let ended = bus.awaiting.answered(number, node);
         if !is_read {
@@ -347,6 +373,9 @@ impl Core {
             BusNews::Answer(answer) => self.is_answered(answer),
             BusNews::DigestAsked(asked) => self.answer_digest(&asked),
             BusNews::Heard(session) => self.session_is_heard(session),
+            BusNews::Took(took) => self.follow_place(took),
+            BusNews::Banning(banning) => self.close_banned(banning.app, &banning.ban),
+            BusNews::Closing(closing) => self.close_beyond(closing),
         }
     }
 }
@@ -354,6 +383,7 @@ impl Core {
 fn answer_kind(kind: Kind) -> Kind {
     match kind {
         Kind::Push => Kind::PushPart,
+        Kind::Took => Kind::Places,
         _ => Kind::OperationPart,
     }
 }

@@ -10,7 +10,9 @@ mod ear;
 mod hearing;
 mod line;
 mod news;
+mod places;
 mod shared;
+mod sharing;
 mod showing;
 mod speaking;
 mod standing;
@@ -22,9 +24,10 @@ pub use shared::Cluster;
 pub use showing::why_not_ready;
 
 use super::{Core, Envelope};
+use crate::cluster::known::UsedNonce;
 use crate::cluster::{Lease, Link, LinkLimits, Names, Outgoing, QueueLimits, Waker};
 use crate::dispatch::Push;
-use crate::session::SessionId;
+use crate::session::{AppId, SessionId};
 use crate::timer::Moment;
 use awaiting::Awaiting;
 use ear::Ear;
@@ -32,6 +35,8 @@ use hashbrown::HashMap;
 use line::Line;
 use mio::Token;
 use news::Waiter;
+use places::Placed;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -59,6 +64,9 @@ pub struct Bus {
     held: HashMap<SessionId, usize>,
     /// The lease of the node's number, on the ear of the first Redis.
     lease: Option<Lease>,
+    placed: Placed,
+    /// Nonces that have been used in this turn.
+    nonces: RefCell<Vec<(AppId, UsedNonce)>>,
 }
 
 impl Bus {
@@ -110,6 +118,8 @@ impl Bus {
             answering: VecDeque::new(),
             held: HashMap::new(),
             lease,
+            placed: Placed::default(),
+            nonces: RefCell::default(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! What reactors of one node tell each other of the bus.
 
-use crate::dispatch::Operation;
-use crate::session::SessionId;
+use crate::config::PerUserPolicy;
+use crate::dispatch::{Ban, Operation};
+use crate::session::{AppId, Name, SessionId};
 use std::sync::Arc;
 
 /// See the module.
@@ -15,6 +16,12 @@ pub enum BusNews {
     DigestAsked(DigestAsked),
     /// Names of a session of the receiver are heard.
     Heard(SessionId),
+    /// A user has taken a place, whose channel the receiver subscribes to.
+    Took(Took),
+    /// Sessions of the receiver have lost their places.
+    Closing(Closing),
+    /// Another node has told of a ban.
+    Banning(Banning),
 }
 
 /// Sets that have come or gone.
@@ -57,4 +64,35 @@ pub struct DigestAsked {
     pub from: u64,
     /// The channel that is answered on.
     pub channel: Box<[u8]>,
+}
+
+/// A user has taken a place in an app that bounds them.
+#[derive(Debug)]
+pub struct Took {
+    /// The Redis that has its channel.
+    pub server: usize,
+    /// The app.
+    pub app: AppId,
+    /// The user.
+    pub user: Name,
+}
+
+/// Sessions that have lost their places.
+#[derive(Debug)]
+pub struct Closing {
+    /// Their app.
+    pub app: AppId,
+    /// They.
+    pub sessions: Vec<SessionId>,
+    /// What the app does with too many.
+    pub policy: PerUserPolicy,
+}
+
+/// A ban that holds from now on.
+#[derive(Debug)]
+pub struct Banning {
+    /// The app.
+    pub app: AppId,
+    /// The ban.
+    pub ban: Arc<Ban>,
 }

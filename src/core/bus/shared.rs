@@ -153,10 +153,7 @@ impl Cluster {
     /// Nodes have come or gone: from now on others are reached.
     pub fn reach(&self, members: &Members) {
         let nodes = members.reached().map(|member| {
-            let node = Node {
-                incarnation: member.incarnation,
-                name: member.name.clone(),
-            };
+            let node = Node { incarnation: member.incarnation, name: member.name.clone() };
             (member.node, node)
         });
         let nodes: HashMap<u16, Node> = nodes.collect();

@@ -14,32 +14,32 @@ use std::sync::atomic::Ordering;
 
 /// A message that is to be published, but for its body.
 #[derive(Debug, Clone, Copy)]
-struct Outline<'a> {
-    kind: Kind,
-    flags: Flags,
-    app: &'a str,
+pub(super) struct Outline<'a> {
+    pub kind: Kind,
+    pub flags: Flags,
+    pub app: &'a str,
     /// Under which number answers are waited for, or which question it answers; 0 is none.
-    reply: u64,
+    pub reply: u64,
     /// Until when it is worth publishing, in milliseconds of the server's clock.
-    deadline_ms: u64,
-    ttl_left_ms: Option<u32>,
+    pub deadline_ms: u64,
+    pub ttl_left_ms: Option<u32>,
 }
 
 /// What could not be made into a message: something in it is longer than the layout allows, which the limits of commands do not let
 /// through.
 #[derive(Debug)]
-struct TooLarge;
+pub(super) struct TooLarge;
 
 /// Where a message goes.
 #[derive(Debug)]
-struct Place {
-    server: usize,
-    channel: Box<[u8]>,
+pub(super) struct Place {
+    pub server: usize,
+    pub channel: Box<[u8]>,
 }
 
 impl Cluster {
     /// Where the sessions of a part of a target are heard of; `None` where it is a node that there is not.
-    fn place_of(&self, app: &str, way: &Way) -> Option<Place> {
+    pub(super) fn place_of(&self, app: &str, way: &Way) -> Option<Place> {
         let channel = match way {
             Way::Set(selector) => self.channel_of(app, selector)?,
             Way::Node(node) => {
@@ -53,7 +53,7 @@ impl Cluster {
 
 impl Bus {
     /// Publishes a message. Returns whether it was taken: without room, it is not.
-    fn publish(
+    pub(super) fn publish(
         &mut self,
         reactor: usize,
         stamp_ms: u64,
@@ -84,13 +84,13 @@ impl Bus {
         }
         self.command.clear();
         write_publish(&mut self.command, &place.channel, &[&self.message]);
-        let is_question = matches!(outline.kind, Kind::Push | Kind::Command);
+        let is_question = matches!(outline.kind, Kind::Push | Kind::Command | Kind::Took);
         let number = if is_question { outline.reply } else { 0 };
         line.publish(&self.command, hash(&place.channel), outline.deadline_ms, number).is_ok()
     }
 
     /// Where the same is published a second time, for nodes that hear names by hashed channels.
-    fn bucket_of(&self, place: &Place, way: &Way) -> Option<Place> {
+    pub(super) fn bucket_of(&self, place: &Place, way: &Way) -> Option<Place> {
         let is_name = !matches!(way, Way::Node(_) | Way::Set(Selector::All));
         (is_name && self.cluster.some_node_has_buckets())
             .then(|| Place { server: place.server, channel: self.cluster.channels.bucket_of(&place.channel) })
@@ -232,6 +232,7 @@ impl Core {
                 missing.iter().for_each(|name| operation.miss_node(name));
                 self.finish_operation_part(&operation);
             }
+            Asked::Places { app, user, seats } => self.places_are_known(app, user, seats),
         }
     }
 
@@ -256,7 +257,12 @@ impl Core {
         self.answer(peer, kind, |_| Ok(()));
     }
 
-    fn answer(&mut self, peer: &Peer, kind: Kind, body: impl FnOnce(&mut Vec<u8>) -> Result<(), TooLong>) {
+    pub(super) fn answer(
+        &mut self,
+        peer: &Peer,
+        kind: Kind,
+        body: impl FnOnce(&mut Vec<u8>) -> Result<(), TooLong>,
+    ) {
         let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = &mut self.bus else { return };
         let channel = bus.cluster.channels.of_node(peer.node, peer.incarnation);

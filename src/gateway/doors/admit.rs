@@ -398,7 +398,11 @@ fn prove(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<(Identi
                 nonce: &params.nonce,
                 signature: &params.signature,
             };
-            auth.signed_query(app, &query, &core.shared.nonces, now_unix_ms)
+            let proven = auth.signed_query(app, &query, &core.shared.nonces, now_unix_ms);
+            if let (Ok(_), Ok(signed_unix_ms)) = (&proven, query.signed_unix_ms()) {
+                core.used_nonce(app, &params.nonce, signed_unix_ms);
+            }
+            proven
         }
     };
     let Proven { user, groups, tags, expires_unix_ms, claims } = proven.map_err(|error| {

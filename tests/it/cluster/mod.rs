@@ -6,6 +6,7 @@ mod model;
 mod nodes;
 mod routing;
 mod starting;
+mod state;
 mod upgrade;
 
 use nodes::Nodes;

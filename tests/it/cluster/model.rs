@@ -95,7 +95,11 @@ fn push(random: &mut Random, link: &mut Link, players: &mut [Known], number: u32
             matched += 1;
         }
     }
-    assert_eq!((&receipt["matched"], &receipt["written"]), (&json!(matched), &json!(matched)), "{command}: {receipt}");
+    assert_eq!(
+        (&receipt["matched"], &receipt["written"]),
+        (&json!(matched), &json!(matched)),
+        "{command}: {receipt}"
+    );
     let users: BTreeSet<&String> = named
         .iter()
         .filter_map(|one| match one {
@@ -113,7 +117,8 @@ fn change(random: &mut Random, link: &mut Link, players: &mut [Known]) {
     let (group, other) = (format!("g{}", random.below(4)), format!("g{}", random.below(4)));
     let (tag, user) = (format!("t{}", random.below(3)), format!("u{}", random.below(6)));
     let session = players[one].player.id.to_string();
-    let changed = |answer: Value, expected: usize| assert_eq!(answer["sessions"], json!(expected), "{answer}");
+    let changed =
+        |answer: Value, expected: usize| assert_eq!(answer["sessions"], json!(expected), "{answer}");
     match random.below(7) {
         0 => {
             let of_user = players.iter_mut().filter(|known| known.user.as_ref() == Some(&user));

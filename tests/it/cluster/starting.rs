@@ -5,7 +5,10 @@ use crate::support::{ClosedPort, Redis, ServerProcess, until};
 use serde_json::Value;
 
 fn config(redis: &str, further: &str) -> String {
-    format!("reactors = 2\n[cluster]\nredis = ['{redis}']\nprefix = '{}'\nlease_ms = 500\nheartbeat_ms = 50\n{further}\n", prefix())
+    format!(
+        "reactors = 2\n[cluster]\nredis = ['{redis}']\nprefix = '{}'\nlease_ms = 500\nheartbeat_ms = 50\n{further}\n",
+        prefix()
+    )
 }
 
 fn why(server: &ServerProcess) -> String {
@@ -24,7 +27,10 @@ fn what_is_wrong_is_said_and_by_required_the_server_refuses_or_serves_alone() {
     let none = format!("redis://{}", nowhere.address());
     for (url, says) in [(&wrong, "password"), (&none, "refused")] {
         let refused = ServerProcess::refuses_to_start(&config(url, "required = true"));
-        assert!(refused.contains("cannot join the cluster") && refused.to_lowercase().contains(says), "{refused}");
+        assert!(
+            refused.contains("cannot join the cluster") && refused.to_lowercase().contains(says),
+            "{refused}"
+        );
         assert!(!refused.contains("wrong@"), "{refused}");
         let alone = ServerProcess::start(&[], &config(url, ""));
         let mut player = alone.player("user=ada");
@@ -49,7 +55,9 @@ fn what_is_no_message_of_the_bus_is_dropped_and_counted() {
     let nodes = Nodes::start(2, &[&redis]);
     let channels = redis.ask("PUBSUB CHANNELS test-*:nodes");
     let channel = channels.lines().find(|line| line.ends_with(":nodes")).unwrap().to_owned();
-    for message in ["x", "\"\\x01\\x07\"", "\"\\x02\\x01\\x00\\x00\"", "\"\\x01\\x05\\x00\\x00\\x00\\x00\\x00\\x00\""] {
+    for message in
+        ["x", "\"\\x01\\x07\"", "\"\\x02\\x01\\x00\\x00\"", "\"\\x01\\x05\\x00\\x00\\x00\\x00\\x00\\x00\""]
+    {
         assert!(redis.ask(&format!("PUBLISH {channel} {message}")).starts_with(":2"), "{message}");
     }
     let lost = |reason: &str| {

@@ -1,0 +1,188 @@
+//! The sessions that a user may have, over all nodes. A session is let in by what its own node knows. When its user's channel is heard
+//! here, the other nodes are asked for their sessions of the user, and those of all that are too many are closed, wherever they are:
+//! of two nodes where a session opens at the same time, the one that asks later hears of both.
+
+use super::awaiting::Asked;
+use super::news::{BusNews, Closing, Took};
+use super::speaking::{Outline, TooLarge};
+use super::{Core, Envelope, ear_of};
+use crate::cluster::message::{Flags, Kind};
+use crate::cluster::places::{Seat, Surplus, surplus, write_seats, write_surplus, write_took};
+use crate::cluster::{Set, Way};
+use crate::config::PerUserPolicy;
+use crate::dispatch::{Peer, Selector};
+use crate::metrics::BusLoss;
+use crate::session::{AppId, Name, SessionId, close_codes};
+use crate::timer::Clock;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What the sessions of a user who may have only so many are told as they are closed.
+const REPLACED: &str = "replaced by a newer session";
+const REFUSED: &str = "the user has as many sessions as per_user allows";
+
+/// Users who have taken places.
+#[derive(Debug, Default)]
+pub(super) struct Placed {
+    /// In this turn, by sessions here.
+    here: Vec<(AppId, Name)>,
+    /// Those whose channels this reactor subscribes to: each with the ticket of when that is so.
+    waiting: VecDeque<(u64, Took)>,
+}
+
+impl Placed {
+    /// Whether all of them have been told to the other nodes.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.here.is_empty() && self.waiting.is_empty()
+    }
+}
+
+impl Core {
+    /// The session has taken a place of its user's: where an app bounds them, other nodes are to know.
+    pub(in crate::core) fn took_place(&mut self, app: AppId, session: SessionId) {
+        if self.bus.is_none() || self.shared.admission.per_user(app).is_none() {
+            return;
+        }
+        let Some(user) = self.hub.user_of(session.slot()).cloned() else { return };
+        self.shared.admission.since(app, &user, session, Clock::wall_unix_us());
+        if let Some(bus) = &mut self.bus {
+            bus.placed.here.push((app, user));
+        }
+    }
+
+    /// Hands the users who have taken places in this turn to the ears of their channels, which have been told to subscribe to those.
+    pub(super) fn tell_places(&mut self) {
+        let Some(bus) = &mut self.bus else { return };
+        if bus.placed.here.is_empty() {
+            return;
+        }
+        let cluster = Arc::clone(&bus.cluster);
+        let mut here = std::mem::take(&mut bus.placed.here);
+        here.dedup();
+        for (app, user) in here {
+            let channel = cluster.channels.of_set(self.rules.apps.name_of(app), Set::User(&user));
+            let server = cluster.server_of(&channel);
+            let took = Took { server, app, user };
+            match ear_of(server, self.shared.reactors()) {
+                ear if ear == self.index => self.follow_place(took),
+                ear => self.peers.post_always(ear, Envelope::Bus(Box::new(BusNews::Took(took)))),
+            }
+        }
+    }
+
+    /// A user has taken a place on this node, whose channel this reactor subscribes to.
+    pub(super) fn follow_place(&mut self, took: Took) {
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        if let Some(ticket) = bus.ear(took.server).map(|ear| ear.ticket()) {
+            bus.placed.waiting.push_back((ticket, took));
+        }
+        self.ask_for_places();
+    }
+
+    /// Asks other nodes for the sessions of the users whose channels are heard by now.
+    pub(super) fn ask_for_places(&mut self) {
+        while let Some(bus) = self.bus.as_deref_mut()
+            && let Some((ticket, server)) =
+                bus.placed.waiting.front().map(|(ticket, took)| (*ticket, took.server))
+            && bus.ear(server).is_none_or(|ear| ear.is_confirmed(ticket))
+            && let Some((_, took)) = bus.placed.waiting.pop_front()
+        {
+            let asked = Asked::Places { app: took.app, user: took.user.clone(), seats: Vec::new() };
+            self.publish_of_user(took.app, &took.user, Kind::Took, Some(asked), |out| {
+                write_took(&took.user, out).map_err(|_| TooLarge)
+            });
+        }
+    }
+
+    /// Another node asks for the sessions of a user.
+    pub(super) fn answer_places(&mut self, app: AppId, user: &Name, peer: &Peer) {
+        let seats = self.seats_of(app, user);
+        self.answer(peer, Kind::Places, |out| {
+            write_seats(&seats, out);
+            Ok(())
+        });
+    }
+
+    fn seats_of(&self, app: AppId, user: &Name) -> Vec<Seat> {
+        let places = self.shared.admission.places(app, user).into_iter();
+        places.map(|(id, since_unix_us)| Seat { since_unix_us, session: id.as_u64() }).collect()
+    }
+
+    /// Other nodes have said which sessions of the user they have: what is too many is closed everywhere.
+    pub(super) fn places_are_known(&mut self, app: AppId, user: Name, mut seats: Vec<Seat>) {
+        let Some(bound) = self.shared.admission.per_user(app) else { return };
+        seats.extend(self.seats_of(app, &user));
+        let sessions = surplus(bound, &mut seats);
+        if sessions.is_empty() {
+            return;
+        }
+        let surplus = Surplus { user, sessions };
+        self.publish_of_user(app, &surplus.user, Kind::Surplus, None, |out| {
+            write_surplus(&surplus, out).map_err(|_| TooLarge)
+        });
+        self.close_surplus(app, &surplus);
+    }
+
+    /// The sessions here that are too many are closed. Where they are the newer ones, the others are asked whether they are still there.
+    pub(super) fn close_surplus(&mut self, app: AppId, surplus: &Surplus) {
+        let Surplus { user, sessions } = surplus;
+        let Some(bound) = self.shared.admission.per_user(app) else { return };
+        let gone = self.shared.admission.give_way(app, user, sessions);
+        for reactor in 0..self.shared.reactors() {
+            let here = gone.iter().copied().filter(|id| usize::from(id.worker()) == reactor);
+            let closing = Closing { app, sessions: here.collect(), policy: bound.policy };
+            match reactor {
+                _ if closing.sessions.is_empty() => {}
+                own if own == self.index => self.close_beyond(closing),
+                other => self.peers.post_always(other, Envelope::Bus(Box::new(BusNews::Closing(closing)))),
+            }
+        }
+        if bound.policy == PerUserPolicy::Refuse {
+            self.probe_sessions_of(app, user);
+        }
+    }
+
+    /// Closes sessions here that have lost their places.
+    pub(super) fn close_beyond(&mut self, closing: Closing) {
+        let Closing { app, sessions, policy } = closing;
+        let reason = match policy {
+            PerUserPolicy::ReplaceOldest => REPLACED,
+            PerUserPolicy::Refuse => REFUSED,
+        };
+        for id in sessions {
+            if self.hub.contains(id, app) {
+                self.close(id.slot(), close_codes::REPLACED, reason);
+            }
+        }
+    }
+
+    /// Publishes something about a user on its channel; what is `asked` is answered by all who hear it.
+    fn publish_of_user(
+        &mut self,
+        app: AppId,
+        user: &Name,
+        kind: Kind,
+        asked: Option<Asked>,
+        body: impl Fn(&mut Vec<u8>) -> Result<(), TooLarge>,
+    ) {
+        let (now_ms, index) = (self.now.ms, self.index);
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        let rules = Arc::clone(&self.rules);
+        let app = rules.apps.name_of(app).as_str();
+        let way = Way::Set(Selector::User(user.clone()));
+        let Some(place) = bus.cluster.place_of(app, &way) else { return };
+        let bucket = bus.bucket_of(&place, &way);
+        let deadline_ms = now_ms + bus.patience_ms();
+        let publishings = 1 + u32::from(bucket.is_some());
+        let reply = asked.map_or(0, |asked| bus.awaiting.ask(index, asked, publishings, deadline_ms));
+        let mut lost = 0;
+        for (place, flags) in [(Some(&place), Flags::NONE), (bucket.as_ref(), Flags::BUCKET)] {
+            let Some(place) = place else { continue };
+            let outline = Outline { kind, flags, app, reply, deadline_ms, ttl_left_ms: None };
+            lost += u32::from(!bus.publish(index, now_ms, place, outline, &body));
+        }
+        for _ in 0..lost {
+            self.lose(place.server, reply, BusLoss::Queue);
+        }
+    }
+}
