@@ -254,7 +254,11 @@ impl Pusher {
         if self.shared.cluster.is_some() {
             self.count_push(app);
             // Its own part is the reactor's.
-            return self.shared.handle.post(SPEAKER, Envelope::Publish(push)).map_err(|_| self.not_taken(SPEAKER));
+            return self
+                .shared
+                .handle
+                .post(SPEAKER, Envelope::Publish(push))
+                .map_err(|_| self.not_taken(SPEAKER));
         }
         self.shared.count_unroutable(&push);
         if let Remembering::One(group, _) = rules.delivery_rules.remembering(app, &push.target) {

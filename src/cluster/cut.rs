@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn each_part_leaves_out_whom_the_parts_before_it_mean() {
-        let whole = [user("a"), group("x"), session(2, 1), user("b"), group("y"), session(3, 1), session(2, 2)];
+        let whole =
+            [user("a"), group("x"), session(2, 1), user("b"), group("y"), session(3, 1), session(2, 2)];
         let cuts = cut(&target(&whole), 3);
         let part = |way, selectors: &[Selector], without: &[Selector], places: &[u16]| Cut {
             way,

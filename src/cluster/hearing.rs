@@ -1,21 +1,26 @@
 //! What a node has heard over one Redis of each publisher. Redis and TCP keep the order, so a number that is not higher
-//! than the last one is a message that was written twice, and is no news. What was published while this node had no connection is lost:
-//! the publishers are asked, and what was for this node is counted. Pure.
+//! than the last one is a message that was written twice. Mostly it is no news; it may be that newer ones were heard of what was written
+//! first, and it was not: then it comes too late, since the order is kept, and is lost. What was published while this node had no
+//! connection is lost too: the publishers are asked, and what was for this node is counted. Pure.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 /// Who publishes: the incarnation of a process, and which of its reactors.
 pub type PublisherKey = (u64, u8);
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Hearing {
     publishers: HashMap<PublisherKey, Publisher>,
+    /// So many messages are written twice at the most.
+    window: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Publisher {
     last: u64,
+    /// Which of the last numbers were heard, a bit each, by their remainder.
+    heard: Box<[u64]>,
     /// Nothing was heard behind this number until there was a connection again.
     gap: Option<Gap>,
 }
@@ -23,8 +28,19 @@ struct Publisher {
 #[derive(Debug)]
 struct Gap {
     from: u64,
-    /// What has come since.
-    heard: Vec<u64>,
+    /// What has come since, and is accounted for.
+    heard: HashSet<u64>,
+}
+
+/// What a message is to whoever hears it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// News.
+    New,
+    /// It has been heard before.
+    Again,
+    /// It has not been heard, and newer ones have: it is lost.
+    TooLate,
 }
 
 /// What was lost of one publisher.
@@ -37,28 +53,35 @@ pub struct Missed {
 }
 
 impl Hearing {
-    /// A message with this number has come; whether it is news.
-    pub fn hear(&mut self, publisher: PublisherKey, sequence: u64) -> bool {
-        let known = self.publishers.entry(publisher).or_default();
-        let is_new = sequence > known.last;
-        if is_new {
-            known.last = sequence;
-            if let Some(gap) = &mut known.gap {
-                gap.heard.push(sequence);
-            }
+    /// Nobody has been heard. A publisher writes `window` messages twice at the most.
+    pub fn new(window: usize) -> Self {
+        Self { publishers: HashMap::new(), window: window.next_multiple_of(BITS).max(BITS) }
+    }
+
+    /// A message with this number has come.
+    pub fn hear(&mut self, publisher: PublisherKey, sequence: u64) -> Heard {
+        let window = self.window;
+        let known = self.publishers.entry(publisher).or_insert_with(|| Publisher::new(0, window));
+        let heard = known.hear(sequence, window as u64);
+        if heard != Heard::Again
+            && let Some(gap) = &mut known.gap
+        {
+            // What comes too late is counted where it comes.
+            gap.heard.insert(sequence);
         }
-        is_new
+        heard
     }
 
     /// A publisher is known that has published up to this number: what came before was not for anybody here.
     pub fn begin(&mut self, publisher: PublisherKey, last: u64) {
-        self.publishers.entry(publisher).or_insert(Publisher { last, gap: None });
+        let window = self.window;
+        self.publishers.entry(publisher).or_insert_with(|| Publisher::new(last, window));
     }
 
     /// The connection is gone.
     pub fn went_down(&mut self) {
         for publisher in self.publishers.values_mut() {
-            publisher.gap.get_or_insert(Gap { from: publisher.last, heard: Vec::new() });
+            publisher.gap.get_or_insert(Gap { from: publisher.last, heard: HashSet::new() });
         }
     }
 
@@ -83,7 +106,10 @@ impl Hearing {
         let first = to.saturating_sub(channels.len() as u64) + 1;
         let numbered = (first..).zip(channels);
         let lost = numbered.filter(|(number, channel)| {
-            *number > gap.from && **channel != 0 && is_here(**channel) && gap.heard.binary_search(number).is_err()
+            *number > gap.from
+                && **channel != 0
+                && is_here(**channel)
+                && !gap.heard.contains(number)
         });
         let messages = lost.count() as u64;
         Missed { messages, unknown: first.saturating_sub(gap.from + 1) }
@@ -95,23 +121,90 @@ impl Hearing {
     }
 }
 
+/// Bits of a word.
+const BITS: usize = u64::BITS as usize;
+
+impl Publisher {
+    fn new(last: u64, window: usize) -> Self {
+        Self { last, heard: vec![0; window / BITS].into(), gap: None }
+    }
+
+    fn hear(&mut self, sequence: u64, window: u64) -> Heard {
+        let place = |sequence: u64| ((sequence % window) as usize / BITS, 1_u64 << (sequence % BITS as u64));
+        if sequence > self.last {
+            // Those in between were for others, or come too late.
+            let skipped = (sequence - self.last - 1).min(window);
+            for between in sequence - skipped..sequence {
+                let (word, bit) = place(between);
+                self.heard[word] &= !bit;
+            }
+        } else if self.last - sequence >= window {
+            return Heard::Again;
+        }
+        let (word, bit) = place(sequence);
+        let was_heard = sequence <= self.last && self.heard[word] & bit != 0;
+        self.heard[word] |= bit;
+        let is_late = sequence < self.last;
+        self.last = self.last.max(sequence);
+        match (was_heard, is_late) {
+            (true, _) => Heard::Again,
+            (false, true) => Heard::TooLate,
+            (false, false) => Heard::New,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const KEY: PublisherKey = (7, 0);
 
+    fn hearing() -> Hearing {
+        Hearing::new(64)
+    }
+
     #[test]
     fn what_is_written_twice_is_heard_once() {
-        let mut hearing = Hearing::default();
-        assert!(hearing.hear(KEY, 3) && hearing.hear(KEY, 5));
-        assert!(!hearing.hear(KEY, 3) && !hearing.hear(KEY, 5));
-        assert!(hearing.hear((7, 1), 3), "each reactor has its own numbers");
+        let mut hearing = hearing();
+        assert_eq!([3, 5].map(|number| hearing.hear(KEY, number)), [Heard::New; 2]);
+        assert_eq!([3, 5].map(|number| hearing.hear(KEY, number)), [Heard::Again; 2]);
+        assert_eq!(hearing.hear((7, 1), 3), Heard::New, "each reactor has its own numbers");
+    }
+
+    #[test]
+    fn what_was_not_heard_before_newer_ones_is_too_late_once() {
+        let mut hearing = hearing();
+        for number in [70, 72, 75] {
+            assert_eq!(hearing.hear(KEY, number), Heard::New);
+        }
+        // 71 and 74 were executed before this node was there, and are written again.
+        assert_eq!([71, 72, 74, 75].map(|number| hearing.hear(KEY, number)), [
+            Heard::TooLate,
+            Heard::Again,
+            Heard::TooLate,
+            Heard::Again
+        ]);
+        assert_eq!([71, 74].map(|number| hearing.hear(KEY, number)), [Heard::Again; 2]);
+        assert_eq!(hearing.hear(KEY, 75 - 64), Heard::Again, "nobody writes that again");
+        hearing.hear(KEY, 1_000);
+        assert_eq!(hearing.hear(KEY, 999), Heard::TooLate, "bits of before say nothing of it");
+    }
+
+    #[test]
+    fn what_comes_too_late_is_not_counted_again_by_a_digest() {
+        let mut hearing = hearing();
+        hearing.hear(KEY, 10);
+        hearing.went_down();
+        hearing.hear(KEY, 13);
+        assert_eq!(hearing.hear(KEY, 12), Heard::TooLate);
+        let missed = hearing.fill_gap(KEY, 13, &[2, 2, 2], |_| true);
+        assert_eq!(missed, Missed { messages: 1, unknown: 0 }, "11 alone");
     }
 
     #[test]
     fn what_was_lost_is_counted_and_what_came_or_was_for_others_is_not() {
-        let mut hearing = Hearing::default();
+        let mut hearing = hearing();
         hearing.hear(KEY, 10);
         hearing.went_down();
         assert_eq!(hearing.gaps().collect::<Vec<_>>(), [(KEY, 10)]);
@@ -126,7 +219,7 @@ mod tests {
 
     #[test]
     fn what_a_publisher_does_not_remember_is_unknown() {
-        let mut hearing = Hearing::default();
+        let mut hearing = hearing();
         hearing.begin(KEY, 10);
         hearing.went_down();
         assert_eq!(hearing.fill_gap(KEY, 20, &[2; 4], |_| true), Missed { messages: 4, unknown: 6 });
@@ -136,7 +229,7 @@ mod tests {
 
     #[test]
     fn of_a_publisher_that_is_known_from_its_beginning_everything_counts() {
-        let mut hearing = Hearing::default();
+        let mut hearing = hearing();
         hearing.begin(KEY, 0);
         hearing.begin(KEY, 5);
         hearing.went_down();

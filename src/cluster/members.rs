@@ -98,7 +98,16 @@ impl Members {
         let mut delay = Delay::default();
         delay.hear(said.stamp_ms, now_ms);
         let (incarnation, has_buckets) = (said.incarnation, said.has_buckets);
-        let member = Member { node, incarnation, name: name.clone(), has_buckets, said, heard_ms: now_ms, ready, delay };
+        let member = Member {
+            node,
+            incarnation,
+            name: name.clone(),
+            has_buckets,
+            said,
+            heard_ms: now_ms,
+            ready,
+            delay,
+        };
         self.members.insert(incarnation, member);
         let conflict = other.map(|other| MemberEvent::Conflict { node, name: name.clone(), other });
         [Some(MemberEvent::Came { node, name }), conflict].into_iter().flatten().collect()
@@ -125,7 +134,8 @@ impl Members {
 
     /// The nodes whose sessions are reached by their ids: one of each number, the one that was heard of last.
     pub fn reached(&self) -> impl Iterator<Item = &Member> {
-        let mut members: Vec<&Member> = self.members.values().filter(|member| member.said.is_reachable).collect();
+        let mut members: Vec<&Member> =
+            self.members.values().filter(|member| member.said.is_reachable).collect();
         members.sort_by_key(|member| (member.node, member.heard_ms, member.incarnation));
         let mut members = members.into_iter().peekable();
         std::iter::from_fn(move || {

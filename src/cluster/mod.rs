@@ -25,7 +25,7 @@ pub use channel::{Channels, Set, hash, server_of};
 pub use cut::{Cut, Way, cut, way_of};
 pub use digest::{read_digest, read_windows, write_digest, write_windows};
 pub use fault::{Fault, FaultKind};
-pub use hearing::{Hearing, Missed, PublisherKey};
+pub use hearing::{Heard, Hearing, Missed, PublisherKey};
 pub use lease::{CarriedLease, Command, Holder, Lease, LeaseEvent, LeaseFault, LeaseSettings, SharedSecret};
 pub use link::{Event, Greeting, Link, LinkLimits, NotTaken, Waker};
 pub use members::{Heartbeat, Member, MemberEvent, Members};

@@ -152,7 +152,8 @@ impl Names {
         self.is_up = true;
         self.orders.clear();
         (self.asked, self.confirmed) = (0, 0);
-        let by_name = self.wanted.iter().filter(|(_, wanted)| !wanted.is_bucketed).map(|(channel, _)| channel);
+        let by_name =
+            self.wanted.iter().filter(|(_, wanted)| !wanted.is_bucketed).map(|(channel, _)| channel);
         self.orders.extend(by_name.chain(self.buckets.keys()).cloned().map(Order::Subscribe));
         self.asked = self.orders.len() as u64;
     }

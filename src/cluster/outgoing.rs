@@ -102,7 +102,13 @@ impl Outgoing {
     ///
     /// # Errors
     /// [`Lost::Full`]: nothing was taken, and the number is given again.
-    pub fn push(&mut self, command: &[u8], channel: u64, deadline_ms: u64, number: Number) -> Result<(), Lost> {
+    pub fn push(
+        &mut self,
+        command: &[u8],
+        channel: u64,
+        deadline_ms: u64,
+        number: Number,
+    ) -> Result<(), Lost> {
         let is_full = self.entries.len() >= self.limits.messages
             || self.bytes.len() + command.len() > self.limits.bytes
             || u32::try_from(command.len()).is_err();
@@ -119,12 +125,7 @@ impl Outgoing {
 
     /// Hands out what may be written now, in one or two pieces at a time, to `write`; how many messages that were. What has waited
     /// beyond its deadline is handed to `lost` instead.
-    pub fn fill(
-        &mut self,
-        now_ms: u64,
-        mut write: impl FnMut(&[u8]),
-        mut lost: impl FnMut(Number),
-    ) -> usize {
+    pub fn fill(&mut self, now_ms: u64, mut write: impl FnMut(&[u8]), mut lost: impl FnMut(Number)) -> usize {
         let mut count = 0;
         while let Some(entry) = self.entries.get_mut(self.written) {
             if self.written >= self.limits.in_flight {
@@ -213,11 +214,15 @@ impl Outgoing {
         }
     }
 
-    /// What was published after the message with the number `from`, as far as it is remembered.
+    /// What was published after the message with the number `from`, as far as it is remembered. What is to be written again on this
+    /// connection is not in it: it may come yet.
     pub fn digest(&self, from: u64) -> Digest {
-        let wanted = usize::try_from(self.digested.saturating_sub(from)).unwrap_or(usize::MAX);
-        let skipped = self.digest.len().saturating_sub(wanted);
-        Digest { to: self.digested, channels: self.digest.range(skipped..).copied().collect() }
+        let next = self.entries.get(self.written).map_or(u64::MAX, |entry| entry.sequence);
+        let to = self.digested.min(next - 1);
+        let end = self.digest.len().saturating_sub((self.digested - to) as usize);
+        let wanted = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+        let channels = self.digest.range(end.saturating_sub(wanted)..end).copied().collect();
+        Digest { to, channels }
     }
 
     /// The number of the newest message that has been written.
@@ -323,7 +328,9 @@ mod tests {
         written(&mut outgoing, 0);
         assert_eq!(outgoing.digest(1), Digest { to: 3, channels: vec![102, 103] });
         assert_eq!(outgoing.digest(3), Digest { to: 3, channels: vec![] });
+        outgoing.answered();
         outgoing.went_down();
+        assert_eq!(outgoing.digest(0), Digest { to: 1, channels: vec![101] }, "the others may come yet");
         written(&mut outgoing, 0);
         assert_eq!(outgoing.digest(0).channels, [101, 102, 103], "what is written again is listed once");
     }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::ConfigError;
 use crate::session::InvalidName;
 
 /// What is wrong with `[cluster]`. No message shows a password.
@@ -86,11 +85,5 @@ impl fmt::Display for ClusterFault {
                 f.write_str("write it as a URL of at most 256 bytes, such as wss://eu1.game.example/play")
             }
         }
-    }
-}
-
-impl From<ClusterFault> for ConfigError {
-    fn from(fault: ClusterFault) -> Self {
-        Self::Cluster(fault)
     }
 }

@@ -266,6 +266,12 @@ impl fmt::Display for InLine {
     }
 }
 
+impl From<ClusterFault> for ConfigError {
+    fn from(fault: ClusterFault) -> Self {
+        Self::Cluster(fault)
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

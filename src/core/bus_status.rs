@@ -1,11 +1,9 @@
 //! The cluster as this node sees it, for people: what `GET /v1/cluster` shows. The bus writes it when something has changed, and it
 //! is never on the way of a message.
 
-use super::Shared;
 use crate::config::Cluster;
 use crate::metrics::{BusLink, BusMetrics, Metrics};
 use serde::Serialize;
-use std::sync::{MutexGuard, PoisonError};
 
 /// Whether the node is sure of its node number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -178,18 +176,6 @@ impl<'a> ShownNode<'a> {
             version,
             advertise: advertise.as_deref(),
         }
-    }
-}
-
-impl Shared {
-    /// What the bus knows of the cluster. What a holder that panicked left is whole: every change is one assignment.
-    pub fn bus_status(&self) -> MutexGuard<'_, BusStatus> {
-        self.bus_status.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The same as JSON, now.
-    pub fn bus_status_json(&self) -> String {
-        self.bus_status().to_json(&self.metrics, self.reactors(), self.clock.now().ms)
     }
 }
 

@@ -59,7 +59,11 @@ impl Core {
             let since_unix_ms = figures.map_or(0, |figures| figures.since_unix_ms());
             let user = self.hub.hashed_user_of(slot).map(|(user, hash)| {
                 // A user may be on another node too, whose hub hashes in another way.
-                let hash = self.shared.cluster.as_ref().map_or(hash, |cluster| user_hash(cluster.user_secret(), user));
+                let hash = self
+                    .shared
+                    .cluster
+                    .as_ref()
+                    .map_or(hash, |cluster| user_hash(cluster.user_secret(), user));
                 (user, hash)
             });
             gathered.add(user, PresentSession { id, since_unix_ms });

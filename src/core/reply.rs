@@ -32,6 +32,13 @@ impl Reply {
         }
     }
 
+    /// Everything in one piece, in the order in which it is written.
+    pub fn take_all(&mut self) -> Vec<u8> {
+        let mut all = std::mem::take(&mut self.control);
+        all.append(&mut self.messages);
+        all
+    }
+
     /// Everything in one piece, messages first: what goes out last, such as a Close.
     pub fn take_last(&mut self) -> Vec<u8> {
         let mut last = std::mem::take(&mut self.messages);

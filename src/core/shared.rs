@@ -19,8 +19,7 @@ use crate::admission::{Admission, Capacity};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Config;
 use crate::dispatch::{
-    Action, Ban, Banned, CommandError, NameKind, Operation, Push, Routed, Scope, Selector, Target, Who,
-    Why,
+    Action, Ban, Banned, CommandError, NameKind, Operation, Push, Routed, Scope, Selector, Target, Who, Why,
 };
 use crate::hub::{Interest, ReactorSet, scope_of};
 use crate::mailbox::Handle;
@@ -318,6 +317,16 @@ impl Shared {
             }
         }
         reactors
+    }
+
+    /// What the bus knows of the cluster. What a holder that panicked left is whole: every change is one assignment.
+    pub fn bus_status(&self) -> MutexGuard<'_, BusStatus> {
+        self.bus_status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same as JSON, now.
+    pub fn bus_status_json(&self) -> String {
+        self.bus_status().to_json(&self.metrics, self.reactors(), self.clock.now().ms)
     }
 
     /// Whether another node is there that has sessions with such ids.

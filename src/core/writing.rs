@@ -221,6 +221,18 @@ impl Core {
         }
     }
 
+    /// Keeps a reply as if the socket took nothing, until [`Core::writable`]. Returns whether there is anything to wait for it.
+    pub(super) fn write_later(&mut self, slot: u32, reply: &mut Reply) -> bool {
+        let Some(connection) = self.connections.slot_mut(slot) else { return false };
+        if reply.is_empty() || connection.outbox.is_some() || connection.phase != Phase::Open {
+            return false;
+        }
+        let outbox = connection.outbox.insert(self.pool.pop().unwrap_or_default());
+        outbox.begin_with(reply.take_all().into(), &mut self.settlements);
+        connection.flags.set(Flag::Blocked);
+        true
+    }
+
     fn queue_reply(&mut self, slot: u32, control: &[u8], messages: &[u8]) {
         if !control.is_empty() && !self.offer_control(slot, control) {
             return;

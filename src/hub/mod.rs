@@ -433,7 +433,8 @@ mod tests {
         hub.join(1, &red);
         hub.move_members(app, "red", &blue);
         hub.remove(1);
-        let edge = |kind, name: Option<&Name>, has_sessions| Edge { app, kind, name: name.cloned(), has_sessions };
+        let edge =
+            |kind, name: Option<&Name>, has_sessions| Edge { app, kind, name: name.cloned(), has_sessions };
         assert!(hub.has_edges());
         let edges = hub.take_edges();
         let expected = [

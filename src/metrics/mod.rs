@@ -23,9 +23,9 @@ pub use by_app::ByApp;
 pub use carry::CarriedMetrics;
 pub use families::{ReactorMetrics, Totals};
 pub use labels::{
-    AuthFailure, BackendRefusal, BusLoss, CloseClass, DeliveryOutcome, DropReason, Label, LingerEnd, LinkResume,
-    MemoryLoss, PauseReason, ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass, Throttled,
-    TlsOutcome, UnheardKind,
+    AuthFailure, BackendRefusal, BusLoss, CloseClass, DeliveryOutcome, DropReason, Label, LingerEnd,
+    LinkResume, MemoryLoss, PauseReason, ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass,
+    Throttled, TlsOutcome, UnheardKind,
 };
 pub use process::open_fds;
 pub use setup::{CertificateExpiry, Setup};

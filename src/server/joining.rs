@@ -44,14 +44,18 @@ pub fn join(config: &Config, clock: &Clock) -> Result<Option<Cluster>, BindError
     let mut lease = lease_of(cluster, incarnation, pinned)?;
     let asked = Asking::new(cluster).map_err(BindError::Resources)?.ask(&mut lease, clock);
     let node = match (lease.number(), asked) {
-        (Some(number), _) => number,
+        (Some(number), _) => {
+            // From now on it is this number or none: there will be sessions with it.
+            let settings = LeaseSettings { pinned: Some(number), ..settings_of(cluster) };
+            lease = Lease::going_on(&settings, &lease.carry(), entropy()?);
+            number
+        }
         (None, Err(why)) if cluster.required => return Err(BindError::Cluster(why.into())),
         (None, asked) => {
             let node = pinned.unwrap_or(random()? as u16 % HIGHEST + 1);
             if let Err(why) = asked {
                 warn!("no node number from Redis: {why}; this node is {node} until Redis says otherwise");
             }
-            // From now on it is this number or none: there are sessions with it.
             lease = lease_of(cluster, incarnation, Some(node))?;
             node
         }
@@ -75,15 +79,23 @@ pub fn go_on(config: &Config, node: u16) -> Result<Option<Cluster>, BindError> {
 }
 
 fn lease_of(cluster: &ClusterConfig, incarnation: u64, pinned: Option<u16>) -> Result<Lease, BindError> {
-    let mut entropy = [0; 32];
-    getrandom::fill(&mut entropy).map_err(io::Error::other).map_err(BindError::Resources)?;
-    let settings = LeaseSettings {
+    let settings = LeaseSettings { pinned, ..settings_of(cluster) };
+    Ok(Lease::new(&settings, incarnation, entropy()?))
+}
+
+fn settings_of(cluster: &ClusterConfig) -> LeaseSettings {
+    LeaseSettings {
         prefix: cluster.prefix.clone(),
         name: cluster.node_name(),
         lease_ms: cluster.lease.as_millis() as u64,
-        pinned,
-    };
-    Ok(Lease::new(&settings, incarnation, entropy))
+        pinned: None,
+    }
+}
+
+fn entropy() -> Result<[u8; 32], BindError> {
+    let mut entropy = [0; 32];
+    getrandom::fill(&mut entropy).map_err(io::Error::other).map_err(BindError::Resources)?;
+    Ok(entropy)
 }
 
 fn random() -> Result<u64, BindError> {

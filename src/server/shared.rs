@@ -7,7 +7,8 @@ use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::{Config, Limits};
 use crate::core::{
-    AwayCounts, Bans, BusStatus, Cluster, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Sticky, Upgrades,
+    AwayCounts, Bans, BusStatus, Cluster, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Sticky,
+    Upgrades,
 };
 use crate::hub::Interest;
 use crate::mailbox::{Handle, MailboxLimits};

@@ -25,7 +25,8 @@ impl Delay {
     /// How much longer something with this stamp took than what came fastest, in milliseconds.
     pub fn excess_ms(&self, stamp_ms: u64, now_ms: u64) -> u64 {
         let least = self.now.into_iter().chain(self.before).min();
-        least.map_or(0, |least| u64::try_from(difference(stamp_ms, now_ms).saturating_sub(least)).unwrap_or(0))
+        least
+            .map_or(0, |least| u64::try_from(difference(stamp_ms, now_ms).saturating_sub(least)).unwrap_or(0))
     }
 }
 

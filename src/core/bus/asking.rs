@@ -7,6 +7,9 @@ use crate::session::SessionId;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
+/// Some of a list: the sessions of one node, and their places in the list.
+type OfNode = (u16, Vec<SessionId>, SmallVec<[u16; 2]>);
+
 /// What nodes are asked.
 #[derive(Debug)]
 pub struct Question<'a> {
@@ -82,8 +85,9 @@ fn of_who<'a>(action: &'a Action, who: &'a Who, shared: &Shared, own: u16) -> Sm
             each.collect()
         }
         Who::Sessions(ids) => {
-            let mut nodes: SmallVec<[(u16, Vec<SessionId>, SmallVec<[u16; 2]>); 4]> = SmallVec::new();
-            let elsewhere = ids.iter().enumerate().filter(|(_, id)| id.node() != own && shared.is_elsewhere(**id));
+            let mut nodes: SmallVec<[OfNode; 4]> = SmallVec::new();
+            let elsewhere =
+                ids.iter().enumerate().filter(|(_, id)| id.node() != own && shared.is_elsewhere(**id));
             for (place, id) in elsewhere {
                 match nodes.iter_mut().find(|(node, ..)| *node == id.node()) {
                     Some((_, of_node, places)) => {

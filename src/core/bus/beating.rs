@@ -5,7 +5,10 @@ use super::hearing::waits_for_part;
 use super::news::DigestAsked;
 use super::{Bus, Core};
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
-use crate::cluster::{Digest, Fault, Greeting, Heartbeat, LeaseEvent, MemberEvent, PublisherKey, Value, write_digest, write_windows};
+use crate::cluster::{
+    Digest, Fault, Greeting, Heartbeat, LeaseEvent, MemberEvent, PublisherKey, Value, write_digest,
+    write_windows,
+};
 use crate::metrics::BusLoss;
 use log::{error, info, warn};
 use mio::Registry;
@@ -95,6 +98,13 @@ impl Core {
             self.bus.iter().flat_map(|bus| bus.ears.iter().map(|(server, _)| *server)).collect();
         for server in servers {
             self.tell_of_itself(server, Kind::Heartbeat, None);
+            if self
+                .bus
+                .as_ref()
+                .is_some_and(|bus| bus.cluster.servers[server].is_whole.load(Ordering::Relaxed))
+            {
+                self.ask_what_was_missed(server);
+            }
             if let Some(ear) = self.bus.as_mut().and_then(|bus| bus.ear(server)) {
                 ear.ping();
             }
@@ -200,14 +210,19 @@ impl Core {
                 }
             }
             MemberEvent::Conflict { node, name, other } => {
-                error!("nodes {name} and {other} both have the number {node}: stop one of them; sessions of only one are reached");
+                error!(
+                    "nodes {name} and {other} both have the number {node}: stop one of them; sessions of only one are reached"
+                );
             }
         }
     }
 
     pub(super) fn line_is_up(&mut self, server: usize, greeting: &Greeting) {
         let Some(bus) = self.bus.as_deref_mut() else { return };
-        info!("reactor {}: publishes over {} (Redis {})", self.index, bus.cluster.servers[server].url, greeting.version);
+        info!(
+            "reactor {}: publishes over {} (Redis {})",
+            self.index, bus.cluster.servers[server].url, greeting.version
+        );
         if let Some(lease) = bus.lease.as_mut().filter(|_| server == 0) {
             lease.connected();
         }
@@ -255,13 +270,21 @@ impl Core {
 
     /// Everything is subscribed to: the others are told, and asked what was missed.
     pub(super) fn ear_is_whole(&mut self, server: usize) {
-        let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let was_whole = bus.cluster.servers[server].is_whole.swap(true, Ordering::AcqRel);
         if was_whole {
             return;
         }
         info!("hears everything over {}", bus.cluster.servers[server].url);
+        self.ask_what_was_missed(server);
+        self.tell_of_itself(server, Kind::Hello, None);
+    }
+
+    /// Asks the publishers of which something may have been missed. A question may be lost as anything else: it is asked again with each
+    /// heartbeat, until it is answered.
+    fn ask_what_was_missed(&mut self, server: usize) {
+        let (now_ms, index) = (self.now.ms, self.index);
+        let Some(bus) = self.bus.as_deref_mut() else { return };
         let cluster = std::sync::Arc::clone(&bus.cluster);
         let gaps: Vec<(PublisherKey, u64)> =
             bus.ear(server).map(|ear| ear.hearing().gaps().collect()).unwrap_or_default();
@@ -274,7 +297,6 @@ impl Core {
             let channel = cluster.channels.of_node(node, incarnation);
             bus.tell(server, index, now_ms, &channel, Kind::DigestAsked, |out| write_windows(&windows, out));
         }
-        self.tell_of_itself(server, Kind::Hello, None);
     }
 
     pub(super) fn answer_digest(&mut self, asked: &DigestAsked) {

@@ -1,9 +1,8 @@
 //! The way in of a node from one Redis: what it is subscribed to there, and what has been heard and lost of whom. One reactor has it.
 
-use crate::cluster::{Channels, Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey};
-use crate::dispatch::Operation;
+use super::news::Waiter;
+use crate::cluster::{Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey};
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// Channels of one command: Redis answers each, and serves nobody else meanwhile.
 const CHANNELS_A_COMMAND: usize = 1_000;
@@ -13,8 +12,8 @@ pub struct Ear {
     link: Link,
     names: Names,
     hearing: Hearing,
-    /// Commands whose sessions are in sets that are not heard yet, each with the ticket of when it is.
-    waiters: VecDeque<(u64, Arc<Operation>)>,
+    /// Those whose sessions are in sets that are not heard yet, each with the ticket of when they are.
+    waiters: VecDeque<(u64, Waiter)>,
     was_whole: bool,
 }
 
@@ -35,10 +34,9 @@ pub enum Sound<'a> {
 }
 
 impl Ear {
-    /// Over `link`, on which it hears the channels `always`.
-    pub fn new(link: Link, channels: Channels, always: &[Box<[u8]>], most: usize, linger_ms: u64) -> Self {
-        let names = Names::new(channels, always, most, linger_ms);
-        Self { link, names, hearing: Hearing::default(), waiters: VecDeque::new(), was_whole: false }
+    /// Over `link`, on which it hears `names`. Publishers write `window` messages twice at the most.
+    pub fn new(link: Link, names: Names, window: usize) -> Self {
+        Self { link, names, hearing: Hearing::new(window), waiters: VecDeque::new(), was_whole: false }
     }
 
     /// The connection.
@@ -73,9 +71,8 @@ impl Ear {
         })
     }
 
-    /// Reactors have sessions of the names with these channels, or have none any more. The command that changed that waits until the
-    /// names are heard.
-    pub fn follow(&mut self, edges: Vec<(Box<[u8]>, bool)>, waiter: Option<Arc<Operation>>, now_ms: u64) {
+    /// Reactors have sessions of the names with these channels, or have none any more. The waiter waits until the names are heard.
+    pub fn follow(&mut self, edges: Vec<(Box<[u8]>, bool)>, waiter: Option<Waiter>, now_ms: u64) {
         for (channel, has_sessions) in edges {
             match has_sessions {
                 true => self.names.appears(channel),
@@ -83,11 +80,11 @@ impl Ear {
             }
         }
         self.was_whole &= self.names.is_whole();
-        self.waiters.extend(waiter.map(|operation| (self.names.ticket(), operation)));
+        self.waiters.extend(waiter.map(|waiter| (self.names.ticket(), waiter)));
     }
 
-    /// The next command that has waited long enough.
-    pub fn take_waiter(&mut self) -> Option<Arc<Operation>> {
+    /// The next one that has waited long enough.
+    pub fn take_waiter(&mut self) -> Option<Waiter> {
         let (ticket, _) = self.waiters.front()?;
         self.names.is_confirmed(*ticket).then(|| self.waiters.pop_front()).flatten().map(|(_, waiter)| waiter)
     }

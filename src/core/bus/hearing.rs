@@ -6,12 +6,12 @@ use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
 use super::{Bus, Core, Envelope};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
-use crate::cluster::{Digest, Heartbeat, Way, command, part, push, read_digest, read_windows, way_of};
+use crate::cluster::{Digest, Heard as News, Heartbeat, Way, command, part, push, read_digest, read_windows, way_of};
 use crate::core::execute::{Finished, Started};
 use crate::dispatch::{
     Action, Apps, EncodedFrame, Operation, Origin, Peer, Push, PushOptions, Scope, Selector, Target,
 };
-use crate::metrics::BusLoss;
+use crate::metrics::{BusLink, BusLoss};
 use crate::session::AppId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,7 +71,9 @@ fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
             let (target, frame, options) = push::decode(bytes).map_err(|_| BusLoss::Malformed)?;
             Body::Push(app, target, frame, options)
         }
-        (Kind::Command, Ok(app)) => Body::Command(app, command::decode(bytes, apps).map_err(|_| BusLoss::Malformed)?),
+        (Kind::Command, Ok(app)) => {
+            Body::Command(app, command::decode(bytes, apps).map_err(|_| BusLoss::Malformed)?)
+        }
         (Kind::PushPart | Kind::OperationPart, _) => Body::Answer(bytes.into()),
         (Kind::Goodbye, _) => Body::Goodbye,
         (Kind::DigestAsked, _) => Body::DigestAsked(read_windows(bytes).ok_or(BusLoss::Malformed)?),
@@ -112,7 +114,8 @@ impl Core {
                 Heard::Published(number, nodes) => {
                     self.metrics().bus.server(server).published.add(1);
                     if number != 0
-                        &&  let Some(ended) = self.bus.as_mut().and_then(|bus| bus.awaiting.published(number, nodes))
+                        && let Some(ended) =
+                            self.bus.as_mut().and_then(|bus| bus.awaiting.published(number, nodes))
                     {
                         self.end_question(ended);
                     }
@@ -151,7 +154,7 @@ impl Core {
     }
 
     fn take_message(&mut self, server: usize, incoming: Incoming) {
-        let received = &self.shared.metrics.reactor(self.index).bus.server(server).received;
+        let BusLink { received, lost, .. } = self.shared.metrics.reactor(self.index).bus.server(server);
         let Some(bus) = &mut self.bus else { return };
         let Publisher { node, incarnation, reactor, .. } = incoming.publisher;
         let is_own = incarnation == bus.cluster.incarnation;
@@ -159,8 +162,10 @@ impl Core {
         if is_numbered && !is_own {
             let Some(ear) = bus.ear(server) else { return };
             // It was published twice, since nobody could know whether the first time had gone well.
-            if !ear.hearing().hear((incarnation, reactor), incoming.sequence) {
-                return;
+            match ear.hearing().hear((incarnation, reactor), incoming.sequence) {
+                News::New => {}
+                News::Again => return,
+                News::TooLate => return lost.of(BusLoss::Missed).add(1),
             }
             received.add(1);
         }
@@ -209,7 +214,10 @@ impl Core {
             Body::DigestAsked(windows) => {
                 let channel = bus.cluster.channels.of_node(node, incarnation);
                 for (reactor, from) in windows {
-                    self.hand_digest_asked(usize::from(reactor), DigestAsked { server, from, channel: channel.clone() });
+                    self.hand_digest_asked(
+                        usize::from(reactor),
+                        DigestAsked { server, from, channel: channel.clone() },
+                    );
                 }
             }
             Body::Digest(digest) => self.heard_digest(server, (incarnation, reactor), &digest),
@@ -318,6 +326,7 @@ impl Core {
             BusNews::Edges(edges) => self.follow_edges(edges),
             BusNews::Answer(answer) => self.is_answered(answer),
             BusNews::DigestAsked(asked) => self.answer_digest(&asked),
+            BusNews::Heard(session) => self.session_is_heard(session),
         }
     }
 }

@@ -19,13 +19,16 @@ pub use shared::Cluster;
 pub use showing::why_not_ready;
 
 use super::{Core, Envelope};
-use crate::cluster::{Lease, Link, LinkLimits, Outgoing, QueueLimits, Waker};
-use crate::dispatch::{Operation, Push};
+use crate::cluster::{Lease, Link, LinkLimits, Names, Outgoing, QueueLimits, Waker};
+use crate::dispatch::Push;
+use crate::session::SessionId;
 use crate::timer::Moment;
 use awaiting::Awaiting;
 use ear::Ear;
+use hashbrown::HashMap;
 use line::Line;
 use mio::Token;
+use news::Waiter;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -49,18 +52,15 @@ pub struct Bus {
     next_sweep_ms: u64,
     /// Pushes of other nodes whose receipt is due, in the order in which it is.
     answering: VecDeque<(u64, Arc<Push>)>,
+    /// Sessions whose clients are not answered before so many ears hear their names.
+    held: HashMap<SessionId, usize>,
     /// The lease of the node's number, on the ear of the first Redis.
     lease: Option<Lease>,
 }
 
 impl Bus {
     /// The part of the reactor `index`, of so many. `waker` has the reactor turn, from any thread.
-    pub fn new(
-        cluster: Arc<Cluster>,
-        index: usize,
-        reactors: usize,
-        waker: Waker,
-    ) -> Self {
+    pub fn new(cluster: Arc<Cluster>, index: usize, reactors: usize, waker: Waker) -> Self {
         let config = &cluster.config;
         let ms = |time: std::time::Duration| time.as_millis() as u64;
         let limits = LinkLimits {
@@ -87,8 +87,9 @@ impl Bus {
         let ears = (0..cluster.servers.len()).filter(|server| ear_of(*server, reactors) == index);
         let ears = ears.map(|server| {
             let link = link(server, 2 * server + 1);
-            let channels = cluster.channels.clone();
-            (server, Ear::new(link, channels, &always, config.max_channels, ms(config.linger)))
+            let names =
+                Names::new(cluster.channels.clone(), &always, config.max_channels, ms(config.linger));
+            (server, Ear::new(link, names, config.in_flight))
         });
         let beats_ns = vec![(0, 0); cluster.servers.len()];
         let (lines, ears): (_, Vec<_>) = (lines.collect(), ears.collect());
@@ -104,6 +105,7 @@ impl Bus {
             beats_ns,
             next_sweep_ms: 0,
             answering: VecDeque::new(),
+            held: HashMap::new(),
             lease,
         }
     }
@@ -112,8 +114,8 @@ impl Bus {
         self.ears.iter_mut().find(|(of, _)| *of == server).map(|(_, ear)| ear)
     }
 
-    /// The next command whose sets of sessions are heard by now.
-    fn take_waiter(&mut self) -> Option<Arc<Operation>> {
+    /// The next one that waits and whose sets of sessions are heard by now.
+    fn take_waiter(&mut self) -> Option<Waiter> {
         self.ears.iter_mut().find_map(|(_, ear)| ear.take_waiter())
     }
 
@@ -139,7 +141,12 @@ impl Bus {
         let lines = self.lines.iter().filter_map(Line::due_ms);
         let ears = self.ears.iter().filter_map(|(_, ear)| ear.due_ms());
         let lease = self.lease.as_ref().and_then(Lease::due_ms);
-        let own = [Some(self.next_beat_ms), lease, self.awaiting.due_ms(), self.answering.front().map(|(ms, _)| *ms)];
+        let own = [
+            Some(self.next_beat_ms),
+            lease,
+            self.awaiting.due_ms(),
+            self.answering.front().map(|(ms, _)| *ms),
+        ];
         lines.chain(ears).chain(own.into_iter().flatten()).min()
     }
 }

@@ -1,6 +1,7 @@
 //! What reactors of one node tell each other of the bus.
 
 use crate::dispatch::Operation;
+use crate::session::SessionId;
 use std::sync::Arc;
 
 /// See the module.
@@ -12,6 +13,8 @@ pub enum BusNews {
     Answer(Answer),
     /// Another node asks what this reactor has published.
     DigestAsked(DigestAsked),
+    /// Names of a session of the receiver are heard.
+    Heard(SessionId),
 }
 
 /// Sets that have come or gone.
@@ -21,8 +24,17 @@ pub struct Edges {
     pub server: usize,
     /// Channels, and whether the reactor has sessions of them now.
     pub edges: Vec<(Box<[u8]>, bool)>,
-    /// The command that changed that; it has a part there.
-    pub waiter: Option<Arc<Operation>>,
+    /// Who waits until they are heard.
+    pub waiter: Option<Waiter>,
+}
+
+/// Who waits until the names of its sessions are heard.
+#[derive(Debug, Clone)]
+pub enum Waiter {
+    /// A command, which has a part there.
+    Operation(Arc<Operation>),
+    /// A session whose client is not answered before.
+    Session(SessionId),
 }
 
 /// An answer of another node, or of this one to itself.

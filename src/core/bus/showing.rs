@@ -12,7 +12,8 @@ impl Core {
         let Bus { cluster, lease, .. } = bus;
         let now_ms = self.now.ms;
         let members = cluster.members();
-        let mut nodes: Vec<NodeStatus> = members.all().iter().map(|member| status_of(member, now_ms)).collect();
+        let mut nodes: Vec<NodeStatus> =
+            members.all().iter().map(|member| status_of(member, now_ms)).collect();
         drop(members);
         nodes.push(NodeStatus {
             node: cluster.node,

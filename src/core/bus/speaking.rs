@@ -1,8 +1,8 @@
 //! What is said on the bus: pushes and commands to the nodes that have an interest, and answers to what they ask. Nothing waits for
 //! Redis.
 
-use super::awaiting::{Asked, Ended};
 use super::asking::{Question, questions};
+use super::awaiting::{Asked, Ended};
 use super::{Bus, Cluster, Core};
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
 use crate::cluster::{Cut, Way, command, cut, hash, part, push, write_publish};
@@ -92,10 +92,8 @@ impl Bus {
     /// Where the same is published a second time, for nodes that hear names by hashed channels.
     fn bucket_of(&self, place: &Place, way: &Way) -> Option<Place> {
         let is_name = !matches!(way, Way::Node(_) | Way::Set(Selector::All));
-        (is_name && self.cluster.some_node_has_buckets()).then(|| Place {
-            server: place.server,
-            channel: self.cluster.channels.bucket_of(&place.channel),
-        })
+        (is_name && self.cluster.some_node_has_buckets())
+            .then(|| Place { server: place.server, channel: self.cluster.channels.bucket_of(&place.channel) })
     }
 }
 
@@ -182,13 +180,7 @@ impl Core {
         }
     }
 
-    fn ask_part(
-        &mut self,
-        operation: &Arc<Operation>,
-        app: &str,
-        question: &Question<'_>,
-        place: &Place,
-    ) {
+    fn ask_part(&mut self, operation: &Arc<Operation>, app: &str, question: &Question<'_>, place: &Place) {
         let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = &mut self.bus else { return };
         let bucket = question.way.as_ref().and_then(|way| bus.bucket_of(place, way));

@@ -1,8 +1,8 @@
 //! What became of a push on one node, for the node that has published it: taken there, and merged here as if one more reactor had
 //! done its part.
 
+use super::super::Epoch;
 use super::super::missed::{Missed, MissedList};
-use super::super::{Epoch, Fate};
 use super::Push;
 use crate::session::Name;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -89,9 +89,12 @@ impl Push {
         let PushPart { matched, queued, written, replaced, dropped, expired, closed, .. } = part;
         let found = part.found.iter().zip(places).filter(|(found, _)| **found);
         found.for_each(|(_, place)| self.user_found(usize::from(*place)));
-        let add = |counter: &AtomicU32, count| counter.fetch_add(count, Ordering::Relaxed);
-        add(&self.tally.unreached, part.unreached);
-        add(&self.tally.offline_sessions, part.offline_sessions);
+        let tally = &self.tally;
+        for (counter, count) in
+            [(&tally.unreached, part.unreached), (&tally.offline_sessions, part.offline_sessions)]
+        {
+            add(counter, count, Ordering::Relaxed);
+        }
         let MissedList { named, more } = part.missed.unwrap_or_default();
         for Missed { session, user, why } in named {
             self.miss(session, user.as_ref(), why);
@@ -106,17 +109,18 @@ impl Push {
         // As on a reactor: first who is meant, then what became of them. More fates than sessions would be a sum that no receipt
         // may show.
         let settled = [written, replaced, dropped, expired, closed].into_iter().fold(0, u32::saturating_add);
-        self.tally.matched.fetch_add(matched.max(settled), Ordering::Relaxed);
-        self.count_queued(queued);
-        self.count_away(part.away);
-        let fates = [
-            (Fate::Written, written),
-            (Fate::Replaced, replaced),
-            (Fate::Dropped, dropped),
-            (Fate::Expired, expired),
-            (Fate::Closed, closed),
-        ];
-        fates.into_iter().for_each(|(fate, sessions)| self.count_fate(fate, sessions));
+        add(&tally.matched, matched.max(settled), Ordering::Relaxed);
+        add(&tally.queued, queued, Ordering::Relaxed);
+        add(&tally.away, part.away, Ordering::Relaxed);
+        for (counter, sessions) in [
+            (&tally.written, written),
+            (&tally.replaced, replaced),
+            (&tally.dropped, dropped),
+            (&tally.expired, expired),
+            (&tally.closed, closed),
+        ] {
+            add(counter, sessions, Ordering::Release);
+        }
     }
 
     /// All have answered for a part that was [added](Push::add_part), but for the nodes `missing`. Users that its copy names, whose
@@ -149,6 +153,12 @@ impl Push {
         let here = self.place.get().map(|place| (place.epoch, place.offset));
         here.or_else(|| self.elsewhere.get()?.numbered.get().copied())
     }
+}
+
+/// Counts more, as far as the counter goes: what nodes say may be anything, and a sum that began anew would be none.
+fn add(counter: &AtomicU32, more: u32, order: Ordering) {
+    // It never fails: there is always a next value.
+    let _ = counter.fetch_update(order, Ordering::Relaxed, |count| Some(count.saturating_add(more)));
 }
 
 #[cfg(test)]

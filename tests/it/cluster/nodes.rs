@@ -50,7 +50,7 @@ impl Nodes {
 
     /// Waits until each knows all others, and hears all that it wants to.
     pub fn until_whole(&self) {
-                for server in &self.servers {
+        for server in &self.servers {
             until("a whole cluster", || is_whole(&status(server), self.servers.len()));
         }
     }

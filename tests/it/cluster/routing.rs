@@ -23,7 +23,8 @@ fn a_push_of_any_node_reaches_each_matching_session_of_every_node_once() {
             (json!({"session": first.to_string()}), vec![0]),
             (json!({"all": true}), vec![0, 1, 2]),
         ] {
-            let receipt = link.command(json!({"op": "push", "to": target, "text": "hi", "receipt": "written"}));
+            let receipt =
+                link.command(json!({"op": "push", "to": target, "text": "hi", "receipt": "written"}));
             assert_eq!(receipt["written"], reached.len(), "{target}: {receipt}");
             for index in reached {
                 assert_eq!(players[index].recv_text(), "hi", "{target}");

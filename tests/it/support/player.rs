@@ -116,6 +116,18 @@ impl<S: Read + Write> Player<S> {
         }
     }
 
+    /// The next message, which must be text; `None` where none comes before the read timeout of the stream.
+    pub fn text_in_time(&mut self) -> Option<String> {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => return Some(text.as_str().to_owned()),
+                Ok(Message::Ping(_) | Message::Pong(_)) => {}
+                Err(Error::Io(error)) if is_timeout(&error) => return None,
+                other => panic!("{}: no text but {other:?}", self.id),
+            }
+        }
+    }
+
     /// The end, which must come next.
     pub fn recv_end(&mut self) -> End {
         match self.next() {

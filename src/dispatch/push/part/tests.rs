@@ -1,6 +1,6 @@
 use super::*;
 use crate::choices::Xorshift;
-use crate::dispatch::{Apps, EncodedFrame, Origin, PushOptions, ReceiptMode, Selector, Target, Why};
+use crate::dispatch::{Apps, EncodedFrame, Fate, Origin, PushOptions, ReceiptMode, Selector, Target, Why};
 use crate::session::SessionId;
 
 fn user(name: &str) -> Selector {

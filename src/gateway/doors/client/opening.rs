@@ -131,6 +131,7 @@ pub(super) fn open(
                 let why = why_anew.or(came_back.then_some(ResumeFailure::Unknown));
                 welcome(core, reply, id, admitted.events, expires_unix_ms, ticket, why);
             }
+            core.hold_until_heard(slot, reply);
             core.write_reply(slot, reply);
             // What the groups remember comes behind the welcome.
             groups.iter().for_each(|group| core.recall_for(slot, group, None));
