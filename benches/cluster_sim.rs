@@ -96,7 +96,7 @@ fn read_arguments() -> Result<(BTreeMap<&'static str, f64>, Vec<u32>), String> {
     let positive = ["players", "groups", "session-s", "use", "heartbeat-ms"];
     match positive.iter().find(|name| settings[*name] <= 0.0) {
         Some(name) => Err(format!("--{name}: write a number above 0")),
-        None if nodes.iter().any(|nodes| *nodes == 0) => Err("--nodes: write numbers above 0".to_owned()),
+        None if nodes.contains(&0) => Err("--nodes: write numbers above 0".to_owned()),
         None => Ok((settings, nodes)),
     }
 }
@@ -132,7 +132,7 @@ impl Random {
 
     /// Below `bound`; that it is not quite even does not show.
     fn below(&mut self, bound: u32) -> u32 {
-        ((self.next() >> 32) * u64::from(bound) >> 32) as u32
+        (((self.next() >> 32) * u64::from(bound)) >> 32) as u32
     }
 }
 

@@ -73,7 +73,6 @@ mod choices;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "server")]
-#[allow(dead_code, unused_imports)]
 mod cluster;
 #[cfg(feature = "server")]
 pub mod config;

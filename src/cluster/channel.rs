@@ -30,11 +30,6 @@ impl Channels {
         Self { prefix: prefix.into(), buckets: buckets.max(1) as u64 }
     }
 
-    /// The prefix of all of them.
-    pub fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
     /// The channel of a set of sessions. No two sets have the same: names have no control characters, and the last part goes to
     /// the end.
     pub fn of_set(&self, app: &str, set: Set<'_>) -> Box<[u8]> {

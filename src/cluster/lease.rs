@@ -210,6 +210,7 @@ impl Lease {
     }
 
     /// What tells this start of the node from every other.
+    #[cfg(test)]
     pub fn incarnation(&self) -> u64 {
         self.incarnation
     }

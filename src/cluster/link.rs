@@ -143,7 +143,6 @@ enum State {
         deadline_ms: u64,
     },
     Up(Wire),
-    Closed,
 }
 
 /// How a connection or a try has ended.
@@ -214,7 +213,6 @@ impl Link {
             State::Connecting(connecting) => connecting.due_ms(),
             State::Greeting { deadline_ms, .. } => *deadline_ms,
             State::Up(_) => self.silent_since_ms?.saturating_add(self.limits.silent_ms),
-            State::Closed => return None,
         };
         Some(at)
     }
@@ -238,7 +236,7 @@ impl Link {
                 self.end(Fault::new(FaultKind::Silent, text));
             }
             State::Up(_) => self.check_silence(now_ms),
-            State::Waiting(_) | State::Greeting { .. } | State::Closed => {}
+            State::Waiting(_) | State::Greeting { .. } => {}
         }
     }
 
@@ -306,11 +304,13 @@ impl Link {
     }
 
     /// Channels whose subscription or its end is not confirmed.
+    #[cfg(test)]
     pub fn unconfirmed(&self) -> usize {
         self.owed.confirmations()
     }
 
     /// Bytes of commands that the socket has not taken.
+    #[cfg(test)]
     pub fn unwritten_bytes(&self) -> usize {
         self.outgoing.len()
     }
@@ -373,18 +373,6 @@ impl Link {
             self.silent_since_ms.get_or_insert(now_ms);
         }
         self.write();
-    }
-
-    /// Ends it for good. What is unanswered stays so, and nothing more happens.
-    pub fn close(&mut self, registry: &Registry) {
-        if let State::Greeting { wire, .. } | State::Up(wire) = &mut self.state {
-            // One that cannot be taken out goes with its descriptor.
-            let _ = registry.deregister(wire.socket_mut());
-        }
-        self.state = State::Closed;
-        self.forget();
-        self.ending = None;
-        self.is_eventful = false;
     }
 
     fn append(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), NotTaken> {

@@ -8,7 +8,7 @@ mod heartbeat;
 mod tests;
 
 pub use carry::CarriedMembers;
-pub use heartbeat::{Heartbeat, NotAHeartbeat};
+pub use heartbeat::Heartbeat;
 
 use crate::session::Name;
 use delay::Delay;

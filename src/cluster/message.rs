@@ -20,7 +20,6 @@
 use crate::link_bin::wire::Reader;
 use crate::link_bin::{self, TooLong, Wrong};
 use std::fmt;
-use std::time::Duration;
 
 /// The version of the layout. Nodes of different versions do not understand each other's messages.
 pub const VERSION: u8 = 1;
@@ -116,6 +115,7 @@ impl Flags {
 
     /// These and `flags`.
     #[must_use]
+    #[cfg(test)]
     pub fn and(self, flags: Self) -> Self {
         Self(self.0 | flags.0)
     }
@@ -176,6 +176,7 @@ impl std::error::Error for Malformed {}
 
 impl<'a> Header<'a> {
     /// The bytes before the app's name.
+    #[cfg(test)]
     pub const FIXED_BYTES: usize = 44;
 
     /// Appends the header to `out`; the body follows.
@@ -236,11 +237,6 @@ impl<'a> Header<'a> {
         };
         Ok((header, reader.rest()))
     }
-
-    /// How long a push may still wait for its sockets; `None`: it does not expire.
-    pub fn ttl_left(&self) -> Option<Duration> {
-        self.ttl_left_ms.map(|ms| Duration::from_millis(ms.into()))
-    }
 }
 
 #[cfg(test)]
@@ -298,7 +294,6 @@ mod tests {
         let message = encoded(&bare);
         assert_eq!(message[40..], [0xff; 4]);
         assert_eq!(Header::decode(&message), Ok((bare, &b""[..])));
-        assert_eq!((bare.ttl_left(), header().ttl_left()), (None, Some(Duration::from_millis(0x51))));
         let longest = Header { ttl_left_ms: Some(u32::MAX), ..bare };
         assert_eq!(Header::decode(&encoded(&longest)).unwrap().0.ttl_left_ms, Some(u32::MAX - 1));
     }

@@ -26,11 +26,13 @@ mod resp;
 pub use channel::{Channels, Set, hash, server_of};
 pub use cut::{Cut, Way, cut, way_of};
 pub use digest::{read_digest, read_windows, write_digest, write_windows};
-pub use fault::{Fault, FaultKind};
+pub use fault::Fault;
 pub use hearing::{CarriedHearing, Heard, Hearing, Missed, PublisherKey};
-pub use lease::{CarriedLease, Command, Holder, Lease, LeaseEvent, LeaseFault, LeaseSettings, SharedSecret};
-pub use link::{CarriedLink, Event, Greeting, Link, LinkLimits, NotTaken, Waker};
+pub use lease::{CarriedLease, Lease, LeaseEvent, LeaseSettings};
+pub use link::{CarriedLink, Event, Greeting, Link, LinkLimits, Waker};
 pub use members::{CarriedMembers, Heartbeat, Member, MemberEvent, Members};
 pub use names::{CarriedNames, Names, Order};
-pub use outgoing::{CarriedOutgoing, Digest, Lost, Number, Outgoing, QueueLimits};
-pub use resp::{Frame, ParseError, Parser, ParserLimits, Value, write_command, write_publish};
+pub use outgoing::{CarriedOutgoing, Digest, Full, Number, Outgoing, QueueLimits};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use resp::{Frame, ParseError, Parser, ParserLimits, write_command};
+pub use resp::{Value, write_publish};

@@ -63,14 +63,9 @@ enum Fate {
 /// One that has gone out of the queue, and who waits for what became of it; 0 is nobody.
 pub type Number = u64;
 
-/// Why a message was not taken or has given way.
+/// There is no room for a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lost {
-    /// There is no room.
-    Full,
-    /// Its time was over before Redis could take it.
-    Expired,
-}
+pub struct Full;
 
 /// What was published between two numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,19 +105,19 @@ impl Outgoing {
     /// to be written.
     ///
     /// # Errors
-    /// [`Lost::Full`]: nothing was taken, and the number is given again.
+    /// [`Full`]: nothing was taken, and the number is given again.
     pub fn push(
         &mut self,
         command: &[u8],
         channel: u64,
         deadline_ms: u64,
         number: Number,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), Full> {
         let is_full = self.entries.len() >= self.limits.messages
             || self.bytes.len() + command.len() > self.limits.bytes
             || u32::try_from(command.len()).is_err();
         if is_full {
-            return Err(Lost::Full);
+            return Err(Full);
         }
         self.last += 1;
         self.bytes.extend(command);
@@ -312,7 +307,7 @@ mod tests {
         for number in 1..=8 {
             outgoing.push(b"x", number, 100 * number, number).unwrap();
         }
-        assert_eq!(outgoing.push(b"x", 9, 1_000, 9), Err(Lost::Full));
+        assert_eq!(outgoing.push(b"x", 9, 1_000, 9), Err(Full));
         let mut lost = Vec::new();
         outgoing.expire(301, |number| lost.push(number));
         assert_eq!((lost, outgoing.len()), (vec![1, 2, 3], 5));
@@ -325,7 +320,7 @@ mod tests {
     fn bytes_are_bounded_too() {
         let mut outgoing = Outgoing::new(LIMITS);
         outgoing.push(&[b'x'; 60], 1, 0, 0).unwrap();
-        assert_eq!(outgoing.push(&[b'x'; 5], 1, 0, 0), Err(Lost::Full));
+        assert_eq!(outgoing.push(&[b'x'; 5], 1, 0, 0), Err(Full));
         outgoing.push(&[b'x'; 4], 1, 0, 0).unwrap();
         assert_eq!(outgoing.next_sequence(), 3);
     }

@@ -70,6 +70,7 @@ impl Owed {
     }
 
     /// Channels without a confirmation.
+    #[cfg(test)]
     pub fn confirmations(&self) -> usize {
         self.confirmations
     }

@@ -72,15 +72,6 @@ impl Wire {
         }
     }
 
-    /// The socket itself.
-    pub fn socket_mut(&mut self) -> &mut TcpStream {
-        match self {
-            Self::Plain(socket) => socket,
-            #[cfg(feature = "tls")]
-            Self::Tls(_, socket) => socket,
-        }
-    }
-
     /// What was sent by the peer; 0 is its end.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {

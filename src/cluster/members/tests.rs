@@ -1,3 +1,4 @@
+use super::heartbeat::NotAHeartbeat;
 use super::*;
 
 fn heartbeat(node: u16, incarnation: u64) -> Heartbeat {

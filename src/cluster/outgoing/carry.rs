@@ -111,7 +111,7 @@ impl CarriedEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{Digest, Lost};
+    use crate::cluster::{Digest, Full};
 
     const LIMITS: QueueLimits = QueueLimits { messages: 8, bytes: 64, in_flight: 2, digest_entries: 4 };
 
@@ -155,7 +155,7 @@ mod tests {
         second.went_down();
         // "c" was never written, and is late.
         assert_eq!(written(&mut second, 11).0, "ab");
-        assert_eq!(second.push(&[b'x'; 65], 1, 0, 0), Err(Lost::Full));
+        assert_eq!(second.push(&[b'x'; 65], 1, 0, 0), Err(Full));
     }
 
     #[test]

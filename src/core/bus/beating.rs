@@ -58,7 +58,7 @@ impl Bus {
             return false;
         }
         body(&mut self.message);
-        self.lines[server].say(&[b"PUBLISH", channel, &self.message])
+        self.lines[server].tell(channel, &self.message)
     }
 }
 
@@ -288,7 +288,6 @@ impl Core {
         }
         info!("hears everything over {}", bus.cluster.servers[server].url);
         self.ask_what_was_missed(server);
-        self.tell_of_itself(server, Kind::Hello, None);
         self.greet_when_whole(server);
     }
 

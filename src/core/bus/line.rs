@@ -4,7 +4,7 @@ mod carry;
 
 pub use carry::CarriedLine;
 
-use crate::cluster::{Digest, Event, Fault, Greeting, Link, Lost, Number, Outgoing, Value};
+use crate::cluster::{Digest, Event, Fault, Full, Greeting, Link, Number, Outgoing, Value};
 use std::collections::VecDeque;
 
 /// See the module.
@@ -124,18 +124,18 @@ impl Line {
         channel: u64,
         deadline_ms: u64,
         number: Number,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), Full> {
         self.outgoing.push(command, channel, deadline_ms, number)
     }
 
-    /// Says something that is worth nothing later: without a connection it is not said. Whether it was.
-    pub fn say(&mut self, args: &[&[u8]]) -> bool {
-        let is_said = self.link.command(args).is_ok();
+    /// Publishes something that is worth nothing later: without a connection it is not said. Whether it was.
+    pub fn tell(&mut self, channel: &[u8], message: &[u8]) -> bool {
+        let is_said = self.link.publish(channel, &[message]).is_ok();
         self.owe(Owed::Nothing, usize::from(is_said));
         is_said
     }
 
-    /// The same of a command of the lease.
+    /// Says a command of the lease, in the same way.
     pub fn say_of_lease(&mut self, args: &[&[u8]]) -> bool {
         let is_said = self.link.command(args).is_ok();
         self.owe(Owed::Lease, usize::from(is_said));

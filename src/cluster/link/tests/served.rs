@@ -155,22 +155,3 @@ fn what_would_be_too_much_is_not_taken() {
     });
     assert_eq!(world.links[link].publish(b"c", &[&half[..], &half[..]]), Ok(()), "there is room again");
 }
-
-#[test]
-fn a_link_that_is_closed_is_gone() {
-    let redis = RedisServer::start(&[]);
-    let mut world = World::new(LIMITS);
-    let ((link, greeting), (other, _)) = (world.up(&redis.url()), world.up(&redis.url()));
-    world.links[link].close(world.poll.registry());
-    assert_eq!((world.links[link].due_ms(), world.links[link].is_up()), (None, false));
-    let id = format!("id={} ", greeting.client_id);
-    // Redis reads the end of the connection when it comes to it.
-    for tries in 0.. {
-        let list = world.ask(other, &["CLIENT", "LIST"]);
-        if !String::from_utf8_lossy(list.bytes().unwrap()).contains(&id) {
-            break;
-        }
-        assert!(tries < 10_000, "it is still there");
-    }
-    assert!(world.links[link].next().is_none());
-}
