@@ -96,7 +96,7 @@ fn read_arguments() -> Result<(BTreeMap<&'static str, f64>, Vec<u32>), String> {
     let positive = ["players", "groups", "session-s", "use", "heartbeat-ms"];
     match positive.iter().find(|name| settings[*name] <= 0.0) {
         Some(name) => Err(format!("--{name}: write a number above 0")),
-        None if nodes.iter().any(|nodes| *nodes == 0) => Err("--nodes: write numbers above 0".to_owned()),
+        None if nodes.contains(&0) => Err("--nodes: write numbers above 0".to_owned()),
         None => Ok((settings, nodes)),
     }
 }
@@ -125,14 +125,14 @@ impl Random {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
-        bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ bits >> 31
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
     }
 
     /// Below `bound`; that it is not quite even does not show.
     fn below(&mut self, bound: u32) -> u32 {
-        ((self.next() >> 32) * u64::from(bound) >> 32) as u32
+        (((self.next() >> 32) * u64::from(bound)) >> 32) as u32
     }
 }
 
