@@ -134,8 +134,8 @@ fn latency(redis: &Redis, all: &[Node], bus_payload: &[u8], time: Duration) -> R
     let mut remote: Vec<[Shape; 2]> = (1..all.len())
         .map(|reaches| {
             [
-                Shape::new(format!("to {reaches} other nodes")),
-                Shape::new(format!("bare, {reaches} subscribers")),
+                Shape::new(format!("other nodes: {reaches}")),
+                Shape::new(format!("bare, subscribers: {reaches}")),
             ]
         })
         .collect();
@@ -180,7 +180,7 @@ fn show_latency(local: &mut [Shape; 2], remote: &mut [[Shape; 2]]) {
         let (p50, p99) = (of_nodes.part(0.5), of_nodes.part(0.99));
         let (bare_p50, bare_p99) = (of_bare.part(0.5), of_bare.part(0.99));
         println!(
-            "{:16}{:.2} x the p50 and {:.2} x the p99 of the bare one; what the bus adds to a push between reactors: {:.2} x the p50",
+            "{:18}{:.2} x the p50 and {:.2} x the p99 of the bare one; what the bus adds to a push between reactors: {:.2} x the p50",
             of_nodes.name,
             p50 / bare_p50,
             p99 / bare_p99,
@@ -234,11 +234,14 @@ fn throughput(redis: &Redis, all: &[Node], payload: &str, turn: Duration) -> Res
     }
     if let [first, .., last] = cpu[..] {
         let copy_us = (last - first) / (cpu.len() - 1) as f64;
-        println!(
-            "\nfor cluster_sim: --publish-us {:.2} --copy-us {copy_us:.2} --bytes {}",
-            first - copy_us,
-            payload.len()
-        );
+        match copy_us > 0.0 {
+            true => println!(
+                "\nfor cluster_sim: --publish-us {:.2} --copy-us {copy_us:.2} --bytes {}",
+                first - copy_us,
+                payload.len()
+            ),
+            false => println!("\ntoo short to tell what a copy takes of Redis: measure for more seconds"),
+        }
     }
     println!();
     Ok(())

@@ -193,7 +193,7 @@ impl Backend {
     }
 
     pub fn get(&mut self, path: &str) -> Result<serde_json::Value, Failure> {
-        self.stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes())?;
+        self.stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
         let length = self.answer()?;
         let text = std::str::from_utf8(&self.buffer[..length])?;
         let (_, body) = text.split_once("\r\n\r\n").ok_or("a response has a body")?;
@@ -214,7 +214,7 @@ impl Backend {
     ) -> Result<Duration, Failure> {
         let length = payload.len();
         let request = format!(
-            "POST /v1/push?{target} HTTP/1.1\r\nHost: bench\r\nContent-Length: {length}\r\n\r\n{payload}"
+            "POST /v1/push?{target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{payload}"
         );
         let start = Instant::now();
         self.stream.write_all(request.as_bytes())?;

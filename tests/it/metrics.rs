@@ -13,11 +13,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
 /// What may name a metric.
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     OPERATIONS,
     include_str!("../../README.md"),
     include_str!("../../contrib/prometheus/alerts.yml"),
     include_str!("../../docs/architecture.md"),
+    include_str!("../../docs/cluster.md"),
     include_str!("../../docs/configuration.md"),
     include_str!("../../docs/delivery.md"),
     include_str!("../../docs/http-api.md"),
