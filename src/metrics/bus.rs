@@ -20,7 +20,7 @@ pub struct BusLink {
     /// 1 while the link that subscribes is up. Like all figures of what is heard it is of one reactor alone: see
     /// [`BusMetrics::subscribes`].
     pub subscriber_up: Gauge,
-    /// Times that the link that publishes was up again after it was lost.
+    /// Times that the link that publishes was lost. It is made anew.
     pub publisher_reconnects: Counter,
     /// The same of the link that subscribes.
     pub subscriber_reconnects: Counter,
@@ -165,7 +165,7 @@ impl<'a> Links<'a> {
                 sample((&[("link", "subscriber")], link.subscriber_up.get()));
             }
         });
-        let help = "Times that a link to the Redis server was up again after it was lost.";
+        let help = "Times that a link to the Redis server was lost; it is made anew by itself.";
         self.family(text, "gannet_bus_reconnects_total", help, "counter", |link, subscribes, sample| {
             sample((&[("link", "publisher")], link.publisher_reconnects.get()));
             if subscribes {

@@ -15,6 +15,9 @@ use mio::Registry;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// How long a line about a message that was refused stands for all that follow.
+const QUIET_MS: u64 = 10_000;
+
 /// How often what waits too long is looked for.
 const SWEEP_MS: u64 = 250;
 
@@ -256,9 +259,13 @@ impl Core {
     }
 
     pub(super) fn bus_refused(&mut self, server: usize, says: &str) {
-        let Some(bus) = &self.bus else { return };
-        // One line for all that follow until the next heartbeat would do; a refusal is a matter of rights, and is told each time.
-        warn!("{} does not publish for this node: {says}", bus.cluster.servers[server].url);
+        let now_ms = self.now.ms;
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        // Mostly a right that its user lacks: then each message is refused, and the counter has them all.
+        if now_ms >= bus.quiet_until_ms {
+            bus.quiet_until_ms = now_ms + QUIET_MS;
+            warn!("{} does not publish for this node: {says}", bus.cluster.servers[server].url);
+        }
     }
 
     pub(super) fn ear_is_up(&mut self, server: usize, greeting: &Greeting) {

@@ -114,6 +114,7 @@ impl Bus {
             next_beat_ms: _,
             beats_ns: _,
             next_sweep_ms: _,
+            quiet_until_ms: _,
             answering,
             held,
             lease,

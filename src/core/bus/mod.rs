@@ -58,6 +58,8 @@ pub struct Bus {
     /// When this node last told over each Redis how it is, in nanoseconds, to see how long that takes.
     beats_ns: Vec<(u64, u64)>,
     next_sweep_ms: u64,
+    /// No further line about refused messages before this.
+    quiet_until_ms: u64,
     /// Pushes of other nodes whose receipt is due, in the order in which it is.
     answering: VecDeque<(u64, Arc<Push>)>,
     /// Sessions whose clients are not answered before so many ears hear their names.
@@ -115,6 +117,7 @@ impl Bus {
             next_beat_ms: 0,
             beats_ns,
             next_sweep_ms: 0,
+            quiet_until_ms: 0,
             answering: VecDeque::new(),
             held: HashMap::new(),
             lease,

@@ -65,8 +65,8 @@ impl Core {
             true => (&figures.subscriber_up, &figures.subscriber_reconnects),
             false => (&figures.publisher_up, &figures.publisher_reconnects),
         };
-        let was_up_before = self.shared.bus_status().redis.get(server).is_some_and(|of| of.why.is_some());
-        count.add(u64::from(is_up && was_up_before));
+        // It is made anew by itself, and tried until it is.
+        count.add(u64::from(!is_up && gauge.get() == 1));
         gauge.set(u64::from(is_up));
     }
 
