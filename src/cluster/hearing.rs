@@ -104,9 +104,10 @@ impl Hearing {
         channels: &[u64],
         is_here: impl Fn(u64) -> bool,
     ) -> Missed {
-        let Some(gap) = self.publishers.get_mut(&publisher).and_then(|known| known.gap.take()) else {
-            return Missed::default();
-        };
+        let window = self.window as u64;
+        let Some(known) = self.publishers.get_mut(&publisher) else { return Missed::default() };
+        let Some(gap) = known.gap.take() else { return Missed::default() };
+        known.account(gap.from, to, window);
         let first = to.saturating_sub(channels.len() as u64) + 1;
         let numbered = (first..).zip(channels);
         let lost = numbered.filter(|(number, channel)| {
@@ -131,23 +132,31 @@ fn place(sequence: u64, window: u64) -> (usize, u64) {
 }
 
 impl Publisher {
+    /// Everything up to `to` behind `from` is accounted for: should it be written again, it is no news, and a later gap begins behind it.
+    fn account(&mut self, from: u64, to: u64, window: u64) {
+        for sequence in (from + 1).max(to.saturating_sub(window - 1))..=to {
+            let (word, bit) = place(sequence, window);
+            self.heard[word] |= bit;
+        }
+        self.last = self.last.max(to);
+    }
+
     fn new(last: u64, window: usize) -> Self {
         Self { last, heard: vec![0; window / BITS].into(), gap: None }
     }
 
     fn hear(&mut self, sequence: u64, window: u64) -> Heard {
-        let place = |sequence| place(sequence, window);
         if sequence > self.last {
             // Those in between were for others, or come too late.
             let skipped = (sequence - self.last - 1).min(window);
             for between in sequence - skipped..sequence {
-                let (word, bit) = place(between);
+                let (word, bit) = place(between, window);
                 self.heard[word] &= !bit;
             }
         } else if self.last - sequence >= window {
             return Heard::Again;
         }
-        let (word, bit) = place(sequence);
+        let (word, bit) = place(sequence, window);
         let was_heard = sequence <= self.last && self.heard[word] & bit != 0;
         self.heard[word] |= bit;
         let is_late = sequence < self.last;
@@ -193,6 +202,21 @@ mod tests {
         assert_eq!(hearing.hear(KEY, 75 - 64), Heard::Again, "nobody writes that again");
         hearing.hear(KEY, 1_000);
         assert_eq!(hearing.hear(KEY, 999), Heard::TooLate, "bits of before say nothing of it");
+    }
+
+    #[test]
+    fn what_a_digest_has_counted_is_counted_by_nothing_else() {
+        let mut hearing = hearing();
+        hearing.hear(KEY, 10);
+        hearing.went_down();
+        assert_eq!(hearing.fill_gap(KEY, 13, &[2, 2, 2], |_| true).messages, 3);
+        // Nothing was heard before the next gap, and the publisher writes again what Redis has not answered.
+        hearing.went_down();
+        assert_eq!(
+            [12, 13, 14].map(|number| hearing.hear(KEY, number)),
+            [Heard::Again, Heard::Again, Heard::New]
+        );
+        assert_eq!(hearing.fill_gap(KEY, 15, &[2; 5], |_| true).messages, 1, "15 alone");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::cluster::{
 use crate::metrics::BusLoss;
 use log::{error, info, warn};
 use mio::Registry;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -149,7 +150,7 @@ impl Core {
 
     fn forget_silent_nodes(&mut self) {
         let Some(bus) = &self.bus else { return };
-        let cluster = std::sync::Arc::clone(&bus.cluster);
+        let cluster = Arc::clone(&bus.cluster);
         let mut members = cluster.members();
         // Whoever does not hear itself hears nobody: that is no silence of the others.
         let events = members.expire(cluster.heard_itself_ms.load(Ordering::Relaxed));
@@ -179,7 +180,7 @@ impl Core {
     pub(super) fn heard_heartbeat(&mut self, server: usize, reactor: u8, heartbeat: Heartbeat, kind: Kind) {
         let now_ms = self.now.ms;
         let Some(bus) = self.bus.as_deref_mut() else { return };
-        let cluster = std::sync::Arc::clone(&bus.cluster);
+        let cluster = Arc::clone(&bus.cluster);
         if let Some(ear) = bus.ear(server) {
             ear.hearing().begin((heartbeat.incarnation, reactor), heartbeat.published);
         }
@@ -204,7 +205,7 @@ impl Core {
 
     pub(super) fn heard_goodbye(&mut self, incarnation: u64) {
         let Some(bus) = &self.bus else { return };
-        let cluster = std::sync::Arc::clone(&bus.cluster);
+        let cluster = Arc::clone(&bus.cluster);
         let mut members = cluster.members();
         let event = members.goodbye(incarnation);
         cluster.reach(&members);
@@ -247,7 +248,7 @@ impl Core {
 
     pub(super) fn line_is_down(&mut self, server: usize, fault: &Fault) {
         let Some(bus) = self.bus.as_deref_mut() else { return };
-        let url = std::sync::Arc::clone(&bus.cluster.servers[server].url);
+        let url = Arc::clone(&bus.cluster.servers[server].url);
         if let Some(lease) = bus.lease.as_mut().filter(|_| server == 0) {
             lease.disconnected();
         }
@@ -303,7 +304,7 @@ impl Core {
     fn ask_what_was_missed(&mut self, server: usize) {
         let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = self.bus.as_deref_mut() else { return };
-        let cluster = std::sync::Arc::clone(&bus.cluster);
+        let cluster = Arc::clone(&bus.cluster);
         let gaps: Vec<(PublisherKey, u64)> =
             bus.ear(server).map(|ear| ear.hearing().gaps().collect()).unwrap_or_default();
         let mut by_process: hashbrown::HashMap<u64, Vec<(u8, u64)>> = Default::default();

@@ -187,22 +187,33 @@ impl Core {
         }
     }
 
-    fn take_message(&mut self, server: usize, incoming: Incoming) {
+    /// Whether a message has not been heard before. One that comes too late is counted as lost.
+    fn is_news(&mut self, server: usize, incoming: &Incoming) -> bool {
+        let Publisher { incarnation, reactor, .. } = incoming.publisher;
         let BusLink { received, lost, .. } = self.shared.metrics.reactor(self.index).bus.server(server);
-        let Some(bus) = &mut self.bus else { return };
+        let Some(bus) = &mut self.bus else { return false };
+        // What is said now or never has no number, and what this node has said comes back once.
+        if incoming.sequence == 0 || incarnation == bus.cluster.incarnation {
+            return true;
+        }
+        let Some(ear) = bus.ear(server) else { return false };
+        let heard = ear.hearing().hear((incarnation, reactor), incoming.sequence);
+        match heard {
+            News::New => received.add(1),
+            // It was published twice, since nobody could know whether the first time had gone well.
+            News::Again => {}
+            News::TooLate => lost.of(BusLoss::Missed).add(1),
+        }
+        heard == News::New
+    }
+
+    fn take_message(&mut self, server: usize, incoming: Incoming) {
+        if !self.is_news(server, &incoming) {
+            return;
+        }
+        let Some(bus) = &self.bus else { return };
         let Publisher { node, incarnation, reactor, .. } = incoming.publisher;
         let is_own = incarnation == bus.cluster.incarnation;
-        let is_numbered = incoming.sequence != 0;
-        if is_numbered && !is_own {
-            let Some(ear) = bus.ear(server) else { return };
-            // It was published twice, since nobody could know whether the first time had gone well.
-            match ear.hearing().hear((incarnation, reactor), incoming.sequence) {
-                News::New => {}
-                News::Again => return,
-                News::TooLate => return lost.of(BusLoss::Missed).add(1),
-            }
-            received.add(1);
-        }
         let peer = (incoming.reply != 0).then(|| Peer {
             node,
             incarnation,

@@ -119,6 +119,11 @@ impl Cluster {
         self.nodes.load().get(&number).cloned()
     }
 
+    /// Whether any other node is known.
+    pub fn has_nodes(&self) -> bool {
+        !self.nodes.load().is_empty()
+    }
+
     /// Whether another node has this number.
     pub fn has_node(&self, number: u16) -> bool {
         self.nodes.load().contains_key(&number)

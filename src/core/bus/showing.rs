@@ -1,7 +1,8 @@
 //! What an operator sees of the bus: `GET /v1/cluster`, `/readyz` and the gauges that have no other place.
 
-use super::{Bus, Core};
-use crate::cluster::{Fault, Greeting};
+use super::{Bus, Core, Ear};
+use crate::cluster::{Fault, Greeting, Member};
+use crate::core::Shared;
 use crate::core::bus_status::{BusStatus, LeaseStatus, NodeStatus};
 use std::sync::atomic::Ordering;
 
@@ -48,7 +49,7 @@ impl Core {
     }
 
     /// Whether the ear hears names by hashed channels is told with the next heartbeat.
-    pub(super) fn show_buckets(&self, server: usize, ear: &super::Ear) {
+    pub(super) fn show_buckets(&self, server: usize, ear: &Ear) {
         if let Some(bus) = &self.bus {
             bus.cluster.servers[server].has_buckets.store(ear.has_buckets(), Ordering::Relaxed);
         }
@@ -89,7 +90,7 @@ impl Core {
     }
 }
 
-fn status_of(member: &crate::cluster::Member, now_ms: u64) -> NodeStatus {
+fn status_of(member: &Member, now_ms: u64) -> NodeStatus {
     let said = &member.said;
     NodeStatus {
         node: member.node,
@@ -104,7 +105,7 @@ fn status_of(member: &crate::cluster::Member, now_ms: u64) -> NodeStatus {
 }
 
 /// Whether the server is ready as far as the other nodes are concerned: `None` where that is so, or the node may serve alone.
-pub fn why_not_ready(shared: &super::super::Shared) -> Option<&'static str> {
+pub fn why_not_ready(shared: &Shared) -> Option<&'static str> {
     let cluster = shared.cluster.as_ref().filter(|cluster| cluster.config.required)?;
     let is_reachable = cluster.is_reachable.load(Ordering::Relaxed);
     (!cluster.is_whole() || !is_reachable).then_some("cluster")

@@ -89,6 +89,12 @@ impl Bus {
         line.publish(&self.command, hash(&place.channel), outline.deadline_ms, number).is_ok()
     }
 
+    /// Whether somebody may answer a question over the Redis of `place`: without a connection, and where no other node is known, it
+    /// would be waited for in vain.
+    fn may_be_answered(&mut self, place: &Place) -> bool {
+        self.cluster.has_nodes() || self.lines[place.server].link().is_up()
+    }
+
     /// Where the same is published a second time, for nodes that hear names by hashed channels.
     pub(super) fn bucket_of(&self, place: &Place, way: &Way) -> Option<Place> {
         let is_name = !matches!(way, Way::Node(_) | Way::Set(Selector::All));
@@ -119,7 +125,7 @@ impl Core {
         let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = &mut self.bus else { return };
         let bucket = bus.bucket_of(place, &part.way);
-        let is_asked = push.options.receipt != ReceiptMode::None;
+        let is_asked = push.options.receipt != ReceiptMode::None && bus.may_be_answered(place);
         let Cut { target, without, places, .. } = part;
         let mut reply = 0;
         if is_asked {
@@ -183,6 +189,9 @@ impl Core {
     fn ask_part(&mut self, operation: &Arc<Operation>, app: &str, question: &Question<'_>, place: &Place) {
         let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = &mut self.bus else { return };
+        if !bus.may_be_answered(place) {
+            return;
+        }
         let bucket = question.way.as_ref().and_then(|way| bus.bucket_of(place, way));
         operation.add_part();
         let asked = Asked::Operation { operation: Arc::clone(operation), places: question.places.clone() };

@@ -1,7 +1,7 @@
 //! Redis fails, and the nodes are cut off from it: players stay, nothing comes twice, and what is lost is counted.
 
 use super::nodes::{Nodes, is_ready};
-use crate::support::{Player, Redis, TestServer, until};
+use crate::support::{Player, Redis, Relay, TestServer, until};
 use gannet::dispatch::{EncodedFrame, PushOptions, ReceiptMode, Selector, Target};
 use gannet::session::Name;
 use std::thread;
@@ -65,6 +65,11 @@ fn increases(got: &[u64]) -> bool {
 /// `fail` does something to Redis and undoes it, while messages are sent. What was lost is counted, to the message.
 fn nothing_is_lost_uncounted(redis: &mut Redis, fail: impl FnOnce(&mut Redis, &mut Stream<'_>)) {
     let nodes = Nodes::start(3, &[redis]);
+    nothing_is_lost_on(&nodes, |stream| fail(redis, stream));
+}
+
+/// The same on these nodes.
+fn nothing_is_lost_on(nodes: &Nodes, fail: impl FnOnce(&mut Stream<'_>)) {
     let mut near = nodes.servers[0].player("group=red");
     let mut far: Vec<Player> = nodes.servers[1..].iter().map(|server| server.player("group=red")).collect();
     let mut stream = Stream { from: &nodes.servers[0], sent: 0 };
@@ -73,7 +78,7 @@ fn nothing_is_lost_uncounted(redis: &mut Redis, fail: impl FnOnce(&mut Redis, &m
         stream.until_heard(player, got);
     }
     stream.send_for(Duration::from_millis(50));
-    fail(redis, &mut stream);
+    fail(&mut stream);
     nodes.servers.iter().for_each(|server| until("a whole cluster", || is_ready(server)));
     for ((player, got), server) in far.iter_mut().zip(&mut got).zip(&nodes.servers[1..]) {
         stream.until_heard(player, got);
@@ -112,7 +117,7 @@ fn a_redis_that_is_killed_and_comes_back_empty() {
 fn a_redis_that_stands_still() {
     nothing_is_lost_uncounted(&mut Redis::start(), |redis, stream| {
         redis.stop();
-        stream.send_for(Duration::from_millis(2_500));
+        stream.send_for(Duration::from_secs(5));
         redis.go_on();
         stream.send_for(Duration::from_millis(500));
     });
@@ -137,4 +142,33 @@ fn connections_that_are_cut() {
             stream.send_for(Duration::from_millis(400));
         }
     });
+}
+
+/// The last of three nodes is cut off from Redis by `fail`, for longer than its lease.
+fn a_node_is_cut_off(fail: impl Fn(&Relay)) {
+    let redis = Redis::start();
+    let relay = Relay::start(redis.address());
+    let nodes = Nodes::start_each(3, &[&redis], |number, config| {
+        if number == 2 {
+            config.cluster.redis = vec![format!("redis://{}", relay.address()).parse().unwrap()];
+        }
+    });
+    nothing_is_lost_on(&nodes, |stream| {
+        for _ in 0..2 {
+            fail(&relay);
+            stream.send_for(Duration::from_millis(2_500));
+            relay.go_on();
+            nodes.until_whole();
+        }
+    });
+}
+
+#[test]
+fn a_node_whose_connections_end() {
+    a_node_is_cut_off(Relay::cut);
+}
+
+#[test]
+fn a_node_whose_bytes_are_swallowed() {
+    a_node_is_cut_off(Relay::swallow);
 }

@@ -36,11 +36,16 @@ impl Nodes {
 
     /// The same, changed by `configure`.
     pub fn start_with(count: u8, redis: &[&Redis], configure: impl Fn(&mut Config)) -> Self {
+        Self::start_each(count, redis, |_, config| configure(config))
+    }
+
+    /// The same, each changed by `configure`, which is told which it is: 0 is the first.
+    pub fn start_each(count: u8, redis: &[&Redis], configure: impl Fn(u8, &mut Config)) -> Self {
         let prefix = prefix();
         let servers = (0..count).map(|number| {
             TestServer::start(|config| {
                 join(config, redis, &prefix, &char::from(b'a' + number).to_string());
-                configure(config);
+                configure(number, config);
             })
         });
         let nodes = Self { servers: servers.collect() };
