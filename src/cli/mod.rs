@@ -39,6 +39,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use error::CliError;
 
 /// A WebSocket push server for games.
 #[derive(Debug, Parser)]
@@ -86,6 +87,10 @@ enum Command {
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
+    // Before the arguments are read: the memory for that would stay with a process that only waits. The worker reads them.
+    if reaper::is_wanted() {
+        return ended(serve::run_as_first());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
@@ -119,6 +124,10 @@ pub fn main() -> ExitCode {
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Token(command) => token::run(command),
     };
+    ended(outcome)
+}
+
+fn ended(outcome: Result<(), CliError>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

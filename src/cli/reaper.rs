@@ -24,6 +24,9 @@ use super::{notify, program};
 /// The first process of a PID namespace.
 const FIRST: u32 = 1;
 
+/// The command that has a worker: it is the first argument, since no flag goes before it.
+const SERVE: &str = "serve";
+
 /// Names the process that sockets of a service manager were passed to (sd_listen_fds(3)).
 const PASSED_TO: &str = "LISTEN_PID";
 
@@ -35,7 +38,8 @@ const MESSAGE_BYTES: usize = 4096;
 
 /// Whether this process is to start a worker. Where sockets were passed to it, no child can take them, and it serves itself.
 pub fn is_wanted() -> bool {
-    is_first() && env::var_os(PASSED_TO).is_none()
+    let serves = env::args_os().nth(1).is_some_and(|command| command == SERVE);
+    is_first() && serves && env::var_os(PASSED_TO).is_none()
 }
 
 /// Whether the PID namespace ends with this process.

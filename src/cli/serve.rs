@@ -137,12 +137,14 @@ fn format_parser() -> impl TypedValueParser<Value = LogFormat> {
     })
 }
 
+/// Runs `gannet serve` in a worker, and stays with it.
+pub fn run_as_first() -> Result<(), CliError> {
+    let never = reaper::run().map_err(ServeError::Worker)?;
+    match never {}
+}
+
 /// Runs `gannet serve`.
 pub fn run(args: ServeArgs) -> Result<(), CliError> {
-    if reaper::is_wanted() {
-        let never = reaper::run().map_err(ServeError::Worker)?;
-        match never {}
-    }
     // First of all: what is read before it is gone after it, if it comes from a pipe.
     let heap = heap::give_memory_back();
     let program = args.program();
