@@ -344,19 +344,10 @@ pub enum Action {
     },
 }
 
-impl Action {
-    /// Whether every reactor has to hear of it, however much it has to do.
-    pub(crate) fn is_for_all(&self) -> bool {
-        matches!(
-            self,
-            Self::Listen { .. } | Self::Unlisten { .. } | Self::Route { .. } | Self::Rebalance { .. }
-        )
-    }
-
-    /// The same about others; an action that names nobody stays as it is.
-    pub(crate) fn with_who(&self, others: Who) -> Self {
-        let mut action = self.clone();
-        match &mut action {
+/// The sessions that an action is about, where it says so by who they are: shared or to be changed, as the action is.
+macro_rules! who_of {
+    ($action:expr) => {
+        match $action {
             Self::Join { who, .. }
             | Self::JoinWith { who, .. }
             | Self::JoinAll { who, .. }
@@ -368,10 +359,27 @@ impl Action {
             | Self::Kick { who, .. }
             | Self::TagAll { who, .. }
             | Self::UntagAll { who, .. }
-            | Self::SetTags { who, .. } => *who = others,
-            _ => {}
+            | Self::SetTags { who, .. } => Some(who),
+            _ => None,
         }
-        action
+    };
+}
+
+impl Action {
+    /// Whether every reactor has to hear of it, however much it has to do.
+    pub(crate) fn is_for_all(&self) -> bool {
+        matches!(
+            self,
+            Self::Listen { .. } | Self::Unlisten { .. } | Self::Route { .. } | Self::Rebalance { .. }
+        )
+    }
+
+    /// The same about others; an action that names nobody stays as it is.
+    pub(crate) fn with_who(mut self, others: Who) -> Self {
+        if let Some(who) = who_of!(&mut self) {
+            *who = others;
+        }
+        self
     }
 
     /// The user, group or tag whose sessions it is about, where it is about all of them; those who are in several of them are not asked
@@ -390,20 +398,6 @@ impl Action {
 
     /// The sessions that it is about, where it says so by who they are.
     pub fn who(&self) -> Option<&Who> {
-        match self {
-            Self::Join { who, .. }
-            | Self::JoinWith { who, .. }
-            | Self::JoinAll { who, .. }
-            | Self::JoinSticky { who, .. }
-            | Self::LeaveAll { who, .. }
-            | Self::SetGroups { who, .. }
-            | Self::Leave { who, .. }
-            | Self::MoveSome { who, .. }
-            | Self::Kick { who, .. }
-            | Self::TagAll { who, .. }
-            | Self::UntagAll { who, .. }
-            | Self::SetTags { who, .. } => Some(who),
-            _ => None,
-        }
+        who_of!(self)
     }
 }

@@ -67,6 +67,8 @@ pub fn questions<'a>(operation: &'a Operation, shared: &Shared, own: u16) -> Sma
 }
 
 fn of_who<'a>(action: &'a Action, who: &'a Who, shared: &Shared, own: u16) -> SmallVec<[Question<'a>; 1]> {
+    // Each question has its own part of the list, and no copy of the whole.
+    let bare = || action.clone().with_who(Who::Users(Vec::new()));
     match who {
         Who::Session(id) => {
             let way = way_of(&Selector::Session(*id), own);
@@ -77,14 +79,16 @@ fn of_who<'a>(action: &'a Action, who: &'a Who, shared: &Shared, own: u16) -> Sm
             [Question::whole(way, action)].into_iter().collect()
         }
         Who::Users(users) => {
+            let bare = bare();
             let each = users.iter().enumerate().map(|(place, user)| Question {
                 way: Some(Way::Set(Selector::User(user.clone()))),
-                action: Cow::Owned(action.with_who(Who::Users(vec![user.clone()]))),
+                action: Cow::Owned(bare.clone().with_who(Who::Users(vec![user.clone()]))),
                 places: [place as u16].into_iter().collect(),
             });
             each.collect()
         }
         Who::Sessions(ids) => {
+            let bare = bare();
             let mut nodes: SmallVec<[OfNode; 4]> = SmallVec::new();
             let elsewhere =
                 ids.iter().enumerate().filter(|(_, id)| id.node() != own && shared.is_elsewhere(**id));
@@ -99,7 +103,7 @@ fn of_who<'a>(action: &'a Action, who: &'a Who, shared: &Shared, own: u16) -> Sm
             }
             let each = nodes.into_iter().map(|(node, ids, places)| Question {
                 way: Some(Way::Node(node)),
-                action: Cow::Owned(action.with_who(Who::Sessions(ids))),
+                action: Cow::Owned(bare.clone().with_who(Who::Sessions(ids))),
                 places,
             });
             each.collect()

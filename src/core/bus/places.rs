@@ -175,12 +175,8 @@ impl Core {
         let deadline_ms = now_ms + bus.patience_ms();
         let publishings = 1 + u32::from(bucket.is_some());
         let reply = asked.map_or(0, |asked| bus.awaiting.ask(index, asked, publishings, deadline_ms));
-        let mut lost = 0;
-        for (place, flags) in [(Some(&place), Flags::NONE), (bucket.as_ref(), Flags::BUCKET)] {
-            let Some(place) = place else { continue };
-            let outline = Outline { kind, flags, app, reply, deadline_ms, ttl_left_ms: None };
-            lost += u32::from(!bus.publish(index, now_ms, place, outline, &body));
-        }
+        let outline = Outline { kind, flags: Flags::NONE, app, reply, deadline_ms, ttl_left_ms: None };
+        let lost = bus.publish_to_both(index, now_ms, (&place, bucket.as_ref()), outline, body);
         for _ in 0..lost {
             self.lose(place.server, reply, BusLoss::Queue);
         }

@@ -89,6 +89,23 @@ impl Bus {
         line.publish(&self.command, hash(&place.channel), outline.deadline_ms, number).is_ok()
     }
 
+    /// Publishes a message to `place`, and to the hashed `bucket` where there is one. How many of these were not taken.
+    pub(super) fn publish_to_both(
+        &mut self,
+        reactor: usize,
+        stamp_ms: u64,
+        (place, bucket): (&Place, Option<&Place>),
+        outline: Outline<'_>,
+        body: impl Fn(&mut Vec<u8>) -> Result<(), TooLarge>,
+    ) -> usize {
+        let places = [(Some(place), Flags::NONE), (bucket, Flags::BUCKET)];
+        let each = places.into_iter().filter_map(|(place, flags)| Some((place?, flags)));
+        each.filter(|(place, flags)| {
+            !self.publish(reactor, stamp_ms, place, Outline { flags: *flags, ..outline }, &body)
+        })
+        .count()
+    }
+
     /// Whether somebody may answer a question over the Redis of `place`: without a connection, and where no other node is known, it
     /// would be waited for in vain.
     fn may_be_answered(&mut self, place: &Place) -> bool {
@@ -149,15 +166,9 @@ impl Core {
             ..push.options.clone()
         });
         let options = further.as_ref().unwrap_or(&push.options);
-        let flagged = [(Some(place), Flags::NONE), (bucket.as_ref(), Flags::BUCKET)];
-        let mut lost = 0;
-        for (place, flags) in flagged {
-            let Some(place) = place else { continue };
-            let taken = bus.publish(index, now_ms, place, Outline { flags, ..outline }, |out| {
-                push::encode(&target, &push.frame, options, out).map_err(|_| TooLarge)
-            });
-            lost += u32::from(!taken);
-        }
+        let lost = bus.publish_to_both(index, now_ms, (place, bucket.as_ref()), outline, |out| {
+            push::encode(&target, &push.frame, options, out).map_err(|_| TooLarge)
+        });
         for _ in 0..lost {
             self.lose(place.server, reply, BusLoss::Queue);
         }
@@ -199,14 +210,9 @@ impl Core {
         let reply = bus.awaiting.ask(index, asked, 1 + u32::from(bucket.is_some()), deadline_ms);
         let outline =
             Outline { kind: Kind::Command, flags: Flags::NONE, app, reply, deadline_ms, ttl_left_ms: None };
-        let mut lost = 0;
-        for (place, flags) in [(Some(place), Flags::NONE), (bucket.as_ref(), Flags::BUCKET)] {
-            let Some(place) = place else { continue };
-            let taken = bus.publish(index, now_ms, place, Outline { flags, ..outline }, |out| {
-                command::encode(&question.action, &self.rules.apps, out).map_err(|_| TooLarge)
-            });
-            lost += u32::from(!taken);
-        }
+        let lost = bus.publish_to_both(index, now_ms, (place, bucket.as_ref()), outline, |out| {
+            command::encode(&question.action, &self.rules.apps, out).map_err(|_| TooLarge)
+        });
         for _ in 0..lost {
             self.lose(place.server, reply, BusLoss::Queue);
         }

@@ -3,7 +3,9 @@
 //! hold it.
 
 use super::super::Peer;
-use super::super::missed::{Gathering, Missed, MissedList, Why};
+mod missed;
+
+use super::super::missed::Gathering;
 use super::{
     Class, Elsewhere, EncodedFrame, Epoch, Origin, Place, Push, PushOptions, ReceiptMode, Tally, Target,
 };
@@ -11,6 +13,7 @@ use crate::session::{AppId, Name, SessionId};
 use crate::upgrade::InvalidState;
 use hashbrown::HashMap;
 use minicbor::{Decode, Encode};
+use missed::CarriedMissed;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -69,20 +72,6 @@ pub struct CarriedPush {
     /// Who has missed it, where its receipt names them.
     #[n(9)]
     missed: Option<CarriedMissed>,
-}
-
-/// Who has missed a push so far.
-#[derive(Debug, Encode, Decode)]
-#[cbor(map)]
-struct CarriedMissed {
-    /// So many are named at the most.
-    #[n(0)]
-    most: u32,
-    /// The session or 0, the user, and the number of why.
-    #[n(1)]
-    named: Vec<(u64, Option<Box<str>>, u8)>,
-    #[n(2)]
-    more: u32,
 }
 
 /// The place of a push among those of its group. The owner's order is left out: nothing waits for the owner.
@@ -279,29 +268,6 @@ impl CarriedPush {
             }
             .map(|list| CarriedMissed::of(list, *names)),
         }
-    }
-}
-
-impl CarriedMissed {
-    fn of(list: MissedList, most: u32) -> Self {
-        let MissedList { named, more } = list;
-        let named = named.into_iter().map(|Missed { session, user, why }| {
-            let user = user.map(|user| user.as_str().into());
-            (session.map_or(0, SessionId::as_u64), user, why.number())
-        });
-        Self { most, named: named.collect(), more }
-    }
-
-    fn unpack(self) -> Result<(u32, MissedList), InvalidState> {
-        let Self { most, named, more } = self;
-        let invalid = || InvalidState::new("a receipt names what is no session");
-        let named = named.into_iter().map(|(session, user, why)| {
-            let why = Why::ALL.into_iter().find(|known| known.number() == why).ok_or_else(invalid)?;
-            let user = user.map(|user| Name::new(&user)).transpose().map_err(|_| invalid())?;
-            Ok(Missed { session: Some(session).filter(|id| *id != 0).map(SessionId::from_u64), user, why })
-        });
-        let list = MissedList { named: named.collect::<Result<_, _>>()?, more };
-        Ok((most, list))
     }
 }
 
