@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::backend::BackendArgs;
 use super::error::CliError;
 use super::output;
+use super::status::NoStatus;
 
 /// Look at the cluster that a running server is a node of
 #[derive(Debug, Subcommand)]
@@ -61,22 +62,6 @@ struct Node {
     advertise: Option<String>,
 }
 
-/// Why there is no status.
-#[derive(Debug)]
-struct NoStatus(serde_json::Error);
-
-impl fmt::Display for NoStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server does not say how its cluster is: {}; `--json` prints what it says", self.0)
-    }
-}
-
-impl std::error::Error for NoStatus {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
-    }
-}
-
 /// Runs `gannet cluster`.
 pub fn run(command: &ClusterCommand) -> Result<(), CliError> {
     let ClusterCommand::Status(args) = command;
@@ -88,7 +73,7 @@ pub fn run(command: &ClusterCommand) -> Result<(), CliError> {
         };
     }
     let status = serde_json::from_str::<Status>(&answer);
-    let status = status.map_err(|error| CliError::Command(Box::new(NoStatus(error))))?;
+    let status = status.map_err(|error| NoStatus::of("its cluster is", "--json", error))?;
     output::print(status.to_string().trim_end())
 }
 

@@ -70,24 +70,38 @@ struct LastUpgrade {
 
 /// Why there is no status.
 #[derive(Debug)]
-struct NoStatus(serde_json::Error);
+pub struct NoStatus {
+    /// How what should have been told.
+    how: &'static str,
+    /// What prints what was told instead.
+    instead: &'static str,
+    error: serde_json::Error,
+}
+
+impl NoStatus {
+    /// The server does not say `how` something is; the command `instead` prints what it says.
+    pub fn of(how: &'static str, instead: &'static str, error: serde_json::Error) -> CliError {
+        CliError::Command(Box::new(Self { how, instead, error }))
+    }
+}
 
 impl fmt::Display for NoStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server does not say how it is: {}; `gannet stats` prints what it says", self.0)
+        let Self { how, instead, error } = self;
+        write!(f, "the server does not say how {how}: {error}; `{instead}` prints what it says")
     }
 }
 
 impl std::error::Error for NoStatus {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
+        Some(&self.error)
     }
 }
 
 /// Runs `gannet status`.
 pub fn run(args: &StatusArgs) -> Result<(), CliError> {
     let answer = args.backend.call("GET", "/v1/stats", None)?;
-    let no_status = |error| CliError::Command(Box::new(NoStatus(error)));
+    let no_status = |error| NoStatus::of("it is", "gannet stats", error);
     let status = serde_json::from_str::<Status>(&answer).map_err(no_status)?;
     if args.json {
         return output::print(&serde_json::to_string_pretty(&status).map_err(no_status)?);

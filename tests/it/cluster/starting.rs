@@ -1,6 +1,6 @@
 //! A cluster that cannot be joined, and messages that are none.
 
-use super::nodes::{Nodes, prefix, status};
+use super::nodes::{Nodes, is_ready, prefix, status};
 use crate::support::{ClosedPort, Redis, ServerProcess, until};
 use serde_json::Value;
 
@@ -66,4 +66,21 @@ fn what_is_no_message_of_the_bus_is_dropped_and_counted() {
     };
     until("them to be counted", || lost("malformed") == 2 && lost("version") == 2);
     assert_eq!(status(&nodes.servers[0])["ready"], true);
+}
+
+#[test]
+fn each_link_that_is_lost_is_counted_once_and_tries_to_make_it_anew_are_not() {
+    let mut redis = Redis::start();
+    let nodes = Nodes::start(1, &[&redis]);
+    let lost = || nodes.servers[0].backend().scrape().sum("gannet_bus_reconnects_total", &[]);
+    assert_eq!(lost(), 0);
+    redis.kill();
+    // Two reactors publish, and one of them hears.
+    until("the loss of all links", || lost() == 3);
+    until("a try that fails", || {
+        status(&nodes.servers[0])["redis"][0]["why"].as_str().is_some_and(|why| why.contains("refused"))
+    });
+    redis.begin();
+    until("a whole node", || is_ready(&nodes.servers[0]));
+    assert_eq!(lost(), 3);
 }
