@@ -123,7 +123,7 @@ impl Bus {
             nonces: _,
         } = self;
         debug_assert!(awaiting.is_empty(), "the world stands still when all have answered");
-        debug_assert!(held.is_empty() && placed.is_quiet(), "and when all are heard");
+        debug_assert!(held.is_empty() && placed.is_empty(), "and when all are heard");
         let node = lease.as_ref().map(|lease| CarriedNode {
             lease: lease.carry(),
             members: cluster.members().carry(now_ms),

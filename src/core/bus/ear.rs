@@ -92,10 +92,14 @@ impl Ear {
         !self.waiters.is_empty()
     }
 
+    /// Whether the first one that waits has waited long enough.
+    fn may_go_on(&self) -> bool {
+        self.waiters.front().is_some_and(|(ticket, _)| self.names.is_confirmed(*ticket))
+    }
+
     /// The next one that has waited long enough.
     pub fn take_waiter(&mut self) -> Option<Waiter> {
-        let (ticket, _) = self.waiters.front()?;
-        self.names.is_confirmed(*ticket).then(|| self.waiters.pop_front()).flatten().map(|(_, waiter)| waiter)
+        self.may_go_on().then(|| self.waiters.pop_front()).flatten().map(|(_, waiter)| waiter)
     }
 
     /// Says what is to be subscribed to and what not any more.
@@ -136,9 +140,9 @@ impl Ear {
         [self.names.due_ms(), self.link.due_ms()].into_iter().flatten().min()
     }
 
-    /// Whether something has been read, or could be, that has not been heard.
-    pub fn has_unread(&self) -> bool {
-        self.link.has_unread() || !self.was_whole && self.names.is_whole()
+    /// Whether something has been read, or could be, that has not been heard, or somebody may go on who has waited.
+    pub fn has_work(&self) -> bool {
+        self.may_go_on() || self.link.has_unread() || !self.was_whole && self.names.is_whole()
     }
 
     /// What was heard of whom.
@@ -150,16 +154,6 @@ impl Ear {
     pub fn fill_gap(&mut self, publisher: PublisherKey, to: u64, channels: &[u64]) -> Missed {
         let names = &self.names;
         self.hearing.fill_gap(publisher, to, channels, |channel| names.has_hash(channel))
-    }
-
-    /// Stands for everything that is to be heard now.
-    pub fn ticket(&self) -> u64 {
-        self.names.ticket()
-    }
-
-    /// Whether everything is heard that was to be when the ticket was taken, or there is no connection to hear it over.
-    pub fn is_confirmed(&self, ticket: u64) -> bool {
-        self.names.is_confirmed(ticket)
     }
 
     /// Whether messages of the channel come by themselves, and not by a hashed channel alone.

@@ -136,7 +136,6 @@ impl Core {
             self.hear_ear(place);
         }
         self.end_waiters();
-        self.ask_for_places();
     }
 
     fn hear_line(&mut self, server: usize) {

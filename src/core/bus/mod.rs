@@ -27,7 +27,7 @@ use super::{Core, Envelope};
 use crate::cluster::known::UsedNonce;
 use crate::cluster::{Lease, Link, LinkLimits, Names, Outgoing, QueueLimits, Waker};
 use crate::dispatch::Push;
-use crate::session::{AppId, SessionId};
+use crate::session::{AppId, Name, SessionId};
 use crate::timer::Moment;
 use awaiting::Awaiting;
 use ear::Ear;
@@ -35,7 +35,6 @@ use hashbrown::HashMap;
 use line::Line;
 use mio::Token;
 use news::Waiter;
-use places::Placed;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -66,7 +65,8 @@ pub struct Bus {
     held: HashMap<SessionId, usize>,
     /// The lease of the node's number, on the ear of the first Redis.
     lease: Option<Lease>,
-    placed: Placed,
+    /// Users who have taken places in this turn, by sessions here.
+    placed: Vec<(AppId, Name)>,
     /// Nonces that have been used in this turn.
     nonces: RefCell<Vec<(AppId, UsedNonce)>>,
 }
@@ -121,7 +121,7 @@ impl Bus {
             answering: VecDeque::new(),
             held: HashMap::new(),
             lease,
-            placed: Placed::default(),
+            placed: Vec::new(),
             nonces: RefCell::default(),
         }
     }
@@ -149,7 +149,7 @@ impl Bus {
 
     /// Whether the turn has left something that nothing outside will remind of.
     pub fn has_work(&self) -> bool {
-        self.lines.iter().any(Line::has_work) || self.ears.iter().any(|(_, ear)| ear.has_unread())
+        self.lines.iter().any(Line::has_work) || self.ears.iter().any(|(_, ear)| ear.has_work())
     }
 
     /// When time next brings something, in milliseconds of the server's clock.

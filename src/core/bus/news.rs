@@ -42,6 +42,8 @@ pub enum Waiter {
     Operation(Arc<Operation>),
     /// A session whose client is not answered before.
     Session(SessionId),
+    /// A user whose sessions on other nodes are asked for then.
+    Place(Took),
 }
 
 /// An answer of another node, or of this one to itself.
@@ -67,7 +69,7 @@ pub struct DigestAsked {
 }
 
 /// A user has taken a place in an app that bounds them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Took {
     /// The Redis that has its channel.
     pub server: usize,

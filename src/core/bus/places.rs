@@ -3,7 +3,7 @@
 //! of two nodes where a session opens at the same time, the one that asks later hears of both.
 
 use super::awaiting::Asked;
-use super::news::{BusNews, Closing, Took};
+use super::news::{BusNews, Closing, Took, Waiter};
 use super::speaking::{Outline, TooLarge};
 use super::{Core, Envelope, ear_of};
 use crate::cluster::message::{Flags, Kind};
@@ -14,28 +14,11 @@ use crate::dispatch::{Peer, Selector};
 use crate::metrics::BusLoss;
 use crate::session::{AppId, Name, SessionId, close_codes};
 use crate::timer::Clock;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What the sessions of a user who may have only so many are told as they are closed.
 const REPLACED: &str = "replaced by a newer session";
 const REFUSED: &str = "the user has as many sessions as per_user allows";
-
-/// Users who have taken places.
-#[derive(Debug, Default)]
-pub(super) struct Placed {
-    /// In this turn, by sessions here.
-    here: Vec<(AppId, Name)>,
-    /// Those whose channels this reactor subscribes to: each with the ticket of when that is so.
-    waiting: VecDeque<(u64, Took)>,
-}
-
-impl Placed {
-    /// Whether all of them have been told to the other nodes.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.here.is_empty() && self.waiting.is_empty()
-    }
-}
 
 impl Core {
     /// The session has taken a place of its user's: where an app bounds them, other nodes are to know.
@@ -46,18 +29,18 @@ impl Core {
         let Some(user) = self.hub.user_of(session.slot()).cloned() else { return };
         self.shared.admission.since(app, &user, session, Clock::wall_unix_us());
         if let Some(bus) = &mut self.bus {
-            bus.placed.here.push((app, user));
+            bus.placed.push((app, user));
         }
     }
 
     /// Hands the users who have taken places in this turn to the ears of their channels, which have been told to subscribe to those.
     pub(super) fn tell_places(&mut self) {
         let Some(bus) = &mut self.bus else { return };
-        if bus.placed.here.is_empty() {
+        if bus.placed.is_empty() {
             return;
         }
         let cluster = Arc::clone(&bus.cluster);
-        let mut here = std::mem::take(&mut bus.placed.here);
+        let mut here = std::mem::take(&mut bus.placed);
         here.dedup();
         for (app, user) in here {
             let channel = cluster.channels.of_set(self.rules.apps.name_of(app), Set::User(&user));
@@ -70,28 +53,21 @@ impl Core {
         }
     }
 
-    /// A user has taken a place on this node, whose channel this reactor subscribes to.
+    /// A user has taken a place on this node, whose channel this reactor subscribes to: the other nodes are asked when it is heard.
     pub(super) fn follow_place(&mut self, took: Took) {
-        let Some(bus) = self.bus.as_deref_mut() else { return };
-        if let Some(ticket) = bus.ear(took.server).map(|ear| ear.ticket()) {
-            bus.placed.waiting.push_back((ticket, took));
+        let now_ms = self.now.ms;
+        if let Some(ear) = self.bus.as_deref_mut().and_then(|bus| bus.ear(took.server)) {
+            ear.follow(Vec::new(), Some(Waiter::Place(took)), now_ms);
         }
-        self.ask_for_places();
     }
 
-    /// Asks other nodes for the sessions of the users whose channels are heard by now.
-    pub(super) fn ask_for_places(&mut self) {
-        while let Some(bus) = self.bus.as_deref_mut()
-            && let Some((ticket, server)) =
-                bus.placed.waiting.front().map(|(ticket, took)| (*ticket, took.server))
-            && bus.ear(server).is_none_or(|ear| ear.is_confirmed(ticket))
-            && let Some((_, took)) = bus.placed.waiting.pop_front()
-        {
-            let asked = Asked::Places { app: took.app, user: took.user.clone(), seats: Vec::new() };
-            self.publish_of_user(took.app, &took.user, Kind::Took, Some(asked), |out| {
-                write_took(&took.user, out).map_err(|_| TooLarge)
-            });
-        }
+    /// Asks other nodes for the sessions of a user whose channel is heard by now.
+    pub(super) fn ask_for_places(&mut self, took: Took) {
+        let Took { app, user, .. } = took;
+        let asked = Asked::Places { app, user: user.clone(), seats: Vec::new() };
+        self.publish_of_user(app, &user, Kind::Took, Some(asked), |out| {
+            write_took(&user, out).map_err(|_| TooLarge)
+        });
     }
 
     /// Another node asks for the sessions of a user.

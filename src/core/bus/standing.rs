@@ -12,7 +12,7 @@ impl Bus {
     pub(in crate::core) fn is_quiet(&self) -> bool {
         self.awaiting.is_empty()
             && self.held.is_empty()
-            && self.placed.is_quiet()
+            && self.placed.is_empty()
             && !self.ears.iter().any(|(_, ear)| ear.has_waiters())
     }
 

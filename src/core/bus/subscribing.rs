@@ -91,6 +91,7 @@ impl Core {
         while let Some(waiter) = self.bus.as_mut().and_then(|bus| bus.take_waiter()) {
             match waiter {
                 Waiter::Operation(operation) => self.finish_operation_part(&operation),
+                Waiter::Place(took) => self.ask_for_places(took),
                 Waiter::Session(id) if usize::from(id.worker()) == self.index => self.session_is_heard(id),
                 Waiter::Session(id) => {
                     let news = Envelope::Bus(Box::new(BusNews::Heard(id)));
