@@ -2,14 +2,15 @@
 //! has answered; and what becomes of all that when a connection comes or goes.
 
 use super::hearing::waits_for_part;
-use super::news::DigestAsked;
-use super::{Bus, Core};
+use super::news::{BusNews, DigestAsked};
+use super::{Bus, Core, Envelope};
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
 use crate::cluster::{
     Digest, Fault, Greeting, Heartbeat, LeaseEvent, MemberEvent, PublisherKey, Value, write_digest,
     write_windows,
 };
 use crate::metrics::BusLoss;
+use hashbrown::HashMap;
 use log::{error, info, warn};
 use mio::Registry;
 use std::sync::Arc;
@@ -219,8 +220,10 @@ impl Core {
             MemberEvent::Came { node, name } => info!("node {node} ({name}) is there"),
             MemberEvent::Gone { node, name, incarnation } => {
                 warn!("node {node} ({name}) is gone: its sessions are unknown from now on");
-                for (_, ear) in self.bus.iter_mut().flat_map(|bus| bus.ears.iter_mut()) {
-                    ear.hearing().forget(incarnation);
+                self.forget_publishers(incarnation);
+                for reactor in (0..self.shared.reactors()).filter(|reactor| *reactor != self.index) {
+                    let news = Envelope::Bus(Box::new(BusNews::Gone(incarnation)));
+                    self.peers.post_always(reactor, news);
                 }
             }
             MemberEvent::Conflict { node, name, other } => {
@@ -228,6 +231,13 @@ impl Core {
                     "nodes {name} and {other} both have the number {node}: stop one of them; sessions of only one are reached"
                 );
             }
+        }
+    }
+
+    /// The process with this incarnation is no more: the ears here need not know any longer what it has published.
+    pub(super) fn forget_publishers(&mut self, incarnation: u64) {
+        for (_, ear) in self.bus.iter_mut().flat_map(|bus| bus.ears.iter_mut()) {
+            ear.hearing().forget(incarnation);
         }
     }
 
@@ -307,7 +317,7 @@ impl Core {
         let cluster = Arc::clone(&bus.cluster);
         let gaps: Vec<(PublisherKey, u64)> =
             bus.ear(server).map(|ear| ear.hearing().gaps().collect()).unwrap_or_default();
-        let mut by_process: hashbrown::HashMap<u64, Vec<(u8, u64)>> = Default::default();
+        let mut by_process: HashMap<u64, Vec<(u8, u64)>> = HashMap::new();
         for ((incarnation, reactor), from) in gaps {
             by_process.entry(incarnation).or_default().push((reactor, from));
         }

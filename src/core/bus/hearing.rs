@@ -382,6 +382,7 @@ impl Core {
             BusNews::Edges(edges) => self.follow_edges(edges),
             BusNews::Answer(answer) => self.is_answered(answer),
             BusNews::DigestAsked(asked) => self.answer_digest(&asked),
+            BusNews::Gone(incarnation) => self.forget_publishers(incarnation),
             BusNews::Heard(session) => self.session_is_heard(session),
             BusNews::Took(took) => self.follow_place(took),
             BusNews::Banning(banning) => self.close_banned(banning.app, &banning.ban),

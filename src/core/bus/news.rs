@@ -14,6 +14,8 @@ pub enum BusNews {
     Answer(Answer),
     /// Another node asks what this reactor has published.
     DigestAsked(DigestAsked),
+    /// The process with this incarnation is no more.
+    Gone(u64),
     /// Names of a session of the receiver are heard.
     Heard(SessionId),
     /// A user has taken a place, whose channel the receiver subscribes to.
