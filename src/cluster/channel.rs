@@ -52,6 +52,17 @@ impl Channels {
         format!("{}:nodes", self.prefix).into_bytes().into()
     }
 
+    /// A key of what a group remembers. The keys of a group have a part in braces in common, which is all that a Redis Cluster looks at.
+    pub fn memory_key(&self, app: &str, group: &Name, what: &str) -> Vec<u8> {
+        [&*self.prefix, ":{m:", app, "\u{1}", group.as_str(), "}:", what].concat().into_bytes()
+    }
+
+    /// Whose sessions are heard of by a channel, if it is that of a group: the app and the group.
+    pub fn group_of<'c>(&self, channel: &'c [u8]) -> Option<(&'c str, &'c str)> {
+        let channel = std::str::from_utf8(channel).ok()?;
+        channel.strip_prefix(&*self.prefix)?.strip_prefix(":g:")?.split_once('\u{1}')
+    }
+
     /// The hashed channel that has the messages of `channel` too.
     pub fn bucket_of(&self, channel: &[u8]) -> Box<[u8]> {
         format!("{}:b:{}", self.prefix, hash(channel) % self.buckets).into_bytes().into()
@@ -63,6 +74,12 @@ impl Channels {
 pub fn hash(bytes: &[u8]) -> u64 {
     let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     spread(bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold))
+}
+
+/// The hash of a channel, where it says as well whether what was published there comes back to the node that has published it: other
+/// messages of a node do not wait for Redis to reach its own sessions. The last bit says so.
+pub fn hash_for(channel: &[u8], comes_back: bool) -> u64 {
+    hash(channel) & !1 | u64::from(comes_back)
 }
 
 /// Which of several servers has the channel with this hash: the one with the highest product (rendezvous hashing), so that a

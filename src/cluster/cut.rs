@@ -28,22 +28,29 @@ pub struct Cut {
     pub places: SmallVec<[u16; 2]>,
 }
 
-/// The parts of `target` that other nodes than `own` may have sessions of.
-pub fn cut(target: &Target, own: u16) -> SmallVec<[Cut; 1]> {
+/// The parts of `target` that other nodes than `own` may have sessions of. `first`, where it is one of the selectors, is the first part,
+/// which leaves out nobody.
+pub fn cut(target: &Target, own: u16, first: Option<&Selector>) -> SmallVec<[Cut; 1]> {
     let selectors = target.selectors();
     let mut cuts = SmallVec::new();
+    let mut before: Vec<Selector> = Vec::new();
+    if let Some((place, first)) = selectors.iter().enumerate().find(|(_, one)| Some(*one) == first) {
+        cuts.push(Cut::one(Way::Set(first.clone()), first, place, Vec::new()));
+        before.push(first.clone());
+    }
     // All others are in it. Those that name somebody go along, so that it is known whether that one is there.
     if selectors.contains(&Selector::All) {
         let places = (0..selectors.len() as u16).collect();
-        cuts.push(Cut { way: Way::Set(Selector::All), target: target.clone(), without: Vec::new(), places });
+        cuts.push(Cut { way: Way::Set(Selector::All), target: target.clone(), without: before, places });
         return cuts;
     }
-    let mut before: Vec<Selector> = Vec::new();
     // Users have no session in common, and go behind all that may have some of theirs.
     let ordered = selectors.iter().enumerate();
     let (users, others): (Vec<_>, Vec<_>) =
         ordered.partition(|(_, selector)| matches!(selector, Selector::User(_)));
-    let of_sets = others.iter().filter(|(_, selector)| !matches!(selector, Selector::Session(_)));
+    let of_sets = others
+        .iter()
+        .filter(|(_, selector)| !matches!(selector, Selector::Session(_)) && Some(*selector) != first);
     for (place, selector) in of_sets {
         if let Some(way) = way_of(selector, own) {
             cuts.push(Cut::one(way, selector, *place, before.clone()));
@@ -126,7 +133,7 @@ mod tests {
     fn each_part_leaves_out_whom_the_parts_before_it_mean() {
         let whole =
             [user("a"), group("x"), session(2, 1), user("b"), group("y"), session(3, 1), session(2, 2)];
-        let cuts = cut(&target(&whole), 3);
+        let cuts = cut(&target(&whole), 3, None);
         let part = |way, selectors: &[Selector], without: &[Selector], places: &[u16]| Cut {
             way,
             target: target(selectors),
@@ -150,9 +157,29 @@ mod tests {
     }
 
     #[test]
+    fn one_that_goes_first_leaves_out_nobody_and_the_others_leave_it_out() {
+        let whole = target(&[user("a"), group("x"), session(2, 1), group("y")]);
+        let cuts = cut(&whole, 3, Some(&group("y")));
+        let ways: Vec<_> = cuts.iter().map(|cut| (&cut.way, &cut.without[..], &cut.places[..])).collect();
+        let expected = [
+            (&Way::Set(group("y")), &[][..], &[3][..]),
+            (&Way::Set(group("x")), &[group("y")], &[1]),
+            (&Way::Set(user("a")), &[group("y"), group("x")], &[0]),
+            (&Way::Node(2), &[group("y"), group("x"), user("a")], &[2]),
+        ];
+        assert_eq!(ways, expected);
+        let cuts = cut(&target(&[group("y"), Selector::All]), 3, Some(&group("y")));
+        assert_eq!(
+            (cuts.len(), &cuts[1].way, &cuts[1].without[..]),
+            (2, &Way::Set(Selector::All), &[group("y")][..])
+        );
+        assert_eq!(cut(&target(&[group("x")]), 3, Some(&group("y"))).len(), 1, "it is none of them");
+    }
+
+    #[test]
     fn all_is_one_part() {
         let whole = target(&[user("a"), Selector::All]);
-        let cuts = cut(&whole, 1);
+        let cuts = cut(&whole, 1, None);
         assert_eq!((cuts.len(), &cuts[0].way, &cuts[0].target), (1, &Way::Set(Selector::All), &whole));
     }
 
@@ -164,6 +191,6 @@ mod tests {
         assert_eq!(way_of(&common(&[user("a"), session(1, 1)]), 1), None);
         assert_eq!(way_of(&common(&[]), 1), None);
         let both = common(&[group("x"), group("y")]);
-        assert_eq!(cut(&target(&[both.clone(), group("x")]), 1)[1].without, [both]);
+        assert_eq!(cut(&target(&[both.clone(), group("x")]), 1, None)[1].without, [both]);
     }
 }

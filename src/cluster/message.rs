@@ -60,10 +60,12 @@ pub enum Kind {
     Sticky = 14,
     /// Nonces that have been used.
     Nonces = 15,
+    /// A push to a group that remembers: its place there, then a body as that of [`Kind::Push`].
+    Kept = 16,
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Push,
         Self::Command,
         Self::PushPart,
@@ -79,6 +81,7 @@ impl Kind {
         Self::Bans,
         Self::Sticky,
         Self::Nonces,
+        Self::Kept,
     ];
 }
 
@@ -106,7 +109,9 @@ impl Flags {
     pub const FIRST_COPY: Self = Self(0x01);
     /// It went to a bucket of many names: nodes that have nobody of its target hear it too.
     pub const BUCKET: Self = Self(0x02);
-    const KNOWN: u8 = Self::FIRST_COPY.0 | Self::BUCKET.0;
+    /// The node that has published it has served its own sessions: it is for those of other nodes.
+    pub const SERVED: Self = Self(0x04);
+    const KNOWN: u8 = Self::FIRST_COPY.0 | Self::BUCKET.0 | Self::SERVED.0;
 
     /// Whether all of `flags` are set.
     pub fn has(self, flags: Self) -> bool {
@@ -115,7 +120,6 @@ impl Flags {
 
     /// These and `flags`.
     #[must_use]
-    #[cfg(test)]
     pub fn and(self, flags: Self) -> Self {
         Self(self.0 | flags.0)
     }
@@ -211,13 +215,13 @@ impl<'a> Header<'a> {
             return Err(Malformed::OtherVersion(version));
         }
         let number = reader.u8("a kind")?;
-        let known = "1 to 15";
+        let known = "1 to 16";
         let wrong = Wrong::Unknown { what: "a kind of message", value: number.into(), known };
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == number);
         let kind = kind.ok_or_else(|| reader.wrong(1, wrong))?;
         let flags = reader.u8("flags")?;
         if flags & !Flags::KNOWN != 0 {
-            let known = "0x01 (first copy), 0x02 (bucket)";
+            let known = "0x01 (first copy), 0x02 (bucket), 0x04 (served)";
             let wrong = Wrong::Unknown { what: "flags", value: flags.into(), known };
             return Err(reader.wrong(1, wrong).into());
         }
@@ -285,7 +289,7 @@ mod tests {
         assert_eq!(message, expected);
         assert_eq!(Header::decode(&expected), Ok((header(), &b"body"[..])));
         let numbers: Vec<u8> = Kind::ALL.iter().map(|kind| *kind as u8).collect();
-        assert_eq!(numbers, (1..=15).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=16).collect::<Vec<u8>>());
     }
 
     #[test]

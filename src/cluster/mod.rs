@@ -13,6 +13,7 @@ pub mod known;
 mod lease;
 mod link;
 mod members;
+pub mod memory;
 pub mod message;
 mod names;
 mod outgoing;
@@ -20,10 +21,12 @@ pub mod part;
 pub mod places;
 pub mod push;
 #[cfg(test)]
+mod redis_connection;
+#[cfg(test)]
 mod redis_server;
 mod resp;
 
-pub use channel::{Channels, Set, hash, server_of};
+pub use channel::{Channels, Set, hash, hash_for, server_of};
 pub use cut::{Cut, Way, cut, way_of};
 pub use digest::{read_digest, read_windows, write_digest, write_windows};
 pub use fault::Fault;

@@ -7,7 +7,7 @@ mod carry;
 
 pub use carry::CarriedNames;
 
-use super::channel::{Channels, hash};
+use super::channel::{Channels, hash_for};
 use hashbrown::{HashMap, HashSet};
 use std::collections::VecDeque;
 
@@ -86,7 +86,7 @@ impl Names {
             return;
         }
         let is_bucketed = self.by_name >= self.max_by_name;
-        self.hashes.insert(hash(&channel));
+        self.hashes.insert(hash_for(&channel, false));
         let wanted = Wanted { reactors: 1, idle_since_ms: None, is_bucketed };
         self.wanted.insert(channel.clone(), wanted);
         if is_bucketed {
@@ -131,7 +131,7 @@ impl Names {
 
     fn forget(&mut self, channel: &[u8]) {
         let Some(wanted) = self.wanted.remove(channel) else { return };
-        self.hashes.remove(&hash(channel));
+        self.hashes.remove(&hash_for(channel, false));
         if !wanted.is_bucketed {
             self.by_name -= 1;
             return self.order(Order::Unsubscribe(channel.into()));
@@ -200,14 +200,24 @@ impl Names {
         self.is_up && self.confirmed >= self.asked
     }
 
+    /// Whether a name is wanted, by its own channel or another.
+    pub fn wants(&self, channel: &[u8]) -> bool {
+        self.wanted.contains_key(channel)
+    }
+
+    /// The channels of all names that are wanted.
+    pub fn wanted(&self) -> impl Iterator<Item = &[u8]> {
+        self.wanted.keys().map(|channel| &**channel)
+    }
+
     /// Whether messages of the name come by its own channel.
     pub fn has_by_name(&self, channel: &[u8]) -> bool {
         self.wanted.get(channel).is_some_and(|wanted| !wanted.is_bucketed)
     }
 
-    /// Whether a channel with this hash is wanted.
+    /// Whether a channel with this hash is wanted, whatever it says of coming back.
     pub fn has_hash(&self, hash: u64) -> bool {
-        self.hashes.contains(&hash)
+        self.hashes.contains(&(hash & !1))
     }
 
     /// Whether hashed channels are in use, or may be soon: then every message has to go to those too. Other nodes hear of it with the
@@ -255,7 +265,7 @@ mod tests {
         assert_eq!(names.take_orders(10), []);
         names.let_go(1_250);
         assert_eq!(names.take_orders(10), [Order::Unsubscribe(channel("x"))]);
-        assert_eq!((names.len(), names.has_hash(hash(b"x"))), (0, false));
+        assert_eq!((names.len(), names.has_hash(hash_for(b"x", false))), (0, false));
     }
 
     #[test]
@@ -296,7 +306,7 @@ mod tests {
         for name in ["b1", "b2", "b3"] {
             let bucket = Channels::new("p", 4).bucket_of(name.as_bytes());
             assert!(orders.contains(&Order::Subscribe(bucket)), "{name}");
-            assert!(names.has_hash(hash(name.as_bytes())), "{name}");
+            assert!(names.has_hash(hash_for(name.as_bytes(), true)), "{name}");
         }
     }
 

@@ -48,8 +48,9 @@ impl Core {
     /// Returns whether every part is done already.
     pub fn publish(&mut self, push: &Arc<Push>) -> bool {
         self.shared.count_unroutable(push);
-        self.publish_on_bus(push);
-        self.send_to_reactors(push);
+        if !self.publish_on_bus(push) {
+            self.send_to_reactors(push);
+        }
         let done = push.finish_part();
         if done {
             self.count_offline(push);
@@ -60,7 +61,8 @@ impl Core {
     /// Sends a push to the reactors of this node that have a part in it.
     pub(super) fn send_to_reactors(&mut self, push: &Arc<Push>) {
         match self.rules.delivery_rules.remembering(push.app, &push.target) {
-            Remembering::One(group, _) => {
+            // In a cluster Redis is the owner.
+            Remembering::One(group, _) if self.bus.is_none() => {
                 let owner = self.shared.owner_of(scope_of(push.app, group));
                 self.send_to_owner(push, owner);
             }
@@ -71,8 +73,9 @@ impl Core {
     /// The same for a push of a thread that is no reactor.
     pub fn publish_for_thread(&mut self, push: &Arc<Push>) {
         self.shared.count_unroutable(push);
-        self.publish_on_bus(push);
-        self.send_to_reactors(push);
+        if !self.publish_on_bus(push) {
+            self.send_to_reactors(push);
+        }
         self.finish_push_part(push);
     }
 

@@ -163,7 +163,7 @@ impl Core {
         match &operation.action {
             Action::Destroy { group } => {
                 operation.count_sessions(self.destroy_group(app, group));
-                self.forget(app, group, None);
+                self.forget_destroyed(operation, group);
                 self.end_route_of(operation, group);
             }
             Action::Move { from, to } => {

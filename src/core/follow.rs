@@ -39,6 +39,7 @@ impl Core {
         }
         self.review.next = self.connections.next_slot(0);
         self.review.touches |= settings.silence != before.settings.silence;
+        self.renew_all_memories();
         Some(before)
     }
 

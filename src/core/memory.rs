@@ -8,7 +8,7 @@ use super::delivery_rules::Remembering;
 use super::envelope::Envelope;
 use super::rules::Rules;
 use super::shared::{MemoryUse, Shared};
-use crate::dispatch::{Action, CommandError, ErrorCode, Operation, Push, Quoted, Selector, Target};
+use crate::dispatch::{Action, CommandError, ErrorCode, Operation, Origin, Push, Quoted, Selector, Target};
 use crate::hub::{Around, MemoryRule, Room, Share, scope_of};
 use crate::metrics::{DropReason, Label, MemoryLoss};
 use crate::session::{AppId, Name};
@@ -47,6 +47,14 @@ impl Shared {
     /// number of reactors as it is.
     pub fn owner_of(&self, scope: u64) -> usize {
         (scope % self.reactors() as u64) as usize
+    }
+
+    /// The reactor that is asked for what the group remembers.
+    pub fn owner_of_group(&self, app: AppId, group: &Name) -> usize {
+        match &self.cluster {
+            Some(cluster) => cluster.owner_of(self.in_force.look().apps.name_of(app), group, self.reactors()),
+            None => self.owner_of(scope_of(app, group)),
+        }
     }
 
     /// The owner of a group did not get the push: nobody gets it, and nobody knows which users are offline.
@@ -99,25 +107,42 @@ impl Core {
     }
 
     /// The owner's part of an operation about what a group remembers.
-    pub(super) fn ask_memory(&mut self, operation: &Operation) {
+    pub(super) fn ask_memory(&mut self, operation: &Arc<Operation>) {
         let (app, now_ms) = (operation.app, self.now.ms);
+        let is_elsewhere = self.bus.is_some();
         let rule = |group: &Name| self.rules.delivery_rules.memory(app, group);
         match &operation.action {
             Action::Latest { group } => match rule(group).and_then(|rule| rule.latest) {
+                Some(_) if is_elsewhere => self.ask_redis_for_command(operation),
                 Some(_) => self.memory.latest(app, group).into_iter().for_each(|page| operation.kept(page)),
                 None => operation.fail(no_latest(group)),
             },
             Action::Log { group, after, epoch, limit } => match rule(group).and_then(|rule| rule.log) {
+                Some(_) if is_elsewhere => self.ask_redis_for_command(operation),
                 Some(log) => {
                     operation.kept(self.memory.log(app, group, (*after, *epoch), *limit, &log, now_ms));
                 }
                 None => operation.fail(no_log(group)),
             },
             Action::Forget { group, key } => match rule(group) {
+                Some(_) if is_elsewhere => self.ask_redis_for_command(operation),
                 Some(_) => operation.count_sessions(self.forget(app, group, key.as_deref())),
                 None => operation.fail(no_memory(group)),
             },
             _ => {}
+        }
+    }
+
+    /// A group is destroyed: it forgets, where this reactor remembers for it.
+    pub(super) fn forget_destroyed(&mut self, operation: &Arc<Operation>, group: &Name) {
+        let app = operation.app;
+        if self.bus.is_none() {
+            self.forget(app, group, None);
+        } else if !matches!(operation.origin, Origin::Peer(_))
+            && self.rules.delivery_rules.memory(app, group).is_some()
+            && self.shared.owner_of_group(app, group) == self.index
+        {
+            self.ask_redis_for_command(operation);
         }
     }
 

@@ -136,6 +136,9 @@ impl Core {
         let (reactor, operation) = (self.index, operation.cloned());
         let group = group.clone();
         let request = Box::new(RecallRequest { reactor, app, group, asked, sessions, number, operation });
+        if self.bus.is_some() {
+            return self.recall_from_redis(request);
+        }
         match self.shared.owner_of(scope) {
             owner if owner == self.index => {
                 let answer = self.answer_recall(request);
@@ -190,6 +193,9 @@ impl Core {
 
     /// Another reactor asks for what a group remembers.
     pub fn asked_to_recall(&mut self, request: Box<RecallRequest>) {
+        if self.bus.is_some() {
+            return self.ask_redis_for_sessions(request);
+        }
         let reactor = request.reactor;
         let answer = self.answer_recall(request);
         self.peers.post_always(reactor, Envelope::Recalled(Box::new(answer)));

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::dispatch::{
     Action, Ban, Banned, CommandError, NameKind, Operation, Push, Routed, Scope, Selector, Target, Who, Why,
 };
-use crate::hub::{Interest, ReactorSet, scope_of};
+use crate::hub::{Interest, ReactorSet};
 use crate::mailbox::Handle;
 use crate::metrics::{ByApp, Gauge, Metrics, ReactorMetrics};
 use crate::session::SessionId;
@@ -220,13 +220,13 @@ impl Shared {
             Action::Destroy { group } => {
                 let mut reactors = of(Selector::Group(group.clone()));
                 if self.in_force.look().delivery_rules.memory(operation.app, group).is_some() {
-                    reactors.insert(self.owner_of(scope_of(operation.app, group)));
+                    reactors.insert(self.owner_of_group(operation.app, group));
                 }
                 reactors
             }
             Action::Latest { group } | Action::Log { group, .. } | Action::Forget { group, .. } => {
                 let mut reactors = ReactorSet::default();
-                reactors.insert(self.owner_of(scope_of(operation.app, group)));
+                reactors.insert(self.owner_of_group(operation.app, group));
                 reactors
             }
             Action::Ban { whom, for_ms, reason } => self.begin_ban(operation, whom, *for_ms, reason),

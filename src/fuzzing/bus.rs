@@ -3,7 +3,7 @@
 
 use super::apps;
 use crate::cluster::message::{Header, Kind};
-use crate::cluster::{command, known, part, places, push};
+use crate::cluster::{command, known, memory, part, places, push};
 use crate::dispatch::{
     Action, EncodedFrame, Operation, Origin, Push, PushOptions, ReceiptMode, Selector, Target,
 };
@@ -17,6 +17,9 @@ pub fn run(data: &[u8]) {
     assert_eq!(again, data);
     match header.kind {
         Kind::Push => a_push(body),
+        Kind::Kept => {
+            memory::read_place(body).into_iter().for_each(|(_, push)| a_push(push));
+        }
         Kind::Command => a_command(body),
         Kind::PushPart => a_part_of_a_push(body),
         Kind::OperationPart => a_part_of_an_operation(body),

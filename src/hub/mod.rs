@@ -21,7 +21,8 @@ mod storm;
 pub use interest::Interest;
 pub use key::Kind;
 pub use memory::{
-    Around, Asked, CarriedMemory, Kept, LatestRule, LogRule, Memory, MemoryRule, Room, Share, scope_of,
+    Around, Asked, CarriedMemory, Kept, LatestRule, LogRule, Memory, MemoryRule, OVERHEAD, Room, Share,
+    scope_of,
 };
 pub use reactors::{MAX_REACTORS, ReactorSet};
 pub use select::NamesWanted;

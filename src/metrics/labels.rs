@@ -261,6 +261,8 @@ label! {
         Forgotten => "forgotten",
         /// Other rules came with a reload or an upgrade.
         Rules => "rules",
+        /// In a cluster: Redis had no memory for it.
+        Redis => "redis",
     }
 }
 

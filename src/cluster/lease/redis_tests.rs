@@ -1,55 +1,19 @@
 //! The scripts in a real Redis: what the naive one of the other tests is taken for.
 
 use super::*;
+use crate::cluster::redis_connection::Connection;
 use crate::cluster::redis_server::RedisServer;
-use crate::cluster::{Frame, Parser, ParserLimits, write_command};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 
-/// A connection that waits for each answer.
-struct Connection {
-    stream: TcpStream,
-    parser: Parser,
-}
-
-impl Connection {
-    fn to(server: &RedisServer) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
-        Self { stream, parser: Parser::new(ParserLimits { max_frame_bytes: 1 << 20, max_depth: 8 }) }
-    }
-
-    fn run(&mut self, args: &[&[u8]]) -> Value {
-        let mut bytes = Vec::new();
-        write_command(&mut bytes, args);
-        self.stream.write_all(&bytes).unwrap();
-        loop {
-            match self.parser.next().unwrap() {
-                Some(Frame::Value(value)) => return value,
-                Some(other) => panic!("{other:?}"),
-                None => {
-                    let count = self.stream.read(self.parser.room(1)).unwrap();
-                    assert!(count > 0, "Redis has closed the connection");
-                    self.parser.filled(count);
-                }
-            }
+/// Runs a node at a moment of its clock until it has nothing to do then.
+fn drive(redis: &mut Connection, lease: &mut Lease, now_ms: u64) -> Vec<LeaseEvent> {
+    loop {
+        let commands = lease.turn(now_ms, || 6);
+        if commands.is_empty() {
+            return std::iter::from_fn(|| lease.next_event()).collect();
         }
-    }
-
-    fn say(&mut self, line: &str) -> Value {
-        self.run(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>())
-    }
-
-    /// Runs a node at a moment of its clock until it has nothing to do then.
-    fn drive(&mut self, lease: &mut Lease, now_ms: u64) -> Vec<LeaseEvent> {
-        loop {
-            let commands = lease.turn(now_ms, || 6);
-            if commands.is_empty() {
-                return std::iter::from_fn(|| lease.next_event()).collect();
-            }
-            for command in commands {
-                let value = self.run(&command.iter().map(Vec::as_slice).collect::<Vec<_>>());
-                lease.answered(&value, now_ms);
-            }
+        for command in commands {
+            let value = redis.run(&command.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            lease.answered(&value, now_ms);
         }
     }
 }
@@ -75,20 +39,20 @@ fn a_number_is_waited_for_taken_kept_refused_and_given_back() {
     let server = RedisServer::start(&[]);
     let mut redis = Connection::to(&server);
     let (mut a, mut b) = (lease("größe", 1), lease("b", 2));
-    let events = redis.drive(&mut a, 0);
+    let events = drive(&mut redis, &mut a, 0);
     assert!(matches!(events[..], [LeaseEvent::Waits { ms }] if ms > LEASE_MS), "{events:?}");
     let Some(Value::Bulk(born)) = Some(redis.say("GET g:born")) else { panic!("it was written") };
     assert_eq!(born.len(), 13, "milliseconds of the Unix epoch, in digits alone");
     redis.say(OLD);
     let secret = LeaseEvent::Secret(SharedSecret::new([1; 32]));
     let due = a.due_ms().unwrap();
-    assert_eq!(redis.drive(&mut a, due), [LeaseEvent::Taken { number: 7 }, secret]);
+    assert_eq!(drive(&mut redis, &mut a, due), [LeaseEvent::Taken { number: 7 }, secret]);
     assert_eq!(redis.say("GET g:lease:7"), Value::Bulk("0000000000000001|größe".as_bytes().into()));
     let refused =
         LeaseEvent::Refused { number: 7, holder: Holder { incarnation: Some(1), name: "größe".into() } };
-    assert_eq!(redis.drive(&mut b, 0), [refused]);
+    assert_eq!(drive(&mut redis, &mut b, 0), [refused]);
     redis.say("PEXPIRE g:lease:7 300000");
-    assert_eq!(redis.drive(&mut a, due + LEASE_MS / 3), []);
+    assert_eq!(drive(&mut redis, &mut a, due + LEASE_MS / 3), []);
     let Value::Int(left_ms) = redis.say("PTTL g:lease:7") else { panic!("it expires") };
     assert!(left_ms > 300_000, "it was renewed: {left_ms}");
     let strange = b.keys.release(7);
@@ -106,7 +70,7 @@ fn an_emptied_redis_gives_a_number_to_who_held_it_then_and_to_nobody_else() {
     let mut redis = Connection::to(&server);
     redis.say(OLD);
     let (mut a, mut b) = (lease("a", 1), lease("b", 2));
-    redis.drive(&mut a, 0);
+    drive(&mut redis, &mut a, 0);
     // One that held it, and whose lease was over before.
     let mut stale = a.carry();
     (stale.incarnation, stale.ran_until) = (3, 2_000);
@@ -114,10 +78,10 @@ fn an_emptied_redis_gives_a_number_to_who_held_it_then_and_to_nobody_else() {
     c.connected();
     redis.say("FLUSHALL");
     for other in [&mut b, &mut c] {
-        let events = redis.drive(other, 0);
+        let events = drive(&mut redis, other, 0);
         assert!(matches!(events[..], [LeaseEvent::Waits { .. }]), "{events:?}");
     }
-    let events = redis.drive(&mut a, LEASE_MS / 3);
+    let events = drive(&mut redis, &mut a, LEASE_MS / 3);
     assert!(matches!(events[..], [LeaseEvent::Taken { number: 7 }]), "{events:?}");
     assert_eq!(redis.say("EXISTS g:secret g:born g:lease:7"), Value::Int(3));
 }
@@ -127,7 +91,7 @@ fn a_redis_whose_clock_was_set_back_waits_no_longer_than_a_new_one() {
     let server = RedisServer::start(&[]);
     let mut redis = Connection::to(&server);
     redis.say("SET g:born 99999999999999");
-    let events = redis.drive(&mut lease("a", 1), 0);
+    let events = drive(&mut redis, &mut lease("a", 1), 0);
     assert_eq!(events, [LeaseEvent::Waits { ms: 2 * LEASE_MS }]);
 }
 
@@ -137,14 +101,14 @@ fn a_redis_without_memory_renews_and_gives_no_number() {
     let mut redis = Connection::to(&server);
     redis.say(OLD);
     let (mut a, mut b) = (lease("a", 1), lease("b", 2));
-    redis.drive(&mut a, 0);
+    drive(&mut redis, &mut a, 0);
     redis.say("CONFIG SET maxmemory 1");
     a.disconnected();
     a.connected();
-    assert_eq!(redis.drive(&mut a, 10), []);
+    assert_eq!(drive(&mut redis, &mut a, 10), []);
     assert!(a.is_held(10 + LEASE_MS / 2));
     b.pinned = Some(8);
-    let events = redis.drive(&mut b, 0);
+    let events = drive(&mut redis, &mut b, 0);
     let [LeaseEvent::Failed(LeaseFault::Refused(error))] = &events[..] else { panic!("{events:?}") };
     assert!(error.starts_with("OOM"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! What is subscribed to, on its way to the process that goes on with it. Who has sessions of a name is not carried: the sessions
 //! arrive, and say so anew. A name that none of them has lingers as if the last had just left.
 
-use super::{Names, Order, Wanted, hash};
+use super::{Names, Order, Wanted, hash_for};
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
@@ -87,7 +87,7 @@ impl Names {
     }
 
     fn linger_anew(&mut self, channel: Box<[u8]>, is_bucketed: bool, since_ms: u64) {
-        self.hashes.insert(hash(&channel));
+        self.hashes.insert(hash_for(&channel, false));
         match is_bucketed {
             true => *self.buckets.entry(self.channels.bucket_of(&channel)).or_default() += 1,
             false => self.by_name += 1,
@@ -137,7 +137,7 @@ mod tests {
         assert!(second.is_whole() && second.uses_buckets());
         assert_eq!(second.len(), 3);
         assert!(second.has_by_name(b"x") && !second.has_by_name(b"y"));
-        assert!(second.has_hash(hash(b"x")) && second.has_hash(hash(b"y")));
+        assert!(second.has_hash(hash_for(b"x", true)) && second.has_hash(hash_for(b"y", false)));
         // Sessions of one of them come, and none of the other.
         second.appears(channel("x"));
         second.let_go(1_000 + GRACE_MS - 1);

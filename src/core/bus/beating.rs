@@ -4,6 +4,7 @@
 use super::hearing::waits_for_part;
 use super::news::{BusNews, DigestAsked};
 use super::{Bus, Core, Envelope};
+use crate::cluster::memory::Keys;
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
 use crate::cluster::{
     Digest, Fault, Greeting, Heartbeat, LeaseEvent, MemberEvent, PublisherKey, Value, write_digest,
@@ -89,6 +90,8 @@ impl Core {
         }
         self.turn_lease();
         self.give_up_questions(now_ms);
+        self.give_up_reading(now_ms);
+        self.renew_memories(now_ms);
         self.answer_late_pushes(now_ms);
         let Some(bus) = self.bus.as_deref_mut() else { return };
         if now_ms >= bus.next_sweep_ms {
@@ -295,6 +298,7 @@ impl Core {
         if self.show_fault(server, fault) {
             warn!("nothing is heard over {}: {fault}", of_server.url);
         }
+        self.stop_reading(server);
     }
 
     /// Everything is subscribed to: the others are told, and asked what was missed.
@@ -322,7 +326,9 @@ impl Core {
             by_process.entry(incarnation).or_default().push((reactor, from));
         }
         for (incarnation, windows) in by_process {
-            let Some(node) = cluster.members().number_of(incarnation) else { continue };
+            let is_own = incarnation == cluster.incarnation;
+            let node = if is_own { Some(cluster.node) } else { cluster.members().number_of(incarnation) };
+            let Some(node) = node else { continue };
             let channel = cluster.channels.of_node(node, incarnation);
             bus.tell(server, index, now_ms, &channel, Kind::DigestAsked, |out| write_windows(&windows, out));
         }
@@ -337,8 +343,10 @@ impl Core {
     }
 
     pub(super) fn heard_digest(&mut self, server: usize, publisher: PublisherKey, digest: &Digest) {
-        let Some(ear) = self.bus.as_mut().and_then(|bus| bus.ear(server)) else { return };
-        let missed = ear.fill_gap(publisher, digest.to, &digest.channels);
+        let Some(bus) = &mut self.bus else { return };
+        let is_own = publisher.0 == bus.cluster.incarnation;
+        let Some(ear) = bus.ear(server) else { return };
+        let missed = ear.fill_gap(publisher, digest.to, &digest.channels, is_own);
         let lost = &self.metrics().bus.server(server).lost;
         lost.of(BusLoss::Missed).add(missed.messages);
         lost.of(BusLoss::Unknown).add(missed.unknown);
@@ -457,11 +465,15 @@ impl Core {
         self.tell_edges(None);
         self.tell_places();
         self.tell_nonces();
+        self.hand_recalls();
         let now_ms = self.now.ms;
         let mut lost = Vec::new();
         let Some(bus) = self.bus.as_deref_mut() else { return };
+        let apps = &self.rules.apps;
         for (_, ear) in &mut bus.ears {
             ear.say(now_ms);
+            let channels = &bus.cluster.channels;
+            ear.ask_on(|asked| Keys::new(channels, apps.name_of(asked.app), &asked.group));
             ear.flush(now_ms);
         }
         let metrics = self.shared.metrics.reactor(self.index);

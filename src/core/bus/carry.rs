@@ -121,9 +121,13 @@ impl Bus {
             placed,
             // They are told at the end of each turn.
             nonces: _,
+            recalls,
         } = self;
         debug_assert!(awaiting.is_empty(), "the world stands still when all have answered");
-        debug_assert!(held.is_empty() && placed.is_empty(), "and when all are heard");
+        debug_assert!(
+            held.is_empty() && placed.is_empty() && recalls.is_empty(),
+            "and when all are heard and have been told"
+        );
         let node = lease.as_ref().map(|lease| CarriedNode {
             lease: lease.carry(),
             members: cluster.members().carry(now_ms),
@@ -222,6 +226,7 @@ impl Core {
         for (server, is_ear) in up {
             self.show_link(server, is_ear, true);
         }
+        self.renew_all_memories();
         Ok(())
     }
 }

@@ -5,8 +5,10 @@ mod carry;
 pub use carry::CarriedEar;
 
 use super::news::Waiter;
-use crate::cluster::{Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey};
-use std::collections::VecDeque;
+use super::reading::{Question, Reading};
+use crate::cluster::memory::{Keys, write_forget, write_read};
+use crate::cluster::{Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey, Value};
+use std::collections::{BTreeSet, VecDeque};
 
 /// Channels of one command: Redis answers each, and serves nobody else meanwhile.
 const CHANNELS_A_COMMAND: usize = 1_000;
@@ -18,6 +20,10 @@ pub struct Ear {
     hearing: Hearing,
     /// Those whose sessions are in sets that are not heard yet, each with the ticket of when they are.
     waiters: VecDeque<(u64, Waiter)>,
+    /// What it has asked of what groups remember.
+    reading: Reading,
+    /// The channels of groups that remember and have members here, and when Redis is next told so.
+    renewals: BTreeSet<(u64, Box<[u8]>)>,
     was_whole: bool,
 }
 
@@ -35,12 +41,21 @@ pub enum Sound<'a> {
     Message(&'a [u8]),
     /// Redis has answered: there may be more to hear.
     Answer,
+    /// It has answered a question about what a group remembers.
+    Told(Question, Value),
 }
 
 impl Ear {
     /// Over `link`, on which it hears `names`. Publishers write `window` messages twice at the most.
     pub fn new(link: Link, names: Names, window: usize) -> Self {
-        Self { link, names, hearing: Hearing::new(window), waiters: VecDeque::new(), was_whole: false }
+        let hearing = Hearing::new(window);
+        let (waiters, reading, renewals) = (VecDeque::new(), Reading::default(), BTreeSet::new());
+        Self { link, names, hearing, waiters, reading, renewals, was_whole: false }
+    }
+
+    /// Whether it has a connection.
+    pub fn is_up(&self) -> bool {
+        self.link.is_up()
     }
 
     /// The connection.
@@ -71,25 +86,40 @@ impl Ear {
                 self.names.confirm();
                 Sound::Answer
             }
-            Event::Unsubscribed(_) | Event::Reply(_) => Sound::Answer,
+            Event::Unsubscribed(_) => Sound::Answer,
+            Event::Reply(value) => match self.reading.answered() {
+                Some(question) => Sound::Told(question, value),
+                None => Sound::Answer,
+            },
         })
     }
 
-    /// Reactors have sessions of the names with these channels, or have none any more. The waiter waits until the names are heard.
-    pub fn follow(&mut self, edges: Vec<(Box<[u8]>, bool)>, waiter: Option<Waiter>, now_ms: u64) {
+    /// Reactors have sessions of the names with these channels, or have none any more. The waiter waits until the names are heard. Of
+    /// which of them there was none before.
+    pub fn follow(
+        &mut self,
+        edges: Vec<(Box<[u8]>, bool)>,
+        waiter: Option<Waiter>,
+        now_ms: u64,
+    ) -> Vec<Box<[u8]>> {
+        let mut new = Vec::new();
         for (channel, has_sessions) in edges {
             match has_sessions {
-                true => self.names.appears(channel),
+                true => {
+                    new.extend((!self.names.wants(&channel)).then(|| channel.clone()));
+                    self.names.appears(channel);
+                }
                 false => self.names.vanishes(&channel, now_ms),
             }
         }
         self.was_whole &= self.names.is_whole();
         self.waiters.extend(waiter.map(|waiter| (self.names.ticket(), waiter)));
+        new
     }
 
-    /// Whether anybody waits until a name is heard.
-    pub fn has_waiters(&self) -> bool {
-        !self.waiters.is_empty()
+    /// Whether anybody waits until a name is heard, or for what a group remembers.
+    pub fn is_waited_for(&self) -> bool {
+        !self.waiters.is_empty() || !self.reading.is_empty()
     }
 
     /// Whether the first one that waits has waited long enough.
@@ -122,11 +152,72 @@ impl Ear {
         }
     }
 
+    /// Asks what a group remembers, once everything is heard that is wanted by now. Without an answer it is given up at `due_ms`.
+    pub fn ask(&mut self, question: Question, due_ms: u64) {
+        self.reading.take(question, self.names.ticket(), due_ms);
+    }
+
+    /// Writes the questions that may be asked, with the keys that `keys` gives.
+    pub fn ask_on(&mut self, keys: impl Fn(&Question) -> Keys) {
+        let names = &self.names;
+        while self.link.is_up()
+            && let Some(question) = self.reading.ask(|ticket| names.is_confirmed(ticket))
+        {
+            let mut command = Vec::new();
+            match question.wanted {
+                Some(wanted) => write_read(&keys(question), wanted, &mut command),
+                None => write_forget(&keys(question), question.key(), &mut command),
+            }
+            // Their number is bounded by the commands that are under way.
+            self.link.append_written(&command);
+            self.link.expect_replies(1);
+        }
+    }
+
+    /// Who waits for what a group remembers.
+    pub fn reading(&mut self) -> &mut Reading {
+        &mut self.reading
+    }
+
+    /// From now on Redis is told that the group with this channel has members, if any other has not been: for the first time at `due_ms`.
+    pub fn renew(&mut self, channel: Box<[u8]>, due_ms: u64) {
+        self.renewals.insert((due_ms, channel));
+    }
+
+    /// The next channel whose group Redis is to be told about, where somebody still is in it.
+    pub fn take_renewal(&mut self, now_ms: u64) -> Option<Box<[u8]>> {
+        loop {
+            if self.renewals.first()?.0 > now_ms {
+                return None;
+            }
+            let (_, channel) = self.renewals.pop_first()?;
+            if self.names.wants(&channel) {
+                return Some(channel);
+            }
+        }
+    }
+
+    /// Says that a group has members, in a command that is written already.
+    pub fn say_members(&mut self, command: &[u8]) {
+        if self.link.is_up() {
+            self.link.append_written(command);
+            self.link.expect_replies(1);
+            self.reading.owe_nothing();
+        }
+    }
+
+    /// The channels of all names that are wanted.
+    pub fn wanted(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.wanted()
+    }
+
     /// Asks Redis for a sign of life.
     pub fn ping(&mut self) {
         if self.link.is_up() && self.link.unanswered() == 0 {
             // A link that takes no more has not been silent for nothing.
-            let _ = self.link.command(&[b"PING"]);
+            if self.link.command(&[b"PING"]).is_ok() {
+                self.reading.owe_nothing();
+            }
         }
     }
 
@@ -137,12 +228,14 @@ impl Ear {
 
     /// When time next brings something, in milliseconds.
     pub fn due_ms(&self) -> Option<u64> {
-        [self.names.due_ms(), self.link.due_ms()].into_iter().flatten().min()
+        let renewal = self.renewals.first().map(|(due_ms, _)| *due_ms);
+        [self.names.due_ms(), self.link.due_ms(), self.reading.due_ms(), renewal].into_iter().flatten().min()
     }
 
     /// Whether something has been read, or could be, that has not been heard, or somebody may go on who has waited.
     pub fn has_work(&self) -> bool {
-        self.may_go_on() || self.link.has_unread() || !self.was_whole && self.names.is_whole()
+        let may_ask = self.link.is_up() && self.reading.has_work(|ticket| self.names.is_confirmed(ticket));
+        self.may_go_on() || may_ask || self.link.has_unread() || !self.was_whole && self.names.is_whole()
     }
 
     /// What was heard of whom.
@@ -150,10 +243,12 @@ impl Ear {
         &mut self.hearing
     }
 
-    /// A publisher says to which channels it has published up to a number; what of it was lost here.
-    pub fn fill_gap(&mut self, publisher: PublisherKey, to: u64, channels: &[u64]) -> Missed {
+    /// A publisher says to which channels it has published up to a number; what of it was lost here. Of what this node has published
+    /// itself, `is_own`, that is only what was to come back.
+    pub fn fill_gap(&mut self, publisher: PublisherKey, to: u64, channels: &[u64], is_own: bool) -> Missed {
         let names = &self.names;
-        self.hearing.fill_gap(publisher, to, channels, |channel| names.has_hash(channel))
+        let is_here = |channel: u64| names.has_hash(channel) && (!is_own || channel & 1 == 1);
+        self.hearing.fill_gap(publisher, to, channels, is_here)
     }
 
     /// Whether messages of the channel come by themselves, and not by a hashed channel alone.

@@ -4,8 +4,10 @@ use super::awaiting::{Asked, reactor_of};
 use super::ear::Sound;
 use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
+use super::remembering::place_in_group;
 use super::{Bus, Core, Envelope};
 use crate::cluster::known::{KnownBan, StickyUser, UsedNonce, read_list};
+use crate::cluster::memory::{GivenPlace, read_place};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
 use crate::cluster::places::{Surplus, read_seats, read_surplus, read_took};
 use crate::cluster::{
@@ -40,6 +42,7 @@ struct Incoming {
 #[derive(Debug)]
 enum Body {
     Push(AppId, Target, EncodedFrame, PushOptions),
+    Kept(Option<GivenPlace>, AppId, Target, EncodedFrame, PushOptions),
     Command(AppId, Action),
     Took(AppId, Name),
     Surplus(AppId, Surplus),
@@ -65,20 +68,28 @@ impl From<Malformed> for BusLoss {
 }
 
 /// Reads a message; what it names of this node's own `apps` is looked up. What the node `own` itself has published is not read further
-/// than its header.
+/// than its header, but for what comes back for its own sessions.
 fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
     let (header, bytes) = Header::decode(message)?;
     let is_own = header.publisher.incarnation == own;
-    let app = apps.find(header.app).ok().filter(|_| !is_own);
+    let comes_back = header.kind == Kind::Kept && !header.flags.has(Flags::SERVED);
+    let app = apps.find(header.app).ok().filter(|_| !is_own || comes_back);
     let body = match (header.kind, app) {
         (kind @ (Kind::Heartbeat | Kind::Hello), _) => {
             Body::Heartbeat(Box::new(Heartbeat::read(bytes).map_err(|_| BusLoss::Malformed)?), kind)
         }
-        (kind @ (Kind::Push | Kind::Command | Kind::Took | Kind::Surplus), None) => Body::OfNobody(kind),
+        (kind @ (Kind::Push | Kind::Kept | Kind::Command | Kind::Took | Kind::Surplus), None) => {
+            Body::OfNobody(kind)
+        }
         (kind @ (Kind::Bans | Kind::Sticky | Kind::Nonces), None) => Body::OfNobody(kind),
         (Kind::Push, Some(app)) => {
             let (target, frame, options) = push::decode(bytes).map_err(|_| BusLoss::Malformed)?;
             Body::Push(app, target, frame, options)
+        }
+        (Kind::Kept, Some(app)) => {
+            let (place, bytes) = read_place(bytes).ok_or(BusLoss::Malformed)?;
+            let (target, frame, options) = push::decode(bytes).map_err(|_| BusLoss::Malformed)?;
+            Body::Kept(place, app, target, frame, options)
         }
         (Kind::Command, Some(app)) => {
             Body::Command(app, command::decode(bytes, apps).map_err(|_| BusLoss::Malformed)?)
@@ -153,6 +164,7 @@ impl Core {
                         self.end_question(ended);
                     }
                 }
+                Heard::Kept(number, published) => self.memory_is_published(server, number, &published),
                 Heard::Refused(number, says) => {
                     self.bus_refused(server, &says);
                     self.lose(server, number, BusLoss::Refused);
@@ -182,6 +194,7 @@ impl Core {
                 Sound::Whole => self.ear_is_whole(server),
                 Sound::Failed(fault) => self.ear_is_down(server, &fault),
                 Sound::Answer => {}
+                Sound::Told(question, answer) => self.redis_tells(question, Some(&answer)),
             }
         }
     }
@@ -191,8 +204,9 @@ impl Core {
         let Publisher { incarnation, reactor, .. } = incoming.publisher;
         let BusLink { received, lost, .. } = self.shared.metrics.reactor(self.index).bus.server(server);
         let Some(bus) = &mut self.bus else { return false };
-        // What is said now or never has no number, and what this node has said comes back once.
-        if incoming.sequence == 0 || incarnation == bus.cluster.incarnation {
+        // What is said now or never has no number, and what this node has said comes back once, unless it was said for its own sessions.
+        let is_own = incarnation == bus.cluster.incarnation;
+        if incoming.sequence == 0 || is_own && !matches!(incoming.body, Body::Kept(..)) {
             return true;
         }
         let Some(ear) = bus.ear(server) else { return false };
@@ -239,6 +253,20 @@ impl Core {
                 let deadline_ms = self.deadline_of(incarnation, incoming.stamp_ms, incoming.ttl_left_ms);
                 let origin = peer.map_or(Origin::Nobody, |peer| Origin::Peer(Box::new(peer)));
                 let push = Push::new(app, target, frame, options, self.now.ns, deadline_ms, origin);
+                self.deliver_from_bus(Arc::new(push));
+            }
+            Body::Kept(place, app, target, frame, options) => {
+                let is_late = is_own && self.comes_too_late(server, reactor, incoming.sequence);
+                if is_late || self.is_heard_twice(server, app, incoming.flags, target.selectors().first()) {
+                    self.metrics().bus.server(server).lost.of(BusLoss::Missed).add(u64::from(is_late));
+                    peer.inspect(|peer| self.answer_nothing(peer, Kind::PushPart));
+                    return;
+                }
+                let place = place_in_group(app, &target, place);
+                let deadline_ms = self.deadline_of(incarnation, incoming.stamp_ms, incoming.ttl_left_ms);
+                let origin = peer.map_or(Origin::Nobody, |peer| Origin::Peer(Box::new(peer)));
+                let push = Push::new(app, target, frame, options, self.now.ns, deadline_ms, origin);
+                place.into_iter().for_each(|place| push.put_at(place));
                 self.deliver_from_bus(Arc::new(push));
             }
             Body::Command(app, action) => {
@@ -305,7 +333,7 @@ impl Core {
         (self.now.ms + u64::from(ttl_left_ms)).saturating_sub(delay_ms)
     }
 
-    fn deliver_from_bus(&mut self, push: Arc<Push>) {
+    pub(super) fn deliver_from_bus(&mut self, push: Arc<Push>) {
         self.send_to_reactors(&push);
         match push.finish_part() {
             true => self.push_is_over(&push),
@@ -326,7 +354,7 @@ impl Core {
     }
 
     /// An answer goes to the reactor that has asked.
-    fn hand_answer(&mut self, answer: Answer) {
+    pub(super) fn hand_answer(&mut self, answer: Answer) {
         match reactor_of(answer.number) {
             reactor if reactor == self.index => self.is_answered(answer),
             reactor if reactor < self.shared.reactors() => {
@@ -393,7 +421,7 @@ impl Core {
 
 fn answer_kind(kind: Kind) -> Kind {
     match kind {
-        Kind::Push => Kind::PushPart,
+        Kind::Push | Kind::Kept => Kind::PushPart,
         Kind::Took => Kind::Places,
         _ => Kind::OperationPart,
     }

@@ -4,6 +4,7 @@ mod carry;
 
 pub use carry::CarriedLine;
 
+use crate::cluster::memory::{LOAD, Published, read_published};
 use crate::cluster::{Digest, Event, Fault, Full, Greeting, Link, Number, Outgoing, Value};
 use std::collections::VecDeque;
 
@@ -37,6 +38,8 @@ pub enum Heard {
     Failed(Fault),
     /// Redis has handed a message to so many nodes; who waits for it, if anybody.
     Published(Number, u32),
+    /// The same of a push to a group that remembers.
+    Kept(Number, Published),
     /// Redis has not taken a message; who waits for it, if anybody, and what Redis says.
     Refused(Number, Box<str>),
     /// Redis answers a command of the lease.
@@ -62,6 +65,7 @@ impl Line {
                     let is_anew = self.was_up && !greeting.is_same;
                     self.held_until_ms = is_anew.then_some(now_ms + self.hold_ms);
                     self.was_up = true;
+                    self.load();
                     return Some(Heard::Up(greeting));
                 }
                 Event::Down(fault) => {
@@ -79,10 +83,18 @@ impl Line {
                     return Some(Heard::Published(self.outgoing.answered().unwrap_or(0), nodes));
                 }
                 (Some(Owed::Publish), reply) => {
+                    if let Value::List(answer) = &reply
+                        && let Some(published) = read_published(answer)
+                    {
+                        return Some(Heard::Kept(self.outgoing.answered().unwrap_or(0), published));
+                    }
                     let says = match reply {
                         Value::Error(says) => says,
                         other => format!("{other:?}").into(),
                     };
+                    if says.starts_with("NOSCRIPT") {
+                        self.load();
+                    }
                     return Some(Heard::Refused(self.outgoing.answered().unwrap_or(0), says));
                 }
                 (Some(Owed::Lease), reply) => return Some(Heard::Lease(reply)),
@@ -107,6 +119,12 @@ impl Line {
             _ if times > 0 => self.owed.push_back((owed, times)),
             _ => {}
         }
+    }
+
+    /// Has Redis know how a push to a group that remembers is kept, before the first is. What it answers the first of them tells.
+    fn load(&mut self) {
+        let is_said = self.link.command(&LOAD).is_ok();
+        self.owe(Owed::Nothing, usize::from(is_said));
     }
 
     /// The number that the next message has.

@@ -11,6 +11,8 @@ mod hearing;
 mod line;
 mod news;
 mod places;
+mod reading;
+mod remembering;
 mod shared;
 mod sharing;
 mod showing;
@@ -23,6 +25,7 @@ pub use news::BusNews;
 pub use shared::Cluster;
 pub use showing::why_not_ready;
 
+use super::recollection::RecallRequest;
 use super::{Core, Envelope};
 use crate::cluster::known::UsedNonce;
 use crate::cluster::{Lease, Link, LinkLimits, Names, Outgoing, QueueLimits, Waker};
@@ -69,6 +72,8 @@ pub struct Bus {
     placed: Vec<(AppId, Name)>,
     /// Nonces that have been used in this turn.
     nonces: RefCell<Vec<(AppId, UsedNonce)>>,
+    /// Sessions that have joined groups which remember in this turn.
+    recalls: Vec<Box<RecallRequest>>,
 }
 
 impl Bus {
@@ -101,7 +106,10 @@ impl Bus {
         let ears = ears.map(|server| {
             let link = link(server, 2 * server + 1);
             let names = Names::new(cluster.channels.clone(), &always, config.max_channels, ms(config.linger));
-            (server, Ear::new(link, names, config.in_flight))
+            let mut ear = Ear::new(link, names, config.in_flight);
+            // What comes back of what this node publishes may be missed as well, from the first message on.
+            (0..reactors).for_each(|reactor| ear.hearing().begin((cluster.incarnation, reactor as u8), 0));
+            (server, ear)
         });
         let awaiting = Awaiting::counted_in(Arc::clone(&cluster.questions));
         let beats_ns = vec![(0, 0); cluster.servers.len()];
@@ -123,6 +131,7 @@ impl Bus {
             lease,
             placed: Vec::new(),
             nonces: RefCell::default(),
+            recalls: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::cluster::{Channels, Lease, Members, Set, hash, server_of};
 use crate::config::{Cluster as ClusterConfig, RedisUrl};
 use crate::dispatch::Selector;
+use crate::hub::MAX_REACTORS;
 use crate::session::Name;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
@@ -53,6 +54,23 @@ pub struct Server {
     pub all_are_back: AtomicBool,
     /// Whether this node hears some names there by hashed channels.
     pub has_buckets: AtomicBool,
+    /// By reactor: the number of the last message to a group that remembers of which the sessions of this node have been served without
+    /// Redis.
+    served: Box<[AtomicU64]>,
+}
+
+impl Server {
+    /// The sessions of this node are served without Redis with what the reactor publishes under this number.
+    pub fn serve(&self, reactor: usize, sequence: u64) {
+        if let Some(served) = self.served.get(reactor) {
+            served.fetch_max(sequence, Ordering::AcqRel);
+        }
+    }
+
+    /// The number of the last message of which that was so; 0 is none.
+    pub fn served(&self, reactor: usize) -> u64 {
+        self.served.get(reactor).map_or(0, |served| served.load(Ordering::Acquire))
+    }
 }
 
 /// Another node, as it is reached.
@@ -74,6 +92,7 @@ impl Cluster {
             is_whole: AtomicBool::new(false),
             all_are_back: AtomicBool::new(false),
             has_buckets: AtomicBool::new(false),
+            served: (0..MAX_REACTORS).map(|_| AtomicU64::new(0)).collect(),
         };
         Self {
             node,

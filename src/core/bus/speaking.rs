@@ -3,9 +3,11 @@
 
 use super::asking::{Question, questions};
 use super::awaiting::{Asked, Ended};
+use super::news::Answer;
 use super::{Bus, Cluster, Core};
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
-use crate::cluster::{Cut, Way, command, cut, hash, part, push, write_publish};
+use crate::cluster::{Cut, Way, command, cut, hash_for, part, push, write_publish};
+use crate::core::Remembering;
 use crate::dispatch::{Operation, Origin, Peer, Push, PushOptions, ReceiptMode, Scope, Selector};
 use crate::link_bin::TooLong;
 use crate::metrics::BusLoss;
@@ -86,7 +88,7 @@ impl Bus {
         write_publish(&mut self.command, &place.channel, &[&self.message]);
         let is_question = matches!(outline.kind, Kind::Push | Kind::Command | Kind::Took);
         let number = if is_question { outline.reply } else { 0 };
-        line.publish(&self.command, hash(&place.channel), outline.deadline_ms, number).is_ok()
+        line.publish(&self.command, hash_for(&place.channel, false), outline.deadline_ms, number).is_ok()
     }
 
     /// Publishes a message to `place`, and to the hashed `bucket` where there is one. How many of these were not taken.
@@ -108,8 +110,22 @@ impl Bus {
 
     /// Whether somebody may answer a question over the Redis of `place`: without a connection, and where no other node is known, it
     /// would be waited for in vain.
-    fn may_be_answered(&mut self, place: &Place) -> bool {
+    pub(super) fn may_be_answered(&mut self, place: &Place) -> bool {
         self.cluster.has_nodes() || self.lines[place.server].link().is_up()
+    }
+
+    /// How a push is published, but for who waits for what becomes of it.
+    pub(super) fn outline_of<'a>(&self, push: &Push, app: &'a str, now_ms: u64) -> Outline<'a> {
+        let does_not_expire = push.deadline_ms == u64::MAX;
+        let left_ms = push.deadline_ms.saturating_sub(now_ms);
+        Outline {
+            kind: Kind::Push,
+            flags: Flags::NONE,
+            app,
+            reply: 0,
+            deadline_ms: if does_not_expire { now_ms + self.queue_ms() } else { push.deadline_ms },
+            ttl_left_ms: (!does_not_expire).then(|| u32::try_from(left_ms).unwrap_or(u32::MAX - 1)),
+        }
     }
 
     /// Where the same is published a second time, for nodes that hear names by hashed channels.
@@ -122,20 +138,37 @@ impl Bus {
 
 impl Core {
     /// Publishes a push of this node to the others that have an interest in it. It has a part there for each channel whose receivers
-    /// are to answer.
-    pub(in crate::core) fn publish_on_bus(&mut self, push: &Arc<Push>) {
-        let Some(bus) = &self.bus else { return };
+    /// are to answer. Whether the sessions of this node are served by that too, which is so where a group of the push remembers.
+    pub(in crate::core) fn publish_on_bus(&mut self, push: &Arc<Push>) -> bool {
+        let Some(bus) = &self.bus else { return false };
         if push.options.scope == Scope::Node {
-            return;
+            return false;
         }
         let cluster = Arc::clone(&bus.cluster);
         let rules = Arc::clone(&self.rules);
         let app = rules.apps.name_of(push.app).as_str();
-        for part in cut(&push.target, cluster.node) {
-            if let Some(place) = cluster.place_of(app, &part.way) {
-                self.publish_part(push, app, part, &place);
+        let remembering = match rules.delivery_rules.remembering(push.app, &push.target) {
+            Remembering::One(group, rule) => Some((Selector::Group(group.clone()), group, rule)),
+            _ => None,
+        };
+        let first = remembering.as_ref().map(|(selector, ..)| selector);
+        let mut comes_back = false;
+        for part in cut(&push.target, cluster.node, first) {
+            match &remembering {
+                Some((selector, group, rule)) if part.way == Way::Set(selector.clone()) => {
+                    comes_back = self.publish_to_memory(push, app, (group, rule), part);
+                }
+                _ => {
+                    if let Some(place) = cluster.place_of(app, &part.way) {
+                        self.publish_part(push, app, part, &place);
+                    }
+                }
             }
         }
+        if comes_back && let Some(group) = first {
+            self.serve_the_others(push, group);
+        }
+        comes_back
     }
 
     fn publish_part(&mut self, push: &Arc<Push>, app: &str, part: Cut, place: &Place) {
@@ -151,16 +184,7 @@ impl Core {
             let publishings = 1 + u32::from(bucket.is_some());
             reply = bus.awaiting.ask(index, asked, publishings, now_ms + bus.patience_ms());
         }
-        let does_not_expire = push.deadline_ms == u64::MAX;
-        let left_ms = push.deadline_ms.saturating_sub(now_ms);
-        let outline = Outline {
-            kind: Kind::Push,
-            flags: Flags::NONE,
-            app,
-            reply,
-            deadline_ms: if does_not_expire { now_ms + bus.queue_ms() } else { push.deadline_ms },
-            ttl_left_ms: (!does_not_expire).then(|| u32::try_from(left_ms).unwrap_or(u32::MAX - 1)),
-        };
+        let outline = Outline { reply, ..bus.outline_of(push, app, now_ms) };
         let further = (!without.is_empty()).then(|| PushOptions {
             without: [&push.options.without[..], &without].concat(),
             ..push.options.clone()
@@ -280,6 +304,14 @@ impl Core {
     ) {
         let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = &mut self.bus else { return };
+        if peer.incarnation == bus.cluster.incarnation {
+            let mut bytes = Vec::new();
+            // One that cannot be told is missing at the publisher, which says so.
+            if body(&mut bytes).is_ok() {
+                self.hand_answer(Answer { number: peer.number, node: None, body: bytes.into() });
+            }
+            return;
+        }
         let channel = bus.cluster.channels.of_node(peer.node, peer.incarnation);
         let place = Place { server: usize::from(peer.server).min(bus.lines.len() - 1), channel };
         let outline = Outline {

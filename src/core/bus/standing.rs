@@ -13,12 +13,13 @@ impl Bus {
         self.awaiting.is_empty()
             && self.held.is_empty()
             && self.placed.is_empty()
-            && !self.ears.iter().any(|(_, ear)| ear.has_waiters())
+            && self.recalls.is_empty()
+            && !self.ears.iter().any(|(_, ear)| ear.is_waited_for())
     }
 
     fn must_hear(&self) -> bool {
         self.cluster.questions.load(Ordering::Acquire) > 0
-            || self.ears.iter().any(|(_, ear)| ear.has_waiters())
+            || self.ears.iter().any(|(_, ear)| ear.is_waited_for())
     }
 }
 
@@ -53,6 +54,7 @@ impl Core {
         }
         self.end_waiters();
         self.give_up_questions(now_ms);
+        self.give_up_reading(now_ms);
         self.answer_late_pushes(now_ms);
     }
 

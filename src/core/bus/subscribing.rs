@@ -81,9 +81,9 @@ impl Core {
     /// Sets of a reactor have come or gone, of whose channels this one is the ear.
     pub(super) fn follow_edges(&mut self, news: Edges) {
         let now_ms = self.now.ms;
-        if let Some(ear) = self.bus.as_mut().and_then(|bus| bus.ear(news.server)) {
-            ear.follow(news.edges, news.waiter, now_ms);
-        }
+        let ear = self.bus.as_mut().and_then(|bus| bus.ear(news.server));
+        let began = ear.map(|ear| ear.follow(news.edges, news.waiter, now_ms));
+        self.renew_from_now(news.server, &began.unwrap_or_default());
     }
 
     /// Whoever has waited for sets that are heard by now goes on.

@@ -139,6 +139,12 @@ impl Push {
         self.count_matched(0);
     }
 
+    /// Redis has given it this epoch and number in its group.
+    pub(crate) fn is_numbered(&self, numbered: (Epoch, u64)) {
+        // A node that it was published to may have said so first.
+        let _ = self.elsewhere().numbered.set(numbered);
+    }
+
     fn elsewhere(&self) -> &Elsewhere {
         self.elsewhere.get_or_init(Box::default)
     }

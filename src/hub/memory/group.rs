@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// What a message takes beside its frame and its key.
-pub(super) const OVERHEAD: usize = 512;
+pub const OVERHEAD: usize = 512;
 // A place in the log or among the keys, the push, and the counts of its sharers.
 const _: () = assert!(size_of::<Entry>() + size_of::<Push>() + 32 <= OVERHEAD);
 

@@ -13,6 +13,7 @@ pub(crate) mod model;
 mod tests;
 
 pub use carry::CarriedMemory;
+pub use group::OVERHEAD;
 pub use room::{Room, Share};
 pub use rule::{LatestRule, LogRule, MemoryRule};
 

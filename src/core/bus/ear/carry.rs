@@ -42,8 +42,9 @@ impl Ear {
 
     /// What another process goes on with.
     pub fn carry(&self, is_whole: bool, all_are_back: bool) -> CarriedEar {
-        let Self { link, names, hearing, waiters, was_whole } = self;
-        debug_assert!(waiters.is_empty(), "the world stands still when nobody waits");
+        // Which groups remember, the rules of the new process say.
+        let Self { link, names, hearing, waiters, reading, renewals: _, was_whole } = self;
+        debug_assert!(waiters.is_empty() && reading.is_empty(), "the world stands still when nobody waits");
         CarriedEar {
             link: link.carry(),
             names: names.carry(),
@@ -75,6 +76,7 @@ impl Ear {
             self.hearing.went_down();
         }
         self.was_whole = is_up && was_whole;
+        (0..self.link.unanswered()).for_each(|_| self.reading.owe_nothing());
         Ok((is_up && is_whole, is_up && all_are_back))
     }
 }

@@ -78,9 +78,11 @@ impl Line {
             false => self.outgoing.went_down(),
         }
         let replies: usize = self.owed.iter().map(|(_, times)| *times).sum();
-        match replies == self.link.unanswered() {
-            true => Ok(()),
-            false => Err(InvalidState::new("Redis owes other replies than are waited for")),
+        if replies != self.link.unanswered() {
+            return Err(InvalidState::new("Redis owes other replies than are waited for"));
         }
+        // It may know that of another version alone.
+        self.load();
+        Ok(())
     }
 }
