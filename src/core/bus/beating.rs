@@ -29,6 +29,10 @@ impl Bus {
         ms(self.cluster.config.patience)
     }
 
+    pub(super) fn silent_ms(&self) -> u64 {
+        ms(self.cluster.config.silent)
+    }
+
     pub(super) fn queue_ms(&self) -> u64 {
         ms(self.cluster.config.queue)
     }

@@ -287,7 +287,8 @@ impl Core {
         let now_ms = self.now.ms;
         let server = self.server_of_group(question.app, &question.group);
         let Some(bus) = &mut self.bus else { return };
-        let due_ms = now_ms + bus.patience_ms();
+        // As long as the connection itself is believed in: a session that gives up misses what its group remembers.
+        let due_ms = now_ms + bus.silent_ms();
         match bus.ear(server).filter(|ear| ear.is_up()) {
             Some(ear) => ear.ask(question, due_ms),
             None => self.redis_tells(question, None),

@@ -1,6 +1,7 @@
 //! Redis fails, and the nodes are cut off from it: players stay, nothing comes twice, and what is lost is counted.
 
 use super::nodes::{Nodes, is_ready};
+use crate::memory::{log, with};
 use crate::support::{Player, Redis, Relay, TestServer, until};
 use gannet::dispatch::{EncodedFrame, PushOptions, ReceiptMode, Selector, Target};
 use gannet::session::Name;
@@ -63,13 +64,29 @@ fn increases(got: &[u64]) -> bool {
 }
 
 /// `fail` does something to Redis and undoes it, while messages are sent. What was lost is counted, to the message.
-fn nothing_is_lost_uncounted(redis: &mut Redis, fail: impl FnOnce(&mut Redis, &mut Stream<'_>)) {
+fn nothing_is_lost_uncounted(redis: &mut Redis, fail: impl Fn(&mut Redis, &mut Stream<'_>)) {
     let nodes = Nodes::start(3, &[redis]);
-    nothing_is_lost_on(&nodes, |stream| fail(redis, stream));
+    let here = nothing_is_lost_on(&nodes, |stream| fail(redis, stream));
+    assert!(here.iter().copied().eq(1..=here.len() as u64), "local sessions lack nothing");
 }
 
-/// The same on these nodes.
-fn nothing_is_lost_on(nodes: &Nodes, fail: impl FnOnce(&mut Stream<'_>)) {
+/// The same where the group remembers: its pushes come back over Redis, and of what was on its way the node's own sessions may miss
+/// something too, which is counted.
+fn nothing_is_lost_of_a_memory(redis: &mut Redis, fail: impl Fn(&mut Redis, &mut Stream<'_>)) {
+    let nodes = Nodes::start_with(3, &[redis], |config| with(vec![log("red", 100)])(config));
+    let here = nothing_is_lost_on(&nodes, |stream| fail(redis, stream));
+    assert!(increases(&here), "twice, or out of order");
+    let missing = here.last().unwrap() - here.len() as u64;
+    let started = Instant::now();
+    while lost(&nodes.servers[0], "missed") < missing {
+        assert!(started.elapsed() < SOON, "{missing} are missing");
+    }
+    assert_eq!(lost(&nodes.servers[0], "missed"), missing);
+}
+
+/// What was lost of messages to a group of all nodes while `fail` does something is counted. What its member on the node that pushes
+/// has got.
+fn nothing_is_lost_on(nodes: &Nodes, fail: impl FnOnce(&mut Stream<'_>)) -> Vec<u64> {
     let mut near = nodes.servers[0].player("group=red");
     let mut far: Vec<Player> = nodes.servers[1..].iter().map(|server| server.player("group=red")).collect();
     let mut stream = Stream { from: &nodes.servers[0], sent: 0 };
@@ -98,29 +115,50 @@ fn nothing_is_lost_on(nodes: &Nodes, fail: impl FnOnce(&mut Stream<'_>)) {
     }
     let mut here = Vec::new();
     stream.until_heard(&mut near, &mut here);
-    assert!(here.iter().copied().eq(1..=stream.sent), "local sessions lack nothing");
+    here
+}
+
+fn kill(redis: &mut Redis, stream: &mut Stream<'_>) {
+    for _ in 0..3 {
+        redis.kill();
+        stream.send_for(Duration::from_millis(300));
+        redis.begin();
+        stream.send_for(Duration::from_millis(1_500));
+    }
+}
+
+fn stand_still(redis: &mut Redis, stream: &mut Stream<'_>) {
+    redis.stop();
+    stream.send_for(Duration::from_secs(5));
+    redis.go_on();
+    stream.send_for(Duration::from_millis(500));
+}
+
+fn cut_connections(redis: &mut Redis, stream: &mut Stream<'_>) {
+    for kind in ["pubsub", "normal", "pubsub", "normal"] {
+        redis.ask(&format!("CLIENT KILL TYPE {kind}"));
+        stream.send_for(Duration::from_millis(400));
+    }
 }
 
 #[test]
 fn a_redis_that_is_killed_and_comes_back_empty() {
-    nothing_is_lost_uncounted(&mut Redis::start(), |redis, stream| {
-        for _ in 0..3 {
-            redis.kill();
-            stream.send_for(Duration::from_millis(300));
-            redis.begin();
-            stream.send_for(Duration::from_millis(1_500));
-        }
-    });
+    nothing_is_lost_uncounted(&mut Redis::start(), kill);
+}
+
+#[test]
+fn a_redis_with_memories_that_is_killed_and_comes_back_empty() {
+    nothing_is_lost_of_a_memory(&mut Redis::start(), kill);
 }
 
 #[test]
 fn a_redis_that_stands_still() {
-    nothing_is_lost_uncounted(&mut Redis::start(), |redis, stream| {
-        redis.stop();
-        stream.send_for(Duration::from_secs(5));
-        redis.go_on();
-        stream.send_for(Duration::from_millis(500));
-    });
+    nothing_is_lost_uncounted(&mut Redis::start(), stand_still);
+}
+
+#[test]
+fn a_redis_with_memories_that_stands_still() {
+    nothing_is_lost_of_a_memory(&mut Redis::start(), stand_still);
 }
 
 #[test]
@@ -136,12 +174,12 @@ fn a_redis_that_is_full_carries_messages() {
 
 #[test]
 fn connections_that_are_cut() {
-    nothing_is_lost_uncounted(&mut Redis::start(), |redis, stream| {
-        for kind in ["pubsub", "normal", "pubsub", "normal"] {
-            redis.ask(&format!("CLIENT KILL TYPE {kind}"));
-            stream.send_for(Duration::from_millis(400));
-        }
-    });
+    nothing_is_lost_uncounted(&mut Redis::start(), cut_connections);
+}
+
+#[test]
+fn connections_that_are_cut_with_memories() {
+    nothing_is_lost_of_a_memory(&mut Redis::start(), cut_connections);
 }
 
 /// The last of three nodes is cut off from Redis by `fail`, for longer than its lease.
@@ -153,7 +191,7 @@ fn a_node_is_cut_off(fail: impl Fn(&Relay)) {
             config.cluster.redis = vec![format!("redis://{}", relay.address()).parse().unwrap()];
         }
     });
-    nothing_is_lost_on(&nodes, |stream| {
+    let here = nothing_is_lost_on(&nodes, |stream| {
         for _ in 0..2 {
             fail(&relay);
             stream.send_for(Duration::from_millis(2_500));
@@ -161,6 +199,7 @@ fn a_node_is_cut_off(fail: impl Fn(&Relay)) {
             nodes.until_whole();
         }
     });
+    assert!(here.iter().copied().eq(1..=here.len() as u64), "local sessions lack nothing");
 }
 
 #[test]

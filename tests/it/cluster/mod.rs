@@ -2,6 +2,7 @@
 
 mod asking;
 mod faults;
+mod memory;
 mod model;
 mod nodes;
 mod routing;
