@@ -135,17 +135,17 @@ impl Core {
         }
         let (reactor, operation) = (self.index, operation.cloned());
         let group = group.clone();
-        let request = Box::new(RecallRequest { reactor, app, group, asked, sessions, number, operation });
+        let request = RecallRequest { reactor, app, group, asked, sessions, number, operation };
         if self.bus.is_some() {
             return self.recall_from_redis(request);
         }
         match self.shared.owner_of(scope) {
             owner if owner == self.index => {
-                let answer = self.answer_recall(request);
+                let answer = self.answer_recall(Box::new(request));
                 self.recalled(answer);
             }
             // Its answer must come: sessions wait for it.
-            owner => self.peers.post_always(owner, Envelope::Recall(request)),
+            owner => self.peers.post_always(owner, Envelope::Recall(Box::new(request))),
         }
     }
 

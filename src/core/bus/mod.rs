@@ -73,7 +73,7 @@ pub struct Bus {
     /// Nonces that have been used in this turn.
     nonces: RefCell<Vec<(AppId, UsedNonce)>>,
     /// Sessions that have joined groups which remember in this turn.
-    recalls: Vec<Box<RecallRequest>>,
+    recalls: Vec<RecallRequest>,
 }
 
 impl Bus {

@@ -238,7 +238,7 @@ pub(super) fn place_in_group(app: AppId, target: &Target, given: Option<GivenPla
 /// Reading.
 impl Core {
     /// The sessions of a request have joined a group: what it remembers is asked for when everything is told that they have come into.
-    pub(in crate::core) fn recall_from_redis(&mut self, request: Box<RecallRequest>) {
+    pub(in crate::core) fn recall_from_redis(&mut self, request: RecallRequest) {
         if let Some(bus) = &mut self.bus {
             bus.recalls.push(request);
         }
@@ -250,9 +250,9 @@ impl Core {
         for request in std::mem::take(&mut bus.recalls) {
             let owner = self.shared.owner_of_group(request.app, &request.group);
             match owner == self.index {
-                true => self.ask_redis_for_sessions(request),
+                true => self.ask_redis_for_sessions(Box::new(request)),
                 // Its answer must come: sessions wait for it.
-                false => self.peers.post_always(owner, Envelope::Recall(request)),
+                false => self.peers.post_always(owner, Envelope::Recall(Box::new(request))),
             }
         }
     }

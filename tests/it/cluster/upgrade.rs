@@ -135,11 +135,11 @@ fn lost(ports: &Ports) -> u64 {
     ports.backend().scrape().sum("gannet_bus_lost_total", &[])
 }
 
-/// Upgrades of the first node, by `upgrade`, that other nodes must not notice.
-fn nobody_notices(upgrade: impl Fn(&mut Running)) {
+/// Upgrades of the first node, by `upgrade`, that other nodes must not notice. `more` are lines of their configurations.
+fn nobody_notices(more: &str, upgrade: impl Fn(&mut Running)) {
     let _alone = heavy();
     let (redis, prefix) = (Redis::start(), prefix());
-    let (mut a, b) = (node(&redis, &prefix, "a", ""), node(&redis, &prefix, "b", ""));
+    let (mut a, b) = (node(&redis, &prefix, "a", more), node(&redis, &prefix, "b", more));
     until_known(&[&a, &b]);
     let sent = Arc::new(Mutex::new(None));
     let players = (0..2 * PLAYERS).map(|number| [*a, *b][number % 2].player("group=red"));
@@ -172,12 +172,18 @@ fn nobody_notices(upgrade: impl Fn(&mut Running)) {
 
 #[test]
 fn other_nodes_do_not_notice_that_one_is_upgraded() {
-    nobody_notices(|node| drop(node.upgrade()));
+    nobody_notices("", |node| drop(node.upgrade()));
+}
+
+#[test]
+fn nor_do_members_of_a_group_that_remembers() {
+    let more = "[[apps.default.groups]]\nprefix = 'red'\nlatest = true\nlog = {}\n";
+    nobody_notices(more, |node| drop(node.upgrade()));
 }
 
 #[test]
 fn other_nodes_do_not_notice_an_upgrade_that_fails() {
-    nobody_notices(|node| {
+    nobody_notices("", |node| {
         for step in ["new:receiving", "new:received", "new:taken"] {
             let binary = node.binary_that(step);
             node.refused_by(&format!("?binary={binary}"));
