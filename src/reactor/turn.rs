@@ -62,12 +62,19 @@ impl Reactor {
         self.core.peers.retry();
         self.gateway.go_on_with_links(&mut self.core);
         self.core.wake_peers();
-        // One write to each Redis for all that the turn has published.
-        self.core.flush_bus();
+        // One write to each Redis for all that the turn has published: before the sockets where players of other nodes wait for it, and
+        // behind them where it only answers, since players here wait for what is answered.
+        let has_news = self.core.has_news_for_bus();
+        if has_news {
+            self.core.flush_bus();
+        }
         // One write for each connection that got something in any of the phases above.
         self.core.budget.refill_sockets();
         self.core.flush_ticks();
         self.core.flush_dirty();
+        if !has_news {
+            self.core.flush_bus();
+        }
         // Only what is left after writing is pressure.
         self.core.relieve();
         self.core.shorten_rings();

@@ -4,7 +4,6 @@
 use super::hearing::waits_for_part;
 use super::news::{BusNews, DigestAsked};
 use super::{Bus, Core, Envelope};
-use crate::cluster::memory::Keys;
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
 use crate::cluster::{
     Digest, Fault, Greeting, Heartbeat, LeaseEvent, MemberEvent, PublisherKey, Value, write_digest,
@@ -435,62 +434,6 @@ impl Core {
         {
             self.answer_push(&push);
         }
-    }
-
-    /// Lets go of what has waited too long for Redis.
-    fn sweep(&mut self, index: usize, now_ms: u64) {
-        let mut lost = Vec::new();
-        let Some(bus) = self.bus.as_deref_mut() else { return };
-        for (server, line) in bus.lines.iter_mut().enumerate() {
-            line.expire(now_ms, |number| lost.push((server, number)));
-        }
-        let metrics = self.shared.metrics.reactor(index);
-        for (server, line) in bus.lines.iter().enumerate() {
-            let (messages, bytes, unanswered) = line.kept();
-            let figures = metrics.bus.server(server);
-            figures.queue_messages.set(messages as u64);
-            figures.queue_bytes.set(bytes as u64);
-            figures.unanswered.set(unanswered as u64);
-        }
-        for (server, ear) in &bus.ears {
-            metrics.bus.server(*server).channels.set(ear.channels() as u64);
-        }
-        if bus.lease.is_some() {
-            self.show_nodes();
-        }
-        lost.into_iter().for_each(|(server, number)| self.lose(server, number, BusLoss::Expired));
-    }
-
-    /// Writes what the turn has to say on the bus.
-    pub fn flush_bus(&mut self) {
-        if self.bus.is_none() {
-            return;
-        }
-        self.tell_edges(None);
-        self.tell_places();
-        self.tell_nonces();
-        self.hand_recalls();
-        let now_ms = self.now.ms;
-        let mut lost = Vec::new();
-        let Some(bus) = self.bus.as_deref_mut() else { return };
-        let apps = &self.rules.apps;
-        for (_, ear) in &mut bus.ears {
-            ear.say(now_ms);
-            let channels = &bus.cluster.channels;
-            ear.ask_on(|asked| Keys::new(channels, apps.name_of(asked.app), &asked.group));
-            ear.flush(now_ms);
-        }
-        let metrics = self.shared.metrics.reactor(self.index);
-        for (server, line) in bus.lines.iter_mut().enumerate() {
-            let all_are_back = bus.cluster.servers[server].all_are_back.load(Ordering::Acquire);
-            let count = line.fill(now_ms, all_are_back, |number| lost.push((server, number)));
-            if count > 0 {
-                let figures = metrics.bus.server(server);
-                figures.batch.observe(count as u64);
-            }
-            line.flush(now_ms);
-        }
-        lost.into_iter().for_each(|(server, number)| self.lose(server, number, BusLoss::Expired));
     }
 }
 

@@ -121,6 +121,7 @@ impl Bus {
             placed,
             // They are told at the end of each turn.
             nonces: _,
+            has_news: _,
             recalls,
         } = self;
         debug_assert!(awaiting.is_empty(), "the world stands still when all have answered");

@@ -7,6 +7,7 @@ mod awaiting;
 mod beating;
 mod carry;
 mod ear;
+mod flushing;
 mod hearing;
 mod line;
 mod news;
@@ -72,6 +73,8 @@ pub struct Bus {
     placed: Vec<(AppId, Name)>,
     /// Nonces that have been used in this turn.
     nonces: RefCell<Vec<(AppId, UsedNonce)>>,
+    /// Whether the turn has published anything but answers, which are not urgent.
+    has_news: bool,
     /// Sessions that have joined groups which remember in this turn.
     recalls: Vec<RecallRequest>,
 }
@@ -131,6 +134,7 @@ impl Bus {
             lease,
             placed: Vec::new(),
             nonces: RefCell::default(),
+            has_news: false,
             recalls: Vec::new(),
         }
     }

@@ -84,6 +84,7 @@ impl Bus {
             key: kept.key,
             rule: kept.rule,
         };
+        self.has_news = true;
         self.command.clear();
         keep.write(kept.keys, &mut self.command);
         let hash = hash_for(&place.channel, !flags.has(Flags::SERVED));

@@ -87,6 +87,7 @@ impl Bus {
         self.command.clear();
         write_publish(&mut self.command, &place.channel, &[&self.message]);
         let is_question = matches!(outline.kind, Kind::Push | Kind::Command | Kind::Took);
+        self.has_news |= !matches!(outline.kind, Kind::PushPart | Kind::OperationPart);
         let number = if is_question { outline.reply } else { 0 };
         line.publish(&self.command, hash_for(&place.channel, false), outline.deadline_ms, number).is_ok()
     }
