@@ -9,7 +9,7 @@ mod answer;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{GivenPlace, Kept, Published, Read, read_forgotten, read_kept, read_place, read_published};
+pub use answer::{GivenPlace, Published, Read, read_forgotten, read_kept, read_place, read_published};
 
 use super::channel::Channels;
 use super::message::Publisher;

@@ -18,7 +18,7 @@ else
     local entries
     if ARGV[1] == 'after' then
         local is_other = ARGV[4] ~= '' and ARGV[4] ~= known[1] or tonumber(ARGV[2]) > tonumber(known[2])
-        local from = is_other and '-' or '(' .. ARGV[2] .. '-0'
+        local from = is_other and '-' or string.format('%.0f-0', ARGV[2] + 1)
         entries = redis.call('xrange', KEYS[2], from, '+', 'count', ARGV[3])
     else
         entries = redis.call('xrevrange', KEYS[2], '+', '-', 'count', ARGV[3])

@@ -1,6 +1,7 @@
 //! What an ear asks its Redis of what groups remember. It asks on the connection on which it hears their pushes: what was published
 //! before the answer was made has come before it, and what is published later comes behind it. A question of a group that has just
-//! got its first member here waits until the group's channel is heard. Pure: the connection is the owner's.
+//! got its first member here waits until the group's channel is heard. Who asks the same while a question is under way gets its answer
+//! too: many that join one group at once ask once. Pure: the connection is the owner's.
 
 use crate::cluster::memory::Wanted;
 use crate::core::recollection::RecallRequest;
@@ -28,19 +29,24 @@ pub struct Question {
     pub group: Name,
     /// What is read of it; `None`: it is to forget what the command says.
     pub wanted: Option<Wanted>,
-    /// Who asks.
-    pub asking: Asking,
+    /// Who asks, one at least.
+    pub asking: Vec<Asking>,
 }
 
 impl Question {
+    /// One of one.
+    pub fn new(app: AppId, group: Name, wanted: Option<Wanted>, asking: Asking) -> Self {
+        Self { app, group, wanted, asking: vec![asking] }
+    }
+
     /// Which key is to be forgotten.
     pub fn key(&self) -> Option<&str> {
-        match &self.asking {
-            Asking::Command(operation) => match &operation.action {
+        match self.asking.first() {
+            Some(Asking::Command(operation)) => match &operation.action {
                 Action::Forget { key, .. } => key.as_deref(),
                 _ => None,
             },
-            Asking::Sessions(_) => None,
+            _ => None,
         }
     }
 }
@@ -49,6 +55,8 @@ impl Question {
 #[derive(Debug, Default)]
 pub struct Reading {
     questions: HashMap<u64, Question>,
+    /// The newest question that reads each group, for those who ask the same.
+    newest: HashMap<(AppId, Name), u64>,
     last: u64,
     /// Those that are not asked yet, each with the ticket of when its group is heard.
     waiting: VecDeque<(u64, u64)>,
@@ -61,6 +69,15 @@ pub struct Reading {
 impl Reading {
     /// Takes a question that is asked when the `ticket` is confirmed, and given up at `due_ms`.
     pub fn take(&mut self, question: Question, ticket: u64, due_ms: u64) {
+        let group = (question.app, question.group.clone());
+        if question.wanted.is_some() {
+            // What is published before the answer is made is in it, also for who has joined after it was asked for.
+            let newest = self.newest.get(&group).and_then(|number| self.questions.get_mut(number));
+            if let Some(same) = newest.filter(|newest| newest.wanted == question.wanted) {
+                return same.asking.extend(question.asking);
+            }
+            self.newest.insert(group, self.last + 1);
+        }
         self.last += 1;
         self.questions.insert(self.last, question);
         self.waiting.push_back((ticket, self.last));
@@ -88,16 +105,28 @@ impl Reading {
     /// The next reply has come. Whose it is, if anybody waits for it.
     pub fn answered(&mut self) -> Option<Question> {
         let number = self.owed.pop_front()??;
-        let question = self.questions.remove(&number);
-        self.drop_done();
+        let question = self.end(number);
+        while self.due.front().is_some_and(|(_, number)| !self.questions.contains_key(number)) {
+            self.due.pop_front();
+        }
         question
+    }
+
+    fn end(&mut self, number: u64) -> Option<Question> {
+        let question = self.questions.remove(&number)?;
+        let group = (question.app, question.group.clone());
+        if self.newest.get(&group) == Some(&number) {
+            self.newest.remove(&group);
+        }
+        Some(question)
     }
 
     /// The connection is gone: who has waited, and gets no answer.
     pub fn went_down(&mut self) -> Vec<Question> {
         self.owed.clear();
         self.waiting.clear();
-        self.due.drain(..).filter_map(|(_, number)| self.questions.remove(&number)).collect()
+        let due = std::mem::take(&mut self.due);
+        due.into_iter().filter_map(|(_, number)| self.end(number)).collect()
     }
 
     /// The next question that has waited long enough, given up.
@@ -105,7 +134,7 @@ impl Reading {
         loop {
             self.due.front().filter(|(due_ms, _)| *due_ms <= now_ms)?;
             let (_, number) = self.due.pop_front()?;
-            if let Some(question) = self.questions.remove(&number) {
+            if let Some(question) = self.end(number) {
                 return Some(question);
             }
         }
@@ -125,12 +154,6 @@ impl Reading {
     pub fn is_empty(&self) -> bool {
         self.questions.is_empty()
     }
-
-    fn drop_done(&mut self) {
-        while self.due.front().is_some_and(|(_, number)| !self.questions.contains_key(number)) {
-            self.due.pop_front();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -142,7 +165,7 @@ mod tests {
         let group = Name::new(group).unwrap();
         let action = Action::Latest { group: group.clone() };
         let operation = Arc::new(Operation::new(AppId(0), action, Origin::Nobody));
-        Question { app: AppId(0), group, wanted: Some(Wanted::Newest), asking: Asking::Command(operation) }
+        Question::new(AppId(0), group, Some(Wanted::Newest), Asking::Command(operation))
     }
 
     fn name(question: Option<Question>) -> Option<String> {
@@ -161,6 +184,29 @@ mod tests {
         let replies = [reading.answered(), reading.answered(), reading.answered(), reading.answered()];
         assert_eq!(replies.map(name), [Some("a".to_owned()), None, Some("b".to_owned()), None]);
         assert!(reading.is_empty() && reading.due_ms().is_none());
+    }
+
+    #[test]
+    fn who_asks_the_same_meanwhile_gets_the_same_answer() {
+        let mut reading = Reading::default();
+        for _ in 0..3 {
+            reading.take(question("a"), 0, 100);
+        }
+        assert!(reading.ask(|_| true).is_some() && reading.ask(|_| true).is_none(), "it is asked once");
+        reading.take(question("a"), 0, 100);
+        reading.take(Question { wanted: Some(Wanted::Page(0, None, 1)), ..question("a") }, 0, 100);
+        reading.take(Question { wanted: None, ..question("a") }, 0, 100);
+        reading.take(Question { wanted: None, ..question("a") }, 0, 100);
+        while reading.ask(|_| true).is_some() {}
+        let asking = |question: Option<Question>| question.map(|question| question.asking.len());
+        assert_eq!(asking(reading.answered()), Some(4));
+        assert_eq!(
+            [asking(reading.answered()), asking(reading.answered()), asking(reading.answered())],
+            [Some(1); 3]
+        );
+        reading.take(question("a"), 0, 100);
+        assert_eq!(asking(reading.give_up(100)), Some(1), "an answer that has come is no one's any more");
+        assert!(reading.is_empty() && reading.newest.is_empty());
     }
 
     #[test]

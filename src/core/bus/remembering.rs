@@ -18,9 +18,9 @@ use crate::cluster::{Cut, Set, Value, hash_for, push as push_body};
 use crate::core::recollection::{RecallAnswer, RecallRequest};
 use crate::dispatch::{
     Action, CommandError, Epoch, ErrorCode, KeptMessage, KeptPage, Operation, Origin, Peer,
-    Place as PlaceInGroup, Push, PushOptions, Quoted, Recalled, ReceiptMode, Selector, Target,
+    Place as PlaceInGroup, Push, PushOptions, Recalled, ReceiptMode, Selector, Target,
 };
-use crate::hub::{Asked as AskedOfMemory, MemoryRule, OVERHEAD, scope_of};
+use crate::hub::{Asked as AskedOfMemory, Kept, MemoryRule, OVERHEAD, scope_of};
 use crate::metrics::{BusLoss, MemoryLoss};
 use crate::session::{AppId, Name};
 use std::sync::Arc;
@@ -262,7 +262,7 @@ impl Core {
     pub(in crate::core) fn ask_redis_for_sessions(&mut self, request: Box<RecallRequest>) {
         let (app, group) = (request.app, request.group.clone());
         let wanted = Some(wanted_by(request.asked));
-        self.ask_redis(Question { app, group, wanted, asking: Asking::Sessions(request) });
+        self.ask_redis(Question::new(app, group, wanted, Asking::Sessions(request)));
     }
 
     /// Asks Redis, as the ear of the group, what a command wants of what it remembers.
@@ -281,7 +281,7 @@ impl Core {
         };
         operation.add_part();
         let asking = Asking::Command(Arc::clone(operation));
-        self.ask_redis(Question { app: operation.app, group: group.clone(), wanted, asking });
+        self.ask_redis(Question::new(operation.app, group.clone(), wanted, asking));
     }
 
     fn ask_redis(&mut self, question: Question) {
@@ -307,36 +307,44 @@ impl Core {
             let server = self.server_of_group(app, &group);
             self.bus_refused(server, &format!("{answer:?}"));
         }
-        let read = read.flatten();
-        match asking {
-            Asking::Sessions(request) => self.answer_sessions(request, read),
-            Asking::Command(operation) => {
-                match (read, forgotten.flatten()) {
-                    (Some(read), _) => operation.kept(page_of(read)),
-                    (None, Some(forgotten)) => {
-                        let is_forget = matches!(operation.action, Action::Forget { .. });
-                        operation.count_sessions(if is_forget { forgotten } else { 0 });
-                        self.metrics().memory_lost.of(MemoryLoss::Forgotten).add(u64::from(forgotten));
-                    }
-                    (None, None) => operation.fail(unreadable(&group)),
+        let (read, forgotten) = (read.flatten(), forgotten.flatten());
+        let kept = read.as_ref().map_or_else(|| Kept::from([]), |read| kept_for_sessions(app, &group, read));
+        for asking in asking {
+            match asking {
+                Asking::Sessions(request) => self.answer_sessions(request, read.as_ref(), Arc::clone(&kept)),
+                Asking::Command(operation) => {
+                    self.answer_command(&operation, read.as_ref(), forgotten);
+                    self.finish_operation_part(&operation);
                 }
-                self.finish_operation_part(&operation);
             }
         }
     }
 
-    fn answer_sessions(&mut self, request: Box<RecallRequest>, read: Option<Read>) {
-        let (app, scope) = (request.app, scope_of(request.app, &request.group));
-        let nothing = Read { epoch: None, offset: 0, complete: false, kept: Vec::new() };
-        let Read { epoch, offset, complete, kept } = read.unwrap_or(nothing);
-        let kept = kept.into_iter().map(|kept| {
-            let epoch = epoch.unwrap_or(Epoch::from_u64(0));
-            let place = PlaceInGroup { scope, order: kept.order, epoch, offset: kept.offset };
-            Arc::new(Push::kept(app, kept.frame, kept.key, place))
-        });
-        let recalled = Recalled { epoch, offset, complete };
+    fn answer_command(&self, operation: &Operation, read: Option<&Read>, forgotten: Option<u32>) {
+        match (read, forgotten, &operation.action) {
+            (Some(read), ..) => operation.kept(page_of(read)),
+            (None, Some(forgotten), action) => {
+                if matches!(action, Action::Forget { .. }) {
+                    operation.count_sessions(forgotten);
+                }
+                self.metrics().memory_lost.of(MemoryLoss::Forgotten).add(u64::from(forgotten));
+            }
+            (None, None, _) => operation.fail(CommandError::new(
+                ErrorCode::Overloaded,
+                "Redis does not tell what the group remembers: try again later".to_owned(),
+            )),
+        }
+    }
+
+    fn answer_sessions(&mut self, request: Box<RecallRequest>, read: Option<&Read>, kept: Kept) {
+        let recalled = match read {
+            Some(Read { epoch, offset, complete, .. }) => {
+                Recalled { epoch: *epoch, offset: *offset, complete: *complete }
+            }
+            None => Recalled { epoch: None, offset: 0, complete: false },
+        };
         let reactor = request.reactor;
-        let answer = RecallAnswer { kept: kept.collect(), recalled, request };
+        let answer = RecallAnswer { kept, recalled, request };
         match reactor == self.index {
             true => self.recalled(answer),
             false => self.peers.post_always(reactor, Envelope::Recalled(Box::new(answer))),
@@ -434,17 +442,22 @@ fn wanted_by(asked: AskedOfMemory) -> Wanted {
     }
 }
 
-fn page_of(read: Read) -> KeptPage {
-    let Read { epoch, offset, complete, kept } = read;
-    let message = |kept: crate::cluster::memory::Kept| KeptMessage {
-        offset: kept.offset,
-        key: kept.key,
-        frame: kept.frame,
-    };
-    KeptPage { epoch, offset, messages: kept.into_iter().map(message).collect(), complete }
+/// What was read as sessions get it.
+fn kept_for_sessions(app: AppId, group: &Name, read: &Read) -> Kept {
+    let (scope, epoch) = (scope_of(app, group), read.epoch.unwrap_or(Epoch::from_u64(0)));
+    let kept = read.kept.iter().map(|kept| {
+        let place = PlaceInGroup { scope, order: kept.order, epoch, offset: kept.offset };
+        Arc::new(Push::kept(app, kept.frame.clone(), kept.key.clone(), place))
+    });
+    kept.collect()
 }
 
-fn unreadable(group: &Name) -> CommandError {
-    let message = format!("Redis does not tell what the group {} remembers: try again later", Quoted(group));
-    CommandError::new(ErrorCode::Overloaded, message)
+fn page_of(read: &Read) -> KeptPage {
+    let Read { epoch, offset, complete, kept } = read;
+    let messages = kept.iter().map(|kept| KeptMessage {
+        offset: kept.offset,
+        key: kept.key.clone(),
+        frame: kept.frame.clone(),
+    });
+    KeptPage { epoch: *epoch, offset: *offset, messages: messages.collect(), complete: *complete }
 }
