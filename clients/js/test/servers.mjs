@@ -77,6 +77,12 @@ export async function startRelay(upstream) {
   await once(server, "listening");
   relay.address = `127.0.0.1:${server.address().port}`;
   relay.cut = () => [...open].forEach((socket) => socket.destroy());
+  /** Cuts each with this probability; how many. */
+  relay.cutSome = (probability) => {
+    const chosen = [...open].filter(() => Math.random() < probability);
+    chosen.forEach((socket) => socket.destroy());
+    return chosen.length;
+  };
   relay.stop = () => (server.close(), relay.cut());
   return relay;
 }
