@@ -25,7 +25,12 @@ class Run {
     this.world = world;
     if (token === "ask") options.token = (why, signal) => this.ask(why, signal);
     else if (token) options.token = token;
-    if (retry) options.retry = ({ code, status }) => retry[code ?? status];
+    if (retry) {
+      options.retry = ({ code, status }) => {
+        const wish = retry[code ?? status];
+        return wish === "close" ? void this.client.close() : wish;
+      };
+    }
     this.client = createClient(url, options);
     this.client.on("message", (data) => {
       const is = typeof data === "string" ? { text: data } : { base64: Buffer.from(data).toString("base64") };
@@ -55,8 +60,11 @@ class Run {
     switch (what) {
       case "send": {
         const [data, options] = [argument].flat();
-        return result(client.send(data?.base64 === undefined ? data : new Uint8Array(Buffer.from(data.base64, "base64")), options));
+        this.sent = data?.base64 === undefined ? data : new Uint8Array(Buffer.from(data.base64, "base64"));
+        return result(client.send(this.sent, options));
       }
+      case "scribble":
+        return void this.sent.fill(0);
       case "flush":
         return void client.flush().then((read) => result(`flushed: ${read}`));
       case "read":

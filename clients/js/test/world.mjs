@@ -216,6 +216,7 @@ export class World {
   log = [];
   ms = 0;
   wallShift = 0;
+  serverShift = 0;
   timers = new Map();
   lastTimer = 0;
   connections = [];
@@ -241,7 +242,7 @@ export class World {
   }
 
   get serverMs() {
-    return Math.floor(SERVER_START + this.ms);
+    return Math.floor(SERVER_START + this.ms + this.serverShift);
   }
 
   /** Puts this world into `globalThis`. Returns what puts the old things back. */
@@ -384,6 +385,9 @@ export class World {
     switch (what) {
       case "hang":
         connection.hangs = true;
+        return;
+      case "clock":
+        this.serverShift += argument;
         return;
       case "buffered":
         connection.socket.bufferedAmount = argument;
