@@ -1,6 +1,7 @@
 //! Several nodes on a real Redis.
 
 mod asking;
+mod drain;
 mod faults;
 mod model;
 mod nodes;
