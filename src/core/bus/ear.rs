@@ -87,6 +87,11 @@ impl Ear {
         self.waiters.extend(waiter.map(|waiter| (self.names.ticket(), waiter)));
     }
 
+    /// It is about to be dropped: nobody waits for it any longer.
+    pub fn close(&mut self) {
+        self.names.went_down();
+    }
+
     /// Whether anybody waits until a name is heard.
     pub fn has_waiters(&self) -> bool {
         !self.waiters.is_empty()

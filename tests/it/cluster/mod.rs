@@ -5,6 +5,7 @@ mod drain;
 mod faults;
 mod model;
 mod nodes;
+mod redis_list;
 mod routing;
 mod starting;
 mod state;
