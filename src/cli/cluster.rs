@@ -36,6 +36,15 @@ struct Status {
     ready: bool,
     redis: Vec<Redis>,
     nodes: Vec<Node>,
+    /// An older server does not say it.
+    moving: Option<Moving>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Moving {
+    redis: Vec<String>,
+    publishes: bool,
+    awaits: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,7 +88,7 @@ pub fn run(command: &ClusterCommand) -> Result<(), CliError> {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { node, name, incarnation, lease, ready, redis, nodes } = self;
+        let Self { node, name, incarnation, lease, ready, redis, nodes, moving } = self;
         if redis.is_empty() {
             return writeln!(f, "{name} is alone: it has no Redis in cluster.redis");
         }
@@ -90,12 +99,30 @@ impl fmt::Display for Status {
         };
         let start = incarnation.as_deref().unwrap_or("-");
         let readiness = if *ready { "ready" } else { "not ready" };
-        writeln!(f, "{name}, {number}, start {start}, {readiness}\n")?;
+        writeln!(f, "{name}, {number}, start {start}, {readiness}")?;
+        if let Some(moving) = moving {
+            writeln!(f, "{moving}")?;
+        }
+        writeln!(f)?;
         let rows = redis.iter().map(Redis::row);
         table(f, &["REDIS", "STATE", "VERSION", "LAG", "CHANNELS", "QUEUE", "UNANSWERED"], rows)?;
         writeln!(f)?;
         let rows = nodes.iter().map(|one| one.row(incarnation.as_deref()));
         table(f, &["NODE", "NAME", "START", "SESSIONS", "HEARD", "STATE", "VERSION", "URL"], rows)
+    }
+}
+
+impl fmt::Display for Moving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { redis, publishes, awaits } = self;
+        write!(f, "moves to {}: ", redis.join(", "))?;
+        let awaited = awaits.join(", ");
+        match (publishes, awaits.is_empty()) {
+            (false, true) => f.write_str("all nodes hear by the new list"),
+            (false, false) => write!(f, "not heard by the new list on {awaited}"),
+            (true, true) => f.write_str("all nodes publish by the new list, and the old one is left"),
+            (true, false) => write!(f, "not yet published by the new list on {awaited}"),
+        }
     }
 }
 
@@ -179,6 +206,18 @@ mod tests {
             3     eu-1 (this one)  00000000000000ab  100       20 ms ago   open      0.2.0    wss://eu1.game.example\n\
             -     eu-2             00000000000000ac  7         180 ms ago  draining  0.2.0    -\n";
         assert_eq!(status.to_string(), expected);
+        let awaits = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        for (publishes, awaited, says) in [
+            (false, awaits(&["eu-2", "eu-3"]), "not heard by the new list on eu-2, eu-3"),
+            (true, awaits(&["eu-2"]), "not yet published by the new list on eu-2"),
+            (true, awaits(&[]), "all nodes publish by the new list, and the old one is left"),
+        ] {
+            let redis = awaits(&["redis://h:6379", "redis://new:6379"]);
+            status.moving = Some(Moving { redis, publishes, awaits: awaited });
+            let second = format!("moves to redis://h:6379, redis://new:6379: {says}");
+            assert_eq!(status.to_string().lines().nth(1), Some(&*second));
+        }
+        status.moving = None;
         (status.lease, status.ready) = ("lost".to_owned(), false);
         let first = status.to_string();
         assert!(first.starts_with(

@@ -89,7 +89,8 @@ impl Members {
             member.delay.hear(said.stamp_ms, now_ms);
             member.ready = member.ready & !bit | ready;
             let is_as_before = (member.has_buckets, member.node, member.said.is_reachable)
-                == (said.has_buckets, said.node, said.is_reachable);
+                == (said.has_buckets, said.node, said.is_reachable)
+                && member.said.speaks == said.speaks;
             (member.has_buckets, member.node) = (said.has_buckets, said.node);
             member.said = said;
             return if is_as_before { Vec::new() } else { vec![MemberEvent::Changed] };
@@ -152,6 +153,11 @@ impl Members {
     /// Whether any of them hears some names by hashed channels, or does soon.
     pub fn some_has_buckets(&self) -> bool {
         self.members.values().any(|member| member.has_buckets)
+    }
+
+    /// Whether all of them hear everything by the set of Redis servers with this id.
+    pub fn all_hear(&self, spread: u64) -> bool {
+        self.members.values().all(|member| member.said.hears.contains(&spread))
     }
 
     /// All of them, in the order of their numbers.

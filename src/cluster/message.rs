@@ -27,6 +27,10 @@ pub const VERSION: u8 = 1;
 /// In the place of a time to live: the message does not expire.
 const NO_TTL: u32 = u32::MAX;
 
+/// Where the server and the sequence stand.
+const SERVER_AT: usize = 6;
+const SEQUENCE_AT: usize = 16;
+
 /// What a message says. The number on the wire is fixed for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -60,12 +64,17 @@ pub enum Kind {
     Sticky = 14,
     /// Nonces that have been used.
     Nonces = 15,
+    /// Whether everything is heard by another set of Redis servers is asked behind the last message that goes by the old one:
+    /// [`fence`](super::fence) has the body.
+    Fence = 16,
+    /// It is answered by who has heard all before it.
+    Fenced = 17,
     /// A push to a group that remembers: its place there, then a body as that of [`Kind::Push`].
-    Kept = 16,
+    Kept = 18,
 }
 
 impl Kind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 18] = [
         Self::Push,
         Self::Command,
         Self::PushPart,
@@ -81,6 +90,8 @@ impl Kind {
         Self::Bans,
         Self::Sticky,
         Self::Nonces,
+        Self::Fence,
+        Self::Fenced,
         Self::Kept,
     ];
 }
@@ -215,7 +226,7 @@ impl<'a> Header<'a> {
             return Err(Malformed::OtherVersion(version));
         }
         let number = reader.u8("a kind")?;
-        let known = "1 to 16";
+        let known = "1 to 18";
         let wrong = Wrong::Unknown { what: "a kind of message", value: number.into(), known };
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == number);
         let kind = kind.ok_or_else(|| reader.wrong(1, wrong))?;
@@ -240,6 +251,16 @@ impl<'a> Header<'a> {
             app: reader.text_of(length, "the app's name")?,
         };
         Ok((header, reader.rest()))
+    }
+}
+
+/// Gives a message, which has a whole header, another number and another server.
+pub fn renumber(message: &mut [u8], sequence: u64, server: u8) {
+    if let Some(at) = message.get_mut(SERVER_AT) {
+        *at = server;
+    }
+    if let Some(at) = message.get_mut(SEQUENCE_AT..SEQUENCE_AT + size_of::<u64>()) {
+        at.copy_from_slice(&sequence.to_le_bytes());
     }
 }
 
@@ -289,7 +310,7 @@ mod tests {
         assert_eq!(message, expected);
         assert_eq!(Header::decode(&expected), Ok((header(), &b"body"[..])));
         let numbers: Vec<u8> = Kind::ALL.iter().map(|kind| *kind as u8).collect();
-        assert_eq!(numbers, (1..=16).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=18).collect::<Vec<u8>>());
     }
 
     #[test]
@@ -314,6 +335,16 @@ mod tests {
         assert!(
             Flags::BUCKET.and(Flags::FIRST_COPY).has(Flags::BUCKET) && !Flags::FIRST_COPY.has(Flags::BUCKET)
         );
+    }
+
+    #[test]
+    fn a_message_that_has_got_another_number_is_otherwise_as_it_was() {
+        let mut message = encoded(&header());
+        renumber(&mut message, 0x0807_0605_0403_0201, 9);
+        let publisher = Publisher { server: 9, ..header().publisher };
+        let expected = Header { sequence: 0x0807_0605_0403_0201, publisher, ..header() };
+        assert_eq!(Header::decode(&message), Ok((expected, &b""[..])));
+        renumber(&mut [0; 3], 1, 1);
     }
 
     #[test]

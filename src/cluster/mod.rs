@@ -8,7 +8,9 @@ pub mod command;
 mod cut;
 mod digest;
 mod fault;
+pub mod fence;
 mod hearing;
+mod held;
 pub mod known;
 mod lease;
 mod link;
@@ -19,23 +21,28 @@ mod names;
 mod outgoing;
 pub mod part;
 pub mod places;
+mod planner;
 pub mod push;
 #[cfg(test)]
 mod redis_connection;
 #[cfg(test)]
 mod redis_server;
 mod resp;
+mod spread;
 
-pub use channel::{Channels, Set, hash, hash_for, server_of};
+pub use channel::{Channels, Set, hash, hash_for};
 pub use cut::{Cut, Way, cut, way_of};
 pub use digest::{read_digest, read_windows, write_digest, write_windows};
 pub use fault::Fault;
 pub use hearing::{CarriedHearing, Heard, Hearing, Missed, PublisherKey};
+pub use held::{Held, HeldMessage};
 pub use lease::{CarriedLease, Lease, LeaseEvent, LeaseSettings};
 pub use link::{CarriedLink, Event, Greeting, Link, LinkLimits, Waker};
 pub use members::{CarriedMembers, Heartbeat, Member, MemberEvent, Members};
 pub use names::{CarriedNames, Names, Order};
 pub use outgoing::{CarriedOutgoing, Digest, Full, Number, Outgoing, QueueLimits};
+pub use planner::{Plan, Planner};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use resp::{Frame, ParseError, Parser, ParserLimits, write_command};
 pub use resp::{Value, write_publish};
+pub use spread::Spread;

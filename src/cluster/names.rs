@@ -15,6 +15,8 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub struct Names {
     channels: Channels,
+    /// They are subscribed to before all others: whoever hears a name hears these too.
+    always: Box<[Box<[u8]>]>,
     /// By the channel of the name.
     wanted: HashMap<Box<[u8]>, Wanted>,
     /// How many names are in each hashed channel that is subscribed to.
@@ -62,6 +64,7 @@ impl Names {
     pub fn new(channels: Channels, always: &[Box<[u8]>], max_by_name: usize, linger_ms: u64) -> Self {
         let mut names = Self {
             channels,
+            always: always.into(),
             wanted: HashMap::new(),
             buckets: HashMap::new(),
             hashes: HashSet::new(),
@@ -159,9 +162,10 @@ impl Names {
         self.is_up = true;
         self.orders.clear();
         (self.asked, self.confirmed) = (0, 0);
-        let by_name =
-            self.wanted.iter().filter(|(_, wanted)| !wanted.is_bucketed).map(|(channel, _)| channel);
-        self.orders.extend(by_name.chain(self.buckets.keys()).cloned().map(Order::Subscribe));
+        let by_name = self.wanted.iter().filter(|(_, wanted)| !wanted.is_bucketed);
+        let by_name = by_name.map(|(channel, _)| channel).filter(|channel| !self.always.contains(channel));
+        let all = self.always.iter().chain(by_name).chain(self.buckets.keys());
+        self.orders.extend(all.cloned().map(Order::Subscribe));
         self.asked = self.orders.len() as u64;
     }
 
@@ -308,6 +312,17 @@ mod tests {
             assert!(orders.contains(&Order::Subscribe(bucket)), "{name}");
             assert!(names.has_hash(hash_for(name.as_bytes(), true)), "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_always_wanted_is_subscribed_to_first_and_once() {
+        let always = [channel("all"), channel("own")];
+        let mut names = Names::new(Channels::new("p", 4), &always, 100, 100);
+        (0..50).for_each(|number| names.appears(channel(&format!("name-{number}"))));
+        names.came_up();
+        let orders = names.take_orders(100);
+        assert_eq!(orders[..2], always.map(Order::Subscribe));
+        assert_eq!(orders.len(), 52);
     }
 
     #[test]

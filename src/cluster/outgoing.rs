@@ -218,6 +218,18 @@ impl Outgoing {
         }
     }
 
+    /// Nothing of what is kept is written any more: each is handed to `lost`, with whether it may have been published.
+    pub fn give_up(&mut self, mut lost: impl FnMut(Number, bool)) {
+        for Entry { sequence, channel, number, fate, .. } in std::mem::take(&mut self.entries) {
+            self.remember(sequence, if fate == Fate::Written { channel } else { 0 });
+            if fate != Fate::Gone {
+                lost(number, fate == Fate::Written);
+            }
+        }
+        self.bytes = VecDeque::new();
+        self.went_down();
+    }
+
     /// What was published after the message with the number `from`, as far as it is remembered. What is to be written again on this
     /// connection is not in it: it may come yet.
     pub fn digest(&self, from: u64) -> Digest {
@@ -337,6 +349,20 @@ mod tests {
         assert_eq!(outgoing.digest(0), Digest { to: 1, channels: vec![101] }, "the others may come yet");
         written(&mut outgoing, 0);
         assert_eq!(outgoing.digest(0).channels, [101, 102, 103], "what is written again is listed once");
+    }
+
+    #[test]
+    fn what_is_given_up_is_handed_out_once_and_numbers_go_on() {
+        let mut outgoing = outgoing(&["a", "b", "c", "d", "e"]);
+        written(&mut outgoing, 0);
+        outgoing.answered();
+        outgoing.went_down();
+        let mut lost = Vec::new();
+        outgoing.expire(2_000, |number| lost.push((number, false)));
+        outgoing.give_up(|number, may_be_published| lost.push((number, may_be_published)));
+        assert_eq!(lost, [(4, false), (5, false), (2, true), (3, true)]);
+        assert_eq!((outgoing.len(), outgoing.bytes(), outgoing.next_sequence()), (0, 0, 6));
+        assert_eq!(outgoing.digest(1), Digest { to: 5, channels: vec![102, 103, 0, 0] });
     }
 
     #[test]

@@ -22,8 +22,10 @@ macro_rules! keep {
 
 impl Config {
     /// Leaves what only a restart can change as it is in the configuration that is `running`: addresses, threads, what
-    /// a mailbox holds, where the log goes, the cluster, and which ports speak TLS. Returns the names of the keys that differed.
+    /// a mailbox holds, where the log goes, the cluster but for its list of Redis servers, and which ports speak TLS. Returns the names of the keys that differed.
     pub(crate) fn keep_until_restart(&mut self, running: &Self) -> Vec<&'static str> {
+        // The list of servers may change while everything runs, but for the one that gives out the numbers.
+        let redis = std::mem::replace(&mut self.cluster.redis, running.cluster.redis.clone());
         let mut kept = keep!(
             self,
             running,
@@ -46,6 +48,10 @@ impl Config {
             log.remembered_clients,
             cluster,
         );
+        match running.cluster.may_move_to(&redis) {
+            true => self.cluster.redis = redis,
+            false => kept.push("cluster.redis"),
+        }
         let speaks_tls = |config: &Self| {
             [config.tls.client_certificates(), config.tls.backend_certificates()]
                 .map(|files| !files.is_empty())
@@ -135,6 +141,34 @@ mod tests {
     }
 
     #[test]
+    fn servers_come_and_go_behind_the_first_one() {
+        let running = config("[cluster]\nredis = ['redis://a', 'redis://b']");
+        for (redis, is_taken) in [
+            ("'redis://a', 'redis://b', 'redis://c'", true),
+            ("'redis://a'", true),
+            ("'redis://a', 'redis://c', 'redis://b'", true),
+            ("'redis://b', 'redis://a'", false),
+            ("'redis://a/1', 'redis://b'", false),
+            ("'redis://a', 'redis://:hunter2@b'", false),
+            ("", false),
+        ] {
+            let mut new = config(&format!("[cluster]\nredis = [{redis}]\nheartbeat_ms = 20"));
+            let wanted = new.cluster.redis.clone();
+            let kept = new.keep_until_restart(&running);
+            assert_eq!(
+                kept,
+                if is_taken { &["cluster"][..] } else { &["cluster", "cluster.redis"] },
+                "{redis}"
+            );
+            assert_eq!(new.cluster.redis, if is_taken { wanted } else { running.cluster.redis.clone() });
+            assert_eq!(new.cluster.heartbeat, running.cluster.heartbeat);
+        }
+        let alone = config("");
+        let mut joins = config("[cluster]\nredis = ['redis://a']");
+        assert_eq!((joins.keep_until_restart(&alone), joins.cluster.is_on()), (vec!["cluster.redis"], false));
+    }
+
+    #[test]
     fn what_needs_a_restart_stays_as_it_runs() {
         let running = config("listen = '127.0.0.1:1'\n[limits]\nmailbox_messages = 7");
         let mut new =
@@ -143,6 +177,7 @@ mod tests {
         assert_eq!(new.keep_until_restart(&running), ["listen", "node", "cluster"]);
         assert_eq!((&new.listen, new.node, new.limits.max_page), (&running.listen, 0, 9));
         assert_eq!(new.keep_until_restart(&running), [""; 0]);
+        assert_eq!(new.cluster.redis, running.cluster.redis);
         new.tls.cert = Some("cert.pem".into());
         new.tls.key = Some("key.pem".into());
         assert_eq!(new.keep_until_restart(&running), ["tls"]);

@@ -111,6 +111,15 @@ impl Cluster {
         self.redis.iter().map(complete).collect()
     }
 
+    /// Whether a node with this configuration can take this list of servers while it runs: the first one stays, and so does how each is
+    /// logged in to.
+    pub(super) fn may_move_to(&self, redis: &[RedisUrl]) -> bool {
+        let is_same_login =
+            |url: &RedisUrl| self.redis.iter().all(|own| !own.is_same_place(url) || own == url);
+        *redis == *self.redis
+            || self.is_on() && redis.first() == self.redis.first() && redis.iter().all(is_same_login)
+    }
+
     /// What this node is called: `name`, or the name of the host.
     pub fn node_name(&self) -> String {
         let of_host = || {

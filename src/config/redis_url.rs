@@ -144,6 +144,21 @@ impl RedisUrl {
         self.db
     }
 
+    /// Whether a connection to one leads to the same database as one to the other, whoever logs in.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        (&self.place, self.db, self.is_secure) == (&other.place, other.db, other.is_secure)
+    }
+
+    /// The URL with its password.
+    pub(crate) fn expose(&self) -> String {
+        let shown = self.to_string();
+        match &self.password {
+            // Nothing before the login has the text that stands for the password.
+            Some(password) => shown.replacen(Secret::SHOWN, &Encoded(password.expose(), "").to_string(), 1),
+            None => shown,
+        }
+    }
+
     /// The same with a login and with authorities for TLS, as far as it has none of its own.
     pub(super) fn with_defaults(
         mut self,
@@ -390,6 +405,23 @@ mod tests {
         let no_user = parse("redis://:p@h").unwrap();
         assert_eq!((no_user.user(), no_user.password().unwrap().expose()), (None, "p"));
         assert_eq!(parse(&url.to_string()), Err(InvalidRedisUrl::Shown));
+    }
+
+    #[test]
+    fn an_exposed_url_is_read_as_the_same_and_a_place_has_no_login() {
+        for text in [
+            "redis://h:7/3",
+            "rediss://g%C3%A4st:a%2A%2A%2A%40%2F@h?ca=/c.pem",
+            "redis+unix://:%3A@/run/a%3Fb?db=4",
+        ] {
+            let url = parse(text).unwrap();
+            assert_eq!(parse(&url.expose()).as_ref(), Ok(&url), "{text}");
+        }
+        let same = |one, other| parse(one).unwrap().is_same_place(&parse(other).unwrap());
+        assert!(same("redis://h", "redis://u:p@h:6379/0"));
+        for other in ["redis://h/1", "rediss://h", "redis://h:1", "redis://i"] {
+            assert!(!same("redis://h", other), "{other}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use subtle::ConstantTimeEq;
 pub struct Secret(String);
 
 impl Secret {
-    const SHOWN: &str = "***";
+    pub(super) const SHOWN: &str = "***";
 
     /// Why [`Self::SHOWN`] is not taken for a secret.
     pub(super) const NOT_SHOWN: &str = "*** stands for a secret where one is shown: write the secret itself";

@@ -35,6 +35,19 @@ pub struct BusStatus {
     pub redis: Vec<RedisStatus>,
     /// The nodes that are heard, this one among them.
     pub nodes: Vec<NodeStatus>,
+    /// The change of the list of Redis servers that is under way.
+    pub moving: Option<MovingStatus>,
+}
+
+/// A change of the list of Redis servers.
+#[derive(Debug, Default, Serialize)]
+pub struct MovingStatus {
+    /// The servers of the new list, without passwords.
+    pub redis: Vec<String>,
+    /// Whether this node publishes by the new list.
+    pub publishes: bool,
+    /// The nodes that are waited for: to hear by the new list, and then to publish by it.
+    pub awaits: Vec<String>,
 }
 
 /// What is known of a Redis server beside what the metrics say.
@@ -46,6 +59,8 @@ pub struct RedisStatus {
     pub version: Option<String>,
     /// Why it is down, in a sentence.
     pub why: Option<String>,
+    /// It is not in use: it was before a change of the list.
+    pub is_closed: bool,
 }
 
 /// A node that is heard.
@@ -67,6 +82,8 @@ pub struct NodeStatus {
     pub version: String,
     /// The URL at which players reach it.
     pub advertise: Option<String>,
+    /// Its list of Redis servers is that of this node.
+    pub has_same_redis: bool,
 }
 
 impl BusStatus {
@@ -81,7 +98,8 @@ impl BusStatus {
 
     /// The answer as JSON: of `now_ms` of the server's clock, with the figures of `metrics`.
     pub fn to_json(&self, metrics: &Metrics, reactors: usize, now_ms: u64) -> String {
-        let redis = self.redis.iter().enumerate().map(|(server, status)| {
+        let in_use = self.redis.iter().enumerate().filter(|(_, status)| !status.is_closed);
+        let redis = in_use.map(|(server, status)| {
             let links = (0..reactors).map(|reactor| (reactor, metrics.reactor(reactor).bus.server(server)));
             ShownRedis::new(status, server, links.collect::<Vec<_>>().as_slice())
         });
@@ -93,6 +111,7 @@ impl BusStatus {
             ready: self.is_ready,
             redis: redis.collect(),
             nodes: self.nodes.iter().map(|node| ShownNode::new(node, now_ms)).collect(),
+            moving: self.moving.as_ref(),
         };
         // Numbers and texts: nothing that JSON cannot hold.
         serde_json::to_string(&shown).unwrap_or_default()
@@ -113,6 +132,7 @@ struct Shown<'a> {
     ready: bool,
     redis: Vec<ShownRedis<'a>>,
     nodes: Vec<ShownNode<'a>>,
+    moving: Option<&'a MovingStatus>,
 }
 
 #[derive(Serialize)]
@@ -160,12 +180,22 @@ struct ShownNode<'a> {
     draining: bool,
     version: &'a str,
     advertise: Option<&'a str>,
+    same_redis: bool,
 }
 
 impl<'a> ShownNode<'a> {
     fn new(status: &'a NodeStatus, now_ms: u64) -> Self {
-        let NodeStatus { node, name, incarnation, sessions, heard_ms, is_draining, version, advertise } =
-            status;
+        let NodeStatus {
+            node,
+            name,
+            incarnation,
+            sessions,
+            heard_ms,
+            is_draining,
+            version,
+            advertise,
+            has_same_redis,
+        } = status;
         Self {
             node: *node,
             name,
@@ -175,6 +205,7 @@ impl<'a> ShownNode<'a> {
             draining: *is_draining,
             version,
             advertise: advertise.as_deref(),
+            same_redis: *has_same_redis,
         }
     }
 }
@@ -196,6 +227,7 @@ mod tests {
         let name = Config::default().cluster.node_name();
         let expected = json!({
             "node": 3, "name": name, "incarnation": null, "lease": "none", "ready": true, "redis": [], "nodes": [],
+            "moving": null,
         });
         assert_eq!(alone, expected);
     }
@@ -234,6 +266,13 @@ mod tests {
             is_draining: true,
             version: "0.2.0".to_owned(),
             advertise: None,
+            has_same_redis: true,
+        });
+        status.redis.push(RedisStatus { is_closed: true, ..Default::default() });
+        status.moving = Some(MovingStatus {
+            redis: vec!["redis://h:6379".to_owned()],
+            publishes: true,
+            awaits: vec!["eu-2".to_owned()],
         });
         let expected = json!({
             "node": 0, "name": "eu-1", "incarnation": "00000000000000ab", "lease": "held", "ready": false,
@@ -249,8 +288,9 @@ mod tests {
             ],
             "nodes": [{
                 "node": 5, "name": "eu-2", "incarnation": "ffffffffffffffff", "sessions": 7, "age_ms": 100,
-                "draining": true, "version": "0.2.0", "advertise": null,
+                "draining": true, "version": "0.2.0", "advertise": null, "same_redis": true,
             }],
+            "moving": {"redis": ["redis://h:6379"], "publishes": true, "awaits": ["eu-2"]},
         });
         assert_eq!(shown(&status, &metrics), expected);
         status.lease = LeaseStatus::Lost;

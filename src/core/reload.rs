@@ -122,7 +122,14 @@ impl Shared {
     fn change(&self, mut config: Config) -> Result<Reloaded, ReloadError> {
         let before = self.in_force.rules();
         let running = &before.settings.config;
-        let restart = config.keep_until_restart(running).into_iter().map(str::to_owned).collect();
+        let mut restart: Vec<String> =
+            config.keep_until_restart(running).into_iter().map(str::to_owned).collect();
+        if let Some(cluster) = &self.cluster
+            && !cluster.has_room_for(&config.cluster.servers())
+        {
+            config.cluster.redis.clone_from(&running.cluster.redis);
+            restart.push("cluster.redis".to_owned());
+        }
         let has_sessions = |app| self.admission.has_sessions(app);
         let rules = before.next(config, &self.remote_keys, has_sessions).map_err(ReloadError::Rules)?;
         // Nothing fails from here on.
@@ -146,6 +153,9 @@ impl Shared {
         }
         // Before a reactor hears of an app, the app has places.
         self.admission.set_bounds(rules.app_configs(), &config.limits, &config.rates);
+        if let Some(cluster) = &self.cluster {
+            cluster.aim_at(&config.cluster.servers());
+        }
         let number = self.in_force.put(rules);
         // When keys are fetched may have changed.
         self.remote_keys.look_again();

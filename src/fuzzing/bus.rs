@@ -31,6 +31,7 @@ pub fn run(data: &[u8]) {
         Kind::Nonces => a_list::<known::UsedNonce>(body),
         // Their bodies are the reactors' to read.
         Kind::Heartbeat | Kind::Hello | Kind::Goodbye | Kind::DigestAsked | Kind::Digest => {}
+        Kind::Fence | Kind::Fenced => {}
     }
 }
 

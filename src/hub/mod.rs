@@ -112,6 +112,11 @@ impl Hub {
         self.sets.take_edges()
     }
 
+    /// All sets that there are, as if they had just come.
+    pub fn all_as_edges(&self) -> impl Iterator<Item = Edge> {
+        self.sets.iter().map(|(_, set)| Edge::of(&set.key, true))
+    }
+
     /// A session has opened. One that still has the slot is removed.
     pub fn insert(&mut self, id: SessionId, app: AppId) {
         let slot = id.slot();

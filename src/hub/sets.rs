@@ -108,7 +108,7 @@ pub struct Edge {
 }
 
 impl Edge {
-    fn of(key: &Key, has_sessions: bool) -> Self {
+    pub(super) fn of(key: &Key, has_sessions: bool) -> Self {
         Self { app: key.app_id(), kind: key.kind(), name: key.name().cloned(), has_sessions }
     }
 }

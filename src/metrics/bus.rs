@@ -12,9 +12,16 @@ use super::value::{Counter, CounterBy, Gauge};
 /// Buckets of a batch's size with a bound: 1, 2, … 512 messages.
 const BOUNDED: usize = 10;
 
+/// Servers that a process knows at the most, those that are in its list no more among them.
+pub const MAX_SERVERS: usize = 64;
+
 /// What one reactor counts of its links to one Redis. Only its own thread writes it.
 #[derive(Debug, Default)]
 pub struct BusLink {
+    /// 1 if there is such a server, or was since the start. Nothing is shown of another one.
+    pub is_known: Gauge,
+    /// 1 while it is in use.
+    pub is_open: Gauge,
     /// 1 while the link that publishes is up.
     pub publisher_up: Gauge,
     /// 1 while the link that subscribes is up. Like all figures of what is heard it is of one reactor alone: see
@@ -44,13 +51,37 @@ pub struct BusLink {
     pub channels: Gauge,
 }
 
+impl BusLink {
+    /// The server is in use no more: what is not counted is nothing.
+    pub fn clear(&self) {
+        let Self {
+            publisher_up,
+            subscriber_up,
+            unanswered,
+            queue_messages,
+            queue_bytes,
+            lag_ns,
+            channels,
+            ..
+        } = self;
+        let gauges = [publisher_up, subscriber_up, unanswered, queue_messages, queue_bytes, lag_ns, channels];
+        gauges.into_iter().for_each(|gauge| gauge.set(0));
+    }
+}
+
 /// The links of one reactor, by the places of their servers; none without a cluster.
 #[derive(Debug, Default)]
 pub struct BusMetrics(Box<[BusLink]>);
 
 impl BusMetrics {
     pub(super) fn new(servers: usize) -> Self {
-        Self((0..servers).map(|_| BusLink::default()).collect())
+        let room = if servers == 0 { 0 } else { servers.max(MAX_SERVERS) };
+        let links: Box<[BusLink]> = (0..room).map(|_| BusLink::default()).collect();
+        for link in &links[..servers] {
+            link.is_known.set(1);
+            link.is_open.set(1);
+        }
+        Self(links)
     }
 
     /// The figures of one server.
@@ -59,6 +90,10 @@ impl BusMetrics {
     /// If there is no such server.
     pub fn server(&self, server: usize) -> &BusLink {
         &self.0[server]
+    }
+
+    fn known(&self) -> impl Iterator<Item = (usize, &BusLink)> {
+        self.0.iter().enumerate().filter(|(_, link)| link.is_known.get() > 0)
     }
 
     /// Whether of so many reactors this one subscribes to the server for the node.
@@ -81,7 +116,7 @@ struct Each<'a>(&'a BusMetrics, fn(&BusLink) -> &dyn Carry);
 
 impl Carry for Each<'_> {
     fn each(&self, see: &mut dyn FnMut(&str, u64)) {
-        for (server, link) in self.0.0.iter().enumerate() {
+        for (server, link) in self.0.known() {
             self.1(link).each(&mut |label, count| see(&format!("{server} {label}"), count));
         }
     }
@@ -89,6 +124,7 @@ impl Carry for Each<'_> {
     fn add_carried(&self, label: &str, count: u64) {
         let Some((server, label)) = label.split_once(' ') else { return };
         if let Some(link) = server.parse().ok().and_then(|server: usize| self.0.0.get(server)) {
+            link.is_known.set(1);
             self.1(link).add_carried(label, count);
         }
     }
@@ -160,6 +196,9 @@ impl<'a> Links<'a> {
         let help = "1 while the link to the Redis server is up, 0 while it is not. link: publisher, one for each reactor; \
                     subscriber, one for the node.";
         self.family(text, "gannet_bus_up", help, "gauge", |link, subscribes, sample| {
+            if link.is_open.get() == 0 {
+                return;
+            }
             sample((&[("link", "publisher")], link.publisher_up.get()));
             if subscribes {
                 sample((&[("link", "subscriber")], link.subscriber_up.get()));
@@ -265,7 +304,7 @@ impl<'a> Links<'a> {
     /// Each link, whether its reactor subscribes there, and the labels of both.
     fn links(&self) -> impl Iterator<Item = (&'a BusLink, bool, [(&str, &str); 2])> {
         self.reactors.iter().enumerate().flat_map(move |(reactor, links)| {
-            links.0.iter().enumerate().map(move |(server, link)| {
+            links.known().map(move |(server, link)| {
                 let labels = [("reactor", &*self.numbers[reactor]), ("server", &*self.numbers[server])];
                 (link, BusMetrics::subscribes(reactor, server, self.reactors.len()), labels)
             })

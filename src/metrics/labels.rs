@@ -261,7 +261,7 @@ label! {
         Forgotten => "forgotten",
         /// Other rules came with a reload or an upgrade.
         Rules => "rules",
-        /// In a cluster: Redis had no memory for it.
+        /// In a cluster: Redis had no memory for it, or its group moved to another one.
         Redis => "redis",
     }
 }

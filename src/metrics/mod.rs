@@ -18,7 +18,7 @@ mod setup;
 mod upgrades;
 mod value;
 
-pub use bus::{BusLink, BusMetrics};
+pub use bus::{BusLink, BusMetrics, MAX_SERVERS};
 pub use by_app::ByApp;
 pub use carry::CarriedMetrics;
 pub use families::{ReactorMetrics, Totals};

@@ -427,8 +427,12 @@ fn whole_components(codes: &[&str]) -> Value {
             "nodes": {"type": "array", "items": object(json!({
                 "node": count(), "name": component("Name"), "incarnation": incarnation(), "sessions": count(),
                 "age_ms": count(), "draining": {"type": "boolean"}, "version": {"type": "string"},
-                "advertise": nullable(json!({"type": "string"})),
+                "advertise": nullable(json!({"type": "string"})), "same_redis": {"type": "boolean"},
             }))},
+            "moving": nullable(object(json!({
+                "redis": {"type": "array", "items": {"type": "string"}}, "publishes": {"type": "boolean"},
+                "awaits": {"type": "array", "items": component("Name")},
+            }))),
         })),
         "Drain": object(json!({
             "draining": {"type": "boolean"}, "over_ms": nullable(count()), "elapsed_ms": nullable(count()),

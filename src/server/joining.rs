@@ -78,11 +78,12 @@ pub fn go_on(
     if !cluster.is_on() {
         return Ok(None);
     }
-    let incarnation = match carried.and_then(|carried| carried.incarnation_for(cluster)) {
-        Some(incarnation) => incarnation,
-        None => random()?,
-    };
     // The reactor that had the lease brings it along.
+    if let Some(carried) = carried.filter(|carried| carried.is_of(cluster)) {
+        let lease = lease_of(cluster, carried.incarnation(), Some(node))?;
+        return Ok(Some(Cluster::going_on(cluster.clone(), node, &carried, lease)));
+    }
+    let incarnation = random()?;
     let lease = lease_of(cluster, incarnation, Some(node))?;
     Ok(Some(Cluster::new(cluster.clone(), node, incarnation, lease)))
 }

@@ -79,6 +79,9 @@ mod tests {
             is_ready,
             published: 4,
             stamp_ms: 1_000,
+            aim: 6,
+            hears: vec![6, 7],
+            speaks: vec![vec![1, 2]],
         }
     }
 

@@ -43,6 +43,18 @@ pub struct Heartbeat {
     /// Its clock, in milliseconds.
     #[n(11)]
     pub stamp_ms: u64,
+    /// The set of Redis servers of its configuration, by its [id](crate::cluster::Spread::id).
+    #[n(12)]
+    #[cbor(default)]
+    pub aim: u64,
+    /// The sets of Redis servers by which it hears everything that it wants to, by their ids.
+    #[n(13)]
+    #[cbor(default)]
+    pub hears: Vec<u64>,
+    /// The sets of Redis servers by which its reactors publish: the hashes of the addresses of each.
+    #[n(14)]
+    #[cbor(default)]
+    pub speaks: Vec<Vec<u64>>,
 }
 
 /// Bytes that are no heartbeat.

@@ -15,6 +15,9 @@ fn heartbeat(node: u16, incarnation: u64) -> Heartbeat {
         is_ready: true,
         published: 0,
         stamp_ms: 0,
+        aim: 1,
+        hears: vec![1],
+        speaks: vec![vec![1, 2]],
     }
 }
 

@@ -32,6 +32,7 @@ impl Names {
     pub fn carry(&self) -> CarriedNames {
         let Self {
             channels: _,
+            always: _,
             wanted,
             // They follow from the names.
             buckets: _,

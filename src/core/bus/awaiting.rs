@@ -47,6 +47,13 @@ pub enum Asked {
         /// Those of other nodes that are known by now.
         seats: Vec<Seat>,
     },
+    /// Whether everybody hears by another set of Redis servers, and has read all before the question.
+    Fence {
+        /// Over so many servers.
+        questions: u32,
+        /// Somebody does not hear so, or a question could not be asked.
+        is_refused: bool,
+    },
 }
 
 /// A question that is over.

@@ -77,7 +77,7 @@ impl Core {
         let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let random = || getrandom::u64().unwrap_or(now_ms);
-        for line in &mut bus.lines {
+        for line in bus.lines.iter_mut().filter(|line| line.is_open()) {
             if line.link().due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
                 line.link().turn(registry, now_ms, random);
             }
@@ -87,10 +87,12 @@ impl Core {
                 ear.link().turn(registry, now_ms, random);
             }
         }
-        if now_ms >= bus.next_beat_ms {
+        let is_beat = now_ms >= bus.next_beat_ms;
+        if is_beat {
             bus.next_beat_ms = now_ms + ms(bus.cluster.config.heartbeat);
             self.beat();
         }
+        self.turn_move(is_beat);
         self.turn_lease();
         self.give_up_questions(now_ms);
         self.give_up_reading(now_ms);
@@ -112,15 +114,14 @@ impl Core {
         }
         for server in servers {
             self.tell_of_itself(server, Kind::Heartbeat, None);
-            if self
-                .bus
-                .as_ref()
-                .is_some_and(|bus| bus.cluster.servers[server].is_whole.load(Ordering::Relaxed))
-            {
+            if self.bus.as_ref().is_some_and(|bus| bus.server(server).is_whole.load(Ordering::Relaxed)) {
                 self.ask_what_was_missed(server);
             }
-            if let Some(ear) = self.bus.as_mut().and_then(|bus| bus.ear(server)) {
+            let Some(bus) = self.bus.as_deref_mut() else { return };
+            let of_server = Arc::clone(bus.server(server));
+            if let Some(ear) = bus.ear(server) {
                 ear.ping();
+                of_server.has_gaps.store(ear.hearing().gaps().next().is_some(), Ordering::Release);
             }
         }
         self.forget_silent_nodes();
@@ -142,11 +143,14 @@ impl Core {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             is_draining,
             sessions,
-            has_buckets: cluster.servers.iter().any(|server| server.has_buckets.load(Ordering::Relaxed)),
+            has_buckets: bus.in_force.servers.iter().any(|server| server.has_buckets.load(Ordering::Relaxed)),
             is_reachable: cluster.is_reachable.load(Ordering::Relaxed),
-            is_ready: cluster.servers[server].is_whole.load(Ordering::Relaxed),
+            is_ready: bus.server(server).is_whole.load(Ordering::Relaxed),
             published: bus.lines[server].last_written(),
             stamp_ms: told.ms,
+            aim: bus.in_force.plan.aim.id(),
+            hears: cluster.all_heard(),
+            speaks: cluster.speaks(),
         };
         bus.beats_ns[server] = (told.ms, told.ns);
         let all = cluster.channels.of_nodes();
@@ -199,8 +203,9 @@ impl Core {
         }
         let all_are_back = members.are_all_ready(server);
         drop(members);
-        if all_are_back && cluster.servers[server].is_whole.load(Ordering::Relaxed) {
-            cluster.servers[server].all_are_back.store(true, Ordering::Release);
+        let of_server = Arc::clone(bus.server(server));
+        if all_are_back && of_server.is_whole.load(Ordering::Relaxed) {
+            of_server.all_are_back.store(true, Ordering::Release);
         }
         events.into_iter().for_each(|event| self.member_event(event));
         if kind == Kind::Hello {
@@ -251,7 +256,9 @@ impl Core {
         let Some(bus) = self.bus.as_deref_mut() else { return };
         info!(
             "reactor {}: publishes over {} (Redis {})",
-            self.index, bus.cluster.servers[server].url, greeting.version
+            self.index,
+            bus.server(server).url,
+            greeting.version
         );
         if let Some(lease) = bus.lease.as_mut().filter(|_| server == 0) {
             lease.connected();
@@ -264,7 +271,7 @@ impl Core {
 
     pub(super) fn line_is_down(&mut self, server: usize, fault: &Fault) {
         let Some(bus) = self.bus.as_deref_mut() else { return };
-        let url = Arc::clone(&bus.cluster.servers[server].url);
+        let url = Arc::clone(&bus.server(server).url);
         if let Some(lease) = bus.lease.as_mut().filter(|_| server == 0) {
             lease.disconnected();
         }
@@ -281,7 +288,7 @@ impl Core {
         // Mostly a right that its user lacks: then each message is refused, and the counter has them all.
         if now_ms >= bus.quiet_until_ms {
             bus.quiet_until_ms = now_ms + QUIET_MS;
-            warn!("{} does not publish for this node: {says}", bus.cluster.servers[server].url);
+            warn!("{} does not publish for this node: {says}", bus.server(server).url);
         }
     }
 
@@ -294,9 +301,10 @@ impl Core {
 
     pub(super) fn ear_is_down(&mut self, server: usize, fault: &Fault) {
         let Some(bus) = &self.bus else { return };
-        let of_server = &bus.cluster.servers[server];
+        let of_server = bus.server(server);
         of_server.is_whole.store(false, Ordering::Release);
         of_server.all_are_back.store(false, Ordering::Release);
+        of_server.has_gaps.store(true, Ordering::Release);
         self.show_link(server, true, false);
         if self.show_fault(server, fault) {
             warn!("nothing is heard over {}: {fault}", of_server.url);
@@ -307,11 +315,11 @@ impl Core {
     /// Everything is subscribed to: the others are told, and asked what was missed.
     pub(super) fn ear_is_whole(&mut self, server: usize) {
         let Some(bus) = self.bus.as_deref_mut() else { return };
-        let was_whole = bus.cluster.servers[server].is_whole.swap(true, Ordering::AcqRel);
+        let was_whole = bus.server(server).is_whole.swap(true, Ordering::AcqRel);
         if was_whole {
             return;
         }
-        info!("hears everything over {}", bus.cluster.servers[server].url);
+        info!("hears everything over {}", bus.server(server).url);
         self.ask_what_was_missed(server);
         self.greet_when_whole(server);
     }

@@ -2,14 +2,15 @@
 //! connections go along, with what was read and not heard, what was said and not written, and what Redis owes. A connection that
 //! cannot go along is made anew, and everything that is unanswered is said again on it.
 //!
-//! Where the configuration has another Redis, prefix or number of buckets, nothing of it is of use: the new process is another
-//! incarnation then.
+//! Where the configuration has another first Redis, prefix or number of buckets, nothing of it is of use: the new process is another
+//! incarnation then. Another list behind the same first Redis is a change like one by a reload.
 
 use super::ear::CarriedEar;
 use super::line::CarriedLine;
+use super::placing::InForce;
 use super::{Bus, Cluster, Core};
 use crate::cluster::{CarriedLease, CarriedMembers, Lease, LeaseSettings};
-use crate::config::Cluster as ClusterConfig;
+use crate::config::{Cluster as ClusterConfig, RedisUrl};
 use crate::dispatch::{Origin, Packer, Unpacker};
 use crate::upgrade::InvalidState;
 use log::info;
@@ -19,7 +20,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 /// As which node another process goes on, and with which servers.
-#[derive(Debug, Encode, Decode)]
+#[derive(Encode, Decode)]
 #[cbor(map)]
 pub struct CarriedCluster {
     #[n(0)]
@@ -28,33 +29,103 @@ pub struct CarriedCluster {
     prefix: Box<str>,
     #[n(2)]
     buckets: u64,
-    /// Where each Redis is, in the order of the configuration.
+    /// Where each Redis is, by slot.
     #[n(3)]
     servers: Vec<Box<str>>,
+    /// The same as URLs with their passwords: the configuration may not have all of them any more. None in a state from before there were
+    /// changes of the list.
+    #[n(4)]
+    #[cbor(default)]
+    urls: Vec<Box<str>>,
+    /// The slots of the servers that the configuration named.
+    #[n(5)]
+    #[cbor(default)]
+    aim: Vec<u64>,
+    /// The slots of each set that was heard, the oldest first.
+    #[n(6)]
+    #[cbor(default)]
+    heard: Vec<Vec<u64>>,
+    /// The slots of the servers that it was connected to.
+    #[n(7)]
+    #[cbor(default)]
+    open: Vec<u64>,
+}
+
+impl std::fmt::Debug for CarriedCluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URLs have passwords in them.
+        f.debug_struct("CarriedCluster").field("incarnation", &self.incarnation).finish_non_exhaustive()
+    }
+}
+
+/// Where a Redis is. Not the login: a connection stays what it was let in as.
+fn place_of(url: &RedisUrl) -> Box<str> {
+    format!("{} {} {}", url.place(), url.db(), url.is_secure()).into()
+}
+
+fn slots(numbers: &[u64]) -> Vec<usize> {
+    numbers.iter().filter_map(|number| usize::try_from(*number).ok()).collect()
 }
 
 impl CarriedCluster {
-    fn of(config: &ClusterConfig, incarnation: u64) -> Self {
-        let servers = config.servers().into_iter().map(|url| {
-            // Not the login: a connection stays what it was let in as.
-            format!("{} {} {}", url.place(), url.db(), url.is_secure()).into()
-        });
-        let (prefix, buckets) = (config.prefix.as_str().into(), config.buckets as u64);
-        Self { incarnation, prefix, buckets, servers: servers.collect() }
+    /// Whether a node with this configuration goes on as the one of before: what it says and hears has places there.
+    pub fn is_of(&self, config: &ClusterConfig) -> bool {
+        let first = config.servers().first().map(place_of);
+        let is_same = first.as_ref() == self.servers.first() && *self.prefix == *config.prefix;
+        // In a state from before there were changes of the list a server has no URL that the configuration lacks.
+        is_same && self.buckets == config.buckets as u64 && self.urls(config).len() == self.servers.len()
     }
 
-    /// The incarnation of before, if a node with this configuration hears and says all in the same places.
-    pub fn incarnation_for(&self, config: &ClusterConfig) -> Option<u64> {
-        let Self { incarnation, prefix, buckets, servers } = Self::of(config, self.incarnation);
-        let is_same = (&prefix, buckets, &servers) == (&self.prefix, self.buckets, &self.servers);
-        is_same.then_some(incarnation)
+    /// The incarnation of before.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// The servers by slot: as the configuration has them, and otherwise as they were.
+    pub fn urls(&self, config: &ClusterConfig) -> Vec<RedisUrl> {
+        let configured = config.servers();
+        let places = self.servers.iter().enumerate();
+        let of_slots = places.filter_map(|(slot, place)| {
+            let now = configured.iter().find(|url| place_of(url) == *place).cloned();
+            now.or_else(|| self.urls.get(slot)?.parse().ok())
+        });
+        of_slots.collect()
+    }
+
+    /// The slots of the servers that the configuration of before named.
+    pub fn aim(&self) -> Vec<usize> {
+        let known = slots(&self.aim).into_iter().filter(|slot| *slot < self.servers.len());
+        let aim: Vec<usize> = known.collect();
+        if aim.is_empty() { (0..self.servers.len()).collect() } else { aim }
+    }
+
+    /// The slots of each set that was heard.
+    pub fn heard(&self) -> Vec<Vec<usize>> {
+        self.heard.iter().map(|of_set| slots(of_set)).collect()
+    }
+
+    /// The slots of the servers that it was connected to.
+    pub fn open(&self) -> Vec<usize> {
+        slots(&self.open)
     }
 }
 
 impl Cluster {
     /// For another process.
     pub fn carry(&self) -> CarriedCluster {
-        CarriedCluster::of(&self.config, self.incarnation)
+        let InForce { plan, servers } = &*self.in_force();
+        let numbers = |slots: &[usize]| slots.iter().map(|slot| *slot as u64).collect();
+        let open: Vec<usize> = (0..servers.len()).filter(|slot| plan.is_open(*slot)).collect();
+        CarriedCluster {
+            incarnation: self.incarnation,
+            prefix: self.config.prefix.as_str().into(),
+            buckets: self.config.buckets as u64,
+            servers: servers.iter().map(|server| place_of(&server.url)).collect(),
+            urls: servers.iter().map(|server| server.url.expose().into()).collect(),
+            aim: numbers(plan.aim.slots()),
+            heard: plan.heard().map(|spread| numbers(spread.slots())).collect(),
+            open: numbers(&open),
+        }
     }
 }
 
@@ -79,6 +150,10 @@ pub struct CarriedBus {
     /// What the reactor has that renews the lease.
     #[n(5)]
     node: Option<CarriedNode>,
+    /// The set of servers that it publishes by, by their slots.
+    #[n(6)]
+    #[cbor(default)]
+    speaks: Vec<u64>,
 }
 
 impl std::fmt::Debug for CarriedBus {
@@ -121,13 +196,20 @@ impl Bus {
             placed,
             // They are told at the end of each turn.
             nonces: _,
-            has_news: _,
+            speaks,
+            fence,
+            unheard,
+            fences,
             recalls,
+            // The plans are the node's, and the rest begins anew.
+            ..
         } = self;
         debug_assert!(awaiting.is_empty(), "the world stands still when all have answered");
+        debug_assert!(held.is_empty() && placed.is_empty() && *unheard == 0, "and when all are heard");
+        debug_assert!(recalls.is_empty(), "and have been told");
         debug_assert!(
-            held.is_empty() && placed.is_empty() && recalls.is_empty(),
-            "and when all are heard and have been told"
+            fence.is_none() && fences.is_empty(),
+            "a fence is a question, and its answer is given at once"
         );
         let node = lease.as_ref().map(|lease| CarriedNode {
             lease: lease.carry(),
@@ -135,7 +217,7 @@ impl Bus {
             is_reachable: cluster.is_reachable.load(Ordering::Relaxed),
         });
         let ears = ears.iter().map(|(server, ear)| {
-            let of_server = &cluster.servers[*server];
+            let of_server = self.server(*server);
             let is_whole = of_server.is_whole.load(Ordering::Acquire);
             let all_are_back = of_server.all_are_back.load(Ordering::Acquire);
             (*server as u64, ear.carry(is_whole, all_are_back))
@@ -148,6 +230,7 @@ impl Bus {
             asked: awaiting.last(),
             answering: answering.map(|(due_ms, push)| (*due_ms, packer.push(push))).collect(),
             node,
+            speaks: speaks.slots().iter().map(|slot| *slot as u64).collect(),
         }
     }
 
@@ -188,11 +271,12 @@ impl Core {
             }
             return Ok(());
         }
-        let CarriedBus { incarnation: _, lines, ears, asked, answering, node } = carried;
-        let ours = bus.ears.iter().map(|(server, _)| *server as u64);
-        if lines.len() != bus.lines.len() || !ours.eq(ears.iter().map(|(server, _)| *server)) {
-            return Err(InvalidState::new("a reactor has other links to Redis than it had"));
+        let CarriedBus { incarnation: _, lines, ears, asked, answering, node, speaks } = carried;
+        // The configuration may name further servers.
+        if lines.len() > bus.lines.len() {
+            return Err(InvalidState::new("a reactor has fewer links to Redis than it had"));
         }
+        bus.go_on_speaking(index, &slots(&speaks))?;
         let mut sockets = sockets.into_iter();
         let mut up = Vec::new();
         for (server, (line, carried)) in bus.lines.iter_mut().zip(lines).enumerate() {
@@ -200,9 +284,13 @@ impl Core {
             line.go_on_from(carried, socket, registry, now_ms)?;
             up.extend(line.link().is_up().then_some((server, false)));
         }
-        for ((server, ear), (_, carried)) in bus.ears.iter_mut().zip(ears) {
+        for (server, carried) in ears {
             let socket = carried.has_socket().then(|| sockets.next()).flatten();
-            let of_server = &bus.cluster.servers[*server];
+            let ours = bus.ears.iter_mut().find(|(of, _)| *of as u64 == server);
+            let Some((server, ear)) = ours else {
+                return Err(InvalidState::new("a reactor is no more the ear that it was"));
+            };
+            let of_server = &bus.in_force.servers[*server];
             let (is_whole, all_are_back) = ear.go_on_from(carried, socket, registry, now_ms)?;
             of_server.is_whole.store(is_whole, Ordering::Release);
             of_server.all_are_back.store(all_are_back, Ordering::Release);
@@ -233,6 +321,26 @@ impl Core {
 }
 
 impl Bus {
+    /// Publishes by the set of servers that the other process did.
+    fn go_on_speaking(&mut self, index: usize, slots: &[usize]) -> Result<(), InvalidState> {
+        if slots.is_empty() {
+            return Ok(());
+        }
+        let mut heard = self.in_force.plan.heard();
+        let mut slots = slots.to_vec();
+        slots.sort_unstable();
+        let same = heard.find(|spread| {
+            let mut own = spread.slots().to_vec();
+            own.sort_unstable();
+            own == slots
+        });
+        self.speaks = same
+            .cloned()
+            .ok_or_else(|| InvalidState::new("a reactor publishes by servers that are not heard"))?;
+        self.cluster.reactor_speaks(index, &self.speaks);
+        Ok(())
+    }
+
     fn go_on_as(&mut self, node: CarriedNode, index: usize, now_ms: u64) -> Result<(), InvalidState> {
         let CarriedNode { lease, members, is_reachable } = node;
         debug_assert_eq!(index, 0, "the ear of the first Redis has the lease");

@@ -117,6 +117,11 @@ impl Ear {
         new
     }
 
+    /// It is about to be dropped: nobody waits for it any longer.
+    pub fn close(&mut self) {
+        self.names.went_down();
+    }
+
     /// Whether anybody waits until a name is heard, or for what a group remembers.
     pub fn is_waited_for(&self) -> bool {
         !self.waiters.is_empty() || !self.reading.is_empty()

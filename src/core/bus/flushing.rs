@@ -41,10 +41,12 @@ impl Core {
         if self.bus.is_none() {
             return;
         }
+        self.follow_plan();
         self.tell_edges(None);
         self.tell_places();
         self.tell_nonces();
         self.hand_recalls();
+        self.answer_fences();
         let now_ms = self.now.ms;
         let mut lost = Vec::new();
         let Some(bus) = self.bus.as_deref_mut() else { return };
@@ -58,7 +60,7 @@ impl Core {
         }
         let metrics = self.shared.metrics.reactor(self.index);
         for (server, line) in bus.lines.iter_mut().enumerate() {
-            let all_are_back = bus.cluster.servers[server].all_are_back.load(Ordering::Acquire);
+            let all_are_back = bus.in_force.servers[server].all_are_back.load(Ordering::Acquire);
             let count = line.fill(now_ms, all_are_back, |number| lost.push((server, number)));
             if count > 0 {
                 let figures = metrics.bus.server(server);

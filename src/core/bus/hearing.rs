@@ -6,6 +6,7 @@ use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
 use super::remembering::place_in_group;
 use super::{Bus, Core, Envelope};
+use crate::cluster::fence::{read_fence, read_fenced};
 use crate::cluster::known::{KnownBan, StickyUser, UsedNonce, read_list};
 use crate::cluster::memory::{GivenPlace, read_place};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
@@ -54,6 +55,7 @@ enum Body {
     Answer(Box<[u8]>),
     Heartbeat(Box<Heartbeat>, Kind),
     Goodbye,
+    Fence(u64),
     DigestAsked(Vec<(u8, u64)>),
     Digest(Digest),
 }
@@ -99,7 +101,8 @@ fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
         (Kind::Bans, Some(app)) => Body::Bans(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Sticky, Some(app)) => Body::Sticky(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Nonces, Some(app)) => Body::Nonces(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
-        (Kind::PushPart | Kind::OperationPart | Kind::Places, _) => Body::Answer(bytes.into()),
+        (Kind::PushPart | Kind::OperationPart | Kind::Places | Kind::Fenced, _) => Body::Answer(bytes.into()),
+        (Kind::Fence, _) => Body::Fence(read_fence(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Goodbye, _) => Body::Goodbye,
         (Kind::DigestAsked, _) => Body::DigestAsked(read_windows(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Digest, _) => Body::Digest(read_digest(bytes).ok_or(BusLoss::Malformed)?),
@@ -235,7 +238,7 @@ impl Core {
             is_answered: AtomicBool::new(false),
         });
         match incoming.body {
-            Body::OfNobody(_) if is_own => {
+            Body::OfNobody(_) | Body::Fence(_) if is_own => {
                 if incoming.reply != 0 {
                     self.hand_answer(Answer { number: incoming.reply, node: None, body: Box::default() });
                 }
@@ -292,6 +295,11 @@ impl Core {
             Body::Answer(body) => self.hand_answer(Answer { number: incoming.reply, node: Some(node), body }),
             Body::Heartbeat(heartbeat, _) if is_own => self.heard_itself(server, &heartbeat),
             Body::Heartbeat(heartbeat, kind) => self.heard_heartbeat(server, reactor, *heartbeat, kind),
+            Body::Fence(id) => {
+                if let Some(peer) = peer {
+                    self.heard_fence(peer, id);
+                }
+            }
             Body::Goodbye if is_own => {}
             Body::Goodbye => self.heard_goodbye(incarnation),
             Body::DigestAsked(windows) => {
@@ -388,6 +396,11 @@ impl Core {
             Some(Asked::Operation { operation, places }) => {
                 part::decode_operation(&body).map(|part| operation.merge(part, places)).is_ok()
             }
+            Some(Asked::Fence { is_refused, .. }) => {
+                let is_passed = read_fenced(&body);
+                *is_refused |= is_passed != Some(true);
+                is_passed.is_some()
+            }
             Some(Asked::Places { seats, .. }) => read_seats(&body).map(|more| seats.extend(more)).is_some(),
         };
         let ended = bus.awaiting.answered(number, node);
@@ -415,6 +428,7 @@ impl Core {
             BusNews::Took(took) => self.follow_place(took),
             BusNews::Banning(banning) => self.close_banned(banning.app, &banning.ban),
             BusNews::Closing(closing) => self.close_beyond(closing),
+            BusNews::PlanHeard => self.plan_is_heard(),
         }
     }
 }

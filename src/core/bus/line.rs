@@ -18,6 +18,10 @@ pub struct Line {
     held_until_ms: Option<u64>,
     was_up: bool,
     hold_ms: u64,
+    /// Since when it is down; `None` while it is up.
+    down_since_ms: Option<u64>,
+    /// Without it nothing is said, and no connection is made: its Redis is in use no more, or not yet.
+    is_open: bool,
 }
 
 /// What a reply of Redis answers.
@@ -49,7 +53,46 @@ pub enum Heard {
 impl Line {
     /// Over `link`; after Redis has begun anew nothing is published for `hold_ms` at the most.
     pub fn new(link: Link, outgoing: Outgoing, hold_ms: u64) -> Self {
-        Self { link, outgoing, owed: VecDeque::new(), held_until_ms: None, was_up: false, hold_ms }
+        let (owed, down_since_ms) = (VecDeque::new(), Some(0));
+        Self {
+            link,
+            outgoing,
+            owed,
+            held_until_ms: None,
+            was_up: false,
+            hold_ms,
+            down_since_ms,
+            is_open: false,
+        }
+    }
+
+    /// A connection is made, unless there is one.
+    pub fn open(&mut self) {
+        self.is_open = true;
+    }
+
+    /// Whether there is a connection, or one is made.
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// The connection ends; `link` takes its place when it is opened again. What is kept is handed to `lost`, with whether it may have
+    /// been published. The numbers go on.
+    pub fn close(&mut self, link: Link, lost: impl FnMut(Number, bool)) {
+        (self.link, self.is_open, self.was_up, self.held_until_ms) = (link, false, false, None);
+        self.down_since_ms = Some(0);
+        self.owed.clear();
+        self.give_up(lost);
+    }
+
+    /// Nothing of what is kept is published any more.
+    pub fn give_up(&mut self, lost: impl FnMut(Number, bool)) {
+        self.outgoing.give_up(lost);
+    }
+
+    /// For how long it has been down, in milliseconds; `None` while it is up.
+    pub fn down_for_ms(&self, now_ms: u64) -> Option<u64> {
+        self.down_since_ms.map(|since_ms| now_ms.saturating_sub(since_ms))
     }
 
     /// The connection.
@@ -65,12 +108,14 @@ impl Line {
                     let is_anew = self.was_up && !greeting.is_same;
                     self.held_until_ms = is_anew.then_some(now_ms + self.hold_ms);
                     self.was_up = true;
+                    self.down_since_ms = None;
                     self.load();
                     return Some(Heard::Up(greeting));
                 }
                 Event::Down(fault) => {
                     self.owed.clear();
                     self.outgoing.went_down();
+                    self.down_since_ms = Some(now_ms);
                     return Some(Heard::Down(fault));
                 }
                 Event::Reply(value) => value,
@@ -194,12 +239,18 @@ impl Line {
 
     /// Whether something has been read and not heard, or may be published and has not been.
     pub fn has_work(&self) -> bool {
+        if !self.is_open {
+            return false;
+        }
         let may_publish = self.link.is_up() && self.held_until_ms.is_none();
         self.link.has_unread() || may_publish && self.outgoing.has_unwritten()
     }
 
     /// When time next brings something, in milliseconds.
     pub fn due_ms(&self) -> Option<u64> {
+        if !self.is_open {
+            return None;
+        }
         let held_until_ms = self.held_until_ms.filter(|_| self.link.is_up());
         [held_until_ms, self.link.due_ms()].into_iter().flatten().min()
     }

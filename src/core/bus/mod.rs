@@ -10,10 +10,13 @@ mod ear;
 mod flushing;
 mod hearing;
 mod line;
+mod moving;
 mod news;
 mod places;
+mod placing;
 mod reading;
 mod remembering;
+mod servers;
 mod shared;
 mod sharing;
 mod showing;
@@ -29,16 +32,17 @@ pub use showing::why_not_ready;
 use super::recollection::RecallRequest;
 use super::{Core, Envelope};
 use crate::cluster::known::UsedNonce;
-use crate::cluster::{Lease, Link, LinkLimits, Names, Outgoing, QueueLimits, Waker};
-use crate::dispatch::Push;
+use crate::cluster::{Lease, Spread, Waker};
+use crate::dispatch::{Peer, Push};
 use crate::session::{AppId, Name, SessionId};
 use crate::timer::Moment;
 use awaiting::Awaiting;
 use ear::Ear;
 use hashbrown::HashMap;
 use line::Line;
-use mio::Token;
+use moving::{Fence, Stage};
 use news::Waiter;
+use placing::InForce;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -49,7 +53,28 @@ pub const BUS_TOKENS: usize = usize::MAX / 4;
 /// See the module.
 pub struct Bus {
     cluster: Arc<Cluster>,
-    /// One for each Redis.
+    /// Has the reactor turn, from any thread.
+    waker: Waker,
+    /// The plan that this reactor follows, as far as its number is `followed`.
+    in_force: Arc<InForce>,
+    followed: u64,
+    /// Ears that have not heard yet what they were told when this reactor began to follow the plan.
+    unheard: usize,
+    /// The set of servers that it publishes by.
+    speaks: Arc<Spread>,
+    /// Whether everybody hears by another set is being asked.
+    fence: Option<Fence>,
+    /// It is not asked before.
+    next_fence_ms: u64,
+    /// Who asks this node whether everything is heard by a set. They are answered when all that was heard before is with its reactor.
+    fences: Vec<(Peer, u64)>,
+    /// Those who waited for an ear that there is no more.
+    passed: VecDeque<Waiter>,
+    /// How far a change of the list of servers is, as the log has said it.
+    stage: Stage,
+    /// Nodes of whose list of servers the log has said that it is another one.
+    others: HashMap<u64, u64>,
+    /// One for each Redis, by slot.
     lines: Vec<Line>,
     /// One for each Redis of which this reactor is the ear.
     ears: Vec<(usize, Ear)>,
@@ -75,6 +100,8 @@ pub struct Bus {
     nonces: RefCell<Vec<(AppId, UsedNonce)>>,
     /// Whether the turn has published anything but answers, which are not urgent.
     has_news: bool,
+    /// What was asked of a Redis that is in use no more.
+    untold: Vec<reading::Question>,
     /// Sessions that have joined groups which remember in this turn.
     recalls: Vec<RecallRequest>,
 }
@@ -82,51 +109,33 @@ pub struct Bus {
 impl Bus {
     /// The part of the reactor `index`, of so many. `waker` has the reactor turn, from any thread.
     pub fn new(cluster: Arc<Cluster>, index: usize, reactors: usize, waker: Waker) -> Self {
-        let config = &cluster.config;
-        let ms = |time: std::time::Duration| time.as_millis() as u64;
-        let limits = LinkLimits {
-            connect_ms: ms(config.connect),
-            silent_ms: ms(config.silent),
-            backoff_min_ms: ms(config.backoff_min),
-            backoff_max_ms: ms(config.backoff_max),
-            max_message_bytes: MAX_MESSAGE_BYTES,
-            max_unwritten_bytes: config.queue_bytes,
-        };
-        let queue = QueueLimits {
-            messages: config.queue_messages,
-            bytes: config.queue_bytes,
-            in_flight: config.in_flight,
-            digest_entries: config.digest_entries,
-        };
-        let link = |server: usize, number: usize| {
-            let url = Arc::clone(&cluster.servers[server].url);
-            Link::new(url, Token(BUS_TOKENS + number), limits, Arc::clone(&waker))
-        };
-        let lines = (0..cluster.servers.len())
-            .map(|server| Line::new(link(server, 2 * server), Outgoing::new(queue), HOLD_MS));
-        let always = [cluster.channels.of_nodes(), cluster.own_channel()];
-        let ears = (0..cluster.servers.len()).filter(|server| ear_of(*server, reactors) == index);
-        let ears = ears.map(|server| {
-            let link = link(server, 2 * server + 1);
-            let names = Names::new(cluster.channels.clone(), &always, config.max_channels, ms(config.linger));
-            let mut ear = Ear::new(link, names, config.in_flight);
-            // What comes back of what this node publishes may be missed as well, from the first message on.
-            (0..reactors).for_each(|reactor| ear.hearing().begin((cluster.incarnation, reactor as u8), 0));
-            (server, ear)
-        });
+        let in_force = cluster.in_force();
+        // The oldest of the sets that are heard: where there are several, nobody is known yet to hear by the newest.
+        let oldest = in_force.plan.heard().next();
+        let speaks = Arc::clone(oldest.unwrap_or(&in_force.plan.aim));
+        cluster.reactor_begins(index, reactors, &speaks);
         let awaiting = Awaiting::counted_in(Arc::clone(&cluster.questions));
-        let beats_ns = vec![(0, 0); cluster.servers.len()];
-        let (lines, ears): (_, Vec<_>) = (lines.collect(), ears.collect());
-        let lease = ears.iter().any(|(server, _)| *server == 0).then(|| cluster.take_lease()).flatten();
-        Self {
-            lines,
-            ears,
+        let lease = (ear_of(0, reactors) == index).then(|| cluster.take_lease()).flatten();
+        let mut bus = Self {
+            waker,
+            in_force,
+            followed: 0,
+            unheard: 0,
+            speaks,
+            fence: None,
+            next_fence_ms: 0,
+            fences: Vec::new(),
+            passed: VecDeque::new(),
+            stage: Stage::Settled,
+            others: HashMap::new(),
+            lines: Vec::new(),
+            ears: Vec::new(),
             cluster,
             awaiting,
             message: Vec::new(),
             command: Vec::new(),
             next_beat_ms: 0,
-            beats_ns,
+            beats_ns: Vec::new(),
             next_sweep_ms: 0,
             quiet_until_ms: 0,
             answering: VecDeque::new(),
@@ -135,8 +144,11 @@ impl Bus {
             placed: Vec::new(),
             nonces: RefCell::default(),
             has_news: false,
+            untold: Vec::new(),
             recalls: Vec::new(),
-        }
+        };
+        bus.open_servers(index, reactors);
+        bus
     }
 
     fn ear(&mut self, server: usize) -> Option<&mut Ear> {
@@ -145,7 +157,8 @@ impl Bus {
 
     /// The next one that waits and whose sets of sessions are heard by now.
     fn take_waiter(&mut self) -> Option<Waiter> {
-        self.ears.iter_mut().find_map(|(_, ear)| ear.take_waiter())
+        let of_ears = self.ears.iter_mut().find_map(|(_, ear)| ear.take_waiter());
+        of_ears.or_else(|| self.passed.pop_front())
     }
 
     /// What is registered under this token is ready.
@@ -162,7 +175,10 @@ impl Bus {
 
     /// Whether the turn has left something that nothing outside will remind of.
     pub fn has_work(&self) -> bool {
-        self.lines.iter().any(Line::has_work) || self.ears.iter().any(|(_, ear)| ear.has_work())
+        self.lines.iter().any(Line::has_work)
+            || self.ears.iter().any(|(_, ear)| ear.has_work())
+            || !self.passed.is_empty()
+            || self.followed != self.cluster.plan_number()
     }
 
     /// When time next brings something, in milliseconds of the server's clock.
@@ -179,12 +195,6 @@ impl Bus {
         lines.chain(ears).chain(own.into_iter().flatten()).min()
     }
 }
-
-/// The longest message that is taken for one: the largest push, and a digest of as many entries as are remembered.
-const MAX_MESSAGE_BYTES: usize = 64 << 20;
-
-/// How long a publisher waits, after Redis has begun anew, for the other nodes to hear again.
-const HOLD_MS: u64 = 1_000;
 
 /// The reactor that hears what comes over a Redis.
 fn ear_of(server: usize, reactors: usize) -> usize {

@@ -3,6 +3,7 @@
 use crate::config::PerUserPolicy;
 use crate::dispatch::{Ban, Operation};
 use crate::session::{AppId, Name, SessionId};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// See the module.
@@ -24,6 +25,8 @@ pub enum BusNews {
     Closing(Closing),
     /// Another node has told of a ban.
     Banning(Banning),
+    /// An ear hears what the receiver has told it when it began to follow a plan.
+    PlanHeard,
 }
 
 /// Sets that have come or gone.
@@ -46,6 +49,8 @@ pub enum Waiter {
     Session(SessionId),
     /// A user whose sessions on other nodes are asked for then.
     Place(Took),
+    /// A reactor that follows another plan of where names are heard.
+    Plan(usize),
 }
 
 /// An answer of another node, or of this one to itself.
@@ -73,8 +78,8 @@ pub struct DigestAsked {
 /// A user has taken a place in an app that bounds them.
 #[derive(Debug, Clone)]
 pub struct Took {
-    /// The Redis that has its channel.
-    pub server: usize,
+    /// The servers on which its channel is not known to be heard yet.
+    pub servers: SmallVec<[usize; 2]>,
     /// The app.
     pub app: AppId,
     /// The user.

@@ -3,7 +3,7 @@
 //! of two nodes where a session opens at the same time, the one that asks later hears of both.
 
 use super::awaiting::Asked;
-use super::news::{BusNews, Closing, Took, Waiter};
+use super::news::{BusNews, Closing, Edges, Took, Waiter};
 use super::speaking::{Outline, TooLarge};
 use super::{Core, Envelope, ear_of};
 use crate::cluster::message::{Flags, Kind};
@@ -39,30 +39,35 @@ impl Core {
         if bus.placed.is_empty() {
             return;
         }
-        let cluster = Arc::clone(&bus.cluster);
+        let (cluster, plan) = (Arc::clone(&bus.cluster), Arc::clone(&bus.in_force.plan));
         let mut here = std::mem::take(&mut bus.placed);
         here.dedup();
         for (app, user) in here {
             let channel = cluster.channels.of_set(self.rules.apps.name_of(app), Set::User(&user));
-            let server = cluster.server_of(&channel);
-            let took = Took { server, app, user };
-            match ear_of(server, self.shared.reactors()) {
-                ear if ear == self.index => self.follow_place(took),
-                ear => self.peers.post_always(ear, Envelope::Bus(Box::new(BusNews::Took(took)))),
-            }
+            self.hand_place(Took { servers: plan.slots_of(&channel), app, user });
+        }
+    }
+
+    /// Hands it to the ear of the next server on which the channel is to be heard.
+    fn hand_place(&mut self, took: Took) {
+        let Some(server) = took.servers.last() else { return };
+        match ear_of(*server, self.shared.reactors()) {
+            ear if ear == self.index => self.follow_place(took),
+            ear => self.peers.post_always(ear, Envelope::Bus(Box::new(BusNews::Took(took)))),
         }
     }
 
     /// A user has taken a place on this node, whose channel this reactor subscribes to: the other nodes are asked when it is heard.
-    pub(super) fn follow_place(&mut self, took: Took) {
-        let now_ms = self.now.ms;
-        if let Some(ear) = self.bus.as_deref_mut().and_then(|bus| bus.ear(took.server)) {
-            ear.follow(Vec::new(), Some(Waiter::Place(took)), now_ms);
-        }
+    pub(super) fn follow_place(&mut self, mut took: Took) {
+        let Some(server) = took.servers.pop() else { return };
+        self.hand_edges(Edges { server, edges: Vec::new(), waiter: Some(Waiter::Place(took)) });
     }
 
-    /// Asks other nodes for the sessions of a user whose channel is heard by now.
+    /// Asks other nodes for the sessions of a user whose channel is heard by now on all servers.
     pub(super) fn ask_for_places(&mut self, took: Took) {
+        if !took.servers.is_empty() {
+            return self.hand_place(took);
+        }
         let Took { app, user, .. } = took;
         let asked = Asked::Places { app, user: user.clone(), seats: Vec::new() };
         self.publish_of_user(app, &user, Kind::Took, Some(asked), |out| {
@@ -146,7 +151,7 @@ impl Core {
         let rules = Arc::clone(&self.rules);
         let app = rules.apps.name_of(app).as_str();
         let way = Way::Set(Selector::User(user.clone()));
-        let Some(place) = bus.cluster.place_of(app, &way) else { return };
+        let Some(place) = bus.place_of(app, &way) else { return };
         let bucket = bus.bucket_of(&place, &way);
         let deadline_ms = now_ms + bus.patience_ms();
         let publishings = 1 + u32::from(bucket.is_some());

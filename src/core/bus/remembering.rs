@@ -30,22 +30,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const RENEWED_A_TURN: usize = 256;
 
 impl Cluster {
-    /// Where what the group remembers is, and its pushes are published.
-    fn place_of_group(&self, app: &str, group: &Name) -> Place {
-        let channel = self.channels.of_set(app, Set::Group(group));
-        Place { server: self.server_of(&channel), channel }
-    }
-
     /// The reactor, of so many, that hears the pushes to the group and reads what it remembers.
     pub fn owner_of(&self, app: &str, group: &Name, reactors: usize) -> usize {
-        ear_of(self.place_of_group(app, group).server, reactors)
+        let channel = self.channels.of_set(app, Set::Group(group));
+        ear_of(self.first_speaks().slot_of(&channel), reactors)
     }
 }
 
 impl Bus {
+    /// Where what the group remembers is, and its pushes are published.
+    fn place_of_group(&self, app: &str, group: &Name) -> Place {
+        self.place_of_channel(self.cluster.channels.of_set(app, Set::Group(group)))
+    }
+
+    /// Which server is asked for what the group remembers: of those that have it, the first of which this reactor is the ear.
+    fn server_of_group(&self, app: &str, group: &Name) -> Option<usize> {
+        let channel = self.cluster.channels.of_set(app, Set::Group(group));
+        let heard = self.in_force.plan.slots_of(&channel);
+        let slots = std::iter::once(self.speaks.slot_of(&channel)).chain(heard);
+        slots.into_iter().find(|slot| self.ears.iter().any(|(server, _)| server == slot))
+    }
+
     /// Whether what is published at `place` comes back to this node.
     fn comes_back(&mut self, place: &Place) -> bool {
-        let is_heard = self.cluster.servers[place.server].is_whole.load(Ordering::Acquire);
+        let is_heard = self.server(place.server).is_whole.load(Ordering::Acquire);
         is_heard && self.lines[place.server].link().is_up()
     }
 
@@ -104,6 +112,18 @@ struct Keeping<'a> {
 
 /// Publishing.
 impl Core {
+    /// Whether the group is about to move to another Redis. Meanwhile it remembers nothing, as without one: what is published waits for
+    /// where it goes, and the sessions of this node are served at once.
+    pub(super) fn is_moving(&self, app: &str, group: &Name) -> bool {
+        let Some(bus) = self.bus.as_deref().filter(|bus| bus.fence.is_some()) else { return false };
+        let place = bus.place_of_group(app, group);
+        if place.next.is_some() {
+            bus.server(place.server).serve(self.index, bus.lines[place.server].next_sequence());
+            self.metrics().memory_lost.of(MemoryLoss::Redis).add(1);
+        }
+        place.next.is_some()
+    }
+
     /// Publishes the part of a push that is for a group that remembers. Whether the group's sessions here get it from Redis too, by the
     /// place that it has there.
     pub(super) fn publish_to_memory(
@@ -115,7 +135,7 @@ impl Core {
     ) -> bool {
         let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = &mut self.bus else { return false };
-        let place = bus.cluster.place_of_group(app, group);
+        let place = bus.place_of_group(app, group);
         let bucket = bus.bucket_of(&place, &part.way);
         let comes_back = bus.comes_back(&place);
         let mut body = Vec::new();
@@ -145,7 +165,7 @@ impl Core {
         if !comes_back {
             // Should something of before come back after all, it comes behind what the sessions here get now: too late.
             let last = first.unwrap_or_else(|| bus.lines[place.server].next_sequence());
-            bus.cluster.servers[place.server].serve(index, last);
+            bus.server(place.server).serve(index, last);
         }
         let copied = bucket.as_ref().zip(first).and_then(|(bucket, first)| {
             let outline = Outline { flags: flags.and(Flags::BUCKET), ..outline };
@@ -223,9 +243,7 @@ impl Core {
     /// Whether a push to a group that remembers, which this node has published itself and hears, comes behind what its sessions have
     /// got without Redis.
     pub(super) fn comes_too_late(&self, server: usize, reactor: u8, sequence: u64) -> bool {
-        self.bus
-            .as_ref()
-            .is_some_and(|bus| sequence < bus.cluster.servers[server].served(usize::from(reactor)))
+        self.bus.as_ref().is_some_and(|bus| sequence < bus.server(server).served(usize::from(reactor)))
     }
 }
 
@@ -286,11 +304,12 @@ impl Core {
 
     fn ask_redis(&mut self, question: Question) {
         let now_ms = self.now.ms;
-        let server = self.server_of_group(question.app, &question.group);
+        let app = self.rules.apps.name_of(question.app);
         let Some(bus) = &mut self.bus else { return };
+        let server = bus.server_of_group(app, &question.group);
         // As long as the connection itself is believed in: a session that gives up misses what its group remembers.
         let due_ms = now_ms + bus.silent_ms();
-        match bus.ear(server).filter(|ear| ear.is_up()) {
+        match server.and_then(|server| bus.ear(server)).filter(|ear| ear.is_up()) {
             Some(ear) => ear.ask(question, due_ms),
             None => self.redis_tells(question, None),
         }
@@ -304,8 +323,7 @@ impl Core {
         let read = wanted.zip(answer).map(|(wanted, answer)| read_kept(answer, wanted, log));
         let forgotten = answer.filter(|_| wanted.is_none()).map(read_forgotten);
         if matches!(read, Some(None)) || matches!(forgotten, Some(None)) {
-            let server = self.server_of_group(app, &group);
-            self.bus_refused(server, &format!("{answer:?}"));
+            self.bus_refused(0, &format!("{answer:?}"));
         }
         let (read, forgotten) = (read.flatten(), forgotten.flatten());
         let kept = read.as_ref().map_or_else(|| Kept::from([]), |read| kept_for_sessions(app, &group, read));
@@ -427,11 +445,6 @@ impl Core {
         let app = self.rules.apps.find(app).ok()?;
         let rule = self.rules.delivery_rules.memory(app, group)?;
         Some((app, Name::new(group).ok()?, Stay::of(&rule)))
-    }
-
-    fn server_of_group(&self, app: AppId, group: &Name) -> usize {
-        let app = self.rules.apps.name_of(app);
-        self.bus.as_ref().map_or(0, |bus| bus.cluster.place_of_group(app, group).server)
     }
 }
 

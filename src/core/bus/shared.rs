@@ -1,6 +1,8 @@
 //! What all reactors of a node see of its cluster: who the node is, which Redis servers there are, which other nodes.
 
-use crate::cluster::{Channels, Lease, Members, Set, hash, server_of};
+use super::carry::CarriedCluster;
+use super::placing::{Placing, hash_of};
+use crate::cluster::{Channels, Lease, Members, Planner, Set};
 use crate::config::{Cluster as ClusterConfig, RedisUrl};
 use crate::dispatch::Selector;
 use crate::hub::MAX_REACTORS;
@@ -20,10 +22,8 @@ pub struct Cluster {
     pub name: Box<str>,
     /// What the channels are called.
     pub channels: Channels,
-    /// The Redis servers, in the order of the configuration.
-    pub servers: Box<[Server]>,
-    /// The hashes of their addresses, by which channels are spread.
-    hashes: Box<[u64]>,
+    /// The Redis servers, and which of them has which channel.
+    pub(super) placing: Placing,
     /// Times and bounds.
     pub config: ClusterConfig,
     members: Mutex<Members>,
@@ -54,12 +54,30 @@ pub struct Server {
     pub all_are_back: AtomicBool,
     /// Whether this node hears some names there by hashed channels.
     pub has_buckets: AtomicBool,
+    /// Whether publishers are still to say what was missed there.
+    pub has_gaps: AtomicBool,
     /// By reactor: the number of the last message to a group that remembers of which the sessions of this node have been served without
     /// Redis.
     served: Box<[AtomicU64]>,
 }
 
+/// Another node, as it is reached.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The process that it is.
+    pub incarnation: u64,
+    /// What it is called.
+    pub name: Name,
+}
+
 impl Server {
+    /// One to which there is no connection yet.
+    pub fn new(url: RedisUrl) -> Self {
+        let [is_whole, all_are_back, has_buckets, has_gaps] = [false; 4].map(AtomicBool::new);
+        let served = (0..MAX_REACTORS).map(|_| AtomicU64::new(0)).collect();
+        Self { url: Arc::new(url), is_whole, all_are_back, has_buckets, has_gaps, served }
+    }
+
     /// The sessions of this node are served without Redis with what the reactor publishes under this number.
     pub fn serve(&self, reactor: usize, sequence: u64) {
         if let Some(served) = self.served.get(reactor) {
@@ -73,34 +91,33 @@ impl Server {
     }
 }
 
-/// Another node, as it is reached.
-#[derive(Debug, Clone)]
-pub struct Node {
-    /// The process that it is.
-    pub incarnation: u64,
-    /// What it is called.
-    pub name: Name,
-}
-
 impl Cluster {
     /// The node `node` with this `incarnation`, which goes by `config`; its number is held by `lease`.
     pub fn new(config: ClusterConfig, node: u16, incarnation: u64, lease: Lease) -> Self {
         let urls = config.servers();
-        let hashes = urls.iter().map(|url| hash(url.place().to_string().as_bytes())).collect();
-        let server = |url: RedisUrl| Server {
-            url: Arc::new(url),
-            is_whole: AtomicBool::new(false),
-            all_are_back: AtomicBool::new(false),
-            has_buckets: AtomicBool::new(false),
-            served: (0..MAX_REACTORS).map(|_| AtomicU64::new(0)).collect(),
-        };
+        let all: Vec<usize> = (0..urls.len()).collect();
+        let planner = planner(&config, &urls, &all);
+        Self::placed(config, node, incarnation, lease, Placing::new(planner, urls))
+    }
+
+    /// The same node with its servers and plans as they were in another process, and from now on with those of its configuration.
+    pub fn going_on(config: ClusterConfig, node: u16, carried: &CarriedCluster, lease: Lease) -> Self {
+        let urls = carried.urls(&config);
+        let planner = planner(&config, &urls, &carried.aim()).going_on(&carried.heard(), &carried.open());
+        let aim = config.servers();
+        let placing = Placing::new(planner, urls);
+        let cluster = Self::placed(config, node, carried.incarnation(), lease, placing);
+        cluster.aim_at(&aim);
+        cluster
+    }
+
+    fn placed(config: ClusterConfig, node: u16, incarnation: u64, lease: Lease, placing: Placing) -> Self {
         Self {
             node,
             incarnation,
             name: config.node_name().into(),
             channels: Channels::new(&config.prefix, config.buckets),
-            servers: urls.into_iter().map(server).collect(),
-            hashes,
+            placing,
             members: Mutex::new(Members::new(config.lease.as_millis() as u64)),
             heard_itself_ms: AtomicU64::new(0),
             secret: ArcSwap::default(),
@@ -123,14 +140,6 @@ impl Cluster {
             Selector::Session(_) | Selector::AllOf(_) => return None,
         };
         Some(self.channels.of_set(app, set))
-    }
-
-    /// Which server has a channel.
-    pub fn server_of(&self, channel: &[u8]) -> usize {
-        match self.hashes.len() {
-            1 => 0,
-            _ => server_of(hash(channel), &self.hashes),
-        }
     }
 
     /// The other node with this number.
@@ -211,9 +220,10 @@ impl Cluster {
     pub fn own_channel(&self) -> Box<[u8]> {
         self.channels.of_node(self.node, self.incarnation)
     }
+}
 
-    /// Whether this node hears everything that it wants to.
-    pub fn is_whole(&self) -> bool {
-        self.servers.iter().all(|server| server.is_whole.load(Ordering::Acquire))
-    }
+/// What plans where a node with this configuration and these servers, of which `aim` are in its list, is heard.
+fn planner(config: &ClusterConfig, urls: &[RedisUrl], aim: &[usize]) -> Planner {
+    let [keep_ms, linger_ms] = [config.lease, config.linger].map(|time| time.as_millis() as u64);
+    Planner::new(urls.iter().map(hash_of).collect(), aim, keep_ms, linger_ms)
 }

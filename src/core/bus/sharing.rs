@@ -22,7 +22,7 @@ impl Core {
     /// and there is a way out, whichever comes last.
     pub(super) fn greet_when_whole(&mut self, server: usize) {
         let Some(bus) = self.bus.as_deref_mut() else { return };
-        let is_whole = bus.cluster.servers[server].is_whole.load(Ordering::Acquire);
+        let is_whole = bus.server(server).is_whole.load(Ordering::Acquire);
         if is_whole && bus.ear(server).is_some() && bus.lines[server].link().is_up() {
             self.tell_of_itself(server, Kind::Hello, None);
             self.tell_known(server, None);
@@ -33,7 +33,7 @@ impl Core {
     pub(super) fn tell_known(&mut self, server: usize, channel: Option<&[u8]>) {
         let Some(bus) = &self.bus else { return };
         let channel = channel.map_or_else(|| bus.cluster.channels.of_nodes(), Into::into);
-        let place = Place { server, channel };
+        let place = Place { server, next: None, channel };
         let rules = Arc::clone(&self.rules);
         for app in (0..rules.apps.names().count() as u16).map(AppId) {
             let bans = self.shared.bans.known(app, Clock::wall_unix_ms());
@@ -96,7 +96,7 @@ impl Core {
         }
         let mut used = bus.nonces.take();
         let channel = bus.cluster.channels.of_nodes();
-        let place = Place { server: bus.cluster.server_of(&channel), channel };
+        let place = bus.place_of_channel(channel);
         used.sort_by_key(|(app, _)| *app);
         for of_app in used.chunk_by(|(one, _), (other, _)| one == other) {
             let nonces: Vec<UsedNonce> = of_app.iter().map(|(_, nonce)| nonce.clone()).collect();

@@ -3,7 +3,7 @@
 use super::{Bus, Core, Ear};
 use crate::cluster::{Fault, Greeting, Member};
 use crate::core::Shared;
-use crate::core::bus_status::{BusStatus, LeaseStatus, NodeStatus};
+use crate::core::bus_status::{BusStatus, LeaseStatus, MovingStatus, NodeStatus, RedisStatus};
 use std::sync::atomic::Ordering;
 
 impl Core {
@@ -11,11 +11,13 @@ impl Core {
     pub(super) fn show_nodes(&self) {
         let Some(bus) = self.bus.as_deref() else { return };
         let Bus { cluster, lease, .. } = bus;
+        let aim = bus.in_force.plan.aim.id();
         let now_ms = self.now.ms;
         let members = cluster.members();
         let mut nodes: Vec<NodeStatus> =
-            members.all().iter().map(|member| status_of(member, now_ms)).collect();
+            members.all().iter().map(|member| status_of(member, aim, now_ms)).collect();
         drop(members);
+        let moving = bus.moving();
         nodes.push(NodeStatus {
             node: cluster.node,
             name: cluster.name.to_string(),
@@ -25,6 +27,7 @@ impl Core {
             is_draining: self.shared.turns_players_away(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             advertise: cluster.config.advertise.clone(),
+            has_same_redis: true,
         });
         nodes.sort_by_key(|node| (node.node, node.incarnation));
         let is_held = lease.as_ref().is_some_and(|lease| lease.is_held(now_ms));
@@ -38,12 +41,14 @@ impl Core {
             LeaseStatus::None => LeaseStatus::None,
             LeaseStatus::Held | LeaseStatus::Lost => LeaseStatus::Lost,
         };
+        bus.show_servers(&mut status);
         let is_ready = is_ready && (is_held || status.lease == LeaseStatus::None);
         *status = BusStatus {
             node: cluster.node,
             incarnation: Some(cluster.incarnation),
             is_ready,
             nodes,
+            moving,
             ..std::mem::take(&mut *status)
         };
     }
@@ -51,7 +56,7 @@ impl Core {
     /// Whether the ear hears names by hashed channels is told with the next heartbeat.
     pub(super) fn show_buckets(&self, server: usize, ear: &Ear) {
         if let Some(bus) = &self.bus {
-            bus.cluster.servers[server].has_buckets.store(ear.has_buckets(), Ordering::Relaxed);
+            bus.server(server).has_buckets.store(ear.has_buckets(), Ordering::Relaxed);
         }
     }
 
@@ -90,7 +95,42 @@ impl Core {
     }
 }
 
-fn status_of(member: &Member, now_ms: u64) -> NodeStatus {
+impl Bus {
+    /// The change of the list of servers that is under way.
+    fn moving(&self) -> Option<MovingStatus> {
+        let plan = &self.in_force.plan;
+        let aim = &plan.aim;
+        plan.heard().nth(1)?;
+        let publishes = self.cluster.all_speak(aim.id());
+        let is_awaited = |member: &&Member| match publishes {
+            false => !member.said.hears.contains(&aim.id()),
+            true => member.said.speaks.iter().any(|hashes| **hashes != *aim.hashes()),
+        };
+        let members = self.cluster.members();
+        let awaited = members.all().into_iter().filter(is_awaited).map(|member| member.name.to_string());
+        let mut awaits: Vec<String> = awaited.collect();
+        drop(members);
+        if !self.cluster.hears(aim.id()) {
+            awaits.push(self.cluster.name.to_string());
+        }
+        awaits.sort_unstable();
+        let redis = aim.slots().iter().map(|slot| self.server(*slot).url.to_string());
+        Some(MovingStatus { redis: redis.collect(), publishes, awaits })
+    }
+
+    /// Shows which servers there are.
+    fn show_servers(&self, status: &mut BusStatus) {
+        for (slot, server) in self.in_force.servers.iter().enumerate() {
+            if status.redis.len() == slot {
+                status.redis.push(RedisStatus { url: server.url.to_string(), ..RedisStatus::default() });
+            }
+            status.redis[slot].url = server.url.to_string();
+            status.redis[slot].is_closed = !self.in_force.plan.is_open(slot);
+        }
+    }
+}
+
+fn status_of(member: &Member, aim: u64, now_ms: u64) -> NodeStatus {
     let said = &member.said;
     NodeStatus {
         node: member.node,
@@ -101,6 +141,7 @@ fn status_of(member: &Member, now_ms: u64) -> NodeStatus {
         is_draining: said.is_draining,
         version: said.version.clone(),
         advertise: said.advertise.clone(),
+        has_same_redis: said.aim == aim,
     }
 }
 

@@ -4,9 +4,9 @@
 use super::asking::{Question, questions};
 use super::awaiting::{Asked, Ended};
 use super::news::Answer;
-use super::{Bus, Cluster, Core};
-use crate::cluster::message::{Flags, Header, Kind, Publisher};
-use crate::cluster::{Cut, Way, command, cut, hash_for, part, push, write_publish};
+use super::{Bus, Core};
+use crate::cluster::message::{Flags, Header, Kind, Publisher, renumber};
+use crate::cluster::{Cut, HeldMessage, Way, command, cut, hash_for, part, push, write_publish};
 use crate::core::Remembering;
 use crate::dispatch::{Operation, Origin, Peer, Push, PushOptions, ReceiptMode, Scope, Selector};
 use crate::link_bin::TooLong;
@@ -36,24 +36,31 @@ pub(super) struct TooLarge;
 #[derive(Debug)]
 pub(super) struct Place {
     pub server: usize,
+    /// Where it goes if a fence is passed, on which it waits.
+    pub next: Option<usize>,
     pub channel: Box<[u8]>,
 }
 
-impl Cluster {
+impl Bus {
+    /// Where what is published to a channel goes.
+    pub(super) fn place_of_channel(&self, channel: Box<[u8]>) -> Place {
+        let server = self.speaks.slot_of(&channel);
+        let next = self.fence.as_ref().map(|fence| fence.target().slot_of(&channel));
+        Place { server, next: next.filter(|next| *next != server), channel }
+    }
+
     /// Where the sessions of a part of a target are heard of; `None` where it is a node that there is not.
     pub(super) fn place_of(&self, app: &str, way: &Way) -> Option<Place> {
         let channel = match way {
-            Way::Set(selector) => self.channel_of(app, selector)?,
+            Way::Set(selector) => self.cluster.channel_of(app, selector)?,
             Way::Node(node) => {
-                let incarnation = self.node(*node)?.incarnation;
-                self.channels.of_node(*node, incarnation)
+                let incarnation = self.cluster.node(*node)?.incarnation;
+                self.cluster.channels.of_node(*node, incarnation)
             }
         };
-        Some(Place { server: self.server_of(&channel), channel })
+        Some(self.place_of_channel(channel))
     }
-}
 
-impl Bus {
     /// Publishes a message. Returns whether it was taken: without room, it is not.
     pub(super) fn publish(
         &mut self,
@@ -74,7 +81,8 @@ impl Bus {
             kind: outline.kind,
             flags: outline.flags,
             publisher,
-            sequence: line.next_sequence(),
+            // What waits on a fence has its number when it is known where it goes.
+            sequence: if place.next.is_none() { line.next_sequence() } else { 0 },
             stamp_ms,
             reply: outline.reply,
             ttl_left_ms: outline.ttl_left_ms,
@@ -84,12 +92,29 @@ impl Bus {
         if header.encode(&mut self.message).is_err() || body(&mut self.message).is_err() {
             return false;
         }
+        let is_question = matches!(outline.kind, Kind::Push | Kind::Command | Kind::Took | Kind::Fence);
+        let number = if is_question { outline.reply } else { 0 };
+        if let (Some(next), Some(fence)) = (place.next, &mut self.fence) {
+            let (server, channel, deadline_ms) = (place.server, place.channel.clone(), outline.deadline_ms);
+            let message = self.message.clone();
+            return fence.hold(HeldMessage { server, next, channel, message, deadline_ms, number });
+        }
         self.command.clear();
         write_publish(&mut self.command, &place.channel, &[&self.message]);
-        let is_question = matches!(outline.kind, Kind::Push | Kind::Command | Kind::Took);
         self.has_news |= !matches!(outline.kind, Kind::PushPart | Kind::OperationPart);
-        let number = if is_question { outline.reply } else { 0 };
         line.publish(&self.command, hash_for(&place.channel, false), outline.deadline_ms, number).is_ok()
+    }
+
+    /// Publishes a message that has waited on a fence. Returns whether it was taken.
+    pub(super) fn publish_held(&mut self, server: usize, held: &HeldMessage) -> bool {
+        let line = &mut self.lines[server];
+        self.message.clear();
+        self.message.extend_from_slice(&held.message);
+        renumber(&mut self.message, line.next_sequence(), server as u8);
+        self.command.clear();
+        write_publish(&mut self.command, &held.channel, &[&self.message]);
+        self.has_news = true;
+        line.publish(&self.command, hash_for(&held.channel, false), held.deadline_ms, held.number).is_ok()
     }
 
     /// Publishes a message to `place`, and to the hashed `bucket` where there is one. How many of these were not taken.
@@ -133,7 +158,7 @@ impl Bus {
     pub(super) fn bucket_of(&self, place: &Place, way: &Way) -> Option<Place> {
         let is_name = !matches!(way, Way::Node(_) | Way::Set(Selector::All));
         (is_name && self.cluster.some_node_has_buckets())
-            .then(|| Place { server: place.server, channel: self.cluster.channels.bucket_of(&place.channel) })
+            .then(|| Place { channel: self.cluster.channels.bucket_of(&place.channel), ..*place })
     }
 }
 
@@ -149,7 +174,9 @@ impl Core {
         let rules = Arc::clone(&self.rules);
         let app = rules.apps.name_of(push.app).as_str();
         let remembering = match rules.delivery_rules.remembering(push.app, &push.target) {
-            Remembering::One(group, rule) => Some((Selector::Group(group.clone()), group, rule)),
+            Remembering::One(group, rule) if !self.is_moving(app, group) => {
+                Some((Selector::Group(group.clone()), group, rule))
+            }
             _ => None,
         };
         let first = remembering.as_ref().map(|(selector, ..)| selector);
@@ -160,7 +187,7 @@ impl Core {
                     comes_back = self.publish_to_memory(push, app, (group, rule), part);
                 }
                 _ => {
-                    if let Some(place) = cluster.place_of(app, &part.way) {
+                    if let Some(place) = self.bus.as_ref().and_then(|bus| bus.place_of(app, &part.way)) {
                         self.publish_part(push, app, part, &place);
                     }
                 }
@@ -209,12 +236,10 @@ impl Core {
         let rules = Arc::clone(&self.rules);
         let app = rules.apps.name_of(operation.app).as_str();
         for question in questions(operation, &self.shared, cluster.node) {
+            let Some(bus) = &self.bus else { return };
             let place = match &question.way {
-                Some(way) => cluster.place_of(app, way),
-                None => {
-                    let channel = cluster.channels.of_nodes();
-                    Some(Place { server: cluster.server_of(&channel), channel })
-                }
+                Some(way) => bus.place_of(app, way),
+                None => Some(bus.place_of_channel(cluster.channels.of_nodes())),
             };
             if let Some(place) = place {
                 self.ask_part(operation, app, &question, &place);
@@ -259,6 +284,9 @@ impl Core {
     pub(super) fn end_question(&mut self, ended: Ended) {
         let Ended { asked, answered, missing } = ended;
         let Some(bus) = &self.bus else { return };
+        if let Asked::Fence { questions, is_refused } = asked {
+            return self.fence_is_over(questions, is_refused, &answered, missing);
+        }
         let missing = match missing {
             Some(0) => Vec::new(),
             missing => bus.cluster.missing(&answered, missing, self.now.ms),
@@ -273,6 +301,7 @@ impl Core {
                 self.finish_operation_part(&operation);
             }
             Asked::Places { app, user, seats } => self.places_are_known(app, user, seats),
+            Asked::Fence { .. } => {}
         }
     }
 
@@ -314,7 +343,7 @@ impl Core {
             return;
         }
         let channel = bus.cluster.channels.of_node(peer.node, peer.incarnation);
-        let place = Place { server: usize::from(peer.server).min(bus.lines.len() - 1), channel };
+        let place = Place { server: usize::from(peer.server).min(bus.lines.len() - 1), next: None, channel };
         let outline = Outline {
             kind,
             flags: Flags::NONE,

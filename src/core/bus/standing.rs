@@ -14,11 +14,15 @@ impl Bus {
             && self.held.is_empty()
             && self.placed.is_empty()
             && self.recalls.is_empty()
+            && self.unheard == 0
+            && self.fences.is_empty()
+            && self.passed.is_empty()
             && !self.ears.iter().any(|(_, ear)| ear.is_waited_for())
     }
 
     fn must_hear(&self) -> bool {
         self.cluster.questions.load(Ordering::Acquire) > 0
+            || self.unheard > 0
             || self.ears.iter().any(|(_, ear)| ear.is_waited_for())
     }
 }
@@ -71,6 +75,7 @@ impl Core {
 
     /// Writes what is left to be published. Whether Redis has answered all of it.
     pub fn finish_bus(&mut self) -> bool {
+        self.give_up_fence();
         self.hear_lines();
         self.flush_bus();
         let Some(bus) = self.bus.as_deref_mut() else { return true };

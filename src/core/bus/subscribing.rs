@@ -2,7 +2,7 @@
 //! is answered when the set is heard: who is told that a session has joined may push to the group from any node.
 
 use super::news::{BusNews, Edges, Waiter};
-use super::{Core, Envelope, ear_of};
+use super::{Bus, Core, Envelope, ear_of};
 use crate::cluster::Set;
 use crate::core::Reply;
 use crate::dispatch::Operation;
@@ -50,40 +50,64 @@ impl Core {
     fn send_edges(&mut self, waiter: Option<&Waiter>) -> usize {
         let edges = self.hub.take_edges();
         let Some(bus) = &self.bus else { return 0 };
-        let cluster = Arc::clone(&bus.cluster);
-        let mut by_server: Vec<Vec<(Box<[u8]>, bool)>> = vec![Vec::new(); cluster.servers.len()];
+        let in_force = Arc::clone(&bus.in_force);
+        let mut by_server: Vec<Vec<(Box<[u8]>, bool)>> = vec![Vec::new(); in_force.servers.len()];
         for edge in &edges {
-            let app = self.rules.apps.name_of(edge.app);
-            if let Some(set) = set_of(edge) {
-                let channel = cluster.channels.of_set(app, set);
-                by_server[cluster.server_of(&channel)].push((channel, edge.has_sessions));
+            let Some(channel) = self.channel_of_edge(edge) else { continue };
+            let slots = in_force.plan.slots_of(&channel);
+            for slot in slots.iter().skip(1) {
+                by_server[*slot].push((channel.clone(), edge.has_sessions));
+            }
+            if let Some(slot) = slots.first() {
+                by_server[*slot].push((channel, edge.has_sessions));
             }
         }
         let mut waits = 0;
         for (server, edges) in by_server.into_iter().enumerate().filter(|(_, edges)| !edges.is_empty()) {
             // Without a connection there is nothing to wait for.
-            let is_heard = cluster.servers[server].is_whole.load(Ordering::Relaxed);
+            let is_heard = in_force.servers[server].is_whole.load(Ordering::Relaxed);
             let begins = is_heard && edges.iter().any(|(_, has_sessions)| *has_sessions);
             let waiter = waiter.filter(|_| begins);
             waits += usize::from(waiter.is_some());
             if let Some(Waiter::Operation(operation)) = waiter {
                 operation.add_part();
             }
-            let news = Edges { server, edges, waiter: waiter.cloned() };
-            match ear_of(server, self.shared.reactors()) {
-                ear if ear == self.index => self.follow_edges(news),
-                ear => self.peers.post_always(ear, Envelope::Bus(Box::new(BusNews::Edges(news)))),
-            }
+            self.hand_edges(Edges { server, edges, waiter: waiter.cloned() });
         }
         waits
+    }
+
+    /// The channel of a set.
+    pub(super) fn channel_of_edge(&self, edge: &Edge) -> Option<Box<[u8]>> {
+        let bus = self.bus.as_ref()?;
+        Some(bus.cluster.channels.of_set(self.rules.apps.name_of(edge.app), set_of(edge)?))
+    }
+
+    /// Hands changes to the ear of their server.
+    pub(super) fn hand_edges(&mut self, news: Edges) {
+        match ear_of(news.server, self.shared.reactors()) {
+            ear if ear == self.index => self.follow_edges(news),
+            ear => self.peers.post_always(ear, Envelope::Bus(Box::new(BusNews::Edges(news)))),
+        }
     }
 
     /// Sets of a reactor have come or gone, of whose channels this one is the ear.
     pub(super) fn follow_edges(&mut self, news: Edges) {
         let now_ms = self.now.ms;
-        let ear = self.bus.as_mut().and_then(|bus| bus.ear(news.server));
-        let began = ear.map(|ear| ear.follow(news.edges, news.waiter, now_ms));
-        self.renew_from_now(news.server, &began.unwrap_or_default());
+        let has_ear = |bus: &mut Box<Bus>| bus.ear(news.server).is_some();
+        if !self.bus.as_mut().is_some_and(has_ear) {
+            // It is of a plan that this reactor does not follow yet, which has the server.
+            self.follow_plan();
+        }
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        match bus.ear(news.server) {
+            Some(ear) => {
+                let began = ear.follow(news.edges, news.waiter, now_ms);
+                self.renew_from_now(news.server, &began);
+            }
+            // The server is in use no more: there is nothing to wait for.
+            None => bus.passed.extend(news.waiter),
+        }
     }
 
     /// Whoever has waited for sets that are heard by now goes on.
@@ -92,6 +116,10 @@ impl Core {
             match waiter {
                 Waiter::Operation(operation) => self.finish_operation_part(&operation),
                 Waiter::Place(took) => self.ask_for_places(took),
+                Waiter::Plan(reactor) if reactor == self.index => self.plan_is_heard(),
+                Waiter::Plan(reactor) => {
+                    self.peers.post_always(reactor, Envelope::Bus(Box::new(BusNews::PlanHeard)));
+                }
                 Waiter::Session(id) if usize::from(id.worker()) == self.index => self.session_is_heard(id),
                 Waiter::Session(id) => {
                     let news = Envelope::Bus(Box::new(BusNews::Heard(id)));

@@ -1,10 +1,12 @@
 //! Several nodes on a real Redis.
 
 mod asking;
+mod drain;
 mod faults;
 mod memory;
 mod model;
 mod nodes;
+mod redis_list;
 mod routing;
 mod starting;
 mod state;

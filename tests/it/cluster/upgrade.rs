@@ -192,6 +192,68 @@ fn other_nodes_do_not_notice_an_upgrade_that_fails() {
 }
 
 #[test]
+fn a_node_is_upgraded_in_the_middle_of_a_change_of_the_list_of_redis_servers() {
+    let _alone = heavy();
+    let (redis, second, prefix) = (Redis::start(), Redis::start(), prefix());
+    let (mut a, mut b) = (
+        node(&redis, &prefix, "a", "patience_ms = 10000"),
+        node(&redis, &prefix, "b", "patience_ms = 10000"),
+    );
+    until_known(&[&a, &b]);
+    let sent = Arc::new(Mutex::new(None));
+    let players = (0..2 * PLAYERS).map(|number| [*a, *b][number % 2].player("group=red"));
+    let readers: Vec<JoinHandle<()>> = players
+        .map(|player| {
+            let sent = Arc::clone(&sent);
+            thread::spawn(move || read(player, &sent))
+        })
+        .collect();
+    let known = nodes_of(&b);
+    let pushing = Pushing::start([&a, &b]);
+    pushing.await_more(50);
+    let both = format!("redis = ['{}', '{}']", redis.url(), second.url());
+    let change = |node: &Running| {
+        let config = std::fs::read_to_string(node.config()).unwrap();
+        std::fs::write(node.config(), config.replace(&format!("redis = ['{}']", redis.url()), &both))
+            .unwrap();
+    };
+    let moving = |node: &Running| node.backend().ok("GET", "/v1/cluster")["moving"].clone();
+    change(&a);
+    assert_eq!(a.backend().ok("POST", "/v1/admin/reload")["changed"], json!(["cluster.redis"]));
+    until("the other node to be awaited", || moving(&a)["awaits"] == json!(["b"]));
+    a.upgrade();
+    pushing.await_more(50);
+    until("the other node to be awaited still", || moving(&a)["awaits"] == json!(["b"]));
+    // The new process reads the list itself.
+    change(&b);
+    b.upgrade();
+    pushing.await_more(50);
+    for node in [&a, &b] {
+        until("both to publish by the new list", || {
+            let moving = moving(node);
+            (&moving["publishes"], &moving["awaits"]) == (&json!(true), &json!([]))
+        });
+    }
+    a.upgrade();
+    pushing.await_more(50);
+    assert_eq!(moving(&a)["publishes"], true, "a lease is longer than this takes");
+    *sent.lock().unwrap() = Some(pushing.stop());
+    let mut backend = b.backend();
+    until("every message at every player", || {
+        backend.push_text("group=red", &format!("{SOURCES} 0"));
+        readers.iter().all(JoinHandle::is_finished)
+    });
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    assert_eq!((lost(&a), lost(&b)), (0, 0));
+    assert_eq!(
+        (nodes_of(&a), nodes_of(&b)),
+        (known.clone(), known),
+        "they are the same processes to each other"
+    );
+    assert!(!connections(&second).is_empty());
+}
+
+#[test]
 fn a_node_that_stops_is_forgotten_at_once_and_its_number_is_free() {
     let (redis, prefix) = (Redis::start(), prefix());
     // This Redis has had keys for long: it gives a number at once.

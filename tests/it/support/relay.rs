@@ -14,6 +14,7 @@ const PASSES: u8 = 0;
 const CUT: u8 = 1;
 const SWALLOWS: u8 = 2;
 const ENDED: u8 = 3;
+const HOLDS: u8 = 4;
 
 /// A relay on a port of its own. It ends when it is dropped.
 pub struct Relay {
@@ -55,6 +56,11 @@ impl Relay {
         self.state.store(SWALLOWS, Ordering::Relaxed);
     }
 
+    /// Keeps what the target says until it goes on. What is said to the target passes.
+    pub fn hold(&self) {
+        self.state.store(HOLDS, Ordering::Relaxed);
+    }
+
     /// Passes everything on again. What it has swallowed of a connection stays lost: that ends.
     pub fn go_on(&self) {
         self.state.store(PASSES, Ordering::Relaxed);
@@ -72,14 +78,14 @@ impl Drop for Relay {
 fn join(near: TcpStream, target: SocketAddr, state: &Arc<AtomicU8>) {
     let Ok(far) = TcpStream::connect(target) else { return };
     let ways = [(near.try_clone(), far.try_clone()), (Ok(far), Ok(near))];
-    for (from, to) in ways {
+    for ((from, to), is_back) in ways.into_iter().zip([false, true]) {
         let (from, to, state) = (from.unwrap(), to.unwrap(), Arc::clone(state));
         from.set_nodelay(true).unwrap();
-        thread::spawn(move || pass(from, to, &state));
+        thread::spawn(move || pass(from, to, is_back, &state));
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, state: &AtomicU8) {
+fn pass(mut from: TcpStream, mut to: TcpStream, is_back: bool, state: &AtomicU8) {
     from.set_read_timeout(Some(LOOK)).unwrap();
     let (mut buffer, mut swallowed) = (vec![0; 1 << 16], false);
     loop {
@@ -90,7 +96,12 @@ fn pass(mut from: TcpStream, mut to: TcpStream, state: &AtomicU8) {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => 0,
             Err(_) => break,
         };
+        while is_back && state.load(Ordering::Relaxed) == HOLDS {
+            thread::sleep(LOOK);
+        }
         match state.load(Ordering::Relaxed) {
+            HOLDS if to.write_all(&buffer[..length]).is_err() => break,
+            HOLDS => {}
             PASSES if swallowed => break,
             PASSES if to.write_all(&buffer[..length]).is_err() => break,
             PASSES => {}

@@ -40,7 +40,7 @@ impl Line {
     /// What another process goes on with.
     pub fn carry(&self) -> CarriedLine {
         // How long it is held at the most is a matter of the program.
-        let Self { link, outgoing, owed, held_until_ms, was_up, hold_ms: _ } = self;
+        let Self { link, outgoing, owed, held_until_ms, was_up, .. } = self;
         // The lease asks anew, and must not take an old answer for that.
         let owed = owed.iter().map(|(owed, times)| (*owed == Owed::Publish, *times as u64));
         CarriedLine {
@@ -68,6 +68,7 @@ impl Line {
         self.link.go_on_from(link, socket, registry, now_ms)?;
         self.outgoing = Outgoing::going_on(self.outgoing.limits(), outgoing)?;
         (self.held_until_ms, self.was_up) = (held_until_ms, was_up);
+        self.down_since_ms = (!self.link.is_up()).then_some(now_ms);
         match self.link.is_up() {
             true => {
                 for (is_publish, times) in owed {
