@@ -13,6 +13,7 @@ mod moving;
 mod news;
 mod places;
 mod placing;
+mod plans;
 mod servers;
 mod shared;
 mod sharing;
