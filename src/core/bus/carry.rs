@@ -7,7 +7,7 @@
 
 use super::ear::CarriedEar;
 use super::line::CarriedLine;
-use super::placing::InForce;
+use super::placing::{InForce, Placing, planner};
 use super::{Bus, Cluster, Core};
 use crate::cluster::{CarriedLease, CarriedMembers, Lease, LeaseSettings};
 use crate::config::{Cluster as ClusterConfig, RedisUrl};
@@ -111,6 +111,17 @@ impl CarriedCluster {
 }
 
 impl Cluster {
+    /// The node that another process was, with its servers and plans as they were, and from now on with the servers of its configuration.
+    pub fn going_on(config: ClusterConfig, node: u16, carried: &CarriedCluster, lease: Lease) -> Self {
+        let urls = carried.urls(&config);
+        let planner = planner(&config, &urls, &carried.aim()).going_on(&carried.heard(), &carried.open());
+        let aim = config.servers();
+        let placing = Placing::new(planner, urls);
+        let cluster = Self::placed(config, node, carried.incarnation, lease, placing);
+        cluster.aim_at(&aim);
+        cluster
+    }
+
     /// For another process.
     pub fn carry(&self) -> CarriedCluster {
         let InForce { plan, servers } = &*self.in_force();

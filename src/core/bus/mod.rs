@@ -14,6 +14,7 @@ mod moving;
 mod news;
 mod places;
 mod placing;
+mod plans;
 mod reading;
 mod remembering;
 mod servers;

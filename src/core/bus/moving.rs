@@ -231,13 +231,13 @@ impl Core {
         match (before, stage) {
             (before, stage) if before == stage => {}
             (_, Stage::Hearing) => info!(
-                "cluster.redis has {servers} servers now: this node hears by the new list and the old one, and publishes by the old one \
-                 until all nodes hear by the new one"
+                "the list of Redis servers changes, to one of {servers}: this node hears by it and by the old one, and publishes by the old \
+                 one until all nodes hear by the new one"
             ),
             (_, Stage::Leaving) => {
-                info!("all nodes hear by the new list of {servers} Redis servers: this node publishes by it")
+                info!("all nodes hear by the new list of Redis servers: this node publishes by it")
             }
-            (_, Stage::Settled) => info!("the change of cluster.redis is over: {servers} Redis servers"),
+            (_, Stage::Settled) => info!("the change of the list of Redis servers is over; it has {servers}"),
         }
         let members = bus.cluster.members();
         let mut others = hashbrown::HashMap::new();

@@ -1,20 +1,38 @@
 //! Over which Redis servers the channels are spread, as all reactors of this node see it: the servers, the plan in force, and how far each
 //! reactor follows it.
 
-use super::shared::{Cluster, Server};
 use crate::cluster::{Plan, Planner, Spread, hash};
-use crate::config::RedisUrl;
-use crate::metrics::MAX_SERVERS;
+use crate::config::{Cluster as ClusterConfig, RedisUrl};
+use crate::hub::MAX_REACTORS;
 use arc_swap::ArcSwap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A Redis server, as all reactors of this node see it.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it is.
+    pub url: Arc<RedisUrl>,
+    /// Whether this node hears everything there that it wants to.
+    pub is_whole: AtomicBool,
+    /// Whether all nodes said so since this node's last connection there.
+    pub all_are_back: AtomicBool,
+    /// Whether this node hears some names there by hashed channels.
+    pub has_buckets: AtomicBool,
+    /// Whether publishers are still to say what was missed there.
+    pub has_gaps: AtomicBool,
+    /// By reactor: the number of the last message to a group that remembers of which the sessions of this node have been served without
+    /// Redis.
+    served: Box<[AtomicU64]>,
+}
 
 /// See the module.
 pub struct Placing {
     planner: Mutex<Planner>,
-    in_force: ArcSwap<InForce>,
+    /// Put there by [`Placing::put`].
+    pub in_force: ArcSwap<InForce>,
     /// The number of the plan in force: the look at it is all that a turn without a change costs.
-    number: AtomicU64,
+    pub number: AtomicU64,
     marks: Mutex<Vec<Mark>>,
 }
 
@@ -28,18 +46,39 @@ pub struct InForce {
 
 /// How far a reactor is.
 #[derive(Clone)]
-struct Mark {
+pub struct Mark {
     /// The number of the plan that it follows.
-    followed: u64,
+    pub followed: u64,
     /// The number of the plan of which everything is heard that it has told the ears.
-    heard: u64,
+    pub heard: u64,
     /// By which set it publishes.
-    speaks: Arc<Spread>,
+    pub speaks: Arc<Spread>,
 }
 
 /// The hash of an address, by which channels are spread.
 pub fn hash_of(url: &RedisUrl) -> u64 {
     hash(url.place().to_string().as_bytes())
+}
+
+impl Server {
+    /// One to which there is no connection yet.
+    pub fn new(url: RedisUrl) -> Self {
+        let [is_whole, all_are_back, has_buckets, has_gaps] = [false; 4].map(AtomicBool::new);
+        let served = (0..MAX_REACTORS).map(|_| AtomicU64::new(0)).collect();
+        Self { url: Arc::new(url), is_whole, all_are_back, has_buckets, has_gaps, served }
+    }
+
+    /// The sessions of this node are served without Redis with what the reactor publishes under this number.
+    pub fn serve(&self, reactor: usize, sequence: u64) {
+        if let Some(served) = self.served.get(reactor) {
+            served.fetch_max(sequence, Ordering::AcqRel);
+        }
+    }
+
+    /// The number of the last message of which that was so; 0 is none.
+    pub fn served(&self, reactor: usize) -> u64 {
+        self.served.get(reactor).map_or(0, |served| served.load(Ordering::Acquire))
+    }
 }
 
 impl Placing {
@@ -52,16 +91,18 @@ impl Placing {
         Self { planner: Mutex::new(planner), in_force, number, marks: Mutex::default() }
     }
 
-    fn planner(&self) -> MutexGuard<'_, Planner> {
+    /// Who plans, which nobody else does meanwhile.
+    pub fn planner(&self) -> MutexGuard<'_, Planner> {
         self.planner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn marks(&self) -> MutexGuard<'_, Vec<Mark>> {
+    /// How far the reactors are.
+    pub fn marks(&self) -> MutexGuard<'_, Vec<Mark>> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts the planner's plan in force.
-    fn put(&self, planner: &Planner, servers: Box<[Arc<Server>]>) {
+    pub fn put(&self, planner: &Planner, servers: Box<[Arc<Server>]>) {
         let plan = Arc::clone(planner.plan());
         let number = plan.number;
         self.in_force.store(Arc::new(InForce { plan, servers }));
@@ -69,148 +110,8 @@ impl Placing {
     }
 }
 
-impl Cluster {
-    /// The plan in force.
-    pub fn in_force(&self) -> Arc<InForce> {
-        self.placing.in_force.load_full()
-    }
-
-    /// The number of the plan in force.
-    pub fn plan_number(&self) -> u64 {
-        self.placing.number.load(Ordering::Acquire)
-    }
-
-    /// Whether this process has a slot for each of these servers.
-    pub fn has_room_for(&self, urls: &[RedisUrl]) -> bool {
-        let servers = self.in_force();
-        let is_known = |url: &&RedisUrl| servers.servers.iter().any(|server| server.url.is_same_place(url));
-        servers.servers.len() + urls.iter().filter(|url| !is_known(url)).count()
-            <= MAX_SERVERS.max(servers.servers.len())
-    }
-
-    /// The configuration names these servers from now on. Whether that is another set.
-    pub fn aim_at(&self, urls: &[RedisUrl]) -> bool {
-        let mut planner = self.placing.planner();
-        let mut servers = self.in_force().servers.to_vec();
-        let slots: Vec<usize> = urls
-            .iter()
-            .map(|url| {
-                let known = servers.iter().position(|server| server.url.is_same_place(url));
-                known.unwrap_or_else(|| {
-                    servers.push(Arc::new(Server::new(url.clone())));
-                    planner.add_slot(hash_of(url))
-                })
-            })
-            .collect();
-        let is_news = planner.aim_at(&slots);
-        if is_news {
-            self.placing.put(&planner, servers.into());
-        }
-        is_news
-    }
-
-    /// Looks whether other sets are to be heard, or servers closed. Whether there is another plan now.
-    pub fn turn_plan(&self, now_ms: u64) -> bool {
-        let spoken = self.spoken();
-        let followed = self.placing.marks().iter().map(|mark| mark.followed).min().unwrap_or(0);
-        let mut planner = self.placing.planner();
-        let InForce { plan, servers } = &*self.in_force();
-        // What is asked what was missed has to know what was wanted.
-        let has_gaps = plan.aim.slots().iter().any(|slot| servers[*slot].has_gaps.load(Ordering::Acquire));
-        let is_other = planner.turn(&spoken, followed, !has_gaps, now_ms);
-        if is_other {
-            self.placing.put(&planner, servers.clone());
-        }
-        is_other
-    }
-
-    /// The sets that any node publishes by, this one among them.
-    fn spoken(&self) -> Vec<Vec<u64>> {
-        let mut spoken = self.speaks();
-        let members = self.members();
-        let theirs = members.all().into_iter().flat_map(|member| member.said.speaks.iter().cloned());
-        spoken.extend(theirs);
-        drop(members);
-        spoken.sort_unstable();
-        spoken.dedup();
-        spoken
-    }
-
-    /// The sets by which reactors of this node publish: the hashes of the servers' addresses of each.
-    pub fn speaks(&self) -> Vec<Vec<u64>> {
-        let mut speaks: Vec<Vec<u64>> =
-            self.placing.marks().iter().map(|mark| mark.speaks.hashes().to_vec()).collect();
-        speaks.sort_unstable();
-        speaks.dedup();
-        speaks
-    }
-
-    /// The set by which the first reactor of this node publishes.
-    pub fn first_speaks(&self) -> Arc<Spread> {
-        let first = self.placing.marks().first().map(|mark| Arc::clone(&mark.speaks));
-        first.unwrap_or_else(|| Arc::clone(&self.in_force().plan.aim))
-    }
-
-    /// Whether all reactors publish by the set with this id.
-    pub fn all_speak(&self, id: u64) -> bool {
-        self.placing.marks().iter().all(|mark| mark.speaks.id() == id)
-    }
-
-    /// Whether this node hears everything that it wants to by the set with this id.
-    pub fn hears(&self, id: u64) -> bool {
-        let InForce { plan, servers } = &*self.in_force();
-        let Some((spread, since)) = plan.find(id) else { return false };
-        let is_told = self.placing.marks().iter().all(|mark| mark.heard >= since);
-        is_told && spread.slots().iter().all(|slot| servers[*slot].is_whole.load(Ordering::Acquire))
-    }
-
-    /// The sets that it hears everything by.
-    pub fn all_heard(&self) -> Vec<u64> {
-        let plan = Arc::clone(&self.in_force().plan);
-        plan.heard().map(|spread| spread.id()).filter(|id| self.hears(*id)).collect()
-    }
-
-    /// The sets that it hears everything by, and goes on hearing by as long as it says so here: that of its configuration, and those that it
-    /// publishes by.
-    pub fn claims(&self) -> Vec<u64> {
-        let in_force = self.in_force();
-        let mut claims = vec![in_force.plan.aim.id()];
-        claims.extend(self.placing.marks().iter().map(|mark| mark.speaks.id()));
-        claims.sort_unstable();
-        claims.dedup();
-        claims.retain(|id| self.hears(*id));
-        claims
-    }
-
-    /// Whether this node hears everything that it wants to. A set that no node publishes by yet lacks it nothing.
-    pub fn is_whole(&self) -> bool {
-        let InForce { plan, servers } = &*self.in_force();
-        let spoken = self.spoken();
-        let is_spoken = |spread: &Spread| spoken.iter().any(|spoken| **spoken == *spread.hashes());
-        let needed = plan.heard().filter(|spread| spread.id() != plan.aim.id() || is_spoken(spread));
-        needed.flat_map(|spread| spread.slots()).all(|slot| servers[*slot].is_whole.load(Ordering::Acquire))
-    }
-
-    /// The reactor `index` of so many begins, and publishes by `speaks`.
-    pub fn reactor_begins(&self, index: usize, reactors: usize, speaks: &Arc<Spread>) {
-        let mut marks = self.placing.marks();
-        let mark = || Mark { followed: 0, heard: 0, speaks: Arc::clone(speaks) };
-        marks.resize_with(reactors, mark);
-        marks[index].speaks = Arc::clone(speaks);
-    }
-
-    /// The reactor follows the plan with this number.
-    pub fn reactor_follows(&self, index: usize, number: u64) {
-        self.placing.marks()[index].followed = number;
-    }
-
-    /// All that the reactor has told the ears, as it follows the plan with this number, is heard.
-    pub fn reactor_is_heard(&self, index: usize, number: u64) {
-        self.placing.marks()[index].heard = number;
-    }
-
-    /// The reactor publishes by this set.
-    pub fn reactor_speaks(&self, index: usize, speaks: &Arc<Spread>) {
-        self.placing.marks()[index].speaks = Arc::clone(speaks);
-    }
+/// What plans where a node with this configuration and these servers, of which `aim` are in its list, is heard.
+pub fn planner(config: &ClusterConfig, urls: &[RedisUrl], aim: &[usize]) -> Planner {
+    let [keep_ms, linger_ms] = [config.lease, config.linger].map(|time| time.as_millis() as u64);
+    Planner::new(urls.iter().map(hash_of).collect(), aim, keep_ms, linger_ms)
 }

@@ -4,7 +4,7 @@
 use super::ear::Ear;
 use super::line::Line;
 use super::news::{Edges, Waiter};
-use super::shared::Server;
+use super::placing::Server;
 use super::{BUS_TOKENS, Bus, Core, ear_of};
 use crate::cluster::{Link, LinkLimits, Names, Outgoing, QueueLimits};
 use crate::metrics::BusLoss;
@@ -164,6 +164,7 @@ impl Core {
     fn end_connections(&mut self) {
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let closed = bus.close_servers();
+        bus.show_servers(&mut self.shared.bus_status());
         for slot in 0..bus.lines.len() {
             let is_open = bus.in_force.plan.is_open(slot);
             let figures = self.shared.metrics.reactor(self.index).bus.server(slot);

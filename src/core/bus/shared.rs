@@ -1,11 +1,9 @@
 //! What all reactors of a node see of its cluster: who the node is, which Redis servers there are, which other nodes.
 
-use super::carry::CarriedCluster;
-use super::placing::{Placing, hash_of};
-use crate::cluster::{Channels, Lease, Members, Planner, Set};
-use crate::config::{Cluster as ClusterConfig, RedisUrl};
+use super::placing::{Placing, planner};
+use crate::cluster::{Channels, Lease, Members, Set};
+use crate::config::Cluster as ClusterConfig;
 use crate::dispatch::Selector;
-use crate::hub::MAX_REACTORS;
 use crate::session::Name;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
@@ -43,24 +41,6 @@ pub struct Cluster {
     pub is_reachable: AtomicBool,
 }
 
-/// A Redis server, as all reactors of this node see it.
-#[derive(Debug)]
-pub struct Server {
-    /// Where it is.
-    pub url: Arc<RedisUrl>,
-    /// Whether this node hears everything there that it wants to.
-    pub is_whole: AtomicBool,
-    /// Whether all nodes said so since this node's last connection there.
-    pub all_are_back: AtomicBool,
-    /// Whether this node hears some names there by hashed channels.
-    pub has_buckets: AtomicBool,
-    /// Whether publishers are still to say what was missed there.
-    pub has_gaps: AtomicBool,
-    /// By reactor: the number of the last message to a group that remembers of which the sessions of this node have been served without
-    /// Redis.
-    served: Box<[AtomicU64]>,
-}
-
 /// Another node, as it is reached.
 #[derive(Debug, Clone)]
 pub struct Node {
@@ -68,27 +48,6 @@ pub struct Node {
     pub incarnation: u64,
     /// What it is called.
     pub name: Name,
-}
-
-impl Server {
-    /// One to which there is no connection yet.
-    pub fn new(url: RedisUrl) -> Self {
-        let [is_whole, all_are_back, has_buckets, has_gaps] = [false; 4].map(AtomicBool::new);
-        let served = (0..MAX_REACTORS).map(|_| AtomicU64::new(0)).collect();
-        Self { url: Arc::new(url), is_whole, all_are_back, has_buckets, has_gaps, served }
-    }
-
-    /// The sessions of this node are served without Redis with what the reactor publishes under this number.
-    pub fn serve(&self, reactor: usize, sequence: u64) {
-        if let Some(served) = self.served.get(reactor) {
-            served.fetch_max(sequence, Ordering::AcqRel);
-        }
-    }
-
-    /// The number of the last message of which that was so; 0 is none.
-    pub fn served(&self, reactor: usize) -> u64 {
-        self.served.get(reactor).map_or(0, |served| served.load(Ordering::Acquire))
-    }
 }
 
 impl Cluster {
@@ -100,18 +59,14 @@ impl Cluster {
         Self::placed(config, node, incarnation, lease, Placing::new(planner, urls))
     }
 
-    /// The same node with its servers and plans as they were in another process, and from now on with those of its configuration.
-    pub fn going_on(config: ClusterConfig, node: u16, carried: &CarriedCluster, lease: Lease) -> Self {
-        let urls = carried.urls(&config);
-        let planner = planner(&config, &urls, &carried.aim()).going_on(&carried.heard(), &carried.open());
-        let aim = config.servers();
-        let placing = Placing::new(planner, urls);
-        let cluster = Self::placed(config, node, carried.incarnation(), lease, placing);
-        cluster.aim_at(&aim);
-        cluster
-    }
-
-    fn placed(config: ClusterConfig, node: u16, incarnation: u64, lease: Lease, placing: Placing) -> Self {
+    /// The same with these servers.
+    pub(super) fn placed(
+        config: ClusterConfig,
+        node: u16,
+        incarnation: u64,
+        lease: Lease,
+        placing: Placing,
+    ) -> Self {
         Self {
             node,
             incarnation,
@@ -220,10 +175,4 @@ impl Cluster {
     pub fn own_channel(&self) -> Box<[u8]> {
         self.channels.of_node(self.node, self.incarnation)
     }
-}
-
-/// What plans where a node with this configuration and these servers, of which `aim` are in its list, is heard.
-fn planner(config: &ClusterConfig, urls: &[RedisUrl], aim: &[usize]) -> Planner {
-    let [keep_ms, linger_ms] = [config.lease, config.linger].map(|time| time.as_millis() as u64);
-    Planner::new(urls.iter().map(hash_of).collect(), aim, keep_ms, linger_ms)
 }

@@ -114,12 +114,14 @@ impl Bus {
             awaits.push(self.cluster.name.to_string());
         }
         awaits.sort_unstable();
-        let redis = aim.slots().iter().map(|slot| self.server(*slot).url.to_string());
+        let mut slots = aim.slots().to_vec();
+        slots.sort_unstable();
+        let redis = slots.into_iter().map(|slot| self.server(slot).url.to_string());
         Some(MovingStatus { redis: redis.collect(), publishes, awaits })
     }
 
     /// Shows which servers there are.
-    fn show_servers(&self, status: &mut BusStatus) {
+    pub(super) fn show_servers(&self, status: &mut BusStatus) {
         for (slot, server) in self.in_force.servers.iter().enumerate() {
             if status.redis.len() == slot {
                 status.redis.push(RedisStatus { url: server.url.to_string(), ..RedisStatus::default() });
