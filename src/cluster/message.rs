@@ -60,10 +60,14 @@ pub enum Kind {
     Sticky = 14,
     /// Nonces that have been used.
     Nonces = 15,
+    /// Something about a session that crosses, to the node that has it: [`crossing`](super::crossing) has the body.
+    ToOld = 16,
+    /// The same to the node that its client has come to.
+    ToNew = 17,
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::Push,
         Self::Command,
         Self::PushPart,
@@ -79,6 +83,8 @@ impl Kind {
         Self::Bans,
         Self::Sticky,
         Self::Nonces,
+        Self::ToOld,
+        Self::ToNew,
     ];
 }
 
@@ -211,7 +217,7 @@ impl<'a> Header<'a> {
             return Err(Malformed::OtherVersion(version));
         }
         let number = reader.u8("a kind")?;
-        let known = "1 to 15";
+        let known = "1 to 17";
         let wrong = Wrong::Unknown { what: "a kind of message", value: number.into(), known };
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == number);
         let kind = kind.ok_or_else(|| reader.wrong(1, wrong))?;
@@ -285,7 +291,7 @@ mod tests {
         assert_eq!(message, expected);
         assert_eq!(Header::decode(&expected), Ok((header(), &b"body"[..])));
         let numbers: Vec<u8> = Kind::ALL.iter().map(|kind| *kind as u8).collect();
-        assert_eq!(numbers, (1..=15).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=17).collect::<Vec<u8>>());
     }
 
     #[test]

@@ -164,6 +164,7 @@ impl Core {
             return;
         }
         self.answer_poll(slot, Some((code, reason)));
+        self.forget_crossing(slot);
         self.forget_resume(slot);
         let user = self.hub.user_of(slot).cloned();
         self.forget_recalls(slot);

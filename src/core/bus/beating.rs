@@ -90,6 +90,7 @@ impl Core {
         self.turn_lease();
         self.give_up_questions(now_ms);
         self.answer_late_pushes(now_ms);
+        self.give_up_crossing(now_ms);
         let Some(bus) = self.bus.as_deref_mut() else { return };
         if now_ms >= bus.next_sweep_ms {
             bus.next_sweep_ms = now_ms + SWEEP_MS;
@@ -457,6 +458,8 @@ impl Core {
         self.tell_edges(None);
         self.tell_places();
         self.tell_nonces();
+        self.begin_settling();
+        self.answer_settled();
         let now_ms = self.now.ms;
         let mut lost = Vec::new();
         let Some(bus) = self.bus.as_deref_mut() else { return };

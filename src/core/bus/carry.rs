@@ -79,6 +79,9 @@ pub struct CarriedBus {
     /// What the reactor has that renews the lease.
     #[n(5)]
     node: Option<CarriedNode>,
+    /// Sessions that have gone to other nodes: each with what it is now, its newest ticket, and whether its client has shown that.
+    #[n(6)]
+    went: Option<Vec<(u64, u64, u32, bool)>>,
 }
 
 impl std::fmt::Debug for CarriedBus {
@@ -118,6 +121,7 @@ impl Bus {
             answering,
             held,
             lease,
+            crossing,
             placed,
             // They are told at the end of each turn.
             nonces: _,
@@ -143,6 +147,7 @@ impl Bus {
             asked: awaiting.last(),
             answering: answering.map(|(due_ms, push)| (*due_ms, packer.push(push))).collect(),
             node,
+            went: Some(crossing.carry()).filter(|went| !went.is_empty()),
         }
     }
 
@@ -183,7 +188,7 @@ impl Core {
             }
             return Ok(());
         }
-        let CarriedBus { incarnation: _, lines, ears, asked, answering, node } = carried;
+        let CarriedBus { incarnation: _, lines, ears, asked, answering, node, went } = carried;
         let ours = bus.ears.iter().map(|(server, _)| *server as u64);
         if lines.len() != bus.lines.len() || !ours.eq(ears.iter().map(|(server, _)| *server)) {
             return Err(InvalidState::new("a reactor has other links to Redis than it had"));
@@ -207,6 +212,7 @@ impl Core {
             return Err(InvalidState::new("a socket without a link to Redis"));
         }
         bus.awaiting.go_on_from(asked);
+        bus.crossing.go_on_from(went.unwrap_or_default());
         for (due_ms, number) in answering {
             let push = unpacker.push(number)?;
             match &push.origin {

@@ -1,10 +1,12 @@
 //! What is heard on the bus: what other nodes push and ask, and what they answer.
 
 use super::awaiting::{Asked, reactor_of};
+use super::crossing::{CrossingNews, Said};
 use super::ear::Sound;
 use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
 use super::{Bus, Core, Envelope};
+use crate::cluster::crossing;
 use crate::cluster::known::{KnownBan, StickyUser, UsedNonce, read_list};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
 use crate::cluster::places::{Surplus, read_seats, read_surplus, read_took};
@@ -13,7 +15,7 @@ use crate::cluster::{
 };
 use crate::core::execute::{Finished, Started};
 use crate::dispatch::{
-    Action, Apps, EncodedFrame, Operation, Origin, Peer, Push, PushOptions, Scope, Selector, Target,
+    Action, Apps, EncodedFrame, Operation, Origin, Peer, Push, PushId, PushOptions, Scope, Selector, Target,
 };
 use crate::metrics::{BusLink, BusLoss};
 use crate::session::{AppId, Name};
@@ -48,6 +50,7 @@ enum Body {
     Nonces(AppId, Vec<UsedNonce>),
     /// A push or a command for an app that this node has not: nobody of it is here.
     OfNobody(Kind),
+    Crossing(AppId, Said),
     Answer(Box<[u8]>),
     Heartbeat(Box<Heartbeat>, Kind),
     Goodbye,
@@ -76,6 +79,7 @@ fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
         }
         (kind @ (Kind::Push | Kind::Command | Kind::Took | Kind::Surplus), None) => Body::OfNobody(kind),
         (kind @ (Kind::Bans | Kind::Sticky | Kind::Nonces), None) => Body::OfNobody(kind),
+        (kind @ (Kind::ToOld | Kind::ToNew), None) => Body::OfNobody(kind),
         (Kind::Push, Some(app)) => {
             let (target, frame, options) = push::decode(bytes).map_err(|_| BusLoss::Malformed)?;
             Body::Push(app, target, frame, options)
@@ -88,6 +92,12 @@ fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
         (Kind::Bans, Some(app)) => Body::Bans(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Sticky, Some(app)) => Body::Sticky(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Nonces, Some(app)) => Body::Nonces(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
+        (Kind::ToOld, Some(app)) => {
+            Body::Crossing(app, Said::ToOld(crossing::read(bytes).ok_or(BusLoss::Malformed)?))
+        }
+        (Kind::ToNew, Some(app)) => {
+            Body::Crossing(app, Said::ToNew(crossing::read(bytes).ok_or(BusLoss::Malformed)?))
+        }
         (Kind::PushPart | Kind::OperationPart | Kind::Places, _) => Body::Answer(bytes.into()),
         (Kind::Goodbye, _) => Body::Goodbye,
         (Kind::DigestAsked, _) => Body::DigestAsked(read_windows(bytes).ok_or(BusLoss::Malformed)?),
@@ -151,6 +161,9 @@ impl Core {
                             self.bus.as_mut().and_then(|bus| bus.awaiting.published(number, nodes))
                     {
                         self.end_question(ended);
+                    }
+                    if number != 0 && nodes == 0 {
+                        self.nobody_has_heard(number);
                     }
                 }
                 Heard::Refused(number, says) => {
@@ -221,6 +234,8 @@ impl Core {
             is_answered: AtomicBool::new(false),
         });
         match incoming.body {
+            // Nodes have the same apps: one that lacks it waits in vain.
+            Body::OfNobody(Kind::ToOld | Kind::ToNew) => {}
             Body::OfNobody(_) if is_own => {
                 if incoming.reply != 0 {
                     self.hand_answer(Answer { number: incoming.reply, node: None, body: Box::default() });
@@ -239,6 +254,11 @@ impl Core {
                 let deadline_ms = self.deadline_of(incarnation, incoming.stamp_ms, incoming.ttl_left_ms);
                 let origin = peer.map_or(Origin::Nobody, |peer| Origin::Peer(Box::new(peer)));
                 let push = Push::new(app, target, frame, options, self.now.ns, deadline_ms, origin);
+                // What went to a bucket went by its name before.
+                let copy = u64::from(incoming.flags.has(Flags::BUCKET));
+                let sequence = incoming.sequence.saturating_sub(copy);
+                let id = PushId { incarnation, reactor, server: incoming.publisher.server, sequence };
+                push.know_as([id].into_iter().collect());
                 self.deliver_from_bus(Arc::new(push));
             }
             Body::Command(app, action) => {
@@ -260,6 +280,11 @@ impl Core {
             Body::Bans(app, known) => self.learn_bans(app, known),
             Body::Sticky(app, known) => self.learn_sticky(app, known),
             Body::Nonces(app, used) => self.learn_nonces(app, &used),
+            Body::Crossing(..) if is_own => {}
+            Body::Crossing(app, said) => {
+                let (peer, number) = ((node, incarnation), incoming.reply);
+                self.hand_crossing(CrossingNews { server, peer, number, app, said });
+            }
             Body::Answer(_) if is_own => {}
             Body::Answer(body) => self.hand_answer(Answer { number: incoming.reply, node: Some(node), body }),
             Body::Heartbeat(heartbeat, _) if is_own => self.heard_itself(server, &heartbeat),
@@ -325,6 +350,17 @@ impl Core {
         }
     }
 
+    fn hand_crossing(&mut self, news: CrossingNews) {
+        match news.said.reactor(reactor_of(news.number)) {
+            reactor if reactor == self.index => self.hear_of_crossing(news),
+            reactor if reactor < self.shared.reactors() => {
+                let news = BusNews::Crossing(Box::new(news));
+                self.peers.post_always(reactor, Envelope::Bus(Box::new(news)));
+            }
+            _ => self.not_understood(),
+        }
+    }
+
     /// An answer goes to the reactor that has asked.
     fn hand_answer(&mut self, answer: Answer) {
         match reactor_of(answer.number) {
@@ -387,6 +423,10 @@ impl Core {
             BusNews::Took(took) => self.follow_place(took),
             BusNews::Banning(banning) => self.close_banned(banning.app, &banning.ban),
             BusNews::Closing(closing) => self.close_beyond(closing),
+            BusNews::Crossing(news) => self.hear_of_crossing(*news),
+            BusNews::CrossingHeard(number) => self.crossing_is_heard(number),
+            BusNews::Settle { reactor, round } => self.is_asked_to_settle(reactor, round),
+            BusNews::Settled { round } => self.one_is_settled(round),
         }
     }
 }

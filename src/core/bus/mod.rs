@@ -6,6 +6,7 @@ mod asking;
 mod awaiting;
 mod beating;
 mod carry;
+mod crossing;
 mod ear;
 mod hearing;
 mod line;
@@ -30,6 +31,7 @@ use crate::dispatch::Push;
 use crate::session::{AppId, Name, SessionId};
 use crate::timer::Moment;
 use awaiting::Awaiting;
+use crossing::Crossing;
 use ear::Ear;
 use hashbrown::HashMap;
 use line::Line;
@@ -65,6 +67,8 @@ pub struct Bus {
     held: HashMap<SessionId, usize>,
     /// The lease of the node's number, on the ear of the first Redis.
     lease: Option<Lease>,
+    /// Sessions that cross between nodes.
+    crossing: Crossing,
     /// Users who have taken places in this turn, by sessions here.
     placed: Vec<(AppId, Name)>,
     /// Nonces that have been used in this turn.
@@ -121,6 +125,7 @@ impl Bus {
             answering: VecDeque::new(),
             held: HashMap::new(),
             lease,
+            crossing: Crossing::default(),
             placed: Vec::new(),
             nonces: RefCell::default(),
         }
@@ -149,7 +154,9 @@ impl Bus {
 
     /// Whether the turn has left something that nothing outside will remind of.
     pub fn has_work(&self) -> bool {
-        self.lines.iter().any(Line::has_work) || self.ears.iter().any(|(_, ear)| ear.has_work())
+        self.lines.iter().any(Line::has_work)
+            || self.ears.iter().any(|(_, ear)| ear.has_work())
+            || self.crossing.has_work()
     }
 
     /// When time next brings something, in milliseconds of the server's clock.
@@ -162,6 +169,7 @@ impl Bus {
             lease,
             self.awaiting.due_ms(),
             self.answering.front().map(|(ms, _)| *ms),
+            self.crossing.due_ms(),
         ];
         lines.chain(ears).chain(own.into_iter().flatten()).min()
     }

@@ -1,5 +1,6 @@
 //! What reactors of one node tell each other of the bus.
 
+use super::crossing::CrossingNews;
 use crate::config::PerUserPolicy;
 use crate::dispatch::{Ban, Operation};
 use crate::session::{AppId, Name, SessionId};
@@ -24,6 +25,22 @@ pub enum BusNews {
     Closing(Closing),
     /// Another node has told of a ban.
     Banning(Banning),
+    /// Another node says something of a session that crosses.
+    Crossing(Box<CrossingNews>),
+    /// An ear hears the names of a session that has come for a client of the receiver.
+    CrossingHeard(u64),
+    /// A reactor asks when all that is under way at the receiver is settled.
+    Settle {
+        /// Which reactor.
+        reactor: usize,
+        /// In which of its rounds.
+        round: u64,
+    },
+    /// It is settled, in this round.
+    Settled {
+        /// Of the receiver.
+        round: u64,
+    },
 }
 
 /// Sets that have come or gone.
@@ -46,6 +63,8 @@ pub enum Waiter {
     Session(SessionId),
     /// A user whose sessions on other nodes are asked for then.
     Place(Took),
+    /// A client for which a session has come.
+    Crossing(u64),
 }
 
 /// An answer of another node, or of this one to itself.

@@ -6,7 +6,9 @@ use super::awaiting::{Asked, Ended};
 use super::{Bus, Cluster, Core};
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
 use crate::cluster::{Cut, Way, command, cut, hash, part, push, write_publish};
-use crate::dispatch::{Operation, Origin, Peer, Push, PushOptions, ReceiptMode, Scope, Selector};
+use crate::dispatch::{
+    Operation, Origin, Peer, Push, PushId, PushIds, PushOptions, ReceiptMode, Scope, Selector,
+};
 use crate::link_bin::TooLong;
 use crate::metrics::BusLoss;
 use std::sync::Arc;
@@ -84,7 +86,7 @@ impl Bus {
         }
         self.command.clear();
         write_publish(&mut self.command, &place.channel, &[&self.message]);
-        let is_question = matches!(outline.kind, Kind::Push | Kind::Command | Kind::Took);
+        let is_question = matches!(outline.kind, Kind::Push | Kind::Command | Kind::Took | Kind::ToOld);
         let number = if is_question { outline.reply } else { 0 };
         line.publish(&self.command, hash(&place.channel), outline.deadline_ms, number).is_ok()
     }
@@ -131,11 +133,19 @@ impl Core {
         let cluster = Arc::clone(&bus.cluster);
         let rules = Arc::clone(&self.rules);
         let app = rules.apps.name_of(push.app).as_str();
+        let mut ids = PushIds::new();
         for part in cut(&push.target, cluster.node) {
             if let Some(place) = cluster.place_of(app, &part.way) {
+                ids.push(PushId {
+                    incarnation: cluster.incarnation,
+                    reactor: self.index as u8,
+                    server: place.server as u8,
+                    sequence: self.bus.as_ref().map_or(0, |bus| bus.lines[place.server].next_sequence()),
+                });
                 self.publish_part(push, app, part, &place);
             }
         }
+        push.know_as(ids);
     }
 
     fn publish_part(&mut self, push: &Arc<Push>, app: &str, part: Cut, place: &Place) {

@@ -12,12 +12,14 @@ impl Bus {
     pub(in crate::core) fn is_quiet(&self) -> bool {
         self.awaiting.is_empty()
             && self.held.is_empty()
+            && self.crossing.is_quiet()
             && self.placed.is_empty()
             && !self.ears.iter().any(|(_, ear)| ear.has_waiters())
     }
 
     fn must_hear(&self) -> bool {
         self.cluster.questions.load(Ordering::Acquire) > 0
+            || !self.crossing.is_quiet()
             || self.ears.iter().any(|(_, ear)| ear.has_waiters())
     }
 }
@@ -54,6 +56,7 @@ impl Core {
         self.end_waiters();
         self.give_up_questions(now_ms);
         self.answer_late_pushes(now_ms);
+        self.give_up_crossing(now_ms);
     }
 
     /// The world goes on, in this process: what has come meanwhile is read, and nobody could be heard.

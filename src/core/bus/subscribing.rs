@@ -92,6 +92,7 @@ impl Core {
             match waiter {
                 Waiter::Operation(operation) => self.finish_operation_part(&operation),
                 Waiter::Place(took) => self.ask_for_places(took),
+                Waiter::Crossing(number) => self.crossing_is_heard(number),
                 Waiter::Session(id) if usize::from(id.worker()) == self.index => self.session_is_heard(id),
                 Waiter::Session(id) => {
                     let news = Envelope::Bus(Box::new(BusNews::Heard(id)));

@@ -4,6 +4,7 @@ mod asking;
 mod faults;
 mod model;
 mod nodes;
+mod resuming;
 mod routing;
 mod starting;
 mod state;
