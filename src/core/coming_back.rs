@@ -215,7 +215,7 @@ impl Core {
         let Claimed { claim, carrier } = claimed;
         let Claim { received, speaks_own, deflate, expires_unix_ms, .. } = claim;
         let was_away = self.connections.slot(slot).is_some_and(is_away);
-        self.does_not_go(slot);
+        self.does_not_go(slot, ResumeFailure::Unknown);
         if !was_away {
             self.leave_socket(slot);
         }

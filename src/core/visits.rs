@@ -9,7 +9,7 @@ use super::visit::{PollClaim, Visit, Visited};
 use crate::auth::Ticket;
 use crate::connection::{Away, Connection, Flag, Form, Item, Phase, Visitor};
 use crate::dispatch::ErrorCode;
-use crate::metrics::Throttled;
+use crate::metrics::{ResumeFailure, Throttled};
 use crate::protocol::{CloseCode, OpCode, encode_frame};
 use crate::session::SessionId;
 use crate::stream::{self, Beside, Document};
@@ -85,7 +85,7 @@ impl Core {
             return self
                 .answer_visit(visitor, Visited::Refused(ErrorCode::Overloaded, "too many clients are away"));
         }
-        self.does_not_go(slot);
+        self.does_not_go(slot, ResumeFailure::Unknown);
         let until_ms = self.attended_ms() + wait_ms;
         let Some(resume) = self.resume_of_mut(slot) else { return };
         resume.is_proven |= ticket.number == resume.ticket;

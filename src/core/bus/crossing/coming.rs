@@ -299,7 +299,12 @@ impl Core {
             }
             self.fail_to_come(number, ResumeFailure::Expired);
         }
-        self.does_not_go(slot);
+        let id = self.hub.id_of(slot);
+        let why = match id.is_some_and(|id| self.has_overflowed(id)) {
+            true => ResumeFailure::Gap,
+            false => ResumeFailure::Expired,
+        };
+        self.does_not_go(slot, why);
     }
 
     /// Those that have waited long enough.

@@ -103,7 +103,7 @@ impl Core {
         };
         // Of two that have claimed it the later one is where the client is.
         let before = bus.crossing.going.insert(slot, going);
-        self.refuse_to_go(before);
+        self.refuse_to_go(before, ResumeFailure::Unknown);
         self.when_settled(Step::Answer(session, number));
     }
 
@@ -237,15 +237,15 @@ impl Core {
         self.bus.as_deref_mut().and_then(|bus| bus.crossing.going.remove(&slot))
     }
 
-    /// The session in `slot` does not go, if it was about to: it has ended, or its client is here.
-    pub(in crate::core) fn does_not_go(&mut self, slot: u32) {
+    /// The session in `slot` does not go, if it was about to.
+    pub(in crate::core) fn does_not_go(&mut self, slot: u32, why: ResumeFailure) {
         let going = self.forget_going(slot);
-        self.refuse_to_go(going);
+        self.refuse_to_go(going, why);
     }
 
-    fn refuse_to_go(&mut self, going: Option<Going>) {
+    fn refuse_to_go(&mut self, going: Option<Going>, why: ResumeFailure) {
         if let Some(Going { peer, app, number, .. }) = going {
-            let answer = ToNew::Refused(why_number(ResumeFailure::Unknown));
+            let answer = ToNew::Refused(why_number(why));
             self.say_of_crossing(peer, (app, number), Kind::ToNew, false, &answer);
         }
     }
