@@ -68,7 +68,12 @@ impl Connection {
         Self::without_client(carrier.peer.clone(), remote, since_unix_ms, bounds_input)
     }
 
-    fn without_client(peer: Peer, remote: Option<SocketAddr>, since_unix_ms: u64, bounds_input: bool) -> Self {
+    fn without_client(
+        peer: Peer,
+        remote: Option<SocketAddr>,
+        since_unix_ms: u64,
+        bounds_input: bool,
+    ) -> Self {
         let mut session = Self::new(Socket::default(), peer, Kind::Player, 0);
         session.phase = Phase::Away;
         session.figures = Figures::since(since_unix_ms);

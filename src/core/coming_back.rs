@@ -1,8 +1,8 @@
 //! A client comes back for its session: its new connection goes to the reactor that has the session, which lets the session go on
 //! there, or says why it cannot. Knows nothing of how the client has proven who it is.
 
-use super::crossing::Whereabouts;
 use super::Core;
+use super::crossing::Whereabouts;
 use super::lingering::is_away;
 use crate::auth::Ticket;
 use crate::connection::{Carrier, Claimant, Connection, Flag, Form, Phase, Resume, Speech, Stream};

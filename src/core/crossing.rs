@@ -113,8 +113,7 @@ impl Core {
         let id = self.connections.insert_with(made).ok_or(ResumeFailure::Gap)?;
         let slot = id.slot();
         let Names { user, groups, tags, profile } = names;
-        let entered =
-            self.shared.admission.enter(app, user.as_ref(), id, || claimed.carrier.ip());
+        let entered = self.shared.admission.enter(app, user.as_ref(), id, || claimed.carrier.ip());
         let Ok(entered) = entered else {
             self.connections.remove(id);
             return Err(ResumeFailure::Gap);
@@ -210,5 +209,4 @@ impl Core {
         }
         self.note_rerouted(slot);
     }
-
 }

@@ -377,7 +377,12 @@ pub fn session_instead(core: &Core, id: SessionId, claim: &Claim) -> Result<What
     let entered = entered.map_err(|no_room| no_place(core, no_room, *app, user.as_ref()))?;
     let (groups, tags, profile) = (groups.clone(), tags.clone(), profile.clone());
     let identity = Identity { app: *app, user: user.clone(), groups, tags, profile };
-    Ok(What::Session { identity, expires_unix_ms: *expires_unix_ms, entered, came_back: Some(Some(claim.was)) })
+    Ok(What::Session {
+        identity,
+        expires_unix_ms: *expires_unix_ms,
+        entered,
+        came_back: Some(Some(claim.was)),
+    })
 }
 
 /// Whether somebody may open a session of the app.

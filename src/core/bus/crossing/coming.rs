@@ -1,8 +1,8 @@
 //! A client that has come to this node for a session of another one.
 
 use super::super::awaiting::reactor_of;
-use super::super::news::{BusNews, Edges, Waiter};
 use super::super::ear_of;
+use super::super::news::{BusNews, Edges, Waiter};
 use super::state::{Coming, Heard, Held, Peer, Stage, Step, has_come};
 use crate::auth::Ticket;
 use crate::cluster::crossing::{Asked, ClaimFromElsewhere, Facts, Names, Queued, Rest, Taking, ToNew, ToOld};
@@ -26,7 +26,12 @@ const MOST_PARTS: usize = 1 << 16;
 
 impl Core {
     /// A client has come for a session of another node: that one is asked.
-    pub(in crate::core) fn claim_elsewhere(&mut self, claimed: Box<Claimed>, session: SessionId, redirects: u8) {
+    pub(in crate::core) fn claim_elsewhere(
+        &mut self,
+        claimed: Box<Claimed>,
+        session: SessionId,
+        redirects: u8,
+    ) {
         let (now_ms, index) = (self.now.ms, self.index);
         let node = self.bus.as_deref().and_then(|bus| bus.cluster.node(session.node()));
         let Some((bus, node)) = self.bus.as_deref_mut().zip(node) else {

@@ -109,7 +109,8 @@ impl Core {
 
     /// What a session is now that has gone to another node, if that is remembered: inside, `None` where the ticket is used up.
     pub(in crate::core) fn crossed_to(&self, ticket: Ticket) -> Option<Option<SessionId>> {
-        let bus = self.bus.as_deref().filter(|_| self.hub.id_of(ticket.session.slot()) != Some(ticket.session))?;
+        let bus =
+            self.bus.as_deref().filter(|_| self.hub.id_of(ticket.session.slot()) != Some(ticket.session))?;
         bus.crossing.went_to(ticket.session, ticket.number)
     }
 
@@ -267,7 +268,8 @@ impl Core {
         let channel = bus.cluster.channels.of_node(peer.0, peer.1);
         let home = bus.cluster.server_of(&channel);
         let deadline_ms = now_ms + bus.patience_ms();
-        let outline = Outline { kind, flags: Flags::NONE, app, reply: number, deadline_ms, ttl_left_ms: None };
+        let outline =
+            Outline { kind, flags: Flags::NONE, app, reply: number, deadline_ms, ttl_left_ms: None };
         for server in (0..bus.lines.len()).filter(|server| everywhere || *server == home) {
             let place = Place { server, channel: channel.clone() };
             bus.publish(index, now_ms, &place, outline, |out| {

@@ -36,8 +36,7 @@ impl Core {
         let Some(number) = bus.crossing.arriving.get(&slot) else { return false };
         let Some(coming) = bus.crossing.coming.get_mut(number) else { return false };
         let bytes = local.push().wire_bytes(wire).len();
-        coming.is_full |=
-            coming.held.len() >= limits.messages || coming.held_bytes + bytes > limits.bytes;
+        coming.is_full |= coming.held.len() >= limits.messages || coming.held_bytes + bytes > limits.bytes;
         if coming.is_full {
             // Its client is told of the gap: nothing that is behind it is of any use.
             return false;

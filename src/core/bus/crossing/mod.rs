@@ -24,5 +24,5 @@ mod holding;
 mod settling;
 mod state;
 
-pub use state::{CrossingNews, Said};
 pub(super) use state::Crossing;
+pub use state::{CrossingNews, Said};

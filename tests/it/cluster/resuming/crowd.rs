@@ -1,132 +1,11 @@
-//! A client comes back on another node than before: it gets the rest from the node that has it, exactly, or is told that it cannot.
+//! Players go from node to node while every node pushes to them.
 
-use super::Nodes;
-use super::nodes::{is_ready, join, prefix, status};
-use crate::support::{EventStream, Link, Player, Ports, Redis, TestServer, until};
-use crate::upgrade::running::Running;
-use gannet::config::Config;
+use super::*;
 use gannet::dispatch::{EncodedFrame, PushOptions, ReceiptMode, Selector, Target};
 use gannet::session::Name;
-use rustix::process::Signal;
-use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Barrier, OnceLock};
 use std::thread;
-use std::time::Duration;
-
-/// So long sessions linger where their end is not what is tested.
-const LONG_MS: u64 = 600_000;
-
-fn resumes(config: &mut Config) {
-    config.apps.get_mut("default").unwrap().resume.linger_ms = LONG_MS;
-}
-
-fn nodes(count: u8, redis: &[&Redis]) -> Nodes {
-    Nodes::start_with(count, redis, resumes)
-}
-
-/// A player that goes from node to node, and how many messages it has read.
-struct Wanderer {
-    player: Option<Player>,
-    ticket: String,
-    received: u64,
-    session: String,
-}
-
-impl Wanderer {
-    fn new(ports: Ports, query: &str) -> Self {
-        let player = ports.player(query);
-        let (ticket, session) = (ticket_of(&player.welcome), player.id.to_string());
-        Self { player: Some(player), ticket, received: 0, session }
-    }
-
-    fn text(&mut self) -> String {
-        let text = self.player.as_mut().expect("it is there").recv_text();
-        self.received += 1;
-        text
-    }
-
-    fn texts(&mut self, count: usize) -> Vec<String> {
-        (0..count).map(|_| self.text()).collect()
-    }
-
-    /// Its connection is reset, whatever of it has not been read.
-    fn vanish(&mut self) {
-        self.player.take().expect("it is there").reset();
-    }
-
-    fn query(&self) -> String {
-        format!("resume={}&received={}", self.ticket, self.received)
-    }
-
-    /// What another node says to it.
-    fn goes_to(&mut self, ports: Ports) -> Value {
-        let player = ports.player(&self.query());
-        let welcome = player.welcome.clone();
-        self.player = Some(player);
-        welcome
-    }
-
-    /// It goes to another node, and its session with it.
-    fn resumes_on(&mut self, ports: Ports) {
-        let welcome = self.goes_to(ports);
-        assert_eq!((&welcome["resumed"], &welcome["was"]), (&true.into(), &self.session.as_str().into()), "{welcome}");
-        let session = welcome["session"].as_str().unwrap();
-        assert_ne!(session, self.session, "a session of that node");
-        (self.ticket, self.session) = (ticket_of(&welcome), session.to_owned());
-    }
-
-    /// It goes to another node, and gets a session that has nothing of its own.
-    fn resumes_in_vain_on(&mut self, ports: Ports, why: &str) {
-        let welcome = self.goes_to(ports);
-        let said = (&welcome["resumed"], &welcome["why"], &welcome["was"]);
-        assert_eq!(said, (&false.into(), &why.into(), &self.session.as_str().into()), "{welcome}");
-        assert_ne!(welcome["session"], self.session.as_str());
-    }
-}
-
-fn ticket_of(welcome: &Value) -> String {
-    welcome["resume"].as_str().expect("a ticket").to_owned()
-}
-
-/// Pushes these numbers as texts to the target, with receipts.
-fn push_all(ports: Ports, target: &str, numbers: std::ops::Range<u32>) -> Vec<String> {
-    let mut backend = ports.backend();
-    let texts: Vec<String> = numbers.map(|number| number.to_string()).collect();
-    texts.iter().for_each(|text| assert_eq!(backend.push_text(target, text).matched, 1, "{text}"));
-    texts
-}
-
-#[test]
-fn a_session_goes_to_another_node_with_its_rest_and_its_names() {
-    let redis = Redis::start();
-    let nodes = nodes(3, &[&redis]);
-    let [a, b, c] = [0, 1, 2].map(|node| *nodes.servers[node]);
-    let mut ada = Wanderer::new(a, "user=ada&group=red&tag=blue");
-    let mut sent = push_all(a, "user=ada", 0..3);
-    sent.extend(push_all(b, "group=red", 3..5));
-    sent.extend(push_all(c, "tag=blue", 5..7));
-    assert_eq!(ada.texts(4), sent[..4]);
-    ada.vanish();
-    a.await_stats("the session is away", |stats| stats["away"] == 1);
-    sent.extend(push_all(b, "user=ada", 7..9));
-    ada.resumes_on(b);
-    sent.extend(push_all(c, "tag=blue", 9..10));
-    sent.extend(push_all(a, "group=red", 10..11));
-    sent.extend(push_all(b, "user=ada", 11..12));
-    assert_eq!(ada.texts(8), sent[4..]);
-    a.await_stats("it is over there", |stats| stats["sessions"] == 0);
-    let listed = c.backend().ok("GET", "/v1/sessions?user=ada");
-    assert_eq!(listed["sessions"].as_array().unwrap().len(), 1, "{listed}");
-    // And on, from there, half read.
-    sent.extend(push_all(a, "user=ada", 12..15));
-    assert_eq!(ada.texts(1), sent[12..13]);
-    ada.resumes_on(c);
-    assert_eq!(ada.texts(2), sent[13..]);
-    let scrape = b.backend().scrape();
-    assert_eq!(scrape.sum("gannet_resumed_from_nodes_total", &[]), 1);
-    assert_eq!(a.backend().scrape().sum("gannet_linger_ended_total", &["why=\"moved\""]), 1);
-}
 
 /// Nodes, and the messages that go out from each of them to sets of players, numbered in each stream.
 const NODES: usize = 3;
@@ -192,8 +71,7 @@ struct Crowd {
 /// A player that goes from node to node while it is pushed to. Half of the times its old connection stays, and is not read.
 fn wander(servers: &[Ports], number: usize, crowd: &Crowd) {
     let Crowd { all_are_there, stopped, moved } = crowd;
-    let mut wanderer =
-        Wanderer::new(servers[number % NODES], &format!("user=p{number}&group=red&tag=blue"));
+    let mut wanderer = Wanderer::new(servers[number % NODES], &format!("user=p{number}&group=red&tag=blue"));
     all_are_there.wait();
     let (mut got, mut node) = (Streams::default(), number % NODES);
     let mut left_open = None;
@@ -249,7 +127,8 @@ fn everybody_wanders(redis: &[&Redis]) {
             pushers.push(scope.spawn(move || push_from(server, node, stops)));
         }
         let all = (PLAYERS * MOVES) as u64;
-        while crowd.moved.load(Ordering::Relaxed) < all && players.iter().all(|player| !player.is_finished()) {
+        while crowd.moved.load(Ordering::Relaxed) < all && players.iter().all(|player| !player.is_finished())
+        {
             thread::yield_now();
         }
         stops.store(true, Ordering::Relaxed);
