@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::cluster::nodes::prefix;
+use crate::support::ServerProcess;
 use crate::upgrade::running::{KILLED, Running};
 use rustix::process::Signal;
+use std::ops::Deref;
 use std::thread;
 
 #[test]
@@ -150,19 +152,19 @@ fn of_two_that_come_at_once_one_has_the_session() {
     }
 }
 
-/// A node in a process of its own.
-fn node(redis: &Redis, prefix: &str, name: &str, more: &str) -> Running {
-    let config = format!(
+/// The configuration of a node in a process of its own.
+fn configuration(redis: &Redis, prefix: &str, name: &str) -> String {
+    format!(
         "[apps.default.resume]\nlinger_ms = {LONG_MS}\n[cluster]\nredis = ['{}']\nprefix = '{prefix}'\nname = '{name}'\n\
-         heartbeat_ms = 50\nlease_ms = 60000\n{more}",
+         heartbeat_ms = 50\nlease_ms = 60000\npatience_ms = 1000\n",
         redis.url()
-    );
-    Running::start(&["--reactors", "2"], &config)
+    )
 }
 
-fn two_processes(redis: &Redis, more: &str) -> [Running; 2] {
+/// Two nodes, each as `start` makes it of its configuration.
+fn two_processes<N: Deref<Target = Ports>>(redis: &Redis, start: impl Fn(&str) -> N) -> [N; 2] {
     let prefix = prefix();
-    let nodes = ["a", "b"].map(|name| node(redis, &prefix, name, more));
+    let nodes = ["a", "b"].map(|name| start(&configuration(redis, &prefix, name)));
     for ports in &nodes {
         until("a whole cluster", || {
             let status = ports.backend().ok("GET", "/v1/cluster");
@@ -172,10 +174,12 @@ fn two_processes(redis: &Redis, more: &str) -> [Running; 2] {
     nodes
 }
 
+const REACTORS: &[&str] = &["--reactors", "2"];
+
 #[test]
 fn a_node_that_is_killed_takes_its_sessions_with_it() {
     let redis = Redis::start();
-    let [mut a, b] = two_processes(&redis, "");
+    let [mut a, b] = two_processes(&redis, |config| Running::start(REACTORS, config));
     let mut ada = Wanderer::new(*a, "user=ada");
     a.signal(Signal::KILL);
     assert_eq!(a.ended(), KILLED);
@@ -185,13 +189,13 @@ fn a_node_that_is_killed_takes_its_sessions_with_it() {
 #[test]
 fn a_node_that_is_silent_is_a_gap_and_has_its_session_when_it_goes_on() {
     let redis = Redis::start();
-    let [a, b] = two_processes(&redis, "patience_ms = 200");
+    let [a, b] = two_processes(&redis, |config| ServerProcess::start(REACTORS, config));
     let mut ada = Wanderer::new(*a, "user=ada");
     let sent = push_all(*a, "user=ada", 0..2);
-    a.signal(Signal::STOP);
+    let frozen = a.freeze();
     let (ticket, session) = (ada.ticket.clone(), ada.session.clone());
     ada.resumes_in_vain_on(*b, "gap");
-    a.signal(Signal::CONT);
+    drop(frozen);
     (ada.ticket, ada.session) = (ticket, session);
     ada.resumes_on(*b);
     assert_eq!(ada.texts(2), sent);
@@ -200,7 +204,7 @@ fn a_node_that_is_silent_is_a_gap_and_has_its_session_when_it_goes_on() {
 #[test]
 fn where_a_session_has_gone_is_known_to_the_process_that_goes_on() {
     let redis = Redis::start();
-    let [mut a, b] = two_processes(&redis, "");
+    let [mut a, b] = two_processes(&redis, |config| Running::start(REACTORS, config));
     let mut ada = Wanderer::new(*a, "user=ada");
     let (first, opened) = (ada.ticket.clone(), ada.session.clone());
     let sent = push_all(*b, "user=ada", 0..2);
