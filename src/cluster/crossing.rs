@@ -74,9 +74,23 @@ pub enum ToNew {
     /// A part of what its client has not read.
     #[n(3)]
     Rest(#[n(0)] Box<Rest>),
-    /// All pushes that the session was given, and that go over this Redis, are before this.
+    /// All pushes that the session was given, and that go over this Redis, are before this; and what of each publisher was heard there.
     #[n(4)]
-    End,
+    End(#[n(0)] Vec<HeardOf>),
+}
+
+/// Of a publisher of one Redis nothing behind this number has been heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct HeardOf {
+    /// Its process.
+    #[n(0)]
+    pub incarnation: u64,
+    /// The reactor.
+    #[n(1)]
+    pub reactor: u8,
+    /// The number of its last message.
+    #[n(2)]
+    pub last: u64,
 }
 
 /// What a session is.

@@ -85,7 +85,7 @@ fn something_to_the_new_node(body: &[u8]) {
                 assert_eq!(crossing::Waiting::of(&queued).queued(), Some(queued));
             }
         }
-        crossing::ToNew::Refused(_) | crossing::ToNew::Elsewhere(_) | crossing::ToNew::End => {}
+        crossing::ToNew::Refused(_) | crossing::ToNew::Elsewhere(_) | crossing::ToNew::End(_) => {}
     }
 }
 

@@ -6,7 +6,7 @@ use super::ear::Sound;
 use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
 use super::{Bus, Core, Envelope};
-use crate::cluster::crossing;
+use crate::cluster::crossing::{self, HeardOf, ToNew};
 use crate::cluster::known::{KnownBan, StickyUser, UsedNonce, read_list};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
 use crate::cluster::places::{Surplus, read_seats, read_surplus, read_took};
@@ -351,6 +351,9 @@ impl Core {
     }
 
     fn hand_crossing(&mut self, news: CrossingNews) {
+        if let Said::ToNew(ToNew::End(heard)) = &news.said {
+            self.others_have_heard(news.server, heard);
+        }
         match news.said.reactor(reactor_of(news.number)) {
             reactor if reactor == self.index => self.hear_of_crossing(news),
             reactor if reactor < self.shared.reactors() => {
@@ -358,6 +361,20 @@ impl Core {
                 self.peers.post_always(reactor, Envelope::Bus(Box::new(news)));
             }
             _ => self.not_understood(),
+        }
+    }
+
+    /// A session comes from another node, which has heard so much. All of that is before what comes here from now on. Should a publisher
+    /// whose connection breaks write it again, the session has had it, though this node has not.
+    fn others_have_heard(&mut self, server: usize, heard: &[HeardOf]) {
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        let cluster = Arc::clone(&bus.cluster);
+        let Some(ear) = bus.ear(server) else { return };
+        let members = cluster.members();
+        for HeardOf { incarnation, reactor, last } in heard {
+            if members.number_of(*incarnation).is_some() {
+                ear.hearing().has_been_heard((*incarnation, *reactor), *last);
+            }
         }
     }
 
@@ -424,6 +441,7 @@ impl Core {
             BusNews::Banning(banning) => self.close_banned(banning.app, &banning.ban),
             BusNews::Closing(closing) => self.close_beyond(closing),
             BusNews::Crossing(news) => self.hear_of_crossing(*news),
+            BusNews::CrossingEnds(ending) => self.end_crossing(ending),
             BusNews::CrossingHeard(number) => self.crossing_is_heard(number),
             BusNews::Settle { reactor, round } => self.is_asked_to_settle(reactor, round),
             BusNews::Settled { round } => self.one_is_settled(round),

@@ -1,6 +1,6 @@
 //! What reactors of one node tell each other of the bus.
 
-use super::crossing::CrossingNews;
+use super::crossing::{CrossingNews, Ending};
 use crate::config::PerUserPolicy;
 use crate::dispatch::{Ban, Operation};
 use crate::session::{AppId, Name, SessionId};
@@ -27,6 +27,8 @@ pub enum BusNews {
     Banning(Banning),
     /// Another node says something of a session that crosses.
     Crossing(Box<CrossingNews>),
+    /// What a session that goes was given has been said: the ear of a Redis says the last of it.
+    CrossingEnds(Ending),
     /// An ear hears the names of a session that has come for a client of the receiver.
     CrossingHeard(u64),
     /// A reactor asks when all that is under way at the receiver is settled.

@@ -65,6 +65,7 @@ impl Core {
             held: Vec::new(),
             held_bytes: 0,
             is_full: false,
+            is_all_given: false,
             rest: Vec::new(),
             due_ms,
         };
@@ -97,15 +98,26 @@ impl Core {
                     self.is_told(number, &facts);
                 }
             }
-            ToNew::Rest(rest) => match coming.rest.len() < MOST_PARTS {
-                true => coming.rest.push(*rest),
-                false => coming.is_full = true,
-            },
-            ToNew::End => {
-                if has_come(&mut coming.heard, server, &cluster) {
-                    self.when_settled(Step::GoOn(number));
+            ToNew::Rest(rest) => {
+                match coming.rest.len() < MOST_PARTS {
+                    true => coming.rest.push(*rest),
+                    false => coming.is_full = true,
                 }
+                self.may_go_on(number);
             }
+            ToNew::End(_) => {
+                coming.is_all_given = has_come(&mut coming.heard, server, &cluster);
+                self.may_go_on(number);
+            }
+        }
+    }
+
+    /// The session goes on if all parts of its rest have come, behind all that it was given, in whatever order.
+    fn may_go_on(&mut self, number: u64) {
+        let Some(coming) = self.coming(number) else { return };
+        let parts = coming.rest.first().map_or(usize::MAX, |first| first.parts as usize);
+        if coming.is_all_given && coming.rest.len() >= parts {
+            self.when_settled(Step::GoOn(number));
         }
     }
 
@@ -207,7 +219,8 @@ impl Core {
         let Some(coming) = self.coming(number) else { return };
         let is_whole = !coming.is_full
             && coming.rest.first().is_some_and(|first| first.parts as usize == coming.rest.len());
-        let rest = std::mem::take(&mut coming.rest);
+        let mut rest = std::mem::take(&mut coming.rest);
+        rest.sort_by_key(|part| part.part);
         let Some(id) = coming.new.filter(|_| is_whole) else {
             return self.fail_to_come(number, ResumeFailure::Gap);
         };
@@ -295,10 +308,13 @@ impl Core {
         self.refuse_claim(coming.claimed, why);
     }
 
-    /// The session in `slot` has ended, of whatever: one that is on its way here does not come.
-    pub(in crate::core) fn forget_crossing(&mut self, slot: u32) {
-        let Some(bus) = self.bus.as_deref_mut().filter(|bus| bus.crossing.is_active()) else { return };
-        if let Some(number) = bus.crossing.arriving.remove(&slot) {
+    /// The session in `slot` has ended, of whatever: one that is on its way here does not come. Whether it was: nobody has been told
+    /// of it then.
+    pub(in crate::core) fn forget_crossing(&mut self, slot: u32) -> bool {
+        let bus = self.bus.as_deref_mut().filter(|bus| bus.crossing.is_active());
+        let Some(bus) = bus else { return false };
+        let arriving = bus.crossing.arriving.remove(&slot);
+        if let Some(number) = arriving {
             if let Some(coming) = bus.crossing.coming.get_mut(&number) {
                 coming.new = None;
             }
@@ -310,6 +326,7 @@ impl Core {
             false => ResumeFailure::Expired,
         };
         self.does_not_go(slot, why);
+        arriving.is_some()
     }
 
     /// Those that have waited long enough.

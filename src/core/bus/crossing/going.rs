@@ -1,14 +1,17 @@
 //! A session of this node whose client has come to another one.
 
+use super::super::ear_of;
+use super::super::news::BusNews;
 use super::super::speaking::{Outline, Place};
-use super::state::{CrossingNews, Going, Heard, Parcel, Peer, Said, Step, has_come};
+use super::state::{CrossingNews, Ending, Going, Heard, Parcel, Peer, Said, Step, has_come};
 use crate::auth::{SealedTicket, Ticket};
 use crate::cluster::crossing::{
-    Asked, ClaimFromElsewhere, Facts, Names, Queued, Rest, Taking, ToNew, ToOld, Waiting, Written, write,
+    Asked, ClaimFromElsewhere, Facts, HeardOf, Names, Queued, Rest, Taking, ToNew, ToOld, Waiting, Written,
+    write,
 };
 use crate::cluster::message::{Flags, Kind};
 use crate::connection::{Claimant, Waits};
-use crate::core::{Captured, Core};
+use crate::core::{Captured, Core, Envelope};
 use crate::dispatch::EncodedFrame;
 use crate::metrics::{LingerEnd, ResumeFailure};
 use crate::session::{AppId, SessionId, close_codes};
@@ -231,7 +234,26 @@ impl Core {
         for part in parts {
             self.say_of_crossing(peer, (app, number), Kind::ToNew, false, &ToNew::Rest(Box::new(part)));
         }
-        self.say_of_crossing(peer, (app, number), Kind::ToNew, true, &ToNew::End);
+        for server in 0..self.bus.as_deref().map_or(0, |bus| bus.lines.len()) {
+            let ending = Ending { server, peer, number, app };
+            match ear_of(server, self.shared.reactors()) {
+                ear if ear == self.index => self.end_crossing(ending),
+                ear => {
+                    let news = BusNews::CrossingEnds(ending);
+                    self.peers.post_always(ear, Envelope::Bus(Box::new(news)));
+                }
+            }
+        }
+    }
+
+    /// Says, behind all that was heard over a Redis of which this reactor is the ear, what that was.
+    pub(in crate::core::bus) fn end_crossing(&mut self, ending: Ending) {
+        let Ending { server, peer, number, app } = ending;
+        let Some(ear) = self.bus.as_deref_mut().and_then(|bus| bus.ear(server)) else { return };
+        let heard = ear.hearing().heard();
+        let heard = heard.map(|((incarnation, reactor), last)| HeardOf { incarnation, reactor, last });
+        let said = ToNew::End(heard.collect());
+        self.say_over(server, peer, (app, number), Kind::ToNew, &said);
     }
 
     fn forget_going(&mut self, slot: u32) -> Option<Going> {
@@ -251,8 +273,7 @@ impl Core {
         }
     }
 
-    /// Says something of a session that crosses to another node; over each Redis, where it is `everywhere`. One that there is no room
-    /// for is missed there, and waited for in vain.
+    /// Says something of a session that crosses to another node; over each Redis, where it is `everywhere`.
     pub(super) fn say_of_crossing<T: minicbor::Encode<()>>(
         &mut self,
         peer: Peer,
@@ -261,22 +282,34 @@ impl Core {
         everywhere: bool,
         body: &T,
     ) {
+        let Some(bus) = self.bus.as_deref() else { return };
+        let home = bus.cluster.server_of(&bus.cluster.channels.of_node(peer.0, peer.1));
+        let servers = bus.lines.len();
+        for server in (0..servers).filter(|server| everywhere || *server == home) {
+            self.say_over(server, peer, (app, number), kind, body);
+        }
+    }
+
+    /// The same over one Redis. What there is no room for is missed there, and waited for in vain.
+    fn say_over<T: minicbor::Encode<()>>(
+        &mut self,
+        server: usize,
+        peer: Peer,
+        (app, reply): (AppId, u64),
+        kind: Kind,
+        body: &T,
+    ) {
         let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let rules = Arc::clone(&self.rules);
         let app = rules.apps.name_of(app).as_str();
-        let channel = bus.cluster.channels.of_node(peer.0, peer.1);
-        let home = bus.cluster.server_of(&channel);
+        let place = Place { server, channel: bus.cluster.channels.of_node(peer.0, peer.1) };
         let deadline_ms = now_ms + bus.patience_ms();
-        let outline =
-            Outline { kind, flags: Flags::NONE, app, reply: number, deadline_ms, ttl_left_ms: None };
-        for server in (0..bus.lines.len()).filter(|server| everywhere || *server == home) {
-            let place = Place { server, channel: channel.clone() };
-            bus.publish(index, now_ms, &place, outline, |out| {
-                write(body, out);
-                Ok(())
-            });
-        }
+        let outline = Outline { kind, flags: Flags::NONE, app, reply, deadline_ms, ttl_left_ms: None };
+        bus.publish(index, now_ms, &place, outline, |out| {
+            write(body, out);
+            Ok(())
+        });
     }
 }
 

@@ -11,7 +11,8 @@
 //! * **None comes twice.** The old node notes what it gives from the claim on, by the number that the push has on the bus, and tells
 //!   it with the rest. The new session holds what comes until it has the rest, and leaves out what was given. What was given before
 //!   the claim comes to no new session: what of it is the old node's own, Redis had taken before that answered, and the answer comes over each Redis,
-//!   behind everything that was heard there. What was given later comes to the new node before the end of the rest, in the same way.
+//!   behind everything that was heard there. What was given later comes to the new node before the end of the rest, in the same way. A publisher whose connection breaks writes again what
+//!   Redis had taken: the end of the rest says how far the old node has heard each, and the new node takes no more of that for news.
 //! * **In order.** What the old session was given of one publisher is the beginning of what that published, and what is held of it
 //!   and was not given follows on that.
 //!
@@ -25,4 +26,4 @@ mod settling;
 mod state;
 
 pub(super) use state::Crossing;
-pub use state::{CrossingNews, Said};
+pub use state::{CrossingNews, Ending, Said};

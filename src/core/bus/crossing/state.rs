@@ -62,6 +62,8 @@ pub(super) struct Coming {
     /// More came than may be held.
     pub is_full: bool,
     pub rest: Vec<Rest>,
+    /// Behind all that it was given there, over each Redis.
+    pub is_all_given: bool,
     pub due_ms: u64,
 }
 
@@ -137,6 +139,19 @@ pub(super) struct Parcel {
     pub number: u64,
     pub app: AppId,
     pub parts: Vec<Rest>,
+}
+
+/// The last of what is said over one Redis of a session that goes.
+#[derive(Debug)]
+pub struct Ending {
+    /// The Redis.
+    pub server: usize,
+    /// The other node, and its incarnation.
+    pub peer: (u16, u64),
+    /// The number of the client there.
+    pub number: u64,
+    /// The app.
+    pub app: AppId,
 }
 
 /// What is under way may go over one reactor more: each step waits for two rounds.
