@@ -313,3 +313,91 @@ impl Waiting {
         Some(Queued { frame: self.message.frame()?, class, ttl_left_ms, key: self.key.clone(), scope })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::MARK;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    fn there_and_back<T>(said: &T) -> T
+    where
+        T: Encode<()> + for<'b> Decode<'b, ()>,
+    {
+        let mut body = Vec::new();
+        write(said, &mut body);
+        for end in 0..body.len() {
+            assert!(read::<T>(&body[..end]).is_none(), "{end} of {}", body.len());
+        }
+        assert!(read::<T>(&[&body[..], &[0]].concat()).is_none(), "more than a body");
+        read(&body).unwrap()
+    }
+
+    #[test]
+    fn a_claim_is_read_as_it_was_written() {
+        let session = SessionId::new(7, 1, 2, 3);
+        for sealed in [None, Some(vec![5; 28])] {
+            for claimant in [None, Some(None), Some(Some(name("ada")))] {
+                let claim =
+                    ClaimFromElsewhere { session, sealed: sealed.clone(), received: u64::MAX, claimant };
+                let ToOld::Claim(asked) = there_and_back(&ToOld::Claim(Box::new(Asked::of(&claim)))) else {
+                    panic!("it was a claim");
+                };
+                assert_eq!((asked.session(), asked.claim()), (session, Some(claim)));
+            }
+        }
+        let nobody = Asked { session: 1, sealed: None, received: 0, says_who: true, user: Some("".into()) };
+        assert_eq!(nobody.claim(), None, "no user has no name");
+    }
+
+    #[test]
+    fn what_a_session_is_is_read_as_it_was_written() {
+        let profile = Profile { claims: Some("{}".into()), params: vec![("v".into(), "1".into())] };
+        let names = Names {
+            user: Some(name("ada")),
+            groups: vec![name("red"), name("größer")],
+            tags: vec![name("ios")],
+            profile: Some(Arc::new(profile)),
+        };
+        for names in [Names::default(), names] {
+            let ToNew::Facts(facts) = there_and_back(&ToNew::Facts(Box::new(Facts::of(&names)))) else {
+                panic!("it was facts");
+            };
+            assert_eq!(facts.names(), Some(names));
+        }
+        assert_eq!(Facts { groups: vec!["a\nb".into()], ..Facts::default() }.names(), None);
+    }
+
+    #[test]
+    fn messages_are_read_as_they_were_written() {
+        for frame in [EncodedFrame::text(&format!("{MARK}x")), EncodedFrame::binary(&[0xff; 300])] {
+            for class in [Class::Normal, Class::Urgent, Class::Droppable] {
+                for (ttl_left_ms, key, scope) in [(None, None, None), (Some(0), Some("k".into()), Some(7))] {
+                    let queued = Queued { frame: frame.clone(), class, ttl_left_ms, key, scope };
+                    let rest = Rest {
+                        part: 1,
+                        parts: 2,
+                        sent: 9,
+                        given: vec![PushId { incarnation: 1, reactor: 2, server: 3, sequence: 4 }],
+                        kept: vec![Written::of(&frame)],
+                        waiting: vec![Waiting::of(&queued)],
+                    };
+                    let ToNew::Rest(read) = there_and_back(&ToNew::Rest(Box::new(rest))) else {
+                        panic!("it was a rest");
+                    };
+                    assert_eq!((read.part, read.parts, read.sent, read.given.len()), (1, 2, 9, 1));
+                    assert_eq!(read.kept[0].frame(), Some(frame.clone()));
+                    assert_eq!(read.waiting[0].queued(), Some(queued));
+                }
+            }
+        }
+        let broken = Written { is_text: true, payload: vec![0xff].into() };
+        assert_eq!(broken.frame(), None, "no text");
+        let message = Written::of(&EncodedFrame::text("x"));
+        let other = Waiting { message, class: 3, ttl_left_ms: None, key: None, scope: None };
+        assert_eq!(other.queued(), None, "of no class");
+    }
+}
