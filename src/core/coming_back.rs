@@ -2,8 +2,8 @@
 //! there, or says why it cannot. Knows nothing of how the client has proven who it is.
 
 use super::Core;
-use super::crossing::Whereabouts;
 use super::lingering::is_away;
+use super::whereabouts::Whereabouts;
 use crate::auth::Ticket;
 use crate::connection::{Carrier, Claimant, Connection, Flag, Form, Phase, Resume, Speech, Stream};
 use crate::dispatch::Profile;

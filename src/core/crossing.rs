@@ -2,8 +2,9 @@
 //! before its client is told of it, with no link told of it either. Knows nothing of what the nodes say to each other.
 
 use super::lingering::is_away;
+use super::whereabouts::Whereabouts;
 use super::{Changed, Claimed, Core, Envelope, Visited};
-use crate::auth::SealedTicket;
+use crate::auth::Ticket;
 use crate::cluster::crossing::Names;
 use crate::connection::{
     Away, Claimant, Connection, Item, Kept, KeptFrame, KeptLimits, LocalPush, Resume, Tick,
@@ -15,19 +16,6 @@ use crate::session::{Name, SessionId};
 use crate::timer::Clock;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-
-/// Where the session is that a client has come for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whereabouts {
-    /// On this node.
-    Here,
-    /// On another one, or gone to one: the ticket as the client has shown it, for that to read; `None` where this node has read it.
-    Elsewhere(Option<SealedTicket>),
-    /// It has come here from another one, for this client. Nobody has been told of it.
-    Arrived,
-    /// The client cannot have it.
-    Refused(ResumeFailure),
-}
 
 impl Core {
     /// Sends a claim to the reactor that has the session, or sees to it that the session comes here.
@@ -56,7 +44,7 @@ impl Core {
             Some(None) => claimed.claim.whereabouts = Whereabouts::Refused(ResumeFailure::Unknown),
             Some(Some(new)) if new.node() == self.shared.node => {
                 // There and back.
-                claimed.claim.ticket = crate::auth::Ticket { session: new, number: 0 };
+                claimed.claim.ticket = Ticket { session: new, number: 0 };
                 self.pass_claim(claimed);
                 return None;
             }

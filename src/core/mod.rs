@@ -70,6 +70,7 @@ mod users;
 mod visit;
 mod visits;
 mod wall;
+mod whereabouts;
 mod work;
 mod writing;
 
@@ -81,7 +82,6 @@ pub use bus_status::BusStatus;
 pub use carry::{Arriving, CarriedCore, CarriedMember};
 pub use changing::{add_tag, join};
 pub use coming_back::{Claim, Claimed, First, TakesEvents};
-pub use crossing::Whereabouts;
 pub use delivery_rules::Remembering;
 pub use details::Captured;
 pub use drain::{Drain, Plan};
@@ -112,6 +112,7 @@ pub use sticky::{CarriedSticky, Sticky};
 pub use unheard::HeldEvent;
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
 pub use visit::{PollClaim, Visit, Visited, Visiting};
+pub use whereabouts::Whereabouts;
 pub use writing::Sent;
 
 use crate::connection::{Connection, Events, Flag, Outbox, Phase, Settlements, Shown, Transport};
