@@ -34,7 +34,7 @@ pub use pages::{Foreign, Pages, Sender};
 pub use public_key::{Material, PublicKey};
 pub use remote::{CarriedKeys, RemoteKeys, RemoteSets, Wanted};
 pub use signed_query::SignedQuery;
-pub use ticket::{Ticket, Tickets};
+pub use ticket::{SealedTicket, Ticket, Tickets};
 pub use token::{Expected, TokenLimits, verify};
 
 use crate::config::{self, AppConfig, JwksUrl, OriginPattern, is_loopback_origin};

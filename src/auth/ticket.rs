@@ -24,6 +24,38 @@ pub struct Ticket {
     pub number: u32,
 }
 
+/// A text that has the form of a ticket. What it says may be forged: only the server that made a ticket can know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealedTicket([u8; Tickets::BYTES]);
+
+impl SealedTicket {
+    /// The ticket that this text may be.
+    pub fn of(text: &str) -> Option<Self> {
+        if text.len() != Tickets::TEXT_BYTES {
+            return None;
+        }
+        Self::from_bytes(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?)
+    }
+
+    /// The same of its bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// What it says, forged or not.
+    pub fn says(&self) -> Ticket {
+        let number_at = |at: usize| u64::from(self.0[at]);
+        let session = (0..8).fold(0, |session, at| session << 8 | number_at(at));
+        let number = (8..NAMED_BYTES).fold(0, |number, at| number << 8 | number_at(at));
+        Ticket { session: SessionId::from_u64(session), number: number as u32 }
+    }
+}
+
 /// Makes and reads tickets.
 pub struct Tickets {
     secret: Zeroizing<[u8; 32]>,
@@ -33,6 +65,9 @@ pub struct Tickets {
 impl Tickets {
     /// The length of a ticket as text.
     pub const TEXT_BYTES: usize = (NAMED_BYTES + TAG_BYTES).div_ceil(3) * 4 - 2;
+
+    /// The bytes of a ticket.
+    pub const BYTES: usize = NAMED_BYTES + TAG_BYTES;
 
     /// Under this key, which is random and nobody else's.
     pub fn new(secret: [u8; 32]) -> Self {
@@ -51,17 +86,16 @@ impl Tickets {
 
     /// The ticket that this text is, if this server made it.
     pub fn read(&self, text: &str) -> Option<Ticket> {
-        if text.len() != Self::TEXT_BYTES {
-            return None;
-        }
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (named, tag) = bytes.split_at_checked(NAMED_BYTES)?;
+        self.read_sealed(&SealedTicket::of(text)?)
+    }
+
+    /// The same of a ticket that another server was shown.
+    pub fn read_sealed(&self, sealed: &SealedTicket) -> Option<Ticket> {
+        let (named, tag) = sealed.0.split_at(NAMED_BYTES);
         let expected = hmac::sign(&self.key, &signed(b"resume", named));
         // In constant time: a guess must not learn how much of it is right.
         let is_ours: bool = subtle::ConstantTimeEq::ct_eq(tag, &expected.as_ref()[..TAG_BYTES]).into();
-        let (session, number) = named.split_first_chunk::<8>().filter(|_| is_ours)?;
-        let number = number.first_chunk().copied().map(u32::from_be_bytes)?;
-        Some(Ticket { session: SessionId::from_u64(u64::from_be_bytes(*session)), number })
+        is_ours.then(|| sealed.says())
     }
 
     /// A digest that tells users apart without keeping their names.
@@ -103,6 +137,8 @@ mod tests {
         let tickets = Tickets::new([7; 32]);
         for one in [ticket(0, 0), ticket(u64::MAX, u32::MAX), ticket(0x0010_0200_00c0_0004, 3)] {
             let text = tickets.write(one);
+            let sealed = SealedTicket::of(&text).unwrap();
+            assert_eq!((sealed.says(), SealedTicket::from_bytes(sealed.as_bytes())), (one, Some(sealed)));
             assert_eq!((text.len(), tickets.read(&text)), (Tickets::TEXT_BYTES, Some(one)));
             assert_eq!(Tickets::new([8; 32]).read(&text), None, "of another server");
             for at in 0..text.len() {
@@ -110,6 +146,7 @@ mod tests {
                 other[at] = if other[at] == b'A' { b'B' } else { b'A' };
                 assert_eq!(tickets.read(&String::from_utf8(other).unwrap()), None, "{at}");
             }
+            assert_eq!(Tickets::new([8; 32]).read_sealed(&sealed), None, "of another server");
         }
         for text in ["", "x", &"A".repeat(Tickets::TEXT_BYTES), &"é".repeat(Tickets::TEXT_BYTES / 2)] {
             assert_eq!(tickets.read(text), None, "{text}");

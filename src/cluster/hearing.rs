@@ -82,6 +82,21 @@ impl Hearing {
         self.publishers.entry(publisher).or_insert_with(|| Publisher::new(last, window));
     }
 
+    /// Of whom what was heard: the last numbers.
+    pub fn heard(&self) -> impl Iterator<Item = (PublisherKey, u64)> {
+        self.publishers.iter().map(|(key, publisher)| (*key, publisher.last))
+    }
+
+    /// Another node has heard the publisher up to this number, and all of that is older than what comes from now on: should it be
+    /// written again, it is no news.
+    pub fn has_been_heard(&mut self, publisher: PublisherKey, last: u64) {
+        let window = self.window;
+        let known = self.publishers.entry(publisher).or_insert_with(|| Publisher::new(0, window));
+        if last > known.last {
+            known.account(known.last, last, window as u64);
+        }
+    }
+
     /// The connection is gone.
     pub fn went_down(&mut self) {
         for publisher in self.publishers.values_mut() {
@@ -185,6 +200,21 @@ mod tests {
         assert_eq!([3, 5].map(|number| hearing.hear(KEY, number)), [Heard::New; 2]);
         assert_eq!([3, 5].map(|number| hearing.hear(KEY, number)), [Heard::Again; 2]);
         assert_eq!(hearing.hear((7, 1), 3), Heard::New, "each reactor has its own numbers");
+    }
+
+    #[test]
+    fn what_another_node_has_heard_is_no_news_when_it_is_written_again() {
+        let mut hearing = hearing();
+        assert_eq!(hearing.hear(KEY, 3), Heard::New);
+        [(KEY, 6), (KEY, 5), ((8, 0), 9)].iter().for_each(|(of, last)| hearing.has_been_heard(*of, *last));
+        let mut known: Vec<_> = hearing.heard().collect();
+        known.sort_unstable();
+        assert_eq!(known, [(KEY, 6), ((8, 0), 9)]);
+        assert_eq!(
+            [4, 6, 7].map(|number| hearing.hear(KEY, number)),
+            [Heard::Again, Heard::Again, Heard::New]
+        );
+        assert_eq!([9, 10].map(|number| hearing.hear((8, 0), number)), [Heard::Again, Heard::New]);
     }
 
     #[test]

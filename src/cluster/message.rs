@@ -71,10 +71,14 @@ pub enum Kind {
     Fenced = 17,
     /// A push to a group that remembers: its place there, then a body as that of [`Kind::Push`].
     Kept = 18,
+    /// Something about a session that crosses, to the node that has it: [`crossing`](super::crossing) has the body.
+    ToOld = 19,
+    /// The same to the node that its client has come to.
+    ToNew = 20,
 }
 
 impl Kind {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::Push,
         Self::Command,
         Self::PushPart,
@@ -93,6 +97,8 @@ impl Kind {
         Self::Fence,
         Self::Fenced,
         Self::Kept,
+        Self::ToOld,
+        Self::ToNew,
     ];
 }
 
@@ -226,7 +232,7 @@ impl<'a> Header<'a> {
             return Err(Malformed::OtherVersion(version));
         }
         let number = reader.u8("a kind")?;
-        let known = "1 to 18";
+        let known = "1 to 20";
         let wrong = Wrong::Unknown { what: "a kind of message", value: number.into(), known };
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == number);
         let kind = kind.ok_or_else(|| reader.wrong(1, wrong))?;
@@ -310,7 +316,7 @@ mod tests {
         assert_eq!(message, expected);
         assert_eq!(Header::decode(&expected), Ok((header(), &b"body"[..])));
         let numbers: Vec<u8> = Kind::ALL.iter().map(|kind| *kind as u8).collect();
-        assert_eq!(numbers, (1..=18).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=20).collect::<Vec<u8>>());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod channel;
 pub mod command;
+pub mod crossing;
 mod cut;
 mod digest;
 mod fault;

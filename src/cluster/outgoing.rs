@@ -101,6 +101,11 @@ impl Outgoing {
         self.last + 1
     }
 
+    /// The number of the oldest message that is kept; of the next one, where none is.
+    pub fn oldest(&self) -> u64 {
+        self.entries.front().map_or(self.last + 1, |entry| entry.sequence)
+    }
+
     /// Takes the command that publishes the message with the next number to the channel with this hash. Before `deadline_ms` it has
     /// to be written.
     ///

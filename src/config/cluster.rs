@@ -86,6 +86,8 @@ table! {
         /// `queue_ms`: the longest time that what has no ttl of its own is kept for.
         #[serde(rename = "queue_ms", with = "Millis")]
         pub queue: Duration = 5_000, in 0..=DAY_MS;
+        /// Of the messages that a client has not read which resumes on another node, so many bytes go there. Beyond it: a gap.
+        pub resume_bytes: usize = 4 * MIB, in 0..=GIB;
         /// Channels of single names subscribed to at each Redis. Beyond it names share buckets.
         pub max_channels: usize = 100_000, in 0..=COUNT;
         /// Buckets that the names beyond it share.

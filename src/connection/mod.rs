@@ -28,7 +28,7 @@ pub use log_client::Shown;
 pub(crate) use log_client::log_client;
 pub use outbox::{
     Events, Form, Item, KeptItem, LocalPush, LocalPushes, Offered, Outbox, OutboxLimits, Restoring,
-    Settlements, Tick,
+    Settlements, Tick, Waits,
 };
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use outbox::{model as outbox_model, resume_model};

@@ -11,7 +11,7 @@ mod staged;
 
 pub use carry::{CarriedOutbox, LocalPushes, Restoring};
 pub use item::{Item, KeptItem, LocalPush};
-pub use parting::Form;
+pub use parting::{Form, Waits};
 pub use pressure::Offered;
 pub use settlements::{Events, Settlements};
 

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::protocol::WebSocket;
 use crate::tls::Session;
+use std::net::{IpAddr, SocketAddr};
 
 /// What goes with the socket.
 const OF_THE_SOCKET: [Flag; 8] = [
@@ -37,6 +38,12 @@ impl Carrier {
         }
     }
 
+    /// Where its client is.
+    pub fn ip(&self) -> Option<IpAddr> {
+        let remote = self.extras.as_ref().and_then(|extras| extras.remote);
+        remote.map_or_else(|| self.peer.ip(), |remote| Some(remote.ip()))
+    }
+
     /// The socket.
     pub fn stream(&mut self) -> &mut Socket {
         &mut self.stream
@@ -52,7 +59,22 @@ impl Connection {
     /// The session of a client that has asked for it on this connection, which it does not go over: its client is away.
     pub fn of_visitor(visitor: &Self, since_unix_ms: u64, bounds_input: bool) -> Self {
         let remote = visitor.extras.as_ref().and_then(|extras| extras.remote);
-        let mut session = Self::new(Socket::default(), visitor.peer.clone(), Kind::Player, 0);
+        Self::without_client(visitor.peer.clone(), remote, since_unix_ms, bounds_input)
+    }
+
+    /// The session of a client that has come over this, and will go on over it: it is away until then.
+    pub fn of_claimant(carrier: &Carrier, since_unix_ms: u64, bounds_input: bool) -> Self {
+        let remote = carrier.extras.as_ref().and_then(|extras| extras.remote);
+        Self::without_client(carrier.peer.clone(), remote, since_unix_ms, bounds_input)
+    }
+
+    fn without_client(
+        peer: Peer,
+        remote: Option<SocketAddr>,
+        since_unix_ms: u64,
+        bounds_input: bool,
+    ) -> Self {
+        let mut session = Self::new(Socket::default(), peer, Kind::Player, 0);
         session.phase = Phase::Away;
         session.figures = Figures::since(since_unix_ms);
         session.flags.set(Flag::Blocked);

@@ -76,6 +76,12 @@ impl Resume {
         Self { kept: Kept::default(), claimant, ticket: 0, is_proven: false, away: None, poll: None }
     }
 
+    /// One that has come from another node. Its client has a ticket of the session that it was there, which is good as the one
+    /// before the first: number 0 stands for that.
+    pub fn of_crossed(claimant: Claimant) -> Self {
+        Self { ticket: 1, ..Self::new(claimant) }
+    }
+
     /// Whether the ticket with this number is good: the newest, or the one before while nothing has come from the client that got
     /// the newest.
     pub fn takes(&self, ticket: u32) -> bool {

@@ -164,6 +164,7 @@ impl Core {
             return;
         }
         self.answer_poll(slot, Some((code, reason)));
+        let is_unknown = self.forget_crossing(slot);
         self.forget_resume(slot);
         let user = self.hub.user_of(slot).cloned();
         self.forget_recalls(slot);
@@ -178,7 +179,9 @@ impl Core {
         metrics.closed.of(CloseClass::from_code(code)).add(1);
         metrics.apps.closed.of(app.0).add(1);
         metrics.apps.sessions.of(app.0).sub(1);
-        self.ended.push(Ended { id, app, user, code, reason: reason.into(), captured });
+        if !is_unknown {
+            self.ended.push(Ended { id, app, user, code, reason: reason.into(), captured });
+        }
     }
 
     /// Frees what the turn doomed. Returns the connections, for a last look at each.

@@ -3,6 +3,7 @@
 
 use super::Core;
 use super::lingering::is_away;
+use super::whereabouts::Whereabouts;
 use crate::auth::Ticket;
 use crate::connection::{Carrier, Claimant, Connection, Flag, Form, Phase, Resume, Speech, Stream};
 use crate::dispatch::Profile;
@@ -19,8 +20,12 @@ const TAKEN_OVER: &str = "resumed on another connection";
 /// A client that asks for its session, and all that it takes to open another one where it cannot have it.
 #[derive(Debug)]
 pub struct Claim {
-    /// Its ticket, which is one of this server's.
+    /// Its ticket, which is one of this server's, or of another node.
     pub ticket: Ticket,
+    /// The session that it has come for, as it was called then.
+    pub was: SessionId,
+    /// Where that is.
+    pub whereabouts: Whereabouts,
     /// How many messages of the session it has read.
     pub received: u64,
     /// Who it is, as it has proven or claims.
@@ -109,26 +114,38 @@ impl Core {
     /// # Errors
     /// Why it cannot, which is counted.
     pub fn examine(&mut self, claim: &Claim) -> Result<u32, ResumeFailure> {
-        let examined = self.examine_claim(claim);
+        let examined = match claim.whereabouts {
+            Whereabouts::Refused(why) => Err(why),
+            _ => {
+                let claimant = claim.says_who.then_some(claim.claimant);
+                self.examine_count(claim.ticket, claim.app, claimant, claim.received)
+            }
+        };
         if let Err(why) = examined {
             self.metrics().resume_failures.of(why).add(1);
         }
         examined
     }
 
-    fn examine_claim(&mut self, claim: &Claim) -> Result<u32, ResumeFailure> {
-        let claimant = claim.says_who.then_some(claim.claimant);
-        let slot = claim.ticket.session.slot();
+    /// The same of a client that has a connection that counts on.
+    pub(super) fn examine_count(
+        &mut self,
+        ticket: Ticket,
+        app: AppId,
+        claimant: Option<Claimant>,
+        received: u64,
+    ) -> Result<u32, ResumeFailure> {
+        let slot = ticket.session.slot();
         let again = self.connections.slot(slot).and_then(|connection| connection.outbox.as_ref());
         let again = again.map_or(0, |outbox| outbox.waits_again()) as u64;
         // An older claim of the client, which came late, may have taken the session from a connection on which the client has read
         // on: some of what is to be sent again on that one it has read then.
         let sent = self.resume_of(slot).map_or(0, |resume| resume.kept.sent());
-        let received = match claim.received.checked_sub(sent) {
+        let received = match received.checked_sub(sent) {
             Some(more) if more <= again => sent,
-            _ => claim.received,
+            _ => received,
         };
-        self.examine_ticket(claim.ticket, claim.app, claimant, received)
+        self.examine_ticket(ticket, app, claimant, received)
     }
 
     /// The same for a client that has `received` so many messages and, where there is a `claimant`, has to be that one.
@@ -160,7 +177,7 @@ impl Core {
     }
 
     /// What the client of the session in `slot` has read does not come once more, be it in the ring or waiting to be sent again.
-    fn skip_what_was_read(&mut self, slot: u32, received: u64) {
+    pub(super) fn skip_what_was_read(&mut self, slot: u32, received: u64) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         let Some(resume) = connection.resume().and_then(|place| self.resumes.get_mut(place)) else { return };
         let sent = resume.kept.sent();
@@ -198,6 +215,7 @@ impl Core {
         let Claimed { claim, carrier } = claimed;
         let Claim { received, speaks_own, deflate, expires_unix_ms, .. } = claim;
         let was_away = self.connections.slot(slot).is_some_and(is_away);
+        self.does_not_go(slot, ResumeFailure::Unknown);
         if !was_away {
             self.leave_socket(slot);
         }

@@ -39,6 +39,8 @@ pub(super) struct Delivery {
     is_marked: bool,
     /// Whether it is of a group that remembers, so that sessions may wait for older pushes of it.
     has_place: bool,
+    /// Whether some sessions here cross between nodes.
+    crosses: bool,
     /// Those to whom it has not been offered.
     rest: VecDeque<SessionId>,
 }
@@ -140,6 +142,7 @@ impl Core {
             compressed: None,
             is_marked: push.frame.begins_with_mark() && push.mark(),
             has_place: push.place().is_some(),
+            crosses: self.has_crossing(),
             rest: VecDeque::new(),
         };
         if push.names_missed() {
@@ -222,6 +225,9 @@ impl Core {
             false if self.deflates(slot, local.push(), &mut delivery.compressed) => Wire::Deflated,
             false => Wire::Plain,
         };
+        if delivery.crosses && self.crosses(slot, &local, wire, delivery.tick) {
+            return delivery.queued += 1;
+        }
         if delivery.has_place && !self.recalls.is_empty() {
             match self.hold(slot, &local, wire, delivery.tick) {
                 Holding::Not => {}
@@ -251,6 +257,7 @@ impl Core {
     /// Goes on with a push that an earlier turn began. Sessions that have ended since do not get it.
     pub(super) fn go_on_delivering(&mut self, mut delivery: Delivery) {
         // One that went ahead when it began goes on so, unless something has come that can share its writes.
+        delivery.crosses = self.has_crossing();
         let mut ahead = (delivery.goes_ahead && !self.is_behind_with_work()).then_some(self.dirty.len());
         while let Some(id) = delivery.rest.pop_front() {
             if self.budget.is_spent_on_deliveries() {

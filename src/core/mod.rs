@@ -11,6 +11,7 @@ mod changing;
 mod closing;
 mod coming_back;
 mod controls;
+mod crossing;
 mod date;
 mod deadlines;
 mod delivery;
@@ -69,6 +70,7 @@ mod users;
 mod visit;
 mod visits;
 mod wall;
+mod whereabouts;
 mod work;
 mod writing;
 
@@ -110,6 +112,7 @@ pub use sticky::{CarriedSticky, Sticky};
 pub use unheard::HeldEvent;
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
 pub use visit::{PollClaim, Visit, Visited, Visiting};
+pub use whereabouts::Whereabouts;
 pub use writing::Sent;
 
 use crate::connection::{Connection, Events, Flag, Outbox, Phase, Settlements, Shown, Transport};

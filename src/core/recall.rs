@@ -312,7 +312,7 @@ impl Core {
     }
 
     /// What was held waits in an outbox now, or has come to this end.
-    fn let_go_of_held(&mut self, local: &Rc<LocalPush>, fate: Option<Fate>) {
+    pub(super) fn let_go_of_held(&mut self, local: &Rc<LocalPush>, fate: Option<Fate>) {
         let push = local.push();
         let waits = push.options.receipt == ReceiptMode::Written;
         if let Some(fate) = fate.filter(|_| waits) {
@@ -321,6 +321,11 @@ impl Core {
         if self.settlements.let_go(local) && waits {
             self.settlements.finished.push(Arc::clone(push));
         }
+    }
+
+    /// Whether the session in `slot` waits for what a group remembers.
+    pub(super) fn recalls_wait(&self, slot: u32) -> bool {
+        self.recalls.by_slot.contains_key(&slot)
     }
 
     /// The session in `slot` is over.

@@ -9,7 +9,7 @@ use super::visit::{PollClaim, Visit, Visited};
 use crate::auth::Ticket;
 use crate::connection::{Away, Connection, Flag, Form, Item, Phase, Visitor};
 use crate::dispatch::ErrorCode;
-use crate::metrics::Throttled;
+use crate::metrics::{ResumeFailure, Throttled};
 use crate::protocol::{CloseCode, OpCode, encode_frame};
 use crate::session::SessionId;
 use crate::stream::{self, Beside, Document};
@@ -65,7 +65,7 @@ impl Core {
         waits
     }
 
-    fn linger_ms(&self, slot: u32) -> u64 {
+    pub(super) fn linger_ms(&self, slot: u32) -> u64 {
         let rules = self.hub.app_of(slot).and_then(|app| self.rules.resume_rules.of(app));
         rules.map_or(0, |rules| rules.linger_ms)
     }
@@ -85,6 +85,7 @@ impl Core {
             return self
                 .answer_visit(visitor, Visited::Refused(ErrorCode::Overloaded, "too many clients are away"));
         }
+        self.does_not_go(slot, ResumeFailure::Unknown);
         let until_ms = self.attended_ms() + wait_ms;
         let Some(resume) = self.resume_of_mut(slot) else { return };
         resume.is_proven |= ticket.number == resume.ticket;
@@ -165,7 +166,7 @@ impl Core {
     }
 
     /// The session in `slot` is taken from the connection that it has, and is away then. `false` where as many are as may be.
-    fn take_from_connection(&mut self, slot: u32) -> bool {
+    pub(super) fn take_from_connection(&mut self, slot: u32) -> bool {
         let away = Away { until_ms: self.attended_ms(), code: CloseCode::ABNORMAL.0, reason: "".into() };
         let goes = self.go_away(slot, away);
         if goes {
@@ -175,7 +176,7 @@ impl Core {
     }
 
     /// Its next deadline may be later than the one on the wheel, or sooner.
-    fn wheel_anew(&mut self, slot: u32) {
+    pub(super) fn wheel_anew(&mut self, slot: u32) {
         self.wheel.disarm(slot);
         self.arm(slot);
     }

@@ -60,7 +60,7 @@ pub(crate) use operation::{Operation, OperationPart};
 pub(crate) use presence::{Gathered, Page as PresencePage, PresencePart, user_hash};
 pub(crate) use profile::Params;
 pub(crate) use push::{CarriedShared, Packer, Unpacker};
-pub(crate) use push::{Push, PushPart, Wire};
+pub(crate) use push::{Push, PushId, PushIds, PushPart, Wire};
 pub(crate) use quoted::Quoted;
 
 use crate::session::SessionId;

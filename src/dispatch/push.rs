@@ -2,9 +2,11 @@
 
 mod carry;
 mod part;
+mod published;
 
 pub(crate) use carry::{CarriedShared, Packer, Unpacker};
 pub(crate) use part::PushPart;
+pub(crate) use published::{PushId, PushIds};
 
 use super::missed::{Gathering, MissedList, Why};
 use super::{EncodedFrame, Epoch, Fate, Origin, Place, Receipt, Scope, Selector, Target};
@@ -113,6 +115,8 @@ pub struct Push {
     missed: Option<Box<Gathering>>,
     /// What other nodes say beside their counts, once one has.
     elsewhere: OnceLock<Box<Elsewhere>>,
+    /// Under which numbers other nodes get it, where there are any.
+    ids: OnceLock<PushIds>,
 }
 
 /// A push in the forms of sessions over plain HTTP; each is made on first use, for all reactors.
@@ -211,6 +215,7 @@ impl Push {
             tally: Tally::of_publisher(found),
             missed,
             elsewhere: OnceLock::new(),
+            ids: OnceLock::new(),
         }
     }
 

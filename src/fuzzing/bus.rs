@@ -3,7 +3,7 @@
 
 use super::apps;
 use crate::cluster::message::{Header, Kind};
-use crate::cluster::{command, known, memory, part, places, push};
+use crate::cluster::{command, crossing, known, memory, part, places, push};
 use crate::dispatch::{
     Action, EncodedFrame, Operation, Origin, Push, PushOptions, ReceiptMode, Selector, Target,
 };
@@ -29,6 +29,8 @@ pub fn run(data: &[u8]) {
         Kind::Bans => a_list::<known::KnownBan>(body),
         Kind::Sticky => a_list::<known::StickyUser>(body),
         Kind::Nonces => a_list::<known::UsedNonce>(body),
+        Kind::ToOld => something_to_the_old_node(body),
+        Kind::ToNew => something_to_the_new_node(body),
         // Their bodies are the reactors' to read.
         Kind::Heartbeat | Kind::Hello | Kind::Goodbye | Kind::DigestAsked | Kind::Digest => {}
         Kind::Fence | Kind::Fenced => {}
@@ -54,6 +56,41 @@ fn a_list<T: known::Known + PartialEq + std::fmt::Debug>(body: &[u8]) {
     let mut again = Vec::new();
     known::write_list(&list, &mut again).expect("it fitted before");
     assert_eq!(known::read_list(&again), Some(list));
+}
+
+/// What is read of a crossing is written and read again as the same, and so is what it means.
+fn something_to_the_old_node(body: &[u8]) {
+    let Some(said) = crossing::read::<crossing::ToOld>(body) else { return };
+    let mut again = Vec::new();
+    crossing::write(&said, &mut again);
+    assert_eq!(crossing::read(&again), Some(said.clone()));
+    if let crossing::ToOld::Claim(asked) = said
+        && let Some(claim) = asked.claim()
+    {
+        assert_eq!(crossing::Asked::of(&claim).claim(), Some(claim));
+    }
+}
+
+fn something_to_the_new_node(body: &[u8]) {
+    let Some(said) = crossing::read::<crossing::ToNew>(body) else { return };
+    let mut again = Vec::new();
+    crossing::write(&said, &mut again);
+    assert_eq!(crossing::read::<crossing::ToNew>(&again).as_ref(), Some(&said));
+    match said {
+        crossing::ToNew::Facts(facts) => {
+            let Some(names) = facts.names() else { return };
+            assert_eq!(crossing::Facts::of(&names).names(), Some(names));
+        }
+        crossing::ToNew::Rest(rest) => {
+            for frame in rest.kept.iter().filter_map(crossing::Written::frame) {
+                assert_eq!(crossing::Written::of(&frame).frame(), Some(frame));
+            }
+            for queued in rest.waiting.iter().filter_map(crossing::Waiting::queued) {
+                assert_eq!(crossing::Waiting::of(&queued).queued(), Some(queued));
+            }
+        }
+        crossing::ToNew::Refused(_) | crossing::ToNew::Elsewhere(_) | crossing::ToNew::End(_) => {}
+    }
 }
 
 fn a_user(body: &[u8]) {

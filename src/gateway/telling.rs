@@ -77,6 +77,12 @@ impl Gateway {
         self.app.open(&mut Session::new(core, reply, id));
     }
 
+    /// A session has opened that has come from another node: it is away until its client has it.
+    pub fn crossed(&mut self, core: &mut Core, reply: &mut Reply, id: SessionId, app: AppId) {
+        core.crossed_session_opens(id.slot());
+        self.opened(core, reply, id, app);
+    }
+
     /// The links that ask for it are told what has changed, in the order of that.
     pub fn tell_changes(&mut self, core: &mut Core) {
         if !core.has_untold() {

@@ -100,6 +100,8 @@ families! {
     away: Gauge => "gannet_sessions_away",
     /// Sessions that went on with a client that came back.
     resumed: Counter => "gannet_resumed_total",
+    /// Those of them that came from another node, where their clients had been before.
+    resumed_elsewhere: Counter => "gannet_resumed_from_nodes_total",
     /// Clients that came back and could not have their session, by why: they got a new one.
     resume_failures: CounterBy<ResumeFailure, { ResumeFailure::COUNT }> => "gannet_resume_failed_total",
     /// Times that a session ended while its client was away, or could not wait for it, by why.

@@ -382,6 +382,8 @@ label! {
         Closed => "closed",
         /// As many sessions were away as may be.
         Full => "full",
+        /// The client came back on another node, where the session goes on.
+        Moved => "moved",
     }
 }
 

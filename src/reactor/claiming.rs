@@ -3,13 +3,12 @@
 
 use super::Reactor;
 use crate::connection::{Connection, Kind, log_client};
-use crate::core::{Claim, Claimed, Envelope};
+use crate::core::{Claim, Claimed, Whereabouts};
 use crate::gateway::Gateway;
 use crate::metrics::ResumeFailure;
 use crate::session::SessionId;
 use mio::{Interest, Token};
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 
 impl Reactor {
     /// The connection in `slot` has claimed a session; `rest` of the buffer is what came behind its request.
@@ -18,20 +17,13 @@ impl Reactor {
         // It is registered anew where it goes.
         let _ = self.poll.registry().deregister(carrier.stream());
         carrier.hold(&self.buffer[rest]);
-        let owner = usize::from(claim.ticket.session.worker());
-        let loads = &self.core.shared.loads;
-        loads[self.core.index].clients.fetch_sub(1, Ordering::Relaxed);
-        loads[owner].clients.fetch_add(1, Ordering::Relaxed);
-        let claimed = Box::new(Claimed { claim, carrier });
-        match owner == self.core.index {
-            true => self.core.put_off_claim(claimed),
-            false => self.core.peers.post_always(owner, Envelope::Resume(claimed)),
-        }
+        self.core.pass_claim(Box::new(Claimed { claim, carrier }));
     }
 
     /// Decides about claims, as many as a turn does.
     pub(super) fn take_claims(&mut self) {
         while let Some(claimed) = self.core.next_claim() {
+            let Some(claimed) = self.core.divert_claim(claimed) else { continue };
             // Of one that has just gone away this is told before it is back.
             self.tell_ended();
             match self.core.examine(&claimed.claim) {
@@ -42,11 +34,16 @@ impl Reactor {
     }
 
     fn go_on(&mut self, slot: u32, claimed: Claimed) {
+        let has_come = claimed.claim.whereabouts == Whereabouts::Arrived;
+        if has_come && let Some((id, app)) = self.core.hub.id_of(slot).zip(self.core.hub.app_of(slot)) {
+            self.gateway.crossed(&mut self.core, &mut self.reply, id, app);
+        }
         let first = Gateway::words_of_return(&mut self.core, slot, &claimed.claim);
         let was_away = self.core.go_on_with(slot, claimed, first);
         if let Some(id) = self.core.connections.id_of(slot)
             && self.register(slot)
             && was_away
+            && !has_come
         {
             self.gateway.back(&mut self.core, &mut self.reply, id);
         }

@@ -3,7 +3,7 @@
 use super::keys::Keys;
 use super::{Item, KeptItem, LocalPush, Outbox, Settlements};
 use crate::connection::kept::{Keeping, KeptFrame};
-use crate::dispatch::{Class, Fate, Wire};
+use crate::dispatch::{Class, EncodedFrame, Fate, Push, Wire};
 use std::rc::Rc;
 
 impl Outbox {
@@ -121,6 +121,29 @@ impl Outbox {
         }
     }
 
+    /// The messages that wait, of a session whose client is away, in their order.
+    pub fn waits(&self) -> impl Iterator<Item = Waits<'_>> {
+        debug_assert!(self.wire.is_none(), "it has parted from the socket before");
+        self.urgent.iter().chain(&self.normal).filter_map(|item| match item {
+            Item::Shared(local, _) => Some(Waits::Push(local.push())),
+            Item::Kept(KeptItem { frame, is_again: true, .. }) => Some(Waits::Again(frame.frame())),
+            Item::Kept(KeptItem { frame, .. }) => Some(Waits::Own(frame.frame())),
+            Item::Message(frame) => Some(Waits::Own(frame)),
+            // What is a connection's own is not for another one.
+            Item::Owned(_) | Item::Event(_) | Item::Staged(_) => None,
+        })
+    }
+
+    /// Puts messages before all that wait in their lanes, whatever the bounds.
+    pub fn put_before(&mut self, items: Vec<Item>, settlements: &mut Settlements) {
+        for item in items.into_iter().rev() {
+            self.admit(&item, settlements);
+            self.lane_mut(item.class()).push_front(item);
+        }
+        // Several may have the same key.
+        self.keys = Keys::ReplaceAll;
+    }
+
     /// How many messages that are sent again wait, before all others.
     pub fn waits_again(&self) -> usize {
         let on_wire = self.wire.iter().filter(|(item, _)| is_again(item)).count();
@@ -176,6 +199,17 @@ impl Outbox {
 
 fn is_again(item: &Item) -> bool {
     matches!(item, Item::Kept(KeptItem { is_again: true, .. }))
+}
+
+/// A message that waits for a client.
+#[derive(Debug, Clone, Copy)]
+pub enum Waits<'a> {
+    /// It was written before, on another connection.
+    Again(&'a EncodedFrame),
+    /// The program's own.
+    Own(&'a EncodedFrame),
+    /// A push.
+    Push(&'a Push),
 }
 
 /// What a client has agreed on that decides in which form it gets messages that wait.

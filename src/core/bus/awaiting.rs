@@ -107,11 +107,16 @@ impl Awaiting {
         self.last = last;
     }
 
+    /// A number under which other nodes answer, of something that waits elsewhere.
+    pub fn number(&mut self, reactor: usize) -> u64 {
+        self.last += 1;
+        (reactor as u64) << REACTOR_SHIFT | self.last & LOW_BITS
+    }
+
     /// The number of a question that is published `publishings` times by `reactor`, and given up at `due_ms`.
     pub fn ask(&mut self, reactor: usize, asked: Asked, publishings: u32, due_ms: u64) -> u64 {
-        self.last += 1;
+        let number = self.number(reactor);
         self.all.fetch_add(1, Ordering::AcqRel);
-        let number = (reactor as u64) << REACTOR_SHIFT | self.last & LOW_BITS;
         let (reached, own, answered) = (0, 0, SmallVec::new());
         let question = Question { asked, unpublished: publishings, reached, own, answered };
         self.questions.insert(number, question);

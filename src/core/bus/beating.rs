@@ -98,6 +98,7 @@ impl Core {
         self.give_up_reading(now_ms);
         self.renew_memories(now_ms);
         self.answer_late_pushes(now_ms);
+        self.give_up_crossing(now_ms);
         let Some(bus) = self.bus.as_deref_mut() else { return };
         if now_ms >= bus.next_sweep_ms {
             bus.next_sweep_ms = now_ms + SWEEP_MS;

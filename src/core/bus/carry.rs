@@ -165,6 +165,9 @@ pub struct CarriedBus {
     #[n(6)]
     #[cbor(default)]
     speaks: Vec<u64>,
+    /// Sessions that have gone to other nodes: each with what it is now, its newest ticket, and whether its client has shown that.
+    #[n(7)]
+    went: Option<Vec<(u64, u64, u32, bool)>>,
 }
 
 impl std::fmt::Debug for CarriedBus {
@@ -204,6 +207,7 @@ impl Bus {
             answering,
             held,
             lease,
+            crossing,
             placed,
             // They are told at the end of each turn.
             nonces: _,
@@ -242,6 +246,7 @@ impl Bus {
             answering: answering.map(|(due_ms, push)| (*due_ms, packer.push(push))).collect(),
             node,
             speaks: speaks.slots().iter().map(|slot| *slot as u64).collect(),
+            went: Some(crossing.carry()).filter(|went| !went.is_empty()),
         }
     }
 
@@ -282,7 +287,7 @@ impl Core {
             }
             return Ok(());
         }
-        let CarriedBus { incarnation: _, lines, ears, asked, answering, node, speaks } = carried;
+        let CarriedBus { incarnation: _, lines, ears, asked, answering, node, speaks, went } = carried;
         // The configuration may name further servers.
         if lines.len() > bus.lines.len() {
             return Err(InvalidState::new("a reactor has fewer links to Redis than it had"));
@@ -311,6 +316,7 @@ impl Core {
             return Err(InvalidState::new("a socket without a link to Redis"));
         }
         bus.awaiting.go_on_from(asked);
+        bus.crossing.go_on_from(went.unwrap_or_default());
         for (due_ms, number) in answering {
             let push = unpacker.push(number)?;
             match &push.origin {

@@ -47,6 +47,8 @@ impl Core {
         self.tell_nonces();
         self.hand_recalls();
         self.answer_fences();
+        self.begin_settling();
+        self.answer_settled();
         let now_ms = self.now.ms;
         let mut lost = Vec::new();
         let Some(bus) = self.bus.as_deref_mut() else { return };

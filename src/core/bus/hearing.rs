@@ -1,11 +1,13 @@
 //! What is heard on the bus: what other nodes push and ask, and what they answer.
 
 use super::awaiting::{Asked, reactor_of};
+use super::crossing::{CrossingNews, Said};
 use super::ear::Sound;
 use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
 use super::remembering::place_in_group;
 use super::{Bus, Core, Envelope};
+use crate::cluster::crossing::{self, HeardOf, ToNew};
 use crate::cluster::fence::{read_fence, read_fenced};
 use crate::cluster::known::{KnownBan, StickyUser, UsedNonce, read_list};
 use crate::cluster::memory::{GivenPlace, read_place};
@@ -16,7 +18,7 @@ use crate::cluster::{
 };
 use crate::core::execute::{Finished, Started};
 use crate::dispatch::{
-    Action, Apps, EncodedFrame, Operation, Origin, Peer, Push, PushOptions, Scope, Selector, Target,
+    Action, Apps, EncodedFrame, Operation, Origin, Peer, Push, PushId, PushOptions, Scope, Selector, Target,
 };
 use crate::metrics::{BusLink, BusLoss};
 use crate::session::{AppId, Name};
@@ -40,6 +42,16 @@ struct Incoming {
     body: Body,
 }
 
+impl Incoming {
+    /// Under which number a push is known on all nodes.
+    fn id(&self) -> PushId {
+        let Publisher { incarnation, reactor, server, .. } = self.publisher;
+        // What went to a bucket went by its name before.
+        let copy = u64::from(self.flags.has(Flags::BUCKET));
+        PushId { incarnation, reactor, server, sequence: self.sequence.saturating_sub(copy) }
+    }
+}
+
 #[derive(Debug)]
 enum Body {
     Push(AppId, Target, EncodedFrame, PushOptions),
@@ -52,6 +64,7 @@ enum Body {
     Nonces(AppId, Vec<UsedNonce>),
     /// A push or a command for an app that this node has not: nobody of it is here.
     OfNobody(Kind),
+    Crossing(AppId, Said),
     Answer(Box<[u8]>),
     Heartbeat(Box<Heartbeat>, Kind),
     Goodbye,
@@ -84,6 +97,7 @@ fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
             Body::OfNobody(kind)
         }
         (kind @ (Kind::Bans | Kind::Sticky | Kind::Nonces), None) => Body::OfNobody(kind),
+        (kind @ (Kind::ToOld | Kind::ToNew), None) => Body::OfNobody(kind),
         (Kind::Push, Some(app)) => {
             let (target, frame, options) = push::decode(bytes).map_err(|_| BusLoss::Malformed)?;
             Body::Push(app, target, frame, options)
@@ -101,6 +115,12 @@ fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
         (Kind::Bans, Some(app)) => Body::Bans(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Sticky, Some(app)) => Body::Sticky(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Nonces, Some(app)) => Body::Nonces(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
+        (Kind::ToOld, Some(app)) => {
+            Body::Crossing(app, Said::ToOld(crossing::read(bytes).ok_or(BusLoss::Malformed)?))
+        }
+        (Kind::ToNew, Some(app)) => {
+            Body::Crossing(app, Said::ToNew(crossing::read(bytes).ok_or(BusLoss::Malformed)?))
+        }
         (Kind::PushPart | Kind::OperationPart | Kind::Places | Kind::Fenced, _) => Body::Answer(bytes.into()),
         (Kind::Fence, _) => Body::Fence(read_fence(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Goodbye, _) => Body::Goodbye,
@@ -166,6 +186,9 @@ impl Core {
                     {
                         self.end_question(ended);
                     }
+                    if number != 0 && nodes == 0 {
+                        self.nobody_has_heard(number);
+                    }
                 }
                 Heard::Kept(number, published) => self.memory_is_published(server, number, &published),
                 Heard::Refused(number, says) => {
@@ -230,6 +253,7 @@ impl Core {
         let Some(bus) = &self.bus else { return };
         let Publisher { node, incarnation, reactor, .. } = incoming.publisher;
         let is_own = incarnation == bus.cluster.incarnation;
+        let id = incoming.id();
         let peer = (incoming.reply != 0).then(|| Peer {
             node,
             incarnation,
@@ -238,6 +262,8 @@ impl Core {
             is_answered: AtomicBool::new(false),
         });
         match incoming.body {
+            // Nodes have the same apps: one that lacks it waits in vain.
+            Body::OfNobody(Kind::ToOld | Kind::ToNew) => {}
             Body::OfNobody(_) | Body::Fence(_) if is_own => {
                 if incoming.reply != 0 {
                     self.hand_answer(Answer { number: incoming.reply, node: None, body: Box::default() });
@@ -256,6 +282,7 @@ impl Core {
                 let deadline_ms = self.deadline_of(incarnation, incoming.stamp_ms, incoming.ttl_left_ms);
                 let origin = peer.map_or(Origin::Nobody, |peer| Origin::Peer(Box::new(peer)));
                 let push = Push::new(app, target, frame, options, self.now.ns, deadline_ms, origin);
+                push.know_as([id].into_iter().collect());
                 self.deliver_from_bus(Arc::new(push));
             }
             Body::Kept(place, app, target, frame, options) => {
@@ -270,6 +297,7 @@ impl Core {
                 let origin = peer.map_or(Origin::Nobody, |peer| Origin::Peer(Box::new(peer)));
                 let push = Push::new(app, target, frame, options, self.now.ns, deadline_ms, origin);
                 place.into_iter().for_each(|place| push.put_at(place));
+                push.know_as([id].into_iter().collect());
                 self.deliver_from_bus(Arc::new(push));
             }
             Body::Command(app, action) => {
@@ -291,6 +319,11 @@ impl Core {
             Body::Bans(app, known) => self.learn_bans(app, known),
             Body::Sticky(app, known) => self.learn_sticky(app, known),
             Body::Nonces(app, used) => self.learn_nonces(app, &used),
+            Body::Crossing(..) if is_own => {}
+            Body::Crossing(app, said) => {
+                let (peer, number) = ((node, incarnation), incoming.reply);
+                self.hand_crossing(CrossingNews { server, peer, number, app, said });
+            }
             Body::Answer(_) if is_own => {}
             Body::Answer(body) => self.hand_answer(Answer { number: incoming.reply, node: Some(node), body }),
             Body::Heartbeat(heartbeat, _) if is_own => self.heard_itself(server, &heartbeat),
@@ -358,6 +391,34 @@ impl Core {
     pub(super) fn operate_from_bus(&mut self, operation: Operation) {
         if let Started::Finished(Finished::Operation(operation)) = self.start_operation(operation) {
             self.answer_operation(&operation);
+        }
+    }
+
+    fn hand_crossing(&mut self, news: CrossingNews) {
+        if let Said::ToNew(ToNew::End(heard)) = &news.said {
+            self.others_have_heard(news.server, heard);
+        }
+        match news.said.reactor(reactor_of(news.number)) {
+            reactor if reactor == self.index => self.hear_of_crossing(news),
+            reactor if reactor < self.shared.reactors() => {
+                let news = BusNews::Crossing(Box::new(news));
+                self.peers.post_always(reactor, Envelope::Bus(Box::new(news)));
+            }
+            _ => self.not_understood(),
+        }
+    }
+
+    /// A session comes from another node, which has heard so much. All of that is before what comes here from now on. Should a publisher
+    /// whose connection breaks write it again, the session has had it, though this node has not.
+    fn others_have_heard(&mut self, server: usize, heard: &[HeardOf]) {
+        let Some(bus) = self.bus.as_deref_mut() else { return };
+        let cluster = Arc::clone(&bus.cluster);
+        let Some(ear) = bus.ear(server) else { return };
+        let members = cluster.members();
+        for HeardOf { incarnation, reactor, last } in heard {
+            if members.number_of(*incarnation).is_some() {
+                ear.hearing().has_been_heard((*incarnation, *reactor), *last);
+            }
         }
     }
 
@@ -429,6 +490,11 @@ impl Core {
             BusNews::Banning(banning) => self.close_banned(banning.app, &banning.ban),
             BusNews::Closing(closing) => self.close_beyond(closing),
             BusNews::PlanHeard => self.plan_is_heard(),
+            BusNews::Crossing(news) => self.hear_of_crossing(*news),
+            BusNews::CrossingEnds(ending) => self.end_crossing(ending),
+            BusNews::CrossingHeard(number) => self.crossing_is_heard(number),
+            BusNews::Settle { reactor, round } => self.is_asked_to_settle(reactor, round),
+            BusNews::Settled { round } => self.one_is_settled(round),
         }
     }
 }

@@ -260,6 +260,11 @@ impl Line {
         (self.outgoing.len(), self.outgoing.bytes(), self.outgoing.unanswered())
     }
 
+    /// Whether Redis has answered all messages before the one with this number, or they were given up.
+    pub fn has_answered_before(&self, sequence: u64) -> bool {
+        self.outgoing.oldest() >= sequence
+    }
+
     /// The number of the newest message that has been written.
     pub fn last_written(&self) -> u64 {
         self.outgoing.last_written()

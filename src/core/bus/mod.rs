@@ -6,6 +6,7 @@ mod asking;
 mod awaiting;
 mod beating;
 mod carry;
+mod crossing;
 mod ear;
 mod flushing;
 mod hearing;
@@ -38,6 +39,7 @@ use crate::dispatch::{Peer, Push};
 use crate::session::{AppId, Name, SessionId};
 use crate::timer::Moment;
 use awaiting::Awaiting;
+use crossing::Crossing;
 use ear::Ear;
 use hashbrown::HashMap;
 use line::Line;
@@ -95,6 +97,8 @@ pub struct Bus {
     held: HashMap<SessionId, usize>,
     /// The lease of the node's number, on the ear of the first Redis.
     lease: Option<Lease>,
+    /// Sessions that cross between nodes.
+    crossing: Crossing,
     /// Users who have taken places in this turn, by sessions here.
     placed: Vec<(AppId, Name)>,
     /// Nonces that have been used in this turn.
@@ -142,6 +146,7 @@ impl Bus {
             answering: VecDeque::new(),
             held: HashMap::new(),
             lease,
+            crossing: Crossing::default(),
             placed: Vec::new(),
             nonces: RefCell::default(),
             has_news: false,
@@ -180,6 +185,7 @@ impl Bus {
             || self.ears.iter().any(|(_, ear)| ear.has_work())
             || !self.passed.is_empty()
             || self.followed != self.cluster.plan_number()
+            || self.crossing.has_work()
     }
 
     /// When time next brings something, in milliseconds of the server's clock.
@@ -192,6 +198,7 @@ impl Bus {
             lease,
             self.awaiting.due_ms(),
             self.answering.front().map(|(ms, _)| *ms),
+            self.crossing.due_ms(),
         ];
         lines.chain(ears).chain(own.into_iter().flatten()).min()
     }

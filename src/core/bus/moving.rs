@@ -50,6 +50,11 @@ impl Fence {
 }
 
 impl Bus {
+    /// Whether the list of servers is not about to change: then what is said over each of them comes over each of them.
+    pub(super) fn has_one_list(&self) -> bool {
+        self.in_force.plan.heard().nth(1).is_none()
+    }
+
     /// The set that this reactor is to publish by: that of its configuration as soon as all nodes hear by it; otherwise one that all hear by.
     fn target(&self) -> Arc<Spread> {
         let plan = &self.in_force.plan;

@@ -1,5 +1,6 @@
 //! What reactors of one node tell each other of the bus.
 
+use super::crossing::{CrossingNews, Ending};
 use crate::config::PerUserPolicy;
 use crate::dispatch::{Ban, Operation};
 use crate::session::{AppId, Name, SessionId};
@@ -27,6 +28,24 @@ pub enum BusNews {
     Banning(Banning),
     /// An ear hears what the receiver has told it when it began to follow a plan.
     PlanHeard,
+    /// Another node says something of a session that crosses.
+    Crossing(Box<CrossingNews>),
+    /// What a session that goes was given has been said: the ear of a Redis says the last of it.
+    CrossingEnds(Ending),
+    /// An ear hears the names of a session that has come for a client of the receiver.
+    CrossingHeard(u64),
+    /// A reactor asks when all that is under way at the receiver is settled.
+    Settle {
+        /// Which reactor.
+        reactor: usize,
+        /// In which of its rounds.
+        round: u64,
+    },
+    /// It is settled, in this round.
+    Settled {
+        /// Of the receiver.
+        round: u64,
+    },
 }
 
 /// Sets that have come or gone.
@@ -51,6 +70,8 @@ pub enum Waiter {
     Place(Took),
     /// A reactor that follows another plan of where names are heard.
     Plan(usize),
+    /// A client for which a session has come.
+    Crossing(u64),
 }
 
 /// An answer of another node, or of this one to itself.

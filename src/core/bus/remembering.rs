@@ -132,12 +132,12 @@ impl Core {
         app: &str,
         (group, rule): (&Name, &MemoryRule),
         part: Cut,
+        place: &Place,
     ) -> bool {
         let (now_ms, index) = (self.now.ms, self.index);
         let Some(bus) = &mut self.bus else { return false };
-        let place = bus.place_of_group(app, group);
-        let bucket = bus.bucket_of(&place, &part.way);
-        let comes_back = bus.comes_back(&place);
+        let bucket = bus.bucket_of(place, &part.way);
+        let comes_back = bus.comes_back(place);
         let mut body = Vec::new();
         if push_body::encode(&part.target, &push.frame, &push.options, &mut body).is_err() {
             self.lose(place.server, 0, BusLoss::Queue);
@@ -155,13 +155,13 @@ impl Core {
         let publishings = 1 + u32::from(bucket.is_some());
         let mut outline = bus.outline_of(push, app, now_ms);
         outline.kind = Kind::Kept;
-        if push.options.receipt != ReceiptMode::None && bus.may_be_answered(&place) {
+        if push.options.receipt != ReceiptMode::None && bus.may_be_answered(place) {
             push.add_part();
             let asked = Asked::Push { push: Arc::clone(push), places: part.places };
             outline.reply = bus.awaiting.ask(index, asked, publishings, now_ms + bus.patience_ms());
         }
         let flags = if comes_back { Flags::NONE } else { Flags::SERVED };
-        let first = bus.publish_kept(index, now_ms, &place, Outline { flags, ..outline }, &kept, None);
+        let first = bus.publish_kept(index, now_ms, place, Outline { flags, ..outline }, &kept, None);
         if !comes_back {
             // Should something of before come back after all, it comes behind what the sessions here get now: too late.
             let last = first.unwrap_or_else(|| bus.lines[place.server].next_sequence());
@@ -205,15 +205,9 @@ impl Core {
             origin = Origin::Peer(Box::new(Peer { node, incarnation, server: 0, number, is_answered }));
         }
         let (frame, accepted_ns, deadline_ms) = (push.frame.clone(), push.accepted_ns, push.deadline_ms);
-        self.deliver_from_bus(Arc::new(Push::new(
-            push.app,
-            target,
-            frame,
-            options,
-            accepted_ns,
-            deadline_ms,
-            origin,
-        )));
+        let others = Push::new(push.app, target, frame, options, accepted_ns, deadline_ms, origin);
+        others.know_as(push.ids().iter().copied().collect());
+        self.deliver_from_bus(Arc::new(others));
     }
 
     /// Redis has published a push to a group that remembers.

@@ -8,7 +8,9 @@ use super::{Bus, Core};
 use crate::cluster::message::{Flags, Header, Kind, Publisher, renumber};
 use crate::cluster::{Cut, HeldMessage, Way, command, cut, hash_for, part, push, write_publish};
 use crate::core::Remembering;
-use crate::dispatch::{Operation, Origin, Peer, Push, PushOptions, ReceiptMode, Scope, Selector};
+use crate::dispatch::{
+    Operation, Origin, Peer, Push, PushId, PushIds, PushOptions, ReceiptMode, Scope, Selector,
+};
 use crate::link_bin::TooLong;
 use crate::metrics::BusLoss;
 use std::sync::Arc;
@@ -92,7 +94,8 @@ impl Bus {
         if header.encode(&mut self.message).is_err() || body(&mut self.message).is_err() {
             return false;
         }
-        let is_question = matches!(outline.kind, Kind::Push | Kind::Command | Kind::Took | Kind::Fence);
+        let is_question =
+            matches!(outline.kind, Kind::Push | Kind::Command | Kind::Took | Kind::Fence | Kind::ToOld);
         let number = if is_question { outline.reply } else { 0 };
         if let (Some(next), Some(fence)) = (place.next, &mut self.fence) {
             let (server, channel, deadline_ms) = (place.server, place.channel.clone(), outline.deadline_ms);
@@ -181,22 +184,32 @@ impl Core {
         };
         let first = remembering.as_ref().map(|(selector, ..)| selector);
         let mut comes_back = false;
+        let mut ids = PushIds::new();
         for part in cut(&push.target, cluster.node, first) {
+            let Some(place) = self.bus.as_ref().and_then(|bus| bus.place_of(app, &part.way)) else {
+                continue;
+            };
+            ids.extend(self.next_id(&place));
             match &remembering {
                 Some((selector, group, rule)) if part.way == Way::Set(selector.clone()) => {
-                    comes_back = self.publish_to_memory(push, app, (group, rule), part);
+                    comes_back = self.publish_to_memory(push, app, (group, rule), part, &place);
                 }
-                _ => {
-                    if let Some(place) = self.bus.as_ref().and_then(|bus| bus.place_of(app, &part.way)) {
-                        self.publish_part(push, app, part, &place);
-                    }
-                }
+                _ => self.publish_part(push, app, part, &place),
             }
         }
+        push.know_as(ids);
         if comes_back && let Some(group) = first {
             self.serve_the_others(push, group);
         }
         comes_back
+    }
+
+    /// Under which number what is published to `place` next is known on all nodes; none where it is not known yet where it goes.
+    fn next_id(&self, place: &Place) -> Option<PushId> {
+        let bus = self.bus.as_deref().filter(|_| place.next.is_none())?;
+        let sequence = bus.lines[place.server].next_sequence();
+        let (incarnation, reactor) = (bus.cluster.incarnation, self.index as u8);
+        Some(PushId { incarnation, reactor, server: place.server as u8, sequence })
     }
 
     fn publish_part(&mut self, push: &Arc<Push>, app: &str, part: Cut, place: &Place) {

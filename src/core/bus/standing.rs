@@ -12,6 +12,7 @@ impl Bus {
     pub(in crate::core) fn is_quiet(&self) -> bool {
         self.awaiting.is_empty()
             && self.held.is_empty()
+            && self.crossing.is_quiet()
             && self.placed.is_empty()
             && self.recalls.is_empty()
             && self.unheard == 0
@@ -22,6 +23,7 @@ impl Bus {
 
     fn must_hear(&self) -> bool {
         self.cluster.questions.load(Ordering::Acquire) > 0
+            || !self.crossing.is_quiet()
             || self.unheard > 0
             || self.ears.iter().any(|(_, ear)| ear.is_waited_for())
     }
@@ -60,6 +62,7 @@ impl Core {
         self.give_up_questions(now_ms);
         self.give_up_reading(now_ms);
         self.answer_late_pushes(now_ms);
+        self.give_up_crossing(now_ms);
     }
 
     /// The world goes on, in this process: what has come meanwhile is read, and nobody could be heard.

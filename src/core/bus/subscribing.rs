@@ -120,6 +120,7 @@ impl Core {
                 Waiter::Plan(reactor) => {
                     self.peers.post_always(reactor, Envelope::Bus(Box::new(BusNews::PlanHeard)));
                 }
+                Waiter::Crossing(number) => self.crossing_is_heard(number),
                 Waiter::Session(id) if usize::from(id.worker()) == self.index => self.session_is_heard(id),
                 Waiter::Session(id) => {
                     let news = Envelope::Bus(Box::new(BusNews::Heard(id)));

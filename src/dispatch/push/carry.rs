@@ -231,6 +231,7 @@ impl CarriedPush {
             tally: _,
             missed: _,
             elsewhere: _,
+            ids: _,
         } = push;
         // The time to live, the scope and who is excepted have had their effect.
         let PushOptions { ttl: _, key, class, except: _, without: _, receipt, names, scope: _ } = options;
@@ -416,6 +417,8 @@ impl CarriedPush {
             tally,
             missed: missed.map(|(most, list)| Gathering::going_on(most as usize, list)),
             elsewhere,
+            // Whoever is offered it from now on is of no session that crosses: none does while the world stands still.
+            ids: OnceLock::new(),
         })
     }
 }

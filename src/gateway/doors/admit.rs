@@ -4,9 +4,9 @@
 
 use super::refusing::no_place;
 use crate::admission::{Entered, Role};
-use crate::auth::{AuthError, Proven, SignedQuery, Ticket};
+use crate::auth::{AuthError, Proven, SealedTicket, SignedQuery, Ticket};
 use crate::connection::{Flag, log_client};
-use crate::core::{Claim, Core, Reply, TakesEvents};
+use crate::core::{Claim, Core, Reply, TakesEvents, Whereabouts};
 use crate::dispatch::{Apps, ErrorCode, Profile};
 use crate::gateway::api::coming_back::{ComingBack, coming_back, coming_back_to_stream};
 use crate::gateway::api::credentials::{Credentials, credentials, is_token};
@@ -52,8 +52,8 @@ pub enum What {
         expires_unix_ms: Option<u64>,
         /// Its places.
         entered: Entered,
-        /// Whether it came back for one that it cannot have.
-        came_back: bool,
+        /// Where it came back for one that it cannot have: that one, as far as its ticket says.
+        came_back: Option<Option<SessionId>>,
     },
     /// The session that this ticket is for, or another one where it cannot be. It has its places, and no places are taken.
     Claim {
@@ -63,6 +63,8 @@ pub enum What {
         expires_unix_ms: Option<u64>,
         /// The ticket.
         ticket: Ticket,
+        /// Where that session is.
+        whereabouts: Whereabouts,
         /// How many messages it has read.
         received: u64,
     },
@@ -296,13 +298,12 @@ fn session(core: &Core, asking: &Asking<'_>, app: Option<AppId>) -> Result<What,
     };
     let (identity, expires_unix_ms) = identity(core, asking, app)?;
     check_ban(core, asking.id, identity.app, identity.user.as_ref())?;
-    let came_back = coming_back.is_some();
-    if let Some(ComingBack { ticket, received }) = coming_back
-        && let Some(ticket) = ticket_of(core, &ticket)
-    {
-        return Ok(What::Claim { identity, expires_unix_ms, ticket, received });
-    }
-    if came_back {
+    let mut came_back = None;
+    if let Some(ComingBack { ticket, received }) = coming_back {
+        if let Some((ticket, whereabouts)) = claimed_by(core, &ticket) {
+            return Ok(What::Claim { identity, expires_unix_ms, ticket, whereabouts, received });
+        }
+        came_back = Some(SealedTicket::of(&ticket).map(|sealed| sealed.says().session));
         core.metrics().resume_failures.of(ResumeFailure::Unknown).add(1);
     }
     let (id, address) = (asking.id, || core.address_of(asking.id.slot()));
@@ -355,6 +356,18 @@ pub fn ticket_of(core: &Core, text: &str) -> Option<Ticket> {
     })
 }
 
+/// The same, or one of another node of the cluster, which alone can know whether it is.
+fn claimed_by(core: &Core, text: &str) -> Option<(Ticket, Whereabouts)> {
+    if let Some(ticket) = ticket_of(core, text) {
+        return Some((ticket, Whereabouts::Here));
+    }
+    let sealed = SealedTicket::of(text)?;
+    let session = sealed.says().session;
+    let cluster = core.shared.cluster.as_ref()?;
+    let is_elsewhere = session.node() != core.shared.node && cluster.has_node(session.node());
+    is_elsewhere.then(|| (sealed.says(), Whereabouts::Elsewhere(Some(sealed))))
+}
+
 /// The same for a client that came back for a session that it cannot have: it has proven who it is.
 pub fn session_instead(core: &Core, id: SessionId, claim: &Claim) -> Result<What, Refused> {
     let Claim { app, user, groups, tags, profile, expires_unix_ms, .. } = claim;
@@ -364,7 +377,12 @@ pub fn session_instead(core: &Core, id: SessionId, claim: &Claim) -> Result<What
     let entered = entered.map_err(|no_room| no_place(core, no_room, *app, user.as_ref()))?;
     let (groups, tags, profile) = (groups.clone(), tags.clone(), profile.clone());
     let identity = Identity { app: *app, user: user.clone(), groups, tags, profile };
-    Ok(What::Session { identity, expires_unix_ms: *expires_unix_ms, entered, came_back: true })
+    Ok(What::Session {
+        identity,
+        expires_unix_ms: *expires_unix_ms,
+        entered,
+        came_back: Some(Some(claim.was)),
+    })
 }
 
 /// Whether somebody may open a session of the app.

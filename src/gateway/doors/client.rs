@@ -194,7 +194,7 @@ impl Head {
                 return None;
             }
             Ok(Asked::Admitted(Admitted {
-                what: What::Claim { identity, expires_unix_ms, ticket, received },
+                what: What::Claim { identity, expires_unix_ms, ticket, whereabouts, received },
                 raw,
                 speaks_own,
                 deflate,
@@ -208,6 +208,8 @@ impl Head {
                 let says_who = user.is_some() || !core.rules.auth.takes_words();
                 Opened::Claim(Box::new(Claim {
                     ticket,
+                    was: ticket.session,
+                    whereabouts,
                     received,
                     claimant,
                     says_who,

@@ -7,6 +7,7 @@ mod memory;
 mod model;
 mod nodes;
 mod redis_list;
+mod resuming;
 mod routing;
 mod starting;
 mod state;

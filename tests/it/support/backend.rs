@@ -3,7 +3,7 @@
 use super::{DEADLINE, Scrape};
 use serde::Deserialize;
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use tungstenite::Message;
 
@@ -140,7 +140,13 @@ impl<S: Read + Write> Backend<S> {
 
     fn read(&mut self) {
         let mut chunk = [0; 16 * 1024];
-        let count = self.stream.read(&mut chunk).unwrap();
+        let count = loop {
+            match self.stream.read(&mut chunk) {
+                // A process that was stopped and goes on is interrupted.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read.unwrap(),
+            }
+        };
         assert!(count > 0, "the backend port closed: {}", String::from_utf8_lossy(&self.input));
         self.input.extend_from_slice(&chunk[..count]);
     }

@@ -24,8 +24,10 @@ pub fn welcome(out: &mut String, welcome: &Welcome<'_>) {
         resumed: Option<bool>,
         #[serde(skip_serializing_if = "Option::is_none")]
         why: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        was: Option<Hex>,
     }
-    let Welcome { session, user, expires_unix_ms, ticket, resumed } = *welcome;
+    let Welcome { session, user, expires_unix_ms, ticket, resumed, was } = *welcome;
     let (resumed, why) = match resumed {
         None => (None, None),
         Some(Ok(())) => (Some(true), None),
@@ -39,6 +41,7 @@ pub fn welcome(out: &mut String, welcome: &Welcome<'_>) {
         resume: ticket,
         resumed,
         why,
+        was: was.map(Hex),
     };
     write(out, &text);
 }
@@ -56,6 +59,8 @@ pub struct Welcome<'a> {
     pub ticket: Option<&'a str>,
     /// Where it came back: whether the session goes on, or why it does not.
     pub resumed: Option<Result<(), &'a str>>,
+    /// The session that it has come for, where it has another one.
+    pub was: Option<SessionId>,
 }
 
 /// The first message of a link that can be resumed: `{"resume":"…"}`, with `"resumed":true` where it came back, or

@@ -289,8 +289,14 @@ fn close<'a>(user: Option<&'a str>, code: u16, reason: &'a str) -> Event<'a> {
 
 #[test]
 fn events_are_as_the_api_writes_them() {
-    let first =
-        Welcome { session: id(), user: Some("ada"), expires_unix_ms: None, ticket: None, resumed: None };
+    let first = Welcome {
+        session: id(),
+        user: Some("ada"),
+        expires_unix_ms: None,
+        ticket: None,
+        resumed: None,
+        was: None,
+    };
     let mut out = String::new();
     welcome(&mut out, &first);
     assert_eq!(out, r#"{"type":"welcome","session":"00a0000000000001","user":"ada"}"#);
@@ -306,6 +312,10 @@ fn events_are_as_the_api_writes_them() {
     assert_eq!(
         written(|out| welcome(out, &Welcome { resumed: Some(Err("gap")), ..back })),
         json!({"type": "welcome", "session": ID, "user": "ada", "resume": "abc", "resumed": false, "why": "gap"})
+    );
+    assert_eq!(
+        written(|out| welcome(out, &Welcome { was: Some(id()), ..back })),
+        json!({"type": "welcome", "session": ID, "user": "ada", "resume": "abc", "resumed": true, "was": ID})
     );
 
     assert_eq!(

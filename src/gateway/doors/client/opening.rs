@@ -14,6 +14,15 @@ use crate::session::{AppId, SessionId};
 use crate::stream::{self, EventId};
 use crate::timer::Clock;
 
+/// A client has come back for a session and gets another one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Anew {
+    /// Why.
+    why: ResumeFailure,
+    /// The session that it has come for, where its ticket says that.
+    was: Option<SessionId>,
+}
+
 /// A client has come back for a session that it cannot have, to the connection `id`: it gets another one, and is told why. Returns
 /// the app of that, unless there is no place for it.
 pub fn open_instead(
@@ -31,9 +40,10 @@ pub fn open_instead(
             return None;
         }
     };
-    let Claim { accept, raw, speaks_own, deflate, events, .. } = claim;
+    let Claim { accept, raw, speaks_own, deflate, events, was, .. } = claim;
     reply.messages.extend_from_slice(&accept);
-    match open(core, reply, id, Admitted { what, raw, speaks_own, deflate, events }, Some(why))? {
+    let anew = Anew { why, was: Some(was) };
+    match open(core, reply, id, Admitted { what, raw, speaks_own, deflate, events }, Some(anew))? {
         Opened::Session(app) => Some(app),
         Opened::Echo | Opened::Claim(_) | Opened::Polled(..) => None,
     }
@@ -50,6 +60,7 @@ pub fn words_of_return(core: &mut Core, slot: u32, claim: &Claim) -> First {
             expires_unix_ms: claim.expires_unix_ms,
             ticket: ticket.as_deref(),
             resumed: Some(Ok(())),
+            was: Some(claim.was).filter(|was| *was != session),
         };
         match claim.events {
             None => first.bytes.extend_from_slice(&frame_of(&welcome)),
@@ -83,10 +94,10 @@ pub(super) fn open(
     reply: &mut Reply,
     id: SessionId,
     admitted: Admitted,
-    why_anew: Option<ResumeFailure>,
+    anew: Option<Anew>,
 ) -> Option<Opened> {
     let slot = id.slot();
-    if why_anew.is_none() {
+    if anew.is_none() {
         know(core, slot);
     }
     // A stream has to know its ticket.
@@ -128,8 +139,9 @@ pub(super) fn open(
             if !admitted.raw {
                 let claimant = claimant_of(core, identity.user.as_ref());
                 let ticket = core.let_resume(slot, claimant).map(|number| Ticket { session: id, number });
-                let why = why_anew.or(came_back.then_some(ResumeFailure::Unknown));
-                welcome(core, reply, id, admitted.events, expires_unix_ms, ticket, why);
+                let unknown = |was| Anew { why: ResumeFailure::Unknown, was };
+                let anew = anew.or_else(|| came_back.map(unknown));
+                welcome(core, reply, id, admitted.events, expires_unix_ms, ticket, anew);
             }
             core.hold_until_heard(slot, reply);
             core.write_reply(slot, reply);
@@ -150,7 +162,7 @@ fn welcome(
     events: Option<TakesEvents>,
     expires_unix_ms: Option<u64>,
     ticket: Option<Ticket>,
-    why_anew: Option<ResumeFailure>,
+    anew: Option<Anew>,
 ) {
     let ticket = ticket.map(|ticket| core.shared.tickets.write(ticket));
     let welcome = Welcome {
@@ -158,7 +170,8 @@ fn welcome(
         user: core.hub.user_of(session.slot()).map(|user| user.as_str()),
         expires_unix_ms,
         ticket: ticket.as_deref(),
-        resumed: why_anew.map(|why| Err(why.text())),
+        resumed: anew.map(|anew| Err(anew.why.text())),
+        was: anew.and_then(|anew| anew.was),
     };
     let Some(events) = events else { return reply.messages.extend_from_slice(&frame_of(&welcome)) };
     let mut stream = core.stream_of(events, ticket.as_deref());
