@@ -122,9 +122,16 @@ impl Bus {
 }
 
 impl Core {
+    /// Follows the plan in force. While the world stands still nothing new begins: whoever goes on follows then.
+    pub(super) fn follow_plan(&mut self) {
+        if !self.stands_still {
+            self.follow_plan_now();
+        }
+    }
+
     /// Follows the plan in force, if that is another one than this reactor's: what it has sessions of is heard where the plan says, from
     /// the servers that it says.
-    pub(super) fn follow_plan(&mut self) {
+    pub(super) fn follow_plan_now(&mut self) {
         let is_other = self.bus.as_deref().is_some_and(|bus| bus.followed != bus.cluster.plan_number());
         if !is_other {
             return;

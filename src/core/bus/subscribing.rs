@@ -96,8 +96,8 @@ impl Core {
         let now_ms = self.now.ms;
         let has_ear = |bus: &mut Box<Bus>| bus.ear(news.server).is_some();
         if !self.bus.as_mut().is_some_and(has_ear) {
-            // It is of a plan that this reactor does not follow yet, which has the server.
-            self.follow_plan();
+            // It is of a plan that this reactor does not follow yet, which has the server: what comes with it is not to be lost.
+            self.follow_plan_now();
         }
         let Some(bus) = self.bus.as_deref_mut() else { return };
         match bus.ear(news.server) {
