@@ -95,6 +95,8 @@ impl Core {
         match said {
             ToNew::Refused(why) => self.fail_to_come(number, why_of(why)),
             ToNew::Elsewhere(new) => self.follow_session(number, SessionId::from_u64(new)),
+            // While the names of before are not heard here, nothing is new of it.
+            ToNew::Facts(_) if coming.stage == Stage::Told => {}
             ToNew::Facts(facts) => {
                 if has_come(&mut coming.heard, server, &cluster) {
                     self.is_told(number, &facts);

@@ -95,8 +95,11 @@ impl Core {
         let now_ms = self.now.ms;
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let due_ms = now_ms + PATIENCES * bus.patience_ms();
+        bus.crossing.claims += 1;
+        let claim = bus.crossing.claims;
         let going = Going {
             session,
+            claim,
             peer,
             number,
             app,
@@ -110,7 +113,7 @@ impl Core {
         // Of two that have claimed it the later one is where the client is.
         let before = bus.crossing.going.insert(slot, going);
         self.refuse_to_go(before, ResumeFailure::Unknown);
-        self.when_settled(Step::Answer(session, number));
+        self.when_settled(Step::Answer(session, claim));
     }
 
     /// What a session is now that has gone to another node, if that is remembered: inside, `None` where the ticket is used up.
@@ -121,18 +124,18 @@ impl Core {
     }
 
     /// What was given before the claim is known to Redis by now: what the session is is told, behind that.
-    pub(super) fn answer_claim(&mut self, session: SessionId, number: u64) {
+    pub(super) fn answer_claim(&mut self, session: SessionId, claim: u64) {
         let slot = session.slot();
         let facts = self.facts_of(slot);
-        let Some(going) = self.going(session, number) else { return };
+        let Some(going) = self.going(session, claim) else { return };
         going.facts = facts.clone();
-        let (peer, app) = (going.peer, going.app);
+        let (peer, app, number) = (going.peer, going.app, going.number);
         self.say_of_crossing(peer, (app, number), Kind::ToNew, true, &ToNew::Facts(Box::new(facts)));
     }
 
-    fn going(&mut self, session: SessionId, number: u64) -> Option<&mut Going> {
+    fn going(&mut self, session: SessionId, claim: u64) -> Option<&mut Going> {
         let going = self.bus.as_deref_mut()?.crossing.going.get_mut(&session.slot())?;
-        (going.session == session && going.number == number).then_some(going)
+        (going.session == session && going.claim == claim).then_some(going)
     }
 
     fn facts_of(&self, slot: u32) -> Facts {
@@ -142,13 +145,16 @@ impl Core {
 
     fn taken_from_elsewhere(&mut self, server: usize, peer: Peer, number: u64, app: AppId, taking: Taking) {
         let session = SessionId::from_u64(taking.session);
-        let Some(bus) = self.bus.as_deref() else { return };
+        let Some(bus) = self.bus.as_deref_mut() else { return };
         let cluster = Arc::clone(&bus.cluster);
-        match self.going(session, number).filter(|going| going.peer == peer) {
+        let going = bus.crossing.going.get_mut(&session.slot());
+        let is_it = |going: &&mut Going| (going.session, going.peer, going.number) == (session, peer, number);
+        match going.filter(is_it) {
             Some(going) => {
+                let claim = going.claim;
                 going.new = Some(SessionId::from_u64(taking.new));
                 if has_come(&mut going.heard, server, &cluster) {
-                    self.when_settled(Step::Cut(session, number));
+                    self.when_settled(Step::Cut(session, claim));
                 }
             }
             // Its client has come here, or to a third node, or the session has ended.
@@ -160,22 +166,22 @@ impl Core {
     }
 
     /// All that was published before the session was taken is in its queue: the session goes.
-    pub(super) fn let_go(&mut self, session: SessionId, number: u64) {
+    pub(super) fn let_go(&mut self, session: SessionId, claim: u64) {
         let slot = session.slot();
         let facts = self.facts_of(slot);
         let is_waiting = self.recalls_wait(slot);
-        let Some(going) = self.going(session, number) else { return };
+        let Some(going) = self.going(session, claim) else { return };
         if is_waiting {
             // What a group remembers is on its way to it.
-            return self.when_settled(Step::Cut(session, number));
+            return self.when_settled(Step::Cut(session, claim));
         }
         if going.facts != facts {
             // It has joined or left something meanwhile: the other node is to hear the same.
             going.heard.clear();
-            return self.answer_claim(session, number);
+            return self.answer_claim(session, claim);
         }
         let Some(going) = self.forget_going(slot) else { return };
-        let Going { peer, app, given, is_full, new, .. } = going;
+        let Going { peer, app, number, given, is_full, new, .. } = going;
         let parts = self.pack_rest(slot).filter(|_| !is_full);
         let why = if parts.is_some() { LingerEnd::Moved } else { LingerEnd::Gap };
         if let (Some(resume), Some(new), true) = (self.resume_of(slot), new, parts.is_some()) {

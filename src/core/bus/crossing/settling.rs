@@ -95,8 +95,8 @@ impl Core {
 
     fn take_step(&mut self, step: Step) {
         match step {
-            Step::Answer(session, number) => self.answer_claim(session, number),
-            Step::Cut(session, number) => self.let_go(session, number),
+            Step::Answer(session, claim) => self.answer_claim(session, claim),
+            Step::Cut(session, claim) => self.let_go(session, claim),
             Step::Send(parcel) => self.send_parcel(*parcel),
             Step::Make(number) => self.make_session(number),
             Step::Take(number) => self.take_session(number),

@@ -23,6 +23,8 @@ pub struct Crossing {
     pub(super) arriving: HashMap<u32, u64>,
     /// Sessions that have been claimed, by their slots.
     pub(super) going: HashMap<u32, Going>,
+    /// Claims of sessions here, so far.
+    pub(super) claims: u64,
     went: VecDeque<Went>,
     /// Rounds that wait for all reactors.
     pub(super) rounds: HashMap<u64, Round>,
@@ -89,6 +91,8 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) struct Going {
     pub session: SessionId,
+    /// Which claim here this is: two nodes may have the same numbers.
+    pub claim: u64,
     pub peer: Peer,
     /// The number under which that node is answered.
     pub number: u64,
@@ -118,9 +122,9 @@ struct Went {
 /// What is done when all that was under way is settled.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// The claim with this number, of the session, is answered.
+    /// The claim of the session is answered, if it is still this one.
     Answer(SessionId, u64),
-    /// The session goes.
+    /// The session goes, if it is still this claim that takes it.
     Cut(SessionId, u64),
     /// What its client has not read goes.
     Send(Box<Parcel>),

@@ -105,6 +105,8 @@ fn everybody_wanders(redis: &[&Redis], mut disturb: impl FnMut()) {
     let nodes = Nodes::start_with(NODES as u8, redis, |config| {
         resumes(config);
         config.cluster.patience = Duration::from_secs(10);
+        // Heartbeats that broken connections swallow are no sign that a node is gone.
+        config.cluster.lease = Duration::from_secs(60);
         // Whatever comes while a player is on its way waits for it.
         (config.limits.outbox_messages, config.limits.outbox_bytes) = (1_000_000, 1 << 30);
         let resume = &mut config.apps.get_mut("default").unwrap().resume;

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::raw::Raw;
+use serde_json::json;
+use std::thread;
 
 #[test]
 fn a_connection_that_is_still_there_is_told_that_its_session_has_gone() {
@@ -95,4 +97,31 @@ fn a_session_is_only_for_who_opened_it_and_for_who_knows_its_ticket() {
     ada.ticket = real;
     ada.resumes_on(b);
     assert_eq!(ada.texts(1), sent);
+}
+
+#[test]
+fn a_session_that_joins_a_group_while_it_goes_is_in_it_there() {
+    let redis = Redis::start();
+    let nodes = nodes(3, &[&redis]);
+    let ports = [0, 1, 2].map(|node| *nodes.servers[node]);
+    let mut ada = Wanderer::new(ports[0], "user=ada");
+    for round in 1..=40 {
+        let (query, node) = (ada.query(), round % 3);
+        let (joins, leaves) = (format!("g{round}"), format!("g{}", round - 1));
+        let mut links = [ports[2].link(), ports[1].link()];
+        let player = thread::scope(|scope| {
+            let [first, second] = &mut links;
+            let command = |op: &str, group: &str| json!({"op": op, "user": "ada", "group": group});
+            scope.spawn(move || first.command(command("join", &joins)));
+            scope.spawn(move || second.command(command("leave", &leaves)));
+            ports[node].player(&query)
+        });
+        assert_eq!(player.welcome["resumed"], true, "{}", player.welcome);
+        (ada.ticket, ada.session) = (ticket_of(&player.welcome), player.id.to_string());
+        ada.player = Some(player);
+        let sent = push_all(ports[round % 3], &format!("group=g{round}"), 0..1);
+        assert_eq!(ada.texts(1), sent, "{round}");
+        let session = ports[node].backend().ok("GET", &format!("/v1/sessions/{}", ada.session));
+        assert_eq!(session["groups"], json!([format!("g{round}")]), "{session}");
+    }
 }
