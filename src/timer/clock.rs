@@ -93,7 +93,7 @@ mod tests {
         let before = first.now().ns;
         let after = second.now().ns;
         assert!(after >= before, "{after} is behind {before}");
-        assert!(second.now().ns - first.now().ns < 1_000_000_000);
+        assert!(second.now().ns.abs_diff(first.now().ns) < 1_000_000_000);
         let ahead_ms = Clock::wall_unix_ms() - second.now().ms;
         assert!(second.zero_unix_ms().abs_diff(ahead_ms) < 1_000, "its zero is now, less what it says");
         let late = Clock::going_on(CarriedClock { server_ns: u64::MAX, boot_ns: u64::MAX });

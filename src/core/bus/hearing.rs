@@ -3,139 +3,26 @@
 use super::awaiting::{Asked, reactor_of};
 use super::crossing::{CrossingNews, Said};
 use super::ear::Sound;
+use super::incoming::{About, Body, Incoming, Pushed, read};
 use super::line::Heard;
 use super::news::{Answer, BusNews, DigestAsked};
 use super::remembering::place_in_group;
 use super::{Bus, Core, Envelope};
-use crate::cluster::crossing::{self, HeardOf, ToNew};
-use crate::cluster::fence::{read_fence, read_fenced};
-use crate::cluster::known::{KnownBan, StickyUser, UsedNonce, read_list};
-use crate::cluster::memory::{GivenPlace, read_place};
-use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
-use crate::cluster::places::{Surplus, read_seats, read_surplus, read_took};
-use crate::cluster::{
-    Digest, Heard as News, Heartbeat, Way, command, part, push, read_digest, read_windows, way_of,
-};
+use crate::cluster::crossing::{HeardOf, ToNew};
+use crate::cluster::fence::read_fenced;
+use crate::cluster::message::{Flags, Kind, Publisher};
+use crate::cluster::places::read_seats;
+use crate::cluster::{Heard as News, Way, part, way_of};
 use crate::core::execute::{Finished, Started};
-use crate::dispatch::{
-    Action, Apps, EncodedFrame, Operation, Origin, Peer, Push, PushId, PushOptions, Scope, Selector, Target,
-};
+use crate::dispatch::{Operation, Origin, Peer, Push, Scope, Selector};
 use crate::metrics::{BusLink, BusLoss};
-use crate::session::{AppId, Name};
+use crate::session::AppId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether a node that published it waits for what becomes of it here.
 pub(super) fn waits_for_part(push: &Push) -> bool {
     matches!(&push.origin, Origin::Peer(peer) if !peer.is_answered.load(Ordering::Relaxed))
-}
-
-/// A message that has been read.
-#[derive(Debug)]
-struct Incoming {
-    publisher: Publisher,
-    flags: Flags,
-    sequence: u64,
-    stamp_ms: u64,
-    reply: u64,
-    ttl_left_ms: Option<u32>,
-    body: Body,
-}
-
-impl Incoming {
-    /// Under which number a push is known on all nodes.
-    fn id(&self) -> PushId {
-        let Publisher { incarnation, reactor, server, .. } = self.publisher;
-        // What went to a bucket went by its name before.
-        let copy = u64::from(self.flags.has(Flags::BUCKET));
-        PushId { incarnation, reactor, server, sequence: self.sequence.saturating_sub(copy) }
-    }
-}
-
-#[derive(Debug)]
-enum Body {
-    Push(AppId, Target, EncodedFrame, PushOptions),
-    Kept(Option<GivenPlace>, AppId, Target, EncodedFrame, PushOptions),
-    Command(AppId, Action),
-    Took(AppId, Name),
-    Surplus(AppId, Surplus),
-    Bans(AppId, Vec<KnownBan>),
-    Sticky(AppId, Vec<StickyUser>),
-    Nonces(AppId, Vec<UsedNonce>),
-    /// A push or a command for an app that this node has not: nobody of it is here.
-    OfNobody(Kind),
-    Crossing(AppId, Said),
-    Answer(Box<[u8]>),
-    Heartbeat(Box<Heartbeat>, Kind),
-    Goodbye,
-    Fence(u64),
-    DigestAsked(Vec<(u8, u64)>),
-    Digest(Digest),
-}
-
-impl From<Malformed> for BusLoss {
-    fn from(malformed: Malformed) -> Self {
-        match malformed {
-            Malformed::OtherVersion(_) => Self::Version,
-            Malformed::Layout(_) => Self::Malformed,
-        }
-    }
-}
-
-/// Reads a message; what it names of this node's own `apps` is looked up. What the node `own` itself has published is not read further
-/// than its header, but for what comes back for its own sessions.
-fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> {
-    let (header, bytes) = Header::decode(message)?;
-    let is_own = header.publisher.incarnation == own;
-    let comes_back = header.kind == Kind::Kept && !header.flags.has(Flags::SERVED);
-    let app = apps.find(header.app).ok().filter(|_| !is_own || comes_back);
-    let body = match (header.kind, app) {
-        (kind @ (Kind::Heartbeat | Kind::Hello), _) => {
-            Body::Heartbeat(Box::new(Heartbeat::read(bytes).map_err(|_| BusLoss::Malformed)?), kind)
-        }
-        (kind @ (Kind::Push | Kind::Kept | Kind::Command | Kind::Took | Kind::Surplus), None) => {
-            Body::OfNobody(kind)
-        }
-        (kind @ (Kind::Bans | Kind::Sticky | Kind::Nonces), None) => Body::OfNobody(kind),
-        (kind @ (Kind::ToOld | Kind::ToNew), None) => Body::OfNobody(kind),
-        (Kind::Push, Some(app)) => {
-            let (target, frame, options) = push::decode(bytes).map_err(|_| BusLoss::Malformed)?;
-            Body::Push(app, target, frame, options)
-        }
-        (Kind::Kept, Some(app)) => {
-            let (place, bytes) = read_place(bytes).ok_or(BusLoss::Malformed)?;
-            let (target, frame, options) = push::decode(bytes).map_err(|_| BusLoss::Malformed)?;
-            Body::Kept(place, app, target, frame, options)
-        }
-        (Kind::Command, Some(app)) => {
-            Body::Command(app, command::decode(bytes, apps).map_err(|_| BusLoss::Malformed)?)
-        }
-        (Kind::Took, Some(app)) => Body::Took(app, read_took(bytes).ok_or(BusLoss::Malformed)?),
-        (Kind::Surplus, Some(app)) => Body::Surplus(app, read_surplus(bytes).ok_or(BusLoss::Malformed)?),
-        (Kind::Bans, Some(app)) => Body::Bans(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
-        (Kind::Sticky, Some(app)) => Body::Sticky(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
-        (Kind::Nonces, Some(app)) => Body::Nonces(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
-        (Kind::ToOld, Some(app)) => {
-            Body::Crossing(app, Said::ToOld(crossing::read(bytes).ok_or(BusLoss::Malformed)?))
-        }
-        (Kind::ToNew, Some(app)) => {
-            Body::Crossing(app, Said::ToNew(crossing::read(bytes).ok_or(BusLoss::Malformed)?))
-        }
-        (Kind::PushPart | Kind::OperationPart | Kind::Places | Kind::Fenced, _) => Body::Answer(bytes.into()),
-        (Kind::Fence, _) => Body::Fence(read_fence(bytes).ok_or(BusLoss::Malformed)?),
-        (Kind::Goodbye, _) => Body::Goodbye,
-        (Kind::DigestAsked, _) => Body::DigestAsked(read_windows(bytes).ok_or(BusLoss::Malformed)?),
-        (Kind::Digest, _) => Body::Digest(read_digest(bytes).ok_or(BusLoss::Malformed)?),
-    };
-    Ok(Incoming {
-        publisher: header.publisher,
-        flags: header.flags,
-        sequence: header.sequence,
-        stamp_ms: header.stamp_ms,
-        reply: header.reply,
-        ttl_left_ms: header.ttl_left_ms,
-        body,
-    })
 }
 
 impl Core {
@@ -227,16 +114,16 @@ impl Core {
 
     /// Whether a message has not been heard before. One that comes too late is counted as lost.
     fn is_news(&mut self, server: usize, incoming: &Incoming) -> bool {
-        let Publisher { incarnation, reactor, .. } = incoming.publisher;
+        let Publisher { incarnation, reactor, .. } = incoming.heard.publisher;
         let BusLink { received, lost, .. } = self.shared.metrics.reactor(self.index).bus.server(server);
         let Some(bus) = &mut self.bus else { return false };
         // What is said now or never has no number, and what this node has said comes back once, unless it was said for its own sessions.
         let is_own = incarnation == bus.cluster.incarnation;
-        if incoming.sequence == 0 || is_own && !matches!(incoming.body, Body::Kept(..)) {
+        if incoming.heard.sequence == 0 || is_own && !incoming.comes_back() {
             return true;
         }
         let Some(ear) = bus.ear(server) else { return false };
-        let heard = ear.hearing().hear((incarnation, reactor), incoming.sequence);
+        let heard = ear.hearing().hear((incarnation, reactor), incoming.heard.sequence);
         match heard {
             News::New => received.add(1),
             // It was published twice, since nobody could know whether the first time had gone well.
@@ -251,22 +138,22 @@ impl Core {
             return;
         }
         let Some(bus) = &self.bus else { return };
-        let Publisher { node, incarnation, reactor, .. } = incoming.publisher;
+        let Incoming { heard, body } = incoming;
+        let Publisher { node, incarnation, reactor, .. } = heard.publisher;
         let is_own = incarnation == bus.cluster.incarnation;
-        let id = incoming.id();
-        let peer = (incoming.reply != 0).then(|| Peer {
+        let peer = (heard.reply != 0).then(|| Peer {
             node,
             incarnation,
             server: server as u8,
-            number: incoming.reply,
+            number: heard.reply,
             is_answered: AtomicBool::new(false),
         });
-        match incoming.body {
+        match body {
             // Nodes have the same apps: one that lacks it waits in vain.
             Body::OfNobody(Kind::ToOld | Kind::ToNew) => {}
             Body::OfNobody(_) | Body::Fence(_) if is_own => {
-                if incoming.reply != 0 {
-                    self.hand_answer(Answer { number: incoming.reply, node: None, body: Box::default() });
+                if heard.reply != 0 {
+                    self.hand_answer(Answer { number: heard.reply, node: None, body: Box::default() });
                 }
             }
             Body::OfNobody(kind) => {
@@ -274,34 +161,9 @@ impl Core {
                     self.answer_nothing(&peer, answer_kind(kind));
                 }
             }
-            Body::Push(app, target, frame, options) => {
-                if self.is_heard_twice(server, app, incoming.flags, target.selectors().first()) {
-                    peer.inspect(|peer| self.answer_nothing(peer, Kind::PushPart));
-                    return;
-                }
-                let deadline_ms = self.deadline_of(incarnation, incoming.stamp_ms, incoming.ttl_left_ms);
-                let origin = peer.map_or(Origin::Nobody, |peer| Origin::Peer(Box::new(peer)));
-                let push = Push::new(app, target, frame, options, self.now.ns, deadline_ms, origin);
-                push.know_as([id].into_iter().collect());
-                self.deliver_from_bus(Arc::new(push));
-            }
-            Body::Kept(place, app, target, frame, options) => {
-                let is_late = is_own && self.comes_too_late(server, reactor, incoming.sequence);
-                if is_late || self.is_heard_twice(server, app, incoming.flags, target.selectors().first()) {
-                    self.metrics().bus.server(server).lost.of(BusLoss::Missed).add(u64::from(is_late));
-                    peer.inspect(|peer| self.answer_nothing(peer, Kind::PushPart));
-                    return;
-                }
-                let place = place_in_group(app, &target, place);
-                let deadline_ms = self.deadline_of(incarnation, incoming.stamp_ms, incoming.ttl_left_ms);
-                let origin = peer.map_or(Origin::Nobody, |peer| Origin::Peer(Box::new(peer)));
-                let push = Push::new(app, target, frame, options, self.now.ns, deadline_ms, origin);
-                place.into_iter().for_each(|place| push.put_at(place));
-                push.know_as([id].into_iter().collect());
-                self.deliver_from_bus(Arc::new(push));
-            }
+            Body::Push(pushed) => self.hear_push(server, &heard, peer, pushed),
             Body::Command(app, action) => {
-                if self.is_heard_twice(server, app, incoming.flags, action.named().as_ref()) {
+                if self.is_heard_twice(server, app, heard.flags, action.named().as_ref()) {
                     peer.inspect(|peer| self.answer_nothing(peer, Kind::OperationPart));
                     return;
                 }
@@ -310,7 +172,7 @@ impl Core {
             }
             Body::Took(app, user) => {
                 let Some(peer) = peer else { return };
-                match self.is_heard_twice(server, app, incoming.flags, Some(&Selector::User(user.clone()))) {
+                match self.is_heard_twice(server, app, heard.flags, Some(&Selector::User(user.clone()))) {
                     true => self.answer_nothing(&peer, Kind::Places),
                     false => self.answer_places(app, &user, &peer),
                 }
@@ -321,11 +183,11 @@ impl Core {
             Body::Nonces(app, used) => self.learn_nonces(app, &used),
             Body::Crossing(..) if is_own => {}
             Body::Crossing(app, said) => {
-                let (peer, number) = ((node, incarnation), incoming.reply);
+                let (peer, number) = ((node, incarnation), heard.reply);
                 self.hand_crossing(CrossingNews { server, peer, number, app, said });
             }
             Body::Answer(_) if is_own => {}
-            Body::Answer(body) => self.hand_answer(Answer { number: incoming.reply, node: Some(node), body }),
+            Body::Answer(body) => self.hand_answer(Answer { number: heard.reply, node: Some(node), body }),
             Body::Heartbeat(heartbeat, _) if is_own => self.heard_itself(server, &heartbeat),
             Body::Heartbeat(heartbeat, kind) => self.heard_heartbeat(server, reactor, *heartbeat, kind),
             Body::Fence(id) => {
@@ -346,6 +208,29 @@ impl Core {
             }
             Body::Digest(digest) => self.heard_digest(server, (incarnation, reactor), &digest),
         }
+    }
+
+    /// Another node has published a push, or this one, to a group that remembers.
+    fn hear_push(&mut self, server: usize, heard: &About, peer: Option<Peer>, pushed: Pushed) {
+        let Pushed { app, place, target, frame, options } = pushed;
+        let Publisher { incarnation, reactor, .. } = heard.publisher;
+        let is_late = self.is_own(incarnation) && self.comes_too_late(server, reactor, heard.sequence);
+        if is_late || self.is_heard_twice(server, app, heard.flags, target.selectors().first()) {
+            self.metrics().bus.server(server).lost.of(BusLoss::Missed).add(u64::from(is_late));
+            peer.inspect(|peer| self.answer_nothing(peer, Kind::PushPart));
+            return;
+        }
+        let place = place.and_then(|place| place_in_group(app, &target, place));
+        let deadline_ms = self.deadline_of(incarnation, heard.stamp_ms, heard.ttl_left_ms);
+        let origin = peer.map_or(Origin::Nobody, |peer| Origin::Peer(Box::new(peer)));
+        let push = Push::new(app, target, frame, options, self.now.ns, deadline_ms, origin);
+        place.into_iter().for_each(|place| push.put_at(place));
+        push.know_as([heard.id()].into_iter().collect());
+        self.deliver_from_bus(Arc::new(push));
+    }
+
+    fn is_own(&self, incarnation: u64) -> bool {
+        self.bus.as_ref().is_some_and(|bus| bus.cluster.incarnation == incarnation)
     }
 
     /// Whether a message that came by a hashed channel comes by the channel of its name too.

@@ -10,6 +10,7 @@ mod crossing;
 mod ear;
 mod flushing;
 mod hearing;
+mod incoming;
 mod line;
 mod moving;
 mod news;
