@@ -317,7 +317,11 @@ impl Core {
         let read = wanted.zip(answer).map(|(wanted, answer)| read_kept(answer, wanted, log));
         let forgotten = answer.filter(|_| wanted.is_none()).map(read_forgotten);
         if matches!(read, Some(None)) || matches!(forgotten, Some(None)) {
-            self.bus_refused(0, &format!("{answer:?}"));
+            let says = match answer {
+                Some(Value::Error(says)) => says,
+                _ => "what a group remembers is not as it was kept",
+            };
+            self.bus_refused(0, says);
         }
         let (read, forgotten) = (read.flatten(), forgotten.flatten());
         let kept = read.as_ref().map_or_else(|| Kept::from([]), |read| kept_for_sessions(app, &group, read));
