@@ -155,9 +155,21 @@ impl Reaper {
 
     /// Waits for all that have ended: who has lost its parent is left to the first process.
     fn reap(&mut self) {
+        // The kernel hands out the oldest child that has ended: when it is another than the worker, the worker is still there,
+        // whether or not it ends in the next moment.
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let ended = self.line.iter_mut().filter(|worker| worker.pid == pid);
             ended.for_each(|worker| worker.ended = Some(status));
+            self.let_go_of_gone();
+        }
+    }
+
+    /// Of those that were named, who has ended while the worker is still there does not follow it.
+    fn let_go_of_gone(&mut self) {
+        if self.line[0].ended.is_none() {
+            for gone in self.line.extract_if(.., |worker| worker.ended.is_some()) {
+                complain(&format!("process {} was to serve next, and has gone", gone.pid));
+            }
         }
     }
 
@@ -199,10 +211,7 @@ impl Reaper {
                 }
             }
         }
-        // The worker is still there: one that was named and has ended does not follow it.
-        for gone in self.line.extract_if(.., |worker| worker.ended.is_some()) {
-            complain(&format!("process {} was to serve next, and has gone", gone.pid));
-        }
+        self.let_go_of_gone();
         None
     }
 

@@ -331,7 +331,8 @@ fn without_redis_the_players_of_a_node_get_pushes_and_nothing_is_kept() {
     redis.kill();
     until("the loss to be seen", || super::nodes::status(a)["ready"] == false);
     // Nobody knows whether the other node has got it.
-    let push = |text: &str| a.link().command(json!({"op": "push", "to": {"group": GROUP}, "text": text}));
+    let mut link = a.link();
+    let mut push = |text: &str| link.command(json!({"op": "push", "to": {"group": GROUP}, "text": text}));
     let receipt = push("meanwhile");
     assert_eq!(
         (&receipt["matched"], &receipt["offset"], &receipt["partial"]),
