@@ -8,6 +8,7 @@ use super::news::Waiter;
 use super::reading::{Question, Reading};
 use crate::cluster::memory::{Keys, write_forget, write_read};
 use crate::cluster::{Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey, Value};
+use hashbrown::HashMap;
 use std::collections::{BTreeSet, VecDeque};
 
 /// Channels of one command: Redis answers each, and serves nobody else meanwhile.
@@ -24,6 +25,8 @@ pub struct Ear {
     reading: Reading,
     /// The channels of groups that remember and have members here, and when Redis is next told so.
     renewals: BTreeSet<(u64, Box<[u8]>)>,
+    /// The time of each channel's entry there: it has one.
+    renewed_at: HashMap<Box<[u8]>, u64>,
     was_whole: bool,
 }
 
@@ -50,7 +53,8 @@ impl Ear {
     pub fn new(link: Link, names: Names, window: usize) -> Self {
         let hearing = Hearing::new(window);
         let (waiters, reading, renewals) = (VecDeque::new(), Reading::default(), BTreeSet::new());
-        Self { link, names, hearing, waiters, reading, renewals, was_whole: false }
+        let renewed_at = HashMap::new();
+        Self { link, names, hearing, waiters, reading, renewals, renewed_at, was_whole: false }
     }
 
     /// Whether it has a connection.
@@ -184,8 +188,11 @@ impl Ear {
         &mut self.reading
     }
 
-    /// From now on Redis is told that the group with this channel has members, if any other has not been: for the first time at `due_ms`.
+    /// At `due_ms` Redis is told that the group with this channel has members, and at no other time.
     pub fn renew(&mut self, channel: Box<[u8]>, due_ms: u64) {
+        if let Some(before_ms) = self.renewed_at.insert(channel.clone(), due_ms) {
+            self.renewals.remove(&(before_ms, channel.clone()));
+        }
         self.renewals.insert((due_ms, channel));
     }
 
@@ -196,6 +203,7 @@ impl Ear {
                 return None;
             }
             let (_, channel) = self.renewals.pop_first()?;
+            self.renewed_at.remove(&channel);
             if self.names.wants(&channel) {
                 return Some(channel);
             }

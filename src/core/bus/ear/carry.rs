@@ -43,7 +43,7 @@ impl Ear {
     /// What another process goes on with.
     pub fn carry(&self, is_whole: bool, all_are_back: bool) -> CarriedEar {
         // Which groups remember, the rules of the new process say.
-        let Self { link, names, hearing, waiters, reading, renewals: _, was_whole } = self;
+        let Self { link, names, hearing, waiters, reading, renewals: _, renewed_at: _, was_whole } = self;
         debug_assert!(waiters.is_empty() && reading.is_empty(), "the world stands still when nobody waits");
         CarriedEar {
             link: link.carry(),
