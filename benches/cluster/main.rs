@@ -1,5 +1,5 @@
 //! A cluster on a Redis of its own, beside that Redis alone: latency of a push on one reactor, from one to another, and to other nodes,
-//! beside a bare PUBLISH → SUBSCRIBE; pushes a second over the bus beside `redis-benchmark`; and what Redis itself takes for
+//! beside a bare PUBLISH → SUBSCRIBE; pushes a second over the bus beside `redis-benchmark`, and to groups that remember; and what Redis itself takes for
 //! each message and channel, which `cluster_sim` calculates with.
 //!
 //! `cargo bench --bench cluster -- --seconds 20 --nodes 4`: the nodes, their players and the bare connections are in this process, on
@@ -7,6 +7,7 @@
 //! drift of the machine's speed meets both. With `--awake` no core sleeps meanwhile (see `cpu`): what is left is the work.
 
 mod cpu;
+mod memory;
 mod nodes;
 mod redis;
 
@@ -21,14 +22,14 @@ use std::time::{Duration, Instant};
 pub type Failure = Box<dyn std::error::Error>;
 
 /// What is pushed: 64 bytes, as a move in a game.
-const PAYLOAD: &str = "sixty-four bytes of a move in a game, as any of them is sent her";
+pub const PAYLOAD: &str = "sixty-four bytes of a move in a game, as any of them is sent her";
 /// The channel of the bare connections.
 const BARE: &str = "bare";
 /// Pushes of each shape in a round, and in the first one, which is not counted.
 const PUSHES: usize = 50;
 const WARM_UP: usize = 200;
 /// Pushes that are under way at once.
-const WINDOW: u64 = 8_192;
+pub const WINDOW: u64 = 8_192;
 /// How often pushes and redis-benchmark take turns for each number of nodes.
 const TURNS: u32 = 3;
 const CHANNELS: usize = 100_000;
@@ -46,6 +47,7 @@ fn main() -> Result<(), Failure> {
     latency(&redis, &all, payload.as_bytes(), Duration::from_secs(seconds) / 2)?;
     let turn = Duration::from_secs(seconds) / 2 / (2 * TURNS * (count as u32 - 1));
     throughput(&redis, &all, &payload, turn)?;
+    memory::measure(&redis, &all, Duration::from_secs(seconds) / 2 / 12)?;
     for node in all {
         node.stop()?;
     }
@@ -299,7 +301,7 @@ fn push_for(
     Ok((sent, start.elapsed()))
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
+pub fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates[rates.len() / 2]
 }

@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_document_is_json_whatever_is_in_it() {
-        let beside = Beside { session: "s", resume: "t\"", received: 0, resumed: None, why: None };
+        let beside = Beside::of("s", "t\"", 0);
         let empty = json!({"session": "s", "resume": "t\"", "received": 0, "messages": [], "own": []});
         assert_eq!(read(Document::default(), &beside, None), empty);
         let mut document = Document::default();
