@@ -22,8 +22,8 @@ export async function startServer(program, toml, files = {}) {
   kills.add(kill);
   const addresses = {};
   for await (const line of createInterface({ input: child.stdout })) {
-    addresses.clients ??= line.match(/ws:\/\/([\d.]+:\d+)/)?.[1];
-    addresses.backend ??= line.match(/http:\/\/[\d.]+:\d+/)?.[0];
+    addresses.clients ??= line.match(/wss?:\/\/([\d.]+:\d+)/)?.[1];
+    addresses.backend ??= line.match(/https?:\/\/[\d.]+:\d+/)?.[0];
     if (addresses.clients && addresses.backend) break;
   }
   assert.ok(addresses.backend, "the server ended");
