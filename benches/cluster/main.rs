@@ -1,14 +1,17 @@
 //! A cluster on a Redis of its own, beside that Redis alone: latency of a push on one reactor, from one to another, and to other nodes,
-//! beside a bare PUBLISH → SUBSCRIBE; pushes a second over the bus beside `redis-benchmark`; and what Redis itself takes for
+//! beside a bare PUBLISH → SUBSCRIBE; pushes a second over the bus beside `redis-benchmark`, and to groups that remember; and what Redis itself takes for
 //! each message and channel, which `cluster_sim` calculates with.
 //!
 //! `cargo bench --bench cluster -- --seconds 20 --nodes 4`: the nodes, their players and the bare connections are in this process, on
 //! loopback; `redis-server` and `redis-benchmark` have to be installed. What is compared alternates in rounds, so that a
-//! drift of the machine's speed meets both.
+//! drift of the machine's speed meets both. With `--awake` no core sleeps meanwhile (see `cpu`): what is left is the work.
 
+mod cpu;
+mod memory;
 mod nodes;
 mod redis;
 
+use cpu::{Awake, Threads};
 use gannet::PushError;
 use gannet::dispatch::{EncodedFrame, PushOptions, ReceiptMode, Selector, Target};
 use gannet::session::Name;
@@ -19,21 +22,22 @@ use std::time::{Duration, Instant};
 pub type Failure = Box<dyn std::error::Error>;
 
 /// What is pushed: 64 bytes, as a move in a game.
-const PAYLOAD: &str = "sixty-four bytes of a move in a game, as any of them is sent her";
+pub const PAYLOAD: &str = "sixty-four bytes of a move in a game, as any of them is sent her";
 /// The channel of the bare connections.
 const BARE: &str = "bare";
 /// Pushes of each shape in a round, and in the first one, which is not counted.
 const PUSHES: usize = 50;
 const WARM_UP: usize = 200;
 /// Pushes that are under way at once.
-const WINDOW: u64 = 8_192;
+pub const WINDOW: u64 = 8_192;
 /// How often pushes and redis-benchmark take turns for each number of nodes.
 const TURNS: u32 = 3;
 const CHANNELS: usize = 100_000;
 const CHANNELS_A_COMMAND: usize = 1_000;
 
 fn main() -> Result<(), Failure> {
-    let (seconds, count) = read_arguments()?;
+    let Arguments { seconds, nodes: count, is_awake } = read_arguments()?;
+    let _awake = is_awake.then(Awake::start).transpose()?;
     let redis = Redis::start()?;
     let all = nodes::start(&redis, count)?;
     println!("{count} nodes of two reactors each, payload {} bytes", PAYLOAD.len());
@@ -43,27 +47,35 @@ fn main() -> Result<(), Failure> {
     latency(&redis, &all, payload.as_bytes(), Duration::from_secs(seconds) / 2)?;
     let turn = Duration::from_secs(seconds) / 2 / (2 * TURNS * (count as u32 - 1));
     throughput(&redis, &all, &payload, turn)?;
+    memory::measure(&redis, &all, Duration::from_secs(seconds) / 2 / 12)?;
     for node in all {
         node.stop()?;
     }
     channels(&redis)
 }
 
-fn read_arguments() -> Result<(u64, usize), Failure> {
-    let (mut seconds, mut count) = (20, 4);
+struct Arguments {
+    seconds: u64,
+    nodes: usize,
+    is_awake: bool,
+}
+
+fn read_arguments() -> Result<Arguments, Failure> {
+    let mut read = Arguments { seconds: 20, nodes: 4, is_awake: false };
     // Cargo itself adds --bench.
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(argument) = arguments.next() {
-        let value = arguments.next().unwrap_or_default();
+        let mut value = || arguments.next().unwrap_or_default();
         match argument.as_str() {
-            "--seconds" => seconds = value.parse()?,
-            "--nodes" => count = value.parse()?,
-            _ => return Err("cargo bench --bench cluster -- [--seconds 20] [--nodes 4]".into()),
+            "--seconds" => read.seconds = value().parse()?,
+            "--nodes" => read.nodes = value().parse()?,
+            "--awake" => read.is_awake = true,
+            _ => return Err("cargo bench --bench cluster -- [--seconds 20] [--nodes 4] [--awake]".into()),
         }
     }
-    match seconds == 0 || count < 2 {
+    match read.seconds == 0 || read.nodes < 2 {
         true => Err("at least one second and two nodes".into()),
-        false => Ok((seconds, count)),
+        false => Ok(read),
     }
 }
 
@@ -195,8 +207,14 @@ fn throughput(redis: &Redis, all: &[Node], payload: &str, turn: Duration) -> Res
         "pushes a second over the bus, redis-benchmark -c 1 -P {BATCH} publish with messages of the same length"
     );
     println!(
-        "{:>6}{:>12}{:>17}{:>8}{:>24}{:>24}",
-        "nodes", "pushes/s", "redis-benchmark", "ratio", "us CPU of this process", "us CPU of Redis, alone"
+        "{:>6}{:>12}{:>17}{:>8}{:>24}{:>20}{:>24}",
+        "nodes",
+        "pushes/s",
+        "redis-benchmark",
+        "ratio",
+        "us CPU of this process",
+        "its busiest thread",
+        "us CPU of Redis, alone"
     );
     let mut cpu = Vec::new();
     for reaches in 1..all.len() {
@@ -207,12 +225,12 @@ fn throughput(redis: &Redis, all: &[Node], payload: &str, turn: Duration) -> Res
         let channel = format!("{BARE}-{reaches}");
         std::thread::sleep(Duration::from_millis(200));
         let (mut rates, mut bare_rates) = (Vec::new(), Vec::new());
-        let (mut pushed, mut own_s, mut published, mut redis_s) = (0, 0.0, 0, 0.0);
+        let (mut pushed, mut own, mut published, mut redis_s) = (0, Threads::default(), 0, 0.0);
         let mut count = 100_000;
         for _ in 0..TURNS {
-            let before_s = process_cpu_s()?;
+            let before = Threads::now()?;
             let (done, took) = push_for(&all[0], reaches, &counters, turn)?;
-            own_s += process_cpu_s()? - before_s;
+            own.add(&Threads::now()?.since(&before));
             pushed += done;
             rates.push(done as f64 / took.as_secs_f64());
             let drains: Vec<Drain> =
@@ -226,10 +244,14 @@ fn throughput(redis: &Redis, all: &[Node], payload: &str, turn: Duration) -> Res
             drains.into_iter().try_for_each(Drain::end)?;
         }
         let (rate, bare_rate) = (median(rates), median(bare_rates));
-        let (own_us, redis_us) = (own_s * 1e6 / pushed as f64, redis_s * 1e6 / published as f64);
+        let own_us = own.together_s() * 1e6 / pushed as f64;
+        let busiest_us = own.busiest_s() * 1e6 / pushed as f64;
+        let redis_us = redis_s * 1e6 / published as f64;
         cpu.push(redis_us);
         let ratio = rate / bare_rate;
-        println!("{reaches:>6}{rate:>12.0}{bare_rate:>17.0}{ratio:>8.2}{own_us:>24.2}{redis_us:>24.2}");
+        println!(
+            "{reaches:>6}{rate:>12.0}{bare_rate:>17.0}{ratio:>8.2}{own_us:>24.2}{busiest_us:>20.2}{redis_us:>24.2}"
+        );
         counters.into_iter().try_for_each(Counter::end)?;
     }
     if let [first, .., last] = cpu[..] {
@@ -279,17 +301,9 @@ fn push_for(
     Ok((sent, start.elapsed()))
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
+pub fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates[rates.len() / 2]
-}
-
-/// CPU time of this process in seconds, to a hundredth: fields 14 and 15 of `/proc/self/stat`, proc_pid_stat(5).
-fn process_cpu_s() -> Result<f64, Failure> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(')').ok_or("/proc/self/stat has a name")?;
-    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
-    Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
 }
 
 /// What channels take of Redis: to subscribe to them, to have them, and when the subscriber dies.

@@ -35,6 +35,7 @@ impl Node {
             reactors: Some(2),
             ..Config::default()
         };
+        crate::memory::configure(&mut config);
         config.cluster.redis = vec![redis.url().parse()?];
         config.cluster.prefix = PREFIX.to_owned();
         config.cluster.name = Some(name.to_owned());

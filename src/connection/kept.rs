@@ -29,6 +29,8 @@ pub struct Kept {
     bytes: usize,
     /// Messages that have gone to the wire since the session opened: the number of the next one.
     sent: u64,
+    /// The most that its client has said to have read.
+    confirmed: u64,
 }
 
 /// The client's count is not one of the positions from which the rest can be sent.
@@ -36,9 +38,14 @@ pub struct Kept {
 pub struct Gap;
 
 impl Kept {
-    /// A ring without frames, of a session that has been sent so many messages.
-    pub fn since(sent: u64) -> Self {
-        Self { sent, ..Self::default() }
+    /// A ring without frames, of a session that has been sent so many messages and whose client has said to have read so many.
+    pub fn since(sent: u64, confirmed: u64) -> Self {
+        Self { sent, confirmed, ..Self::default() }
+    }
+
+    /// The most that its client has said to have read: who says less has said that before.
+    pub fn confirmed(&self) -> u64 {
+        self.confirmed
     }
 
     /// The messages that have gone to the wire.
@@ -106,6 +113,7 @@ impl Kept {
         for _ in first..received {
             self.forget_oldest(settlements);
         }
+        self.confirmed = self.confirmed.max(received);
         Ok(())
     }
 
@@ -113,6 +121,7 @@ impl Kept {
     pub fn skip(&mut self, count: usize) {
         debug_assert!(self.frames.is_empty(), "those before them have been read too");
         self.sent += count as u64;
+        self.confirmed = self.sent;
     }
 
     /// Takes out the frames that have not been acknowledged, the oldest first: they are sent again, and count anew.

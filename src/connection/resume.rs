@@ -28,7 +28,7 @@ pub struct Resume {
 }
 
 // A session that may resume costs this beside its ring.
-const _: () = assert!(size_of::<Resume>() <= 96);
+const _: () = assert!(size_of::<Resume>() <= 104);
 
 /// What a session knows of a client that polls. Between two polls, and while one waits, it is away.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Poll {
     pub waiting: Option<Visitor>,
     /// gannet's own messages that the next poll gets, each one JSON object.
     pub own: Vec<Box<[u8]>>,
+    /// The client is sent elsewhere, with this reason of a Close 1012: each answer that leaves nothing behind says so.
+    pub leaving: Option<Box<str>>,
 }
 
 /// A request about a session that came on another connection.
@@ -108,6 +110,9 @@ pub struct CarriedResume {
     away: Option<CarriedAway>,
     #[n(6)]
     poll: Option<CarriedPoll>,
+    /// How many messages its client has said to have read, where that is known.
+    #[n(7)]
+    confirmed: Option<u64>,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -137,7 +142,8 @@ impl Resume {
     pub fn carry(&self, packer: &Packer) -> CarriedResume {
         let Self { kept, claimant, ticket, is_proven, away, poll } = self;
         let poll = poll.as_deref().map(|poll| {
-            let Poll { waiting, own } = poll;
+            // No upgrade begins while a drain sends clients elsewhere.
+            let Poll { waiting, own, leaving: _ } = poll;
             CarriedPoll {
                 waiting: waiting.map(|Visitor { connection, sequence }| (connection.as_u64(), sequence)),
                 own: own.iter().map(|json| json.to_vec().into()).collect(),
@@ -155,6 +161,7 @@ impl Resume {
             is_proven: *is_proven,
             away,
             poll,
+            confirmed: Some(kept.confirmed()),
         }
     }
 }
@@ -164,7 +171,11 @@ impl CarriedPoll {
         let Self { waiting, own } = self;
         let waiting = waiting
             .map(|(connection, sequence)| Visitor { connection: SessionId::from_u64(connection), sequence });
-        Box::new(Poll { waiting, own: own.into_iter().map(|json| Vec::from(json).into()).collect() })
+        Box::new(Poll {
+            waiting,
+            own: own.into_iter().map(|json| Vec::from(json).into()).collect(),
+            leaving: None,
+        })
     }
 }
 
@@ -183,11 +194,15 @@ impl CarriedResume {
         restoring: &mut Restoring<'_>,
         settlements: &mut Settlements,
     ) -> Result<Resume, InvalidState> {
-        let Self { sent, kept, claimant, ticket, is_proven, away, poll } = self;
+        let Self { sent, kept, claimant, ticket, is_proven, away, poll, confirmed } = self;
         let first = sent.checked_sub(kept.len() as u64);
         let first = first.ok_or_else(|| InvalidState::new("more messages are kept than were sent"))?;
         let frames = kept.into_iter().map(|number| restoring.kept(number)).collect::<Result<Vec<_>, _>>()?;
-        let mut kept = Kept::since(first);
+        let confirmed = confirmed.unwrap_or(0);
+        if confirmed > sent {
+            return Err(InvalidState::new("more messages are read than were sent"));
+        }
+        let mut kept = Kept::since(first, confirmed);
         // They were within the bounds when they were written.
         let any = KeptLimits { messages: usize::MAX, bytes: usize::MAX };
         frames.into_iter().for_each(|frame| kept.keep(frame, any, settlements));

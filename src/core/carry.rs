@@ -2,6 +2,7 @@
 //! Lists, sums and deadlines are not: each follows from the connections, and is made anew as they come.
 
 use super::bus::CarriedBus;
+use super::departed::{CarriedDeparture, Departed};
 use super::memory::AroundMemory;
 use super::shared::Shared;
 use super::unheard::CarriedUnheard;
@@ -67,6 +68,9 @@ pub struct CarriedCore {
     /// The way to other nodes.
     #[n(12)]
     bus: Option<CarriedBus>,
+    /// Sessions that have ended and of which their clients may still have to hear.
+    #[n(13)]
+    departed: Option<Vec<CarriedDeparture>>,
 }
 
 /// A connection of a [`Core`] on its way, with its names in the hub.
@@ -174,6 +178,7 @@ impl Core {
             snapshots: Some(self.carry_snapshots()).filter(|snapshots| !snapshots.is_empty()),
             shares: Some(self.listeners.carry_shares(packer)).filter(|shares| !shares.is_empty()),
             bus: self.bus.as_ref().map(|bus| bus.carry(packer, self.now.ms)),
+            departed: Some(self.departed.carry()).filter(|departed| !departed.is_empty()),
         }
     }
 
@@ -208,7 +213,7 @@ impl Core {
         unpacker: &Unpacker,
     ) -> Result<(Self, Arriving), InvalidState> {
         let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats, .. } = carried;
-        let CarriedCore { memory, leaving, unheard, shares, snapshots, bus, .. } = carried;
+        let CarriedCore { memory, leaving, unheard, shares, snapshots, bus, departed, .. } = carried;
         let connections: GenerationalSlab<Connection> = generations.restore(shared.node, index as u8)?;
         let mut core = Self::new(shared, index, peers, 0);
         if turned_ms > core.now.ms || absent_ms > turned_ms {
@@ -219,6 +224,7 @@ impl Core {
         memory.map_or(Ok(()), |memory| core.arrive_in_memory(memory, unpacker))?;
         core.restore_leaving(leaving.unwrap_or_default())?;
         core.restore_unheard(unheard.unwrap_or_default())?;
+        core.departed = Departed::restore(departed.unwrap_or_default())?;
         let unix_ms = Clock::wall_unix_ms();
         let (seats, shares) = (seats.unwrap_or_default(), shares.unwrap_or_default());
         core.restore_snapshots(snapshots.unwrap_or_default());

@@ -164,6 +164,7 @@ impl Core {
             return;
         }
         self.answer_poll(slot, Some((code, reason)));
+        self.remember_end(slot, code, reason);
         let is_unknown = self.forget_crossing(slot);
         self.forget_resume(slot);
         let user = self.hub.user_of(slot).cloned();

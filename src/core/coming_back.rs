@@ -193,13 +193,14 @@ impl Core {
 
     /// A session that is claimed and cannot go on, since the client has missed more than is kept, is of no use to anybody any more.
     pub fn give_up_claimed(&mut self, claim: &Claim, why: ResumeFailure) {
-        self.give_up_for_gap(claim.ticket.session, why);
+        self.give_up_for_gap(claim.ticket.session, claim.received, why);
     }
 
-    /// The same.
-    pub(super) fn give_up_for_gap(&mut self, id: SessionId, why: ResumeFailure) {
+    /// The same, of a client that says to have `received` so many messages. One that polls and has said to have read more than that
+    /// goes on: this was said before, and came late.
+    pub(super) fn give_up_for_gap(&mut self, id: SessionId, received: u64, why: ResumeFailure) {
         let slot = id.slot();
-        let is_waiting = self.connections.get(id).is_some_and(is_away);
+        let is_waiting = self.connections.get(id).is_some_and(is_away) && !self.is_late(slot, received);
         if why == ResumeFailure::Gap && is_waiting {
             let code =
                 self.resume_of(slot).and_then(|resume| resume.away.as_ref()).map_or(1006, |away| away.code);

@@ -162,7 +162,7 @@ impl Core {
         let first = sent.checked_sub(frames.len() as u64)?;
         let place = self.connections.slot(slot)?.resume()?;
         let resume = self.resumes.get_mut(place)?;
-        let mut kept = Kept::since(first);
+        let mut kept = Kept::since(first, first);
         // They were within the bounds of the other node.
         let any = KeptLimits { messages: usize::MAX, bytes: usize::MAX };
         frames.into_iter().for_each(|frame| kept.keep(frame, any, &mut self.settlements));

@@ -1,16 +1,13 @@
 //! A session whose connection ends may stay, and wait for its client: its socket goes separate ways with it. Knows nothing of who
 //! comes back for it.
 
+use super::departed::is_final;
 use super::{Captured, Core};
 use crate::connection::{Away, Connection, Flag, Phase};
 use crate::metrics::LingerEnd;
 use crate::protocol::CloseCode;
 use crate::session::{AppId, Name, SessionId, close_codes};
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-
-/// Sessions that were ended for want of room, by one reactor: so many are remembered, so that their clients hear why.
-const REMEMBERED: usize = 4096;
 
 /// A session's client is away: what the app and the links are told, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,21 +34,11 @@ pub(super) struct Partings {
     moved: Vec<(u32, SessionId)>,
     /// Nobody has been told of these.
     untold: Vec<Parted>,
-    /// Sessions that had lost messages when they ended.
-    overflowed: VecDeque<SessionId>,
 }
 
 /// Whether the client of a session is away.
 pub(super) fn is_away(connection: &Connection) -> bool {
     connection.phase == Phase::Away
-}
-
-/// Whether a session that a connection ended with this code goes for good: its client, or whoever may decide about it, wants it
-/// gone.
-fn is_final(code: u16) -> bool {
-    [CloseCode::NORMAL, close_codes::KICKED, close_codes::REPLACED, close_codes::TOKEN_EXPIRED]
-        .iter()
-        .any(|last| last.0 == code)
 }
 
 impl Core {
@@ -185,20 +172,6 @@ impl Core {
         if let Some(Away { code, reason, .. }) = away {
             self.end_away(slot, code, &reason, LingerEnd::Expired);
         }
-    }
-
-    /// The session in `slot` ends with messages that were given up.
-    pub(super) fn remember_overflow(&mut self, slot: u32) {
-        let Some(id) = self.hub.id_of(slot).filter(|_| self.resume_of(slot).is_some()) else { return };
-        if self.partings.overflowed.len() == REMEMBERED {
-            self.partings.overflowed.pop_front();
-        }
-        self.partings.overflowed.push_back(id);
-    }
-
-    /// Whether the session was ended for want of room, as far as that is remembered.
-    pub(super) fn has_overflowed(&self, id: SessionId) -> bool {
-        self.partings.overflowed.contains(&id)
     }
 
     /// Ends sessions whose clients are away where all outboxes are beyond their bound, those that went first before others, until

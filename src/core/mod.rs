@@ -16,6 +16,7 @@ mod date;
 mod deadlines;
 mod delivery;
 mod delivery_rules;
+mod departed;
 mod details;
 mod drain;
 mod envelope;
@@ -127,6 +128,7 @@ use crate::tls::Scratch;
 use bus::Bus;
 use coming_back::Claims;
 use date::Dates;
+use departed::Departed;
 use follow::Review;
 use gate::Gates;
 use hashbrown::HashMap;
@@ -259,6 +261,7 @@ pub struct Core {
     kept_relief: Relief,
     resumes: Resumes,
     partings: Partings,
+    departed: Departed,
     claims: Claims,
     /// Slots whose sockets are blocked with something left in the outbox; each outbox knows its place here.
     pub behind: Vec<u32>,
@@ -328,6 +331,7 @@ impl Core {
             kept_relief: Relief::with_slack(settings.config.limits.kept_bytes, shared.reactors()),
             resumes: Resumes::default(),
             partings: Partings::default(),
+            departed: Departed::default(),
             claims: Claims::new(),
             behind: Vec::new(),
             dates: Dates::default(),

@@ -3,11 +3,12 @@
 //! of HTTP.
 
 use super::Core;
+use super::departed::End;
 use super::envelope::Envelope;
 use super::lingering::is_away;
 use super::visit::{PollClaim, Visit, Visited};
 use crate::auth::Ticket;
-use crate::connection::{Away, Connection, Flag, Form, Item, Phase, Visitor};
+use crate::connection::{Away, Connection, Flag, Form, Item, Phase, Resume, Visitor};
 use crate::dispatch::ErrorCode;
 use crate::metrics::{ResumeFailure, Throttled};
 use crate::protocol::{CloseCode, OpCode, encode_frame};
@@ -73,12 +74,18 @@ impl Core {
     /// A client polls: it is answered at once with what there is, and else when something comes, or its time is over.
     pub fn poll(&mut self, ticket: Ticket, visitor: Visitor, claim: PollClaim) {
         let PollClaim { app, claimant, received, expires_unix_ms, wait_ms } = claim;
+        let is_late = self.visited(ticket).is_some_and(|slot| {
+            let is_it = |resume: &Resume| claimant.is_none_or(|claimant| resume.claimant == claimant);
+            self.resume_of(slot).is_some_and(is_it) && self.is_late(slot, received)
+        });
+        if is_late {
+            return self.answer_visit(visitor, Visited::Overtaken);
+        }
         let slot = match self.examine_ticket(ticket, app, claimant, received) {
             Ok(slot) => slot,
             Err(why) => {
-                self.metrics().resume_failures.of(why).add(1);
-                self.give_up_for_gap(ticket.session, why);
-                return self.answer_visit(visitor, Visited::Instead(why));
+                let answer = self.answer_to_poll_in_vain(ticket, claim, why);
+                return self.answer_visit(visitor, answer);
             }
         };
         if !self.connections.slot(slot).is_some_and(is_away) && !self.take_from_connection(slot) {
@@ -105,6 +112,50 @@ impl Core {
         }
     }
 
+    /// What a poll is answered with whose session cannot go on with it: how that ended, or another session.
+    fn answer_to_poll_in_vain(&mut self, ticket: Ticket, claim: PollClaim, why: ResumeFailure) -> Visited {
+        if why == ResumeFailure::Expired
+            && let Some(End { code, reason, .. }) = self.end_to_tell(ticket.session, claim.claimant)
+        {
+            let resume = self.shared.tickets.write(ticket);
+            let session = ticket.session.to_string();
+            let beside = Beside::of(&session, &resume, claim.received);
+            return Visited::Document(Document::default().finish(&beside, Some((code, &reason))));
+        }
+        self.metrics().resume_failures.of(why).add(1);
+        self.give_up_for_gap(ticket.session, claim.received, why);
+        Visited::Instead(why)
+    }
+
+    /// Whether a client that polls has said of the session in `slot` to have read more than so many messages: who says so now came
+    /// late.
+    pub(super) fn is_late(&self, slot: u32, received: u64) -> bool {
+        let polls = self.resume_of(slot).filter(|resume| resume.poll.is_some());
+        polls.is_some_and(|resume| received < resume.kept.confirmed())
+    }
+
+    /// The client of the session in `slot`, which polls, is sent elsewhere for this reason of a Close 1012: the poll that waits hears
+    /// it, or the next one. The session stays for a client that comes back all the same.
+    pub fn send_poller_elsewhere(&mut self, slot: u32, reason: &str) {
+        let Some(poll) = self.resume_of_mut(slot).and_then(|resume| resume.poll.as_mut()) else { return };
+        poll.leaving = Some(reason.into());
+        if poll.waiting.is_some() {
+            self.answer_poll(slot, None);
+        }
+    }
+
+    /// The client of the session in `slot`, if it polls, is not sent elsewhere any more.
+    pub fn keep_poller(&mut self, slot: u32) {
+        if let Some(poll) = self.resume_of_mut(slot).and_then(|resume| resume.poll.as_mut()) {
+            poll.leaving = None;
+        }
+    }
+
+    /// Whether the client of the session in `slot` polls.
+    pub fn polls(&self, slot: u32) -> bool {
+        self.resume_of(slot).is_some_and(|resume| resume.poll.is_some())
+    }
+
     /// What has gone to the wire and has not been read waits anew, before everything else.
     fn send_rest_again(&mut self, slot: u32) {
         let place = self.connections.slot(slot).and_then(Connection::resume);
@@ -125,7 +176,10 @@ impl Core {
     pub(super) fn has_for_poll(&self, slot: u32) -> bool {
         let waits = self.connections.slot(slot).is_some_and(|connection| connection.outbox.is_some());
         let poll = self.resume_of(slot).and_then(|resume| resume.poll.as_deref());
-        poll.is_some_and(|poll| poll.waiting.is_some() && (waits || !poll.own.is_empty()))
+        poll.is_some_and(|poll| {
+            let leaves = poll.leaving.is_some() && self.shared.drain.is_on();
+            poll.waiting.is_some() && (waits || !poll.own.is_empty() || leaves)
+        })
     }
 
     /// Answers the poll that waits for the session in `slot`, with what there is. `close` is what the session ends with, if it does.
@@ -141,13 +195,15 @@ impl Core {
         self.shared.metrics.reactor(self.index).polls.sub(1);
         let mut document = Document::default();
         poll.own.drain(..).for_each(|json| document.own(&json));
+        // A drain that has been called off counts no more, also where this reactor has not heard of it yet.
+        let leaving = poll.leaving.clone().filter(|_| self.shared.drain.is_on());
         if let Some(away) = &mut resume.away {
             away.until_ms = until_ms;
         }
         let number = resume.ticket;
         let most = self.rules.settings.config.limits.turn_write_bytes;
         let mut keeping = Self::keeping(&mut self.resumes, &self.rules, place, app);
-        let mut is_empty = false;
+        let mut is_empty = true;
         if let Some(outbox) =
             self.connections.slot_mut(slot).and_then(|connection| connection.outbox.as_mut())
         {
@@ -159,7 +215,10 @@ impl Core {
         }
         let received = self.resume_of(slot).map_or(0, |resume| resume.kept.sent());
         let resume = self.shared.tickets.write(Ticket { session: id, number });
-        let beside = Beside { session: &id.to_string(), resume: &resume, received, resumed: None, why: None };
+        let session = id.to_string();
+        let beside = Beside::of(&session, &resume, received);
+        let elsewhere = leaving.as_deref().filter(|_| is_empty);
+        let close = close.or(elsewhere.map(|reason| (CloseCode::SERVICE_RESTART.0, reason)));
         self.answer_visit(visitor, Visited::Document(document.finish(&beside, close)));
         self.wheel_anew(slot);
         true

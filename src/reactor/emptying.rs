@@ -6,6 +6,7 @@ use crate::connection::Connection;
 use crate::core::Plan;
 use crate::gateway::Gateway;
 use crate::protocol::CloseCode;
+use crate::session::SessionId;
 use std::sync::Arc;
 
 /// How far a drain has come here.
@@ -29,20 +30,36 @@ impl Reactor {
         if order != self.drain_order {
             self.drain_order = order;
             self.emptying = self.core.shared.drain.plan().map(|plan| {
-                // Those whose clients are away have nobody who could be sent elsewhere.
-                let sessions = self.sessions(Connection::is_open_session);
+                let mut sessions = self.sessions(Connection::is_session);
+                // Those whose clients are away, and not polling, have nobody who could be sent elsewhere.
+                sessions.retain(|id| self.may_be_sent_elsewhere(*id));
                 Emptying { leaving: Leaving::new(sessions, now_ms, plan.over_ms), plan }
             });
+            for id in self.sessions(Connection::is_session) {
+                self.core.keep_poller(id.slot());
+            }
         }
         let Some(Emptying { plan, leaving }) = &mut self.emptying else { return };
         while let Some(id) = leaving.next_due(now_ms) {
             // It may have gone by itself.
-            if self.core.connections.get(id).is_some_and(|connection| connection.is_open_session()) {
-                let (slot, after_ms) = (id.slot(), Plan::after_ms(id));
-                Gateway::tell_to_reconnect(&mut self.core, slot, after_ms, plan.to.as_deref());
-                self.core.close(slot, CloseCode::SERVICE_RESTART, &plan.reason(id));
-                plan.count_closed();
+            let Some(is_open) = self.core.connections.get(id).map(Connection::is_open_session) else {
+                continue;
+            };
+            let (slot, after_ms) = (id.slot(), Plan::after_ms(id));
+            if !is_open && !self.core.polls(slot) {
+                continue;
             }
+            Gateway::tell_to_reconnect(&mut self.core, slot, after_ms, plan.to.as_deref());
+            match is_open {
+                true => self.core.close(slot, CloseCode::SERVICE_RESTART, &plan.reason(id)),
+                false => self.core.send_poller_elsewhere(slot, &plan.reason(id)),
+            }
+            plan.count_closed();
         }
+    }
+
+    fn may_be_sent_elsewhere(&self, id: SessionId) -> bool {
+        let connection = self.core.connections.get(id);
+        connection.is_some_and(|connection| connection.is_open_session() || self.core.polls(id.slot()))
     }
 }

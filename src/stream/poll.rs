@@ -42,6 +42,19 @@ pub struct Beside<'a> {
     /// Why it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<&'a str>,
+    /// Of a session that has just opened: the user that it is bound to, which may be none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Option<&'a str>>,
+    /// Of the same: when its token expires, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_unix_ms: Option<u64>,
+}
+
+impl<'a> Beside<'a> {
+    /// Of a session that goes on.
+    pub fn of(session: &'a str, resume: &'a str, received: u64) -> Self {
+        Self { session, resume, received, resumed: None, why: None, user: None, expires_unix_ms: None }
+    }
 }
 
 impl Document {
@@ -102,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_document_is_json_whatever_is_in_it() {
-        let beside = Beside { session: "s", resume: "t\"", received: 0, resumed: None, why: None };
+        let beside = Beside::of("s", "t\"", 0);
         let empty = json!({"session": "s", "resume": "t\"", "received": 0, "messages": [], "own": []});
         assert_eq!(read(Document::default(), &beside, None), empty);
         let mut document = Document::default();

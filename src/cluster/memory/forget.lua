@@ -1,9 +1,11 @@
--- A group forgets the newest push of the key ARGV[1], or without one everything: then its numbers begin anew.
+-- A group forgets the newest push of the key ARGV[1], or without one everything: then its numbers begin anew. Who has pushed what last
+-- is known still.
 --
 -- KEYS: as where it is kept. The answer: how many messages are gone.
 if ARGV[1] == '' then
     local count = redis.call('xlen', KEYS[2]) + redis.call('hlen', KEYS[3])
-    redis.call('unlink', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+    redis.call('hdel', KEYS[1], 'epoch', 'offset', 'order', 'log', 'newest', 'lacks', 'renew')
+    redis.call('unlink', KEYS[2], KEYS[3], KEYS[4])
     return count
 end
 local kept = redis.call('hget', KEYS[3], ARGV[1])

@@ -38,18 +38,18 @@ const NUMBERS_MS: u64 = 60_000;
 
 /// The keys of what one group remembers.
 #[derive(Debug, Clone)]
-pub struct Keys([Vec<u8>; 5]);
+pub struct Keys([Vec<u8>; 4]);
 
 impl Keys {
     /// Those of the group. All of them are in one slot of a Redis Cluster.
     pub fn new(channels: &Channels, app: &str, group: &Name) -> Self {
-        Self(["numbers", "log", "newest", "order", "from"].map(|what| channels.memory_key(app, group, what)))
+        Self(["numbers", "log", "newest", "order"].map(|what| channels.memory_key(app, group, what)))
     }
 
     /// A command that runs a script on them.
     fn run(&self, out: &mut Vec<u8>, script: [&[u8]; 2], args: &[&[u8]]) {
         let keys = self.0.iter().map(Vec::as_slice);
-        let head = script.into_iter().chain([&b"5"[..]]).chain(keys);
+        let head = script.into_iter().chain([&b"4"[..]]).chain(keys);
         let all: Vec<&[u8]> = head.chain(args.iter().copied()).collect();
         write_command(out, &all);
     }
@@ -62,6 +62,13 @@ pub struct Stay {
     numbers_ms: u64,
     /// The newest pushes of its keys, in milliseconds.
     newest_ms: u64,
+    /// Its log, in milliseconds.
+    log_ms: u64,
+}
+
+/// What has to stay for so long is kept for an eighth longer, so that not every push has to say so anew.
+fn kept_ms(ms: u64) -> u64 {
+    ms.saturating_add(ms.div_ceil(8))
 }
 
 impl Stay {
@@ -69,7 +76,14 @@ impl Stay {
     pub fn of(rule: &MemoryRule) -> Self {
         let newest_ms = rule.latest.map_or(0, |latest| latest.idle_ms);
         let log_ms = rule.log.map_or(0, |log| log.ttl_ms);
-        Self { numbers_ms: NUMBERS_MS.max(newest_ms).max(log_ms), newest_ms: newest_ms.max(1) }
+        let numbers_ms = NUMBERS_MS.max(newest_ms).max(log_ms);
+        Self { numbers_ms, newest_ms: newest_ms.max(1), log_ms: log_ms.max(1) }
+    }
+
+    /// How soon a push says anew how long all of it stays, in milliseconds.
+    fn said_anew_ms(&self) -> u64 {
+        let own = [self.newest_ms, self.log_ms].into_iter().filter(|ms| *ms > 1);
+        own.fold(self.numbers_ms, u64::min) / 8
     }
 
     /// After so long it is to be renewed while the group has members, in milliseconds.
@@ -116,16 +130,17 @@ impl Keep<'_> {
             self.weight as u64,
             log.map_or(0, |log| log.messages as u64),
             log.map_or(0, |log| log.bytes as u64),
-            log.map_or(1, |log| log.ttl_ms),
+            kept_ms(stay.log_ms),
             latest.map_or(0, |latest| latest.keys as u64),
             latest.map_or(0, |latest| latest.bytes as u64),
-            stay.newest_ms,
-            stay.numbers_ms,
+            kept_ms(stay.newest_ms),
+            kept_ms(stay.numbers_ms),
+            stay.said_anew_ms(),
         ];
-        let [weight, messages, bytes, ttl, key_count, key_bytes, newest, numbers] =
+        let [weight, messages, bytes, ttl, key_count, key_bytes, newest, numbers, anew] =
             bounds.map(|bound| bound.to_string());
         let sequence = self.sequence.to_string();
-        let args: [&[u8]; 16] = [
+        let args: [&[u8]; 17] = [
             self.channel,
             self.head,
             self.tail,
@@ -142,6 +157,7 @@ impl Keep<'_> {
             key_bytes.as_bytes(),
             newest.as_bytes(),
             numbers.as_bytes(),
+            anew.as_bytes(),
         ];
         keys.run(out, [b"EVALSHA", KEEP_NAME.as_bytes()], &args);
     }
@@ -180,6 +196,6 @@ pub fn write_forget(keys: &Keys, key: Option<&str>, out: &mut Vec<u8>) {
 
 /// Appends the command that says that the group has members.
 pub fn write_renew(keys: &Keys, stay: Stay, out: &mut Vec<u8>) {
-    let (numbers, newest) = (stay.numbers_ms.to_string(), stay.newest_ms.to_string());
+    let (numbers, newest) = (kept_ms(stay.numbers_ms).to_string(), kept_ms(stay.newest_ms).to_string());
     keys.run(out, [b"EVAL", RENEW.as_bytes()], &[numbers.as_bytes(), newest.as_bytes()]);
 }

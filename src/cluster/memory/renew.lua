@@ -2,7 +2,6 @@
 --
 -- KEYS: as where it is kept.
 redis.call('pexpire', KEYS[1], ARGV[1])
-redis.call('pexpire', KEYS[5], ARGV[1])
 redis.call('pexpire', KEYS[3], ARGV[2])
 redis.call('pexpire', KEYS[4], ARGV[2])
 return 1

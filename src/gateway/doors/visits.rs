@@ -16,7 +16,7 @@ use crate::gateway::api::refusal::Refused;
 use crate::gateway::api::responses::{refusal, refused as refused_response};
 use crate::http::{Request, Response, accepts_gzip};
 use crate::metrics::{Label, ResumeFailure};
-use crate::session::{AppId, SessionId};
+use crate::session::{AppId, Name, SessionId};
 use crate::stream::{Beside, Document, Gzip};
 use crate::timer::Clock;
 use crate::upgrade::InvalidState;
@@ -362,12 +362,13 @@ pub fn open(
     // What the groups remember waits for the next poll.
     groups.iter().for_each(|group| core.recall_for(slot, group, None));
     let resume = core.shared.tickets.write(Ticket { session, number });
+    let id = session.to_string();
     let beside = Beside {
-        session: &session.to_string(),
-        resume: &resume,
-        received: 0,
         resumed: why.map(|_| false),
         why: why.map(ResumeFailure::text),
+        user: Some(identity.user.as_ref().map(Name::as_str)),
+        expires_unix_ms: *expires_unix_ms,
+        ..Beside::of(&id, &resume, 0)
     };
     Ok((session, Document::default().finish(&beside, None)))
 }

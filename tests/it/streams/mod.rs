@@ -1,6 +1,7 @@
 //! Sessions without WebSocket.
 
 mod events;
+mod poll_ends;
 mod polls;
 mod proxies;
 mod resume;

@@ -108,6 +108,27 @@ fn a_poll_that_waits_is_answered_by_the_new_process_and_the_chain_goes_on() {
     assert_eq!((ada.received, bob.received), (3, 3));
 }
 
+/// What a client that polls has still to hear, and what it has said to have read.
+#[test]
+fn the_end_of_a_session_and_what_was_read_go_along() {
+    let mut server = Running::start(&["--reactors", "2"], RESUME);
+    let [mut ada, mut bob] = ["?user=ada", "?user=bob"].map(|who| Poller::open(server.client, who, ""));
+    let push = |server: &Running| server.backend().push_text("user=bob", "1");
+    push(&server);
+    assert_eq!(bob.poll(0), ["1"]);
+    let late = bob.target(0).replace("received=1", "received=0");
+    assert_eq!(bob.poll(0), [""; 0]);
+    server.backend().change("DELETE", "/v1/users/ada?code=4001&reason=cheating");
+    server.upgrade();
+    // The connection may have been closed between two requests.
+    ada.vanish();
+    ada.begin(60_000);
+    assert_eq!(ada.document()["close"], serde_json::json!({ "code": 4001, "reason": "cheating" }));
+    let mut raw = Raw::connect(server.client);
+    raw.send(crate::raw::request(&format!("GET {late}")));
+    assert_eq!(raw.answer().status, 409);
+}
+
 /// A message of which half the body has come.
 #[test]
 fn half_a_message_of_a_client_goes_along() {

@@ -81,7 +81,7 @@ impl Core {
             Claimant(self.shared.tickets.digest_of_user(user.as_ref().map(|user| user.as_str())))
         });
         if let Err(why) = self.examine_count(ticket, app, claimant, *received) {
-            self.give_up_for_gap(*session, why);
+            self.give_up_for_gap(*session, *received, why);
             return refused(why);
         }
         if !self.wait_for_another_node(slot, *received) {

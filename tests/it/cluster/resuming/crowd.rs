@@ -12,6 +12,9 @@ const NODES: usize = 3;
 const PLAYERS: usize = 6;
 /// How often each player goes to another node.
 const MOVES: usize = 12;
+/// How many messages of each stream there are before the first move, and for each move, at the most.
+const AHEAD: u64 = 300;
+const AHEAD_A_MOVE: u64 = 40;
 
 /// What a player is pushed: to it, to its group and to its tag, from each node.
 type Streams = [[u64; 3]; NODES];
@@ -25,11 +28,16 @@ fn target_of(set: usize, player: usize) -> Selector {
     }
 }
 
-/// Pushes from one node, to all players, until it is told to stop. How many there were in each stream.
-fn push_from(server: &TestServer, node: usize, stops: &AtomicBool) -> [u64; 3] {
+/// Pushes from one node, to all players, until it is told to stop. How many there were in each stream. On a slow machine it waits for
+/// those who move: what they have not read goes along each time.
+fn push_from(server: &TestServer, node: usize, stops: &AtomicBool, moved: &AtomicU64) -> [u64; 3] {
     let pusher = server.pusher();
     let mut sent = [0; 3];
     while !stops.load(Ordering::Relaxed) {
+        if sent[0] > AHEAD + AHEAD_A_MOVE * moved.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(1));
+            continue;
+        }
         for (set, sent) in sent.iter_mut().enumerate() {
             *sent += 1;
             let players = if set == 0 { PLAYERS } else { 1 };
@@ -107,7 +115,8 @@ fn everybody_wanders(redis: &[&Redis], mut disturb: impl FnMut()) {
         config.cluster.patience = Duration::from_secs(10);
         // Heartbeats that broken connections swallow are no sign that a node is gone.
         config.cluster.lease = Duration::from_secs(60);
-        // Whatever comes while a player is on its way waits for it.
+        // Whatever comes while a player is on its way waits for it, however long that takes.
+        config.cluster.resume_bytes = 1 << 30;
         (config.limits.outbox_messages, config.limits.outbox_bytes) = (1_000_000, 1 << 30);
         let resume = &mut config.apps.get_mut("default").unwrap().resume;
         (resume.messages, resume.bytes) = (1_000_000, 1 << 30);
@@ -126,8 +135,8 @@ fn everybody_wanders(redis: &[&Redis], mut disturb: impl FnMut()) {
         crowd.all_are_there.wait();
         let mut pushers = Vec::new();
         for (node, server) in nodes.servers.iter().enumerate() {
-            let stops = &stops;
-            pushers.push(scope.spawn(move || push_from(server, node, stops)));
+            let (stops, moved) = (&stops, &crowd.moved);
+            pushers.push(scope.spawn(move || push_from(server, node, stops, moved)));
         }
         let all = (PLAYERS * MOVES) as u64;
         while crowd.moved.load(Ordering::Relaxed) < all && players.iter().all(|player| !player.is_finished())
