@@ -301,7 +301,7 @@ part_deb() {
     check "a package is made" env COMPRESS=gzip "$build" "$work/gannet" "$work" 0.0.1
     check "and a later one" env COMPRESS=gzip "$build" "$work/gannet" "$work" 0.0.2
     cp "$work"/gannet_0.0.[12]_*.deb "$root/root/"
-    check "it installs" inside sh -c 'dpkg -i /root/gannet_0.0.1_*.deb'
+    check "it installs" inside sh -c 'apt-get install -qq -y --no-install-recommends /root/gannet_0.0.1_*.deb'
     check "and starts" until_true is ActiveState active
     main=$(property MainPID)
     check "as the user that it makes" test "$(inside stat -c %U "/proc/$main")" = gannet
