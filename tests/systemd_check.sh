@@ -4,8 +4,8 @@
 #
 #   tests/systemd_check.sh PROGRAM [PART…]
 #
-# PROGRAM is the built `gannet`. The parts are `serve` (start, reload, stop, a crash, the watchdog), `upgrade` and `restart`;
-# without any, all. It needs root, and changes nothing outside of its namespaces but one cgroup, which it removes.
+# PROGRAM is the built `gannet`. The parts are `serve` (start, reload, stop, a crash, the watchdog), `upgrade`, `restart` and `deb`, the
+# package of contrib/debian, which takes the place of what the other parts use; without any, all. It needs root, and changes nothing outside of its namespaces but one cgroup, which it removes.
 set -uo pipefail
 
 # boot ROOT: what runs as the first process of the namespaces. ROOT becomes an overlay of this machine's file system.
@@ -64,7 +64,8 @@ TOML
 
 parks=
 program=$(realpath "${1:?usage: tests/systemd_check.sh PROGRAM [PART…]}") || exit 1
-unit=$(realpath "$(dirname "$0")/../contrib/systemd/gannet.service") || exit 1
+repository=$(realpath "$(dirname "$0")/..") || exit 1
+unit=$repository/contrib/systemd/gannet.service
 shift
 if [ "${1-}" = --boot ]; then
     boot "$2"
@@ -149,7 +150,7 @@ is() {
 }
 
 gannet() {
-    inside /usr/local/bin/gannet "$@"
+    inside gannet "$@"
 }
 
 # connect NUMBER: so many players, who are to get every message that is pushed, in order, and to lose no connection.
@@ -293,6 +294,34 @@ part_restart() {
     configure_inside 5
 }
 
+part_deb() {
+    local build=$repository/contrib/debian/build root=/proc/$manager/root main
+    inside rm -rf /etc/systemd/system/gannet.service /usr/local/bin/gannet /etc/gannet
+    strip -o "$work/gannet" "$program"
+    check "a package is made" env COMPRESS=gzip "$build" "$work/gannet" "$work" 0.0.1
+    check "and a later one" env COMPRESS=gzip "$build" "$work/gannet" "$work" 0.0.2
+    cp "$work"/gannet_0.0.[12]_*.deb "$root/root/"
+    check "it installs" inside sh -c 'apt-get install -qq -y --no-install-recommends /root/gannet_0.0.1_*.deb'
+    check "and starts" until_true is ActiveState active
+    main=$(property MainPID)
+    check "as the user that it makes" test "$(inside stat -c %U "/proc/$main")" = gannet
+    check "players connect" connect 20
+    check "and get a message" push 1
+    echo "# mine" >>"$root/etc/gannet/gannet.toml"
+    check "a later package installs" inside sh -c 'dpkg -i /root/gannet_0.0.2_*.deb'
+    check "the server was upgraded with it" until_true restarted "$main"
+    check "and not restarted" is NRestarts 0
+    check "every player is there" push 2
+    check "the configuration is what the operator made of it" inside grep -qx '# mine' /etc/gannet/gannet.toml
+    check "it is removed" inside dpkg -r gannet
+    check "with the players' sessions closed in good order" ended '^closed 1001'
+    check "and its program" not inside test -e /usr/bin/gannet
+    check "but not the configuration" inside test -e /etc/gannet/gannet.toml
+    check "it is purged" inside dpkg -P gannet
+    check "with the configuration" not inside test -e /etc/gannet
+    check "and the user" not inside getent passwd gannet
+}
+
 # begin_upgrade: one whose new process hangs, in the background; returns when that process is there.
 begin_upgrade() {
     printf '#!/bin/sh\nexec sleep 600\n' >"/proc/$manager/root/usr/local/bin/hangs"
@@ -331,7 +360,7 @@ mkdir -p "/proc/$manager/root/etc/systemd/system/gannet.service.d"
 printf '[Service]\nWatchdogSec=4s\nRestartSec=100ms\n' >"/proc/$manager/root/etc/systemd/system/gannet.service.d/check.conf"
 inside systemctl daemon-reload || fail "systemd does not read the unit"
 
-for part in "${@:-serve upgrade restart}"; do
+for part in "${@:-serve upgrade restart deb}"; do
     for name in $part; do
         printf '\n-- %s\n' "$name"
         "part_$name"

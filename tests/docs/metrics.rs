@@ -136,3 +136,49 @@ fn every_series_that_a_document_names_exists() {
     }
     findings.none();
 }
+
+/// Every expression of the dashboard: those of its panels, its notes and its variables.
+fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                match value.as_str().filter(|_| name == "expr" || name == "query") {
+                    Some(expression) => found.push(expression.to_owned()),
+                    None => expressions(value, found),
+                }
+            }
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|value| expressions(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_dashboard_and_the_alerts_ask_for_metrics_and_labels_that_are_there() {
+    const DASHBOARD: &str = "contrib/grafana/gannet.json";
+    let (families, mut findings, mut asked) =
+        (Server::start("dashboard").families(), Findings::default(), Vec::new());
+    expressions(&serde_json::from_str(&Page::read(DASHBOARD).text).unwrap(), &mut asked);
+    assert!(asked.len() > 30, "the dashboard is gone");
+    let alerts = Page::read("contrib/prometheus/alerts.yml").text;
+    let texts = asked.iter().map(|text| (DASHBOARD, text.as_str())).chain([("alerts.yml", alerts.as_str())]);
+    let name = Regex::new(r#"\b((?:gannet|process)_[a-z_]+)(?:\{([^}]*)\})?"#).unwrap();
+    let of_prometheus = ["job", "instance"];
+    for (place, text) in texts {
+        for found in name.captures_iter(text) {
+            let base =
+                ["_bucket", "_sum", "_count"].iter().find_map(|end| found[1].strip_suffix(end)).unwrap_or("");
+            let Some(family) = families.get(base).or_else(|| families.get(&found[1])) else {
+                findings.add(place, format!("there is no metric {}: {text}", &found[1]));
+                continue;
+            };
+            let labels = found.get(2).map_or("", |labels| labels.as_str()).split(',');
+            for label in labels.filter_map(|label| label.split_once('=')).map(|(label, _)| label.trim()) {
+                if !of_prometheus.contains(&label) && !family.labels.contains_key(label) {
+                    findings.add(place, format!("{} has no label {label}: {text}", &found[1]));
+                }
+            }
+        }
+    }
+    findings.none();
+}

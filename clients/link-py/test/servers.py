@@ -74,7 +74,7 @@ class Server:
                 return True
 
         await until("the end of the server", is_gone)
-        self._draining.cancel()
+        await self._draining
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
