@@ -132,7 +132,7 @@ export class Link {
   /** Sessions leave a group. */
   leave(fields: { group: string | string[]; session?: string | string[]; user?: string | string[]; } & Common): Promise<Changed>;
   /** Describes the sessions of a user, a group or a tag, or of the app, page by page: `GET /v1/sessions`. */
-  list(fields?: { after?: string; group?: string; limit?: number; tag?: string; user?: string; } & Common): Promise<Record<string, unknown>>;
+  list(fields?: { after?: string; behind?: boolean; group?: string; limit?: number; tag?: string; user?: string; } & Common): Promise<Record<string, unknown>>;
   /** Every member leaves one group and is in another; or some of the members. */
   move(fields: { group: string; session?: string | string[]; to: string; user?: string | string[]; } & Common): Promise<Changed>;
   /** Who is in a group: its users with their sessions, page by page, and how many. */

@@ -52,9 +52,9 @@ class Operations:
         """Sessions leave a group."""
         return self._ask("leave", {"group": group}, {"session": session, "user": user, "app": app, "scope": scope})
 
-    def list(self, *, after=None, group=None, limit=None, tag=None, user=None, app=None, scope=None):
+    def list(self, *, after=None, behind=None, group=None, limit=None, tag=None, user=None, app=None, scope=None):
         """Describes the sessions of a user, a group or a tag, or of the app, page by page: `GET /v1/sessions`."""
-        return self._ask("list", {}, {"after": after, "group": group, "limit": limit, "tag": tag, "user": user, "app": app, "scope": scope})
+        return self._ask("list", {}, {"after": after, "behind": behind, "group": group, "limit": limit, "tag": tag, "user": user, "app": app, "scope": scope})
 
     def move(self, group, to, *, session=None, user=None, app=None, scope=None):
         """Every member leaves one group and is in another; or some of the members."""
