@@ -41,10 +41,14 @@ export class Model {
   apps = new Map<string, Required<AppRow>>();
   steps: SeenStep[] = [];
   #since = new Map<string, number>();
+  /** The medians of the hour, which move with it and not with each tick. */
+  #usual = new Map<string, number>();
+  #situation: Situation | null = null;
 
   /** Takes an event of the stream; `null` if it is none that the page knows. */
   take({ name, data }: StreamEvent): Update | null {
     const update: Update = { kind: name as Kind, moved: false, restarted: false };
+    this.#situation = null;
     switch (name) {
       case "hello": update.restarted = this.#hello(JSON.parse(data) as Hello); break;
       case "history": this.#history(JSON.parse(data) as HistoryEvent); update.moved = true; break;
@@ -128,13 +132,31 @@ export class Model {
   }
 
   #seeSteps(): void {
+    this.#usual.clear();
     const times = this.columns.wholeTimes;
     this.steps = Object.entries(STEPS).flatMap(([column, least]) => steps(times, this.columns.whole(column), least).map((step) => ({ ...step, column })));
   }
 
   /** The median of the hour by the minute. */
   usual(name: string): number {
-    return median(this.columns.minutes(name));
+    return this.#once(name, () => median(this.columns.minutes(name)));
+  }
+
+  #once(name: string, make: () => number): number {
+    const known = this.#usual.get(name);
+    if (known !== undefined) return known;
+    const is = make();
+    this.#usual.set(name, is);
+    return is;
+  }
+
+  /** Push-to-write at p99 over the hour; `null` if nothing was pushed. */
+  #usualP99(): number | null {
+    const is = this.#once("p99", () => {
+      const hour = this.columns.whole("push_to_write_p99_us").filter((value) => value !== null);
+      return hour.length ? median(hour) : Number.NaN;
+    });
+    return Number.isNaN(is) ? null : is;
   }
 
   /** Push-to-write at p99 now: the middle one of the last three intervals that had any. */
@@ -143,9 +165,14 @@ export class Model {
     return recent.length ? median(recent) : null;
   }
 
+  /** The figures that the verdict is about. */
   situation(): Situation {
+    this.#situation ??= this.#judge();
+    return this.#situation;
+  }
+
+  #judge(): Situation {
     const { tick, columns, hello } = this;
-    const hour = columns.whole("push_to_write_p99_us").filter((value) => value !== null);
     const deliveries = Object.fromEntries(["queued", "dropped", "expired", "closed"].map((outcome) => [outcome, columns.minute(`deliveries.${outcome}`)]));
     const ends = (hello?.certificates ?? []).map(({ not_after_unix_ms }) => not_after_unix_ms);
     return {
@@ -163,7 +190,7 @@ export class Model {
       refused: columns.minute("refused"),
       refusedMedian: this.usual("refused"),
       p99: this.p99(),
-      p99Median: hour.length ? median(hour) : null,
+      p99Median: this.#usualP99(),
       notDelivered: lost(deliveries),
       due: sum(deliveries),
       busy: tick?.reactors ? tick.reactors.busy.map((_, at) => median(columns.column(`reactor.${at}`).slice(-3).filter((value) => value !== null))) : [],

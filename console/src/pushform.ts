@@ -23,7 +23,7 @@ export function meaning(receipt: Receipt, ttlMs: number): string {
 }
 
 export function receiptResult(receipt: Receipt, ttlMs: number): Result {
-  const counts = COUNTS.filter((name) => Number(receipt[name] ?? 0) > 0 || (ALWAYS.includes(name) && name in receipt)).map((name): [string, Child] => [name, String(receipt[name])]);
+  const counts = COUNTS.filter((name) => !(name === "queued" && "written" in receipt) && (Number(receipt[name] ?? 0) > 0 || (ALWAYS.includes(name) && name in receipt))).map((name): [string, Child] => [name, String(receipt[name])]);
   const missing = receipt.partial ? ` Not in it: ${receipt.missing?.join(", ")}.` : "";
   return { counts, text: meaning(receipt, ttlMs) + missing };
 }

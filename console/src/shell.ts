@@ -60,7 +60,7 @@ export class Shell {
   #tallies = new Map<ScreenName, HTMLElement>();
   #links: [Element, Place][] = [];
   #nav = h("nav", { class: "nav", "aria-label": "Screens" });
-  #whose = h("div", { class: "whose" });
+  #whose = h("section", { class: "whose", "aria-label": "Your key" });
   #side: HTMLElement;
   #tabs = h("nav", { class: "tabs", "aria-label": "Screens, in short" });
   #more: HTMLButtonElement;
@@ -80,8 +80,7 @@ export class Shell {
     this.changeKey = changeKey;
     this.node = h("div", { class: "shell" },
       h("a", { class: "skip", href: "#main", onclick: (event: Event) => (event.preventDefault(), this.#main.focus()) }, "To the content"),
-      h("a", { class: "brand", href: href("overview") }, logo(), "gannet"),
-      h("header", { class: "bar" }, this.search.node, this.#how),
+      h("header", { class: "head" }, h("a", { class: "brand", href: href("overview") }, logo(), "gannet"), h("div", { class: "bar" }, this.search.node, this.#how)),
       this.#side, this.#main, this.#tabs, this.#polite, this.#alert);
     this.connection("connecting", "");
   }

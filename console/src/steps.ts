@@ -13,38 +13,36 @@ const AFTER = 6;
 /** Two steps of one figure are this far apart: within that they are one. */
 const APART = 30;
 
-const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-function spread(values: number[], around: number): number {
-  return Math.sqrt(mean(values.map((value) => (value - around) ** 2)));
-}
-
-/** How strong a step between two neighbours is, or 0. */
-function strength(before: number[], after: number[], least: number): number {
-  const [from, to] = [mean(before), mean(after)];
-  const change = Math.abs(to - from);
-  if (change < least || Math.max(from, to) < 1.5 * Math.min(from, to)) return 0;
-  // Beyond what it does anyway, and not one peak: most of what follows is on the other side.
-  if (change < 4 * spread(before, from)) return 0;
-  const crossed = after.filter((value) => (to > from ? value > from + change / 3 : value < from - change / 3)).length;
-  return crossed >= AFTER - 1 ? change : 0;
+/** The sums of all values and of their squares up to each: a mean is a difference then, for this is done each ten seconds. */
+function running(values: number[]): { mean: (from: number, to: number) => number; spread: (from: number, to: number) => number } {
+  const sums = [0];
+  const squares = [0];
+  values.forEach((value, at) => {
+    sums.push((sums[at] as number) + value);
+    squares.push((squares[at] as number) + value * value);
+  });
+  const of = (list: number[], from: number, to: number) => ((list[to] as number) - (list[from] as number)) / (to - from);
+  return { mean: (from, to) => of(sums, from, to), spread: (from, to) => Math.sqrt(Math.max(0, of(squares, from, to) - of(sums, from, to) ** 2)) };
 }
 
 /** The steps of one column, oldest first. `least` is how much a change has to be. */
 export function steps(times: number[], values: (number | null)[], least: number): Step[] {
   const known = values.map((value) => value ?? 0);
-  const found: (Step & { index: number; strength: number })[] = [];
+  const { mean, spread } = running(known);
+  const found: (Step & { index: number; change: number })[] = [];
   for (let index = AFTER; index + AFTER <= known.length; index += 1) {
-    const before = known.slice(Math.max(0, index - BEFORE), index);
+    const first = Math.max(0, index - BEFORE);
+    const [from, to] = [mean(first, index), mean(index, index + AFTER)];
+    const change = Math.abs(to - from);
+    // Beyond what it does anyway, and not one peak: most of what follows is on the other side.
+    if (change < least || Math.max(from, to) < 1.5 * Math.min(from, to) || change < 4 * spread(first, index)) continue;
     const after = known.slice(index, index + AFTER);
-    const strong = strength(before, after, least);
-    if (strong === 0) continue;
-    const [from, to] = [mean(before), mean(after)];
-    const what = before.every((value) => value === 0) ? "began" : after.every((value) => value === 0) ? "ended" : to > from ? "rose" : "fell";
-    const step = { at: times[index] as number, what, from, to, index, strength: strong } as const;
+    if (after.filter((value) => (to > from ? value > from + change / 3 : value < from - change / 3)).length < AFTER - 1) continue;
+    const what = known.slice(first, index).every((value) => value === 0) ? "began" : after.every((value) => value === 0) ? "ended" : to > from ? "rose" : "fell";
+    const step = { at: times[index] as number, what, from, to, index, change } as const;
     const last = found.at(-1);
     if (last && index - last.index < APART) {
-      if (strong > last.strength) found[found.length - 1] = step;
+      if (change > last.change) found[found.length - 1] = step;
     } else {
       found.push(step);
     }

@@ -39,11 +39,13 @@ export function configuration({ route }: Context): Screen {
     draw();
   });
   attribute(only, "aria-pressed", "false");
-  search.addEventListener("input", () => draw());
+  search.addEventListener("input", () => {
+    history.replaceState(null, "", href("configuration", [], { search: search.value.trim() }));
+    draw();
+  });
 
   const draw = () => {
     const words = search.value.trim().toLowerCase();
-    history.replaceState(null, "", href("configuration", [], { search: words }));
     const isOnly = only.getAttribute("aria-pressed") === "true";
     const shown = keys.filter(({ key, value, other }) => (!isOnly || other !== null) && (words === "" || key.toLowerCase().includes(words) || value.toLowerCase().includes(words)));
     say(when, `${plural(keys.length, "key")}${known ? `, ${keys.filter(({ other }) => other !== null).length} differ from the default` : ""}, as of ${clock(Date.now())}; secrets are ***`);

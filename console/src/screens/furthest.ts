@@ -30,7 +30,7 @@ export class Furthest {
     h("th", { scope: "col", class: [number && "number", late && "late"].filter(Boolean).join(" ") || null }, name)))), this.#body);
   #none = h("div", null, empty("No session is behind: each socket takes what it is sent."));
   #hint = h("span", { class: "hint" });
-  #all = h("a", { href: href("sessions", [], { behind: "1" }) });
+  #all = h("a", { href: href("sessions", [], { behind: "1" }), hidden: true });
   #again = button("Others are behind now: show them", () => this.#take(), "as-link");
   readonly node: HTMLElement;
 
@@ -52,7 +52,8 @@ export class Furthest {
     this.#again.hidden = first.every(({ session }) => this.#shown.has(session));
     const bound = this.#model.hello?.bounds?.outbox_bytes;
     say(this.#hint, event.sessions.length === 0 ? `as of ${clock(event.unix_ms)}` : `by bytes that wait${bound ? `; the bound is ${bytes(bound)} each` : ""}`);
-    say(this.#all, event.behind === 0 ? "" : `All ${count(event.behind)}`);
+    this.#all.hidden = event.behind === 0;
+    say(this.#all, `All ${count(event.behind)}`);
   }
 
   /** The rows of now, in the order of now. */

@@ -137,8 +137,12 @@ class SessionScreen implements Screen {
     this.#recorder?.close();
     const kick = this.#model.changes.find(({ op, target }) => op === "kick" && target?.includes(this.#id));
     say(this.#state, this.#times.length > 0 ? `closed${kick ? ` at ${clock(kick.at_unix_ms)}, by ${kick.key ?? "an operator"}` : `, seen at ${clock(Date.now())}`}` : "is not live in this app; it may have closed");
-    if (this.#times.length > 0) fill(this.#actions, [...this.#actions.children].filter((box) => !box.querySelector(".receipt[hidden]")), empty("Its session has closed: nothing can be sent to it."));
-    else fill(this.#actions, empty("Nothing can be sent to it.", h("a", { href: href("sessions", [], { app: this.#app }) }, "Sessions")));
+    if (this.#times.length === 0) return fill(this.#actions, empty("Nothing can be sent to it.", h("a", { href: href("sessions", [], { app: this.#app }) }, "Sessions")));
+    // What was answered stays; nothing more can be asked.
+    for (const set of this.node.querySelectorAll<HTMLFieldSetElement>("fieldset.actions")) {
+      set.disabled = true;
+      set.classList.remove("actions");
+    }
   }
 }
 
