@@ -102,6 +102,11 @@ impl Access {
         self.key.as_deref()
     }
 
+    /// What it may do.
+    pub fn may(&self) -> &[Right] {
+        &self.may
+    }
+
     /// Whether it may do all that `other` may.
     pub fn covers(&self, other: &Self) -> bool {
         let may = |needed: &Right| self.may.iter().any(|right| right.covers(*needed));

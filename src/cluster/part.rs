@@ -7,6 +7,11 @@ use crate::link_bin::{Malformed, Reply, TooLong, Wrong};
 use crate::session::Name;
 use std::borrow::Cow;
 
+/// A presence follows.
+const PRESENCE: u8 = 0x01;
+/// What is known of a group beside its members follows.
+const GROUP: u8 = 0x02;
+
 /// Appends the body of a part of a push to `out`: whether each named user is there, in bits behind their number (u16), and a receipt.
 ///
 /// # Errors
@@ -84,8 +89,13 @@ pub fn encode_operation(part: &OperationPart, out: &mut Vec<u8>) -> Result<(), T
             put_text(name, "name", out)?;
             out.extend_from_slice(&sessions.to_le_bytes());
         }
-        out.push(presence.is_some().into());
+        let has_figures = page.behind > 0 || page.pushes > 0;
+        out.push(u8::from(presence.is_some()) * PRESENCE | u8::from(has_figures) * GROUP);
         presence.iter().try_for_each(|presence| put_presence(presence, out))?;
+        if has_figures {
+            out.extend_from_slice(&page.behind.to_le_bytes());
+            out.extend_from_slice(&page.pushes.to_le_bytes());
+        }
         replies_of(part).try_for_each(|reply| put_reply(&reply, out))
     })
 }
@@ -121,10 +131,12 @@ pub fn decode_operation(body: &[u8]) -> Result<OperationPart, Malformed> {
     for _ in 0..reader.u32("names")? {
         names.push((name(reader.text("name")?)?, reader.u32("sessions")?));
     }
-    let presence = match reader.u8("presence")? {
-        0 => None,
-        _ => Some(read_presence(reader)?),
-    };
+    let follows = reader.u8("what follows")?;
+    reader.check_flags(follows, PRESENCE | GROUP, "0x01 (presence), 0x02 (group)")?;
+    let presence = (follows & PRESENCE != 0).then(|| read_presence(reader)).transpose()?;
+    if follows & GROUP != 0 {
+        (page.behind, page.pushes) = (reader.u32("behind")?, reader.u64("pushes")?);
+    }
     let mut part = OperationPart { sessions, absent, page, names, presence, ..OperationPart::default() };
     while !reader.is_at_end() {
         let length = reader.u32("the length of a reply")? as usize;
@@ -293,6 +305,7 @@ mod tests {
             bytes_out: 5,
             round_trip_us: None,
             away,
+            behind_since_unix_ms: away.then_some(7),
             profile: Default::default(),
         }
     }
@@ -310,6 +323,8 @@ mod tests {
             error: Some(CommandError::new(ErrorCode::Conflict, "größer")),
             page: Page {
                 count: 2,
+                behind: 3,
+                pushes: u64::MAX,
                 rows: vec![
                     SessionRow { id: id(1), user: Some(user("ada")) },
                     SessionRow { id: id(2), user: None },

@@ -40,6 +40,8 @@ pub struct Backend {
     pub origins: Vec<OriginPattern>,
     /// The names, without a port, that `Host` may have where there is no key; addresses and `localhost` always are.
     pub hosts: Vec<String>,
+    /// Whether the console, a page for operators, is at `/`. It holds nothing of the server: what it shows it asks for with a key.
+    pub console: bool,
 }
 
 impl Default for Backend {
@@ -53,6 +55,7 @@ impl Default for Backend {
             allow: Vec::new(),
             origins: Vec::new(),
             hosts: Vec::new(),
+            console: true,
         }
     }
 }

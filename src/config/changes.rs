@@ -89,6 +89,29 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The values of these keys before and now, as JSON; `None` where a key is not there. Secrets are `***` on both sides.
+    pub(crate) fn values_since<'k>(
+        &self,
+        before: &Self,
+        keys: &'k [String],
+    ) -> impl Iterator<Item = (&'k str, Option<String>, Option<String>)> + use<'k> {
+        let (old, new) = (as_json(before), as_json(self));
+        let value = |all: &Value, key: &str| value_of(all, key).map(Value::to_string);
+        keys.iter().map(move |key| (key.as_str(), value(&old, key), value(&new, key)))
+    }
+}
+
+/// The value of a key in a table, both of whose names may have dots.
+fn value_of<'v>(table: &'v Value, key: &str) -> Option<&'v Value> {
+    let table = table.as_object()?;
+    let below = |(name, value): (&String, &'v Value)| {
+        let rest = key.strip_prefix(name.as_str())?;
+        if rest.is_empty() { Some(value) } else { value_of(value, rest.strip_prefix('.')?) }
+    };
+    table.iter().find_map(below)
+}
+
 fn as_json(config: &Config) -> Value {
     // Every key has a name, and every value is one that a file can hold.
     serde_json::to_value(config).unwrap_or_default()

@@ -73,6 +73,10 @@ table! {
         /// Pushes of one link whose receipt waits for sockets (`receipt=written`); lines of one batch whose results are not
         /// there.
         pub max_receipts: usize = 4_096, in 1..=COUNT;
+        /// Streams of figures (`GET /v1/stats/stream`) that are open.
+        pub stats_streams: usize = 8, in 0..=64;
+        /// Lines of the audit trail that the server keeps for `GET /v1/admin/audit`; the log has all of them.
+        pub audit_lines: usize = 1_000, in 0..=10_000;
         /// Entries of one page of a listing.
         pub max_page: usize = 1_000, in 1..=COUNT;
 

@@ -111,7 +111,7 @@ impl Connection {
         let extras = self.extras.as_ref()?;
         let resume_ms = extras.inbound.as_ref().and_then(|inbound| inbound.resume_ms);
         // Listed as behind: from then on its progress is noted.
-        let is_behind = self.outbox.as_ref().is_some_and(|outbox| outbox.behind.is_some());
+        let is_behind = self.outbox.as_ref().is_some_and(|outbox| outbox.behind().is_some());
         let stalled = (self.kind.must_progress() && self.flags.has(Flag::Blocked) && is_behind)
             .then_some(extras.progress_ms + silence.link_stalled_ms + absent_ms);
         let dues = [

@@ -62,14 +62,20 @@ pub struct Outbox {
     earliest_deadline_ms: u64,
     /// Droppable messages that wait.
     droppable: u32,
-    /// The place among the outboxes of the reactor whose sockets are behind, for whoever keeps their list.
-    pub behind: Option<u32>,
+    /// One more than the place among the outboxes of the reactor whose sockets are behind, for whoever keeps their list; 0 is no
+    /// place.
+    behind: u32,
+    /// Since when its socket has been behind, in tenths of a second of the server's clock; 0 where it is not.
+    behind_since: u32,
     /// The length of the tick that the normal lane waits for, in milliseconds; 0 while it waits for nothing but the socket. The
     /// urgent lane never waits for a tick.
     tick_ms: u16,
     /// What becomes of a message that waits when a newer one with its key comes.
     keys: Keys,
 }
+
+/// A tenth of a second: a count of them fits into 32 bits for a dozen years.
+const TENTH_MS: u64 = 100;
 
 /// One of the ticks of a server, by its length in milliseconds: the shorter before the longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,7 +92,8 @@ impl Default for Outbox {
             exempt_bytes: 0,
             earliest_deadline_ms: u64::MAX,
             droppable: 0,
-            behind: None,
+            behind: 0,
+            behind_since: 0,
             tick_ms: 0,
             keys: Keys::Replace,
         }
@@ -94,6 +101,31 @@ impl Default for Outbox {
 }
 
 impl Outbox {
+    /// It is listed no more among those whose sockets are behind: the place that it had.
+    pub fn leave_behind(&mut self) -> Option<u32> {
+        self.behind_since = 0;
+        std::mem::take(&mut self.behind).checked_sub(1)
+    }
+
+    /// The place that it has among those whose sockets are behind.
+    pub fn behind(&self) -> Option<u32> {
+        self.behind.checked_sub(1)
+    }
+
+    /// It has this place among them from now on. Where it has come from another process it has been behind since before `now_ms` of
+    /// the server's clock.
+    pub fn list_behind(&mut self, place: u32, now_ms: u64) {
+        self.behind = place + 1;
+        if self.behind_since == 0 {
+            self.behind_since = u32::try_from(now_ms / TENTH_MS).unwrap_or(u32::MAX).max(1);
+        }
+    }
+
+    /// Since when its socket has been behind, in milliseconds of the server's clock, to a tenth of a second.
+    pub fn behind_since_ms(&self) -> Option<u64> {
+        self.behind().map(|_| u64::from(self.behind_since) * TENTH_MS)
+    }
+
     /// Messages that wait, the one on the wire included.
     pub fn messages(&self) -> usize {
         usize::from(self.wire.is_some()) + self.urgent.len() + self.normal.len()

@@ -215,7 +215,7 @@ impl Core {
         let before = self.settlements.events;
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         let Some(mut outbox) = connection.outbox.take() else { return };
-        if let Some(place) = outbox.behind.take() {
+        if let Some(place) = outbox.leave_behind() {
             self.strike_behind(place);
         }
         outbox.clear(Fate::Closed, &mut self.settlements);

@@ -4,11 +4,13 @@ use super::Mover;
 use super::bus::BusNews;
 use super::coming_back::Claimed;
 use super::feed::{Fed, FeedRequest};
+use super::largest::Largest;
 use super::listeners::Barrier;
 use super::online::UserReport;
 use super::places::{Probe, Replaced};
 use super::recollection::{RecallAnswer, RecallRequest};
 use super::seats::Kept;
+use super::stats_streams::{StatsPart, StatsStream};
 use super::visit::{Visit, Visited};
 use crate::connection::{Extras, Peer, Socket, Visitor};
 use crate::dispatch::{EncodedFrame, Operation, Push};
@@ -109,6 +111,10 @@ pub enum Envelope {
         /// The answer.
         response: Box<Response>,
     },
+    /// What a stream of figures is sent, whose connection is here.
+    Stats(Arc<StatsStream>, Box<StatsPart>),
+    /// Which sessions here have the largest queues is asked.
+    Largest(Arc<Largest>),
     /// The strangers of this port are as many as there may be: some have to give way.
     MakeRoom(Port),
     /// Turn: [`Shared::draining`](super::Shared::draining) or [`Shared::drain`](super::Shared::drain) has changed.
@@ -131,6 +137,7 @@ impl Weigh for Envelope {
             Self::Page { response, .. } => response.body().len(),
             Self::Visit(visit) => visit.weight(),
             Self::Fed(_, fed) => fed.weight(),
+            Self::Stats(_, part) => part.events.len(),
             Self::Visited(_, visited) => visited.weight(),
             _ => 0,
         }

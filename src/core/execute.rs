@@ -6,7 +6,7 @@ use super::{Core, Envelope};
 use crate::connection::Phase;
 use crate::dispatch::{
     Action, Command, CommandError, ErrorCode, Listen, Operation, Origin, Outcome, Push, PushOptions,
-    ReceiptMode, SessionInfo, SessionRow, Target, TickPhase,
+    ReceiptMode, Selector, SessionInfo, SessionRow, Target, TickPhase,
 };
 use crate::session::{AppId, SessionId};
 use std::sync::Arc;
@@ -36,8 +36,8 @@ pub enum Started {
 /// A page of sessions that is being described.
 #[derive(Debug)]
 pub(super) struct Listing {
-    operation: Arc<Operation>,
-    ids: std::vec::IntoIter<SessionId>,
+    pub(super) operation: Arc<Operation>,
+    pub(super) ids: std::vec::IntoIter<SessionId>,
 }
 
 impl Finished {
@@ -178,6 +178,7 @@ impl Core {
                 }
             }
             Action::List { .. } => return self.list(operation),
+            Action::Behind { .. } => return self.list_behind(operation),
             Action::Presence { .. } => return self.begin_presence(operation),
             Action::Count { by } => return self.begin_count(operation, by),
             Action::Names { .. } => return self.begin_naming(operation),
@@ -216,10 +217,14 @@ impl Core {
     /// Finds a page of sessions, and describes as many as the turn's budget allows.
     fn list(&mut self, operation: &Arc<Operation>) {
         let mut ids = Vec::new();
-        if let Action::List { by, limit, after, .. } = &operation.action {
+        if let Action::List { by, limit, after, detailed } = &operation.action {
             // One more than asked for tells whether there is a next page.
             let found = self.hub.page(operation.app, by, limit + 1, *after, &mut ids);
             operation.add_findings(found.members as u32, Vec::new(), Vec::new());
+            if let (Selector::Group(group), false) = (by, detailed) {
+                let behind = self.behind_of(operation.app, by).count() as u32;
+                operation.add_group(behind, self.hub.pushes_to_group(operation.app, group));
+            }
         }
         self.go_on_listing(Listing { operation: Arc::clone(operation), ids: ids.into_iter() });
     }
@@ -230,7 +235,7 @@ impl Core {
         let ids = listing.ids.by_ref().take(most);
         // A session may have ended since the page was found.
         let live = ids.filter(|id| self.hub.id_of(id.slot()) == Some(*id));
-        if matches!(listing.operation.action, Action::List { detailed: true, .. }) {
+        if !matches!(listing.operation.action, Action::List { detailed: false, .. }) {
             let sessions = live.filter_map(|id| describe(self, id.slot())).collect();
             listing.operation.add_findings(0, Vec::new(), sessions);
         } else {
@@ -260,7 +265,8 @@ pub fn new_push(
     Arc::new(Push::new(app, target, frame, options, now.ns, deadline_ms, origin))
 }
 
-fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
+/// Everything about the session in `slot`.
+pub(super) fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
     let id = core.hub.id_of(slot)?;
     let app = core.hub.app_of(slot)?;
     let connection = core.connections.slot(slot)?;
@@ -280,6 +286,7 @@ fn describe(core: &Core, slot: u32) -> Option<SessionInfo> {
         bytes_out: figures.bytes_out(),
         round_trip_us: (connection.round_trip_us > 0).then_some(connection.round_trip_us),
         away: connection.phase == Phase::Away,
+        behind_since_unix_ms: outbox.and_then(|outbox| core.behind_since_unix_ms(outbox)),
         profile: core.profile_of(slot).cloned().unwrap_or_default(),
     })
 }

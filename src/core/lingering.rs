@@ -126,7 +126,7 @@ impl Core {
         let Some(outbox) = &mut connection.outbox else { return Box::default() };
         let mut keeping = place.and_then(|place| Self::keeping(&mut self.resumes, &self.rules, place, app));
         let rest = outbox.part(keeping.as_mut(), self.now.ns, &mut self.settlements);
-        let (is_empty, behind) = (outbox.is_empty(), outbox.behind.take());
+        let (is_empty, behind) = (outbox.is_empty(), outbox.leave_behind());
         if let Some(place) = behind {
             self.strike_behind(place);
         }

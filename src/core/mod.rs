@@ -2,6 +2,7 @@
 //! asks it to send, close, push; it answers with plain values and calls no higher room. Knows nothing of HTTP and JSON.
 
 mod app_figures;
+mod audit;
 mod bans;
 mod budget;
 mod bus;
@@ -28,6 +29,7 @@ mod gate;
 mod handover;
 mod in_force;
 mod incoming;
+mod largest;
 mod lingering;
 mod listeners;
 mod listening;
@@ -58,6 +60,7 @@ mod settings;
 mod setup;
 mod shared;
 mod snapshots;
+mod stats_streams;
 mod staying;
 mod sticky;
 mod strangers;
@@ -75,6 +78,7 @@ mod work;
 mod writing;
 
 pub use crate::hub::scope_of;
+pub use audit::{Audit, AuditLine, By};
 pub use bans::{Bans, CarriedBans};
 pub use budget::Budget;
 pub use bus::{BUS_TOKENS, CarriedCluster, Cluster, why_not_ready};
@@ -92,6 +96,7 @@ pub use gate::{CarriedLines, EventLost};
 pub use handover::{Handover, NotHandedOver, Outcome, Parcel, Stage, encode};
 pub use in_force::InForce;
 pub use incoming::{HalfReceived, Owed};
+pub use largest::Largest;
 pub use lingering::Parted;
 pub use listeners::{Barrier, CarriedListener, CarriedShare, HandOn, Order, Recipient, Tell};
 pub use membership::{Change, Changed};
@@ -108,6 +113,7 @@ pub(crate) use seats::ring_model as link_ring_model;
 pub use seats::{CarriedSeat, Comer, Gone, Kept, Taken, Ticket, first_of_feed};
 pub use session_state::SessionState;
 pub use shared::{Outside, Shared};
+pub use stats_streams::{CarriedStats, PartFate, StatsPart, StatsStream, StatsStreams};
 pub use sticky::{CarriedSticky, Sticky};
 pub use unheard::HeldEvent;
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
@@ -135,7 +141,7 @@ use lingering::Partings;
 use listeners::Listeners;
 use online::Online;
 use recall::Recalls;
-use relief::Relief;
+use relief::{Behind, Relief};
 use replacing::Replacing;
 use resumes::Resumes;
 use seats::Seats;
@@ -261,7 +267,7 @@ pub struct Core {
     partings: Partings,
     claims: Claims,
     /// Slots whose sockets are blocked with something left in the outbox; each outbox knows its place here.
-    pub behind: Vec<u32>,
+    pub behind: Vec<Behind>,
     dates: Dates,
     review: Review,
     /// The way to other nodes, where there are any.

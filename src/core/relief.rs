@@ -5,7 +5,8 @@
 
 use super::Core;
 use super::envelope::Envelope;
-use crate::connection::{Flag, Kind, Phase};
+use crate::connection::{Flag, Kind, Outbox, Phase};
+use crate::session::AppId;
 
 /// Queues compared in one turn, and connections closed in one: what bounds its work.
 const COMPARED: usize = 4096;
@@ -115,6 +116,15 @@ fn part_of(own: u64, sums: &[u64], limit: u64, share: u64) -> u64 {
     if over(own) == 0 { 0 } else { u64::try_from(part).unwrap_or(u64::MAX).saturating_add(1) }
 }
 
+/// A connection whose socket is behind.
+#[derive(Debug, Clone, Copy)]
+pub struct Behind {
+    /// Its slot.
+    pub slot: u32,
+    /// The app of a session, by which it is counted; it stays while it is listed.
+    pub app: Option<AppId>,
+}
+
 impl Core {
     /// Another reactor has found all of them beyond a bound.
     pub fn asked_for_relief(&mut self) {
@@ -163,9 +173,9 @@ impl Core {
         let count = self.behind.len().min(COMPARED);
         let from = if self.relief.cursor < self.behind.len() { self.relief.cursor } else { 0 };
         self.relief.cursor = from + count;
-        let slots = self.behind.iter().cycle().skip(from).take(count);
+        let slots = self.behind.iter().map(|behind| behind.slot).cycle().skip(from).take(count);
         let mut queues: Vec<(usize, u32)> = slots
-            .filter_map(|&slot| {
+            .filter_map(|slot| {
                 let connection = self.connections.slot(slot)?;
                 let speaks = matches!(connection.kind, Kind::Player | Kind::Echo | Kind::Link);
                 let bytes = connection.outbox.as_ref()?.bytes();
@@ -184,24 +194,36 @@ impl Core {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         if connection.flags.has(Flag::Blocked)
             && let Some(outbox) = &mut connection.outbox
-            && outbox.behind.is_none()
+            && outbox.behind().is_none()
         {
-            outbox.behind = Some(self.behind.len() as u32);
-            self.behind.push(slot);
+            outbox.list_behind(self.behind.len() as u32, self.now.ms);
+            let app = self.hub.app_of(slot);
+            self.behind.push(Behind { slot, app });
+            if let Some(app) = app {
+                self.shared.metrics.reactor(self.index).apps.behind.of(app.0).add(1);
+            }
             if connection.kind.must_progress() {
                 connection.extras().progress_ms = attended_ms;
             }
         }
     }
 
+    /// Since when the socket of this outbox has been behind, in milliseconds since the Unix epoch.
+    pub(super) fn behind_since_unix_ms(&self, outbox: &Outbox) -> Option<u64> {
+        Some(self.shared.stats.zero_unix_ms() + outbox.behind_since_ms()?)
+    }
+
     /// Strikes the entry at `place` out of the list of those that are behind.
     pub fn strike_behind(&mut self, place: u32) {
-        self.behind.swap_remove(place as usize);
-        if let Some(&moved) = self.behind.get(place as usize)
-            && let Some(connection) = self.connections.slot_mut(moved)
+        let struck = self.behind.swap_remove(place as usize);
+        if let Some(app) = struck.app {
+            self.metrics().apps.behind.of(app.0).sub(1);
+        }
+        if let Some(moved) = self.behind.get(place as usize)
+            && let Some(connection) = self.connections.slot_mut(moved.slot)
             && let Some(outbox) = &mut connection.outbox
         {
-            outbox.behind = Some(place);
+            outbox.list_behind(place, self.now.ms);
         }
     }
 }

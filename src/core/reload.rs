@@ -1,7 +1,8 @@
 //! Other rules for a server that runs: all of them or none, one change after the other. When the answer is there, no reactor
 //! works by the old ones any more.
 
-use super::rules::RulesError;
+use super::audit::{AuditLine, By, SettingChange};
+use super::rules::{Rules, RulesError};
 use super::shared::Shared;
 use crate::config::Config;
 use crate::timer::Clock;
@@ -91,12 +92,13 @@ impl Shared {
     ///
     /// # Errors
     /// [`ReloadError`]; then everything is as it was.
-    pub fn reload_from_source(&self) -> Result<Reloaded, ReloadError> {
+    pub fn reload_from_source(&self, by: &By) -> Result<Reloaded, ReloadError> {
         // Before it is read: the last that is read is the one that stays.
         let _alone = self.in_force.lock();
         let source = self.source.get().ok_or(ReloadError::NoSource);
         let config = source.and_then(|read| read().map_err(ReloadError::Source));
-        self.told(config.and_then(|config| self.change(config)))
+        let before = self.in_force.rules();
+        self.told(config.and_then(|config| self.change(config)), &before, by)
     }
 
     /// Goes by another configuration from now on.
@@ -105,14 +107,31 @@ impl Shared {
     /// [`ReloadError::Rules`]; then everything is as it was.
     pub fn reload(&self, config: Config) -> Result<Reloaded, ReloadError> {
         let _alone = self.in_force.lock();
-        self.told(self.change(config))
+        let before = self.in_force.rules();
+        self.told(self.change(config), &before, &By::default())
     }
 
     /// The same `reloaded`, which is in the log and counted.
-    fn told(&self, reloaded: Result<Reloaded, ReloadError>) -> Result<Reloaded, ReloadError> {
+    fn told(
+        &self,
+        reloaded: Result<Reloaded, ReloadError>,
+        before: &Rules,
+        by: &By,
+    ) -> Result<Reloaded, ReloadError> {
+        let line = by.did("reload");
         match &reloaded {
-            Ok(reloaded) => info!("reload: {reloaded}"),
-            Err(error) => warn!("reload: everything stays as it was: {error}"),
+            Ok(reloaded) => {
+                info!("reload: {reloaded}");
+                let rules = self.in_force.rules();
+                let (old, new) = (&before.settings.config, &rules.settings.config);
+                let values = new.values_since(old, &reloaded.changed);
+                let changes = values.map(|(key, old, new)| SettingChange::new(key, old, new)).collect();
+                self.audit.add(AuditLine { changes, ..line });
+            }
+            Err(error) => {
+                warn!("reload: everything stays as it was: {error}");
+                self.audit.add(AuditLine { result: error.to_string().into(), ..line });
+            }
         }
         self.metrics.reloads.count(reloaded.is_ok(), Clock::wall_unix_ms());
         reloaded
@@ -146,6 +165,7 @@ impl Shared {
         self.nonces().set_bounds(auth.max_nonces, window_ms, Clock::wall_unix_ms());
         let short_before = self.capacity.shortage(&running.limits);
         self.capacity.set_bounds(&config.limits);
+        self.audit.set_bound(config.limits.audit_lines);
         if let Some(shortage) =
             self.capacity.shortage(&config.limits).filter(|now| short_before != Some(*now))
         {

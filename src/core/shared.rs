@@ -2,6 +2,7 @@
 //! other threads. Nothing here is on the way of a message but the interest table, which is read without locks.
 
 use super::app_figures::{self, AppsWanted};
+use super::audit::Audit;
 use super::bans::Bans;
 use super::bus::Cluster;
 use super::bus_status::BusStatus;
@@ -13,6 +14,7 @@ use super::handover::Handover;
 use super::in_force::InForce;
 use super::listening::Listening;
 use super::resumes::AwayCounts;
+use super::stats_streams::StatsStreams;
 use super::sticky::Sticky;
 use super::upgrades::Upgrades;
 use crate::admission::{Admission, Capacity};
@@ -77,6 +79,10 @@ pub struct Shared {
     pub in_force: InForce,
     /// Where the configuration is read again, if there is such a place.
     pub source: OnceLock<Source>,
+    /// The newest lines of the audit trail.
+    pub audit: Arc<Audit>,
+    /// The streams of figures that are open.
+    pub stats: StatsStreams,
     /// The upgrade of this process to another, if there is one.
     pub upgrades: Upgrades,
     /// The public keys at URLs: they outlive the configuration that names them.
@@ -244,7 +250,7 @@ impl Shared {
                 operation.found_bans(page);
                 ReactorSet::default()
             }
-            Action::List { by, .. } | Action::Count { by } => of(by.clone()),
+            Action::List { by, .. } | Action::Behind { by, .. } | Action::Count { by } => of(by.clone()),
             Action::Names { kind: NameKind::Apps, prefix, limit, after, among } => {
                 let prefix = prefix.as_deref().unwrap_or_default();
                 // One more than asked for tells whether there is a next page.

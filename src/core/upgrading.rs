@@ -1,9 +1,11 @@
 //! An upgrade of the running server to another binary: one at a time, on a thread of its own. How it is done is set by the
 //! server, which knows its own process.
 
+use super::audit::{AuditLine, By};
 use super::shared::Shared;
 use super::trusted::trusted;
-use super::upgrades::{AskedBy, UpgradeError, UpgradeRequest, Upgraded};
+use super::upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded};
+use crate::metrics::LastUpgrade;
 use crate::timer::Clock;
 use log::{info, warn};
 use std::fmt;
@@ -87,9 +89,28 @@ impl Shared {
         }
     }
 
+    /// This process has taken over, as the report says.
+    pub fn note_taken_over(&self, report: &UpgradeReport) {
+        self.metrics.upgrades.count_ok(LastUpgrade {
+            at_unix_ms: Clock::wall_unix_ms(),
+            outcome: "ok",
+            sessions: report.sessions,
+            bytes: report.bytes,
+            took_ms: report.took_ms,
+            longest_ms: report.longest_ms,
+            why: None,
+        });
+        let target = Some(format!("version={} pid={}", report.version, report.pid).into());
+        self.audit.add(AuditLine { target, ..By::default().did("upgrade") });
+    }
+
     /// Upgrades. Only by the one whose turn it is.
     fn upgrade(&self, request: UpgradeRequest, asked_by: Option<AskedBy>) -> Upgraded {
         info!("upgrade: {}", Asked(&request));
+        if asked_by.is_none() {
+            // Who asks at the backend port has a line with a name.
+            self.audit.add(AuditLine { result: "begun".into(), ..By::default().did("upgrade") });
+        }
         let dry_run = request.dry_run;
         let hand_over = self.upgrades.hand_over.get();
         let embedded =
@@ -102,6 +123,13 @@ impl Shared {
         match &upgraded {
             Ok(report) => info!("upgrade: {report}"),
             Err(error) => warn!("{error}"),
+        }
+        let line = |result: String| AuditLine { result: result.into(), ..By::default().did("upgrade") };
+        match &upgraded {
+            // The process that serves from now on says so.
+            Ok(_) if !dry_run => {}
+            Ok(report) => self.audit.add(line(report.to_string())),
+            Err(error) => self.audit.add(line(error.to_string())),
         }
         match &upgraded {
             // The process that serves from now on counts its success; a dry run is no upgrade.

@@ -398,7 +398,7 @@ impl Core {
     pub fn free_outbox(&mut self, slot: u32) {
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         let Some(mut outbox) = connection.outbox.take() else { return };
-        if let Some(place) = outbox.behind.take() {
+        if let Some(place) = outbox.leave_behind() {
             self.strike_behind(place);
         }
         if self.pool.len() < POOLED_OUTBOXES && outbox.capacity() <= POOLED_CAPACITY {
@@ -441,7 +441,7 @@ fn note_progress(connection: &mut Connection, written: usize, attended_ms: u64) 
         // It is the silence of the stream that has to be broken, not that of its client.
         connection.since = Stamp::at(attended_ms);
     }
-    let is_behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.behind.is_some());
+    let is_behind = connection.outbox.as_ref().is_some_and(|outbox| outbox.behind().is_some());
     if is_behind && connection.kind.must_progress() {
         connection.extras().progress_ms = attended_ms;
     }

@@ -264,6 +264,13 @@ pub enum Action {
         /// ([`Page::rows`](super::Page::rows)).
         detailed: bool,
     },
+    /// The sessions whose sockets have not taken all that waits for them, the largest queue first, with everything about each.
+    Behind {
+        /// Of a user, group or tag; `All` is of the app.
+        by: Selector,
+        /// How many at the most.
+        limit: usize,
+    },
     /// How many sessions a user, group or tag has, or the app.
     Count {
         /// A user, group or tag; `All` counts the app's.
@@ -391,7 +398,7 @@ impl Action {
             (_, Self::Move { from: group, .. } | Self::Destroy { group } | Self::Presence { group, .. }) => {
                 Some(Selector::Group(group.clone()))
             }
-            (_, Self::List { by, .. } | Self::Count { by }) => Some(by.clone()),
+            (_, Self::List { by, .. } | Self::Behind { by, .. } | Self::Count { by }) => Some(by.clone()),
             _ => None,
         }
     }

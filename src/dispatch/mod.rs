@@ -37,6 +37,7 @@ pub use listen::{Detail, EventForm, EventKind, EventSet, LinkForm, Listen, TickP
 pub use memory::{Epoch, InvalidEpoch, KeptMessage, KeptPage, Recall, Recalled};
 pub use missed::{Missed, MissedList, Why};
 pub use names::{AppStats, Counted, NameKind, NamePage};
+pub(crate) use outcome::largest_first;
 pub use outcome::{OperationOutcome, Page, SessionInfo, SessionRow};
 pub use presence::{NotPresentAfter, Presence, Present, PresentAfter, PresentSession};
 pub use profile::{Param, Profile};

@@ -8,7 +8,7 @@ pub(crate) use part::OperationPart;
 use super::presence::{Gathered, Presence};
 use super::{
     Action, AppStats, BanPage, CommandError, Counted, ErrorCode, KeptPage, NamePage, OperationOutcome,
-    Origin, Page, Recalled, Scope, SessionInfo, SessionRow, Who,
+    Origin, Page, Recalled, Scope, SessionInfo, SessionRow, Who, largest_first,
 };
 use crate::session::{AppId, Name, SessionId};
 use list::Listed;
@@ -119,6 +119,14 @@ impl Operation {
         findings.page.sessions.extend(sessions);
     }
 
+    /// What a reactor knows of a group beside its members.
+    pub fn add_group(&self, behind: u32, pushes: u64) {
+        let page = &mut self.findings().page;
+        page.behind = page.behind.saturating_add(behind);
+        // Each has counted those since it has members.
+        page.pushes = page.pushes.max(pushes);
+    }
+
     /// A reactor's part of a presence.
     pub fn add_presence(&self, part: Gathered) {
         let mut findings = self.findings();
@@ -205,6 +213,12 @@ impl Operation {
                     Some(expires_unix_ms) => Ok(OperationOutcome::Renewed { expires_unix_ms }),
                     None => Err(CommandError::unknown_session(session)),
                 }
+            }
+            Action::Behind { limit, .. } => {
+                let mut page = std::mem::take(&mut findings.page);
+                largest_first(&mut page.sessions);
+                page.sessions.truncate(limit);
+                Ok(OperationOutcome::Page(page))
             }
             Action::List { limit, .. } => {
                 Ok(OperationOutcome::Page(cut_to_page(std::mem::take(&mut findings.page), limit)))
@@ -301,7 +315,7 @@ mod tests {
             operation.add_findings(2, part(&second), Vec::new());
             operation.add_findings(3, part(&first), Vec::new());
             let rows = [&first[..], &second].concat()[..limit].to_vec();
-            let page = Page { count: 5, rows, sessions: Vec::new(), next };
+            let page = Page { count: 5, rows, next, ..Page::default() };
             assert_eq!(operation.outcome(), Ok(OperationOutcome::Page(page)));
         }
     }

@@ -41,8 +41,15 @@ pub struct SessionInfo {
     pub round_trip_us: Option<u32>,
     /// Whether its client is away, and the session waits for it: `remote` is where it was then.
     pub away: bool,
+    /// Since when its socket has not taken all that waits for it, in milliseconds since the Unix epoch; `None` where it has.
+    pub behind_since_unix_ms: Option<u64>,
     /// What its app keeps of what its client has shown.
     pub profile: Arc<Profile>,
+}
+
+/// Sessions in the order of their queues, the largest first.
+pub(crate) fn largest_first(sessions: &mut [SessionInfo]) {
+    sessions.sort_unstable_by_key(|info| (std::cmp::Reverse(info.queued_bytes), info.id.place()));
 }
 
 /// A session in a listing.
@@ -82,6 +89,10 @@ pub struct SessionRow {
 pub struct Page {
     /// Members in all, on this page and off it.
     pub count: u32,
+    /// Of the members of a group: how many of them are behind.
+    pub behind: u32,
+    /// Of the members of a group: pushes to the group since it has had members.
+    pub pushes: u64,
     /// The sessions with their users, when the listing was not detailed.
     pub rows: Vec<SessionRow>,
     /// The sessions, when the listing was detailed.

@@ -51,7 +51,8 @@ impl Gateway {
         let kind = core.connections.get(id).map(|connection| connection.kind);
         let kind = kind.ok_or_else(|| InvalidState::new("a door without a connection"))?;
         let rules = Arc::clone(&core.rules);
-        let restoring = Restoring { id, remote: core.remote_of(id), rules: &rules, unpacker };
+        let audit = &Arc::clone(&core.shared.audit);
+        let restoring = Restoring { id, remote: core.remote_of(id), rules: &rules, audit, unpacker };
         let slot = id.slot();
         match (kind, carried) {
             (Kind::Player | Kind::Echo | Kind::Discard, None) => {}

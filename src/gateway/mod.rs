@@ -12,7 +12,7 @@ mod visiting;
 
 use crate::app::{App, Message};
 use crate::connection::{Connection, Kind, Transport};
-use crate::core::{Claim, Core, Finished, First, Gone, Port, Reply, Rules};
+use crate::core::{Claim, Core, Finished, First, Gone, Port, Reply, Rules, StatsPart, StatsStream};
 use crate::dispatch::{Action, ErrorCode, Operation, Origin, Push};
 use crate::http::Response;
 use crate::metrics::ResumeFailure;
@@ -102,6 +102,15 @@ impl Gateway {
         if let Some(Door::Backend(backend)) = self.door_of(core, id) {
             backend.fill_page(sequence, response);
             self.run_backend(core, id);
+        }
+    }
+
+    /// What a stream of figures is sent, whose connection is here.
+    pub fn stats_part(&mut self, core: &mut Core, stream: &Arc<StatsStream>, part: StatsPart) {
+        // If it has closed meanwhile, nobody reads it.
+        if let Some(Door::Backend(backend)) = self.door_of(core, stream.connection) {
+            backend.stats_part(core, stream, part);
+            self.run_backend(core, stream.connection);
         }
     }
 

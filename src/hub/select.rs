@@ -60,7 +60,10 @@ impl Hub {
             && without.is_empty()
             && !matches!(selector, Selector::AllOf(_))
         {
-            let members = self.selected_members(app, selector);
+            let members = match self.count_push(app, selector) {
+                Some(group) => self.sets.get(group).members.as_slice(),
+                None => self.selected_members(app, selector),
+            };
             self.report(0, selector, members, &mut selected);
             out.reserve(members.len());
             out.extend(members.iter().map(|member| member.slot).filter(|&slot| Some(slot) != except));
@@ -82,13 +85,31 @@ impl Hub {
                 out.extend(common.drain(..).filter(|&slot| visited.insert(slot)));
                 continue;
             }
-            let members = self.selected_members(app, selector);
+            let members = match self.count_push(app, selector) {
+                Some(group) => self.sets.get(group).members.as_slice(),
+                None => self.selected_members(app, selector),
+            };
             self.report(index, selector, members, &mut selected);
             out.extend(members.iter().map(|member| member.slot).filter(|&slot| visited.insert(slot)));
         }
         out.iter().copied().chain(except).chain(left_out).for_each(|slot| visited.forget(slot));
         self.visited = visited.bits;
         selected
+    }
+
+    /// Pushes that have named the group here since it has had members.
+    pub fn pushes_to_group(&self, app: AppId, group: &Name) -> u64 {
+        let set = self.sets.find(KeyRef::new(app, Kind::Group, group));
+        set.map_or(0, |set| u64::from(self.sets.pushes(set)))
+    }
+
+    /// Where `selector` names a group that is here: counts a push for it. Its set.
+    #[inline]
+    fn count_push(&mut self, app: AppId, selector: &Selector) -> Option<u32> {
+        let Selector::Group(group) = selector else { return None };
+        let set = self.sets.find(KeyRef::new(app, Kind::Group, group))?;
+        self.sets.count_push(set);
+        Some(set)
     }
 
     /// Makes `out` the slots of the sessions here that every part of `selector` means: of the fewest that one of them means, those that

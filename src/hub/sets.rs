@@ -121,6 +121,8 @@ pub(super) struct Sets {
     index: HashTable<u32>,
     hasher: KeyHasher,
     by_kind: [usize; Kind::COUNT],
+    /// Pushes to groups, by the number of the set; as long as the highest number that a push has named.
+    pushes: Vec<u32>,
     /// What other nodes have to hear of, in its order; `None` where there are no others.
     edges: Option<Vec<Edge>>,
 }
@@ -132,6 +134,7 @@ impl Sets {
             index: HashTable::new(),
             hasher,
             by_kind: [0; Kind::COUNT],
+            pushes: Vec::new(),
             edges: None,
         }
     }
@@ -201,6 +204,7 @@ impl Sets {
     /// The set that had the number, and the hash of its key.
     pub(super) fn remove(&mut self, number: u32) -> (Set, KeyHash) {
         let set = self.by_number.remove(number).unwrap_or_default();
+        self.forget_pushes(number);
         self.by_kind[set.key.kind() as usize] -= 1;
         Self::note(&mut self.edges, &set.key, false);
         let hash = self.hash(set.key.borrowed());
@@ -215,6 +219,7 @@ impl Sets {
 
     /// The set gets another key of the same kind, with this hash, which no set has; returns the hash of the one that it had.
     pub(super) fn rename(&mut self, number: u32, hash: KeyHash, key: Key) -> KeyHash {
+        self.forget_pushes(number);
         Self::note(&mut self.edges, &key, true);
         let old = std::mem::replace(&mut self.by_number[number].key, key);
         Self::note(&mut self.edges, &old, false);
@@ -222,6 +227,26 @@ impl Sets {
         unlist(&mut self.index, old, number);
         self.index.insert_unique(hash.as_u64(), number, rehash(&self.by_number, &self.hasher));
         old
+    }
+
+    /// A push has named the group with this number.
+    pub(super) fn count_push(&mut self, number: u32) {
+        let index = number as usize;
+        if self.pushes.len() <= index {
+            self.pushes.resize(index + 1, 0);
+        }
+        self.pushes[index] = self.pushes[index].saturating_add(1);
+    }
+
+    /// How many pushes have named it.
+    pub(super) fn pushes(&self, number: u32) -> u32 {
+        self.pushes.get(number as usize).copied().unwrap_or(0)
+    }
+
+    fn forget_pushes(&mut self, number: u32) {
+        if let Some(pushes) = self.pushes.get_mut(number as usize) {
+            *pushes = 0;
+        }
     }
 
     pub(super) fn count(&self, kind: Kind) -> usize {

@@ -102,6 +102,7 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
                 fields.limit = parts.limit.map(u64::from);
                 put_offset(&mut fields, parts);
             }
+            Part::Behind => fields.behind = Some(true).filter(|_| parts.is_behind),
             Part::Sticky => fields.sticky = Some(true).filter(|_| parts.is_sticky),
             Part::Key(_) => fields.key = parts.key.map(text),
             Part::OfPush(_) => {}

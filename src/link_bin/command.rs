@@ -234,6 +234,8 @@ pub enum Command<'a> {
         limit: u32,
         /// What the last page gave as next.
         after: Option<&'a str>,
+        /// Only those that are behind, the largest queue first; such a list has one page.
+        behind: bool,
     },
     /// How many there are.
     Count {
@@ -408,7 +410,7 @@ impl<'a> Command<'a> {
             last, after, epoch, is_sticky, limit, key, groups, has_members, names, prefix, with, ..
         } = parts;
         let Parts { by, end, whom, for_ms, page_limit, page_after, counts_only, .. } = parts;
-        let Parts { name, link, routed, snapshot, numbers, .. } = parts;
+        let Parts { name, link, routed, snapshot, numbers, is_behind, .. } = parts;
         let named = |kind| Self::Names { kind, prefix, limit: page_limit, after: page_after };
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
@@ -445,7 +447,7 @@ impl<'a> Command<'a> {
             },
             Verb::Ban => Self::Ban { whom, for_ms, reason },
             Verb::Unban => Self::Unban { whom },
-            Verb::List => Self::List { by, limit: page_limit, after: page_after },
+            Verb::List => Self::List { by, limit: page_limit, after: page_after, behind: is_behind },
             Verb::Count => Self::Count { by },
             Verb::Users => named(NameKind::Users),
             Verb::Groups => named(NameKind::Groups),

@@ -69,7 +69,11 @@ impl<'a> Command<'a> {
                 by: of_listed(by)?,
                 limit: page_limit(*limit),
                 after: written(after.as_ref(), text),
+                behind: false,
             },
+            Action::Behind { by, limit } => {
+                Self::List { by: of_listed(by)?, limit: page_limit(*limit), after: None, behind: true }
+            }
             Action::Count { by } => Self::Count { by: of_listed(by)? },
             Action::Names { kind, prefix, limit, after, among: _ } => Self::Names {
                 kind: *kind,

@@ -287,7 +287,7 @@ fn read_sessions(flags: u8, reader: &mut Reader<'_>) -> Result<Reply<'static>, M
 }
 
 fn read_session(reader: &mut Reader<'_>) -> Result<SessionInfo, Malformed> {
-    Ok(SessionInfo {
+    let mut info = SessionInfo {
         id: reader.session("session")?,
         since_unix_ms: reader.u64("since_unix_ms")?,
         queued_bytes: reader.u64("queued_bytes")?,
@@ -300,10 +300,18 @@ fn read_session(reader: &mut Reader<'_>) -> Result<SessionInfo, Malformed> {
         remote: read_remote(reader)?,
         groups: read_names("groups", reader)?,
         tags: read_names("tags", reader)?,
-        // Absent where it is not, and nothing follows.
-        away: !reader.is_at_end() && reader.u8("away")? != 0,
-        profile: Arc::new(read_profile(reader)?),
-    })
+        away: false,
+        behind_since_unix_ms: None,
+        profile: Arc::default(),
+    };
+    // Absent where it is nothing of that, and nothing follows.
+    let is = if reader.is_at_end() { 0 } else { reader.u8("away")? };
+    info.away = is & AWAY != 0;
+    info.profile = Arc::new(read_profile(reader)?);
+    if is & BEHIND != 0 {
+        info.behind_since_unix_ms = Some(reader.u64("behind_since_unix_ms")?);
+    }
+    Ok(info)
 }
 
 /// Absent where nothing is kept.
@@ -314,6 +322,11 @@ fn read_profile(reader: &mut Reader<'_>) -> Result<Profile, Malformed> {
     let claims = Some(read_claims(reader)?).filter(|claims| *claims != "{}");
     Ok(Profile { claims: claims.map(Into::into), params: read_params(reader)? })
 }
+
+/// The client of a session is away.
+const AWAY: u8 = 0x01;
+/// A session is behind: since when follows behind what its app keeps.
+const BEHIND: u8 = 0x02;
 
 /// What is at its end may be left out where it is empty and nothing `follows`.
 fn put_info(info: &SessionInfo, follows: bool, out: &mut Vec<u8>) -> Result<(), TooLong> {
@@ -330,11 +343,15 @@ fn put_info(info: &SessionInfo, follows: bool, out: &mut Vec<u8>) -> Result<(), 
     put_names(&info.groups, "groups", out)?;
     put_names(&info.tags, "tags", out)?;
     let Profile { claims, params } = &*info.profile;
-    if follows || !info.profile.is_empty() {
-        out.push(info.away.into());
+    let since = info.behind_since_unix_ms;
+    let is = u8::from(info.away) * AWAY | u8::from(since.is_some()) * BEHIND;
+    if follows || since.is_some() || !info.profile.is_empty() {
+        out.push(is);
         put_claims(claims.as_deref().unwrap_or("{}"), out)?;
-        return put_params(params, out);
+        put_params(params, out)?;
+        since.iter().for_each(|since| out.extend_from_slice(&since.to_le_bytes()));
+        return Ok(());
     }
-    out.extend(info.away.then_some(1));
+    out.extend(info.away.then_some(is));
     Ok(())
 }

@@ -93,6 +93,8 @@ pub struct AppMetrics {
     pub sessions: ByApp<Gauge>,
     /// Sessions away now.
     pub away: ByApp<Gauge>,
+    /// Sessions now whose sockets did not take all that waits for them.
+    pub behind: ByApp<Gauge>,
     /// Sessions closed.
     pub closed: ByApp<Counter>,
     /// Connections refused once their app was known.
@@ -104,7 +106,7 @@ pub struct AppMetrics {
 impl AppMetrics {
     pub(super) fn each_family(&self, see: &mut dyn FnMut(&str, &dyn Carry)) {
         // Sessions are gauges.
-        let Self { sessions: _, away: _, closed, refused, queued } = self;
+        let Self { sessions: _, away: _, behind: _, closed, refused, queued } = self;
         see("gannet_app_closed_total", closed);
         see("gannet_app_refused_total", refused);
         see("gannet_app_deliveries_total", queued);

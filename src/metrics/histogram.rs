@@ -93,6 +93,26 @@ impl HistogramTotal {
         self.buckets.iter().sum()
     }
 
+    /// The sum of the times in nanoseconds.
+    pub fn sum_ns(&self) -> u64 {
+        self.sum_ns
+    }
+
+    /// The times that have been counted since `before`.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            buckets: std::array::from_fn(|bucket| {
+                self.buckets[bucket].saturating_sub(before.buckets[bucket])
+            }),
+            sum_ns: self.sum_ns.saturating_sub(before.sum_ns),
+        }
+    }
+
+    /// The same estimate as [`HistogramTotal::quantile_ns`] in microseconds, to a tenth.
+    pub fn quantile_us(&self, q: f64) -> f64 {
+        microseconds(self.quantile_ns(q))
+    }
+
     /// The mean in nanoseconds; 0 of nothing.
     pub fn mean_ns(&self) -> f64 {
         match self.count() {
@@ -129,7 +149,7 @@ impl Serialize for HistogramTotal {
         fields.serialize_field("count", &self.count())?;
         fields.serialize_field("mean_us", &microseconds(self.mean_ns()))?;
         for (name, q) in [("p50_us", 0.5), ("p90_us", 0.9), ("p99_us", 0.99), ("p999_us", 0.999)] {
-            fields.serialize_field(name, &microseconds(self.quantile_ns(q)))?;
+            fields.serialize_field(name, &self.quantile_us(q))?;
         }
         fields.end()
     }

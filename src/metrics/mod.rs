@@ -10,10 +10,12 @@ mod by_app;
 mod carry;
 mod families;
 mod histogram;
+mod history;
 mod labels;
 mod process;
 mod reloads;
 mod render;
+mod sample;
 mod setup;
 mod upgrades;
 mod value;
@@ -22,12 +24,15 @@ pub use bus::{BusLink, BusMetrics, MAX_SERVERS};
 pub use by_app::ByApp;
 pub use carry::CarriedMetrics;
 pub use families::{ReactorMetrics, Totals};
+pub use histogram::HistogramTotal;
+pub use history::{CarriedHistory, History};
 pub use labels::{
     AuthFailure, BackendRefusal, BusLoss, CloseClass, DeliveryOutcome, DropReason, Label, LingerEnd,
     LinkResume, MemoryLoss, PauseReason, ProtocolErrorKind, RefusalReason, ResumeFailure, StatusClass,
     Throttled, TlsOutcome, UnheardKind,
 };
 pub use process::open_fds;
+pub use sample::{AppSample, Sample};
 pub use setup::{CertificateExpiry, Setup};
 pub use upgrades::LastUpgrade;
 pub use upgrades::UpgradeStats;

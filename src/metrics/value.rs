@@ -175,6 +175,18 @@ impl<L: Label, const N: usize> Tally<L, N> {
     pub fn of(&self, value: L) -> u64 {
         self.counts[value.index()]
     }
+
+    /// What has been counted since `before`, by the label's text; nothing of what has not been counted.
+    pub fn since(&self, before: &Self) -> impl Iterator<Item = (&'static str, u64)> + use<L, N> {
+        let counts: [u64; N] =
+            std::array::from_fn(|index| self.counts[index].saturating_sub(before.counts[index]));
+        L::ALL.iter().map(|value| value.text()).zip(counts).filter(|(_, count)| *count > 0)
+    }
+
+    /// The sum over all values.
+    pub fn sum(&self) -> u64 {
+        self.counts.iter().sum()
+    }
 }
 
 impl<L, const N: usize> Default for Tally<L, N> {

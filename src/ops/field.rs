@@ -223,6 +223,8 @@ fields! {
         |fields, name, value| once(&mut fields.after, name, After::Session(value));
     MEMBERS = "members", Kind::Switch, "1", "Whether who is there is named, or only counted; without it, yes.",
         |fields, name, value| once(&mut fields.members, name, switch(name, &value)?);
+    BEHIND = "behind", Kind::Switch, "1", "Only sessions whose sockets have not taken all that waits for them, the largest queue first; without it, all.",
+        |fields, name, value| once(&mut fields.behind, name, switch(name, &value)?);
     LAST = "last", Kind::Number(0), "10", "Of a group with a log: who joins gets the newest so many of it first.",
         |fields, name, value| once(&mut fields.last, name, number(name, &value)?);
     STICKY = "sticky", Kind::Switch, "1", "Of users: each of their sessions is in the group, also those that come later; without it, those \

@@ -76,6 +76,7 @@ pub struct Fields<'a> {
     pub expires_unix_ms: Option<u64>,
     pub address: Option<Text<'a>>,
     pub members: Option<bool>,
+    pub behind: Option<bool>,
     pub resume: Option<Text<'a>>,
     pub received: Option<u64>,
     pub wait_ms: Option<u64>,
@@ -130,6 +131,7 @@ impl Fields<'_> {
             expires_unix_ms,
             address,
             members,
+            behind,
             resume,
             received,
             wait_ms,
@@ -145,6 +147,7 @@ impl Fields<'_> {
             && after.is_none()
             && dry_run.is_none()
             && members.is_none()
+            && behind.is_none()
             && snapshot.is_none()
             && numbers.is_none()
             && sticky.is_none()
@@ -409,6 +412,19 @@ impl Fields<'_> {
             None => Ok(None),
         };
         after.map_err(|error| bad_request(format!("after: {error}")))
+    }
+
+    /// A page of sessions with everything about each: of all that are listed by a user, a group, a tag or nothing, or of those that
+    /// are behind.
+    pub fn take_listing(&mut self, limits: &CommandLimits) -> Result<Action, CommandError> {
+        let by = self.take_listed_by()?;
+        let limit = bounds::page_limit(self.limit.take(), limits)?;
+        let after = self.take_after_session()?;
+        match (self.behind.take().unwrap_or(false), after) {
+            (false, after) => Ok(Action::List { by, limit, after, detailed: true }),
+            (true, None) => Ok(Action::Behind { by, limit }),
+            (true, Some(_)) => Err(bad_request("behind has one page: leave after out")),
+        }
     }
 
     /// `members` of a presence.

@@ -56,6 +56,8 @@ pub enum Part {
     Recall,
     /// With the flag [`Part::STICKY`] it is about sessions that come too; nothing follows.
     Sticky,
+    /// With the flag [`Part::BEHIND`] it is about sessions that are behind; nothing follows.
+    Behind,
     /// With the flags of [`Part::Recall`] behind which number, and its epoch; with [`Part::LIMIT`] how many: u32.
     Pages,
     /// A key, or none; what none means.
@@ -110,6 +112,8 @@ impl Part {
     pub const EPOCH: u8 = 0x08;
     /// It is about sessions that come too.
     pub const STICKY: u8 = 0x10;
+    /// It is about sessions that are behind.
+    pub const BEHIND: u8 = 0x08;
     /// Any of what says which part of a log.
     pub const RECALLS: u8 = Self::LAST | Self::AFTER | Self::EPOCH;
     /// So many at the most.
@@ -137,6 +141,7 @@ impl Part {
             ],
             Self::Recall => &[(Self::LAST, "last"), (Self::AFTER, "after"), (Self::EPOCH, "epoch")],
             Self::Sticky => &[(Self::STICKY, "sticky")],
+            Self::Behind => &[(Self::BEHIND, "behind")],
             Self::Pages => &[(Self::AFTER, "after"), (Self::EPOCH, "epoch"), (Self::LIMIT, "limit")],
             _ => &[],
         }
@@ -192,7 +197,7 @@ impl Part {
                 )
             }
             Self::Recall => "last u64, if flagged · after u64, if flagged · epoch u64, if flagged".to_owned(),
-            Self::Sticky => String::new(),
+            Self::Sticky | Self::Behind => String::new(),
             Self::Pages => "after u64, if flagged · epoch u64, if flagged · limit u32, if flagged".to_owned(),
             Self::Key(absent) => format!("key name; absent {absent}"),
             Self::OfPush(words) => words.to_owned(),

@@ -6,7 +6,7 @@ use super::field::Need::{AtMostOne, Optional, Required};
 use super::field::*;
 use super::fields::Fields;
 use super::{Answer, Call, Method, Needs, Route, Row, Segment, feed};
-use crate::dispatch::{Action, CommandError, CommandLimits, Right, Selector};
+use crate::dispatch::{Action, CommandError, Right, Selector};
 use log::LevelFilter;
 use std::path::PathBuf;
 
@@ -35,6 +35,8 @@ pub enum Order {
     },
     /// Show the configuration in force.
     ShowConfig,
+    /// Show the newest lines of the audit trail, so many.
+    ShowAudit(Option<u64>),
     /// Log so much, for a while.
     Log {
         /// How much.
@@ -61,6 +63,8 @@ pub enum Page {
     Console,
     /// The OpenAPI document of this port.
     OpenApi,
+    /// The figures of the server, as a stream without an end.
+    StatsStream,
 }
 
 const CHANGES: Needs = Needs::Right(Right::All);
@@ -69,7 +73,7 @@ const READS: Needs = Needs::Right(Right::Read);
 const IN_APP: Field = APP.being(Optional);
 
 /// What HTTP alone has.
-pub static REQUESTS: [Row; 20] = [
+pub static REQUESTS: [Row; 22] = [
     Row {
         name: "batch",
         about: "Runs the commands in the body, one a line, and answers each with a line.",
@@ -84,10 +88,7 @@ pub static REQUESTS: [Row; 20] = [
         about: "Describes the sessions of a user, a group or a tag, or of the app, page by page.",
         needs: READS,
         is_barrier: false,
-        call: Call::Act(|fields, limits| {
-            let by = fields.take_listed_by()?;
-            list(fields, limits, by, true)
-        }),
+        call: Call::Act(|fields, limits| fields.take_listing(limits)),
         routes: &[Route {
             method: Method::Get,
             path: &[Is("v1"), Is("sessions")],
@@ -96,6 +97,7 @@ pub static REQUESTS: [Row; 20] = [
                 USER.being(AtMostOne),
                 GROUP.being(AtMostOne),
                 TAG.being(AtMostOne),
+                BEHIND.being(Optional),
                 LIMIT.being(Optional),
                 AFTER.being(Optional),
             ],
@@ -109,7 +111,8 @@ pub static REQUESTS: [Row; 20] = [
         is_barrier: false,
         call: Call::Act(|fields, limits| {
             let by = Selector::Group(fields.take_group()?);
-            list(fields, limits, by, false)
+            let limit = page_limit(fields.limit.take(), limits)?;
+            Ok(Action::List { by, limit, after: fields.take_after_session()?, detailed: false })
         }),
         routes: &[Route {
             method: Method::Get,
@@ -170,6 +173,14 @@ pub static REQUESTS: [Row; 20] = [
         Page::Stats,
         &[get(&[Is("v1"), Is("stats")])],
         Answer::Stats,
+    ),
+    page(
+        "stats_stream",
+        "The figures of the server as an event stream: an hour of them, what changes each second, who is behind, what operators do.",
+        READS,
+        Page::StatsStream,
+        &[get(&[Is("v1"), Is("stats"), Is("stream")])],
+        Answer::StatsStream,
     ),
     page(
         "cluster",
@@ -268,6 +279,18 @@ pub static REQUESTS: [Row; 20] = [
         &[get(&[Is("v1"), Is("admin"), Is("config")])],
     ),
     order(
+        "audit",
+        "What operators and backends have done lately, the newest first: drains, reloads, upgrades, kicks, bans, links.",
+        READS,
+        Answer::Audit,
+        |fields| Ok(Order::ShowAudit(fields.limit.take())),
+        &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("admin"), Is("audit")],
+            query: &[LIMIT.being(Optional)],
+        }],
+    ),
+    order(
         "log",
         "Changes how much is logged, for `for_ms` or until it is changed again.",
         CHANGES,
@@ -281,11 +304,11 @@ pub static REQUESTS: [Row; 20] = [
     ),
     page(
         "console",
-        "The version and the paths of this port, as text.",
-        Needs::Key,
+        "The console, a page for operators; 404 where it is turned off.",
+        Needs::Nothing,
         Page::Console,
         &[get(&[Is("")])],
-        Answer::Text,
+        Answer::Html,
     ),
 ];
 
@@ -317,15 +340,4 @@ const fn order(
 
 const fn get(path: &'static [Segment]) -> Route {
     Route { method: Method::Get, path, query: &[] }
-}
-
-fn list(
-    fields: &mut Fields<'_>,
-    limits: &CommandLimits,
-    by: Selector,
-    detailed: bool,
-) -> Result<Action, CommandError> {
-    let limit = page_limit(fields.limit.take(), limits)?;
-    let after = fields.take_after_session()?;
-    Ok(Action::List { by, limit, after, detailed })
 }

@@ -55,6 +55,8 @@ pub enum Answer {
     Stats,
     /// The cluster.
     Cluster,
+    /// The figures, as an event stream.
+    StatsStream,
     /// The counters as Prometheus text.
     Prometheus,
     /// Alive.
@@ -73,8 +75,10 @@ pub enum Answer {
     LogLevel,
     /// The OpenAPI document.
     OpenApi,
+    /// What operators have done.
+    Audit,
     /// A page for people.
-    Text,
+    Html,
 }
 
 /// A status, what it says, and its media type and schema, where it has a body.
@@ -121,6 +125,9 @@ impl Answer {
             Self::Upgrade => vec![(101, "The connection is a link from here on.", None)],
             Self::Stats => one("The counters.", JSON, component("Stats")),
             Self::Cluster => one("The cluster, as this node sees it.", JSON, component("Cluster")),
+            Self::StatsStream => {
+                one("Events without an end.", "text/event-stream", json!({"type": "string"}))
+            }
             Self::Prometheus => one("The counters.", "text/plain", json!({"type": "string"})),
             Self::Alive => one("Alive.", JSON, object(json!({"alive": {"const": true}}))),
             Self::Ready => {
@@ -140,7 +147,8 @@ impl Answer {
             }
             Self::LogLevel => one("How much is logged from now on.", JSON, component("LogLevel")),
             Self::OpenApi => one("The document.", JSON, json!({"type": "object", "required": ["openapi"]})),
-            Self::Text => one("Text.", "text/plain", json!({"type": "string"})),
+            Self::Audit => one("What was done.", JSON, component("Audit")),
+            Self::Html => one("The page.", "text/html", json!({"type": "string"})),
         }
     }
 
@@ -171,6 +179,7 @@ impl Answer {
             | Self::Upgrade
             | Self::Stats
             | Self::Cluster
+            | Self::StatsStream
             | Self::Prometheus
             | Self::Alive
             | Self::Ready
@@ -180,7 +189,8 @@ impl Answer {
             | Self::Config
             | Self::LogLevel
             | Self::OpenApi
-            | Self::Text => component("Nothing"),
+            | Self::Audit
+            | Self::Html => component("Nothing"),
         }
     }
 }
@@ -193,6 +203,11 @@ fn sessions_or_joined() -> Value {
 /// Which start of a node: 64 bits.
 fn incarnation() -> Value {
     json!({"type": "string", "pattern": "^[0-9a-f]{16}$"})
+}
+
+/// Any text.
+fn text() -> Value {
+    json!({"type": "string"})
 }
 
 /// A reference to a schema of the document.
@@ -379,12 +394,26 @@ fn whole_components(codes: &[&str]) -> Value {
                 "until_unix_ms": nullable(count()), "reason": {"type": "string"},
             }))},
         })),
+        "Audit": object(json!({
+            "count": count(),
+            "lines": {"type": "array", "items": object_with(json!({
+                "number": count(), "at_unix_ms": count(), "key": nullable(text()), "remote": nullable(text()),
+                "op": text(), "app": nullable(component("Name")), "target": nullable(text()), "result": text(),
+            }), json!({
+                "sessions": count(),
+                "changes": {"type": "array", "items": object(json!({
+                    "key": text(), "old": nullable(text()), "new": nullable(text()),
+                }))},
+            }))},
+        })),
         "Renewed": object(json!({"expires_unix_ms": count()})),
         "Session": object_with(json!({
             "session": component("SessionId"), "app": component("Name"), "user": nullable(component("Name")),
             "groups": names, "tags": names, "remote": {"type": "string"}, "since_unix_ms": count(),
             "queued_messages": count(), "queued_bytes": count(), "bytes_in": count(), "bytes_out": count(),
             "round_trip_us": nullable(count()),
+            "reactor": count(),
+            "behind_since_unix_ms": nullable(count()),
         }), json!({
             "away": {"const": true}, "claims": {"type": "object"},
             "params": {"type": "object", "additionalProperties": {"type": "string"}},
@@ -396,7 +425,7 @@ fn whole_components(codes: &[&str]) -> Value {
             }),
             json!({"resumed": {"const": false}, "why": {"enum": ["gap", "unknown", "key", "form"]}}),
         ),
-        "MembersPage": page("members", json!({"group": component("Name")}), row),
+        "MembersPage": page("members", json!({"group": component("Name"), "behind": count(), "pushes": count()}), row),
         "SessionsPage": page("sessions", Value::Null, component("Session")),
         "Present": object(json!({
             "user": nullable(component("Name")), "count": count(),

@@ -236,6 +236,8 @@ impl Reactor {
             Envelope::Page { connection, sequence, response } => {
                 self.gateway.page_done(&mut self.core, connection, sequence, *response);
             }
+            Envelope::Stats(stream, part) => self.gateway.stats_part(&mut self.core, &stream, *part),
+            Envelope::Largest(largest) => self.core.answer_largest(&largest),
             Envelope::EventsLost(link) => self.core.events_lost(link),
             Envelope::GateOpen(link) => self.core.called_to_gate(link),
             Envelope::MakeRoom(port) => self.core.make_room(port),

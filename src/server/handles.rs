@@ -2,7 +2,7 @@
 
 use super::upgrade;
 use crate::config::Config;
-use crate::core::{ReloadError, Reloaded, RulesError, Shared, UpgradeError, UpgradeRequest};
+use crate::core::{By, ReloadError, Reloaded, RulesError, Shared, UpgradeError, UpgradeRequest};
 use crate::tls::TlsError;
 use std::fmt;
 use std::io;
@@ -171,7 +171,7 @@ impl Reloader {
     /// # Errors
     /// [`ReloadError`]; then everything is as it was.
     pub fn reload(&self) -> Result<Reloaded, ReloadError> {
-        self.shared.reload_from_source()
+        self.shared.reload_from_source(&By::default())
     }
 
     /// The configuration in force.

@@ -7,8 +7,8 @@ use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::{Config, Limits};
 use crate::core::{
-    AwayCounts, Bans, BusStatus, Cluster, Drain, Envelope, Handover, InForce, Outside, Rules, Shared, Sticky,
-    Upgrades,
+    Audit, AwayCounts, Bans, BusStatus, Cluster, Drain, Envelope, Handover, InForce, Outside, Rules, Shared,
+    StatsStreams, Sticky, Upgrades,
 };
 use crate::hub::Interest;
 use crate::mailbox::{Handle, MailboxLimits};
@@ -75,6 +75,7 @@ pub fn shared(
     if config.spin_us > 0 && !may_spin {
         warn!("spin_us is ignored: {reactors} reactors that spin need {} cores or more", reactors + 1);
     }
+    let audit_lines = config.limits.audit_lines;
     let window_ms = config.auth.timestamp_window.as_millis() as u64;
     let nonces = Nonces::new(config.auth.max_nonces, window_ms, Clock::wall_unix_ms());
     Shared {
@@ -90,6 +91,8 @@ pub fn shared(
         interest: Arc::new(Interest::new(before.node, reactors)),
         in_force: InForce::new(rules, reactors),
         source: OnceLock::new(),
+        audit: Arc::new(Audit::new(audit_lines)),
+        stats: StatsStreams::new(before.clock.zero_unix_ms(), Clock::wall_unix_ms()),
         upgrades: Upgrades::default(),
         memory: Default::default(),
         unheard: Default::default(),

@@ -82,14 +82,14 @@ fn every_request_of_the_table() {
             row(
                 "GET /v1/groups/red%2Fblue?limit=1",
                 200,
-                Json(json!({"group": "red/blue", "count": 2,
+                Json(json!({"group": "red/blue", "count": 2, "behind": 0, "pushes": 1,
                 "members": [{"session": a.min(b).to_string(), "user": if a < b { "ada" } else { "bob" }}],
                 "next": a.min(b).to_string()})),
             ),
             row(
                 format!("GET /v1/groups/red%2Fblue?after={}", a.min(b)),
                 200,
-                Json(json!({"group": "red/blue", "count": 2,
+                Json(json!({"group": "red/blue", "count": 2, "behind": 0, "pushes": 1,
                 "members": [{"session": a.max(b).to_string(), "user": if a < b { "bob" } else { "ada" }}],
                 "next": null})),
             ),
@@ -99,7 +99,9 @@ fn every_request_of_the_table() {
             row(
                 "GET /v1/groups/red%2Fblue",
                 200,
-                Json(json!({"group": "red/blue", "count": 0, "members": [], "next": null})),
+                Json(
+                    json!({"group": "red/blue", "count": 0, "behind": 0, "pushes": 0, "members": [], "next": null}),
+                ),
             ),
             row("DELETE /v1/groups/green", 200, sessions(1)),
             row("DELETE /v1/groups/green", 200, sessions(0)),
@@ -119,7 +121,7 @@ fn every_request_of_the_table() {
             row("GET /metrics", 200, Type("text/plain; version=0.0.4; charset=utf-8")),
             row("GET /healthz", 200, Json(json!({"alive": true}))),
             row("GET /readyz", 200, Json(json!({"ready": true}))),
-            row("GET /", 200, Type("text/plain; charset=utf-8")),
+            row("GET /", 200, Type("text/html; charset=utf-8")),
             row("DELETE /v1/users/bob?code=4999&reason=%C3%B6", 200, sessions(1)),
             row("DELETE /v1/users/bob", 200, sessions(0)),
             row(format!("DELETE /v1/sessions/{a}"), 200, sessions(1)),
@@ -155,6 +157,7 @@ fn a_session_is_described() {
         "session": ada.id.to_string(), "app": "default", "user": "ada", "tags": ["ios"],
         "remote": ada.stream().local_addr().unwrap().to_string(),
         "queued_messages": 0, "queued_bytes": 0, "bytes_in": 0, "round_trip_us": null,
+        "reactor": ada.id.worker(), "behind_since_unix_ms": null,
     });
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&session[key], value, "{key}");
@@ -310,9 +313,14 @@ fn the_key_opens_every_path() {
         config.rates.wrong_keys_per_address = Rate::default();
     });
     let header = format!("Authorization: Bearer {key}\r\n");
-    for path in ["/v1/stats", "/metrics", "/", "/v1/sessions", "/nowhere"] {
+    for path in ["/v1/stats", "/metrics", "/v1/stats/stream?x=1", "/v1/sessions", "/nowhere"] {
         let line = format!("GET {path}");
-        let status = if path == "/nowhere" { 404 } else { 200 };
+        let status = match path {
+            "/nowhere" => 404,
+            // It would have no end.
+            "/v1/stats/stream?x=1" => 400,
+            _ => 200,
+        };
         assert_eq!(ask(server.backend, &line, &header, b"").status, status, "{path}");
         for wrong in
             ["", "Authorization: Bearer a-long-random-tex\r\n", "Authorization: Basic a-long-random-text\r\n"]

@@ -4,7 +4,9 @@
 
 mod accepting;
 mod attacks;
+mod audit;
 mod auth;
+mod behind;
 mod bench;
 mod bench_backends;
 mod churn;
@@ -13,6 +15,7 @@ mod client_port;
 mod cluster;
 mod commands;
 mod configured;
+mod console_page;
 mod crowd;
 mod delivery;
 mod delivery_classes;
@@ -75,6 +78,7 @@ mod snapshots;
 mod soak;
 mod stalled;
 mod standards;
+mod stats_stream;
 mod stop;
 mod strangers;
 mod streams;

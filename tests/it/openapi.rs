@@ -163,6 +163,10 @@ impl Operation<'_> {
     }
 }
 
+fn has_both(call: &Call, one: &str, other: &str) -> bool {
+    [one, other].iter().all(|name| call.query.iter().any(|(given, _)| given == name))
+}
+
 fn name(parameter: &Value) -> String {
     parameter["name"].as_str().unwrap().to_owned()
 }
@@ -231,6 +235,10 @@ fn every_request_of_the_document_is_answered_as_it_says() {
                 // The link that there is has the name of the examples.
                 path if path.ends_with("/events") && call.query.iter().any(|(name, _)| name == "name") => {
                     (answer.status, answer.error()) == (409, "conflict".into())
+                }
+                // Those that are behind have one page.
+                path if path.ends_with("/sessions") && has_both(call, "behind", "after") => {
+                    (answer.status, answer.error()) == (400, "bad_request".into())
                 }
                 // A server inside another program is not upgraded.
                 path if path.ends_with("/upgrade") => {

@@ -160,6 +160,12 @@ impl Raw {
         !self.input.is_empty() || !nothing
     }
 
+    /// The stream, where nothing of what has come is left.
+    pub fn into_stream(self) -> TcpStream {
+        assert!(self.input.is_empty(), "{:?}", self.input);
+        self.stream
+    }
+
     /// The next answer, with its body.
     pub fn answer(&mut self) -> Answer {
         self.answer_to("GET")

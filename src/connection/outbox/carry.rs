@@ -31,6 +31,9 @@ pub struct CarriedOutbox {
     /// replaces the one with its key, as in states of 0.2.0 and before.
     #[n(4)]
     keeps_all: Option<bool>,
+    /// Since when its socket has been behind, in tenths of a second of the server's clock. States of 0.2.0 have none.
+    #[n(5)]
+    behind_since: Option<u32>,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -167,6 +170,7 @@ impl Outbox {
             earliest_deadline_ms: _,
             droppable: _,
             behind: _,
+            behind_since,
             tick_ms,
             keys,
         } = self;
@@ -181,6 +185,7 @@ impl Outbox {
                 Keys::KeepAll => Some(true),
                 Keys::ReplaceAll => Some(false),
             },
+            behind_since: (*behind_since > 0).then_some(*behind_since),
         }
     }
 
@@ -246,7 +251,7 @@ impl CarriedOutbox {
         restoring: &mut Restoring<'_>,
         settlements: &mut Settlements,
     ) -> Result<Option<Box<Outbox>>, InvalidState> {
-        let Self { wire, urgent, normal, tick, keeps_all } = self;
+        let Self { wire, urgent, normal, tick, keeps_all, behind_since } = self;
         let mut outbox = Box::<Outbox>::default();
         if let Some((item, written)) = wire {
             let item = restoring.item_on_wire(item)?;
@@ -274,6 +279,8 @@ impl CarriedOutbox {
             Some(true) => Keys::KeepAll,
             Some(false) => Keys::ReplaceAll,
         };
+        // Where its socket takes all of it at once it is not listed, and forgets this.
+        outbox.behind_since = behind_since.unwrap_or(0);
         Ok((!outbox.is_empty()).then_some(outbox))
     }
 }
@@ -430,6 +437,7 @@ mod tests {
             normal: Vec::new(),
             tick: None,
             keeps_all: None,
+            behind_since: None,
         };
         let table = [
             CarriedOutbox { tick: Some(0), ..empty() },

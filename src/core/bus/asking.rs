@@ -53,7 +53,7 @@ pub fn questions<'a>(operation: &'a Operation, shared: &Shared, own: u16) -> Sma
         Action::Move { from: group, .. } | Action::Destroy { group } | Action::Presence { group, .. } => {
             Some(set(Selector::Group(group.clone())))
         }
-        Action::List { by, .. } | Action::Count { by } => {
+        Action::List { by, .. } | Action::Behind { by, .. } | Action::Count { by } => {
             way_of(by, own).map(|way| Question::whole(way, action))
         }
         Action::Names { kind: NameKind::Users | NameKind::Groups, .. } => Some(set(Selector::All)),

@@ -3,7 +3,7 @@
 
 use super::super::presence::{Gathered, PresencePart};
 use super::super::{
-    Action, AppStats, BanPage, CommandError, ErrorCode, KeptPage, Page, PresencePage, Recalled,
+    Action, AppStats, BanPage, CommandError, ErrorCode, KeptPage, Page, PresencePage, Recalled, largest_first,
 };
 use super::{Operation, by_place};
 use crate::session::Name;
@@ -42,10 +42,14 @@ impl Operation {
         let mut findings = std::mem::take(&mut *self.findings());
         let most = match self.action {
             Action::List { limit, .. } | Action::Names { limit, .. } => limit.saturating_add(1),
+            Action::Behind { limit, .. } => limit,
             _ => usize::MAX,
         };
         let Page { rows, sessions, .. } = &mut findings.page;
-        by_place(rows, sessions);
+        match self.action {
+            Action::Behind { .. } => largest_first(sessions),
+            _ => by_place(rows, sessions),
+        }
         rows.truncate(most);
         sessions.truncate(most);
         OperationPart {
@@ -78,8 +82,9 @@ impl Operation {
             Some(error) => self.fail(error),
             None => self.findings().is_elsewhere = true,
         }
-        let Page { count, rows, sessions, .. } = page;
+        let Page { count, rows, sessions, behind, pushes, next: _ } = page;
         self.add_findings(count, rows, sessions);
+        self.add_group(behind, pushes);
         if let Some(presence) = presence {
             self.add_presence(Gathered::of_part(presence, self.presence_page()));
         }

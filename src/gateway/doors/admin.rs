@@ -3,13 +3,15 @@
 use super::asker::Asker;
 use super::job::{Answered, Job};
 use crate::core::{
-    AskedBy, Core, Envelope, Plan, Shared, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded,
+    AskedBy, AuditLine, By, Core, Envelope, Plan, Shared, UpgradeError, UpgradeReport, UpgradeRequest,
+    Upgraded,
 };
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::responses::refusal_response;
 use crate::http::Response;
 use crate::mailbox::Full;
 use crate::ops::Order;
+use crate::ops::bounds::page_limit;
 use log::LevelFilter;
 use serde::Serialize;
 use std::sync::Arc;
@@ -56,9 +58,10 @@ pub fn administer(core: &mut Core, asker: &Asker, order: Order) -> Answered {
             core.call_all();
         }
         Order::ShowDrain => {}
-        Order::Reload => return Answered::Elsewhere(Job::Reload),
+        Order::Reload => return Answered::Elsewhere(Job::Reload(asker.by())),
         Order::Upgrade { binary, dry_run } => return Answered::Upgrade(UpgradeRequest { binary, dry_run }),
         Order::Log { level, for_ms } => return Answered::Elsewhere(Job::Log { level, for_ms }),
+        Order::ShowAudit(limit) => return Answered::Here(audit(core, limit)),
         Order::ShowConfig => {
             // Every key has a name, and every value is one that JSON can hold; secrets are not shown.
             let config = serde_json::to_string(&core.rules.settings.config).unwrap_or_default();
@@ -68,9 +71,27 @@ pub fn administer(core: &mut Core, asker: &Asker, order: Order) -> Answered {
     Answered::Here(show(core, core.shared.drain.plan()))
 }
 
+/// The newest lines of the audit trail, so many.
+fn audit(core: &Core, limit: Option<u64>) -> Response {
+    #[derive(Serialize)]
+    struct Trail<'a> {
+        count: usize,
+        lines: Vec<&'a AuditLine>,
+    }
+    match page_limit(limit, &core.rules.settings.command_limits) {
+        Ok(limit) => {
+            let (count, lines) = core.shared.audit.newest(limit);
+            let trail = Trail { count, lines: lines.iter().map(|line| &**line).collect() };
+            // Numbers and texts: nothing that JSON cannot hold.
+            Response::json(200, serde_json::to_string(&trail).unwrap_or_default())
+        }
+        Err(error) => refusal_response(&error.into()),
+    }
+}
+
 /// Reads the configuration again. Not on a reactor: it waits for all of them.
-pub fn reload(shared: &Shared) -> Response {
-    match shared.reload_from_source() {
+pub fn reload(shared: &Shared, by: &By) -> Response {
+    match shared.reload_from_source(by) {
         // Names of keys alone.
         Ok(reloaded) => Response::json(200, serde_json::to_string(&reloaded).unwrap_or_default()),
         Err(error) => refusal_response(&CommandError::new(ErrorCode::Conflict, error.to_string()).into()),

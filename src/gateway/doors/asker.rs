@@ -4,7 +4,7 @@
 use super::restoring::Restoring;
 use crate::auth::{Access, BackendKeys, CarriedAccess};
 use crate::connection::Shown;
-use crate::core::{Core, Finished};
+use crate::core::{Audit, AuditLine, By, Core, Finished};
 use crate::dispatch::{Action, Apps, Banned, Command, CommandError, NameKind, OperationOutcome, Who};
 use crate::metrics::BackendRefusal;
 use crate::ops::{Needs, Order};
@@ -22,12 +22,13 @@ const AUDIT: &str = "gannet::audit";
 pub struct Asker {
     access: Arc<Access>,
     remote: Shown,
+    audit: Arc<Audit>,
 }
 
 impl Asker {
     /// The one on the connection `id`, who may do so much.
     pub fn new(core: &Core, id: SessionId, access: Arc<Access>) -> Self {
-        Self { access, remote: core.remote_of(id) }
+        Self { access, remote: core.remote_of(id), audit: Arc::clone(&core.shared.audit) }
     }
 
     /// The keys of the port are others: it may do what its key may do now. `false` where that is less than before, or nothing.
@@ -40,24 +41,33 @@ impl Asker {
 
     /// As it is carried to another process: where it is its connection knows.
     pub fn carry(&self) -> CarriedAccess {
-        let Self { access, remote: _ } = self;
+        let Self { access, remote: _, audit: _ } = self;
         access.carry()
     }
 
     /// The one that was carried, with what its key may do now; `None` where the key is gone.
     pub fn restore(carried: &CarriedAccess, restoring: &Restoring<'_>) -> Option<Self> {
         let access = restoring.rules.backend_keys.successor_of_carried(carried)?;
-        Some(Self { access: Arc::clone(access), remote: restoring.remote })
+        Some(Self { access: Arc::clone(access), ..Self::nobody(restoring) })
     }
 
     /// One that may do nothing.
     pub fn nobody(restoring: &Restoring<'_>) -> Self {
-        Self { access: Arc::clone(restoring.rules.backend_keys.nobody()), remote: restoring.remote }
+        Self {
+            access: Arc::clone(restoring.rules.backend_keys.nobody()),
+            remote: restoring.remote,
+            audit: Arc::clone(restoring.audit),
+        }
     }
 
     /// Whether it may do all that it might in the other process.
     pub fn covers(&self, carried: &CarriedAccess) -> bool {
         self.access.covers_carried(carried)
+    }
+
+    /// Whose doing something is.
+    pub fn by(&self) -> By {
+        By { key: self.access.key().map(Into::into), remote: Some(self.remote.to_string().into()) }
     }
 
     /// What it may do.
@@ -114,25 +124,52 @@ impl Asker {
         let (op, target) = match &operation.action {
             Action::Kick { who, .. } => ("kick", Target::Who(who)),
             Action::Ban { whom, .. } => ("ban", Target::Banned(whom)),
+            Action::Unban { whom } => ("unban", Target::Banned(whom)),
             Action::Destroy { group } => ("destroy", Target::Group(group.as_str())),
             _ => return,
         };
-        if let Ok(OperationOutcome::Sessions(sessions) | OperationOutcome::Changed { sessions, .. }) =
-            operation.outcome()
-        {
-            let app = self.app_name(operation.app);
-            info!(target: AUDIT, remote:% = self.remote; "{self} op={op} app={app:?} {target} sessions={sessions}");
+        let outcome = match operation.outcome() {
+            Ok(OperationOutcome::Partial { of, .. }) => Ok(*of),
+            outcome => outcome,
+        };
+        let (sessions, result) = match outcome {
+            Ok(OperationOutcome::Sessions(sessions) | OperationOutcome::Changed { sessions, .. }) => {
+                (Some(sessions), "ok".into())
+            }
+            Ok(OperationOutcome::Unbanned(1)) => (None, "ok".into()),
+            Ok(OperationOutcome::Unbanned(_)) => (None, "there was no such ban".into()),
+            Ok(_) => return,
+            Err(error) => (None, error.message),
+        };
+        let app = self.app_name(operation.app);
+        let remote = self.remote;
+        match sessions {
+            Some(sessions) => {
+                info!(target: AUDIT, remote:% = remote; "{self} op={op} app={app:?} {target} sessions={sessions}");
+            }
+            None => {
+                info!(target: AUDIT, remote:% = remote; "{self} op={op} app={app:?} {target} result={result:?}")
+            }
         }
+        let (app, target) = (Some(app.into()), Some(target.to_string().into()));
+        self.audit.add(AuditLine { app, target, result, sessions, ..self.by().did(op) });
+    }
+
+    fn keep_link(&self, op: &str, id: SessionId, app: AppId) {
+        let (app, target) = (Some(self.app_name(app).into()), Some(format!("link={id}").into()));
+        self.audit.add(AuditLine { app, target, ..self.by().did(op) });
     }
 
     /// It has opened a link.
     pub fn note_link_opened(&self, id: SessionId, app: AppId) {
         info!(target: AUDIT, remote:% = self.remote; "{self} op=link_opened app={:?} link={id}", self.app_name(app));
+        self.keep_link("link_opened", id, app);
     }
 
     /// Its link has gone.
     pub fn note_link_closed(&self, id: SessionId, app: AppId) {
         info!(target: AUDIT, remote:% = self.remote; "{self} op=link_closed app={:?} link={id}", self.app_name(app));
+        self.keep_link("link_closed", id, app);
     }
 
     /// It orders what is about the whole server.
@@ -155,9 +192,17 @@ impl Asker {
                 more = format!(" level={}", level.as_str().to_ascii_lowercase());
                 "log"
             }
-            Order::ShowDrain | Order::ShowConfig => return,
+            Order::ShowDrain | Order::ShowConfig | Order::ShowAudit(_) => return,
         };
         info!(target: AUDIT, remote:% = remote; "{self} op={op}{more}");
+        let result = match order {
+            // How it ended is a line of its own.
+            Order::Reload => return,
+            Order::Upgrade { .. } => "begun",
+            _ => "ok",
+        };
+        let target = Some(more.trim_start()).filter(|target| !target.is_empty()).map(Into::into);
+        self.audit.add(AuditLine { target, result: result.into(), ..self.by().did(op) });
     }
 
     fn app_name(&self, app: AppId) -> &str {

@@ -3,6 +3,7 @@
 
 mod carry;
 mod feeding;
+mod figures;
 mod settling;
 
 pub use carry::CarriedBackend;
@@ -101,7 +102,9 @@ impl Backend {
 
     /// No further request is taken.
     pub fn take_no_more(&mut self) {
-        self.feeding.take_if(|feeding| matches!(**feeding, Feeding::Streaming { .. }));
+        if self.streams() {
+            self.feeding = None;
+        }
         self.last = true;
     }
 
@@ -268,6 +271,7 @@ impl Backend {
             self.reader = reader;
         }
         self.stream_on(core, id, behind);
+        self.go_on_with_figures(core, observer, id);
         self.settle(core, id, stopped);
         if behind && self.streams() {
             core.set_pause(slot, Pause::Answers, true);
@@ -413,7 +417,11 @@ impl Backend {
                 self.give(core, observer, id, waiting, answered);
             }
             Routed::Page { page: asked, .. } => {
-                let answered = page(core, asked);
+                let answered = page(core, asked, request);
+                // It begins where every earlier answer has left.
+                if matches!(answered, Answered::Figures) && !self.queue.is_empty() {
+                    return Handled::NotYet;
+                }
                 self.give(core, observer, id, waiting, answered);
             }
         }
@@ -432,6 +440,7 @@ impl Backend {
     ) {
         let sequence = self.open(waiting);
         let here = match answered {
+            Answered::Figures => return self.begin_figures(core, observer, (id, sequence), waiting),
             Answered::Here(response) => Some(response),
             Answered::Elsewhere(job) => (!observer.ask(job, id, sequence)).then(too_many_jobs),
             Answered::Upgrade(request) => {

@@ -1,11 +1,11 @@
 //! What a reactor has done elsewhere, because it would hold up every session.
 
-use crate::core::UpgradeRequest;
+use crate::core::{By, UpgradeRequest};
 use crate::http::Response;
 use log::LevelFilter;
 
 /// What the observer's thread is asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Job {
     /// `/metrics`.
     Metrics,
@@ -13,8 +13,10 @@ pub enum Job {
     Stats,
     /// `/v1/cluster`.
     Cluster,
-    /// Read the configuration again.
-    Reload,
+    /// Read the configuration again, for this one.
+    Reload(By),
+    /// Look at the streams of figures. It has no answer.
+    Figures,
     /// Log so much, for so many milliseconds.
     Log {
         /// How much.
@@ -30,6 +32,8 @@ pub enum Answered {
     Here(Response),
     /// The observer's thread has it when it has done this.
     Elsewhere(Job),
+    /// It is a stream of figures.
+    Figures,
     /// The thread of the upgrade has it, or the process that takes over.
     Upgrade(UpgradeRequest),
 }

@@ -3,6 +3,8 @@
 //! Knows nothing of connections.
 
 use super::admin::{log_level, reload};
+use super::console;
+use super::figures::Figures;
 use super::job::Job;
 use super::log_level::Temporary;
 use super::pages::{cluster, metrics, stats};
@@ -25,7 +27,7 @@ const QUEUE: usize = 64;
 const RETRY: Duration = Duration::from_millis(5);
 
 /// A job for a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Ask {
     job: Job,
     connection: SessionId,
@@ -67,6 +69,11 @@ impl Observer {
         Arc::clone(&self.open)
     }
 
+    /// Has the thread look at the streams of figures: there is a new one. Where too much is asked for it looks soon all the same.
+    pub fn look_at_figures(&self, connection: SessionId) {
+        self.ask(Job::Figures, connection, 0);
+    }
+
     /// Asks for the answer of a connection that has the place `sequence` among its answers: it comes as an
     /// [`Envelope::Page`]. Returns whether it will; if not, too many are asked for, or the thread has ended.
     pub fn ask(&self, job: Job, connection: SessionId, sequence: u64) -> bool {
@@ -82,48 +89,72 @@ impl Observer {
 impl Asks {
     /// Answers until no [`Observer`] is left.
     pub fn answer(self, shared: &Shared) {
-        let mut level = Temporary::default();
-        let act = |ask: &Ask, level: &mut Temporary| match ask.job {
-            Job::Metrics => metrics(shared),
-            Job::Stats => stats(shared, ask.reactor()),
-            Job::Cluster => cluster(shared),
-            Job::Reload => reload(shared),
-            Job::Log { level: to, for_ms } => {
-                level.set(to, for_ms, Instant::now());
-                log_level(to, for_ms)
-            }
+        // Not when the first operator asks, on a reactor.
+        if shared.in_force.look().settings.config.backend.console {
+            console::make_ready();
+        }
+        let (mut level, mut figures) = (Temporary::default(), Figures::default());
+        let act = |ask: &Ask, level: &mut Temporary| {
+            Some(match &ask.job {
+                Job::Metrics => metrics(shared),
+                Job::Stats => stats(shared, ask.reactor()),
+                Job::Cluster => cluster(shared),
+                Job::Reload(by) => reload(shared, by),
+                Job::Log { level: to, for_ms } => {
+                    level.set(*to, *for_ms, Instant::now());
+                    log_level(*to, *for_ms)
+                }
+                // It is looked at behind every job.
+                Job::Figures => return None,
+            })
         };
-        self.answer_with(&mut level, act, |reactor, envelope| match shared.handle.post(reactor, envelope) {
+        let post = |reactor, envelope| match shared.handle.post(reactor, envelope) {
             Err(Full(envelope)) if !shared.handle.is_closed(reactor) => Some(envelope),
             _ => None,
-        });
+        };
+        self.answer_with(&mut level, act, post, || Some(figures.turn(shared)));
     }
 
-    /// The same. `post` gives back what a full mailbox did not take: an answer that was asked for is not lost.
+    /// The same. `post` gives back what a full mailbox did not take: an answer that was asked for is not lost. `beside` is called
+    /// again and again, and says when it has to be called next.
     fn answer_with(
         self,
         level: &mut Temporary,
-        mut act: impl FnMut(&Ask, &mut Temporary) -> Response,
+        mut act: impl FnMut(&Ask, &mut Temporary) -> Option<Response>,
         mut post: impl FnMut(usize, Envelope) -> Option<Envelope>,
+        mut beside: impl FnMut() -> Option<Duration>,
     ) {
         let mut waiting: Vec<(usize, Envelope)> = Vec::new();
-        while let Ok(ask) = self.next(waiting.len(), level.end()) {
+        let mut sleep = beside();
+        while let Ok(ask) = self.next(waiting.len(), level.end(), sleep) {
             level.look(Instant::now());
-            waiting.extend(ask.map(|ask| {
-                let Ask { connection, sequence, .. } = ask;
-                let response = Box::new(act(&ask, level));
-                (ask.reactor(), Envelope::Page { connection, sequence, response })
-            }));
+            if let Some(ask) = ask {
+                match act(&ask, level).map(Box::new) {
+                    Some(response) => {
+                        let Ask { connection, sequence, .. } = ask;
+                        waiting.push((ask.reactor(), Envelope::Page { connection, sequence, response }));
+                    }
+                    None => _ = self.open.fetch_sub(1, Ordering::AcqRel),
+                }
+            }
             let again = |(reactor, envelope)| post(reactor, envelope).map(|envelope| (reactor, envelope));
             let before = waiting.len();
             waiting = waiting.into_iter().filter_map(again).collect();
             self.open.fetch_sub(before - waiting.len(), Ordering::AcqRel);
+            sleep = beside();
         }
     }
 
-    /// What is asked for next; `None` when it is time to try full mailboxes again, or for the `end` of a level of the log.
-    fn next(&self, waiting: usize, end: Option<Instant>) -> Result<Option<Ask>, mpsc::RecvError> {
+    /// What is asked for next; `None` when it is time to try full mailboxes again, for the `end` of a level of the log, or when
+    /// nothing was asked for `sleep`.
+    fn next(
+        &self,
+        waiting: usize,
+        end: Option<Instant>,
+        sleep: Option<Duration>,
+    ) -> Result<Option<Ask>, mpsc::RecvError> {
         let until_end = end.map(|end| end.saturating_duration_since(Instant::now()));
+        let until_end = until_end.into_iter().chain(sleep).min();
         let patience = match waiting {
             0 => until_end,
             QUEUE.. => {
@@ -180,7 +211,7 @@ mod tests {
         let posted = RefCell::new(Vec::new());
         asks.answer_with(
             &mut Temporary::default(),
-            |ask, _| Response::text(200, format!("{:?}", ask.job)),
+            |ask, _| Some(Response::text(200, format!("{:?}", ask.job))),
             |reactor, envelope| {
                 let Envelope::Page { sequence, response, .. } = envelope else { panic!() };
                 posted.borrow_mut().push((
@@ -190,6 +221,7 @@ mod tests {
                 ));
                 None
             },
+            || None,
         );
         let page = |reactor, sequence, page: &str| (reactor, sequence, page.to_owned());
         let expected =
@@ -210,7 +242,7 @@ mod tests {
         let (mut refusals, mut posted) = (0, Vec::new());
         asks.answer_with(
             &mut Temporary::default(),
-            |_, _| Response::empty(204),
+            |_, _| Some(Response::empty(204)),
             |reactor, envelope| {
                 if reactor == 0 && refusals < 5 {
                     refusals += 1;
@@ -225,6 +257,7 @@ mod tests {
                 }
                 None
             },
+            || None,
         );
         assert_eq!(posted, [(1, 8), (0, 7)]);
     }

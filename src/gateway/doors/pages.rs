@@ -1,5 +1,6 @@
 //! The answers of the backend port that concern no session: health, counters, the page for operators.
 
+use super::console;
 use super::job::{Answered, Job};
 use crate::core::{Core, Shared, why_not_ready};
 use crate::dispatch::{CommandError, ErrorCode};
@@ -11,7 +12,7 @@ use crate::ops::{self, Page};
 use serde::Serialize;
 
 /// The page that is asked for.
-pub fn page(core: &Core, page: Page) -> Answered {
+pub fn page(core: &Core, page: Page, request: &Request<'_>) -> Answered {
     Answered::Here(match page {
         Page::Stats => return Answered::Elsewhere(Job::Stats),
         Page::Metrics => return Answered::Elsewhere(Job::Metrics),
@@ -19,7 +20,11 @@ pub fn page(core: &Core, page: Page) -> Answered {
         Page::Ready => ready(core),
         Page::Health => alive(core),
         Page::OpenApi => Response::json(200, ops::openapi::document()),
-        Page::Console => Response::text(200, index()),
+        Page::Console if core.rules.settings.config.backend.console => console::page(request),
+        Page::Console => {
+            refusal_response(&Refusal::unknown_path("/", "the console is turned off (backend.console)"))
+        }
+        Page::StatsStream => return Answered::Figures,
     })
 }
 
@@ -27,12 +32,15 @@ pub fn page(core: &Core, page: Page) -> Answered {
 pub fn health(core: &Core, request: &Request<'_>) -> Response {
     let is_get = matches!(request.method, "GET" | "HEAD");
     match ops::keyless_page(request.path) {
-        Some(_) if !is_get => refusal_response(&Refusal::method_not_allowed(request.method, "GET, HEAD")),
+        Some(Page::Ready | Page::Health) if !is_get => {
+            refusal_response(&Refusal::method_not_allowed(request.method, "GET, HEAD"))
+        }
         Some(Page::Ready) => ready(core),
         Some(Page::Health) => alive(core),
-        None | Some(Page::Stats | Page::Metrics | Page::Cluster | Page::OpenApi | Page::Console) => {
-            refusal_response(&Refusal::unknown_path(request.path, "players connect to /ws or /ws/{app}"))
-        }
+        None
+        | Some(
+            Page::Stats | Page::Metrics | Page::Cluster | Page::OpenApi | Page::Console | Page::StatsStream,
+        ) => refusal_response(&Refusal::unknown_path(request.path, "players connect to /ws or /ws/{app}")),
     }
 }
 
@@ -98,8 +106,4 @@ pub fn cluster(shared: &Shared) -> Response {
 pub fn too_many_jobs() -> Response {
     let message = "too many requests for /metrics, /v1/stats, /v1/cluster and /v1/admin wait: ask less often";
     refusal_response(&CommandError::new(ErrorCode::Overloaded, message).into())
-}
-
-fn index() -> String {
-    format!("gannet {}: {}\n", env!("CARGO_PKG_VERSION"), ops::paths())
 }

@@ -1,10 +1,11 @@
 //! What a door that comes from another process is restored by.
 
 use crate::connection::Shown;
-use crate::core::Rules;
+use crate::core::{Audit, Rules};
 use crate::dispatch::Unpacker;
 use crate::session::{AppId, SessionId};
 use crate::upgrade::InvalidState;
+use std::sync::Arc;
 
 /// See the module.
 pub struct Restoring<'a> {
@@ -14,6 +15,8 @@ pub struct Restoring<'a> {
     pub remote: Shown,
     /// The rules of this process.
     pub rules: &'a Rules,
+    /// The audit trail of this process.
+    pub audit: &'a Arc<Audit>,
     /// The pushes that came along.
     pub unpacker: &'a Unpacker,
 }

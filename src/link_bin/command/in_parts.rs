@@ -57,8 +57,9 @@ impl<'a> Command<'a> {
             Self::RenewUntil { session, end } => (Verb::Renew, Parts { session, end: Some(end), ..none }),
             Self::Ban { whom, for_ms, reason } => (Verb::Ban, Parts { whom, for_ms, reason, ..none }),
             Self::Unban { whom } => (Verb::Unban, Parts { whom, ..none }),
-            Self::List { by, limit, after } => {
-                (Verb::List, Parts { by, page_limit: limit, page_after: after, ..none })
+            Self::List { by, limit, after, behind } => {
+                let parts = Parts { by, page_limit: limit, page_after: after, ..none };
+                (Verb::List, Parts { is_behind: behind, ..parts })
             }
             Self::Count { by } => (Verb::Count, Parts { by, ..none }),
             Self::Names { kind, prefix, limit, after } => {

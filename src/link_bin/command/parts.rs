@@ -54,6 +54,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) after: Option<u64>,
     pub(crate) epoch: Option<Epoch>,
     pub(crate) is_sticky: bool,
+    /// It is about sessions that are behind.
+    pub(crate) is_behind: bool,
     pub(crate) limit: Option<u32>,
     pub(crate) key: Option<&'a str>,
 }
@@ -94,6 +96,7 @@ impl Default for Parts<'_> {
             after: None,
             epoch: None,
             is_sticky: false,
+            is_behind: false,
             limit: None,
             key: None,
         }
@@ -153,7 +156,7 @@ impl<'a> Parts<'a> {
                     limit.iter().for_each(|limit| out.extend_from_slice(&limit.to_le_bytes()));
                 }
                 Part::Key(_) => put_text(self.key.unwrap_or_default(), "key", out)?,
-                Part::Members | Part::Sticky | Part::OfPush(_) => {}
+                Part::Members | Part::Sticky | Part::Behind | Part::OfPush(_) => {}
             }
         }
         Ok(())
@@ -190,6 +193,7 @@ impl<'a> Parts<'a> {
             Part::Code => flag(Part::CODE, self.code.is_some()),
             Part::Page => flag(Part::COUNTS, self.counts_only),
             Part::Sticky => flag(Part::STICKY, self.is_sticky),
+            Part::Behind => flag(Part::BEHIND, self.is_behind),
             Part::Recall | Part::Pages => {
                 flag(Part::LAST, part.has(Part::LAST) && self.last.is_some())
                     | flag(Part::AFTER, self.after.is_some())

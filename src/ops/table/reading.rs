@@ -4,7 +4,7 @@ use super::super::Segment::{Is, Of};
 use super::super::bounds::page_limit;
 use super::super::field::Need::{AtMostOne, Optional};
 use super::super::field::{
-    AFTER, AFTER_NAME, AFTER_PRESENT, Field, GROUP, LIMIT, MEMBERS, ONE_USER, PREFIX, TAG,
+    AFTER, AFTER_NAME, AFTER_PRESENT, BEHIND, Field, GROUP, LIMIT, MEMBERS, ONE_USER, PREFIX, TAG,
 };
 use super::super::fields::Fields;
 use super::super::{Answer, Call, Flags, Method, Op, Part, Route, Row};
@@ -46,22 +46,26 @@ pub const LIST: Op = Op {
         about: "Describes the sessions of a user, a group or a tag, or of the app, page by page: `GET /v1/sessions`.",
         needs: READS,
         is_barrier: false,
-        call: Call::Act(|fields, limits| {
-            Ok(Action::List {
-                by: fields.take_listed_by()?,
-                limit: page_limit(fields.limit.take(), limits)?,
-                after: fields.take_after_session()?,
-                detailed: true,
-            })
-        }),
+        call: Call::Act(|fields, limits| fields.take_listing(limits)),
         routes: &[],
         answer: Answer::SessionsPage,
     },
     verb: Verb::List,
     opcode: 0x16,
-    flags: BY,
-    layout: &[Part::By, Part::PlainPage],
-    fields: &[BY_USER, BY_GROUP, BY_TAG, LIMIT.being(Optional), AFTER.being(Optional)],
+    flags: flags(
+        Part::BY_USER | Part::BY_GROUP | Part::BY_TAG | Part::BEHIND,
+        "0x01 (user), 0x02 (group), 0x04 (tag), 0x08 (behind)",
+        "0x01 of a user · 0x02 of a group · 0x04 of a tag; of the app without · 0x08 only those that are behind, the largest queue first",
+    ),
+    layout: &[Part::By, Part::PlainPage, Part::Behind],
+    fields: &[
+        BY_USER,
+        BY_GROUP,
+        BY_TAG,
+        BEHIND.being(Optional),
+        LIMIT.being(Optional),
+        AFTER.being(Optional),
+    ],
     is_in_batches: true,
 };
 

@@ -2,7 +2,7 @@
 
 use crate::admission::CarriedAdmission;
 use crate::auth::{CarriedKeys, CarriedNonces};
-use crate::core::{AskedBy, CarriedBans, CarriedCluster, CarriedSticky, Shared};
+use crate::core::{AskedBy, CarriedBans, CarriedCluster, CarriedStats, CarriedSticky, Shared};
 use crate::dispatch::{CarriedShared, Unpacker};
 use crate::metrics::CarriedMetrics;
 use crate::session::{AppId, Name, SessionId};
@@ -88,6 +88,9 @@ pub struct CarriedServer {
     /// The groups that users are in with every session.
     #[n(7)]
     sticky: Option<CarriedSticky>,
+    /// The hour of figures and the newest lines of the audit trail. States of 0.2.0 have none.
+    #[n(8)]
+    stats: Option<CarriedStats>,
 }
 
 impl CarriedServer {
@@ -102,6 +105,7 @@ impl CarriedServer {
             pid: std::process::id(),
             bans: shared.bans.carry(),
             sticky: shared.sticky.carry(),
+            stats: shared.stats.carry(shared.audit.carry()),
         }
     }
 
@@ -110,12 +114,14 @@ impl CarriedServer {
     /// # Errors
     /// What is wrong with it.
     pub fn restore(self, shared: &Shared) -> Result<Option<AskedBy>, InvalidState> {
-        let Self { nonces, admission, metrics, asked_by, still_ms: _, pid: _, bans, sticky } = self;
+        let Self { nonces, admission, metrics, asked_by, still_ms: _, pid: _, bans, sticky, stats } = self;
         bans.map_or(Ok(()), |bans| shared.bans.go_on_from(bans))?;
         sticky.map_or(Ok(()), |sticky| go_on_with_sticky(shared, sticky))?;
         shared.nonces().go_on_from(nonces, Clock::wall_unix_ms())?;
         shared.admission.go_on_from(admission);
         shared.metrics.go_on_from(&metrics);
+        // Behind the counters: what is counted from here on is what this process counts.
+        shared.audit.go_on_from(shared.stats.go_on_from(stats));
         Ok(asked_by
             .map(|(connection, sequence)| AskedBy { connection: SessionId::from_u64(connection), sequence }))
     }

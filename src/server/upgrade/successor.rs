@@ -6,7 +6,6 @@ use crate::config::Config;
 use crate::core::{AskedBy, Envelope, Rules, RulesError, Shared, UpgradeReport};
 use crate::dispatch::Unpacker;
 use crate::gateway::upgraded;
-use crate::metrics::LastUpgrade;
 use crate::reactor::{Arrivals, Beginning, Reactor, SHARED_PART};
 use crate::server::ports::{Inherited, take_parked};
 use crate::server::shared::Before;
@@ -394,15 +393,7 @@ impl TakingOver {
             notes,
         };
         info!("upgrade: taken over from process {before}: {report}; {bytes} bytes of state");
-        shared.metrics.upgrades.count_ok(LastUpgrade {
-            at_unix_ms: Clock::wall_unix_ms(),
-            outcome: "ok",
-            sessions: report.sessions,
-            bytes,
-            took_ms,
-            longest_ms: took_ms,
-            why: None,
-        });
+        shared.note_taken_over(&report);
         answer(shared, asked_by, &report);
         Ok(report)
     }

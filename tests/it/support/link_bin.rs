@@ -349,7 +349,12 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
             for_ms: command["for_ms"].as_u64(),
             reason: text("reason").unwrap_or_default(),
         },
-        "list" => Command::List { by: by(command), limit: limit(), after: text("after") },
+        "list" => Command::List {
+            by: by(command),
+            limit: limit(),
+            after: text("after"),
+            behind: command["behind"] == true,
+        },
         "count" => Command::Count { by: by(command) },
         "users" => names(NameKind::Users),
         "groups" => names(NameKind::Groups),
@@ -403,6 +408,7 @@ fn one_session(info: &SessionInfo) -> Value {
         "remote": info.remote.to_string(), "since_unix_ms": info.since_unix_ms,
         "queued_messages": info.queued_messages, "queued_bytes": info.queued_bytes,
         "bytes_in": info.bytes_in, "bytes_out": info.bytes_out, "round_trip_us": info.round_trip_us,
+        "reactor": info.id.worker(), "behind_since_unix_ms": info.behind_since_unix_ms,
     });
     if let Some(claims) = &info.profile.claims {
         ok["claims"] = serde_json::from_str(claims).unwrap();

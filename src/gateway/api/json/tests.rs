@@ -362,7 +362,7 @@ fn an_unknown_app_and_a_large_payload_have_their_own_codes() {
 /// What the row of an op lists is what its command takes.
 #[test]
 fn each_op_takes_the_fields_that_it_lists_and_no_other() {
-    const ALL: [(&str, &str); 37] = [
+    const ALL: [(&str, &str); 38] = [
         ("to", r#""h""#),
         ("text", r#""t""#),
         ("data", r#""aGk=""#),
@@ -391,6 +391,7 @@ fn each_op_takes_the_fields_that_it_lists_and_no_other() {
         ("epoch", r#""00a0000000000001""#),
         ("token", r#""a.b.c""#),
         ("members", "true"),
+        ("behind", "true"),
         ("groups", r#"["g"]"#),
         ("tags", r#"["t"]"#),
         ("prefix", r#""p""#),

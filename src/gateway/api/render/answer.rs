@@ -183,7 +183,9 @@ impl<'a> Body<'a> {
         let (count, next) = (page.count, page.next.map(Hex));
         match asked {
             Some(Action::List { by: Selector::Group(group), detailed: false, .. }) => {
-                Self::Members(MembersPage { group, count, members: Rows(&page.rows), next })
+                let Page { behind, pushes, .. } = *page;
+                let members = Rows(&page.rows);
+                Self::Members(MembersPage { group, count, behind, pushes, members, next })
             }
             _ => Self::SessionsPage(SessionsPage { count, sessions: Sessions(&page.sessions), next }),
         }
@@ -359,6 +361,8 @@ struct SessionBody<'a> {
     bytes_in: u64,
     bytes_out: u64,
     round_trip_us: Option<u32>,
+    reactor: u8,
+    behind_since_unix_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     away: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -382,6 +386,8 @@ impl<'a> From<&'a SessionInfo> for SessionBody<'a> {
             bytes_in: info.bytes_in,
             bytes_out: info.bytes_out,
             round_trip_us: info.round_trip_us,
+            reactor: info.id.worker(),
+            behind_since_unix_ms: info.behind_since_unix_ms,
             away: info.away.then_some(true),
             claims: info.profile.claims.as_deref().map(raw),
             params: Some(Params(&info.profile.params)).filter(|_| !info.profile.params.is_empty()),
@@ -443,6 +449,8 @@ impl Serialize for PresentSessions<'_> {
 struct MembersPage<'a> {
     group: &'a str,
     count: u32,
+    behind: u32,
+    pushes: u64,
     members: Rows<'a>,
     next: Option<Hex>,
 }

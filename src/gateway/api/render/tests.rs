@@ -70,6 +70,7 @@ fn info() -> SessionInfo {
         round_trip_us: None,
         profile: Default::default(),
         away: false,
+        behind_since_unix_ms: Some(1_760_000_000_500),
     }
 }
 
@@ -77,7 +78,8 @@ fn info_json() -> Value {
     json!({
         "session": ID, "app": "chess", "user": "ada", "groups": ["g", "h"], "tags": ["ios"],
         "remote": "127.0.0.1:5000", "since_unix_ms": 1_760_000_000_000_u64, "queued_messages": 1,
-        "queued_bytes": 70, "bytes_in": 500, "bytes_out": u64::MAX, "round_trip_us": null
+        "queued_bytes": 70, "bytes_in": 500, "bytes_out": u64::MAX, "round_trip_us": null,
+        "reactor": id().worker(), "behind_since_unix_ms": 1_760_000_000_500_u64
     })
 }
 
@@ -187,18 +189,19 @@ fn pages_are_of_members_or_of_sessions() {
         SessionRow { id: id(), user: Some(name("ada")) },
         SessionRow { id: SessionId::from_u64(255), user: None },
     ];
-    let members = Page { count: 5, rows, sessions: vec![], next: Some(SessionId::from_u64(255)) };
+    let next = Some(SessionId::from_u64(255));
+    let members = Page { count: 5, behind: 1, pushes: 7, rows, sessions: vec![], next };
     let asked = list(Selector::Group(name("g")), false);
     let expected = json!({
-        "group": "g", "count": 5, "next": "00000000000000ff",
+        "group": "g", "count": 5, "behind": 1, "pushes": 7, "next": "00000000000000ff",
         "members": [{"session": ID, "user": "ada"}, {"session": "00000000000000ff", "user": null}]
     });
     assert_eq!(answered(Some(&asked), &Outcome::Done(OperationOutcome::Page(members))), (200, expected));
     let none = Outcome::Done(OperationOutcome::Page(Page::default()));
-    let expected = json!({"group": "g", "count": 0, "members": [], "next": null});
+    let expected = json!({"group": "g", "count": 0, "behind": 0, "pushes": 0, "members": [], "next": null});
     assert_eq!(answered(Some(&asked), &none), (200, expected));
 
-    let sessions = Page { count: 1, rows: vec![], sessions: vec![info()], next: None };
+    let sessions = Page { count: 1, sessions: vec![info()], ..Page::default() };
     for by in [Selector::All, Selector::User(name("ada")), Selector::Group(name("g"))] {
         let asked = list(by, true);
         let page = Outcome::Done(OperationOutcome::Page(sessions.clone()));
@@ -268,7 +271,7 @@ fn replies_echo_the_id_or_leave_it_out() {
     let page = Outcome::Done(OperationOutcome::Page(Page::default()));
     assert_eq!(
         written(|out| reply(out, Some(&seven), Some(&asked), &page)),
-        json!({"id": 7, "ok": {"group": "g", "count": 0, "members": [], "next": null}})
+        json!({"id": 7, "ok": {"group": "g", "count": 0, "behind": 0, "pushes": 0, "members": [], "next": null}})
     );
     let not_understood = CommandError::new(ErrorCode::Overloaded, "later");
     assert_eq!(written(|out| reply_error(out, None, &not_understood)), json!({"error": error}));

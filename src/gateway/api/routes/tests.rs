@@ -403,7 +403,9 @@ fn what_a_key_must_be_allowed() {
     let table = [
         ("GET /healthz", Needs::Nothing),
         ("GET /readyz", Needs::Nothing),
-        ("GET /", Needs::Key),
+        ("GET /", Needs::Nothing),
+        ("GET /v1/stats/stream", Needs::Right(Right::Read)),
+        ("GET /v1/admin/audit", Needs::Right(Right::Read)),
         ("GET /metrics", Needs::Right(Right::Read)),
         ("GET /v1/stats", Needs::Right(Right::Read)),
         ("GET /v1/sessions", Needs::Right(Right::Read)),

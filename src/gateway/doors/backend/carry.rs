@@ -40,6 +40,9 @@ pub struct CarriedBackend {
     /// An event stream: the ticket of its feed, and the number of its request. States of 0.2.0 have none.
     #[n(8)]
     stream: Option<(String, u64)>,
+    /// A stream of figures: the number of its request, and the newest line of the audit trail that it has been sent.
+    #[n(9)]
+    figures: Option<(u64, u64)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -99,6 +102,7 @@ impl Backend {
             last: *last,
             owed_for_ms,
             stream: self.carry_stream(),
+            figures: self.carry_figures(),
         }
     }
 
@@ -111,8 +115,18 @@ impl Backend {
         carried: CarriedBackend,
         restoring: &Restoring<'_>,
     ) -> Result<(Self, Option<u64>), InvalidState> {
-        let CarriedBackend { reader, queue, receipts, barrier, batch, asker, last, owed_for_ms, stream } =
-            carried;
+        let CarriedBackend {
+            reader,
+            queue,
+            receipts,
+            barrier,
+            batch,
+            asker,
+            last,
+            owed_for_ms,
+            stream,
+            figures,
+        } = carried;
         let reader = RequestReader::restore(reader);
         let reader = reader.ok_or_else(|| InvalidState::new("a request is read as none can be"))?;
         let batch = batch.map(|batch| Batch::restore(*batch, restoring)).transpose()?;
@@ -147,7 +161,7 @@ impl Backend {
             last,
             completed: false,
             hurries: false,
-            feeding: stream.and_then(Feeding::restore),
+            feeding: stream.and_then(Feeding::restore).or_else(|| figures.map(Feeding::restore_figures)),
             ticket: 0,
         };
         Ok((backend, owed_for_ms))

@@ -3,7 +3,9 @@
 
 use super::{Answer, Backend};
 use crate::connection::Visitor;
-use crate::core::{Core, Fed, FeedForm, FeedRequest, Finished, Reads, Started, Taken, Ticket, first_of_feed};
+use crate::core::{
+    Core, Fed, FeedForm, FeedRequest, Finished, Reads, Started, StatsStream, Taken, Ticket, first_of_feed,
+};
 use crate::dispatch::{CommandError, ErrorCode, Listen, Origin, Outcome};
 use crate::gateway::api::over_http::{Cors, stream_head};
 use crate::gateway::api::responses::refusal_response;
@@ -21,6 +23,8 @@ pub(super) enum Feeding {
     Waiting { asked: Asked, ticket: Ticket, opens: Option<(AppId, Listen)> },
     /// It could not be opened.
     Failed(SessionId),
+    /// It is a stream of figures. One that has come from another process is opened anew, behind this line of the audit trail.
+    Figures { sequence: u64, stream: Option<Arc<StatsStream>>, goes_on_from: Option<u64> },
     /// It is a stream, whose next part is asked for or not.
     Streaming { sequence: u64, ticket: Ticket, is_asked: bool },
 }
@@ -213,7 +217,7 @@ impl Backend {
 
     /// Whether it is an event stream.
     pub(super) fn streams(&self) -> bool {
-        matches!(self.feeding.as_deref(), Some(Feeding::Streaming { .. }))
+        matches!(self.feeding.as_deref(), Some(Feeding::Streaming { .. } | Feeding::Figures { .. }))
     }
 
     /// The stream on its way to another process: its ticket, and the number of its request.

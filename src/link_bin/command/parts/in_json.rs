@@ -70,8 +70,9 @@ impl Parts<'_> {
                 self.epoch.iter().for_each(|epoch| fields["epoch"] = epoch.to_string().into());
             }
             Part::Sticky if self.is_sticky => fields["sticky"] = true.into(),
+            Part::Behind if self.is_behind => fields["behind"] = true.into(),
             Part::Key(_) => fields["key"] = self.key.into(),
-            Part::Sticky | Part::Members | Part::OfPush(_) => {}
+            Part::Sticky | Part::Behind | Part::Members | Part::OfPush(_) => {}
         }
     }
 

@@ -44,6 +44,7 @@ impl<'a> Parts<'a> {
                 Part::Events => parts.read_events(header, reader)?,
                 Part::Recall | Part::Pages => parts.read_recall(*part, header, reader)?,
                 Part::Sticky => parts.is_sticky = has(Part::STICKY),
+                Part::Behind => parts.is_behind = has(Part::BEHIND),
                 Part::Key(_) => parts.key = reader.optional("key")?,
                 Part::ForMs | Part::Code | Part::OfPush(_) => {}
             }
