@@ -21,6 +21,7 @@ export async function startChromium(flags = []) {
   });
   const [toBrowser, fromBrowser] = [child.stdio[3], child.stdio[4]];
   const waiting = new Map();
+  const pages = new Map();
   let last = 0;
 
   const failAll = (error) => {
@@ -34,7 +35,8 @@ export async function startChromium(flags = []) {
   fromBrowser.setEncoding("utf8").on("data", (data) => {
     const messages = (rest + data).split("\0");
     rest = messages.pop();
-    for (const { id, result, error } of messages.map((message) => JSON.parse(message))) {
+    for (const { id, result, error, method, params, sessionId } of messages.map((message) => JSON.parse(message))) {
+      if (method) pages.get(sessionId)?.tell(method, params);
       const asked = waiting.get(id);
       waiting.delete(id);
       if (error) asked?.reject(new Error(`${asked.method}: ${error.message}`));
@@ -55,6 +57,7 @@ export async function startChromium(flags = []) {
       const { targetId } = await call("Target.createTarget", { url: "about:blank", browserContextId, width, height });
       const { sessionId } = await call("Target.attachToTarget", { targetId, flatten: true });
       const page = new Page((method, params) => call(method, params, sessionId));
+      pages.set(sessionId, page);
       await page.call("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: false });
       await page.call("Emulation.setFocusEmulationEnabled", { enabled: true });
       await page.call("Page.navigate", { url });
@@ -72,8 +75,19 @@ export async function startChromium(flags = []) {
 }
 
 class Page {
+  #told = new Map();
+
   constructor(call) {
     this.call = call;
+  }
+
+  /** Listens for an event of the protocol, of a domain that was enabled. */
+  on(method, listener) {
+    this.#told.set(method, listener);
+  }
+
+  tell(method, params) {
+    this.#told.get(method)?.(params);
   }
 
   /** The value of a JavaScript expression in the page. */
