@@ -1,0 +1,1 @@
+// What the pages have a reader do in a browser, by name.
