@@ -11,17 +11,17 @@
 //     <!-- runs: events -->         the same program goes on running in each language, in a terminal of its own
 //     <!-- console -->          what a player does for such a program to hear: typed into the console of the backend port's own page
 //     <!-- token: mint -->         the program prints a token, in each language, of which `gannet token check` says the block
-//     <!-- read -->                 the block is only read
 //
 // and these stand alone:
 //
+//     <!-- enter: network -->       Enter in this terminal
 //     <!-- stop: server -->         Ctrl-C in this terminal
 //     <!-- players: ada bob -->     exactly these users have a session each, before each command from here on
 //     <!-- tabs: chat -->           what is done in a browser: the function of this name in tabs.mjs
 import { readFileSync } from "node:fs";
 
-const MARKER = /^<!-- (file|terminal|type|shows|stop|prints|runs|console|token|players|tabs|read)(?:: (.+))? -->$/;
-const ALONE = new Set(["stop", "players", "tabs"]);
+const MARKER = /^<!-- (file|terminal|type|enter|shows|stop|prints|runs|console|token|players|tabs)(?:: (.+))? -->$/;
+const ALONE = new Set(["enter", "stop", "players", "tabs"]);
 
 /** The steps of a page: `{ line, section, kind, name, text }`. */
 export function stepsOf(path) {

@@ -64,7 +64,8 @@ export class Reader {
       PATH: `${bin}:${process.env.PATH}`,
       GANNET_LISTEN: listen("9000"),
       GANNET_BACKEND__LISTEN: listen("9001"),
-      PYTHONDONTWRITEBYTECODE: "1",
+      // As it is in a terminal, which a pipe is not.
+      PYTHONUNBUFFERED: "1",
     });
   }
 
@@ -81,6 +82,7 @@ export class Reader {
     else if (kind === "prints") await this.#prints(name, here);
     else if (kind === "terminal") this.terminals.open(name, here);
     else if (kind === "type") this.terminals.type(name, here);
+    else if (kind === "enter") this.terminals.type(name, "\n");
     else if (kind === "shows") await this.terminals.shows(name, here);
     else if (kind === "stop") await this.#stop(name);
     else if (kind === "players") this.#players = name.split(" ");
@@ -105,6 +107,7 @@ export class Reader {
   }
 
   async #run(command) {
+    this.finish();
     if (this.#players.length > 0) await this.#arePlayersThere();
     return this.terminals.run(command);
   }
@@ -112,6 +115,7 @@ export class Reader {
   /** The last command has printed this, and so do the programs of a recipe. */
   async #prints(name, text) {
     prints(this.#last, text);
+    this.#last = "";
     for (const command of name ? this.#programs(name) : []) prints(await this.#run(command), text, command);
   }
 
@@ -147,6 +151,11 @@ export class Reader {
       const answer = await (await fetch(address)).json();
       users = answer.users.flatMap(({ user, sessions }) => Array(sessions).fill(user));
     }
+  }
+
+  /** Whatever a command has printed stands in the page. */
+  finish() {
+    assert.equal(settled(this.#last), "", "the last command prints what the page does not show");
   }
 
   async close() {

@@ -9,7 +9,7 @@ import { passed, test } from "../browser/tests.mjs";
 import { stepsOf } from "./page.mjs";
 import { Reader } from "./reader.mjs";
 
-const PAGES = ["docs/cookbook.md"];
+const PAGES = ["docs/tutorial-chat.md", "docs/tutorial-room.md", "docs/tutorial-turns.md", "docs/cookbook.md"];
 
 const [program, ...pages] = process.argv.slice(2);
 if (!program) {
@@ -47,6 +47,7 @@ async function read(page) {
       }
     });
   }
+  reader.finish();
 }
 
 const ends = setTimeout(() => fail(new Error("it took more than five minutes")), 300_000);
