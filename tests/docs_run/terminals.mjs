@@ -1,0 +1,108 @@
+// The terminals of a page: commands in a folder, what they show, what is typed.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { patternOf, settled } from "./output.mjs";
+
+const PATIENCE_MS = 60_000;
+
+export class Terminals {
+  #all = new Map();
+  #options;
+
+  /** Commands run in `folder`, with these variables. */
+  constructor(folder, env) {
+    this.#options = { cwd: folder, env, detached: true };
+  }
+
+  /** Runs a command to its end; what it prints. It has to succeed. */
+  async run(command) {
+    const child = spawn("bash", ["-ec", command], { ...this.#options, stdio: ["ignore", "pipe", "pipe"] });
+    this.#all.set(child, { child });
+    let [printed, errors] = ["", ""];
+    child.stdout.on("data", (data) => (printed += data));
+    child.stderr.on("data", (data) => (errors += data));
+    const [code] = await once(child, "close");
+    this.#all.delete(child);
+    if (code !== 0) throw new Error(`${command}\nended with ${code}: ${printed}${errors}`);
+    return printed;
+  }
+
+  /** Starts a command that goes on running. */
+  open(name, command) {
+    if (this.#all.has(name)) throw new Error(`the terminal ${name} is taken`);
+    const child = spawn("bash", ["-c", command], { ...this.#options, stdio: ["pipe", "pipe", "pipe"] });
+    const terminal = { child, shown: "", seen: 0, heard: () => {} };
+    const take = (data) => {
+      terminal.shown += data;
+      terminal.heard();
+    };
+    child.stdout.on("data", take);
+    child.stderr.on("data", take);
+    child.stdin.on("error", () => {});
+    child.on("close", () => terminal.heard());
+    this.#all.set(name, terminal);
+  }
+
+  type(name, text) {
+    this.#named(name).child.stdin.write(text);
+  }
+
+  /** Waits until a terminal shows a text, behind what was waited for before. */
+  async shows(name, text) {
+    const terminal = this.#named(name);
+    const pattern = new RegExp(`(?:^|\\n)${patternOf(text)}(?=\\n|$)`);
+    let isLate = false;
+    const deadline = setTimeout(() => {
+      isLate = true;
+      terminal.heard();
+    }, PATIENCE_MS);
+    for (let shown; !pattern.test((shown = settled(terminal.shown.slice(terminal.seen)))); ) {
+      if (isLate || hasEnded(terminal.child)) throw new Error(`${name} does not show\n${text}\nbut\n${shown}`);
+      await new Promise((resolve) => (terminal.heard = resolve));
+    }
+    clearTimeout(deadline);
+    this.#pass(terminal, pattern);
+  }
+
+  /** What was found is behind: the shortest beginning that has it. */
+  #pass(terminal, pattern) {
+    const start = terminal.seen;
+    do {
+      const next = terminal.shown.indexOf("\n", terminal.seen);
+      terminal.seen = next < 0 ? terminal.shown.length : next + 1;
+    } while (!pattern.test(settled(terminal.shown.slice(start, terminal.seen))));
+  }
+
+  /** Ctrl-C. Waits for the end of the command. */
+  async stop(name) {
+    const { child } = this.#named(name);
+    this.#all.delete(name);
+    await end(child, "SIGINT");
+  }
+
+  async stopAll() {
+    const ends = [...this.#all.values()].map(({ child }) => end(child, "SIGTERM"));
+    this.#all.clear();
+    await Promise.all(ends);
+  }
+
+  #named(name) {
+    const terminal = this.#all.get(name);
+    if (!terminal) throw new Error(`there is no terminal ${name}`);
+    return terminal;
+  }
+}
+
+/** Ends a command and what it has started. */
+async function end(child, signal) {
+  if (hasEnded(child)) return;
+  const ended = once(child, "close");
+  try {
+    process.kill(-child.pid, signal);
+  } catch (error) {
+    if (error.code !== "ESRCH") throw error;
+  }
+  await ended;
+}
+
+const hasEnded = (child) => child.exitCode !== null || child.signalCode !== null;
