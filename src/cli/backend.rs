@@ -1,11 +1,13 @@
 //! How the commands that talk to a running server reach its backend port, and what they make of its answers.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
 
 use super::error::CliError;
+use super::event_stream::{EventStream, Opened};
 use super::http_client::{Body, HttpClient, Reply};
 use super::key::KeyArgs;
 use crate::client::Trust;
@@ -53,6 +55,17 @@ impl BackendArgs {
     /// The same, however long the server takes.
     pub fn call_patiently(&self, method: &str, target: &str) -> Result<String, CliError> {
         self.call_by(true, method, target, None)
+    }
+
+    /// Asks for a stream of events, on which something comes at least every `silence`; `None` if the server has none there.
+    pub fn events(&self, target: &str, silence: Duration) -> Result<Option<Box<EventStream>>, CliError> {
+        let trust = self.trust();
+        let client = HttpClient::new(&self.backend, self.key.secret()?, &trust).within(silence);
+        match client.events(target)? {
+            Opened::Events(events) => Ok(Some(events)),
+            Opened::Other(reply) if reply.status == 404 => Ok(None),
+            Opened::Other(reply) => Err(refusal(&reply)),
+        }
     }
 
     fn call_by(

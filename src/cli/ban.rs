@@ -7,7 +7,7 @@ use clap::Args;
 use super::backend::{BackendArgs, Target};
 use super::duration::duration;
 use super::error::CliError;
-use super::output;
+use super::output::{self, Form};
 use super::page::PageArgs;
 
 const PATH: &str = "/v1/bans";
@@ -50,6 +50,8 @@ pub struct BansArgs {
     app: Option<String>,
     #[command(flatten)]
     page: PageArgs,
+    #[command(flatten)]
+    form: Form,
     #[command(flatten)]
     backend: BackendArgs,
 }
@@ -94,5 +96,5 @@ pub fn bans(args: &BansArgs) -> Result<(), CliError> {
     let mut target = Target::new(PATH);
     target.pairs("app", &args.app);
     args.page.add_to(&mut target);
-    output::print(&args.backend.call("GET", target.as_str(), None)?)
+    args.form.print(&args.backend.call("GET", target.as_str(), None)?)
 }

@@ -9,6 +9,7 @@ use super::backend::BackendArgs;
 use super::error::CliError;
 use super::output;
 use super::status::NoStatus;
+use super::table::table;
 
 /// Look at the cluster that a running server is a node of
 #[derive(Debug, Subcommand)]
@@ -166,19 +167,6 @@ impl Node {
 
 fn or_dash(value: Option<impl fmt::Display>) -> String {
     value.map_or("-".to_owned(), |value| value.to_string())
-}
-
-/// Columns as wide as their widest cell, two spaces apart.
-fn table(f: &mut fmt::Formatter<'_>, head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> fmt::Result {
-    let head = head.iter().map(|cell| (*cell).to_owned()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-    for row in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

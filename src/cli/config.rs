@@ -24,6 +24,9 @@ pub enum ConfigCommand {
     Show {
         /// Configuration file; - is standard input [default: the variables alone]
         file: Option<PathBuf>,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print the default configuration, every key with its meaning
     Default,
@@ -45,9 +48,15 @@ pub fn run(command: ConfigCommand) -> Result<(), CliError> {
                 None => output::print("without a file: ok"),
             }
         }
-        ConfigCommand::Show { file } => {
+        ConfigCommand::Show { file, json } => {
             let config = valid(file.as_deref().map(input))?;
-            output::print(&toml::to_string(&config).map_err(|error| CliError::Command(Box::new(error)))?)
+            let text = match json {
+                true => {
+                    serde_json::to_string_pretty(&config).map_err(|error| CliError::Command(error.into()))
+                }
+                false => toml::to_string(&config).map_err(|error| CliError::Command(error.into())),
+            };
+            output::print(&text?)
         }
         ConfigCommand::Default => output::print(Config::default_toml()),
         ConfigCommand::Schema => output::print(&format!("{:#}", Config::json_schema())),

@@ -7,7 +7,7 @@ use clap::Args;
 use super::backend::{BackendArgs, Target};
 use super::duration::up_to_a_day;
 use super::error::CliError;
-use super::output;
+use super::output::Form;
 
 const PATH: &str = "/v1/admin/drain";
 
@@ -27,6 +27,8 @@ pub struct DrainArgs {
     #[arg(long, conflicts_with_all = ["over", "to"])]
     off: bool,
     #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
     backend: BackendArgs,
 }
 
@@ -42,5 +44,5 @@ pub fn run(args: &DrainArgs) -> Result<(), CliError> {
             "POST"
         }
     };
-    output::print(&args.backend.call(method, target.as_str(), None)?)
+    args.form.print(&args.backend.call(method, target.as_str(), None)?)
 }

@@ -30,6 +30,15 @@ pub fn up_to_a_day(text: &str) -> Result<Duration, Box<dyn Error + Send + Sync>>
     if duration > DAY { Err("a day is the most".into()) } else { Ok(duration) }
 }
 
+/// The same, of a millisecond at least: a wait that can end.
+///
+/// # Errors
+/// As [`up_to_a_day`], and a text where it is nothing.
+pub fn wait(text: &str) -> Result<Duration, Box<dyn Error + Send + Sync>> {
+    let duration = up_to_a_day(text)?;
+    if duration.is_zero() { Err("a millisecond is the least".into()) } else { Ok(duration) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +68,8 @@ mod tests {
         assert_eq!(up_to_a_day("1d").unwrap(), DAY);
         assert_eq!(up_to_a_day("86400").unwrap(), DAY);
         assert_eq!(up_to_a_day("1d1ms").unwrap_err().to_string(), "a day is the most");
+        assert_eq!(wait("0").unwrap_err().to_string(), "a millisecond is the least");
+        assert_eq!(wait("1ms").unwrap(), Duration::from_millis(1));
         assert_eq!(up_to_a_day("1x").unwrap_err().to_string(), "the units are d, h, m, s and ms");
     }
 }

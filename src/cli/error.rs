@@ -8,7 +8,7 @@ use super::http_client::ClientError;
 use crate::auth::AuthError;
 use crate::config::ConfigError;
 
-/// Why a command failed; every one of them ends in exit code 1.
+/// Why a command failed; its exit code is [`CliError::exit_code`].
 #[derive(Debug)]
 pub enum CliError {
     /// The configuration, or the flags over it.
@@ -27,6 +27,13 @@ pub enum CliError {
     /// An error of one command alone. The enum and its conversion are in the file of the command, so that this file imports
     /// none of them.
     Command(Box<dyn std::error::Error + Send + Sync>),
+    /// The same, with an exit code of its own.
+    Coded {
+        /// The exit code.
+        code: u8,
+        /// What is wrong.
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// There is no secret to sign or to verify with.
     NoSecret,
     /// The system gives no random numbers.
@@ -41,6 +48,18 @@ pub enum CliError {
     Output(io::Error),
 }
 
+impl CliError {
+    /// What the process ends with.
+    pub fn exit_code(&self) -> u8 {
+        if let Self::Coded { code, .. } = self { *code } else { 1 }
+    }
+
+    /// An error that ends the process with `code`.
+    pub fn coded(code: u8, error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Coded { code, error: Box::new(error) }
+    }
+}
+
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -51,7 +70,7 @@ impl fmt::Display for CliError {
                 code.iter().try_for_each(|code| write!(f, " {code}"))?;
                 message.iter().try_for_each(|message| write!(f, ": {message}"))
             }
-            Self::Command(error) => error.fmt(f),
+            Self::Command(error) | Self::Coded { error, .. } => error.fmt(f),
             Self::NoSecret => f.write_str(
                 "there is no secret: name a file that holds one with --secret-file, or put it into GANNET_SECRET",
             ),
@@ -71,7 +90,7 @@ impl std::error::Error for CliError {
         match self {
             Self::Config(error) => Some(error),
             Self::Client(error) => Some(error),
-            Self::Command(error) => Some(error.as_ref()),
+            Self::Command(error) | Self::Coded { error, .. } => Some(error.as_ref()),
             Self::Refused { .. } | Self::NoSecret | Self::Path(_) => None,
             Self::Randomness(error) => Some(error),
             Self::NotBelieved(error) => Some(error),

@@ -28,10 +28,12 @@ pub struct HttpClient<'a> {
     trust: &'a Trust,
     /// How long it waits for more of an answer, if not for ever.
     silence: Option<Duration>,
+    /// How long a connection may take.
+    patience: Duration,
 }
 
 /// A connection, whatever lies between it and its socket.
-trait Stream: Read + Write {}
+pub trait Stream: Read + Write {}
 
 impl<S: Read + Write> Stream for S {}
 
@@ -56,13 +58,24 @@ impl<'a> HttpClient<'a> {
     /// A client for the server at `address`, which [`Address::parse`] reads. It shows `key` as a bearer; over TLS it takes the
     /// certificates that `trust` says.
     pub fn new(address: &'a str, key: Option<&'a Secret>, trust: &'a Trust) -> Self {
-        Self { address: Address::parse(address), key, trust, silence: Some(SILENCE_TIMEOUT) }
+        Self {
+            address: Address::parse(address),
+            key,
+            trust,
+            silence: Some(SILENCE_TIMEOUT),
+            patience: CONNECT_TIMEOUT,
+        }
     }
 
     /// The same, for what takes as long as the server's own configuration lets it: it waits for an answer until the connection
     /// ends.
     pub fn patient(self) -> Self {
         Self { silence: None, ..self }
+    }
+
+    /// The same, with another bound for the connection, and then for each wait.
+    pub fn within(self, bound: Duration) -> Self {
+        Self { silence: Some(bound), patience: bound, ..self }
     }
 
     /// Sends one request and waits for the whole answer.
@@ -80,8 +93,16 @@ impl<'a> HttpClient<'a> {
             (Err(ReplyError::Response(ResponseError::Truncated)), Ok(())) => {
                 Err(self.lost(io::Error::from(io::ErrorKind::UnexpectedEof)))
             }
-            (Err(ReplyError::Response(_)), _) => Err(ClientError::NotHttp { address: self.place() }),
+            (Err(ReplyError::Response(_)), _) => Err(self.not_http()),
         }
+    }
+
+    /// Sends a request without a body; the answer is still to be read.
+    pub(super) fn send(&self, method: &str, target: &str) -> Result<Box<dyn Stream>, ClientError> {
+        let request = self.encode(method, target, None)?;
+        let mut stream = self.connect()?;
+        stream.write_all(&request).and_then(|()| stream.flush()).map_err(|error| self.lost(error))?;
+        Ok(stream)
     }
 
     fn encode(&self, method: &str, target: &str, body: Option<Body<'_>>) -> Result<Vec<u8>, ClientError> {
@@ -124,7 +145,7 @@ impl<'a> HttpClient<'a> {
     fn open(&self) -> Result<Box<dyn Stream>, ClientError> {
         let address = self.place();
         if let Some(path) = self.address.unix_path() {
-            let stream = open_unix(path).and_then(|stream| {
+            let stream = open_unix_within(path, self.patience).and_then(|stream| {
                 stream.set_read_timeout(self.silence)?;
                 Ok(stream)
             });
@@ -136,7 +157,7 @@ impl<'a> HttpClient<'a> {
         };
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for candidate in candidates {
-            let stream = TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT).and_then(|stream| {
+            let stream = TcpStream::connect_timeout(&candidate, self.patience).and_then(|stream| {
                 let stream = with_timeouts(stream)?;
                 stream.set_read_timeout(self.silence)?;
                 Ok(stream)
@@ -149,10 +170,16 @@ impl<'a> HttpClient<'a> {
         Err(ClientError::Unreachable { address, error: last })
     }
 
-    fn lost(&self, error: io::Error) -> ClientError {
+    pub(super) fn not_http(&self) -> ClientError {
+        ClientError::NotHttp { address: self.place() }
+    }
+
+    pub(super) fn lost(&self, error: io::Error) -> ClientError {
         let address = self.place();
         match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Silent { address },
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                ClientError::Silent { address, within: self.silence.unwrap_or(SILENCE_TIMEOUT) }
+            }
             _ => ClientError::Lost { address, error },
         }
     }
@@ -184,9 +211,13 @@ pub fn exchange(stream: &mut (impl Read + Write), request: &[u8]) -> io::Result<
 
 /// Connects to the Unix socket at `path`; every wait on it is bounded.
 pub fn open_unix(path: &str) -> io::Result<Socket> {
+    open_unix_within(path, CONNECT_TIMEOUT)
+}
+
+fn open_unix_within(path: &str, patience: Duration) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // Connecting waits, where the server's queue is full, as long as writing does.
-    socket.set_write_timeout(Some(CONNECT_TIMEOUT))?;
+    socket.set_write_timeout(Some(patience))?;
     socket.connect(&SockAddr::unix(path)?)?;
     socket.set_write_timeout(Some(SILENCE_TIMEOUT))?;
     socket.set_read_timeout(Some(SILENCE_TIMEOUT))?;
@@ -236,6 +267,8 @@ pub enum ClientError {
     Silent {
         /// As given.
         address: String,
+        /// How long it was waited for.
+        within: Duration,
     },
     /// The answer is no HTTP/1.1, or beyond its bounds.
     NotHttp {
@@ -264,9 +297,7 @@ impl fmt::Display for ClientError {
                     "no TLS with {address}: {error}; give the certificate, or that of its authority, with --cacert"
                 )
             }
-            Self::Silent { address } => {
-                write!(f, "no answer from {address} within {} s", SILENCE_TIMEOUT.as_secs())
-            }
+            Self::Silent { address, within } => write!(f, "no answer from {address} within {within:?}"),
             Self::NotHttp { address } => {
                 write!(f, "what {address} answers is not HTTP/1.1: is this the backend port of a gannet server?")
             }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::backend::{BackendArgs, Target};
 use super::error::CliError;
-use super::output;
+use super::output::Form;
 use super::page::PageArgs;
 
 /// Print the sessions of a user, a group or a tag, or of the app, page by page.
@@ -18,6 +18,8 @@ pub struct ListArgs {
     #[command(flatten)]
     page: PageArgs,
     #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
     backend: BackendArgs,
 }
 
@@ -29,6 +31,8 @@ pub struct CountArgs {
     /// App that they are of [default: default]
     #[arg(long)]
     app: Option<String>,
+    #[command(flatten)]
+    form: Form,
     #[command(flatten)]
     backend: BackendArgs,
 }
@@ -73,6 +77,8 @@ struct Names {
     #[command(flatten)]
     page: PageArgs,
     #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
     backend: BackendArgs,
 }
 
@@ -93,7 +99,7 @@ impl Names {
         target.pairs("app", app);
         target.pairs("prefix", &self.prefix);
         self.page.add_to(&mut target);
-        output::print(&self.backend.call("GET", target.as_str(), None)?)
+        self.form.print(&self.backend.call("GET", target.as_str(), None)?)
     }
 }
 
@@ -101,13 +107,13 @@ impl Names {
 pub fn list(args: &ListArgs) -> Result<(), CliError> {
     let mut target = args.by.target("/v1/sessions", args.app.as_ref());
     args.page.add_to(&mut target);
-    output::print(&args.backend.call("GET", target.as_str(), None)?)
+    args.form.print(&args.backend.call("GET", target.as_str(), None)?)
 }
 
 /// Runs `gannet count`.
 pub fn count(args: &CountArgs) -> Result<(), CliError> {
     let target = args.by.target("/v1/count", args.app.as_ref());
-    output::print(&args.backend.call("GET", target.as_str(), None)?)
+    args.form.print(&args.backend.call("GET", target.as_str(), None)?)
 }
 
 /// Runs `gannet users`.

@@ -1,5 +1,5 @@
 //! The `gannet` program: a file a subcommand. Turns arguments into calls, and outcomes into text and an exit code:
-//! 0 done, 1 the server refused or something failed, 2 the arguments make no sense. What the server does is not here.
+//! 0 done, 1 the server refused or something failed, 2 the arguments make no sense, 3 `health` got no answer. What the server does is not here.
 
 mod address;
 mod backend;
@@ -8,10 +8,14 @@ mod banner;
 mod bench;
 mod cert;
 mod cluster;
+mod completions;
 mod config;
+mod connect;
 mod drain;
 mod duration;
 mod error;
+mod event_stream;
+mod health;
 mod heap;
 mod http_client;
 mod input;
@@ -19,6 +23,7 @@ mod key;
 mod kick;
 mod list;
 mod log;
+mod man;
 mod manager;
 mod notify;
 mod output;
@@ -29,21 +34,33 @@ mod reaper;
 mod reload;
 mod serve;
 mod sets;
+mod shown;
 mod signals;
 mod stats;
 mod status;
+mod table;
 mod token;
+mod top;
 mod upgrade;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use error::CliError;
+
+/// Of every command; docs/cli.md has them too.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    it failed, or the server refused: standard error says why and what to change
+  2    the arguments are not valid
+  3    of `health`: no answer
+  128+ of `serve`: ended at once by a second signal";
 
 /// A WebSocket push server for games.
 #[derive(Debug, Parser)]
-#[command(name = "gannet", version, max_term_width = 100)]
+#[command(name = "gannet", version, max_term_width = 100, after_long_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -58,6 +75,7 @@ enum Command {
     Cert(cert::CertCommand),
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    Connect(connect::ConnectArgs),
     Push(push::PushArgs),
     Kick(kick::KickArgs),
     Ban(ban::BanArgs),
@@ -77,12 +95,16 @@ enum Command {
     Drain(drain::DrainArgs),
     Reload(reload::ReloadArgs),
     Stats(stats::StatsArgs),
+    Top(top::TopArgs),
+    Health(health::HealthArgs),
     Status(status::StatusArgs),
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
     Upgrade(upgrade::UpgradeArgs),
     #[command(subcommand)]
     Token(token::TokenCommand),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Runs the program with the arguments of the process.
@@ -104,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Bench(command) => bench::run(&command),
         Command::Cert(command) => cert::run(command),
         Command::Config(command) => config::run(command),
+        Command::Connect(args) => connect::run(&args),
         Command::Push(args) => push::run(args),
         Command::Kick(args) => kick::run(&args),
         Command::Ban(args) => ban::ban(&args),
@@ -119,10 +142,14 @@ pub fn main() -> ExitCode {
         Command::Drain(args) => drain::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Top(args) => top::run(&args),
+        Command::Health(args) => health::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Cluster(command) => cluster::run(&command),
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Token(command) => token::run(command),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
     };
     ended(outcome)
 }
@@ -132,15 +159,13 @@ fn ended(outcome: Result<(), CliError>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "gannet: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_code())
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,11 +1,13 @@
 //! `gannet push`: one message to sessions, users, groups, tags or everybody.
 
 use std::io::Read;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::de::IgnoredAny;
 
 use super::backend::{BackendArgs, Target};
+use super::duration::duration;
 use super::error::CliError;
 use super::http_client::Body;
 use super::output;
@@ -19,8 +21,11 @@ pub struct PushArgs {
     /// App that the users, groups and tags belong to [default: default]
     #[arg(long)]
     app: Option<String>,
-    /// Milliseconds after which an undelivered message is dropped [default: the server's]
-    #[arg(long, value_name = "MS")]
+    /// How long the message is worth something: then it is dropped if it is not delivered, such as 500ms or 10s [default: the server's]
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "ttl_ms")]
+    ttl: Option<Duration>,
+    /// The same in milliseconds, as scripts from before --ttl have it
+    #[arg(long, value_name = "MS", hide = true)]
     ttl_ms: Option<u64>,
     /// Replace an unsent older message that was pushed with the same name
     #[arg(long, value_name = "NAME")]
@@ -118,7 +123,8 @@ impl PushArgs {
         target.pairs("all", self.to.all.then_some("1"));
         target.pairs("all_of", &self.to.all_of);
         target.pairs("app", &self.app);
-        target.pairs("ttl_ms", self.ttl_ms.map(|ms| ms.to_string()));
+        let ttl_ms = self.ttl.map(|ttl| ttl.as_millis().to_string());
+        target.pairs("ttl_ms", ttl_ms.or(self.ttl_ms.map(|ms| ms.to_string())));
         target.pairs("key", &self.conflate);
         target.pairs("class", self.class.map(name_of));
         target.pairs("except", &self.except);

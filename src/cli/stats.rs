@@ -13,6 +13,9 @@ pub struct StatsArgs {
     /// Only what is counted of this app [default: all of the server]
     #[arg(long)]
     app: Option<String>,
+    /// Print it in one line, as the server does
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     backend: BackendArgs,
 }
@@ -23,7 +26,7 @@ pub fn run(args: &StatsArgs) -> Result<(), CliError> {
     target.pairs("app", &args.app);
     let answer = args.backend.call("GET", target.as_str(), None)?;
     match serde_json::from_str::<Value>(&answer) {
-        Ok(stats) => output::print(&format!("{stats:#}")),
-        Err(_) => output::print(&answer),
+        Ok(stats) if !args.json => output::print(&format!("{stats:#}")),
+        _ => output::print(&answer),
     }
 }

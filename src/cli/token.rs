@@ -65,6 +65,9 @@ pub struct CheckArgs {
     /// File of a JWK set: the token is checked under its keys, and not under secrets
     #[arg(long, value_name = "FILE", conflicts_with = "secret_file")]
     jwks_file: Option<PathBuf>,
+    /// Print it in one line
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     secrets: SecretArgs,
 }
@@ -138,7 +141,7 @@ impl CheckArgs {
             "tags": names(&proven.tags),
             "expires_in_s": expires_in_s,
         });
-        Ok(format!("{says:#}"))
+        Ok(if self.json { says.to_string() } else { format!("{says:#}") })
     }
 
     fn prove(&self, keys: &Keys, now_unix_ms: u64) -> Result<Proven, AuthError> {

@@ -16,6 +16,7 @@ pub use trust::Trust;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub struct Client {
     stream: Stream,
     socket: WebSocket,
     subprotocol: Option<String>,
+    is_compressed: bool,
     /// What was read; events were made of the first `used` bytes.
     buffer: Vec<u8>,
     used: usize,
@@ -94,6 +96,7 @@ impl Client {
             stream,
             socket: WebSocket::client(Arc::new(config.limits.clone()), mask_keys.into_source()),
             subprotocol: None,
+            is_compressed: false,
             buffer: Vec::new(),
             used: 0,
             out,
@@ -111,12 +114,19 @@ impl Client {
         };
         client.socket = config.agree(client.socket, extensions.as_deref())?;
         client.subprotocol = subprotocol;
+        // What it has accepted is all that was offered.
+        client.is_compressed = extensions.is_some();
         Ok(client)
     }
 
     /// The subprotocol that the server chose.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
+    }
+
+    /// Whether permessage-deflate was agreed on.
+    pub fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     /// This end's address.
@@ -134,6 +144,15 @@ impl Client {
     pub fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.stream.socket().set_read_timeout(timeout)?;
         self.stream.socket().set_write_timeout(timeout)
+    }
+
+    /// Waits at most so long for each read, and as long as before for each write; `None`: for ever. After
+    /// [`Client::receive`] has failed with that, nothing is lost, and [`AsFd`] tells when there is more.
+    ///
+    /// # Errors
+    /// As [`Client::set_timeout`].
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.socket().set_read_timeout(timeout)
     }
 
     /// Sends a text message.
@@ -241,6 +260,13 @@ impl Client {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The socket, to wait for what comes on it. What has been read from it already, [`Client::receive`] answers at once.
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.socket().as_fd()
     }
 }
 

@@ -177,6 +177,7 @@ fn an_unknown_variable_names_the_nearest() {
     for variable in [
         "GANNET_KEY",
         "GANNET_SECRET",
+        "GANNET_TOKEN",
         "GANNET_PORT",
         "GANNET_SERVICE_HOST",
         "GANNET_SERVICE_PORT_CLIENTS",

@@ -2,6 +2,7 @@
 //! that answers what a table says.
 #![cfg(feature = "cli")]
 
+mod made;
 mod requests;
 
 use std::fs;
@@ -233,6 +234,10 @@ fn wrong_usage_ends_with_2() {
         &["list", "--user", "ada", "--group", "red"],
         &["count", "--tag", "ios", "--group", "red"],
         &["apps", "--app", "chess"],
+        &["push", "--all", "--ttl", "soon", "hello"],
+        &["push", "--all", "--ttl", "1s", "--ttl-ms", "1000", "hello"],
+        &["completions", "tcsh"],
+        &["man"],
         &["kick"],
         &["kick", "--user", "ada", "--session", "0000000000000001"],
         &["kick", "--user", "ada", "--code", "70000"],

@@ -177,3 +177,18 @@ fn a_refusal_is_told_and_ends_with_1() {
     assert_eq!(text(&refused.stderr), "gannet: the server refused: 401 unauthorized: send the backend key\n");
     server.join().unwrap();
 }
+
+#[test]
+fn how_long_a_push_is_worth_something_is_said_as_every_time_is() {
+    for (args, query) in [
+        (["--ttl", "1m30s"], "ttl_ms=90000"),
+        (["--ttl", "500ms"], "ttl_ms=500"),
+        (["--ttl", "5"], "ttl_ms=5000"),
+        (["--ttl-ms", "500"], "ttl_ms=500"),
+    ] {
+        let (address, server) = answer_once(Response::empty(202));
+        let pushed = gannet(&[&["push", "--backend", &address, "--all"], &args[..], &["hi"]].concat());
+        assert_eq!(pushed.status.code(), Some(0), "{}", text(&pushed.stderr));
+        assert_eq!(server.join().unwrap().0, format!("POST /v1/push?all=1&{query}"));
+    }
+}

@@ -116,10 +116,14 @@ fn every_key_that_a_document_names_exists() {
 
 /// The variables that the program reads beside those of the keys: the constants of src/cli.
 fn variables_of_commands() -> BTreeSet<String> {
-    let mut variables = BTreeSet::new();
-    for entry in fs::read_dir(root().join("src/cli")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
+    let (mut variables, mut folders) = (BTreeSet::new(), vec![root().join("src/cli")]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
             let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
             let found = Page::read(&name).find(r#"const \w+: &str = "(GANNET_[A-Z_]+)";"#);
             variables.extend(found.into_iter().map(|(_, groups)| groups.concat()));

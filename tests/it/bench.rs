@@ -51,7 +51,7 @@ pub fn assert_none(result: &Value, names: &[&str]) {
     }
 }
 
-fn server() -> (ServerProcess, String, String) {
+pub fn server() -> (ServerProcess, String, String) {
     let server = ServerProcess::start(&["--echo", "--reactors", "2"], QUIET);
     let (client, backend) = (format!("ws://{}", server.client), format!("--backend {}", server.backend));
     (server, client, backend)
@@ -161,10 +161,10 @@ fn connections_come_and_go_and_stay() {
 }
 
 /// Round trips that warm a connection.
-const WARM: u64 = 20;
+pub const WARM: u64 = 20;
 
 /// Serves one connection; `on` hears of each message after the warm-up, by its number.
-fn serve(
+pub fn serve(
     mut on: impl FnMut(u64, Message, &mut WebSocket<TcpStream>) + Send + 'static,
 ) -> (String, thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

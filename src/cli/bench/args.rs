@@ -1,6 +1,7 @@
 //! The arguments that several kinds of load share, and how a size is written.
 
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -77,6 +78,23 @@ pub struct OutputArgs {
     /// Write a page with plots
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
+}
+
+impl OutputArgs {
+    /// Finds out before a load begins whether its result can be written behind it.
+    pub fn check(&self) -> Result<(), BenchError> {
+        let files = [&self.json, &self.report].into_iter().flatten();
+        for path in files.filter(|path| path.as_path() != Path::new("-")) {
+            let is_new = !path.exists();
+            let opened = OpenOptions::new().append(true).create(true).open(path);
+            opened.map_err(|error| BenchError::File { path: path.clone(), error })?;
+            if is_new {
+                // One that stays is written over.
+                let _ = fs::remove_file(path);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How the load is paced.

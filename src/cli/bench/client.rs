@@ -65,8 +65,8 @@ pub enum Failure {
     Response(ResponseError),
     /// The server's frames.
     Protocol(ProtocolError),
-    /// The server ended it; with the code of its Close, if it sent one that has a code.
-    Ended(Option<CloseCode>),
+    /// The server ended it; with what its Close says, if it sent one that has a code.
+    Ended(Option<(CloseCode, String)>),
 }
 
 impl Failure {
@@ -231,7 +231,9 @@ impl Client {
                 Event::Text(text) => on(Incoming::Message(text.as_bytes(), sender)),
                 Event::Binary(bytes) => on(Incoming::Message(&bytes, sender)),
                 Event::Ping(_) | Event::Pong(_) => {}
-                Event::Close(close) => return Err(Failure::Ended(close.map(|close| close.code))),
+                Event::Close(close) => {
+                    return Err(Failure::Ended(close.map(|close| (close.code, close.reason.into_owned()))));
+                }
             }
         }
         Ok(())

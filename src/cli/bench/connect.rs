@@ -83,7 +83,8 @@ impl Storm {
             refused: 0,
         };
         if let Some(timeline) = worker.start(&mut fleet, &mut storm)? {
-            storm.measure(&mut fleet, worker, timeline, rate)?;
+            let measured = storm.measure(&mut fleet, worker, timeline, rate);
+            worker.keep(measured, timeline)?;
         }
         Ok((storm.recorder, storm.refused))
     }

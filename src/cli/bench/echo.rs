@@ -225,7 +225,8 @@ impl<'a> Echo<'a> {
         fleet.open_all(count, &mut echo, |_| true, |opened| worker.opened(opened))?;
         echo.warm(&mut fleet)?;
         if let Some(timeline) = worker.start(&mut fleet, &mut echo)? {
-            echo.measure(&mut fleet, worker, timeline)?;
+            let measured = echo.measure(&mut fleet, worker, timeline);
+            worker.keep(measured, timeline)?;
         }
         fleet.close_all();
         Ok(echo.found(&fleet))
@@ -306,7 +307,7 @@ impl<'a> Echo<'a> {
             let edge = if now < window.to { window.to } else { until };
             fleet.turn(schedule.next_due().unwrap_or(edge).min(edge), self)?;
             if fleet.open_count() == 0 {
-                return Err(BenchError::AllLost);
+                return Err(fleet.all_lost());
             }
         }
     }

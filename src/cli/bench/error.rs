@@ -4,11 +4,13 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::proof::NoGroup;
 use super::template::TemplateError;
 use crate::cli::error::CliError;
+use crate::cli::shown::shown;
 use crate::client::ClientError;
-use crate::protocol::ProtocolError;
 use crate::protocol::handshake::{RequestError, ResponseError};
+use crate::protocol::{CloseCode, ProtocolError};
 
 /// Why a benchmark failed.
 #[derive(Debug)]
@@ -58,8 +60,20 @@ pub enum BenchError {
         /// How far it should have come.
         of: usize,
     },
+    /// The server ended a connection before the load began.
+    Lost(Lost),
     /// Every connection was lost.
-    AllLost,
+    AllLost {
+        /// The first of them.
+        first: Option<Lost>,
+    },
+    /// The load ended early. What was measured until then is in the result.
+    Broken {
+        /// Why.
+        why: String,
+    },
+    /// A group that a token cannot lead into.
+    NoGroup(NoGroup),
     /// The first message to a session does not name it.
     NoWelcome,
     /// The publisher's reactor has all sessions.
@@ -132,7 +146,7 @@ pub enum BenchError {
 impl fmt::Display for BenchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Target { target, error } => write!(f, "{target}: {error}"),
+            Self::Target { target, error } => write!(f, "{}: {error}", shown(target)),
             Self::ClosedFanout => f.write_str("a fan-out with --closed runs on one thread: leave out --threads"),
             Self::Descriptors { wanted, limit } => write!(
                 f,
@@ -153,7 +167,13 @@ impl fmt::Display for BenchError {
             Self::Stalled { stage, done, of } => {
                 write!(f, "nothing moves while {stage}: {done} of {of} done; see the server's log")
             }
-            Self::AllLost => f.write_str("every connection was lost: see the server's log"),
+            Self::Lost(lost) => write!(f, "the server ended {lost} before the load began"),
+            Self::AllLost { first: None } => f.write_str("every connection was lost: see the server's log"),
+            Self::AllLost { first: Some(first) } => {
+                write!(f, "every connection was lost, the first of them {first}: see the server's log")
+            }
+            Self::Broken { why } => write!(f, "the load ended early: {why}"),
+            Self::NoGroup(error) => error.fmt(f),
             Self::NoWelcome => f.write_str(
                 "the first message to a session does not name it as gannet's welcome does: for another server, put \
                  {session} into the URL and give --publish-template",
@@ -223,6 +243,26 @@ impl std::error::Error for BenchError {
 impl From<BenchError> for CliError {
     fn from(error: BenchError) -> Self {
         Self::Command(Box::new(error))
+    }
+}
+
+/// A connection that was open and is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Its number, from 0.
+    pub number: usize,
+    /// What the server's Close said, if one came that has a code.
+    pub close: Option<(CloseCode, String)>,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection {}", self.number)?;
+        match &self.close {
+            None => f.write_str(" without a Close"),
+            Some((code, reason)) if reason.is_empty() => write!(f, " with {code}"),
+            Some((code, reason)) => write!(f, " with {code} {reason:?}"),
+        }
     }
 }
 

@@ -15,7 +15,6 @@ use super::result::RunResult;
 use super::run::{Timeline, WARM_EXCHANGES, Work, Worker, drive};
 use super::schedule::Schedule;
 use super::sequence::Stamp;
-use super::target::Target;
 use crate::cli::error::CliError;
 
 /// Numbers beyond take no memory: whoever sends them did not get them from us.
@@ -32,9 +31,9 @@ pub struct FanoutArgs {
     message: StampedArgs,
     #[command(flatten)]
     publish: PublishArgs,
-    /// Group that all connections join
-    #[arg(long, default_value = "bench", conflicts_with = "publish_template")]
-    group: String,
+    /// Group that all connections join [default: bench; with a token in the URL, its first group]
+    #[arg(long, conflicts_with = "publish_template")]
+    group: Option<String>,
 }
 
 /// Runs `gannet bench fanout`.
@@ -43,9 +42,8 @@ pub fn run(args: &FanoutArgs) -> Result<RunResult, CliError> {
     if pace.closed && common.threads > 1 {
         return Err(BenchError::ClosedFanout.into());
     }
-    let publishing = publish.publishing(Recipient::Group(group), common.i_own_this_server)?;
-    let target = common.target()?;
-    let target: Target = if publishing.is_foreign() { target } else { target.with_query("group", group) };
+    let (target, group) = common.target()?.in_group(group.as_deref(), publish.is_foreign())?;
+    let publishing = publish.publishing(Recipient::Group(&group), common.i_own_this_server)?;
     let load = Load {
         pace,
         size: message.size,
@@ -188,7 +186,8 @@ impl<'a> Fanout<'a> {
             fanout.warm(&mut fleet, worker)?;
         }
         if let Some(timeline) = worker.start(&mut fleet, &mut fanout)? {
-            fanout.measure(&mut fleet, worker, timeline, publishes)?;
+            let measured = fanout.measure(&mut fleet, worker, timeline, publishes);
+            worker.keep(measured, timeline)?;
         }
         fleet.close_all();
         Ok(Found {
@@ -259,7 +258,7 @@ impl<'a> Fanout<'a> {
             let edge = if now < window.to { window.to } else { now + SECOND / 100 };
             fleet.turn(schedule.next_due().unwrap_or(edge).min(edge), self)?;
             if fleet.open_count() == 0 {
-                return Err(BenchError::AllLost);
+                return Err(fleet.all_lost());
             }
         }
     }

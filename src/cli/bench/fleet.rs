@@ -10,7 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::client::{Client, Drained, Failure, Incoming, READS_A_TURN, Sender};
 use super::clock::{Clock, Nanos, SECOND, Timer};
-use super::error::BenchError;
+use super::error::{BenchError, Lost};
 use super::pipeline::Pipeline;
 use super::publisher::Publisher;
 use super::stream::Stream;
@@ -90,6 +90,8 @@ pub struct Fleet<'a> {
     dirty: Vec<usize>,
     opened: usize,
     lost: u64,
+    /// The first connection that was open and is gone.
+    first_lost: Option<Lost>,
 }
 
 impl<'a> Fleet<'a> {
@@ -117,6 +119,7 @@ impl<'a> Fleet<'a> {
             dirty: Vec::new(),
             opened: 0,
             lost: 0,
+            first_lost: None,
         })
     }
 
@@ -133,6 +136,16 @@ impl<'a> Fleet<'a> {
     /// Connections that were open and are gone.
     pub fn lost_count(&self) -> u64 {
         self.lost
+    }
+
+    /// The first connection that was open and is gone.
+    pub fn first_lost(&self) -> Option<&Lost> {
+        self.first_lost.as_ref()
+    }
+
+    /// That every connection is gone, and how the first one went.
+    pub fn all_lost(&self) -> BenchError {
+        BenchError::AllLost { first: self.first_lost.clone() }
     }
 
     /// Adds a publishing connection.
@@ -217,8 +230,8 @@ impl<'a> Fleet<'a> {
                 begun += 1;
             }
             self.turn(self.now() + SECOND / 10, handler)?;
-            if self.lost > 0 {
-                return Err(BenchError::Hangup);
+            if let Some(first) = &self.first_lost {
+                return Err(BenchError::Lost(first.clone()));
             }
             progress(self.opened - told);
             told = self.opened;
@@ -433,8 +446,9 @@ impl<'a> Fleet<'a> {
         }
         self.opened -= 1;
         self.lost += 1;
-        let code = if let Failure::Ended(code) = &failure { *code } else { None };
-        handler.lost(slot, code);
+        let close = if let Failure::Ended(close) = &failure { close.clone() } else { None };
+        handler.lost(slot, close.as_ref().map(|(code, _)| *code));
+        self.first_lost.get_or_insert(Lost { number, close });
         match failure {
             // No load can make a server break the protocol: it is wrong, and so would be the figures.
             Failure::Protocol(error) => Err(BenchError::Protocol(error)),

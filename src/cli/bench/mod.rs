@@ -24,6 +24,7 @@ mod pipeline;
 mod plot;
 mod process;
 mod progress;
+mod proof;
 mod publish;
 mod publisher;
 mod push;
@@ -67,6 +68,8 @@ pub enum BenchCommand {
 
 /// Runs `gannet bench`.
 pub fn run(command: &BenchCommand) -> Result<(), CliError> {
+    let output = output_of(command);
+    output.into_iter().try_for_each(OutputArgs::check)?;
     let (result, output) = match command {
         BenchCommand::Echo(args) => (echo::run(args)?, &args.common.output),
         BenchCommand::Push(args) => (push::run(args)?, &args.common.output),
@@ -78,13 +81,36 @@ pub fn run(command: &BenchCommand) -> Result<(), CliError> {
         BenchCommand::Compare(args) => return output::print(&compare::run(args)?),
         BenchCommand::Report(args) => return Ok(report::run(args)?),
     };
-    publish(&result, output)
+    finish(&result, output)
+}
+
+/// Where the result of a load goes.
+fn output_of(command: &BenchCommand) -> Option<&OutputArgs> {
+    match command {
+        BenchCommand::Echo(args) => Some(&args.common.output),
+        BenchCommand::Push(args) => Some(&args.common.output),
+        BenchCommand::Fanout(args) => Some(&args.common.output),
+        BenchCommand::Connect(args) => Some(&args.common.output),
+        BenchCommand::Idle(args) => Some(&args.common.output),
+        BenchCommand::Soak(args) => Some(args.output()),
+        BenchCommand::Resume(args) => Some(&args.output),
+        BenchCommand::Compare(_) | BenchCommand::Report(_) => None,
+    }
+}
+
+/// Shows what was measured, also if the load ended early.
+fn finish(result: &RunResult, output: &OutputArgs) -> Result<(), CliError> {
+    publish(result, output)?;
+    match &result.broken {
+        Some(why) => Err(BenchError::Broken { why: why.clone() }.into()),
+        None => Ok(()),
+    }
 }
 
 fn run_soak(args: &soak::SoakArgs) -> Result<(), CliError> {
     let (backend, common, rate, seed) = match args.soak() {
         soak::Soak::Echo { common, pace, message, text } => {
-            return publish(&echo::run_soak(&common, &pace, &message, text)?, args.output());
+            return finish(&echo::run_soak(&common, &pace, &message, text)?, args.output());
         }
         soak::Soak::Mixed { backend, common, rate, seed } => (backend, common, rate, seed),
     };

@@ -108,6 +108,11 @@ impl PublishArgs {
         Ok(Publishing { backend, publishers: self.publishers, speech, wording, key })
     }
 
+    /// Whether it is to another server than gannet.
+    pub fn is_foreign(&self) -> bool {
+        self.publish_template.is_some()
+    }
+
     fn binary_wording(&self, recipient: Recipient<'_>) -> Wording {
         let receipt = match self.receipt {
             Receipt::None => ReceiptMode::None,
@@ -131,11 +136,6 @@ fn text_wording(
 }
 
 impl Publishing {
-    /// Whether it is another server than gannet.
-    pub fn is_foreign(&self) -> bool {
-        self.speech == Speech::Foreign
-    }
-
     /// In words.
     pub fn describe(&self) -> String {
         let how = match self.speech {

@@ -45,7 +45,7 @@ pub fn run(args: &PushArgs) -> Result<RunResult, CliError> {
     let target = common.target()?;
     let publishing = publish.publishing(Recipient::Session, common.i_own_this_server)?;
     // Another server's clients say in their URL who they are; gannet's are told by the welcome.
-    let is_numbered = publishing.is_foreign() && target.numbers_sessions();
+    let is_numbered = publish.is_foreign() && target.numbers_sessions();
     let load = Load { pace, size: message.size, publishing: &publishing, is_numbered, across: *across };
     let driven = drive(common, &target, pace.warm_up, |worker| Push::run(worker, &load))?;
     let mut recorder = Recorder::new(driven.window);
@@ -181,7 +181,8 @@ impl<'a> Push<'a> {
         push.warm(&mut fleet)?;
         let mut unpublished = 0;
         if let Some(timeline) = worker.start(&mut fleet, &mut push)? {
-            unpublished = push.measure(&mut fleet, worker, timeline)?;
+            let measured = push.measure(&mut fleet, worker, timeline);
+            unpublished = worker.keep(measured, timeline)?.unwrap_or(0);
         }
         fleet.close_all();
         Ok(push.found(&mut fleet, unpublished))
@@ -251,7 +252,7 @@ impl<'a> Push<'a> {
             let edge = if now < window.to { window.to } else { until };
             fleet.turn(schedule.next_due().unwrap_or(edge).min(edge), self)?;
             if fleet.open_count() == 0 {
-                return Err(BenchError::AllLost);
+                return Err(fleet.all_lost());
             }
         }
     }

@@ -12,6 +12,7 @@ use super::clock::SECOND;
 use super::error::BenchError;
 use super::process::Machine;
 use super::recorder::Recorder;
+use crate::cli::shown::shown;
 
 /// The percentiles that tables show.
 pub const PERCENTILES: [f64; 6] = [50.0, 90.0, 99.0, 99.9, 99.99, 100.0];
@@ -27,12 +28,15 @@ pub struct RunResult {
     pub shape: String,
     /// What to call it beside others.
     pub label: String,
-    /// The URL.
+    /// The URL, without what proves who a player is.
     pub target: String,
     /// When it began, in seconds since 1970.
     pub began_unix_s: u64,
     /// What it ran on.
     pub machine: Machine,
+    /// Why it ended early, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
     /// What was asked for, in words.
     pub settings: BTreeMap<String, String>,
     /// Figures other than latencies.
@@ -102,9 +106,10 @@ impl RunResult {
             format: Self::FORMAT,
             shape: shape.to_owned(),
             label: label.unwrap_or(host).to_owned(),
-            target: url.to_owned(),
+            target: shown(url),
             began_unix_s: began.as_secs(),
             machine: Machine::this(),
+            broken: None,
             settings: BTreeMap::new(),
             figures: Vec::new(),
             latencies: Vec::new(),
@@ -118,7 +123,11 @@ impl RunResult {
     /// [`BenchError::File`] and [`BenchError::Result`].
     pub fn load(path: &Path) -> Result<Self, BenchError> {
         let text = fs::read(path).map_err(|error| BenchError::File { path: path.to_owned(), error })?;
-        serde_json::from_slice(&text).map_err(|error| BenchError::Result { path: path.to_owned(), error })
+        let result = serde_json::from_slice(&text);
+        let mut result: Self = result.map_err(|error| BenchError::Result { path: path.to_owned(), error })?;
+        // An older version wrote down what proves who a player is.
+        result.target = shown(&result.target);
+        Ok(result)
     }
 
     /// The text of a file.
@@ -203,6 +212,7 @@ pub mod tests {
             target: "ws://127.0.0.1:9000/echo".to_owned(),
             began_unix_s: 1_760_000_000,
             machine: Machine { cpu: "a <fast> one".to_owned(), cores: 2, kernel: "Linux 6".to_owned() },
+            broken: None,
             settings: [("connections".to_owned(), "100".to_owned())].into(),
             figures: Vec::new(),
             latencies: Vec::new(),

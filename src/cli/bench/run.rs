@@ -45,6 +45,8 @@ struct Control {
     clock: Clock,
     timeline: OnceLock<Timeline>,
     aborted: AtomicBool,
+    /// Why what is measured ended early.
+    broken: Mutex<Option<BenchError>>,
     opened: AtomicUsize,
     /// Threads that are ready to start.
     ready: Mutex<usize>,
@@ -55,6 +57,12 @@ impl Control {
     fn ready(&self) -> MutexGuard<'_, usize> {
         // A thread that panicked left a whole number behind.
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is measured ends now; the first reason is told.
+    fn break_off(&self, why: BenchError) {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        self.abort();
     }
 
     fn abort(&self) {
@@ -111,6 +119,26 @@ impl<'a> Worker<'a> {
         self.control.aborted.load(Ordering::Relaxed)
     }
 
+    /// What `measured` has come to. A failure while it was measured ends the run, and what was found until then counts;
+    /// `None`.
+    ///
+    /// # Errors
+    /// A failure before anything was measured.
+    pub fn keep<T>(
+        &self,
+        measured: Result<T, BenchError>,
+        timeline: Timeline,
+    ) -> Result<Option<T>, BenchError> {
+        match measured {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if self.control.clock.now() < timeline.window.from => Err(error),
+            Err(error) => {
+                self.control.break_off(error);
+                Ok(None)
+            }
+        }
+    }
+
     /// Tells that this thread is ready, and serves its connections until all are; the fleet may be empty. Without a timeline
     /// another thread has failed.
     pub fn start<H: Handler>(
@@ -145,6 +173,8 @@ pub struct Driven<T> {
     pub server_resident: Option<u64>,
     /// CPU time of this process in the window.
     pub own_cpu: Duration,
+    /// Why what is measured ended early.
+    pub broken: Option<BenchError>,
 }
 
 /// Every thread has a connection.
@@ -166,6 +196,7 @@ pub fn drive<T: Send>(
         clock: Clock::start(),
         timeline: OnceLock::new(),
         aborted: AtomicBool::new(false),
+        broken: Mutex::default(),
         opened: AtomicUsize::new(0),
         ready: Mutex::default(),
         changed: Condvar::new(),
@@ -192,7 +223,14 @@ pub fn drive<T: Send>(
             parts.push(thread.join().map_err(|_| BenchError::Panicked)??);
         }
         let Watched { window, server_cpu, server_resident, own_cpu } = watched?;
-        Ok(Driven { parts, window, server_cpu, server_resident_before, server_resident, own_cpu })
+        let broken = control.broken.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // It broke in the moment in which measuring began: there are no figures.
+        if window.to == window.from
+            && let Some(broken) = broken
+        {
+            return Err(broken);
+        }
+        Ok(Driven { parts, window, server_cpu, server_resident_before, server_resident, own_cpu, broken })
     })
 }
 
@@ -258,14 +296,20 @@ fn watch(
         return Ok(nothing);
     }
     let (server_before, own_before) = look()?;
-    if !until(window.to) {
-        return Ok(nothing);
-    }
-    let (server_after, own_after) = look()?;
-    let server_resident = resident(server)?;
+    let is_whole = until(window.to);
+    let window = if is_whole { window } else { Window { to: control.clock.now(), ..window } };
+    let own_cpu = own.cpu()?.saturating_sub(own_before);
+    let (server_after, server_resident) = match (cpu(server), resident(server)) {
+        (Ok(cpu), Ok(bytes)) => (cpu, bytes),
+        // A server that is gone has no figures; those of the load stay.
+        (Err(error), _) | (_, Err(error)) => {
+            control.break_off(error);
+            (None, None)
+        }
+    };
     progress.finish();
     let server_cpu = server_after.zip(server_before).map(|(after, before)| after.saturating_sub(before));
-    Ok(Watched { window, server_cpu, server_resident, own_cpu: own_after.saturating_sub(own_before) })
+    Ok(Watched { window, server_cpu, server_resident, own_cpu })
 }
 
 /// Waits until `until`, or until something changes; `false` when a thread has failed.
@@ -327,8 +371,9 @@ impl<T> Driven<T> {
             ("threads", threads(common).to_string()),
         ];
         result.settings.extend(settings.map(|(name, value)| (name.to_owned(), value)));
-        let Work { count, one, many } = work;
         let seconds = (self.window.to - self.window.from) as f64 / SECOND as f64;
+        result.broken = self.broken.as_ref().map(|why| format!("after {seconds:.1} s: {why}"));
+        let Work { count, one, many } = work;
         result.figure(many, "", count as f64);
         result.figure(&format!("{many} a second"), "/s", count as f64 / seconds);
         if let Some(cpu) = self.server_cpu {

@@ -11,6 +11,9 @@ pub fn render(result: &RunResult) -> String {
         result.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
     line(&mut out, format_args!("{}  {}  ({})", result.shape, result.target, result.label));
     line(&mut out, format_args!("{}", settings.join(", ")));
+    if let Some(why) = &result.broken {
+        line(&mut out, format_args!("ended early: {why}"));
+    }
     line(&mut out, format_args!(""));
     let width = result.figures.iter().map(|figure| figure.name.chars().count()).max().unwrap_or(0);
     for Figure { name, unit, value } in &result.figures {

@@ -8,11 +8,14 @@ use mio::net::TcpStream;
 use socket2::{Domain, Socket, Type};
 
 use super::error::{BenchError, TargetError};
+use super::proof;
 use super::stream::{Stream, Tls};
 use crate::client::Trust;
 
 /// What stands in a URL for the number of the connection.
 const SESSION: &str = "{session}";
+/// The group that connections join where nothing else is said.
+const GROUP: &str = "bench";
 /// Source addresses that connections to a loopback address come from: each has ports of its own, so that none is
 /// searched for among many taken ones.
 const SOURCES: usize = 4096;
@@ -61,6 +64,22 @@ impl Target {
         self.path.push('=');
         crate::http::percent_encode(value, &mut self.path);
         self
+    }
+
+    /// The same with all connections in a group, and that group. A proof in the URL names it, since beside one nothing may;
+    /// another server's groups are its own.
+    ///
+    /// # Errors
+    /// [`BenchError::NoGroup`].
+    pub fn in_group(self, wanted: Option<&str>, is_foreign: bool) -> Result<(Self, String), BenchError> {
+        let group = wanted.unwrap_or(GROUP);
+        if is_foreign {
+            return Ok((self, group.to_owned()));
+        }
+        match proof::group(&self.path, wanted).map_err(BenchError::NoGroup)? {
+            Some(group) => Ok((self, group)),
+            None => Ok((self.with_query("group", group), group.to_owned())),
+        }
     }
 
     /// The same with `path` where the URL has none.
