@@ -90,7 +90,7 @@ pub fn encode_operation(part: &OperationPart, out: &mut Vec<u8>) -> Result<(), T
             out.extend_from_slice(&sessions.to_le_bytes());
         }
         let has_figures = page.behind > 0 || page.pushes > 0;
-        out.push(u8::from(presence.is_some()) * PRESENCE | u8::from(has_figures) * GROUP);
+        out.push((u8::from(presence.is_some()) * PRESENCE) | (u8::from(has_figures) * GROUP));
         presence.iter().try_for_each(|presence| put_presence(presence, out))?;
         if has_figures {
             out.extend_from_slice(&page.behind.to_le_bytes());

@@ -65,8 +65,7 @@ impl Core {
     /// This reactor's answer.
     pub fn answer_largest(&mut self, largest: &Largest) {
         for (index, view) in largest.views.iter().enumerate() {
-            let is_in_view =
-                |app: AppId| view.as_ref().is_none_or(|apps| apps.iter().any(|known| *known == app));
+            let is_in_view = |app: AppId| view.as_ref().is_none_or(|apps| apps.contains(&app));
             let start = if self.behind.len() <= LOOKED_AT { 0 } else { largest.from % self.behind.len() };
             let looked_at = self.behind.iter().cycle().skip(start).take(self.behind.len().min(LOOKED_AT));
             let queues = looked_at.filter(|behind| behind.app.is_some_and(is_in_view));

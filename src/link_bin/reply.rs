@@ -344,7 +344,7 @@ fn put_info(info: &SessionInfo, follows: bool, out: &mut Vec<u8>) -> Result<(), 
     put_names(&info.tags, "tags", out)?;
     let Profile { claims, params } = &*info.profile;
     let since = info.behind_since_unix_ms;
-    let is = u8::from(info.away) * AWAY | u8::from(since.is_some()) * BEHIND;
+    let is = (u8::from(info.away) * AWAY) | (u8::from(since.is_some()) * BEHIND);
     if follows || since.is_some() || !info.profile.is_empty() {
         out.push(is);
         put_claims(claims.as_deref().unwrap_or("{}"), out)?;

@@ -190,11 +190,11 @@ impl Reader {
         // The first are the newest there are; later none is left out.
         let (skip, all) =
             if is_first { (its.len().saturating_sub(LINES), true) } else { (0, its.len() <= LINES) };
-        let told = its.iter().skip(skip).take(LINES);
+        let mut told = its.iter().skip(skip).take(LINES);
         told.clone().for_each(|line| stream_event("change", &***line, out));
         match all {
             true => lines.last().map_or(stream.last_line(), |line| line.number),
-            false => told.last().map_or(stream.last_line(), |line| line.number),
+            false => told.next_back().map_or(stream.last_line(), |line| line.number),
         }
     }
 
