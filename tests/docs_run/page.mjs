@@ -18,18 +18,16 @@
 //     <!-- stop: server -->         Ctrl-C in this terminal
 //     <!-- players: ada bob -->     exactly these users have a session each, before each command from here on
 //     <!-- tabs: chat -->           what is done in a browser: the function of this name in tabs.mjs
-import { readFileSync } from "node:fs";
-
 const MARKER = /^<!-- (file|terminal|type|enter|shows|stop|prints|runs|console|token|players|tabs)(?:: (.+))? -->$/;
 const ALONE = new Set(["enter", "stop", "players", "tabs"]);
 
-/** The steps of a page: `{ line, section, kind, name, text }`. */
-export function stepsOf(path) {
+/** The steps of a page, `path` with this text: `{ line, section, kind, name, text }`. */
+export function stepsOf(path, page) {
   const steps = [];
   let section = path;
   let marker;
   let block;
-  readFileSync(path, "utf8").split("\n").forEach((text, at) => {
+  page.split("\n").forEach((text, at) => {
     const line = at + 1;
     const wrong = (what) => new Error(`${path}:${line}: ${what}`);
     if (block) {

@@ -4,16 +4,18 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { patternOf, settled } from "./output.mjs";
 import { Terminals } from "./terminals.mjs";
 import * as tabs from "./tabs.mjs";
 
-const REPOSITORY = resolve(import.meta.dirname ?? dirname(new URL(import.meta.url).pathname), "../..");
+const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The ports that pages name. */
-const PORTS = [9000, 9001, 8080, 9100];
+const PORTS = ["9000", "9001", "8080", "9100"];
+const PORT = new RegExp(`\\b(?:${PORTS.join("|")})\\b`, "g");
 
 /** How the cookbook says that a program is run, by the end of its file's name. */
 const LANGUAGES = {
@@ -25,13 +27,19 @@ const LANGUAGES = {
 const fileOf = (language, name) => `${language === "cs" ? capital(name) : name}.${language}`;
 const capital = (name) => name[0].toUpperCase() + name.slice(1);
 
-/** Different ports that were free a moment ago. */
-async function freePorts(count) {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
+/** Below the ports that systems give to connections, so that none of these takes one before its server does. */
+let nextPort = 20_000 + Math.floor(Math.random() * 10_000);
+
+/** A port that is free, another one each time. */
+async function freePort() {
+  for (;;) {
+    const server = createServer().listen(nextPort++, "127.0.0.1");
+    const isFree = await once(server, "listening").then(() => true, () => false);
+    if (!isFree) continue;
+    const { port } = server.address();
+    await once(server.close(), "close");
+    return port;
+  }
 }
 
 export class Reader {
@@ -39,17 +47,20 @@ export class Reader {
   #console;
   #files = new Set();
   #last = "";
+  #page;
   #players = [];
   #ports;
 
-  /** Reads with the built `program`; `browse` is a function that has a browser. */
-  static async with(program, browse) {
-    const ports = await freePorts(PORTS.length);
-    return new Reader(program, browse, new Map(PORTS.map((port, at) => [String(port), String(ports[at])])));
+  /** Reads the text of a page with the built `program`; `browse` is a function that has a browser. */
+  static async of(page, program, browse) {
+    const ports = new Map();
+    for (const port of PORTS) ports.set(port, String(await freePort()));
+    return new Reader(page, program, browse, ports);
   }
 
-  constructor(program, browse, ports) {
+  constructor(page, program, browse, ports) {
     this.#browse = browse;
+    this.#page = page;
     this.#ports = ports;
     this.root = mkdtempSync(join(tmpdir(), "gannet-docs-"));
     this.folder = join(this.root, "work");
@@ -71,7 +82,7 @@ export class Reader {
 
   /** The text with the ports of this reader. */
   here(text) {
-    return text?.replace(/\b(?:9000|9001|8080|9100)\b/g, (port) => this.#ports.get(port));
+    return text?.replace(PORT, (port) => this.#ports.get(port));
   }
 
   /** Does one step. */
@@ -89,7 +100,7 @@ export class Reader {
     else if (kind === "console") this.#console = here;
     else if (kind === "runs") await this.#runs(name, here);
     else if (kind === "token") await this.#token(name, here);
-    else if (kind === "tabs") await tabs[name](await this.#browse(), (path) => this.here(path), this.terminals);
+    else if (kind === "tabs") await tabs[name](await this.#browse(), (address) => this.here(address));
   }
 
   #write(name, text) {
@@ -102,6 +113,7 @@ export class Reader {
   #programs(name) {
     return Object.entries(LANGUAGES).map(([language, command]) => {
       assert(this.#files.delete(fileOf(language, name)), `there is no ${fileOf(language, name)}`);
+      assert(this.#page.includes(`\`${command("push")}\``), `the page says how to run push: ${command("push")}`);
       return command(name);
     });
   }

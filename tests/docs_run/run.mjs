@@ -4,6 +4,7 @@
 //
 // PROGRAM is the built `gannet`; without a PAGE it is all of them. page.mjs says how a page names its files, commands and outputs.
 // Ports are free ones instead of those in the pages. Nothing is timed: what has to happen is waited for, and five minutes end it all.
+import { readFileSync } from "node:fs";
 import { startChromium } from "../browser/chromium.mjs";
 import { passed, test } from "../browser/tests.mjs";
 import { stepsOf } from "./page.mjs";
@@ -34,8 +35,9 @@ async function fail(error) {
 
 /** Reads a page section by section: each that has something to do is a test. */
 async function read(page) {
-  const steps = stepsOf(page);
-  const reader = await Reader.with(program, browse);
+  const text = readFileSync(page, "utf8");
+  const steps = stepsOf(page, text);
+  const reader = await Reader.of(text, program, browse);
   readers.push(reader);
   for (const section of new Set(steps.map(({ section }) => section))) {
     await test(`${page}: ${section}`, async () => {

@@ -22,9 +22,9 @@ export async function chat(browser, here) {
 async function say(tab, text) {
   await tab.evaluate("line.focus()");
   await tab.call("Input.insertText", { text });
-  for (const type of ["keyDown", "keyUp"]) {
-    await tab.call("Input.dispatchKeyEvent", { type, key: "Enter", code: "Enter", windowsVirtualKeyCode: 13, text: type === "keyDown" ? "\r" : undefined });
-  }
+  const enter = { key: "Enter", code: "Enter", windowsVirtualKeyCode: 13 };
+  await tab.call("Input.dispatchKeyEvent", { type: "keyDown", text: "\r", ...enter });
+  await tab.call("Input.dispatchKeyEvent", { type: "keyUp", ...enter });
 }
 
 /** docs/tutorial-room.md: clicks are seen in both tabs, by who joins late too, and who closes a tab is gone. Ada and eve stay. */
