@@ -13,13 +13,16 @@ mod view;
 
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::backend::BackendArgs;
 use super::error::CliError;
@@ -29,6 +32,8 @@ use screen::Screen;
 
 /// How long a key or a signal may wait for what is new to be taken.
 const GLANCE: Duration = Duration::from_millis(100);
+/// How long the end by a signal may take where all is well.
+const LEAVE: Duration = Duration::from_secs(1);
 /// What is drawn anew at least so often: times go on.
 const REDRAW: Duration = Duration::from_secs(1);
 
@@ -86,10 +91,7 @@ pub fn run(args: &TopArgs) -> Result<(), CliError> {
 }
 
 fn watch(model: &mut Model, mut feed: Feed, address: &str) -> io::Result<()> {
-    let ends = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&ends))?;
-    }
+    let ends = end_by_signals()?;
     let mut screen = Screen::enter()?;
     let mut drawn: Option<Instant> = None;
     while !ends.load(Ordering::Relaxed) {
@@ -113,6 +115,24 @@ fn watch(model: &mut Model, mut feed: Feed, address: &str) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Says when a signal has come that ends the program. Where the terminal is gone nobody may get to look: to read its keys never
+/// returns then.
+fn end_by_signals() -> io::Result<Arc<AtomicBool>> {
+    let ends = Arc::new(AtomicBool::new(false));
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let told = Arc::clone(&ends);
+    let wait = move || {
+        let Some(signal) = signals.forever().next() else { return };
+        told.store(true, Ordering::Relaxed);
+        thread::sleep(LEAVE);
+        // A terminal that is gone needs nothing.
+        let _ = ratatui::try_restore();
+        process::exit(128 + signal);
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
+    Ok(ends)
 }
 
 /// Does what a key asks for; whether that is the end.

@@ -96,15 +96,20 @@ impl Terminal {
         (code.parse().unwrap(), screen)
     }
 
-    /// Sends SIGTERM to the program that runs in it.
-    pub fn terminates(&self, command: &str) {
+    /// The process of the program that runs in it.
+    pub fn program(&self, command: &str) -> Pid {
         let shell = self.state("pane_pid");
         let children = format!("/proc/{shell}/task/{shell}/children");
         let children = std::fs::read_to_string(children).unwrap();
         let pid = children.split_whitespace().next().unwrap().parse().unwrap();
         let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
         assert!(line.contains(command), "{line}");
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+        Pid::from_raw(pid).unwrap()
+    }
+
+    /// Sends SIGTERM to it.
+    pub fn terminates(&self, command: &str) {
+        kill_process(self.program(command), Signal::TERM).unwrap();
     }
 
     /// Whether the screen is the one that programs leave behind, and not one of a program that takes all of it.

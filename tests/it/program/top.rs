@@ -94,6 +94,17 @@ fn the_terminal_is_given_back_on_every_way_out() {
     assert_eq!(terminal.ended().0, 0);
     assert!(terminal.is_plain());
 
+    // A terminal that goes away takes it along: the process is no more, or waits for its parent to see that.
+    let terminal = top(&server, &[]);
+    terminal.shows(&format!("process {}", server.pid()));
+    let program = terminal.program("top").as_raw_nonzero();
+    drop(terminal);
+    let is_running = || {
+        let stat = std::fs::read_to_string(format!("/proc/{program}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z"))
+    };
+    until("it has ended with its terminal", || !is_running());
+
     let (code, _, error) = said(&gannet(&["top", "--backend", &server.backend.to_string()]));
     assert_eq!((code, error.contains("needs a terminal")), (1, true), "{error}");
 }
