@@ -164,7 +164,8 @@ fn an_end_that_nobody_asked_for_is_a_failure() {
     let server = ServerProcess::start(&["--reactors", "1"], RESUME);
     let url = format!("ws://{}/ws?user=ada", server.client);
     let kicked = Piped::start(&url, &[]);
-    (kicked.named("open"), kicked.named("welcome"));
+    kicked.named("open");
+    kicked.named("welcome");
     server.backend().ok("DELETE", "/v1/users/ada?reason=cheating");
     let closed = kicked.named("closed");
     assert_eq!((&closed["code"], &closed["reason"]), (&json!(4001), &json!("cheating")));
@@ -174,7 +175,8 @@ fn an_end_that_nobody_asked_for_is_a_failure() {
     let stays = Piped::start(&url, &["--no-resume"]);
     let comes_back = Piped::start(&url, &[]);
     for client in [&stays, &comes_back] {
-        (client.named("open"), client.named("welcome"));
+        client.named("open");
+        client.named("welcome");
     }
     server.signal(Signal::KILL);
     stays.named("lost");
