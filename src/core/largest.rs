@@ -2,63 +2,31 @@
 //! those of an operation.
 
 use super::execute::{Listing, describe};
+use super::queues::Largest;
 use super::relief::Behind;
 use super::{Core, Envelope, Shared};
-use crate::dispatch::{Action, Operation, Selector, SessionInfo, largest_first};
+use crate::dispatch::{Action, Operation, Selector};
 use crate::session::{AppId, SessionId};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Of more connections than this that are behind, a reactor looks at so many, and at others the next time.
 const LOOKED_AT: usize = 16_384;
 
-/// A question to every reactor: which of its sessions have the largest queues.
-#[derive(Debug)]
-pub struct Largest {
-    /// Each a view: of these apps; `None` of all.
+/// Asks every reactor. `number` counts the questions. One whose mailbox is full is left out.
+pub fn ask_for_largest(
+    shared: &Shared,
     views: Vec<Option<Box<[AppId]>>>,
-    /// So many of each view.
     most: usize,
-    /// Where each reactor begins to look.
-    from: usize,
-    /// Reactors that have not answered.
-    pending: AtomicUsize,
-    /// What they have found, by the view.
-    found: Mutex<Vec<Vec<SessionInfo>>>,
-}
-
-impl Largest {
-    /// Asks every reactor. `number` counts the questions. One whose mailbox is full is left out.
-    pub fn ask(shared: &Shared, views: Vec<Option<Box<[AppId]>>>, most: usize, number: usize) -> Arc<Self> {
-        let largest = Arc::new(Self {
-            found: Mutex::new(views.iter().map(|_| Vec::new()).collect()),
-            views,
-            most,
-            from: number.wrapping_mul(LOOKED_AT),
-            pending: AtomicUsize::new(shared.reactors()),
-        });
-        for reactor in 0..shared.reactors() {
-            if shared.handle.post(reactor, Envelope::Largest(Arc::clone(&largest))).is_err() {
-                largest.pending.fetch_sub(1, Ordering::AcqRel);
-            }
+    number: usize,
+) -> Arc<Largest> {
+    let from = number.wrapping_mul(LOOKED_AT);
+    let largest = Arc::new(Largest::new(views, most, from, shared.reactors()));
+    for reactor in 0..shared.reactors() {
+        if shared.handle.post(reactor, Envelope::Largest(Arc::clone(&largest))).is_err() {
+            largest.is_through();
         }
-        largest
     }
-
-    /// Whether every reactor has answered.
-    pub fn is_answered(&self) -> bool {
-        self.pending.load(Ordering::Acquire) == 0
-    }
-
-    /// What has been found of this view: the sessions with the largest queues, the largest first.
-    pub fn answer(&self, view: Option<&[AppId]>) -> Option<Vec<SessionInfo>> {
-        let index = self.views.iter().position(|known| known.as_deref() == view)?;
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let sessions = found.get_mut(index)?;
-        largest_first(sessions);
-        sessions.truncate(self.most);
-        Some(sessions.clone())
-    }
+    largest
 }
 
 impl Core {
@@ -72,12 +40,9 @@ impl Core {
             let mut queues: Vec<_> = queues.filter_map(|behind| self.queue_of(*behind)).collect();
             cut_to_largest(&mut queues, largest.most);
             let sessions: Vec<_> = queues.iter().filter_map(|(_, id)| describe(self, id.slot())).collect();
-            let mut found = largest.found.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(found) = found.get_mut(index) {
-                found.extend(sessions);
-            }
+            largest.add(index, sessions);
         }
-        largest.pending.fetch_sub(1, Ordering::AcqRel);
+        largest.is_through();
     }
 
     /// Finds the sessions that `by` means and that are behind, and describes as many of the largest as the turn's budget allows.

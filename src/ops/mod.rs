@@ -166,7 +166,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
     OPS.iter().map(|op| &op.row).chain(&REQUESTS)
 }
 
-/// The page at `path` for which no key is needed: how the server is, which everybody may ask at either port.
+/// The page at `path` of the backend port for which no key is needed.
 pub fn keyless_page(path: &str) -> Option<Page> {
     let mut keyless = rows().filter(|row| row.needs == Needs::Nothing);
     keyless.find_map(|row| match row.call {
@@ -180,6 +180,11 @@ pub fn keyless_page(path: &str) -> Option<Page> {
         | Call::Link
         | Call::Order(_) => None,
     })
+}
+
+/// The page at `path` that says how the server is, which everybody may ask at either port.
+pub fn health_page(path: &str) -> Option<Page> {
+    keyless_page(path).filter(|page| matches!(page, Page::Ready | Page::Health))
 }
 
 impl fmt::Debug for Row {

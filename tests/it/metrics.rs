@@ -30,9 +30,13 @@ const DOCUMENTS: [&str; 11] = [
 /// The names of metrics in a text.
 fn named(text: &str) -> BTreeSet<&str> {
     let words = text.split(|char: char| !(char.is_ascii_alphanumeric() || char == '_'));
-    // `gannet_app_` of `gannet_app_…` is no name.
-    let is_name =
-        |word: &&str| (word.starts_with("gannet_") || word.starts_with("process_")) && !word.ends_with('_');
+    // `gannet_app_` of `gannet_app_…` is no name, and `gannet_0` of `gannet_0.2.0_amd64.deb` is that of a package.
+    let is_name = |word: &&str| {
+        let rest = word.strip_prefix("gannet_").or(word.strip_prefix("process_"));
+        rest.is_some_and(|rest| {
+            rest.starts_with(|first: char| first.is_ascii_lowercase()) && !word.ends_with('_')
+        })
+    };
     words.filter(is_name).map(|word| word.strip_suffix("_bucket").unwrap_or(word)).collect()
 }
 

@@ -402,7 +402,8 @@ mod tests {
     fn screen(model: &Model, (columns, rows): (u16, u16), now: Instant) -> String {
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
         terminal.draw(|frame| draw(frame, model, "127.0.0.1:9001", now)).unwrap();
-        terminal.backend().to_string()
+        // The backend of ratatui cannot show a screen without columns.
+        if columns == 0 { String::new() } else { terminal.backend().to_string() }
     }
 
     fn busy() -> Model {

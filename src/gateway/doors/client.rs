@@ -23,7 +23,7 @@ use crate::http::{
     Response,
 };
 use crate::metrics::RefusalReason;
-use crate::ops::keyless_page;
+use crate::ops::health_page;
 use crate::proxy::begins_header;
 use crate::session::{AppId, SessionId};
 use crate::upgrade::InvalidState;
@@ -298,7 +298,7 @@ fn ask(
     if !has_own_rate || visits::shown_ticket(core, request).is_none() {
         charge_request(core, id)?;
     }
-    if keyless_page(request.path).is_some() {
+    if health_page(request.path).is_some() {
         return Ok(Asked::Answer(health(core, request)));
     }
     match (route?, cors) {

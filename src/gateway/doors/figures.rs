@@ -3,7 +3,7 @@
 
 mod reader;
 
-use crate::core::{Envelope, Largest, Shared, StatsPart, StatsStream};
+use crate::core::{Envelope, Largest, Shared, StatsPart, StatsStream, ask_for_largest};
 use crate::metrics::Sample;
 use crate::session::AppId;
 use crate::timer::Clock;
@@ -110,7 +110,7 @@ impl Figures {
                     views.push(reader.view().map(Into::into));
                 }
             }
-            let largest = Largest::ask(shared, views, LARGEST, self.ticks);
+            let largest = ask_for_largest(shared, views, LARGEST, self.ticks);
             self.largest = Some(Asked { largest, number: self.ticks });
         }
     }

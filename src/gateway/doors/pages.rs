@@ -31,7 +31,7 @@ pub fn page(core: &Core, page: Page, request: &Request<'_>) -> Answered {
 /// How the server is, for a request to the client port, which has no other pages.
 pub fn health(core: &Core, request: &Request<'_>) -> Response {
     let is_get = matches!(request.method, "GET" | "HEAD");
-    match ops::keyless_page(request.path) {
+    match ops::health_page(request.path) {
         Some(Page::Ready | Page::Health) if !is_get => {
             refusal_response(&Refusal::method_not_allowed(request.method, "GET, HEAD"))
         }

@@ -1,7 +1,6 @@
 //! The events of a stream of figures: who answers, an hour of figures, what was counted since the last tick, the largest queues.
 
 use super::{Hex, write};
-use crate::auth::Access;
 use crate::config::Limits;
 use crate::dispatch::{Right, SessionInfo};
 use crate::metrics::{AppSample, CertificateExpiry, HistogramTotal, History, Sample};
@@ -113,12 +112,11 @@ pub struct HelloKey<'a> {
 }
 
 impl<'a> HelloKey<'a> {
-    /// Of this key, which is for these apps.
-    pub fn new(access: &'a Access, apps: &[&'a str]) -> Self {
-        let is_of_server = access.permit_order().is_ok();
+    /// Of the key with this name, which may do this, for these apps or for the whole server.
+    pub fn new(name: Option<&'a str>, may: &[Right], apps: &[&'a str], is_of_server: bool) -> Self {
         Self {
-            name: access.key(),
-            may: access.may().iter().map(|right: &Right| right.as_str()).collect(),
+            name,
+            may: may.iter().map(|right| right.as_str()).collect(),
             apps: (!is_of_server).then(|| apps.to_vec()),
         }
     }

@@ -263,7 +263,7 @@ fn hello(
         now_unix_ms: moment.unix_ms,
         cluster: shared.cluster.is_some(),
         scope: if is_of_server { "server" } else { "apps" },
-        key: HelloKey::new(access, &apps),
+        key: HelloKey::new(access.key(), access.may(), &apps, is_of_server),
         apps,
         server,
     };
