@@ -29,7 +29,7 @@ const BARE: &str = "bare";
 const PUSHES: usize = 50;
 const WARM_UP: usize = 200;
 /// Pushes that are under way at once.
-pub const WINDOW: u64 = 8_192;
+const WINDOW: u64 = 8_192;
 /// How often pushes and redis-benchmark take turns for each number of nodes.
 const TURNS: u32 = 3;
 const CHANNELS: usize = 100_000;

@@ -2,7 +2,7 @@
 
 use crate::nodes::{Counter, Node, Player};
 use crate::redis::Redis;
-use crate::{Failure, PAYLOAD, WINDOW, median};
+use crate::{Failure, PAYLOAD, median};
 use gannet::PushError;
 use gannet::config::{Config, GroupConfig, LogConfig};
 use gannet::dispatch::{EncodedFrame, PushOptions, ReceiptMode, Selector, Target};
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const TURNS: usize = 3;
 /// Keys that take turns.
 const KEYS: u64 = 100;
+/// Pushes that are under way at once: fewer than keys, so that none is replaced by the next one with its key.
+const UNDER_WAY: u64 = 64;
 
 /// How the names of groups begin that remember this: a log, keys.
 const KINDS: [(&str, bool, bool); 4] =
@@ -57,7 +59,7 @@ fn push_for(node: &Node, group: &str, player: &Counter, time: Duration) -> Resul
         if start.elapsed() > time + Duration::from_secs(10) {
             return Err(format!("of {sent} messages to {group} some were lost").into());
         }
-        if start.elapsed() >= time || sent - (player.get() - before) > WINDOW / 4 {
+        if start.elapsed() >= time || sent - (player.get() - before) > UNDER_WAY {
             std::thread::sleep(Duration::from_micros(50));
             continue;
         }
