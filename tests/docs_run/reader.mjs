@@ -135,7 +135,7 @@ export class Reader {
   async #runs(name, text) {
     const [begins, ...rest] = text.split("\n");
     const page = await (await this.#browse()).openPage(this.here("http://127.0.0.1:9001/"), 400, 300);
-    await page.until("the page", `document.body?.innerText.startsWith("gannet ")`);
+    await page.until("the page", `document.readyState === "complete" && /gannet/i.test(document.title)`);
     for (const command of this.#programs(name)) {
       this.terminals.open(command, command);
       await this.terminals.shows(command, begins);
