@@ -10,10 +10,10 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startServer, until } from "../clients/js/test/servers.mjs";
+import { freePort } from "./ports.mjs";
 
 const [program] = process.argv.slice(2);
 if (!program) {
@@ -27,15 +27,6 @@ const [cert, key] = ["cert.pem", "key.pem"].map((name) => readFileSync(join(fold
 writeFileSync(join(folder, "game.pem"), cert + key);
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 let passed = 0;
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** An example with other addresses than it has. */
 function example(name, replacements) {

@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { finish, test } from "../../tests/counted.mjs";
 
 const MOST_BYTES = 150_000;
 const MOST_GZIPPED = 50_000;
@@ -13,19 +14,6 @@ const root = new URL("../", import.meta.url);
 const read = (name) => readFileSync(new URL(name, root), "utf8");
 const run = (...command) => execFileSync(command[0], command.slice(1), { cwd: fileURLToPath(root), encoding: "utf8" });
 const sources = () => readdirSync(new URL("src/", root), { recursive: true }).filter((name) => /\.(ts|css|html)$/.test(name)).map((name) => `src/${name}`);
-let passed = 0;
-
-async function test(name, body) {
-  try {
-    await body();
-    passed += 1;
-    console.log(`ok ${passed} - ${name}`);
-  } catch (error) {
-    console.log(`not ok - ${name}\n  ${error.message}\n${error.stdout ?? ""}`);
-    console.log(`${passed} passed, 1 failed`);
-    process.exit(1);
-  }
-}
 
 await test("the tools are there", () => {
   if (existsSync(new URL("node_modules/axe-core/package.json", root))) return;
@@ -74,4 +62,4 @@ await test("its version is the server's", () => {
   assert.equal(JSON.parse(read("package.json")).version, read("../Cargo.toml").match(/^version = "(.*)"$/m)[1]);
 });
 
-console.log(`${passed} passed, 0 failed`);
+finish();

@@ -2,20 +2,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { freePort } from "../../tests/ports.mjs";
 
 export const KEYS = { ops: "ops-key-0123456789abcdef", reader: "reader-key-0123456789abc", pusher: "pusher-key-0123456789abc", chess: "chess-key-0123456789abcd" };
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** A server with a configuration, on ports of its own. */
 export class Server {

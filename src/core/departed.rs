@@ -113,9 +113,10 @@ impl Core {
     /// that answer may be lost. One that has not come in time, or that has left by itself, need not hear it.
     pub(super) fn remember_end(&mut self, slot: u32, code: u16, reason: &str) {
         let is_own = code == CloseCode::ABNORMAL.0 || code == CloseCode::NORMAL.0;
-        let Some(id) = self.hub.id_of(slot).filter(|id| !is_own && !self.has_overflowed(*id)) else { return };
-        let polls = self.resume_of(slot).filter(|resume| resume.poll.is_some());
+        let polls = self.resume_of(slot).filter(|resume| !is_own && resume.poll.is_some());
         let Some(claimant) = polls.map(|resume| resume.claimant) else { return };
+        // Looked for last: most sessions do not poll.
+        let Some(id) = self.hub.id_of(slot).filter(|id| !self.has_overflowed(*id)) else { return };
         self.departed.remember(id, How::Told(End { claimant, code, reason: reason.into() }));
     }
 

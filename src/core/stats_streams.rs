@@ -34,14 +34,12 @@ pub struct CarriedStats {
     audit: Vec<AuditLine>,
 }
 
-/// Nothing is on its way.
-const READY: u8 = 0;
+/// Nothing is on its way: the reactor has written the last part, as far as the socket took it, or there was none.
+const TAKEN: u8 = 0;
 /// A part is in the mailbox of the reactor.
 const SENT: u8 = 1;
-/// The reactor has written the part, as far as the socket took it.
-const TAKEN: u8 = 2;
 /// The reader had not taken what was before it.
-const SKIPPED: u8 = 3;
+const SKIPPED: u8 = 2;
 
 /// A stream that is open. Its door holds it: when that is gone, so is the stream.
 #[derive(Debug)]
@@ -111,7 +109,7 @@ impl StatsStream {
     /// What became of the part that was sent last.
     pub fn fate(&self) -> PartFate {
         match self.state.load(Ordering::Acquire) {
-            READY | TAKEN => PartFate::Taken,
+            TAKEN => PartFate::Taken,
             SKIPPED => PartFate::Skipped,
             _ => PartFate::OnItsWay,
         }
@@ -157,7 +155,7 @@ impl StatsStreams {
         let stream = Arc::new(StatsStream {
             connection,
             access: Arc::clone(access),
-            state: READY.into(),
+            state: TAKEN.into(),
             last_line: goes_on_from.unwrap_or(0).into(),
             goes_on: goes_on_from.is_some(),
             is_over: false.into(),

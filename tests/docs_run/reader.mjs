@@ -1,8 +1,6 @@
 // Somebody who does what a page says, in a folder of its own, with a server on ports of its own.
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { patternOf, settled } from "./output.mjs";
 import { Terminals } from "./terminals.mjs";
 import * as tabs from "./tabs.mjs";
+import { freePort } from "../ports.mjs";
 
 const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -26,21 +25,6 @@ const LANGUAGES = {
 };
 const fileOf = (language, name) => `${language === "cs" ? capital(name) : name}.${language}`;
 const capital = (name) => name[0].toUpperCase() + name.slice(1);
-
-/** Below the ports that systems give to connections, so that none of these takes one before its server does. */
-let nextPort = 20_000 + Math.floor(Math.random() * 10_000);
-
-/** A port that is free, another one each time. */
-async function freePort() {
-  for (;;) {
-    const server = createServer().listen(nextPort++, "127.0.0.1");
-    const isFree = await once(server, "listening").then(() => true, () => false);
-    if (!isFree) continue;
-    const { port } = server.address();
-    await once(server.close(), "close");
-    return port;
-  }
-}
 
 export class Reader {
   #browse;

@@ -1,18 +1,14 @@
 //! What operators and backends have done is there to be read, newest first, and has no secret in it.
 
+use crate::entry::support::{bearer, key};
 use crate::http_api::ask;
 use crate::support::*;
-use gannet::config::{BackendKey, Secret};
 use gannet::dispatch::Right;
 use serde_json::{Value, json};
 use std::fs;
 
 const TRAIL: &str = "GET /v1/admin/audit";
 const ALL: &str = "the-key-that-may-do-everything";
-
-fn bearer(key: &str) -> String {
-    format!("Authorization: Bearer {key}\r\n")
-}
 
 fn trail(server: &Ports, key: &str, query: &str) -> Value {
     let answer = ask(server.backend, &format!("{TRAIL}{query}"), &bearer(key), b"");
@@ -35,17 +31,10 @@ fn every_order_has_its_line_with_who_and_what_and_result() {
     const CHESS: &str = "the-key-of-the-app-chess";
     let server = TestServer::start(|config| {
         config.apps.insert("chess".into(), Default::default());
-        let key = |name: &str, key: &str, may, apps: &[&str]| BackendKey {
-            name: name.into(),
-            key: Some(Secret::new(key)),
-            key_file: None,
-            may: vec![may],
-            apps: apps.iter().map(|app| (*app).to_owned()).collect(),
-        };
         config.backend.keys = vec![
-            key("ops", ALL, Right::All, &[]),
-            key("look", LOOK, Right::Read, &[]),
-            key("chess", CHESS, Right::All, &["chess"]),
+            key("ops", ALL, &[Right::All], &[]),
+            key("look", LOOK, &[Right::Read], &[]),
+            key("chess", CHESS, &[Right::All], &["chess"]),
         ];
         config.limits.audit_lines = 10;
     });

@@ -1,12 +1,13 @@
 //! The stream of figures: it agrees with what was done, a slow reader skips ticks and holds nothing up, a key sees what it may, and an
 //! upgrade carries it on.
 
+use crate::entry::support::{bearer, key};
 use crate::http_api::ask;
 use crate::raw::Raw;
 use crate::stalled::{skip, stalled};
 use crate::support::*;
 use crate::upgrade::running::Running;
-use gannet::config::{AppConfig, BackendKey, Config, Secret};
+use gannet::config::{AppConfig, Config};
 use gannet::dispatch::Right;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -95,20 +96,6 @@ fn add(sums: &mut BTreeMap<String, u64>, prefix: &str, tick: &Value) {
 
 fn sum(sums: &BTreeMap<String, u64>, path: &str) -> u64 {
     sums.get(path).copied().unwrap_or(0)
-}
-
-fn key(name: &str, key: &str, may: &[Right], apps: &[&str]) -> BackendKey {
-    BackendKey {
-        name: name.to_owned(),
-        key: Some(Secret::new(key)),
-        key_file: None,
-        may: may.to_vec(),
-        apps: apps.iter().map(|app| (*app).to_owned()).collect(),
-    }
-}
-
-fn bearer(key: &str) -> String {
-    format!("Authorization: Bearer {key}\r\n")
 }
 
 #[test]

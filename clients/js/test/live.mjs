@@ -10,6 +10,7 @@ import { join as path } from "node:path";
 import { createClient } from "../src/client.js";
 import { startRelay, startServer, until } from "./servers.mjs";
 import { TestWebSocket } from "./websocket.mjs";
+import { finish, test as counted } from "../../../tests/counted.mjs";
 
 const [program] = process.argv.slice(2);
 if (!program) {
@@ -19,21 +20,9 @@ if (!program) {
 const only = process.argv[3];
 const RESUME = "[apps.default.resume]\nlinger_ms = '60s'\nmessages = 1000\n";
 const MARK = "\x1e";
-let passed = 0;
 const stops = [];
 
-async function test(name, body) {
-  if (only && !name.includes(only)) return;
-  try {
-    await body();
-  } catch (error) {
-    console.error(`not ok - ${name}\n`, error);
-    console.log(`${passed} passed, 1 failed`);
-    process.exit(1);
-  }
-  passed += 1;
-  console.log(`ok ${passed} - ${name}`);
-}
+const test = (name, body) => (only && !name.includes(only) ? undefined : counted(name, body));
 
 const server = async (...args) => {
   const it = await startServer(program, ...args);
@@ -312,5 +301,5 @@ await test("a client that never had a WebSocket falls back after one failure", a
 });
 
 await Promise.all(stops.map((stop) => stop()));
-console.log(`${passed} passed, 0 failed`);
+finish();
 process.exit(0);

@@ -5,24 +5,12 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import { finish, test } from "../../../tests/counted.mjs";
 
 const MOST_BYTES = 4_096;
 const root = new URL("../", import.meta.url);
 const read = (name) => readFileSync(new URL(name, root), "utf8");
 const run = (...command) => execFileSync(command[0], command.slice(1), { cwd: fileURLToPath(root), encoding: "utf8" });
-let passed = 0;
-
-async function test(name, body) {
-  try {
-    await body();
-    passed += 1;
-    console.log(`ok ${passed} - ${name}`);
-  } catch (error) {
-    console.log(`not ok - ${name}\n  ${error.message}\n${error.stdout ?? ""}`);
-    console.log(`${passed} passed, 1 failed`);
-    process.exit(1);
-  }
-}
 
 await test("the tools are there", () => {
   if (existsSync(new URL("node_modules/terser/package.json", root))) return;
@@ -63,4 +51,4 @@ await test("its version and its licence are the server's", () => {
   assert.equal(read("LICENSE"), read("../../LICENSE"));
 });
 
-console.log(`${passed} passed, 0 failed`);
+finish();

@@ -11,6 +11,7 @@ import { startRelay, startServer, until } from "../../js/test/servers.mjs";
 import { TestWebSocket } from "../../js/test/websocket.mjs";
 import { Messages } from "../src/frames.js";
 import { Link, LinkError, LinkLost } from "../src/link.js";
+import { finish, test as counted } from "../../../tests/counted.mjs";
 
 const [program, only] = process.argv.slice(2);
 if (!program) {
@@ -23,21 +24,9 @@ const SOON = { backoff: { leastMs: 10, firstMs: 20 } };
 const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
 const camelKeys = (object) => Object.fromEntries(Object.entries(object).map(([name, value]) => [camel(name), value]));
 const numbers = (from, to) => [...Array(to - from).keys()].map((number) => `${from + number}`);
-let passed = 0;
 const stops = [];
 
-async function test(name, body) {
-  if (only && !name.includes(only)) return;
-  try {
-    await body();
-  } catch (error) {
-    console.error(`not ok - ${name}\n`, error);
-    console.log(`${passed} passed, 1 failed`);
-    process.exit(1);
-  }
-  passed += 1;
-  console.log(`ok ${passed} - ${name}`);
-}
+const test = (name, body) => (only && !name.includes(only) ? undefined : counted(name, body));
 
 const stopped = (it) => {
   stops.push(() => it.stop());
@@ -273,5 +262,5 @@ await test("frames are the same, however they are cut", () => {
 });
 
 for (const stop of stops) await stop();
-console.log(`${passed} passed, 0 failed`);
+finish();
 process.exit(0);

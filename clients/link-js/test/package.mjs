@@ -7,29 +7,17 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { files, operations } from "../generate.mjs";
 import { Link } from "../src/link.js";
+import { finish, test } from "../../../tests/counted.mjs";
 
 const root = new URL("../", import.meta.url);
 const read = (name) => readFileSync(new URL(name, root), "utf8");
 const run = (folder, ...command) => execFileSync(command[0], command.slice(1), { cwd: fileURLToPath(new URL(folder, root)), encoding: "utf8" });
-let passed = 0;
-
-function test(name, body) {
-  try {
-    body();
-    passed += 1;
-    console.log(`ok ${passed} - ${name}`);
-  } catch (error) {
-    console.log(`not ok - ${name}\n  ${error.message}\n${error.stdout ?? ""}`);
-    console.log(`${passed} passed, 1 failed`);
-    process.exit(1);
-  }
-}
 
 for (const [name, text] of Object.entries(files())) {
-  test(`${name} has the operations of docs/openapi.json: run node generate.mjs if it has not`, () => assert.equal(read(name), text));
+  await test(`${name} has the operations of docs/openapi.json: run node generate.mjs if it has not`, () => assert.equal(read(name), text));
 }
 
-test("docs/link.md has the same operations, and each is a method in both languages; events() is listen", () => {
+await test("docs/link.md has the same operations, and each is a method in both languages; events() is listen", () => {
   const table = read("../../docs/link.md").match(/<!-- fields: made of src\/ops -->([^]*)<!-- end of fields -->/)[1];
   const listed = [...table.matchAll(/^\| `(\w+)`/gm)].map(([, op]) => op).sort();
   assert.deepEqual(operations.map(({ op }) => op).sort(), listed);
@@ -40,12 +28,12 @@ test("docs/link.md has the same operations, and each is a method in both languag
   assert.deepEqual(methods.filter((op) => !python.includes(op)), []);
 });
 
-test("the types are those that a program may write", () => {
+await test("the types are those that a program may write", () => {
   if (!existsSync(new URL("../js/node_modules/typescript/package.json", root))) run("../js", "npm", "ci", "--no-audit", "--no-fund", "--loglevel=error");
   run(".", "node", "../js/node_modules/typescript/bin/tsc", "--noEmit", "--strict", "--target", "es2022", "--lib", "es2022,dom", "--module", "nodenext", "test/types.ts");
 });
 
-test("they need nothing but what Node and Python have", () => {
+await test("they need nothing but what Node and Python have", () => {
   const js = readdirSync(new URL("src/", root)).flatMap((name) => [...read(`src/${name}`).matchAll(/from "([^"]+)"/g)].map(([, from]) => from));
   assert.deepEqual(js.filter((from) => !/^(node:|\.\/)/.test(from)), []);
   assert.equal(JSON.parse(read("package.json")).dependencies, undefined);
@@ -58,11 +46,11 @@ test("they need nothing but what Node and Python have", () => {
   assert.equal(run("../link-py", "python3", "-c", python), "");
 });
 
-test("versions and licences are the server's", () => {
+await test("versions and licences are the server's", () => {
   const cargo = read("../../Cargo.toml").match(/^version = "(.*)"$/m)[1];
   assert.equal(JSON.parse(read("package.json")).version, cargo);
   assert.equal(read("../link-py/pyproject.toml").match(/^version = "(.*)"$/m)[1], cargo);
   for (const name of ["LICENSE", "../link-py/LICENSE"]) assert.equal(read(name), read("../../LICENSE"));
 });
 
-console.log(`${passed} passed, 0 failed`);
+finish();

@@ -2,6 +2,8 @@
 
 use crate::raw::{Answer, Raw};
 use crate::support::ServerProcess;
+use gannet::config::{BackendKey, Secret};
+use gannet::dispatch::Right;
 use std::net::SocketAddr;
 
 pub const ALL: &str = "all-0123456789abcdef";
@@ -18,6 +20,17 @@ pub fn with_keys() -> ServerProcess {
          {{ name = 'chess', key = '{CHESS}', may = ['all'], apps = ['chess'] }},\n]\n"
     );
     ServerProcess::start(&["--reactors", "2"], &config)
+}
+
+/// A key of the backend port.
+pub fn key(name: &str, key: &str, may: &[Right], apps: &[&str]) -> BackendKey {
+    BackendKey {
+        name: name.to_owned(),
+        key: Some(Secret::new(key)),
+        key_file: None,
+        may: may.to_vec(),
+        apps: apps.iter().map(|app| (*app).to_owned()).collect(),
+    }
 }
 
 /// The header line that shows `key`.

@@ -1,20 +1,10 @@
 //! The keys of the backend port change.
 
-use crate::entry::support::{ALL, CHESS, PUSH, READ, ask, bearer, link_upgrade};
+use crate::entry::support::{ALL, CHESS, PUSH, READ, ask, bearer, key, link_upgrade};
 use crate::raw::{Raw, masked};
 use crate::support::*;
 use gannet::config::{BackendKey, Config, Secret};
 use gannet::dispatch::Right;
-
-fn key(name: &str, key: &str, may: &[Right], apps: &[&str]) -> BackendKey {
-    BackendKey {
-        name: name.to_owned(),
-        key: Some(Secret::new(key)),
-        key_file: None,
-        may: may.to_vec(),
-        apps: apps.iter().map(|app| (*app).to_owned()).collect(),
-    }
-}
 
 fn keys(config: &mut Config, keys: Vec<BackendKey>) {
     config.backend.keys = keys;
