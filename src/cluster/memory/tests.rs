@@ -272,6 +272,27 @@ fn without_memory_a_push_is_published_and_not_kept() {
 }
 
 #[test]
+fn publishers_that_are_too_many_are_forgotten_and_nothing_else_is() {
+    let server = RedisServer::start(&[]);
+    let mut redis = Redis::new(&server);
+    let rule = rule(4, 2);
+    let numbers = redis.keys.0[0].clone();
+    let others: Vec<Vec<u8>> = (0..1_100).map(|number| format!("from:{number}").into_bytes()).collect();
+    let mut command: Vec<&[u8]> = vec![b"HSET", &numbers];
+    others.iter().for_each(|other| command.extend([other.as_slice(), &[0; 32]]));
+    redis.connection.run(&command);
+    let first = redis.keep(&rule, "first", Some("a"));
+    let Value::Int(fields) = redis.connection.run(&[b"HLEN", &numbers]) else { panic!() };
+    assert!(fields < 16, "{fields}");
+    // Its own last number has stayed: what is written again is not kept again.
+    redis.publish(&rule, "first", Some("a"), 1, false);
+    let second = redis.keep(&rule, "second", Some("b")).numbered;
+    assert_eq!(second.map(|(_, offset)| offset), Some(2));
+    assert_eq!(second.map(|(epoch, _)| epoch), first.numbered.map(|(epoch, _)| epoch));
+    assert_eq!(redis.read(&rule, Wanted::Newest).kept.len(), 2);
+}
+
+#[test]
 fn nothing_stays_for_ever_and_members_keep_it() {
     let server = RedisServer::start(&[]);
     let mut redis = Redis::new(&server);

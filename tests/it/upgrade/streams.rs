@@ -129,6 +129,18 @@ fn the_end_of_a_session_and_what_was_read_go_along() {
     assert_eq!(raw.answer().status, 409);
 }
 
+#[test]
+fn a_queue_that_had_overflowed_before_it_is_a_gap_behind_it() {
+    let mut server = Running::start(&["--reactors", "2"], &format!("{RESUME}\nlimits.outbox_messages = 4"));
+    let mut poller = Poller::open(server.client, "?user=ada", "");
+    (0..5).for_each(|number| _ = server.backend().push_text("user=ada", &number.to_string()));
+    await_metric(&server, "gannet_linger_ended_total", |ended| ended == 1);
+    server.upgrade();
+    poller.vanish();
+    poller.begin(0);
+    assert_eq!(poller.document()["why"], "gap");
+}
+
 /// A message of which half the body has come.
 #[test]
 fn half_a_message_of_a_client_goes_along() {
