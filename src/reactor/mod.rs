@@ -205,8 +205,12 @@ impl Reactor {
 
     pub(super) fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(()),
+            // A stop of the process ends the sleep without a look at what came while it stood; a look that does not wait is
+            // not interrupted. Without it the timers would judge peers whose answers are there.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.poll.poll(&mut self.events, Some(Duration::ZERO))
+            }
+            polled => polled,
         }
     }
 

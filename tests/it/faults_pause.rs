@@ -1,7 +1,7 @@
 //! A process that is stopped and goes on, as under a debugger, on a paused machine or behind a turn that took too long:
 //! players who answer every ping stay, whatever the moment at which it stopped; one who does not answer is closed.
 
-use crate::raw::{Raw, upgrade};
+use crate::raw::{self, PING, PONG, Raw, upgrade};
 use crate::support::*;
 use gannet::{App, Message, Session};
 use std::thread;
@@ -173,6 +173,42 @@ fn only_a_player_who_does_not_answer_is_closed_with_4000_after_a_stop() {
         link.join().unwrap();
         let totals = server.await_stats("one less is counted", |totals| totals["sessions"] == PLAYERS);
         assert_eq!(totals["closed"]["4000"], 1);
+    }
+}
+
+/// A sleep that a stop interrupts ends without a look at the sockets: it must not be taken for one that found nothing.
+#[test]
+fn a_pong_that_came_during_a_stop_is_heard_although_the_stop_interrupted_the_sleep() {
+    const SERVERS: usize = 6;
+    const BEFORE: Duration = Duration::from_millis(800);
+    thread::scope(|scope| {
+        for _ in 0..SERVERS {
+            scope.spawn(|| {
+                let times = "[timeouts]\nping_ms = 400\nidle_ms = 1_400\n";
+                let server = ServerProcess::start(&["--reactors", "1"], times);
+                // By then the reactor sleeps until the very end of the player, in most cases: hence some servers.
+                let mut player = await_stop_before_the_end(&server, BEFORE);
+                player.send(raw::masked(PONG, b""));
+                thread::sleep(BEFORE);
+                server.resume();
+                assert_eq!(player.frame().map(|frame| frame.first), Some(PING), "the player stays");
+            });
+        }
+    });
+}
+
+/// A player that was pinged so long before the server stands, which has not closed it.
+fn await_stop_before_the_end(server: &ServerProcess, pinged: Duration) -> Raw {
+    loop {
+        let mut player = Raw::player(server.client, "/ws");
+        while player.frame().expect("a Ping frame").first != PING {}
+        thread::sleep(pinged);
+        server.pause();
+        // A machine so busy that the stop came behind the end has shown nothing.
+        if !player.is_readable() {
+            return player;
+        }
+        server.resume();
     }
 }
 
