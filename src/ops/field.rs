@@ -207,6 +207,8 @@ fields! {
         |fields, name, value| once(&mut fields.binary, name, value);
     DRY_RUN = "dry_run", Kind::Switch, "1", "Only see whether the binary would take over.",
         |fields, name, value| once(&mut fields.dry_run, name, switch(name, &value)?);
+    DEFAULTS = "defaults", Kind::Switch, "1", "Show what every key is where nothing sets it, instead.",
+        |fields, name, value| once(&mut fields.defaults, name, switch(name, &value)?);
     LEVEL = "level", Kind::OneOf(LOG_LEVELS), "debug", "How much is logged.",
         |fields, name, value| once(&mut fields.level, name, value);
     FOR_MS = "for_ms", Kind::Number(1), "60000", "For how long, in milliseconds: up to a day; without it, until it is \

@@ -70,6 +70,7 @@ pub struct Fields<'a> {
     pub over_ms: Option<u64>,
     pub binary: Option<Text<'a>>,
     pub dry_run: Option<bool>,
+    pub defaults: Option<bool>,
     pub token: Option<Text<'a>>,
     pub level: Option<Text<'a>>,
     pub for_ms: Option<u64>,
@@ -125,6 +126,7 @@ impl Fields<'_> {
             over_ms,
             binary,
             dry_run,
+            defaults,
             token,
             level,
             for_ms,
@@ -146,6 +148,7 @@ impl Fields<'_> {
             && id.is_none()
             && after.is_none()
             && dry_run.is_none()
+            && defaults.is_none()
             && members.is_none()
             && behind.is_none()
             && snapshot.is_none()
@@ -402,6 +405,11 @@ impl Fields<'_> {
     /// `dry_run` of an upgrade.
     pub fn take_dry_run(&mut self) -> bool {
         self.dry_run.take().unwrap_or(false)
+    }
+
+    /// `defaults` of the configuration.
+    pub fn take_defaults(&mut self) -> bool {
+        self.defaults.take().unwrap_or(false)
     }
 
     /// `after` of a presence.

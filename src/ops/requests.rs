@@ -33,8 +33,11 @@ pub enum Order {
         /// Only see whether it would take over.
         dry_run: bool,
     },
-    /// Show the configuration in force.
-    ShowConfig,
+    /// Show the configuration.
+    ShowConfig {
+        /// What it is where nothing is configured, instead of the one in force.
+        defaults: bool,
+    },
     /// Show the newest lines of the audit trail, so many.
     ShowAudit(Option<u64>),
     /// Log so much, for a while.
@@ -275,8 +278,12 @@ pub static REQUESTS: [Row; 22] = [
         "The configuration in force; secrets are `***`.",
         CHANGES,
         Answer::Config,
-        |_| Ok(Order::ShowConfig),
-        &[get(&[Is("v1"), Is("admin"), Is("config")])],
+        |fields| Ok(Order::ShowConfig { defaults: fields.take_defaults() }),
+        &[Route {
+            method: Method::Get,
+            path: &[Is("v1"), Is("admin"), Is("config")],
+            query: &[DEFAULTS.being(Optional)],
+        }],
     ),
     order(
         "audit",

@@ -2,6 +2,7 @@
 
 use super::asker::Asker;
 use super::job::{Answered, Job};
+use crate::config::Config;
 use crate::core::{
     AskedBy, AuditLine, By, Core, Envelope, Plan, Shared, UpgradeError, UpgradeReport, UpgradeRequest,
     Upgraded,
@@ -62,9 +63,12 @@ pub fn administer(core: &mut Core, asker: &Asker, order: Order) -> Answered {
         Order::Upgrade { binary, dry_run } => return Answered::Upgrade(UpgradeRequest { binary, dry_run }),
         Order::Log { level, for_ms } => return Answered::Elsewhere(Job::Log { level, for_ms }),
         Order::ShowAudit(limit) => return Answered::Here(audit(core, limit)),
-        Order::ShowConfig => {
+        Order::ShowConfig { defaults } => {
             // Every key has a name, and every value is one that JSON can hold; secrets are not shown.
-            let config = serde_json::to_string(&core.rules.settings.config).unwrap_or_default();
+            let config = match defaults {
+                true => serde_json::to_string(&Config::default()).unwrap_or_default(),
+                false => serde_json::to_string(&core.rules.settings.config).unwrap_or_default(),
+            };
             return Answered::Here(Response::json(200, config));
         }
     }

@@ -192,7 +192,7 @@ impl Asker {
                 more = format!(" level={}", level.as_str().to_ascii_lowercase());
                 "log"
             }
-            Order::ShowDrain | Order::ShowConfig | Order::ShowAudit(_) => return,
+            Order::ShowDrain | Order::ShowConfig { .. } | Order::ShowAudit(_) => return,
         };
         info!(target: AUDIT, remote:% = remote; "{self} op={op}{more}");
         let result = match order {

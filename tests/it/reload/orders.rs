@@ -40,6 +40,32 @@ fn a_reload_says_what_has_changed_and_what_needs_a_restart() {
 }
 
 #[test]
+fn the_defaults_are_shown_beside_what_is_in_force() {
+    let server =
+        ServerProcess::start(&["--reactors", "1"], "[limits]\nmax_page = 5\n[backend]\nconsole = false");
+    let mut backend = server.backend();
+    let defaults = backend.ok("GET", "/v1/admin/config?defaults=1");
+    assert_eq!(
+        (&defaults["limits"]["max_page"], &defaults["backend"]["console"]),
+        (&json!(1_000), &json!(true))
+    );
+    let mut config = config_in_force(&server);
+    assert_eq!(config["limits"]["max_page"], 5);
+    // What the test's server sets is all that differs.
+    let own = ["/limits/max_page", "/backend/console"];
+    let harness =
+        ["/backend/listen", "/listen", "/reactors", "/timeouts/link_idle_ms", "/timeouts/link_ping_ms"];
+    for key in own.into_iter().chain(harness) {
+        assert_ne!(config.pointer(key), defaults.pointer(key), "{key}");
+        config.pointer_mut(key).unwrap().clone_from(defaults.pointer(key).unwrap());
+    }
+    for (table, value) in config.as_object().unwrap() {
+        assert_eq!(value, &defaults[table], "{table}");
+    }
+    assert_eq!(backend.ok("GET", "/v1/admin/config?defaults=0")["limits"]["max_page"], 5);
+}
+
+#[test]
 fn a_reload_that_fails_changes_nothing_and_says_what_config_check_says() {
     let server = ServerProcess::start(&["--reactors", "2"], "[limits]\nmax_page = 5");
     let mut player = server.player("user=ada");
