@@ -252,7 +252,11 @@ async function operations(page, server) {
     await go(page, "#/configuration", "Configuration");
     await write(page, "Search", "max_page");
     await page.until("the key", `document.querySelectorAll("main tbody tr").length === 1`);
-    assert.match(await text(page, "main tbody tr"), /limits\.max_page.*500/);
+    assert.match(await text(page, "main tbody tr"), /limits\.max_page.*500.*default 1000/s);
+    await write(page, "Search", "");
+    await click(page, "button", "What differs");
+    await page.until("what differs alone", `[...document.querySelectorAll("main tbody tr")].every((row) => row.textContent.includes("default "))`);
+    assert.match(await text(page, "main"), /backend\.keys.*limits\.max_page/s);
     assert.doesNotMatch(await text(page, "body"), new RegExp(KEYS.chess));
   });
 }
