@@ -8,6 +8,8 @@ use std::io;
 pub struct Fault {
     kind: FaultKind,
     text: Box<str>,
+    /// The server of the Redis Cluster that has what was asked for.
+    moved_to: Option<(Box<str>, u16)>,
 }
 
 /// The cause of a [`Fault`].
@@ -29,6 +31,8 @@ pub enum FaultKind {
     TooOld,
     /// It is no primary.
     Replica,
+    /// Another server of the Redis Cluster has what was asked for.
+    Moved,
     /// It reads its data from the disk and takes keys only then.
     Loading,
     /// It answered with an error where none may be.
@@ -40,7 +44,23 @@ pub enum FaultKind {
 impl Fault {
     /// One of this kind, with what to say about it.
     pub fn new(kind: FaultKind, text: impl Into<Box<str>>) -> Self {
-        Self { kind, text: text.into() }
+        Self { kind, text: text.into(), moved_to: None }
+    }
+
+    /// What a server of a Redis Cluster answers where another one has the slot; `None` if `error` does not say so.
+    pub fn moved(error: &str) -> Option<Self> {
+        let (slot, place) = error.strip_prefix("MOVED ")?.split_once(' ')?;
+        let (host, port) = place.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        // "?" is a server whose address the other one does not know.
+        let port = port.parse().ok().filter(|port| *port != 0 && host != "?");
+        let text = format!("the slot {slot} is at {place}");
+        Some(Self { moved_to: port.map(|port| (host.into(), port)), ..Self::new(FaultKind::Moved, text) })
+    }
+
+    /// Where the server is that has what was asked for, if this one has said so.
+    pub fn moved_to(&self) -> Option<(&str, u16)> {
+        self.moved_to.as_ref().map(|(host, port)| (&**host, *port))
     }
 
     /// Its cause.
@@ -81,6 +101,10 @@ impl Fault {
             "NOPERM" => (
                 FaultKind::Password,
                 format!("its ACL forbids the user {command}: allow it ({error})"),
+            ),
+            "CLUSTERDOWN" => (
+                FaultKind::Error,
+                format!("its cluster is down: see CLUSTER INFO on its servers ({error})"),
             ),
             "LOADING" => (FaultKind::Loading, "it is loading its data; it is tried again".into()),
             "DENIED" => (

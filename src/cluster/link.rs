@@ -13,6 +13,7 @@ mod hearing;
 mod lookup;
 mod outgoing;
 mod owed;
+mod route;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -20,9 +21,10 @@ mod wire;
 pub use carry::CarriedLink;
 pub use greeting::Greeting;
 pub use lookup::Waker;
+pub use route::Directory;
 
 use super::fault::{Fault, FaultKind};
-use super::resp::{Parser, ParserLimits, Span, Value, write_command, write_publish};
+use super::resp::{Parser, ParserLimits, Span, Value, write_command, write_of_channels, write_publish};
 use crate::config::RedisUrl;
 use backoff::Backoff;
 use connecting::Connecting;
@@ -31,6 +33,7 @@ use lookup::Lookup;
 use mio::{Registry, Token};
 use outgoing::Outgoing;
 use owed::{Kind, Owed};
+use route::Route;
 use std::fmt;
 use std::sync::Arc;
 use wire::Wire;
@@ -107,7 +110,7 @@ const FRAME_BYTES: usize = 64 * 1024;
 
 /// See the module.
 pub struct Link {
-    url: Arc<RedisUrl>,
+    route: Route,
     token: Token,
     limits: LinkLimits,
     waker: Waker,
@@ -164,9 +167,9 @@ enum Happened {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, state, owed, .. } = self;
+        let Self { route, state, owed, .. } = self;
         f.debug_struct("Link")
-            .field("url", url)
+            .field("url", route.url())
             .field("state", state)
             .field("owed", owed)
             .finish_non_exhaustive()
@@ -174,10 +177,17 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    /// A link that begins to connect in its first turn. `waker` brings that about when a thread has found the addresses.
-    pub fn new(url: Arc<RedisUrl>, token: Token, limits: LinkLimits, waker: Waker) -> Self {
+    /// A link that begins to connect in its first turn. `waker` brings that about when a thread has found the addresses. A part of a
+    /// Redis Cluster is looked for from `url` on, and from the servers of `directory`.
+    pub fn new(
+        url: Arc<RedisUrl>,
+        directory: Arc<Directory>,
+        token: Token,
+        limits: LinkLimits,
+        waker: Waker,
+    ) -> Self {
         Self {
-            url,
+            route: Route::to(url, directory),
             token,
             limits,
             waker,
@@ -197,7 +207,7 @@ impl Link {
 
     /// Where the Redis is.
     pub fn url(&self) -> &RedisUrl {
-        &self.url
+        self.route.url()
     }
 
     /// When [`turn`](Self::turn) has something to do; 0 is now.
@@ -225,8 +235,8 @@ impl Link {
         match &mut self.state {
             State::Waiting(at @ None) => *at = Some(now_ms.saturating_add(self.backoff.delay_ms(random()))),
             State::Waiting(Some(at)) if now_ms >= *at => {
-                let Self { lookup, url, waker, .. } = self;
-                lookup.get_or_insert_with(|| Lookup::begin(url, waker));
+                let Self { lookup, route, waker, .. } = self;
+                lookup.get_or_insert_with(|| Lookup::begin(route.url(), waker));
                 self.state = State::LookingUp(now_ms.saturating_add(self.limits.connect_ms));
                 self.go_on_connecting(registry, now_ms);
             }
@@ -333,7 +343,8 @@ impl Link {
         if bytes > self.limits.max_message_bytes {
             return Err(NotTaken::TooLarge);
         }
-        self.append(channel.len() + bytes, |out| write_publish(out, channel, payload))
+        let tag = self.route.tag().to_vec();
+        self.append(channel.len() + bytes, |out| write_publish(out, &tag, channel, payload))
     }
 
     /// Appends a part of commands that are written already, without a bound: whoever has written them has one. All of them are whole
@@ -356,7 +367,7 @@ impl Link {
     /// # Errors
     /// [`NotTaken::Down`].
     pub fn subscribe<'a>(&mut self, channels: impl IntoIterator<Item = &'a [u8]>) -> Result<(), NotTaken> {
-        self.change(b"SUBSCRIBE", channels)
+        self.change([b"SUBSCRIBE", b"SSUBSCRIBE"], channels)
     }
 
     /// Appends commands that end subscriptions, which come as [`Event::Unsubscribed`] in this order.
@@ -364,7 +375,7 @@ impl Link {
     /// # Errors
     /// [`NotTaken::Down`].
     pub fn unsubscribe<'a>(&mut self, channels: impl IntoIterator<Item = &'a [u8]>) -> Result<(), NotTaken> {
-        self.change(b"UNSUBSCRIBE", channels)
+        self.change([b"UNSUBSCRIBE", b"SUNSUBSCRIBE"], channels)
     }
 
     /// Writes what was appended.
@@ -389,22 +400,20 @@ impl Link {
 
     fn change<'a>(
         &mut self,
-        name: &'static [u8],
+        names: [&'static [u8]; 2],
         channels: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(), NotTaken> {
         if !self.is_up() {
             return Err(NotTaken::Down);
         }
-        let mut channels = channels.into_iter();
-        loop {
-            let mut args = vec![name];
-            args.extend(channels.by_ref().take(CHANNELS));
-            if args.len() == 1 {
-                return Ok(());
-            }
-            write_command(self.outgoing.tail(), &args);
-            self.owed.add(Kind::Confirmation, args.len() - 1);
+        let name = names[usize::from(self.route.is_of_cluster())];
+        let mut channels = channels.into_iter().peekable();
+        while channels.peek().is_some() {
+            let some: Vec<&[u8]> = channels.by_ref().take(CHANNELS).collect();
+            write_of_channels(self.outgoing.tail(), name, self.route.tag(), &some);
+            self.owed.add(Kind::Confirmation, some.len());
         }
+        Ok(())
     }
 
     /// Whether there is a connection that can be read.

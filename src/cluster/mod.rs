@@ -29,6 +29,7 @@ mod redis_connection;
 #[cfg(test)]
 mod redis_server;
 mod resp;
+mod slots;
 mod spread;
 
 pub use channel::{Channels, Set, hash, hash_for};
@@ -38,7 +39,7 @@ pub use fault::Fault;
 pub use hearing::{CarriedHearing, Heard, Hearing, Missed, PublisherKey};
 pub use held::{Held, HeldMessage};
 pub use lease::{CarriedLease, Lease, LeaseEvent, LeaseSettings};
-pub use link::{CarriedLink, Event, Greeting, Link, LinkLimits, Waker};
+pub use link::{CarriedLink, Directory, Event, Greeting, Link, LinkLimits, Waker};
 pub use members::{CarriedMembers, Heartbeat, Member, MemberEvent, Members};
 pub use names::{CarriedNames, Names, Order};
 pub use outgoing::{CarriedOutgoing, Digest, Full, Number, Outgoing, QueueLimits};
@@ -46,4 +47,5 @@ pub use planner::{Plan, Planner};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use resp::{Frame, ParseError, Parser, ParserLimits, write_command};
 pub use resp::{Value, write_publish};
+pub use slots::tag_of;
 pub use spread::Spread;

@@ -14,7 +14,7 @@ mod tests;
 mod write;
 
 pub use scan::{ParseError, ParserLimits};
-pub use write::{write_command, write_publish};
+pub use write::{write_command, write_of_channels, write_publish};
 
 use buffer::Buffer;
 use pushed::Pushed;

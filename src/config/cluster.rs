@@ -11,7 +11,7 @@ use super::cluster_fault::ClusterFault;
 use super::duration::Millis;
 use super::table::{COUNT, DAY_MS, GIB, MIB, as_millis, table};
 use super::validate::Relation;
-use super::{ConfigError, RedisUrl, Secret};
+use super::{ConfigError, RedisPlace, RedisUrl, Secret, Shard};
 use crate::session::Name;
 
 /// The longest time of any wait for Redis.
@@ -20,12 +20,14 @@ const WAIT_MS: u64 = 10 * 60 * 1000;
 const MAX_PREFIX_BYTES: usize = 64;
 /// The longest `advertise`, in bytes: it is a part of every heartbeat.
 const MAX_ADVERTISE_BYTES: usize = 256;
+/// The most parts of a Redis Cluster: a node has a connection for each reactor to each.
+const MAX_SHARDS: u64 = 64;
 /// Heartbeats that a node can miss before it counts as gone.
 const HEARTBEATS_OF_A_LEASE: u64 = 4;
 
 table! {
     /// `[cluster]`: the Redis servers that join several nodes, and how long a node waits for them and for the other nodes. All nodes
-    /// of a cluster have the same `redis`, `prefix`, `lease_ms` and `buckets`.
+    /// of a cluster have the same `redis`, `shards`, `prefix`, `lease_ms` and `buckets`.
     ///
     /// ```
     /// use gannet::config::Config;
@@ -34,9 +36,12 @@ table! {
     /// assert!(config.cluster.is_on() && !Config::default().cluster.is_on());
     /// ```
     pub struct Cluster in "cluster" {
-        /// The Redis servers. Several independent ones share the channels. Empty: this node is alone.
+        /// The Redis servers. Several independent ones share the channels. Empty: this node is alone. With `shards`, some servers of one
+        /// Redis Cluster, which know the others.
         #[serde(deserialize_with = "servers")]
         pub redis: Vec<RedisUrl> = Vec::new();
+        /// Into so many parts the channels and keys are divided in a Redis Cluster; 0: `redis` are servers of their own.
+        pub shards: usize = 0, in 0..=MAX_SHARDS;
         /// Who to log in as, on servers whose URL has no password; `None` is the user `default`.
         pub user: Option<String> = None;
         /// What to log in with, on servers whose URL has no password.
@@ -105,8 +110,21 @@ impl Cluster {
         !self.redis.is_empty()
     }
 
-    /// The Redis servers, with `user`, `password` and `ca` where their URLs have none of their own.
+    /// The Redis servers, with `user`, `password` and `ca` where their URLs have none of their own; with `shards`, the parts of
+    /// the Redis Cluster, each first asked for at one of its servers that are named.
     pub fn servers(&self) -> Vec<RedisUrl> {
+        let named = self.named();
+        let of = u16::try_from(self.shards).unwrap_or(u16::MAX);
+        match (self.shards, named.len()) {
+            (0, _) | (_, 0) => named,
+            (_, count) => (0..of)
+                .map(|number| named[usize::from(number) % count].clone().of_shard(Shard { number, of }))
+                .collect(),
+        }
+    }
+
+    /// The servers that `redis` names, with their login.
+    pub(crate) fn named(&self) -> Vec<RedisUrl> {
         let complete = |url: &RedisUrl| {
             url.clone().with_defaults(self.user.as_deref(), self.password.as_ref(), self.ca.as_deref())
         };
@@ -119,7 +137,10 @@ impl Cluster {
         let is_same_login =
             |url: &RedisUrl| self.redis.iter().all(|own| !own.is_same_place(url) || own == url);
         *redis == *self.redis
-            || self.is_on() && redis.first() == self.redis.first() && redis.iter().all(is_same_login)
+            || self.shards == 0
+                && self.is_on()
+                && redis.first() == self.redis.first()
+                && redis.iter().all(is_same_login)
     }
 
     /// What this node is called: `name`, or the name of the host.
@@ -155,7 +176,7 @@ impl Cluster {
 
     /// Whether what is no number can be used.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let Self { redis, user, password, prefix, .. } = self;
+        let Self { redis, user, password, prefix, shards, .. } = self;
         let is_prefix = (1..=MAX_PREFIX_BYTES).contains(&prefix.len())
             && !prefix.chars().any(|c| c.is_control() || "{}".contains(c));
         let mut places = HashSet::new();
@@ -163,6 +184,8 @@ impl Cluster {
             Some(ClusterFault::NoServer)
         } else if let Some(twice) = redis.iter().find(|url| !places.insert((url.place(), url.db()))) {
             Some(ClusterFault::ServerTwice(twice.place().to_string()))
+        } else if *shards > 0 && redis.iter().any(|url| url.db() != 0 || is_path(url)) {
+            Some(ClusterFault::NoShards)
         } else if !cfg!(feature = "tls") && redis.iter().any(RedisUrl::is_secure) {
             Some(ClusterFault::TlsNotBuilt)
         } else if self.password_file.is_some() {
@@ -219,6 +242,10 @@ impl Cluster {
             },
         ]
     }
+}
+
+fn is_path(url: &RedisUrl) -> bool {
+    matches!(url.place(), RedisPlace::Unix(_))
 }
 
 /// Whether it is something that a client connects to. More is not asked: the other nodes show it, and connect to nothing.
@@ -284,6 +311,12 @@ mod tests {
                 "cluster.password: both it and cluster.password_file",
             ),
             ("password_file = 'f'", "cluster.password: its password_file has not been read"),
+            ("redis = ['redis://h/1']\nshards = 16", "cluster.shards: a Redis Cluster has database 0 alone"),
+            (
+                "redis = ['unix:///run/r.sock']\nshards = 16",
+                "cluster.shards: a Redis Cluster has database 0 alone",
+            ),
+            ("shards = 65", "cluster.shards = 65 is out of range"),
             ("password = ''", "cluster.password: it is empty"),
             ("user = 'gannet'", "cluster.user: it has no password: set cluster.password"),
             ("redis = ['redis://h']\nca = 'ca.pem'", "cluster.ca: no URL of cluster.redis has TLS"),
@@ -322,6 +355,22 @@ mod tests {
         ] {
             cluster(fine).unwrap();
         }
+    }
+
+    #[test]
+    fn a_redis_cluster_has_so_many_parts_whichever_of_its_servers_are_named() {
+        let one = cluster("redis = ['redis://a', 'redis://b']\nshards = 3\npassword = 'hunter2'").unwrap();
+        let shown: Vec<_> = one.servers().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["redis://:***@a:6379#0/3", "redis://:***@b:6379#1/3", "redis://:***@a:6379#2/3"]);
+        let other = cluster("redis = ['redis://c']\nshards = 3").unwrap().servers();
+        let is_same = |(one, other): (&RedisUrl, &RedisUrl)| one.is_same_place(other);
+        assert!(one.servers().iter().zip(&other).all(is_same));
+        assert!(!one.servers()[0].is_same_place(&one.servers()[1]));
+        assert!(
+            !one.servers()[0]
+                .is_same_place(&cluster("redis = ['redis://a']\nshards = 4").unwrap().servers()[0])
+        );
+        assert!(one.may_move_to(&one.redis) && !one.may_move_to(&other));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum ClusterFault {
     NoServer,
     /// One database of one Redis is named twice: the place of it.
     ServerTwice(String),
+    /// A URL has a database or a path, which no server of a Redis Cluster has.
+    NoShards,
     /// A URL asks for TLS, and this build has none.
     TlsNotBuilt,
     /// Both the password and its file are there.
@@ -43,6 +45,7 @@ impl ClusterFault {
         match self {
             Self::NoServer => "required",
             Self::ServerTwice(_) | Self::TlsNotBuilt => "redis",
+            Self::NoShards => "shards",
             Self::PasswordTwice | Self::PasswordNotRead | Self::PasswordEmpty => "password",
             Self::UserAlone => "user",
             Self::CaWithoutTls => "ca",
@@ -62,6 +65,10 @@ impl fmt::Display for ClusterFault {
                 f,
                 "it names {place} twice, and one Redis would get everything twice: remove one of them, or name another \
                  database"
+            ),
+            Self::NoShards => f.write_str(
+                "a Redis Cluster has database 0 alone, and its servers name each other by address: write redis://HOST:PORT in \
+                 cluster.redis, or remove it",
             ),
             Self::TlsNotBuilt => f.write_str(
                 "it has rediss://, and this build has no TLS: build it with the feature `tls`, or write redis://",

@@ -29,6 +29,7 @@ mod redis_url;
 #[cfg(feature = "cli")]
 mod schema;
 mod secret;
+mod shard;
 mod slow;
 mod table;
 mod text;
@@ -72,6 +73,7 @@ pub use origin::{InvalidOrigin, OriginPattern};
 pub use rates::{BeyondRate, Rate, Rates};
 pub use redis_url::{InvalidRedisUrl, RedisPlace, RedisUrl};
 pub use secret::Secret;
+pub(crate) use shard::Shard;
 pub use slow::{Slow, SlowPolicy};
 pub use tls::{Certificate, Proxy, ProxyPeer, Tls, TlsVersion};
 pub use unix_mode::{InvalidUnixMode, UnixMode};

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::Secret;
+use super::{Secret, Shard};
 
 /// The port of a Redis server where the URL has none.
 const PORT: u16 = 6379;
@@ -27,14 +27,16 @@ const MAX_DB: u32 = 65_535;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisUrl {
-    place: RedisPlace,
-    is_secure: bool,
+    pub(super) place: RedisPlace,
+    pub(super) is_secure: bool,
     /// `None` without TLS.
     ca_file: Option<PathBuf>,
     /// `None` without a password.
     user: Option<String>,
     password: Option<Secret>,
-    db: u32,
+    pub(super) db: u32,
+    /// Of the Redis Cluster that is asked there; `None` where the server stands for itself.
+    pub(super) shard: Option<Shard>,
 }
 
 /// Where a Redis server listens.
@@ -144,11 +146,6 @@ impl RedisUrl {
         self.db
     }
 
-    /// Whether a connection to one leads to the same database as one to the other, whoever logs in.
-    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
-        (&self.place, self.db, self.is_secure) == (&other.place, other.db, other.is_secure)
-    }
-
     /// The URL with its password.
     pub(crate) fn expose(&self) -> String {
         let shown = self.to_string();
@@ -205,7 +202,7 @@ impl RedisUrl {
             Some(_) => return Err(InvalidRedisUrl::Parameter),
         };
         let place = RedisPlace::Tcp { host: host.to_owned(), port };
-        Ok(Self { place, is_secure, ca_file, user, password, db })
+        Ok(Self { place, is_secure, ca_file, user, password, db, shard: None })
     }
 
     fn parse_unix(rest: &str) -> Result<Self, InvalidRedisUrl> {
@@ -223,7 +220,7 @@ impl RedisUrl {
             Some(_) => return Err(InvalidRedisUrl::Parameter),
         };
         let place = RedisPlace::Unix(path.into());
-        Ok(Self { place, is_secure: false, ca_file: None, user, password, db })
+        Ok(Self { place, is_secure: false, ca_file: None, user, password, db, shard: None })
     }
 }
 
@@ -247,7 +244,7 @@ impl fmt::Display for RedisPlace {
 
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, is_secure, ca_file, user, password, db } = self;
+        let Self { place, is_secure, ca_file, user, password, db, shard } = self;
         f.write_str(match place {
             RedisPlace::Unix(_) => "redis+unix://",
             RedisPlace::Tcp { .. } if *is_secure => "rediss://",
@@ -262,10 +259,10 @@ impl fmt::Display for RedisUrl {
             RedisPlace::Unix(_) if *db != 0 => write!(f, "?db={db}")?,
             _ => {}
         }
-        match ca_file {
-            Some(file) => write!(f, "?ca={}", Encoded(&file.to_string_lossy(), "/")),
-            None => Ok(()),
+        if let Some(file) = ca_file {
+            write!(f, "?ca={}", Encoded(&file.to_string_lossy(), "/"))?;
         }
+        shard.map_or(Ok(()), |shard| shard.fmt(f))
     }
 }
 

@@ -126,6 +126,6 @@ fn check_written(wire: &[u8], sizes: &[usize]) {
     let (mut command, mut publish) = (Vec::new(), Vec::new());
     write_command(&mut command, &args);
     assert_eq!(receive_one(&command, limits), bulks(&args));
-    write_publish(&mut publish, wire, &args);
+    write_publish(&mut publish, b"", wire, &args);
     assert_eq!(receive_one(&publish, limits), bulks(&[b"PUBLISH", wire, wire]));
 }

@@ -3,8 +3,8 @@
 //! it runs.
 
 use super::BindError;
-use crate::cluster::{Event, Lease, LeaseEvent, LeaseSettings, Link, LinkLimits};
-use crate::config::{Cluster as ClusterConfig, Config};
+use crate::cluster::{Directory, Event, Lease, LeaseEvent, LeaseSettings, Link, LinkLimits, tag_of};
+use crate::config::{Cluster as ClusterConfig, Config, RedisUrl};
 use crate::core::{CarriedCluster, Cluster};
 use crate::session::SessionId;
 use crate::timer::Clock;
@@ -94,8 +94,11 @@ fn lease_of(cluster: &ClusterConfig, incarnation: u64, pinned: Option<u16>) -> R
 }
 
 fn settings_of(cluster: &ClusterConfig) -> LeaseSettings {
+    // The keys of the leases are on the first server, or in the first part of a Redis Cluster.
+    let shard = cluster.servers().first().and_then(RedisUrl::shard);
+    let tag = shard.map_or_else(String::new, |shard| String::from_utf8_lossy(&tag_of(shard)).into_owned());
     LeaseSettings {
-        prefix: cluster.prefix.clone(),
+        prefix: format!("{tag}{}", cluster.prefix),
         name: cluster.node_name(),
         lease_ms: cluster.lease.as_millis() as u64,
         pinned: None,
@@ -141,7 +144,7 @@ impl Asking {
             poll: Poll::new()?,
             events: Events::with_capacity(16),
             // The loop looks often enough by itself.
-            link: Link::new(url, LINK, limits, Arc::new(|| {})),
+            link: Link::new(url, Arc::new(Directory::of(cluster)), LINK, limits, Arc::new(|| {})),
             patience_ms: ms(cluster.connect) + grace_ms,
             waits: cluster.required,
         })

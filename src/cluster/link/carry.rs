@@ -70,7 +70,8 @@ impl Link {
     /// What another process goes on with. Nothing is changed by it.
     pub fn carry(&self) -> CarriedLink {
         let Self {
-            url: _,
+            // Where the connection goes, the new process sees; another one is looked for anew.
+            route: _,
             token: _,
             limits: _,
             waker: _,

@@ -48,7 +48,7 @@ impl Link {
             Err(fault) => self.end(fault),
             Ok(wire) => {
                 let out = self.outgoing.tail();
-                let introduction = Introduction::begin(&self.url, self.greeted.as_ref(), out);
+                let introduction = Introduction::begin(&self.route, self.greeted.as_ref(), out);
                 self.state = State::Greeting { wire, introduction, deadline_ms };
             }
         }
@@ -130,7 +130,7 @@ impl Link {
     /// The same with what the most likely cause is, where a server hangs up on a greeting.
     fn advised(&self, fault: Fault) -> Fault {
         let is_greeting = matches!(self.state, State::Greeting { .. });
-        let hint = match (fault.kind(), self.url.is_secure()) {
+        let hint = match (fault.kind(), self.route.url().is_secure()) {
             (FaultKind::Closed, false) if is_greeting => {
                 "if its port speaks TLS, write rediss:// into the URL"
             }

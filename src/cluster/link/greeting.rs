@@ -1,12 +1,13 @@
 //! What a link says first on a new connection, and what it learns, without I/O.
 //!
-//! One batch asks for RESP3, the login, the database, whether Redis is ready, and which process it is. If that process has had a
+//! One batch asks for RESP3, the login, the database, whether Redis is ready, which process it is, and in a Redis Cluster whether it has
+//! the slot. If that process has had a
 //! connection of this link before, the link has it killed: Redis may still hold commands of it, which must not be executed
 //! after those of the new one.
 
 use super::super::fault::{Fault, FaultKind};
 use super::super::resp::{Value, write_command};
-use crate::config::RedisUrl;
+use super::route::Route;
 
 /// What Redis says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Greeting {
     pub version: Box<str>,
     /// A random text for each start of a Redis process.
     pub run_id: Box<str>,
-    /// Whether it is a node of a Redis Cluster.
+    /// Whether it is a server of a Redis Cluster.
     pub is_cluster: bool,
     /// Whether it is the same process as that of the last connection which was up.
     pub is_same: bool,
@@ -28,6 +29,8 @@ pub struct Greeting {
 pub struct Introduction {
     next: Step,
     db: u32,
+    /// It stands for a part of a Redis Cluster.
+    is_part: bool,
     greeting: Greeting,
     /// The connection before, if any.
     before: Option<Greeting>,
@@ -40,12 +43,14 @@ enum Step {
     Select,
     Ping,
     Info,
+    Part,
     Kill,
 }
 
 impl Introduction {
     /// Begins one, and appends the first batch to `out`. `before` is what Redis said on the last connection that was up.
-    pub fn begin(url: &RedisUrl, before: Option<&Greeting>, out: &mut Vec<u8>) -> Self {
+    pub fn begin(route: &Route, before: Option<&Greeting>, out: &mut Vec<u8>) -> Self {
+        let url = route.url();
         let mut hello: Vec<&[u8]> = vec![b"HELLO", b"3"];
         if let Some(password) = url.password() {
             let user = url.user().unwrap_or("default");
@@ -58,6 +63,9 @@ impl Introduction {
         }
         write_command(out, &[b"PING"]);
         write_command(out, &[b"INFO", b"server"]);
+        if let Some(key) = route.key() {
+            write_command(out, &[b"GET", &key]);
+        }
         let greeting = Greeting {
             client_id: 0,
             version: "".into(),
@@ -65,7 +73,8 @@ impl Introduction {
             is_cluster: false,
             is_same: false,
         };
-        Self { next: Step::Hello, db: url.db(), greeting, before: before.cloned() }
+        let (db, is_part) = (url.db(), route.is_of_cluster());
+        Self { next: Step::Hello, db, is_part, greeting, before: before.cloned() }
     }
 
     /// Takes the next answer, and appends to `out` what is to be asked then. Gives the greeting when it is complete.
@@ -89,12 +98,16 @@ impl Introduction {
             (Step::Info, Value::Error(error)) => return Err(Fault::answered("INFO", error)),
             (Step::Info, answer) => {
                 self.info(answer)?;
-                match self.old_connection() {
-                    Some(old) => write_command(out, &[b"CLIENT", b"KILL", b"ID", old.to_string().as_bytes()]),
-                    None => return Ok(Some(self.greeting.clone())),
+                match self.is_part {
+                    true => self.next = Step::Part,
+                    false => return Ok(self.end_old_connection(out)),
                 }
-                self.next = Step::Kill;
             }
+            // ASK: the slot is on its way to another server, and still here.
+            (Step::Part, Value::Error(error)) if !error.starts_with("ASK ") => {
+                return Err(Fault::moved(error).unwrap_or_else(|| Fault::answered("GET", error)));
+            }
+            (Step::Part, _) => return Ok(self.end_old_connection(out)),
             // Without the right to do so, an old connection lives on, which nothing would tell.
             (Step::Kill, Value::Error(error)) if error.starts_with("NOPERM") => {
                 return Err(Fault::answered("CLIENT KILL", error));
@@ -119,7 +132,15 @@ impl Introduction {
             let text = "it is a Sentinel, which has no channels of its own for a bus: name the primary";
             return Err(Fault::new(FaultKind::Replica, text));
         }
-        if role != "master" {
+        if self.is_part != (mode == "cluster") {
+            let text = match self.is_part {
+                true => "it is no Redis Cluster: take cluster.shards out of the configuration",
+                false => "it is a server of a Redis Cluster: set cluster.shards, 16 for example",
+            };
+            return Err(Fault::new(FaultKind::Replica, text));
+        }
+        // A replica of a Redis Cluster says which server is its primary when it is asked for a key.
+        if role != "master" && !self.is_part {
             let text = "it is a replica: it would reach only its own subscribers; name the primary";
             return Err(Fault::new(FaultKind::Replica, text));
         }
@@ -137,6 +158,14 @@ impl Introduction {
         self.greeting.is_same = self.before.as_ref().is_some_and(|before| *before.run_id == *run_id);
         self.greeting.run_id = run_id.into();
         Ok(())
+    }
+
+    /// Has the last connection killed, if it was to the same process. Gives the greeting where there is none.
+    fn end_old_connection(&mut self, out: &mut Vec<u8>) -> Option<Greeting> {
+        let Some(old) = self.old_connection() else { return Some(self.greeting.clone()) };
+        write_command(out, &[b"CLIENT", b"KILL", b"ID", old.to_string().as_bytes()]);
+        self.next = Step::Kill;
+        None
     }
 
     /// The last connection, if it was to the same process.

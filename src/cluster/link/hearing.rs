@@ -25,6 +25,13 @@ impl Link {
         }
         let Ending { fault, was_up, .. } = self.ending.take()?;
         self.forget();
+        if self.route.ended(&fault) {
+            self.state = State::Waiting(Some(0));
+            // On its way nothing has failed: who has the slot was not known.
+            if !was_up {
+                return None;
+            }
+        }
         Some(Happened::Event(if was_up { Event::Down(fault) } else { Event::Failed(fault) }))
     }
 
@@ -36,6 +43,13 @@ impl Link {
             let Frame::Value(answer) = frame else { return None };
             let answered = introduction.answer(&answer, self.outgoing.tail());
             return self.answered(answered);
+        }
+        if let Frame::Value(Value::Error(error)) = &frame
+            && self.route.is_of_cluster()
+            && let Some(fault) = no_slot(error)
+        {
+            self.break_off(fault);
+            return None;
         }
         let (kind, happened) = match frame {
             Frame::Message { channel, payload } => return Some(Happened::Message(channel, payload)),
@@ -49,7 +63,12 @@ impl Link {
             Frame::Value(value) => (Kind::Reply, Happened::Event(Event::Reply(value))),
         };
         if !self.owed.take(kind) {
-            self.break_off(Fault::new(FaultKind::Protocol, "it answers what it was not asked"));
+            // A Redis Cluster ends subscriptions by itself when their slot goes to another server.
+            let fault = match self.route.is_of_cluster() && kind == Kind::Confirmation {
+                true => Fault::new(FaultKind::Moved, "its slot has gone to another server"),
+                false => Fault::new(FaultKind::Protocol, "it answers what it was not asked"),
+            };
+            self.break_off(fault);
             return None;
         }
         if self.owed.is_empty() {
@@ -73,6 +92,7 @@ impl Link {
                     }
                 }
                 self.backoff.reset();
+                self.route.came_up();
                 self.greeted = Some(greeting.clone());
                 return Some(Happened::Event(Event::Up(greeting)));
             }
@@ -89,4 +109,10 @@ impl Link {
             None => self.end(fault),
         }
     }
+}
+
+/// What a server of a Redis Cluster answers that does not serve a slot: nothing is done, here or for now.
+fn no_slot(error: &str) -> Option<Fault> {
+    let is_down = error.starts_with("CLUSTERDOWN");
+    Fault::moved(error).or_else(|| is_down.then(|| Fault::answered("a command", error)))
 }

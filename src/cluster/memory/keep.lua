@@ -15,10 +15,12 @@
 -- bounds of messages, bytes and keys; nothing behind it for a copy, and for one that was kept before.
 local numbers, log, newest, order_of = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local channel, head, tail = ARGV[1], ARGV[2], ARGV[3]
+-- Of a part of a Redis Cluster the names begin with braces, and of nothing else.
+local is_shard = string.sub(channel, 1, 1) == '{'
 local publisher, sequence = 'from:' .. ARGV[4], tonumber(ARGV[5])
 local digits = function(number) return string.format('%.0f', number) end
 local publish = function(epoch, offset, order)
-    return redis.call('publish', channel, head .. epoch .. struct.pack('<I8I8', offset, order) .. tail)
+    return redis.call(is_shard and 'spublish' or 'publish', channel, head .. epoch .. struct.pack('<I8I8', offset, order) .. tail)
 end
 local known =
     redis.call('hmget', numbers, 'epoch', 'offset', 'order', 'log', 'newest', 'renew', publisher)
@@ -31,7 +33,7 @@ if last then
     last_epoch = string.sub(last, 25, 32)
 end
 if last_sequence > sequence or (last_sequence == sequence and ARGV[6] == '0') then
-    return { redis.call('pubsub', 'numsub', channel)[2] }
+    return { redis.call('pubsub', is_shard and 'shardnumsub' or 'numsub', channel)[2] }
 end
 if ARGV[6] == '1' then
     if last_sequence ~= sequence then last_offset, last_order, last_epoch = 0, 0, string.rep('\0', 8) end

@@ -41,9 +41,10 @@ const NUMBERS_MS: u64 = 60_000;
 pub struct Keys([Vec<u8>; 4]);
 
 impl Keys {
-    /// Those of the group. All of them are in one slot of a Redis Cluster.
-    pub fn new(channels: &Channels, app: &str, group: &Name) -> Self {
-        Self(["numbers", "log", "newest", "order"].map(|what| channels.memory_key(app, group, what)))
+    /// Those of the group, behind the tag of its server. All of them are in one slot of a Redis Cluster.
+    pub fn new(channels: &Channels, tag: &[u8], app: &str, group: &Name) -> Self {
+        let key = |what| [tag, &channels.memory_key(app, group, what)].concat();
+        Self(["numbers", "log", "newest", "order"].map(key))
     }
 
     /// A command that runs a script on them.
@@ -96,6 +97,8 @@ impl Stay {
 /// A push to a group that remembers.
 #[derive(Debug)]
 pub struct Keep<'a> {
+    /// What the names of all channels begin with at the server.
+    pub tag: &'a [u8],
     /// The channel of the group, or the hashed channel that has its messages too.
     pub channel: &'a [u8],
     /// The message up to the place of the push.
@@ -140,8 +143,9 @@ impl Keep<'_> {
         let [weight, messages, bytes, ttl, key_count, key_bytes, newest, numbers, anew] =
             bounds.map(|bound| bound.to_string());
         let sequence = self.sequence.to_string();
+        let channel = [self.tag, self.channel].concat();
         let args: [&[u8]; 17] = [
-            self.channel,
+            &channel,
             self.head,
             self.tail,
             &publisher,

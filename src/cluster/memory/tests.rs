@@ -43,7 +43,7 @@ fn publisher() -> Publisher {
 
 impl Redis {
     fn new(server: &RedisServer) -> Self {
-        let keys = Keys::new(&Channels::new("p", 8), "default", &group());
+        let keys = Keys::new(&Channels::new("p", 8), b"", "default", &group());
         let mut connection = Connection::to(server);
         assert!(matches!(connection.run(&LOAD), Value::Bulk(name) if *name == *KEEP_NAME.as_bytes()));
         Self { connection, keys, sequence: 0, epochs: 0 }
@@ -68,6 +68,7 @@ impl Redis {
         let mut tail = Vec::new();
         body::encode(&Target::nobody(), &frame, &options, &mut tail).unwrap();
         let keep = Keep {
+            tag: b"",
             channel: if is_copy { b"p:b:1" } else { b"p:g:default\x01match/1" },
             head: b"head",
             tail: &tail,

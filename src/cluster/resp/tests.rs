@@ -278,8 +278,15 @@ fn commands_are_lists_of_bulks() {
     write_command(&mut out, &[b"SET", b"k\r\n", b""]);
     assert_eq!(out, b"*3\r\n$3\r\nSET\r\n$3\r\nk\r\n\r\n$0\r\n\r\n");
     out.clear();
-    write_publish(&mut out, b"g:u", &[b"hello, ", b"", b"world"]);
+    write_publish(&mut out, b"", b"g:u", &[b"hello, ", b"", b"world"]);
     assert_eq!(out, b"*3\r\n$7\r\nPUBLISH\r\n$3\r\ng:u\r\n$12\r\nhello, world\r\n");
+    out.clear();
+    write_publish(&mut out, b"{7}", b"g:u", &[b"x"]);
+    write_of_channels(&mut out, b"SSUBSCRIBE", b"{7}", &[b"a", b"bc"]);
+    assert_eq!(
+        out,
+        b"*3\r\n$8\r\nSPUBLISH\r\n$6\r\n{7}g:u\r\n$1\r\nx\r\n*3\r\n$10\r\nSSUBSCRIBE\r\n$4\r\n{7}a\r\n$5\r\n{7}bc\r\n"
+    );
 }
 
 #[test]

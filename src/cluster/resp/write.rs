@@ -8,10 +8,23 @@ pub fn write_command(out: &mut Vec<u8>, args: &[&[u8]]) {
     }
 }
 
-/// Appends a `PUBLISH` of a payload whose parts are not joined anywhere but in `out`.
-pub fn write_publish(out: &mut Vec<u8>, channel: &[u8], payload: &[&[u8]]) {
-    out.extend_from_slice(b"*3\r\n$7\r\nPUBLISH\r\n");
-    write_bulk(out, &[channel]);
+/// Appends a command whose arguments are channels, each behind the tag.
+pub fn write_of_channels(out: &mut Vec<u8>, name: &[u8], tag: &[u8], channels: &[&[u8]]) {
+    write_head(out, b'*', 1 + channels.len());
+    write_bulk(out, &[name]);
+    for channel in channels {
+        write_bulk(out, &[tag, channel]);
+    }
+}
+
+/// Appends a `PUBLISH`, or with a tag, of which the channel's name begins, an `SPUBLISH`, of a payload whose parts are not joined
+/// anywhere but in `out`.
+pub fn write_publish(out: &mut Vec<u8>, tag: &[u8], channel: &[u8], payload: &[&[u8]]) {
+    match tag {
+        [] => out.extend_from_slice(b"*3\r\n$7\r\nPUBLISH\r\n"),
+        _ => out.extend_from_slice(b"*3\r\n$8\r\nSPUBLISH\r\n"),
+    }
+    write_bulk(out, &[tag, channel]);
     write_bulk(out, payload);
 }
 

@@ -60,7 +60,7 @@ impl std::fmt::Debug for CarriedCluster {
 
 /// Where a Redis is. Not the login: a connection stays what it was let in as.
 fn place_of(url: &RedisUrl) -> Box<str> {
-    format!("{} {} {}", url.place(), url.db(), url.is_secure()).into()
+    format!("{} {} {}", url.identity(), url.db(), url.is_secure()).into()
 }
 
 fn slots(numbers: &[u64]) -> Vec<usize> {

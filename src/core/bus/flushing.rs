@@ -54,10 +54,10 @@ impl Core {
         let Some(bus) = self.bus.as_deref_mut() else { return };
         bus.has_news = false;
         let apps = &self.rules.apps;
-        for (_, ear) in &mut bus.ears {
+        for (server, ear) in &mut bus.ears {
             ear.say(now_ms);
-            let channels = &bus.cluster.channels;
-            ear.ask_on(|asked| Keys::new(channels, apps.name_of(asked.app), &asked.group));
+            let (channels, tag) = (&bus.cluster.channels, &bus.in_force.servers[*server].tag);
+            ear.ask_on(|asked| Keys::new(channels, tag, apps.name_of(asked.app), &asked.group));
             ear.flush(now_ms);
         }
         let metrics = self.shared.metrics.reactor(self.index);

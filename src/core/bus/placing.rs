@@ -1,7 +1,7 @@
 //! Over which Redis servers the channels are spread, as all reactors of this node see it: the servers, the plan in force, and how far each
 //! reactor follows it.
 
-use crate::cluster::{Plan, Planner, Spread, hash};
+use crate::cluster::{Plan, Planner, Spread, hash, tag_of};
 use crate::config::{Cluster as ClusterConfig, RedisUrl};
 use crate::hub::MAX_REACTORS;
 use arc_swap::ArcSwap;
@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Server {
     /// Where it is.
     pub url: Arc<RedisUrl>,
+    /// What the names of all channels and keys begin with there: empty but for a part of a Redis Cluster.
+    pub tag: Box<[u8]>,
     /// Whether this node hears everything there that it wants to.
     pub is_whole: AtomicBool,
     /// Whether all nodes said so since this node's last connection there.
@@ -55,9 +57,9 @@ pub struct Mark {
     pub speaks: Arc<Spread>,
 }
 
-/// The hash of an address, by which channels are spread.
+/// The hash of an address, or of a part of a Redis Cluster, by which channels are spread.
 pub fn hash_of(url: &RedisUrl) -> u64 {
-    hash(url.place().to_string().as_bytes())
+    hash(url.identity().as_bytes())
 }
 
 impl Server {
@@ -65,7 +67,8 @@ impl Server {
     pub fn new(url: RedisUrl) -> Self {
         let [is_whole, all_are_back, has_buckets, has_gaps] = [false; 4].map(AtomicBool::new);
         let served = (0..MAX_REACTORS).map(|_| AtomicU64::new(0)).collect();
-        Self { url: Arc::new(url), is_whole, all_are_back, has_buckets, has_gaps, served }
+        let tag = url.shard().map_or_else(Box::default, tag_of);
+        Self { url: Arc::new(url), tag, is_whole, all_are_back, has_buckets, has_gaps, served }
     }
 
     /// The sessions of this node are served without Redis with what the reactor publishes under this number.

@@ -81,6 +81,7 @@ impl Bus {
         self.message.clear();
         header.encode(&mut self.message).ok()?;
         let keep = Keep {
+            tag: &self.in_force.servers[place.server].tag,
             channel: &place.channel,
             head: &self.message,
             tail: kept.body,
@@ -143,7 +144,7 @@ impl Core {
             self.lose(place.server, 0, BusLoss::Queue);
             return false;
         }
-        let keys = Keys::new(&bus.cluster.channels, app, group);
+        let keys = Keys::new(&bus.cluster.channels, &bus.server(place.server).tag, app, group);
         let kept = Keeping {
             keys: &keys,
             body: &body,
@@ -430,7 +431,8 @@ impl Core {
         let app = rules.apps.name_of(app).as_str();
         let Some(bus) = &mut self.bus else { return };
         let mut command = Vec::new();
-        write_renew(&Keys::new(&bus.cluster.channels, app, &group), stay, &mut command);
+        let keys = Keys::new(&bus.cluster.channels, &bus.server(server).tag, app, &group);
+        write_renew(&keys, stay, &mut command);
         if let Some(ear) = bus.ear(server) {
             ear.say_members(&command);
             ear.renew(channel, now_ms + stay.renewed_ms());

@@ -44,7 +44,8 @@ impl Bus {
             max_unwritten_bytes: config.queue_bytes,
         };
         let token = Token(BUS_TOKENS + 2 * slot + usize::from(is_ear));
-        Link::new(Arc::clone(&self.server(slot).url), token, limits, Arc::clone(&self.waker))
+        let (url, directory) = (Arc::clone(&self.server(slot).url), Arc::clone(&self.cluster.directory));
+        Link::new(url, directory, token, limits, Arc::clone(&self.waker))
     }
 
     fn new_line(&self, slot: usize) -> Line {

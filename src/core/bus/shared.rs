@@ -1,7 +1,7 @@
 //! What all reactors of a node see of its cluster: who the node is, which Redis servers there are, which other nodes.
 
 use super::placing::{Placing, planner};
-use crate::cluster::{Channels, Lease, Members, Set};
+use crate::cluster::{Channels, Directory, Lease, Members, Set};
 use crate::config::Cluster as ClusterConfig;
 use crate::dispatch::Selector;
 use crate::session::Name;
@@ -22,6 +22,8 @@ pub struct Cluster {
     pub channels: Channels,
     /// The Redis servers, and which of them has which channel.
     pub(super) placing: Placing,
+    /// Where the parts of a Redis Cluster are asked for.
+    pub(super) directory: Arc<Directory>,
     /// Times and bounds.
     pub config: ClusterConfig,
     members: Mutex<Members>,
@@ -73,6 +75,7 @@ impl Cluster {
             name: config.node_name().into(),
             channels: Channels::new(&config.prefix, config.buckets),
             placing,
+            directory: Arc::new(Directory::of(&config)),
             members: Mutex::new(Members::new(config.lease.as_millis() as u64)),
             heard_itself_ms: AtomicU64::new(0),
             secret: ArcSwap::default(),

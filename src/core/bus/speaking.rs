@@ -103,7 +103,8 @@ impl Bus {
             return fence.hold(HeldMessage { server, next, channel, message, deadline_ms, number });
         }
         self.command.clear();
-        write_publish(&mut self.command, &place.channel, &[&self.message]);
+        let tag = &self.in_force.servers[place.server].tag;
+        write_publish(&mut self.command, tag, &place.channel, &[&self.message]);
         self.has_news |= !matches!(outline.kind, Kind::PushPart | Kind::OperationPart);
         line.publish(&self.command, hash_for(&place.channel, false), outline.deadline_ms, number).is_ok()
     }
@@ -115,7 +116,7 @@ impl Bus {
         self.message.extend_from_slice(&held.message);
         renumber(&mut self.message, line.next_sequence(), server as u8);
         self.command.clear();
-        write_publish(&mut self.command, &held.channel, &[&self.message]);
+        write_publish(&mut self.command, &self.in_force.servers[server].tag, &held.channel, &[&self.message]);
         self.has_news = true;
         line.publish(&self.command, hash_for(&held.channel, false), held.deadline_ms, held.number).is_ok()
     }

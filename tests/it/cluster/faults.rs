@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(10);
 
 /// Messages that are pushed to the group from the first node, one after the other, with their numbers as text.
-struct Stream<'a> {
+pub struct Stream<'a> {
     from: &'a TestServer,
     sent: u64,
 }
@@ -29,7 +29,7 @@ impl Stream<'_> {
     }
 
     /// For so long, about one each millisecond.
-    fn send_for(&mut self, time: Duration) {
+    pub fn send_for(&mut self, time: Duration) {
         let until = Instant::now() + time;
         while Instant::now() < until {
             self.send(1);
@@ -86,7 +86,7 @@ fn nothing_is_lost_of_a_memory(redis: &mut Redis, fail: impl Fn(&mut Redis, &mut
 
 /// What was lost of messages to a group of all nodes while `fail` does something is counted. What its member on the node that pushes
 /// has got.
-fn nothing_is_lost_on(nodes: &Nodes, fail: impl FnOnce(&mut Stream<'_>)) -> Vec<u64> {
+pub fn nothing_is_lost_on(nodes: &Nodes, fail: impl FnOnce(&mut Stream<'_>)) -> Vec<u64> {
     let mut near = nodes.servers[0].player("group=red");
     let mut far: Vec<Player> = nodes.servers[1..].iter().map(|server| server.player("group=red")).collect();
     let mut stream = Stream { from: &nodes.servers[0], sent: 0 };

@@ -1,6 +1,7 @@
 //! What groups remember where several nodes do it together: one order for everybody, on all nodes, kept in Redis.
 
 use super::nodes::{Nodes, join, prefix};
+use super::redis_cluster::RedisCluster;
 use crate::memory::{latest, log, with};
 use crate::support::{DEADLINE, Player, Pool, Ports, Redis, ServerProcess, TestServer, heavy, until};
 use gannet::config::GroupConfig;
@@ -115,6 +116,11 @@ fn all_members_on_all_nodes_see_one_order_which_is_that_of_the_log() {
 fn so_they_do_with_several_redis_and_hashed_channels() {
     let redis: Vec<Redis> = (0..2).map(|_| Redis::start()).collect();
     there_is_one_order(&redis.iter().collect::<Vec<_>>(), 2);
+}
+
+#[test]
+fn so_they_do_on_a_redis_cluster() {
+    there_is_one_order(&RedisCluster::start(3).all(), 10_000);
 }
 
 /// Publishes numbers to the group until it is over, each publisher its own, perhaps with a key of its own.

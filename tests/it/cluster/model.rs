@@ -2,6 +2,7 @@
 //! what, once, in which order, and what the receipts say.
 
 use super::Nodes;
+use super::redis_cluster::RedisCluster;
 use crate::support::{Link, Player, Random, Redis};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -204,4 +205,10 @@ fn so_it_is_where_independent_redis_servers_share_the_channels() {
 fn so_it_is_where_names_share_hashed_channels() {
     let redis = Redis::start();
     run(3, &[&redis], 300, |config| (config.cluster.max_channels, config.cluster.buckets) = (3, 4));
+}
+
+#[test]
+fn so_it_is_on_a_redis_cluster() {
+    let redis = RedisCluster::start(3);
+    run(4, &redis.all(), 300, |_| ());
 }

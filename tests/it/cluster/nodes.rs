@@ -15,6 +15,8 @@ pub struct Nodes {
 pub fn join(config: &mut Config, redis: &[&Redis], prefix: &str, name: &str) {
     config.reactors = Some(2);
     config.cluster.redis = redis.iter().map(|redis| redis.url().parse().unwrap()).collect();
+    // More than there are servers, so that some have two.
+    config.cluster.shards = if redis[0].is_of_cluster() { 4 } else { 0 };
     config.cluster.prefix = prefix.to_owned();
     config.cluster.name = Some(name.to_owned());
     config.cluster.lease = Duration::from_millis(1_000);

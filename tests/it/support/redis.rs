@@ -51,6 +51,11 @@ impl Redis {
         });
     }
 
+    /// Whether it is a server of a Redis Cluster.
+    pub fn is_of_cluster(&self) -> bool {
+        self.args.iter().any(|arg| arg == "--cluster-enabled")
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()

@@ -3,6 +3,9 @@
 use super::super::super::fault::{Fault, FaultKind};
 use super::super::super::resp::{Frame, Parser, ParserLimits, Value};
 use super::super::greeting::{Greeting, Introduction};
+use super::super::route::{Directory, Route};
+use crate::config::{Cluster, Shard};
+use std::sync::Arc;
 
 const HELLO: &str = "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:12\r\n\
     $4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n";
@@ -31,8 +34,17 @@ fn greet(
     before: Option<&Greeting>,
     answers: &[&str],
 ) -> (Result<Option<Greeting>, Fault>, String) {
+    let route = Route::to(Arc::new(url.parse().unwrap()), Arc::default());
+    greet_on(&route, before, answers)
+}
+
+fn greet_on(
+    route: &Route,
+    before: Option<&Greeting>,
+    answers: &[&str],
+) -> (Result<Option<Greeting>, Fault>, String) {
     let mut out = Vec::new();
-    let mut introduction = Introduction::begin(&url.parse().unwrap(), before, &mut out);
+    let mut introduction = Introduction::begin(route, before, &mut out);
     let mut last = Ok(None);
     for answer in values(&answers.concat()) {
         last = introduction.answer(&answer, &mut out);
@@ -88,10 +100,34 @@ fn the_old_connection_to_the_same_process_is_killed_before_the_new_one_is_up() {
 }
 
 #[test]
-fn a_node_of_a_redis_cluster_says_so() {
+fn a_server_of_a_redis_cluster_is_asked_for_the_slot_and_says_who_has_it() {
+    let config = Cluster { prefix: "p".to_owned(), ..Cluster::default() };
+    let url = "redis://h".parse::<crate::config::RedisUrl>().unwrap().of_shard(Shard { number: 0, of: 1 });
+    let part = Route::to(Arc::new(url), Arc::new(Directory::of(&config)));
     let hello = HELLO.replace("$10\r\nstandalone", "$7\r\ncluster");
+    for here in ["$-1\r\n", "$1\r\n7\r\n", "-ASK 7 h:1\r\n"] {
+        let (result, asked) = greet_on(&part, None, &[&hello, PONG, INFO, here]);
+        assert!(result.unwrap().unwrap().is_cluster);
+        assert_eq!(asked, "HELLO 3 SETNAME gannet\nPING\nINFO server\nGET {0}p:born");
+    }
+    let replica = hello.replace("$6\r\nmaster", "$7\r\nreplica");
+    for hello in [&hello, &replica] {
+        let (result, _) = greet_on(&part, None, &[hello, PONG, INFO, "-MOVED 7 i:7000\r\n"]);
+        assert_eq!(result.unwrap_err().moved_to(), Some(("i", 7000)));
+    }
+    for (answers, says) in [
+        ([&hello, PONG, INFO, "-CLUSTERDOWN Hash slot not served\r\n"], "its cluster is down"),
+        ([HELLO, PONG, INFO, "$-1\r\n"], "take cluster.shards out"),
+    ] {
+        let fault = greet_on(&part, None, &answers).0.unwrap_err();
+        assert!(fault.to_string().contains(says), "{fault}");
+    }
     let (result, _) = greet("redis://h", None, &[&hello, PONG, INFO]);
-    assert!(result.unwrap().unwrap().is_cluster);
+    assert!(result.unwrap_err().to_string().contains("set cluster.shards"));
+    // The old connection is killed where the process is the same.
+    let before = greeting(5, "ab12", false);
+    let (result, asked) = greet_on(&part, Some(&before), &[&hello, PONG, INFO, "$-1\r\n"]);
+    assert!(matches!(result, Ok(None)) && asked.ends_with("\nCLIENT KILL ID 5"), "{asked}");
 }
 
 #[test]

@@ -89,7 +89,8 @@ impl World {
         let waker = Arc::clone(&self.waker);
         let wake = Arc::new(move || waker.wake().unwrap());
         let number = self.links.len();
-        self.links.push(Link::new(Arc::new(url.parse().unwrap()), Token(number), self.limits, wake));
+        let url = Arc::new(url.parse().unwrap());
+        self.links.push(Link::new(url, Arc::default(), Token(number), self.limits, wake));
         number
     }
 
