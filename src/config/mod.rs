@@ -24,6 +24,7 @@ mod limits;
 mod listen;
 mod log;
 mod origin;
+mod percent;
 mod rates;
 mod redis_url;
 #[cfg(feature = "cli")]

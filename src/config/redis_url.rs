@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::percent::{self, Encoded};
 use super::{Secret, Shard};
 
 /// The port of a Redis server where the URL has none.
@@ -27,16 +28,16 @@ const MAX_DB: u32 = 65_535;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisUrl {
-    pub(super) place: RedisPlace,
-    pub(super) is_secure: bool,
+    place: RedisPlace,
+    is_secure: bool,
     /// `None` without TLS.
     ca_file: Option<PathBuf>,
     /// `None` without a password.
     user: Option<String>,
     password: Option<Secret>,
-    pub(super) db: u32,
+    db: u32,
     /// Of the Redis Cluster that is asked there; `None` where the server stands for itself.
-    pub(super) shard: Option<Shard>,
+    shard: Option<Shard>,
 }
 
 /// Where a Redis server listens.
@@ -144,6 +145,44 @@ impl RedisUrl {
     /// The number of the database. Channels have none: it matters only for keys.
     pub fn db(&self) -> u32 {
         self.db
+    }
+
+    /// The part of a Redis Cluster that it stands for, wherever in it that is.
+    pub(crate) fn shard(&self) -> Option<Shard> {
+        self.shard
+    }
+
+    /// The same, for a part of the Redis Cluster that is asked there.
+    pub(crate) fn of_shard(mut self, shard: Shard) -> Self {
+        self.shard = Some(shard);
+        self
+    }
+
+    /// The same at another place of the Redis Cluster; a `host` that is empty is that of this one.
+    pub(crate) fn moved_to(&self, host: &str, port: u16) -> Self {
+        let host = match &self.place {
+            RedisPlace::Tcp { host: own, .. } if host.is_empty() => own,
+            _ => host,
+        };
+        let place = RedisPlace::Tcp { host: host.to_owned(), port };
+        let mut moved = self.clone();
+        moved.place = place;
+        moved
+    }
+
+    /// What tells its server from others: where it is, or the part of a Redis Cluster, which is at one place today and at another tomorrow.
+    pub(crate) fn identity(&self) -> String {
+        self.shard.map_or_else(|| self.place.to_string(), |shard| shard.to_string())
+    }
+
+    /// Whether a connection to one leads to the same database as one to the other, whoever logs in.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        match (self.shard, other.shard) {
+            (None, None) => {
+                (&self.place, self.db, self.is_secure) == (&other.place, other.db, other.is_secure)
+            }
+            (own, theirs) => own == theirs,
+        }
     }
 
     /// The URL with its password.
@@ -266,22 +305,6 @@ impl fmt::Display for RedisUrl {
     }
 }
 
-/// A text with every byte percent-encoded that is not unreserved (RFC 3986 §2.3) or among the characters that are also
-/// left as they are.
-struct Encoded<'a>(&'a str, &'a str);
-
-impl fmt::Display for Encoded<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(text, left) = self;
-        for byte in text.bytes() {
-            let is_left =
-                byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || left.as_bytes().contains(&byte);
-            if is_left { write!(f, "{}", char::from(byte))? } else { write!(f, "%{byte:02X}")? }
-        }
-        Ok(())
-    }
-}
-
 fn split_query(rest: &str) -> (&str, Option<&str>) {
     rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)))
 }
@@ -342,21 +365,8 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The text that is percent-encoded as `text`; a `+` is a `+`.
 fn decode(text: &str) -> Result<String, InvalidRedisUrl> {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let Some((&byte, behind)) = rest.split_first() {
-        rest = behind;
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |index: usize| behind.get(index).and_then(|&digit| char::from(digit).to_digit(16));
-        let (Some(high), Some(low)) = (digit(0), digit(1)) else { return Err(InvalidRedisUrl::Encoding) };
-        bytes.push((high << 4 | low) as u8);
-        rest = &behind[2..];
-    }
-    String::from_utf8(bytes).map_err(|_| InvalidRedisUrl::Encoding)
+    percent::decode(text).ok_or(InvalidRedisUrl::Encoding)
 }
 
 #[cfg(test)]
