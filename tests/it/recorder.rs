@@ -2,6 +2,7 @@
 
 use crate::entry::support::{bearer, key};
 use crate::http_api::ask;
+use crate::program::{gannet, said};
 use crate::raw::{CLOSE, PING, Raw, TEXT, masked, request};
 use crate::stalled::{skip, stalled};
 use crate::support::*;
@@ -9,6 +10,7 @@ use crate::upgrade::running::Running;
 use gannet::config::{Slow, SlowPolicy};
 use gannet::dispatch::Right;
 use serde_json::{Value, json};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const OF_ADA: &str = "/v1/users/ada/record";
@@ -346,4 +348,48 @@ fn records_and_orders_go_along_with_an_upgrade() {
     assert_eq!(self::events(&server, &of_gone), ended);
     let _eve = Raw::player(server.client, "/ws?user=eve");
     assert_eq!(self::events(&server, "/v1/users/eve/record").len(), 1, "the order holds");
+}
+
+#[test]
+fn the_program_begins_a_record_prints_it_and_follows_it_to_the_end() {
+    let server = TestServer::start(|_| ());
+    let backend = server.backend.to_string();
+    let run = |args: &[&str]| said(&gannet(&[&["record", "--backend", &backend], args].concat()));
+    let (code, out, _) = run(&["--user", "ada", "--frames", "100"]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("the next session of the user will be recorded"), "{out}");
+    let mut player = server.player("user=ada");
+    let id = player.id.to_string();
+    server.backend().push_text("user=ada&class=urgent", "to you");
+    assert_eq!(player.recv_text(), "to you");
+    so_many_events(&server, OF_ADA, 3);
+    let (_, out, _) = run(&["--user", "ada"]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (5, &*format!("session {id}")));
+    assert!(lines[2].contains("out       text") && lines[2].contains("type"), "{out}");
+    assert!(lines[3].contains("queued    text              6  urgent     \"to you\""), "{out}");
+    let (_, json, _) = run(&[&id, "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), server.backend().ok("GET", OF_ADA));
+    let mut follower = Command::new(env!("CARGO_BIN_EXE_gannet"));
+    follower.args(["record", &id, "--follow", "--json", "--backend", &backend]).stdout(Stdio::piped());
+    let follower = follower.spawn().unwrap();
+    player.send_text("from me");
+    until("it is recorded", || events(&server, OF_ADA).len() == 4);
+    drop(player);
+    let output = follower.wait_with_output().unwrap();
+    let heads: Vec<String> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["what"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        output.status.success() && heads.starts_with(&["out", "queued", "out", "in"].map(Into::into)),
+        "{heads:?}"
+    );
+    let (_, out, _) = run(&[&id]);
+    assert!(out.lines().last().unwrap().contains("after its record began: 1006"), "{out}");
+    assert_eq!(run(&[&id, "--stop"]), (0, "{\"sessions\":1}\n".to_owned(), String::new()));
+    let (code, _, error) = run(&[&id, "--stop"]);
+    assert!(code == 1 && error.contains("404 unknown_session"), "{error}");
+    assert_eq!(run(&[]).0, 2);
 }

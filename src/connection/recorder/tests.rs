@@ -22,7 +22,9 @@ fn masked(fin: bool, opcode: OpCode, payload: &[u8]) -> Vec<u8> {
 }
 
 /// What, opcode, FIN, length and first bytes.
-fn shown(recorder: &Recorder) -> Vec<(Happened, Option<OpCode>, bool, u64, Vec<u8>)> {
+type Shown = (Happened, Option<OpCode>, bool, u64, Vec<u8>);
+
+fn shown(recorder: &Recorder) -> Vec<Shown> {
     let events = recorder.record(true).events.into_iter();
     events.map(|event| (event.what, event.opcode, event.fin, event.bytes, event.head.to_vec())).collect()
 }
