@@ -116,6 +116,20 @@ async function keys(page, server) {
     await click(page, `[aria-label="Leave red"]`);
     await page.until("no group", `!document.querySelector(".facts").textContent.includes("red")`);
   });
+  await test("the flight recorder shows what the player sends and gets, and stops", async () => {
+    const recorder = `[...document.querySelectorAll("section")].find((one) => one.querySelector("h2")?.textContent === "Flight recorder")`;
+    await shows(page, "main", "Flight recorder");
+    await click(page, "button", "Record");
+    await page.until("it records", `${recorder}.textContent.includes("on for the last 200")`);
+    player.say("hello, server");
+    await server.ask("POST", `/v1/push?session=${player.session}`, "hello, player");
+    for (const [what, head] of [["← from player, text", "hello, server"], ["queued", "hello, player"], ["→ to player, text", "hello, player"]]) {
+      await page.until(what, `[...${recorder}.querySelectorAll("tbody tr")].some(({ textContent }) => textContent.includes("${what}") && textContent.includes("${head}"))`);
+    }
+    await click(page, "button", "Stop");
+    await page.until("it has stopped", `${recorder}.textContent.includes("stopped")`);
+    assert.equal(await page.evaluate(`${recorder}.querySelectorAll("tbody tr").length`), 3);
+  });
   await test("a kick asks for a second click, and Enter is none; the page of the session stays and says that it has closed", async () => {
     await click(page, "button", "Kick this session…");
     await page.until("the question", `document.activeElement.textContent === "Kick 1 session"`);

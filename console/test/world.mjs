@@ -64,7 +64,9 @@ export async function enterGame(server, query, { app = "", reads = true } = {}) 
   socket.on("error", () => {});
   if (reads) socket.resume();
   else socket.pause();
-  return { session: /"session":"([0-9a-f]{16})"/.exec(text)[1], end: () => socket.destroy() };
+  // A short text frame, masked with zeros.
+  const say = (words) => socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | words.length, 0, 0, 0, 0]), Buffer.from(words)]));
+  return { say, session: /"session":"([0-9a-f]{16})"/.exec(text)[1], end: () => socket.destroy() };
 }
 
 /** Opens the page and notes what it asks for, and what is refused or thrown. */

@@ -309,6 +309,8 @@ fn sessions_of(outcome: &OperationOutcome) -> u32 {
         | OperationOutcome::Counted(_)
         | OperationOutcome::Names(_)
         | OperationOutcome::Stats(_)
+        | OperationOutcome::Recording { .. }
+        | OperationOutcome::Record(_)
         | OperationOutcome::Forgotten(_)
         | OperationOutcome::Partial { .. } => 0,
     }

@@ -31,6 +31,7 @@ mod page;
 mod program;
 mod push;
 mod reaper;
+mod record;
 mod reload;
 mod serve;
 mod sets;
@@ -92,6 +93,7 @@ enum Command {
     /// Print the groups that have members, in the order of their names, page by page, and how many each has
     Groups(list::NamesArgs),
     Apps(list::AppsArgs),
+    Record(record::RecordArgs),
     Drain(drain::DrainArgs),
     Reload(reload::ReloadArgs),
     Stats(stats::StatsArgs),
@@ -139,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Users(args) => list::users(&args),
         Command::Groups(args) => list::groups(&args),
         Command::Apps(args) => list::apps(&args),
+        Command::Record(args) => record::run(&args),
         Command::Drain(args) => drain::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Stats(args) => stats::run(&args),

@@ -28,9 +28,15 @@ impl Form {
 
 /// Prints `text` with a line end. A reader that has seen enough, as `head` has, is no failure.
 pub fn print(text: &str) -> Result<(), CliError> {
+    print_some(text).map(drop)
+}
+
+/// The same for what goes on: `false` where the reader has seen enough.
+pub fn print_some(text: &str) -> Result<bool, CliError> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Output(error)),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CliError::Output(error)),
     }
 }

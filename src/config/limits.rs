@@ -77,6 +77,13 @@ table! {
         pub stats_streams: usize = 8, in 0..=64;
         /// Lines of the audit trail that the server keeps for `GET /v1/admin/audit`; the log has all of them.
         pub audit_lines: usize = 1_000, in 0..=10_000;
+        /// Records of sessions at once (`POST /v1/sessions/{session}/record`), those that are kept after the end of theirs and orders
+        /// for users among them; 0: nobody is recorded.
+        pub records: usize = 16, in 0..=1_000;
+        /// Events that one record keeps: the last ones.
+        pub record_frames: usize = 1_000, in 1..=10_000;
+        /// Bytes of each payload that a record keeps: the first ones.
+        pub record_head_bytes: usize = 32, in 0..=32;
         /// Entries of one page of a listing.
         pub max_page: usize = 1_000, in 1..=COUNT;
 

@@ -324,6 +324,12 @@ table! {
         /// `handover_ms`: from the moment that an upgrade stops reading to the moment that the new process serves.
         #[serde(rename = "handover_ms", with = "Millis")]
         pub handover: Duration = 5_000, in 1..=DAY_MS;
+        /// `record_kept_ms`: what was recorded of a session can be read for so long after its end.
+        #[serde(rename = "record_kept_ms", with = "Millis")]
+        pub record_kept: Duration = 60_000, in 0..=DAY_MS;
+        /// `record_order_ms`: an order to record the next session of a user holds for so long.
+        #[serde(rename = "record_order_ms", with = "Millis")]
+        pub record_order: Duration = 600_000, in 1..=DAY_MS;
         /// `backend_idle_ms`: a backend connection without a request for so long is closed.
         #[serde(rename = "backend_idle_ms", with = "Millis")]
         pub backend_idle: Duration = 120_000, in 1..=DAY_MS;

@@ -131,6 +131,11 @@ impl Outbox {
         usize::from(self.wire.is_some()) + self.urgent.len() + self.normal.len()
     }
 
+    /// Whether bytes of the connection's own are partly on the wire.
+    pub fn is_own_on_wire(&self) -> bool {
+        matches!(self.wire, Some((Item::Owned(_), _)))
+    }
+
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
         self.bytes

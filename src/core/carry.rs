@@ -12,8 +12,8 @@ use super::{
 };
 use crate::admission::Role;
 use crate::connection::{
-    CarriedConnection, CarriedResume, Connection, Flag, Kind, LocalPushes, Phase, Restored, Restoring,
-    Socket, Surroundings, Transport,
+    CarriedConnection, CarriedRecord, CarriedResume, Connection, Flag, Kind, LocalPushes, Phase, Restored,
+    Restoring, Socket, Surroundings, Transport,
 };
 use crate::dispatch::{Packer, Profile, Unpacker};
 use crate::hub::CarriedMemory;
@@ -71,6 +71,9 @@ pub struct CarriedCore {
     /// Sessions that have ended and of which their clients may still have to hear.
     #[n(13)]
     departed: Option<Vec<CarriedDeparture>>,
+    /// What is recorded of sessions, and was of some that have ended.
+    #[n(14)]
+    records: Option<Vec<CarriedRecord>>,
 }
 
 /// A connection of a [`Core`] on its way, with its names in the hub.
@@ -179,6 +182,7 @@ impl Core {
             shares: Some(self.listeners.carry_shares(packer)).filter(|shares| !shares.is_empty()),
             bus: self.bus.as_ref().map(|bus| bus.carry(packer, self.now.ms)),
             departed: Some(self.departed.carry()).filter(|departed| !departed.is_empty()),
+            records: Some(self.settlements.records.carry()).filter(|records| !records.is_empty()),
         }
     }
 
@@ -213,7 +217,7 @@ impl Core {
         unpacker: &Unpacker,
     ) -> Result<(Self, Arriving), InvalidState> {
         let CarriedCore { generations, absent_ms, metrics, turned_ms, listeners, lines, seats, .. } = carried;
-        let CarriedCore { memory, leaving, unheard, shares, snapshots, bus, departed, .. } = carried;
+        let CarriedCore { memory, leaving, unheard, shares, snapshots, bus, departed, records, .. } = carried;
         let connections: GenerationalSlab<Connection> = generations.restore(shared.node, index as u8)?;
         let mut core = Self::new(shared, index, peers, 0);
         if turned_ms > core.now.ms || absent_ms > turned_ms {
@@ -225,6 +229,7 @@ impl Core {
         core.restore_leaving(leaving.unwrap_or_default())?;
         core.restore_unheard(unheard.unwrap_or_default())?;
         core.departed = Departed::restore(departed.unwrap_or_default())?;
+        core.restore_records(records.unwrap_or_default())?;
         let unix_ms = Clock::wall_unix_ms();
         let (seats, shares) = (seats.unwrap_or_default(), shares.unwrap_or_default());
         core.restore_snapshots(snapshots.unwrap_or_default());
@@ -427,6 +432,7 @@ impl Core {
             unix_ms: _,
         } = arriving;
         self.connections.filled();
+        self.records_have_arrived();
         for id in lost_context {
             self.close(id.slot(), CloseCode::SERVICE_RESTART, "the context of the compression was lost");
             // What still comes may refer to it, and cannot be read.

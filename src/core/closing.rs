@@ -90,12 +90,13 @@ impl Core {
         }
         // It has lost messages: nobody can come back for the rest.
         self.remember_overflow(slot);
-        if let Some(connection) = self.connections.slot_mut(slot)
-            && connection.phase == Phase::Open
-            && let Some(outbox) = &mut connection.outbox
-        {
-            let before = self.settlements.events;
-            outbox.clear_unsent(Fate::Closed, &mut self.settlements);
+        let acting = self.act_for(slot);
+        let before = self.settlements.events;
+        let connection = self.connections.slot_mut(slot).filter(|one| one.phase == Phase::Open);
+        let outbox = connection.and_then(|connection| connection.outbox.as_mut());
+        let gave_up = outbox.map(|outbox| outbox.clear_unsent(Fate::Closed, &mut self.settlements));
+        self.end_acting(acting);
+        if gave_up.is_some() {
             self.events_left(slot, before);
             self.close_for_good(slot, close_codes::TOO_SLOW, "too slow");
         }
@@ -165,6 +166,7 @@ impl Core {
         }
         self.answer_poll(slot, Some((code, reason)));
         self.remember_end(slot, code, reason);
+        self.record_end(slot, code, reason);
         let is_unknown = self.forget_crossing(slot);
         self.forget_resume(slot);
         let user = self.hub.user_of(slot).cloned();
@@ -192,6 +194,7 @@ impl Core {
             self.wheel.disarm(id.slot());
             self.clear_outbox(id.slot());
             self.forget_incoming(id.slot());
+            self.leave_record(id);
             let Some(connection) = self.connections.remove(id) else {
                 debug_assert!(false, "a slot is freed once: {id}");
                 continue;
@@ -219,7 +222,9 @@ impl Core {
         if let Some(place) = outbox.leave_behind() {
             self.strike_behind(place);
         }
+        let acting = self.act_for(slot);
         outbox.clear(Fate::Closed, &mut self.settlements);
+        self.end_acting(acting);
         self.events_left(slot, before);
     }
 

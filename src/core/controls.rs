@@ -16,7 +16,12 @@ impl Core {
         let pool = &mut self.pool;
         let outbox = connection.outbox.get_or_insert_with(|| pool.pop().unwrap_or_default());
         let refused = outbox.offer_control(frame.into(), limits, &mut self.settlements).err();
-        let queued = refused.is_none_or(|frame| self.queue_control_at_bound(slot, frame, limits));
+        let queued = refused.is_none_or(|frame| {
+            let acting = self.act_for(slot);
+            let queued = self.queue_control_at_bound(slot, frame, limits);
+            self.end_acting(acting);
+            queued
+        });
         if queued {
             self.mark_dirty(slot);
         } else {

@@ -45,7 +45,10 @@ impl Core {
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let due = [self.wheel.next_deadline(), self.ticks.next_ms(), self.memory.next_ms()];
         let bus = self.bus.as_ref().and_then(|bus| bus.next_ms());
-        due.into_iter().chain([self.online.next_ms(), self.unheard.next_ms(), bus]).flatten().min()
+        due.into_iter()
+            .chain([self.online.next_ms(), self.unheard.next_ms(), bus, self.settlements.records.next_ms()])
+            .flatten()
+            .min()
     }
 
     /// The door of the connection in `slot` wants to be asked at this time what is due, in milliseconds of the server's
@@ -60,13 +63,16 @@ impl Core {
 
     /// Takes out of the outbox what has expired.
     pub fn expire(&mut self, slot: u32) {
-        let Some(connection) = self.connections.slot_mut(slot) else { return };
-        if let Some(outbox) = &mut connection.outbox {
+        let acting = self.act_for(slot);
+        let outbox = self.connections.slot_mut(slot).and_then(|connection| connection.outbox.as_mut());
+        let is_empty = outbox.is_some_and(|outbox| {
             outbox.expire(self.now.ms, &mut self.settlements);
-            if outbox.is_empty() {
-                self.free_outbox(slot);
-                self.shut_down_if_drained(slot);
-            }
+            outbox.is_empty()
+        });
+        self.end_acting(acting);
+        if is_empty {
+            self.free_outbox(slot);
+            self.shut_down_if_drained(slot);
         }
     }
 }

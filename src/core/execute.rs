@@ -177,6 +177,9 @@ impl Core {
                     operation.add_findings(1, Vec::new(), describe(self, slot).into_iter().collect());
                 }
             }
+            Action::Record { .. } | Action::StopRecord { .. } | Action::ReadRecord { .. } => {
+                self.operate_record(operation);
+            }
             Action::List { .. } => return self.list(operation),
             Action::Behind { .. } => return self.list_behind(operation),
             Action::Presence { .. } => return self.begin_presence(operation),

@@ -107,7 +107,14 @@ impl Core {
     /// The outbox of the session in `slot` stays when its socket goes. Returns what has to go with that; where it `counts`, the
     /// messages in it have been sent.
     pub(super) fn part_outbox(&mut self, slot: u32, counts: bool) -> Box<[u8]> {
-        let app = self.hub.app_of(slot);
+        let (app, acting) = (self.hub.app_of(slot), self.act_for(slot));
+        let rest = self.part_outbox_of(slot, app, counts);
+        self.end_acting(acting);
+        self.record_parting(slot);
+        rest
+    }
+
+    fn part_outbox_of(&mut self, slot: u32, app: Option<AppId>, counts: bool) -> Box<[u8]> {
         let Some(connection) = self.connections.slot_mut(slot) else { return Box::default() };
         let place = connection.resume().filter(|_| counts);
         let Some(outbox) = &mut connection.outbox else { return Box::default() };

@@ -83,6 +83,7 @@ impl Settings {
                 max_page: limits.max_page,
                 max_selectors: limits.max_selectors,
                 receipt_names: u32::try_from(limits.receipt_names).unwrap_or(u32::MAX),
+                record_frames: limits.record_frames,
                 max_batch_lines: limits.max_batch_lines,
             },
             deflate: config.deflate.enabled.then(|| DeflateConfig {

@@ -13,6 +13,7 @@ use super::gate::Gate;
 use super::handover::Handover;
 use super::in_force::InForce;
 use super::listening::Listening;
+use super::record_orders::{Order, RecordOrders};
 use super::resumes::AwayCounts;
 use super::stats_streams::StatsStreams;
 use super::sticky::Sticky;
@@ -21,12 +22,13 @@ use crate::admission::{Admission, Capacity};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::Config;
 use crate::dispatch::{
-    Action, Ban, Banned, CommandError, NameKind, Operation, Push, Routed, Scope, Selector, Target, Who, Why,
+    Action, Ban, Banned, CommandError, ErrorCode, NameKind, Operation, Push, Recorded, Routed, Scope,
+    Selector, Target, Who, Why,
 };
 use crate::hub::{Interest, ReactorSet};
 use crate::mailbox::Handle;
 use crate::metrics::{ByApp, Gauge, Metrics, ReactorMetrics};
-use crate::session::SessionId;
+use crate::session::{AppId, Name, SessionId};
 use crate::timer::Clock;
 use crossbeam_utils::CachePadded;
 use hashbrown::HashMap;
@@ -94,6 +96,8 @@ pub struct Shared {
     pub bans: Bans,
     /// The groups that users are in with every session.
     pub sticky: Sticky,
+    /// Whose next sessions are to be recorded, and how many are.
+    pub record_orders: RecordOrders,
     /// Makes and reads the tickets with which sessions are resumed.
     pub tickets: Tickets,
     /// Who fits in.
@@ -218,6 +222,9 @@ impl Shared {
             | Action::Renew { session, .. }
             | Action::Describe { session }
             | Action::RenewUntil { session, .. } => owner(*session),
+            Action::Record { of, .. } | Action::StopRecord { of } | Action::ReadRecord { of } => {
+                self.reactors_of_record(operation, of)
+            }
             Action::Move { from: group, .. } => of(Selector::Group(group.clone())),
             // Every reactor has the routes.
             Action::Destroy { .. } if self.routes.load(Ordering::Relaxed) > 0 => {
@@ -270,6 +277,52 @@ impl Shared {
             // Links are known on all of them; what else is left says who it is about.
             _ => ReactorSet::first(self.reactors()),
         }
+    }
+
+    /// The reactors that have a part in an operation about the record of `of`. An order for a user is given, or taken back, here.
+    fn reactors_of_record(&self, operation: &Operation, of: &Recorded) -> ReactorSet {
+        match of {
+            Recorded::Session(id) => self.reactor_of_recorded(operation, *id),
+            Recorded::User(user) => {
+                let (app, now_ms) = (operation.app, self.clock.now().ms);
+                match &operation.action {
+                    Action::Record { frames, .. } => {
+                        if let Err(error) = self.order_record(app, user, *frames, now_ms) {
+                            operation.fail(error);
+                        }
+                        return ReactorSet::default();
+                    }
+                    Action::StopRecord { .. } => {
+                        let removed = self.record_orders.remove(app, user, now_ms);
+                        operation.count_sessions(u32::from(removed));
+                    }
+                    _ => {}
+                }
+                // Its sessions may have ended: nothing says where they were.
+                ReactorSet::first(self.reactors())
+            }
+        }
+    }
+
+    fn order_record(&self, app: AppId, user: &Name, frames: usize, now_ms: u64) -> Result<(), CommandError> {
+        let rules = self.in_force.look();
+        let config = &rules.settings.config;
+        let until_ms = now_ms + config.timeouts.record_order.as_millis() as u64;
+        self.record_orders.add(app, user, Order { frames, until_ms }, config.limits.records, now_ms)
+    }
+
+    fn reactor_of_recorded(&self, operation: &Operation, id: SessionId) -> ReactorSet {
+        let mut reactors = ReactorSet::default();
+        match self.interest.owner(id) {
+            Some(owner) => reactors.insert(owner),
+            None if self.is_elsewhere(id) => {
+                let message =
+                    format!("session {id} is on node {}: what a node records is asked of it", id.node());
+                operation.fail(CommandError::new(ErrorCode::Conflict, message));
+            }
+            None => operation.fail(CommandError::unknown_session(id)),
+        }
+        reactors
     }
 
     /// A ban holds from here on: whoever comes while the reactors close the sessions that are there is refused. The reactors that

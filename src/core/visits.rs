@@ -202,14 +202,14 @@ impl Core {
         }
         let number = resume.ticket;
         let most = self.rules.settings.config.limits.turn_write_bytes;
+        let acting = self.act_for(slot);
         let mut keeping = Self::keeping(&mut self.resumes, &self.rules, place, app);
-        let mut is_empty = true;
-        if let Some(outbox) =
-            self.connections.slot_mut(slot).and_then(|connection| connection.outbox.as_mut())
-        {
+        let outbox = self.connections.slot_mut(slot).and_then(|connection| connection.outbox.as_mut());
+        let is_empty = outbox.is_none_or(|outbox| {
             outbox.put_into_document(&mut document, most, now, &mut self.settlements, keeping.as_mut());
-            is_empty = outbox.is_empty();
-        }
+            outbox.is_empty()
+        });
+        self.end_acting(acting);
         if is_empty {
             self.free_outbox(slot);
         }

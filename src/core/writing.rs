@@ -73,6 +73,14 @@ impl Core {
     }
 
     fn queue(&mut self, slot: u32, item: Item, releases: bool) -> bool {
+        let before = self.act_for(slot);
+        let taken = self.queue_item(slot, item, releases);
+        self.end_acting(before);
+        taken
+    }
+
+    #[inline]
+    fn queue_item(&mut self, slot: u32, item: Item, releases: bool) -> bool {
         let Some(connection) = self.connections.slot_mut(slot) else { return false };
         let mut item = item;
         if connection.takes_messages() {
@@ -92,7 +100,7 @@ impl Core {
             }
         }
         if item.push().is_some() {
-            self.settlements.drop_for(DropReason::TooSlow);
+            self.settlements.turn_away(&item, DropReason::TooSlow);
         }
         self.close_slow(slot);
         false
@@ -219,6 +227,7 @@ impl Core {
             outbox.begin_with(rest.into(), &mut self.settlements);
             self.mark_dirty(slot);
         }
+        self.record_written(slot, &[control, messages, tail], written);
     }
 
     /// Keeps a reply as if the socket took nothing, until [`Core::writable`]. Returns whether there is anything to wait for it.
@@ -228,8 +237,10 @@ impl Core {
             return false;
         }
         let outbox = connection.outbox.insert(self.pool.pop().unwrap_or_default());
-        outbox.begin_with(reply.take_all().into(), &mut self.settlements);
+        let all = reply.take_all();
+        outbox.begin_with(all.clone().into(), &mut self.settlements);
         connection.flags.set(Flag::Blocked);
+        self.record_written(slot, &[&all], 0);
         true
     }
 
@@ -356,6 +367,14 @@ impl Core {
     }
 
     fn flush_outbox(&mut self, slot: u32, share: usize) -> Flushed {
+        let before = self.act_for(slot);
+        let flushed = self.write_waiting(slot, share);
+        self.end_acting(before);
+        flushed
+    }
+
+    #[inline]
+    fn write_waiting(&mut self, slot: u32, share: usize) -> Flushed {
         let now = Moment { ms: self.now.ms, ns: self.shared.clock.now().ns };
         let attended_ms = self.attended_ms();
         let Some(connection) = self.connections.slot_mut(slot) else { return Flushed::All };

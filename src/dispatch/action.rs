@@ -1,6 +1,6 @@
 //! What a command asks about sessions.
 
-use super::{Banned, Epoch, Listen, NameKind, PresentAfter, Recall, Routed, Selector, Token};
+use super::{Banned, Epoch, Listen, NameKind, PresentAfter, Recall, Recorded, Routed, Selector, Token};
 use crate::session::{AppId, Name, SessionId};
 
 /// The sessions that a command is about.
@@ -324,6 +324,23 @@ pub enum Action {
         group: Name,
         /// The newest push of this key; `None` is everything, and the numbers begin anew.
         key: Option<Box<str>>,
+    },
+    /// What happens at the socket of a session is recorded from now on. A record of it before is forgotten.
+    Record {
+        /// Whose.
+        of: Recorded,
+        /// The last so many events are kept: at least one, and at most `limits.record_frames`.
+        frames: usize,
+    },
+    /// A session is recorded no longer, and its record is forgotten; of a user, the order is taken back.
+    StopRecord {
+        /// Whose.
+        of: Recorded,
+    },
+    /// What has been recorded of a session, or of the session of a user whose record began last.
+    ReadRecord {
+        /// Whose.
+        of: Recorded,
     },
     /// The events of sessions go to one link of a share from now on.
     Route {

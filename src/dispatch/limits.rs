@@ -17,6 +17,8 @@ pub struct CommandLimits {
     pub max_selectors: usize,
     /// The most sessions that a receipt names.
     pub receipt_names: u32,
+    /// The most events of one record.
+    pub record_frames: usize,
     /// The most commands in one batch.
     pub max_batch_lines: usize,
 }
@@ -30,6 +32,7 @@ impl CommandLimits {
         max_page: usize::MAX,
         max_selectors: usize::MAX,
         receipt_names: u32::MAX,
+        record_frames: usize::MAX,
         max_batch_lines: usize::MAX,
     };
 }
@@ -45,6 +48,7 @@ impl CommandLimits {
             max_page: 1000,
             max_selectors: 4,
             receipt_names: 3,
+            record_frames: 300,
             max_batch_lines: 8,
         }
     }

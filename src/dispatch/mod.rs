@@ -22,6 +22,7 @@ mod profile;
 mod push;
 mod quoted;
 mod receipt;
+mod record;
 mod right;
 mod route;
 mod scope;
@@ -43,6 +44,7 @@ pub use presence::{NotPresentAfter, Presence, Present, PresentAfter, PresentSess
 pub use profile::{Param, Profile};
 pub use push::{Class, PushOptions, ReceiptMode};
 pub use receipt::Receipt;
+pub use record::{Happened, Record, Recorded, RecordedEnd, RecordedEvent};
 pub use right::Right;
 pub use route::Routed;
 pub use scope::Scope;

@@ -8,7 +8,7 @@ pub(crate) use part::OperationPart;
 use super::presence::{Gathered, Presence};
 use super::{
     Action, AppStats, BanPage, CommandError, Counted, ErrorCode, KeptPage, NamePage, OperationOutcome,
-    Origin, Page, Recalled, Scope, SessionInfo, SessionRow, Who, largest_first,
+    Origin, Page, Quoted, Recalled, Record, Recorded, Scope, SessionInfo, SessionRow, Who, largest_first,
 };
 use crate::session::{AppId, Name, SessionId};
 use list::Listed;
@@ -42,6 +42,7 @@ struct Findings {
     recalled: Option<Recalled>,
     kept: Option<KeptPage>,
     bans: Option<BanPage>,
+    record: Option<Box<Record>>,
     names: BTreeMap<Name, u32>,
     stats: AppStats,
     /// Why it could not be done, but for a session that is not there.
@@ -176,6 +177,14 @@ impl Operation {
         self.findings().bans = Some(page);
     }
 
+    /// A record of what was asked for: the one that began last is the answer.
+    pub fn found_record(&self, record: Record) {
+        let slot = &mut self.findings().record;
+        if slot.as_ref().is_none_or(|other| other.began_unix_ms <= record.began_unix_ms) {
+            *slot = Some(Box::new(record));
+        }
+    }
+
     /// The answer; final once the last part is done.
     ///
     /// # Errors
@@ -203,6 +212,15 @@ impl Operation {
         let sessions = self.sessions.load(Ordering::Relaxed);
         let of_list = self.action.who().is_some_and(Who::is_several);
         let unknown = of_list.then(|| self.listed.count_absent());
+        match &self.action {
+            Action::Record { of, frames } => {
+                return Ok(OperationOutcome::Recording { of: of.clone(), frames: *frames });
+            }
+            Action::ReadRecord { of } | Action::StopRecord { of } if sessions == 0 => {
+                return findings.record.take().map(OperationOutcome::Record).ok_or_else(|| not_recorded(of));
+            }
+            _ => {}
+        }
         match self.action {
             Action::Describe { session } => match findings.page.sessions.pop() {
                 Some(info) => Ok(OperationOutcome::Session(Box::new(info))),
@@ -281,6 +299,15 @@ fn cut<T>(items: &mut Vec<T>, limit: usize) -> Option<&T> {
     let more = items.len() > limit;
     items.truncate(limit);
     items.last().filter(|_| more)
+}
+
+/// There is no record, or no order for one.
+fn not_recorded(of: &Recorded) -> CommandError {
+    let message = match of {
+        Recorded::Session(session) => format!("session {session} is not recorded, or its record has gone"),
+        Recorded::User(user) => format!("no session of {} is recorded, or its record has gone", Quoted(user)),
+    };
+    CommandError::new(ErrorCode::UnknownSession, message)
 }
 
 impl CommandError {

@@ -1,6 +1,6 @@
 //! What a command about sessions came to.
 
-use super::{KeptPage, Presence, Profile, Recalled};
+use super::{KeptPage, Presence, Profile, Recalled, Record, Recorded};
 use crate::session::{Name, Remote, SessionId};
 use std::sync::Arc;
 
@@ -121,6 +121,7 @@ pub struct Page {
 ///         OperationOutcome::Counted(counted) => counted.sessions,
 ///         OperationOutcome::Names(page) => page.names.len() as u32,
 ///         OperationOutcome::Stats(stats) => stats.sessions as u32,
+///         OperationOutcome::Recording { .. } | OperationOutcome::Record(_) => 1,
 ///         OperationOutcome::Partial { of, .. } => count(of),
 ///     }
 /// }
@@ -171,6 +172,15 @@ pub enum OperationOutcome {
     Unbanned(u32),
     /// The bans asked for.
     Bans(super::BanPage),
+    /// A session is recorded from now on, or the next one of a user will be.
+    Recording {
+        /// Whose.
+        of: Recorded,
+        /// The last so many events are kept.
+        frames: usize,
+    },
+    /// The record asked for.
+    Record(Box<Record>),
     /// Some nodes have not answered in time: what is there is not in it, and may not have been done.
     Partial {
         /// What the others came to; none that is partial itself.

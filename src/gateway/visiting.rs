@@ -47,6 +47,7 @@ impl Gateway {
         if let Err((code, message)) = core.may_say(slot, payload.len()) {
             return Visited::Refused(code, message);
         }
+        core.record_said(slot, is_text, payload);
         // Text has been looked at where it came in.
         let message = match std::str::from_utf8(payload) {
             Ok(text) if is_text && text.starts_with(MARK) && !core.speaks_own(slot) => {

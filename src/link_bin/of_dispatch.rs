@@ -96,7 +96,10 @@ impl<'a> Command<'a> {
             Action::Route { .. }
             | Action::Rebalance { .. }
             | Action::Listen { .. }
-            | Action::Unlisten { .. } => return None,
+            | Action::Unlisten { .. }
+            | Action::Record { .. }
+            | Action::StopRecord { .. }
+            | Action::ReadRecord { .. } => return None,
         })
     }
 }

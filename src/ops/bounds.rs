@@ -19,6 +19,9 @@ pub const KICKED: u16 = 4001;
 /// Sessions on a page whose request names no limit, where [`CommandLimits::max_page`] allows as many.
 pub const DEFAULT_PAGE: usize = 100;
 
+/// Events of a record whose request names no number, where [`CommandLimits::record_frames`] allows as many.
+pub const DEFAULT_FRAMES: usize = 200;
+
 /// [`ErrorCode::BadRequest`] with its sentence.
 pub fn bad_request(message: impl Into<Box<str>>) -> CommandError {
     CommandError::new(ErrorCode::BadRequest, message)
@@ -284,6 +287,15 @@ pub fn page_limit(limit: Option<u64>, limits: &CommandLimits) -> Result<usize, C
         .ok()
         .filter(|limit| (1..=limits.max_page).contains(limit))
         .ok_or_else(|| bad_request(format!("limit is between 1 and {}", limits.max_page)))
+}
+
+/// `frames` of a record, or the default.
+pub fn record_frames(frames: Option<u64>, limits: &CommandLimits) -> Result<usize, CommandError> {
+    let Some(frames) = frames else { return Ok(DEFAULT_FRAMES.min(limits.record_frames)) };
+    usize::try_from(frames)
+        .ok()
+        .filter(|frames| (1..=limits.record_frames).contains(frames))
+        .ok_or_else(|| bad_request(format!("frames is between 1 and {}", limits.record_frames)))
 }
 
 /// A text message.

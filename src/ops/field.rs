@@ -213,6 +213,8 @@ fields! {
         |fields, name, value| once(&mut fields.level, name, value);
     FOR_MS = "for_ms", Kind::Number(1), "60000", "For how long, in milliseconds: up to a day; without it, until it is \
         changed again.", |fields, name, value| once(&mut fields.for_ms, name, number(name, &value)?);
+    FRAMES = "frames", Kind::Number(1), "200", "How many events are kept, the last ones: 1 to `record_frames`; without it, 200.",
+        |fields, name, value| once(&mut fields.frames, name, number(name, &value)?);
     LIMIT = "limit", Kind::Number(1), "100", "Sessions on a page: 1 to `max_page`; without it, 100.",
         |fields, name, value| once(&mut fields.limit, name, number(name, &value)?);
     AFTER = "after", Kind::Session, "00a0000000000001", "What the last page gave as `next`.",

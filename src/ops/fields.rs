@@ -4,8 +4,8 @@
 use super::bounds::{self, bad_request};
 pub use super::shapes::{After, Except, OneOrMore, Session, Text, To};
 use crate::dispatch::{
-    Action, Banned, CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, Routed, Scope,
-    Selector, SessionEnd, Token, Who,
+    Action, Banned, CommandError, CommandLimits, Epoch, PresentAfter, Quoted, Recall, Recorded, Routed,
+    Scope, Selector, SessionEnd, Token, Who,
 };
 use crate::session::{Name, Network, SessionId};
 use log::LevelFilter;
@@ -81,6 +81,7 @@ pub struct Fields<'a> {
     pub resume: Option<Text<'a>>,
     pub received: Option<u64>,
     pub wait_ms: Option<u64>,
+    pub frames: Option<u64>,
 }
 
 impl Fields<'_> {
@@ -137,12 +138,13 @@ impl Fields<'_> {
             resume,
             received,
             wait_ms,
+            frames,
         } = self;
         let texts = [
             op, app, scope, text, data, key, class, receipt, prefix, address, tag, reason, share, token,
             level, binary, epoch, resume, name,
         ];
-        let wholes = [ttl_ms, code, limit, over_ms, for_ms, expires_unix_ms, received, last, wait_ms];
+        let wholes = [ttl_ms, code, limit, over_ms, for_ms, expires_unix_ms, received, last, wait_ms, frames];
         texts.iter().all(|text| text.is_none())
             && wholes.iter().all(|number| number.is_none())
             && id.is_none()
@@ -339,6 +341,14 @@ impl Fields<'_> {
             _ => return Err(bad_request("name one of token, expires_unix_ms and for_ms, not several")),
         };
         Ok(Action::RenewUntil { session, end })
+    }
+
+    /// Who is recorded: a `session`, or the next one of a `user`.
+    pub fn take_recorded(&mut self) -> Result<Recorded, CommandError> {
+        match self.user.take().flatten() {
+            Some(user) => bounds::name("user", &one("user", user)?).map(Recorded::User),
+            None => self.take_session().map(Recorded::Session),
+        }
     }
 
     /// Who is banned: a `user` or an `address`.

@@ -1,7 +1,7 @@
 //! The rows of the requests that HTTP alone has. One that is new has its row here, and what it answers in `gateway`.
 
 use super::Segment::{Is, Of};
-use super::bounds::page_limit;
+use super::bounds::{page_limit, record_frames};
 use super::field::Need::{AtMostOne, Optional, Required};
 use super::field::*;
 use super::fields::Fields;
@@ -76,7 +76,7 @@ const READS: Needs = Needs::Right(Right::Read);
 const IN_APP: Field = APP.being(Optional);
 
 /// What HTTP alone has.
-pub static REQUESTS: [Row; 22] = [
+pub static REQUESTS: [Row; 25] = [
     Row {
         name: "batch",
         about: "Runs the commands in the body, one a line, and answers each with a line.",
@@ -124,6 +124,43 @@ pub static REQUESTS: [Row; 22] = [
         }],
         answer: Answer::Members,
     },
+    recording(
+        true,
+        "record",
+        "Records what happens at the socket of a session, or of the next session of a user, from its opening on. A record of the session \
+         before is forgotten.",
+        |fields, limits| {
+            let frames = record_frames(fields.frames.take(), limits)?;
+            Ok(Action::Record { of: fields.take_recorded()?, frames })
+        },
+        &[
+            Route { method: Method::Post, path: RECORD, query: &[IN_APP, FRAMES.being(Optional)] },
+            Route { method: Method::Post, path: RECORD_OF_USER, query: &[IN_APP, FRAMES.being(Optional)] },
+        ],
+        Answer::Recording,
+    ),
+    recording(
+        false,
+        "read_record",
+        "What has been recorded of a session, or of the session of a user whose record began last.",
+        |fields, _| Ok(Action::ReadRecord { of: fields.take_recorded()? }),
+        &[
+            Route { method: Method::Get, path: RECORD, query: &[IN_APP] },
+            Route { method: Method::Get, path: RECORD_OF_USER, query: &[IN_APP] },
+        ],
+        Answer::Record,
+    ),
+    recording(
+        true,
+        "stop_record",
+        "Stops a record and forgets it; of a user, the order, and the records of the user's sessions.",
+        |fields, _| Ok(Action::StopRecord { of: fields.take_recorded()? }),
+        &[
+            Route { method: Method::Delete, path: RECORD, query: &[IN_APP] },
+            Route { method: Method::Delete, path: RECORD_OF_USER, query: &[IN_APP] },
+        ],
+        Answer::Sessions,
+    ),
     Row {
         name: "events",
         about: "Events without a link: opens a feed, or goes on with one, and waits until there are some.",
@@ -318,6 +355,21 @@ pub static REQUESTS: [Row; 22] = [
         Answer::Html,
     ),
 ];
+
+const RECORD: &[Segment] = &[Is("v1"), Is("sessions"), Of(SESSION), Is("record")];
+const RECORD_OF_USER: &[Segment] = &[Is("v1"), Is("users"), Of(USER), Is("record")];
+
+/// What a record shows are players' bytes: it is for keys that may do everything.
+const fn recording(
+    is_barrier: bool,
+    name: &'static str,
+    about: &'static str,
+    make: super::Make,
+    routes: &'static [Route],
+    answer: Answer,
+) -> Row {
+    Row { name, about, needs: CHANGES, is_barrier, call: Call::Act(make), routes, answer }
+}
 
 const EVENTS_PATH: &[Segment] = &[Is("v1"), Is("events")];
 

@@ -1,5 +1,7 @@
 //! What operations are answered, as JSON Schema (2020-12, the dialect of OpenAPI 3.1).
 
+mod records;
+
 use super::bounds::LOG_LEVELS;
 use super::field::{Field, Kind};
 use serde_json::{Value, json};
@@ -37,6 +39,10 @@ pub enum Answer {
     Session,
     /// Until when a session goes on.
     Renewed,
+    /// Who is recorded from now on.
+    Recording,
+    /// A record.
+    Record,
     /// A page of the members of a group.
     Members,
     /// A page of sessions.
@@ -112,6 +118,8 @@ impl Answer {
             Self::Bans => one("The bans.", JSON, component("Bans")),
             Self::Session => one("The session.", JSON, component("Session")),
             Self::Renewed => one("Until when it goes on.", JSON, component("Renewed")),
+            Self::Recording => one("Who is recorded.", JSON, component("Recording")),
+            Self::Record => one("What has been recorded.", JSON, component("Record")),
             Self::Members => one("A page of members.", JSON, component("MembersPage")),
             Self::SessionsPage => one("A page of sessions.", JSON, component("SessionsPage")),
             Self::Presence => one("Who is there.", JSON, component("Presence")),
@@ -173,6 +181,8 @@ impl Answer {
             Self::Presence => component("Presence"),
             Self::Nothing
             | Self::Members
+            | Self::Recording
+            | Self::Record
             | Self::Batch
             | Self::Events
             | Self::Ended
@@ -406,6 +416,8 @@ fn whole_components(codes: &[&str]) -> Value {
                 }))},
             }))},
         })),
+        "Recording": records::recording(),
+        "Record": records::record(),
         "Renewed": object(json!({"expires_unix_ms": count()})),
         "Session": object_with(json!({
             "session": component("SessionId"), "app": component("Name"), "user": nullable(component("Name")),

@@ -101,7 +101,25 @@ pub(crate) struct Restored {
     pub has_lost_context: bool,
 }
 
+/// A frame of which not all has come.
+#[derive(Debug)]
+pub(crate) enum Unfinished<'a> {
+    /// Of its header only this.
+    Header(&'a [u8]),
+    /// So many bytes of its payload are to come.
+    Payload(u64),
+}
+
 impl WebSocket {
+    /// The frame of which not all has come, where there is one.
+    pub(crate) fn unfinished(&self) -> Option<Unfinished<'_>> {
+        let partial = self.partial.as_ref()?;
+        match &partial.frame {
+            Some(frame) => Some(Unfinished::Payload(frame.remaining as u64)),
+            None => partial.has_header().then(|| Unfinished::Header(partial.header.as_slice())),
+        }
+    }
+
     /// What another process goes on with. Only of a server's end.
     pub(crate) fn carry(&self) -> CarriedWebSocket {
         // The limits are those of the configuration that the other process has read.

@@ -7,7 +7,7 @@ use super::ProtocolError;
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
 /// The longest frame header, in bytes.
-pub(super) const MAX_HEADER: usize = 14;
+pub(crate) const MAX_HEADER: usize = 14;
 
 /// The payload length fits the header's second byte up to here, and 16 bits up to `u16::MAX`.
 const MAX_SHORT_LENGTH: u64 = 125;
@@ -56,7 +56,7 @@ impl OpCode {
         self as u8 & 0x8 != 0
     }
 
-    pub(super) const fn from_nibble(nibble: u8) -> Option<Self> {
+    pub(crate) const fn from_nibble(nibble: u8) -> Option<Self> {
         Some(match nibble {
             0x0 => Self::Continuation,
             0x1 => Self::Text,

@@ -38,13 +38,15 @@ mod utf8;
 mod websocket;
 
 #[cfg(feature = "server")]
-pub(crate) use carry::CarriedWebSocket;
+pub(crate) use carry::{CarriedWebSocket, Unfinished};
 pub use close::CloseFrame;
 pub use close_code::CloseCode;
 #[cfg(feature = "deflate")]
 pub use deflate::{DeflateConfig, DeflateEngine, DeflateParameters, DeflateRefused};
 pub use error::{ProtocolError, SendError};
 pub use event::{Ending, Event};
+#[cfg(feature = "server")]
+pub(crate) use frame::MAX_HEADER;
 pub use frame::{FrameHeader, MAX_CONTROL_PAYLOAD, OpCode, Role, encode_frame};
 pub use input::Input;
 pub use limits::Limits;

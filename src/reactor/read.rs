@@ -185,6 +185,7 @@ impl Reactor {
         let mut input = Input::new(&mut buffer[range]);
         let mut echo = Echo::new(core.rules.settings.inbound.is_some());
         let mut completed = false;
+        core.record_input(slot, input.as_slice());
         while let Some(connection) = core.connections.slot_mut(slot) {
             match connection.phase {
                 Phase::Finishing | Phase::Doomed => break,
@@ -197,6 +198,7 @@ impl Reactor {
             }
             if connection.is_paused() {
                 hold(connection, input.as_slice());
+                core.record_held(slot, input.remaining());
                 break;
             }
             let (open, kind) = (connection.phase == Phase::Open, connection.kind);

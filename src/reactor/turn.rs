@@ -253,6 +253,7 @@ impl Reactor {
         self.core.expire_memory();
         self.core.expire_users();
         self.core.expire_unheard();
+        self.core.expire_records();
         self.core.ask_links();
         self.core.bus_time(self.poll.registry());
         // While what came in an absence is not all read, nobody is judged by the clock.

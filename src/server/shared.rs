@@ -7,8 +7,8 @@ use crate::admission::{Admission, Capacity, OpenFiles};
 use crate::auth::{Nonces, RemoteSets, Tickets};
 use crate::config::{Config, Limits};
 use crate::core::{
-    Audit, AwayCounts, Bans, BusStatus, Cluster, Drain, Envelope, Handover, InForce, Outside, Rules, Shared,
-    StatsStreams, Sticky, Upgrades,
+    Audit, AwayCounts, Bans, BusStatus, Cluster, Drain, Envelope, Handover, InForce, Outside, RecordOrders,
+    Rules, Shared, StatsStreams, Sticky, Upgrades,
 };
 use crate::hub::Interest;
 use crate::mailbox::{Handle, MailboxLimits};
@@ -87,6 +87,7 @@ pub fn shared(
         nonces: nonces.into(),
         bans: Bans::default(),
         sticky: Sticky::default(),
+        record_orders: RecordOrders::default(),
         remote_keys,
         interest: Arc::new(Interest::new(before.node, reactors)),
         in_force: InForce::new(rules, reactors),

@@ -69,6 +69,7 @@ mod program;
 mod proxy;
 mod pusher;
 mod raw;
+mod recorder;
 mod reload;
 mod renewing;
 mod resume;

@@ -1,8 +1,10 @@
 //! One thing to write, and a push as the outboxes of one reactor share it. Knows nothing of queues.
 
 use crate::connection::kept::KeptFrame;
+use crate::connection::recorder::Frame;
 use crate::connection::stream::Stream;
 use crate::dispatch::{Class, EncodedFrame, Push, ReceiptMode, Wire};
+use crate::protocol::{FrameHeader, Role};
 use crate::session::{Name, SessionId};
 use crate::stream::{Document, element};
 use std::cell::{Cell, OnceCell};
@@ -201,6 +203,25 @@ impl Item {
         };
         let (is_text, payload) = frame.message();
         document.message(&element(is_text, payload));
+    }
+
+    /// The frame in which it goes out, with the first `head` bytes of its payload, and its class; `None` for what is no message.
+    /// Of a compressed one these are the first of the message.
+    pub(in crate::connection) fn recorded(&self, head: usize) -> Option<(Frame, Class)> {
+        if !self.is_message() {
+            return None;
+        }
+        let (header, length) = FrameHeader::parse(self.bytes(), Role::Server).ok()??;
+        let payload = match self {
+            Self::Shared(local, Wire::Deflated) => local.push.frame.payload(),
+            _ => &self.bytes()[length..],
+        };
+        Some((Frame::new(&header, &payload[..payload.len().min(head)]), self.class()))
+    }
+
+    /// Whether it has gone to the wire before, on another connection.
+    pub(in crate::connection) fn is_again(&self) -> bool {
+        matches!(self, Self::Kept(KeptItem { is_again: true, .. }))
     }
 
     /// Its length, where it is bounded elsewhere.

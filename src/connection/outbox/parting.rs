@@ -146,8 +146,8 @@ impl Outbox {
 
     /// How many messages that are sent again wait, before all others.
     pub fn waits_again(&self) -> usize {
-        let on_wire = self.wire.iter().filter(|(item, _)| is_again(item)).count();
-        on_wire + self.urgent.iter().take_while(|item| is_again(item)).count()
+        let on_wire = self.wire.iter().filter(|(item, _)| item.is_again()).count();
+        on_wire + self.urgent.iter().take_while(|item| item.is_again()).count()
     }
 
     /// The first `count` of the messages that are sent again have been read, on a connection that the session has been taken from
@@ -156,7 +156,7 @@ impl Outbox {
         debug_assert!(self.wire.is_none(), "it has parted from the socket before");
         let mut skipped = 0;
         while skipped < count
-            && self.urgent.front().is_some_and(is_again)
+            && self.urgent.front().is_some_and(Item::is_again)
             && let Some(item) = self.urgent.pop_front()
         {
             self.take_out(&item);
@@ -195,10 +195,6 @@ impl Outbox {
         }
         self.droppable -= u32::from(item.is_push_of(Class::Droppable));
     }
-}
-
-fn is_again(item: &Item) -> bool {
-    matches!(item, Item::Kept(KeptItem { is_again: true, .. }))
 }
 
 /// A message that waits for a client.

@@ -46,7 +46,7 @@ impl Outbox {
         match policy {
             SlowPolicy::Close => Offered::TooSlow(item),
             SlowPolicy::DropOldest | SlowPolicy::DropNewest => {
-                settlements.drop_for(DropReason::Newest);
+                settlements.turn_away(&item, DropReason::Newest);
                 Offered::Dropped
             }
         }

@@ -3,6 +3,7 @@
 //! nothing of counters that others read.
 
 use super::item::{Item, KeptItem, LocalPush, Staged};
+use crate::connection::recorder::Records;
 use crate::dispatch::{Fate, Push, Why};
 use crate::metrics::{DropReason, Label};
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct Settlements {
     pub kept_memory: u64,
     /// Pushes whose receipt waits for the socket, and of which no outbox here holds any more.
     pub finished: Vec<Arc<Push>>,
+    /// The sessions that are recorded.
+    pub records: Records,
     /// What the last events were put together in that a socket has taken whole: for the next ones.
     spare: Option<Box<Staged>>,
 }
@@ -69,6 +72,14 @@ impl Settlements {
     /// A message was lost for want of room.
     pub fn drop_for(&mut self, reason: DropReason) {
         self.dropped[reason.index()] += 1;
+    }
+
+    /// The same of `item`, which has never waited.
+    pub fn turn_away(&mut self, item: &Item, reason: DropReason) {
+        if self.records.is_acting() {
+            self.records.turned_away(item);
+        }
+        self.drop_for(reason);
     }
 
     /// A holder of `local` lets go; `true` for the last.
@@ -110,6 +121,9 @@ impl Settlements {
 
     /// `item` waits from now on.
     pub(super) fn admit(&mut self, item: &Item) {
+        if self.records.is_acting() {
+            self.records.admitted(item);
+        }
         self.waiting_messages += 1;
         self.waiting_bytes += item.bytes().len() as u64;
         let shared = match item {
@@ -128,6 +142,9 @@ impl Settlements {
 
     /// `item` waits no more. Who has it dropped says why, with [`Settlements::drop_for`].
     pub(super) fn settle(&mut self, item: Item, fate: Fate, now_ns: u64) {
+        if self.records.is_acting() {
+            self.records.settled(&item, fate);
+        }
         self.waits_no_more(&item);
         let local = match item {
             Item::Owned(_) | Item::Staged(_) => return,

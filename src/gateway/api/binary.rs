@@ -75,6 +75,8 @@ fn reply_of(outcome: &OperationOutcome) -> Reply<'_> {
         OperationOutcome::Stats(stats) => Reply::Stats(*stats),
         OperationOutcome::Names(page) => Reply::Names(Cow::Borrowed(page)),
         OperationOutcome::Page(page) => Reply::Page(Cow::Borrowed(page)),
+        // HTTP alone asks for these.
+        OperationOutcome::Recording { .. } | OperationOutcome::Record(_) => Reply::Done,
         OperationOutcome::Partial { of, missing } => {
             Reply::Partial(Box::new(reply_of(of)), Cow::Borrowed(missing))
         }

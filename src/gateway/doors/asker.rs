@@ -5,7 +5,9 @@ use super::restoring::Restoring;
 use crate::auth::{Access, BackendKeys, CarriedAccess};
 use crate::connection::Shown;
 use crate::core::{Audit, AuditLine, By, Core, Finished};
-use crate::dispatch::{Action, Apps, Banned, Command, CommandError, NameKind, OperationOutcome, Who};
+use crate::dispatch::{
+    Action, Apps, Banned, Command, CommandError, NameKind, OperationOutcome, Recorded, Who,
+};
 use crate::metrics::BackendRefusal;
 use crate::ops::{Needs, Order};
 use crate::session::{AppId, SessionId};
@@ -126,6 +128,8 @@ impl Asker {
             Action::Ban { whom, .. } => ("ban", Target::Banned(whom)),
             Action::Unban { whom } => ("unban", Target::Banned(whom)),
             Action::Destroy { group } => ("destroy", Target::Group(group.as_str())),
+            Action::Record { of, frames } => ("record", Target::Recorded(of, Some(*frames))),
+            Action::StopRecord { of } => ("record_stopped", Target::Recorded(of, None)),
             _ => return,
         };
         let outcome = match operation.outcome() {
@@ -136,7 +140,7 @@ impl Asker {
             Ok(OperationOutcome::Sessions(sessions) | OperationOutcome::Changed { sessions, .. }) => {
                 (Some(sessions), "ok".into())
             }
-            Ok(OperationOutcome::Unbanned(1)) => (None, "ok".into()),
+            Ok(OperationOutcome::Unbanned(1) | OperationOutcome::Recording { .. }) => (None, "ok".into()),
             Ok(OperationOutcome::Unbanned(_)) => (None, "there was no such ban".into()),
             Ok(_) => return,
             Err(error) => (None, error.message),
@@ -231,6 +235,8 @@ enum Target<'a> {
     Who(&'a Who),
     Group(&'a str),
     Banned(&'a Banned),
+    /// Of a record that begins: how many events are kept.
+    Recorded(&'a Recorded, Option<usize>),
 }
 
 impl fmt::Display for Target<'_> {
@@ -248,6 +254,13 @@ impl fmt::Display for Target<'_> {
             }
             Self::Banned(Banned::User(user)) => write!(f, "user={:?}", user.as_str()),
             Self::Banned(Banned::Address(network)) => write!(f, "address={network}"),
+            Self::Recorded(of, frames) => {
+                match of {
+                    Recorded::Session(id) => write!(f, "session={id}")?,
+                    Recorded::User(user) => write!(f, "user={:?}", user.as_str())?,
+                }
+                frames.iter().try_for_each(|frames| write!(f, " frames={frames}"))
+            }
             Self::Group(group) => write!(f, "group={group:?}"),
         }
     }

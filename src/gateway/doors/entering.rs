@@ -16,6 +16,7 @@ pub fn enter_by_name(core: &mut Core, id: SessionId, identity: &Identity) {
     core.hub.insert(id, identity.app);
     core.put_user(id.slot(), identity.user.as_ref());
     core.put_profile(id.slot(), identity.profile.clone());
+    core.record_as_ordered(id);
     let metrics = core.metrics();
     metrics.opened.of(identity.app.0).add(1);
     metrics.apps.sessions.of(identity.app.0).add(1);

@@ -2,7 +2,9 @@
 
 use crate::admission::CarriedAdmission;
 use crate::auth::{CarriedKeys, CarriedNonces};
-use crate::core::{AskedBy, CarriedBans, CarriedCluster, CarriedStats, CarriedSticky, Shared};
+use crate::core::{
+    AskedBy, CarriedBans, CarriedCluster, CarriedRecordOrders, CarriedStats, CarriedSticky, Shared,
+};
 use crate::dispatch::{CarriedShared, Unpacker};
 use crate::metrics::CarriedMetrics;
 use crate::session::{AppId, Name, SessionId};
@@ -91,6 +93,9 @@ pub struct CarriedServer {
     /// The hour of figures and the newest lines of the audit trail. States of 0.2.0 have none.
     #[n(8)]
     stats: Option<CarriedStats>,
+    /// Whose next sessions are to be recorded.
+    #[n(9)]
+    record_orders: Option<CarriedRecordOrders>,
 }
 
 impl CarriedServer {
@@ -106,6 +111,7 @@ impl CarriedServer {
             bans: shared.bans.carry(),
             sticky: shared.sticky.carry(),
             stats: shared.stats.carry(shared.audit.carry()),
+            record_orders: shared.record_orders.carry(),
         }
     }
 
@@ -114,8 +120,10 @@ impl CarriedServer {
     /// # Errors
     /// What is wrong with it.
     pub fn restore(self, shared: &Shared) -> Result<Option<AskedBy>, InvalidState> {
-        let Self { nonces, admission, metrics, asked_by, still_ms: _, pid: _, bans, sticky, stats } = self;
+        let Self { nonces, admission, metrics, asked_by, still_ms: _, pid: _, .. } = self;
+        let Self { bans, sticky, stats, record_orders, .. } = self;
         bans.map_or(Ok(()), |bans| shared.bans.go_on_from(bans))?;
+        record_orders.map_or(Ok(()), |orders| shared.record_orders.go_on_from(orders))?;
         sticky.map_or(Ok(()), |sticky| go_on_with_sticky(shared, sticky))?;
         shared.nonces().go_on_from(nonces, Clock::wall_unix_ms())?;
         shared.admission.go_on_from(admission);

@@ -1,5 +1,5 @@
 // The flight recorder of a session: what it sends, gets and waits for, frame by frame. A server without one has no such part.
-import { get, inWords, isAborted, post, Refused } from "../../api.js";
+import { del, get, inWords, isAborted, post, Refused } from "../../api.js";
 import { whileSeen } from "../../context.js";
 import { type Child, classed, fill, h, say } from "../../dom.js";
 import { clockMillis, count, payload } from "../../format.js";
@@ -9,17 +9,19 @@ interface Recording {
   began_unix_ms: number;
   live: boolean;
   lost: number;
-  events: { at_us: number; what: string; opcode?: string; bytes: number; head?: string; class?: string }[];
+  events: { at_us: number; what: string; opcode?: string; fin?: boolean; bytes: number; head?: string; class?: string }[];
+  end?: { code: number; reason: string };
 }
 
 const FRAMES = 200;
 const EVERY_MS = 1000;
 const COLUMNS: Column[] = [{ name: "Time", class: "mono time" }, { name: "What", class: "strong" }, { name: "Bytes", number: true }, { name: "Begins with", class: "cut head" }];
 
-/** `→ to player, text`, `← from player, pong`, `queued`. */
-export function whatHappened({ what, opcode, class: urgency }: Recording["events"][number]): Child {
-  if (what === "out") return `→ to player, ${opcode ?? ""}`;
-  if (what === "in") return `← from player, ${opcode ?? ""}`;
+/** `→ to player, text`, `← from player, part of text`, `queued`. */
+export function whatHappened({ what, opcode, fin, class: urgency }: Recording["events"][number]): Child {
+  const frame = `${fin === false ? "part of " : ""}${opcode ?? "no frame"}`;
+  if (what === "out") return `→ to player, ${frame}`;
+  if (what === "in") return `← from player, ${frame}`;
   return urgency && urgency !== "normal" ? `${what}, ${urgency}` : what;
 }
 
@@ -52,10 +54,7 @@ export class Recorder {
 
   async #press(): Promise<void> {
     say(this.#word, "");
-    if (this.#reading) {
-      this.#reading = false;
-      return this.#name();
-    }
+    if (this.#reading) return this.#end();
     try {
       await post(this.#path, { app: this.#app, frames: FRAMES });
       this.#seen = -1;
@@ -64,6 +63,22 @@ export class Recorder {
     } catch (error) {
       say(this.#word, inWords(error));
     }
+    this.#name();
+  }
+
+  /** What was read stays; the server has room for another record. */
+  async #end(): Promise<void> {
+    this.#reading = false;
+    this.#name();
+    try {
+      await this.#read();
+      this.#reading = false;
+      await del(this.#path, { app: this.#app });
+      say(this.#hint, "stopped");
+    } catch (error) {
+      say(this.#word, inWords(error));
+    }
+    classed(this.#frames, "live", false);
     this.#name();
   }
 
@@ -92,15 +107,16 @@ export class Recorder {
     this.node.hidden = false;
     if (this.#seen >= 0) return;
     say(this.#hint, "off");
-    fill(this.#frames, empty(`The next ${FRAMES} frames of this session, with their first bytes, would be here.`));
+    fill(this.#frames, empty(`The last ${FRAMES} frames of this session, with their first bytes, would be here.`));
   }
 
-  #show({ began_unix_ms, live, lost, events }: Recording): void {
+  #show({ began_unix_ms, live, lost, events, end }: Recording): void {
     if (!live) this.#reading = false;
-    say(this.#hint, `${live ? `on for ${FRAMES} frames` : "over"}, ${count(events.length)} taken${lost > 0 ? `, ${count(lost)} lost` : ""}`);
+    const over = end ? `closed with ${end.code}${end.reason && ` ${end.reason}`}` : "over";
+    say(this.#hint, `${live ? `on for the last ${FRAMES}` : over}, ${count(events.length)} taken${lost > 0 ? `, ${count(lost)} lost` : ""}`);
     classed(this.#frames, "live", live);
-    if (events.length === this.#seen) return;
-    this.#seen = events.length;
+    if (lost + events.length === this.#seen) return;
+    this.#seen = lost + events.length;
     const rows = events.toReversed().slice(0, FRAMES).map((event): Child[] => [
       clockMillis(began_unix_ms + event.at_us / 1000), whatHappened(event), count(event.bytes), h("span", { class: "mono" }, event.head ? payload(unhex(event.head)) : ""),
     ]);

@@ -3,6 +3,7 @@
 
 use super::bans::BansBody;
 use super::names::{NamesBody, StatsBody};
+use super::record::{RecordBody, RecordingBody};
 use super::{Base64, Hex, Names, raw, write};
 use crate::dispatch::{
     Action, CommandError, Counted, Epoch, KeptMessage, KeptPage, Missed, OperationOutcome, Outcome, Page,
@@ -95,6 +96,8 @@ enum Body<'a> {
     },
     Joined(JoinedBody),
     Kept(KeptBody<'a>),
+    Recording(RecordingBody<'a>),
+    Record(RecordBody<'a>),
     Forgotten {
         forgotten: u32,
     },
@@ -175,6 +178,8 @@ impl<'a> Body<'a> {
             OperationOutcome::Session(info) => Self::Session(info.as_ref().into()),
             OperationOutcome::Page(page) => Self::page(asked, page),
             OperationOutcome::Presence(presence) => Self::Presence(PresenceBody::new(presence)),
+            OperationOutcome::Recording { of, frames } => Self::Recording(RecordingBody::new(of, *frames)),
+            OperationOutcome::Record(record) => Self::Record(record.as_ref().into()),
             OperationOutcome::Partial { of, .. } => Self::of(asked, of),
         }
     }

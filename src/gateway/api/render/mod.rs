@@ -6,6 +6,7 @@ mod answer;
 mod bans;
 mod event;
 mod names;
+mod record;
 mod stats;
 
 pub use answer::{http_answer, http_error, reply, reply_error};
