@@ -172,6 +172,11 @@ impl Members {
         self.members.get(&incarnation).map(|member| member.node)
     }
 
+    /// How often it has asked who is online, as it counts that.
+    pub fn asked_of(&self, incarnation: u64) -> Option<u64> {
+        self.members.get(&incarnation).map(|member| member.said.asked)
+    }
+
     /// For how long nothing has been heard of a process, in milliseconds; `u64::MAX` for one that is not there.
     pub fn silent_for_ms(&self, incarnation: u64, now_ms: u64) -> u64 {
         self.members.get(&incarnation).map_or(u64::MAX, |member| now_ms.saturating_sub(member.heard_ms))

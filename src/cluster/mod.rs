@@ -19,6 +19,7 @@ mod members;
 pub mod memory;
 pub mod message;
 mod names;
+pub mod online;
 mod outgoing;
 pub mod part;
 pub mod places;

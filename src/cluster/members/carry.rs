@@ -82,6 +82,9 @@ mod tests {
             aim: 6,
             hears: vec![6, 7],
             speaks: vec![vec![1, 2]],
+            tells_users: true,
+            asks_users: vec!["chess".to_owned()],
+            asked: 5,
         }
     }
 

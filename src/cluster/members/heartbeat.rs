@@ -55,6 +55,18 @@ pub struct Heartbeat {
     #[n(14)]
     #[cbor(default)]
     pub speaks: Vec<Vec<u64>>,
+    /// Whether it tells of its users those who ask: a node of an older version does not.
+    #[n(15)]
+    #[cbor(default)]
+    pub tells_users: bool,
+    /// The apps in which links of it ask who is online.
+    #[n(16)]
+    #[cbor(default)]
+    pub asks_users: Vec<String>,
+    /// Counts how often it has asked: with another number than before, all is to be told again.
+    #[n(17)]
+    #[cbor(default)]
+    pub asked: u64,
 }
 
 /// Bytes that are no heartbeat.

@@ -18,6 +18,9 @@ fn heartbeat(node: u16, incarnation: u64) -> Heartbeat {
         aim: 1,
         hears: vec![1],
         speaks: vec![vec![1, 2]],
+        tells_users: true,
+        asks_users: vec!["chess".to_owned()],
+        asked: 5,
     }
 }
 

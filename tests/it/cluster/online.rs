@@ -1,0 +1,206 @@
+//! Who is online, over the cluster: the links of each node are told of the first session of a user on any node, and of the end of the last.
+
+use super::nodes::{Nodes, is_ready, prefix};
+use crate::events::Mirror;
+use crate::support::{Link, Player, Random, Redis, ServerProcess, TestServer, until};
+use crate::upgrade::running::Running;
+use gannet::config::Config;
+use serde_json::json;
+
+const KINDS: [&str; 2] = ["user_online", "user_offline"];
+
+fn at_once(config: &mut Config) {
+    config.apps.get_mut("default").unwrap().offline_after_ms = 1;
+}
+
+/// A link that asks who is online, and what it has been told.
+struct Asking {
+    link: Link,
+    mirror: Mirror,
+}
+
+impl Asking {
+    fn new(mut link: Link) -> Self {
+        link.listen(&KINDS, None);
+        Self { link, mirror: Mirror::default() }
+    }
+
+    /// These were online when it began to ask.
+    fn knows(mut self, users: &[&str]) -> Self {
+        self.mirror.0.extend(users.iter().map(|user| ((*user).to_owned(), true)));
+        self
+    }
+
+    /// Hears until these are online, and nobody else.
+    fn until(&mut self, users: &[&str]) {
+        while self.mirror.online() != users {
+            self.mirror.hear(&self.link.event());
+        }
+    }
+
+    /// Nothing is told of anybody else while a user comes to this server and goes again.
+    fn has_heard_all(&mut self, server: &TestServer, users: &[&str]) {
+        server.player("user=last").close(1000, "");
+        let mut with = [users, &["last"]].concat();
+        with.sort_unstable();
+        self.until(&with);
+        self.until(users);
+    }
+}
+
+#[test]
+fn links_of_all_nodes_are_told_once_of_the_first_session_of_a_user_on_any_and_of_the_last() {
+    let redis = Redis::start();
+    let nodes = Nodes::start_with(3, &[&redis], at_once);
+    let mut random = Random::new(17);
+    let users: Vec<String> = (0..6).map(|user| format!("u{user}")).collect();
+    let mut players: Vec<Player> = Vec::new();
+    for (number, user) in users.iter().enumerate() {
+        players.push(nodes.servers[number % 3].player(&format!("user={user}")));
+    }
+    // Who is there before a link asks is no news, on whichever node. On the third node no link asks.
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    let mut asking = [0, 1].map(|node| Asking::new(nodes.servers[node].link()).knows(&users));
+    for _ in 0..300 {
+        let server = &nodes.servers[random.below(3)];
+        match random.below(5) {
+            0..3 => players.push(server.player(&format!("user=u{}", random.below(6)))),
+            _ if !players.is_empty() => drop(players.swap_remove(random.below(players.len()))),
+            _ => {}
+        }
+    }
+    players.clear();
+    asking.iter_mut().for_each(|asking| asking.until(&[]));
+    for asking in &mut asking {
+        asking.has_heard_all(&nodes.servers[2], &[]);
+    }
+}
+
+#[test]
+fn a_user_who_is_on_two_nodes_is_offline_when_both_have_lost_it() {
+    let redis = Redis::start();
+    let nodes = Nodes::start_with(2, &[&redis], at_once);
+    let mut asking = Asking::new(nodes.servers[0].link());
+    let [first, second] = [0, 1].map(|node| nodes.servers[node].player("user=ada"));
+    asking.until(&["ada"]);
+    first.close(1000, "");
+    asking.has_heard_all(&nodes.servers[0], &["ada"]);
+    // A session that is bound to another user, on the other node.
+    let bind = json!({"op": "bind", "session": second.id.to_string(), "user": "bob"});
+    nodes.servers[0].link().command(bind);
+    asking.until(&["bob"]);
+    // Who is there when the first link of a node asks is no news to it.
+    let mut later = Asking::new(nodes.servers[1].link()).knows(&["bob"]);
+    drop(asking);
+    second.close(1000, "");
+    later.until(&[]);
+}
+
+#[test]
+fn users_of_a_node_that_was_killed_are_offline_unless_another_one_has_them() {
+    let redis = Redis::start();
+    let prefix = prefix();
+    let start = |name: &str| {
+        ServerProcess::start(
+            &[],
+            &format!(
+                "reactors = 2\n[cluster]\nredis = ['{}']\nprefix = '{prefix}'\nname = '{name}'\nlease_ms = 1000\nheartbeat_ms = 50\n\
+                 [apps.default]\noffline_after_ms = 1\n",
+                redis.url()
+            ),
+        )
+    };
+    let (dies, stays) = (start("dies"), start("stays"));
+    for server in [&dies, &stays] {
+        until("two nodes", || {
+            let status = server.backend().ok("GET", "/v1/cluster");
+            status["ready"] == true && status["nodes"].as_array().unwrap().len() == 2
+        });
+    }
+    let mut asking = Asking::new(stays.link());
+    let _lost: Vec<Player> = ["ada", "bob", "cat"].map(|user| dies.player(&format!("user={user}"))).into();
+    let _stays = stays.player("user=bob");
+    asking.until(&["ada", "bob", "cat"]);
+    // This kills it with -9.
+    drop(dies);
+    asking.until(&["bob"]);
+    // One that is started in its place is another node.
+    let next = start("dies");
+    let ada = next.player("user=ada");
+    asking.until(&["ada", "bob"]);
+    ada.close(1000, "");
+    asking.until(&["bob"]);
+}
+
+#[test]
+fn without_redis_a_node_tells_of_itself_and_of_the_others_when_redis_is_back() {
+    let mut redis = Redis::start();
+    let nodes = Nodes::start_with(2, &[&redis], at_once);
+    let [here, there] = [&nodes.servers[0], &nodes.servers[1]];
+    let mut asking = Asking::new(here.link());
+    let (ada, _bob) = (there.player("user=ada"), there.player("user=bob"));
+    asking.until(&["ada", "bob"]);
+    redis.kill();
+    nodes.servers.iter().for_each(|server| until("Redis to be missed", || !is_ready(server)));
+    ada.close(1000, "");
+    let _cat = there.player("user=cat");
+    // Those of the other node are as they were.
+    asking.has_heard_all(here, &["ada", "bob"]);
+    redis.begin();
+    asking.until(&["bob", "cat"]);
+    nodes.until_whole();
+    asking.has_heard_all(there, &["bob", "cat"]);
+}
+
+#[test]
+fn an_upgrade_of_either_node_says_nothing_of_who_is_online() {
+    let (redis, prefix) = (Redis::start(), prefix());
+    let node = |name: &str| {
+        let config = format!(
+            "[cluster]\nredis = ['{}']\nprefix = '{prefix}'\nname = '{name}'\nheartbeat_ms = 50\nlease_ms = 60000\n\
+             [apps.default]\noffline_after_ms = 1\n",
+            redis.url()
+        );
+        Running::start(&["--reactors", "2"], &config)
+    };
+    let (mut here, mut there) = (node("here"), node("there"));
+    for ports in [&*here, &*there] {
+        until("two nodes", || {
+            let status = ports.backend().ok("GET", "/v1/cluster");
+            status["ready"] == true && status["nodes"].as_array().unwrap().len() == 2
+        });
+    }
+    let mut asking = Asking::new(here.link());
+    let (ada, bob) = (here.player("user=ada"), there.player("user=bob"));
+    asking.until(&["ada", "bob"]);
+    for _ in 0..2 {
+        here.upgrade();
+        there.upgrade();
+        let cat = there.player("user=cat");
+        asking.until(&["ada", "bob", "cat"]);
+        cat.close(1000, "");
+        asking.until(&["ada", "bob"]);
+    }
+    bob.close(1000, "");
+    asking.until(&["ada"]);
+    ada.close(1000, "");
+    asking.until(&[]);
+}
+
+#[test]
+fn beyond_its_bound_a_node_counts_users_of_other_nodes_and_does_not_keep_them() {
+    let redis = Redis::start();
+    let nodes = Nodes::start_with(2, &[&redis], |config| {
+        at_once(config);
+        config.reactors = Some(1);
+        config.cluster.online_users = 1;
+    });
+    let mut asking = Asking::new(nodes.servers[0].link());
+    let ada = nodes.servers[1].player("user=ada");
+    asking.until(&["ada"]);
+    let _bob = nodes.servers[1].player("user=bob");
+    let lost = || nodes.servers[0].backend().scrape().sum("gannet_bus_lost_total", &["reason=\"users\""]);
+    until("bob to be too many", || lost() == 1);
+    ada.close(1000, "");
+    asking.until(&[]);
+}
