@@ -40,7 +40,7 @@ pub use hearing::{CarriedHearing, Heard, Hearing, Missed, PublisherKey};
 pub use held::{Held, HeldMessage};
 pub use lease::{CarriedLease, Lease, LeaseEvent, LeaseSettings};
 pub use link::{CarriedLink, Event, Greeting, Link, LinkLimits, Waker};
-pub use members::{CarriedMembers, Heartbeat, Member, MemberEvent, Members};
+pub use members::{CarriedMembers, Heartbeat, Member, MemberEvent, Members, SharedLinks};
 pub use names::{CarriedNames, Names, Order};
 pub use outgoing::{CarriedOutgoing, Digest, Full, Number, Outgoing, QueueLimits};
 pub use planner::{Plan, Planner};

@@ -3,16 +3,13 @@
 
 use super::online::{Online, Turned, UserNews, UserReport};
 use super::{Change, Changed, Core, Envelope};
-use crate::dispatch::{EventKind, EventSet, Operation};
+use crate::dispatch::{Apps, EventKind, EventSet, Operation};
 use crate::hub::{Kind, scope_of};
 use crate::metrics::BusLoss;
 use crate::session::{AppId, Name, SessionId};
 use crate::upgrade::InvalidState;
 use minicbor::{Decode, Encode};
 use std::sync::Arc;
-
-/// The kinds of events that are about users.
-const OF_USERS: EventSet = EventSet::of(&[EventKind::UserOnline, EventKind::UserOffline]);
 
 /// A user whose last session has gone, on its way to another process.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -29,7 +26,7 @@ pub struct CarriedLeaving {
 
 impl Core {
     fn tells_users(&self) -> bool {
-        self.listeners.wanted().meets(OF_USERS)
+        self.listeners.wanted().meets(EventSet::USERS)
     }
 
     /// The session in `slot` is the user's from now on, or nobody's; whether that is news. No link is told of it as a change.
@@ -88,7 +85,7 @@ impl Core {
     /// Links ask for other events than `before`: this reactor begins to tell of its users, or ends. Who asked is answered when all
     /// owners have heard it.
     pub(super) fn follow_listeners(&mut self, before: EventSet, operation: Option<&Arc<Operation>>) {
-        let (told, tells) = (before.meets(OF_USERS), self.tells_users());
+        let (told, tells) = (before.meets(EventSet::USERS), self.tells_users());
         if told || tells {
             self.ask_other_nodes(operation);
         }
@@ -103,7 +100,7 @@ impl Core {
     }
 
     fn ask_other_nodes(&mut self, operation: Option<&Arc<Operation>>) {
-        let asking = self.listeners.links().filter(|(_, _, listen)| listen.events.meets(OF_USERS));
+        let asking = self.listeners.links().filter(|(_, _, listen)| listen.events.meets(EventSet::USERS));
         let mut apps: Vec<AppId> = asking.map(|(_, app, _)| app).collect();
         apps.sort_unstable();
         apps.dedup();
@@ -176,8 +173,8 @@ impl Core {
     fn note_turned(&mut self, turned: Vec<Turned>) {
         for Turned { app, user, is_online } in turned {
             let about = if is_online { Changed::Online } else { Changed::Offline };
-            // Of the links of a share one gets all that is about the user.
-            let session = SessionId::from_u64(scope_of(app, &user));
+            // Of the links of a share one gets all that is about the user. Apps have other numbers on other nodes, perhaps.
+            let session = SessionId::from_u64(scope_of(Apps::DEFAULT, &user));
             self.changes.push(Change { about, session, app, user: Some(user), captured: None });
         }
     }

@@ -63,6 +63,7 @@ impl Members {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SharedLinks;
     use super::*;
 
     fn said(is_ready: bool) -> Heartbeat {
@@ -85,6 +86,7 @@ mod tests {
             tells_users: true,
             asks_users: vec!["chess".to_owned()],
             asked: 5,
+            shares: vec![SharedLinks { app: "chess".to_owned(), share: "s".to_owned(), links: 2, events: 3 }],
         }
     }
 

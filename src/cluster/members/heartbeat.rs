@@ -67,6 +67,28 @@ pub struct Heartbeat {
     #[n(17)]
     #[cbor(default)]
     pub asked: u64,
+    /// The shares whose links listen for what is about users.
+    #[n(18)]
+    #[cbor(default)]
+    pub shares: Vec<SharedLinks>,
+}
+
+/// A share with links that listen for what is about users.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct SharedLinks {
+    /// The name of its app.
+    #[n(0)]
+    pub app: String,
+    /// Its name.
+    #[n(1)]
+    pub share: String,
+    /// How many links it counts for.
+    #[n(2)]
+    pub links: u8,
+    /// A bit for each kind of events.
+    #[n(3)]
+    pub events: u32,
 }
 
 /// Bytes that are no heartbeat.

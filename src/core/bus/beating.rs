@@ -3,6 +3,7 @@
 
 use super::hearing::waits_for_part;
 use super::news::{BusNews, DigestAsked};
+use super::users::shared_links;
 use super::{Bus, Core, Envelope};
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
 use crate::cluster::{
@@ -137,6 +138,7 @@ impl Core {
         let is_draining = self.shared.turns_players_away();
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let cluster = &bus.cluster;
+        let shares = shared_links(&self.listeners, &self.rules.apps);
         let (asks_users, asked) = cluster.users_asked.told();
         let heartbeat = Heartbeat {
             node: cluster.node,
@@ -157,6 +159,7 @@ impl Core {
             tells_users: true,
             asks_users,
             asked,
+            shares,
         };
         bus.beats_ns[server] = (told.ms, told.ns);
         let all = cluster.channels.of_nodes();
@@ -201,9 +204,9 @@ impl Core {
         if let Some(ear) = bus.ear(server) {
             ear.hearing().begin((heartbeat.incarnation, reactor), heartbeat.published);
         }
-        let (node, incarnation, asked) = (heartbeat.node, heartbeat.incarnation, heartbeat.asked);
+        let (node, incarnation) = (heartbeat.node, heartbeat.incarnation);
         let mut members = cluster.members();
-        let asked_before = members.asked_of(incarnation);
+        let (is_new, asks_so) = (members.number_of(incarnation).is_none(), members.has_asked_so(&heartbeat));
         let events = members.hear(heartbeat, server, now_ms);
         if !events.is_empty() {
             cluster.reach(&members);
@@ -214,11 +217,11 @@ impl Core {
         if all_are_back && of_server.is_whole.load(Ordering::Relaxed) {
             of_server.all_are_back.store(true, Ordering::Release);
         }
-        if asked_before.is_none() {
+        if is_new {
             cluster.users_asked.node_came(incarnation);
         }
         events.into_iter().for_each(|event| self.member_event(event));
-        if asked_before != Some(asked) {
+        if !asks_so {
             self.others_ask();
         }
         if kind == Kind::Hello {
@@ -266,6 +269,8 @@ impl Core {
         for (_, ear) in self.bus.iter_mut().flat_map(|bus| bus.ears.iter_mut()) {
             ear.hearing().forget(incarnation);
         }
+        // It tells no share of anything any more, and first of all not that its users have gone.
+        self.follow_askers();
         self.users_went_with(incarnation);
     }
 

@@ -6,11 +6,12 @@ use super::news::BusNews;
 use super::speaking::{Outline, TooLarge};
 use super::users_asked::Asker;
 use super::{Bus, Cluster, Core, Envelope};
-use crate::cluster::PublisherKey;
 use crate::cluster::message::{Flags, Kind};
 use crate::cluster::online::{UsersSaid, write_users};
+use crate::cluster::{PublisherKey, SharedLinks};
+use crate::core::listeners::{Listeners, ShareElsewhere};
 use crate::core::online::{Question, UserNews, UserReport};
-use crate::dispatch::Operation;
+use crate::dispatch::{Apps, EventSet, Operation};
 use crate::hub::{MAX_REACTORS, scope_of};
 use crate::metrics::BusLoss;
 use crate::session::{AppId, Name};
@@ -18,6 +19,9 @@ use std::sync::Arc;
 
 /// Users of one message: some 32 KB at the most.
 const USERS_A_MESSAGE: usize = 256;
+
+/// So many shares of a node are told to the others: each heartbeat has them all. What is beyond is divided on this node alone.
+const SHARES_TOLD: usize = 256;
 
 /// So many heartbeats are waited for until other nodes have told their users, beside the patience for their answers: one that asks, one
 /// in which a message was lost and with which they tell again, and as many for a node that is slow.
@@ -47,6 +51,7 @@ impl Core {
     /// Links ask about the users of these apps from now on: so this node asks the others. Who asked is answered when they have told theirs,
     /// or have been awaited for long enough.
     pub(in crate::core) fn ask_for_users(&mut self, apps: &[AppId], operation: Option<&Arc<Operation>>) {
+        self.follow_shares();
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let config = &bus.cluster.config;
         let names = apps.iter().map(|app| self.rules.apps.name_of(*app).as_str().to_owned());
@@ -66,8 +71,25 @@ impl Core {
         }
     }
 
+    /// Which shares have links on which other nodes.
+    fn follow_shares(&mut self) {
+        let Some(bus) = self.bus.as_deref() else { return };
+        let apps = &self.rules.apps;
+        let members = bus.cluster.members();
+        let all = members.all().into_iter().flat_map(|member| {
+            member.said.shares.iter().filter_map(|said| {
+                let SharedLinks { app, share, links, events } = said;
+                let events = EventSet::from_bits(events & EventSet::USERS.bits())?;
+                let (app, share) = (apps.find(app).ok()?, Name::new(share).ok()?);
+                Some(ShareElsewhere { node: member.incarnation, app, share, links: *links, events })
+            })
+        });
+        self.listeners.others_share(bus.cluster.incarnation, all.collect());
+    }
+
     /// What nodes ask has changed, perhaps: who has not been told all users of this reactor is told them.
     pub(super) fn follow_askers(&mut self) {
+        self.follow_shares();
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let cluster: &Cluster = &bus.cluster;
         let before = std::mem::take(&mut bus.askers);
@@ -171,4 +193,15 @@ impl Core {
         }
         self.follow_askers();
     }
+}
+
+/// The shares of this node that the others are told of, in each heartbeat.
+pub(super) fn shared_links(listeners: &Listeners, apps: &Apps) -> Vec<SharedLinks> {
+    let shares = listeners.shares_of_users().map(|(app, share, links, events)| SharedLinks {
+        app: apps.name_of(app).as_str().to_owned(),
+        share: share.as_str().to_owned(),
+        links,
+        events: events.bits(),
+    });
+    shares.take(SHARES_TOLD).collect()
 }

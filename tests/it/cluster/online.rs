@@ -2,15 +2,40 @@
 
 use super::nodes::{Nodes, is_ready, prefix};
 use crate::events::Mirror;
-use crate::support::{Link, Player, Random, Redis, ServerProcess, TestServer, until};
+use crate::support::{DEADLINE, Link, Player, Ports, Random, Redis, ServerProcess, TestServer, until};
 use crate::upgrade::running::Running;
 use gannet::config::Config;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc;
+use std::thread;
 
 const KINDS: [&str; 2] = ["user_online", "user_offline"];
 
 fn at_once(config: &mut Config) {
     config.apps.get_mut("default").unwrap().offline_after_ms = 1;
+}
+
+fn config(redis: &Redis, prefix: &str, name: &str, lease_ms: u32) -> String {
+    format!(
+        "[cluster]\nredis = ['{}']\nprefix = '{prefix}'\nname = '{name}'\nheartbeat_ms = 50\nlease_ms = {lease_ms}\n\
+         [apps.default]\noffline_after_ms = 1\n",
+        redis.url()
+    )
+}
+
+/// A node in a process of its own, which is killed when it is dropped.
+fn process(redis: &Redis, prefix: &str, name: &str) -> ServerProcess {
+    ServerProcess::start(&["--reactors", "2"], &config(redis, prefix, name, 1_000))
+}
+
+fn until_two(nodes: [&Ports; 2]) {
+    for ports in nodes {
+        until("two nodes", || {
+            let status = ports.backend().ok("GET", "/v1/cluster");
+            status["ready"] == true && status["nodes"].as_array().unwrap().len() == 2
+        });
+    }
 }
 
 /// A link that asks who is online, and what it has been told.
@@ -100,23 +125,8 @@ fn a_user_who_is_on_two_nodes_is_offline_when_both_have_lost_it() {
 fn users_of_a_node_that_was_killed_are_offline_unless_another_one_has_them() {
     let redis = Redis::start();
     let prefix = prefix();
-    let start = |name: &str| {
-        ServerProcess::start(
-            &[],
-            &format!(
-                "reactors = 2\n[cluster]\nredis = ['{}']\nprefix = '{prefix}'\nname = '{name}'\nlease_ms = 1000\nheartbeat_ms = 50\n\
-                 [apps.default]\noffline_after_ms = 1\n",
-                redis.url()
-            ),
-        )
-    };
-    let (dies, stays) = (start("dies"), start("stays"));
-    for server in [&dies, &stays] {
-        until("two nodes", || {
-            let status = server.backend().ok("GET", "/v1/cluster");
-            status["ready"] == true && status["nodes"].as_array().unwrap().len() == 2
-        });
-    }
+    let (dies, stays) = (process(&redis, &prefix, "dies"), process(&redis, &prefix, "stays"));
+    until_two([&dies, &stays]);
     let mut asking = Asking::new(stays.link());
     let _lost: Vec<Player> = ["ada", "bob", "cat"].map(|user| dies.player(&format!("user={user}"))).into();
     let _stays = stays.player("user=bob");
@@ -125,7 +135,7 @@ fn users_of_a_node_that_was_killed_are_offline_unless_another_one_has_them() {
     drop(dies);
     asking.until(&["bob"]);
     // One that is started in its place is another node.
-    let next = start("dies");
+    let next = process(&redis, &prefix, "dies");
     let ada = next.player("user=ada");
     asking.until(&["ada", "bob"]);
     ada.close(1000, "");
@@ -155,21 +165,9 @@ fn without_redis_a_node_tells_of_itself_and_of_the_others_when_redis_is_back() {
 #[test]
 fn an_upgrade_of_either_node_says_nothing_of_who_is_online() {
     let (redis, prefix) = (Redis::start(), prefix());
-    let node = |name: &str| {
-        let config = format!(
-            "[cluster]\nredis = ['{}']\nprefix = '{prefix}'\nname = '{name}'\nheartbeat_ms = 50\nlease_ms = 60000\n\
-             [apps.default]\noffline_after_ms = 1\n",
-            redis.url()
-        );
-        Running::start(&["--reactors", "2"], &config)
-    };
+    let node = |name: &str| Running::start(&["--reactors", "2"], &config(&redis, &prefix, name, 60_000));
     let (mut here, mut there) = (node("here"), node("there"));
-    for ports in [&*here, &*there] {
-        until("two nodes", || {
-            let status = ports.backend().ok("GET", "/v1/cluster");
-            status["ready"] == true && status["nodes"].as_array().unwrap().len() == 2
-        });
-    }
+    until_two([&here, &there]);
     let mut asking = Asking::new(here.link());
     let (ada, bob) = (here.player("user=ada"), there.player("user=bob"));
     asking.until(&["ada", "bob"]);
@@ -203,4 +201,80 @@ fn beyond_its_bound_a_node_counts_users_of_other_nodes_and_does_not_keep_them() 
     until("bob to be too many", || lost() == 1);
     ada.close(1000, "");
     asking.until(&[]);
+}
+
+/// Links of one share. What each is told comes with its place.
+fn shared(links: impl IntoIterator<Item = Link>) -> mpsc::Receiver<(usize, Value)> {
+    let (told, tells) = mpsc::channel();
+    for (place, mut link) in links.into_iter().enumerate() {
+        link.listen(&KINDS, Some("s"));
+        let told = told.clone();
+        // It ends with its link.
+        thread::spawn(move || {
+            while let Ok(event) = link.next_event() {
+                let _ = told.send((place, event));
+            }
+        });
+    }
+    tells
+}
+
+#[test]
+fn of_a_share_that_has_links_on_several_nodes_one_link_is_told_of_a_user() {
+    let redis = Redis::start();
+    let nodes = Nodes::start_with(3, &[&redis], at_once);
+    // Two links on the first node, one on each other one.
+    let tells = shared([0, 0, 1, 2].map(|node| nodes.servers[node].link()));
+    let (mut mirror, mut told) = (Mirror::default(), [0; 4]);
+    let mut until = |users: &[&str]| {
+        while mirror.online() != users {
+            let (place, event) = tells.recv_timeout(DEADLINE).unwrap();
+            mirror.hear(&event);
+            told[place] += 1;
+        }
+    };
+    let users: Vec<String> = (0..40).map(|user| format!("u{user:02}")).collect();
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    for _ in 0..2 {
+        let open = |(number, user): (usize, &&str)| nodes.servers[number % 3].player(&format!("user={user}"));
+        let players: Vec<Player> = users.iter().enumerate().map(open).collect();
+        until(&users);
+        players.into_iter().for_each(|player| drop(player.close(1000, "")));
+        until(&[]);
+    }
+    assert!(told.iter().all(|told| *told > 0) && told.iter().sum::<usize>() == 4 * users.len(), "{told:?}");
+}
+
+#[test]
+fn a_share_is_told_by_the_nodes_that_are_left_when_one_was_killed() {
+    let (redis, prefix) = (Redis::start(), prefix());
+    let (dies, stays) = (process(&redis, &prefix, "dies"), process(&redis, &prefix, "stays"));
+    until_two([&dies, &stays]);
+    let tells = shared([dies.link(), stays.link()]);
+    let players = |server: &ServerProcess, first: usize| -> Vec<Player> {
+        (first..first + 20).map(|user| server.player(&format!("user=u{user:02}"))).collect()
+    };
+    let (lost, stay) = (players(&dies, 0), players(&stays, 20));
+    let mut places = BTreeMap::new();
+    while places.len() < 40 {
+        let (place, event) = tells.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(
+            (&event["event"], places.insert(event["user"].to_string(), place)),
+            (&json!("user_online"), None)
+        );
+    }
+    assert_eq!(places.values().collect::<BTreeSet<_>>(), BTreeSet::from([&0, &1]));
+    // This kills it with -9. Its own users have gone, whichever node told that they had come.
+    drop(dies);
+    drop(lost);
+    let mut hears_the_end_of = |count: usize| {
+        for _ in 0..count {
+            let (place, event) = tells.recv_timeout(DEADLINE).unwrap();
+            assert_eq!((&event["event"], place), (&json!("user_offline"), 1));
+            assert!(places.remove(&event["user"].to_string()).is_some(), "told twice: {event}");
+        }
+    };
+    hears_the_end_of(20);
+    stay.into_iter().for_each(|player| drop(player.close(1000, "")));
+    hears_the_end_of(20);
 }
