@@ -278,3 +278,25 @@ fn a_share_is_told_by_the_nodes_that_are_left_when_one_was_killed() {
     stay.into_iter().for_each(|player| drop(player.close(1000, "")));
     hears_the_end_of(20);
 }
+
+#[test]
+fn a_user_whose_session_goes_to_another_node_stays_online() {
+    let redis = Redis::start();
+    let nodes = Nodes::start_with(2, &[&redis], |config| {
+        let app = config.apps.get_mut("default").unwrap();
+        (app.offline_after_ms, app.resume.linger_ms) = (1, 600_000);
+    });
+    let [here, there] = [&nodes.servers[0], &nodes.servers[1]];
+    let mut asking = [here, there].map(|server| Asking::new(server.link()));
+    let player = here.player("user=ada");
+    asking.iter_mut().for_each(|asking| asking.until(&["ada"]));
+    let ticket = player.welcome["resume"].as_str().unwrap().to_owned();
+    // The session on the one node is over when that on the other one is there.
+    let moved = there.player(&format!("resume={ticket}&received=0"));
+    assert_eq!(moved.welcome["resumed"], true);
+    here.await_stats("it is over there", |stats| stats["sessions"] == 0);
+    asking.iter_mut().for_each(|asking| asking.has_heard_all(there, &["ada"]));
+    let kick = json!({"op": "kick", "user": "ada"});
+    here.link().command(kick);
+    asking.iter_mut().for_each(|asking| asking.until(&[]));
+}
