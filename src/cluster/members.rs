@@ -8,7 +8,7 @@ mod heartbeat;
 mod tests;
 
 pub use carry::CarriedMembers;
-pub use heartbeat::Heartbeat;
+pub use heartbeat::{Heartbeat, SharedLinks};
 
 use crate::session::Name;
 use delay::Delay;
@@ -170,6 +170,12 @@ impl Members {
     /// The number of the node that is this process.
     pub fn number_of(&self, incarnation: u64) -> Option<u16> {
         self.members.get(&incarnation).map(|member| member.node)
+    }
+
+    /// Whether a node is there that has said the same of its links.
+    pub fn has_asked_so(&self, said: &Heartbeat) -> bool {
+        let member = self.members.get(&said.incarnation);
+        member.is_some_and(|member| member.said.asked == said.asked && member.said.shares == said.shares)
     }
 
     /// For how long nothing has been heard of a process, in milliseconds; `u64::MAX` for one that is not there.

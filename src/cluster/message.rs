@@ -75,10 +75,12 @@ pub enum Kind {
     ToOld = 19,
     /// The same to the node that its client has come to.
     ToNew = 20,
+    /// Users of a reactor, told to a node where links ask who is online: [`online`](super::online) has the body.
+    Users = 21,
 }
 
 impl Kind {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Push,
         Self::Command,
         Self::PushPart,
@@ -99,6 +101,7 @@ impl Kind {
         Self::Kept,
         Self::ToOld,
         Self::ToNew,
+        Self::Users,
     ];
 }
 
@@ -232,7 +235,7 @@ impl<'a> Header<'a> {
             return Err(Malformed::OtherVersion(version));
         }
         let number = reader.u8("a kind")?;
-        let known = "1 to 20";
+        let known = "1 to 21";
         let wrong = Wrong::Unknown { what: "a kind of message", value: number.into(), known };
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == number);
         let kind = kind.ok_or_else(|| reader.wrong(1, wrong))?;
@@ -316,7 +319,7 @@ mod tests {
         assert_eq!(message, expected);
         assert_eq!(Header::decode(&expected), Ok((header(), &b"body"[..])));
         let numbers: Vec<u8> = Kind::ALL.iter().map(|kind| *kind as u8).collect();
-        assert_eq!(numbers, (1..=20).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=21).collect::<Vec<u8>>());
     }
 
     #[test]

@@ -93,6 +93,8 @@ table! {
         pub queue: Duration = 5_000, in 0..=DAY_MS;
         /// Of the messages that a client has not read which resumes on another node, so many bytes go there. Beyond it: a gap.
         pub resume_bytes: usize = 4 * MIB, in 0..=GIB;
+        /// Users of other nodes that are kept while links ask who is online. Beyond it, those of other nodes are not counted in.
+        pub online_users: usize = 1_000_000, in 0..=COUNT;
         /// Channels of single names subscribed to at each Redis. Beyond it names share buckets.
         pub max_channels: usize = 100_000, in 0..=COUNT;
         /// Buckets that the names beyond it share.

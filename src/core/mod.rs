@@ -128,7 +128,7 @@ pub use whereabouts::Whereabouts;
 pub use writing::Sent;
 
 use crate::connection::{Connection, Events, Flag, Outbox, Phase, Settlements, Shown, Transport};
-use crate::dispatch::Profile;
+use crate::dispatch::{Operation, Profile};
 use crate::hub::{Hub, Memory};
 use crate::mailbox::Producer;
 use crate::metrics::ReactorMetrics;
@@ -226,6 +226,8 @@ pub struct Core {
     unheard: Unheard,
     /// The users that this reactor owns, while a link asks who is online.
     online: Online,
+    /// Who has asked who is online, while other nodes are still to tell.
+    online_waits: Vec<Arc<Operation>>,
     /// Closing handshakes that the peer completed.
     pub closed_cleanly: u64,
     /// Slots whose sockets may hold more input than a turn reads; each once, by [`Flag::Unread`].
@@ -313,6 +315,7 @@ impl Core {
             replacing: Replacing::default(),
             unheard: Unheard::default(),
             online: Online::default(),
+            online_waits: Vec::new(),
             closed_cleanly: 0,
             unread: VecDeque::new(),
             budget: Budget::new(&settings.config.limits),
@@ -373,6 +376,7 @@ impl Core {
             && !self.listeners.has_orders()
             && !self.has_rerouted();
         let told = told && !self.has_parted() && self.claims.is_empty() && self.recalls.is_empty();
+        let told = told && self.online_waits.is_empty();
         let told = told && self.replacing.is_quiet() && !self.unheard.has_released();
         let told = told && !self.hub.has_edges() && self.bus.as_ref().is_none_or(|bus| bus.is_quiet());
         told && self.work.is_empty() && self.seats.are_quiet() && self.peers.backlog() == 0

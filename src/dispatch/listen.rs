@@ -119,6 +119,9 @@ impl EventSet {
     /// What a link is told of what is its own: the links of a share need not agree on these.
     pub const OWNERSHIP: Self = Self::of(&[EventKind::Assigned, EventKind::Unassigned]);
 
+    /// What is about users, whatever sessions they have.
+    pub const USERS: Self = Self::of(&[EventKind::UserOnline, EventKind::UserOffline]);
+
     /// These kinds.
     pub const fn of(kinds: &[EventKind]) -> Self {
         let (mut bits, mut index) = (0, 0);

@@ -3,7 +3,7 @@
 
 use super::apps;
 use crate::cluster::message::{Header, Kind};
-use crate::cluster::{command, crossing, known, memory, part, places, push};
+use crate::cluster::{command, crossing, known, memory, online, part, places, push};
 use crate::dispatch::{
     Action, EncodedFrame, Operation, Origin, Push, PushOptions, ReceiptMode, Selector, Target,
 };
@@ -29,6 +29,7 @@ pub fn run(data: &[u8]) {
         Kind::Bans => a_list::<known::KnownBan>(body),
         Kind::Sticky => a_list::<known::StickyUser>(body),
         Kind::Nonces => a_list::<known::UsedNonce>(body),
+        Kind::Users => users(body),
         Kind::ToOld => something_to_the_old_node(body),
         Kind::ToNew => something_to_the_new_node(body),
         // Their bodies are the reactors' to read.
@@ -97,6 +98,13 @@ fn a_user(body: &[u8]) {
     let Some(user) = places::read_took(body) else { return };
     let mut again = Vec::new();
     places::write_took(&user, &mut again).expect("it fitted before");
+    assert_eq!(again, body);
+}
+
+fn users(body: &[u8]) {
+    let Some(said) = online::read_users(body) else { return };
+    let mut again = Vec::new();
+    online::write_users(&said, &mut again).expect("it fitted before");
     assert_eq!(again, body);
 }
 

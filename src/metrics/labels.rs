@@ -284,6 +284,8 @@ label! {
         Malformed => "malformed",
         /// What came is of another version of the bus.
         Version => "version",
+        /// Another node told of a user, and this one keeps as many of others as it may.
+        Users => "users",
     }
 }
 

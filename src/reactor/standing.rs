@@ -77,6 +77,7 @@ impl Reactor {
         let began_ms = shared.clock.now().ms;
         self.core.stands_still = true;
         self.core.answer_all_feeds();
+        self.core.end_waits_for_users();
         shared.handover.stands(index, true);
         let (mut opened, mut answered) = (0, 0);
         let outcome = loop {

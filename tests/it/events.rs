@@ -75,10 +75,11 @@ fn tags_and_users_of_sessions_are_told_once_for_each_change_in_both_forms() {
 
 /// The users that are online, as a link was told; what is told twice is found out.
 #[derive(Default)]
-struct Mirror(BTreeMap<String, bool>);
+pub struct Mirror(pub BTreeMap<String, bool>);
 
 impl Mirror {
-    fn hear(&mut self, event: &Value) {
+    /// Takes in an event, which is about nothing but a user.
+    pub fn hear(&mut self, event: &Value) {
         let is_online = event["event"] == "user_online";
         assert!(is_online || event["event"] == "user_offline", "{event}");
         let user = event["user"].as_str().unwrap().to_owned();
@@ -87,7 +88,8 @@ impl Mirror {
         assert_ne!(before, is_online, "told twice: {event}");
     }
 
-    fn online(&self) -> Vec<&str> {
+    /// Who is online.
+    pub fn online(&self) -> Vec<&str> {
         self.0.iter().filter(|(_, is_online)| **is_online).map(|(user, _)| &**user).collect()
     }
 }

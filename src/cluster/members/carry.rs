@@ -63,6 +63,7 @@ impl Members {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SharedLinks;
     use super::*;
 
     fn said(is_ready: bool) -> Heartbeat {
@@ -82,6 +83,10 @@ mod tests {
             aim: 6,
             hears: vec![6, 7],
             speaks: vec![vec![1, 2]],
+            tells_users: true,
+            asks_users: vec!["chess".to_owned()],
+            asked: 5,
+            shares: vec![SharedLinks { app: "chess".to_owned(), share: "s".to_owned(), links: 2, events: 3 }],
         }
     }
 

@@ -55,6 +55,40 @@ pub struct Heartbeat {
     #[n(14)]
     #[cbor(default)]
     pub speaks: Vec<Vec<u64>>,
+    /// Whether it tells of its users those who ask: a node of an older version does not.
+    #[n(15)]
+    #[cbor(default)]
+    pub tells_users: bool,
+    /// The apps in which links of it ask who is online.
+    #[n(16)]
+    #[cbor(default)]
+    pub asks_users: Vec<String>,
+    /// Counts how often it has asked: with another number than before, all is to be told again.
+    #[n(17)]
+    #[cbor(default)]
+    pub asked: u64,
+    /// The shares whose links listen for what is about users.
+    #[n(18)]
+    #[cbor(default)]
+    pub shares: Vec<SharedLinks>,
+}
+
+/// A share with links that listen for what is about users.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct SharedLinks {
+    /// The name of its app.
+    #[n(0)]
+    pub app: String,
+    /// Its name.
+    #[n(1)]
+    pub share: String,
+    /// How many links it counts for.
+    #[n(2)]
+    pub links: u8,
+    /// A bit for each kind of events.
+    #[n(3)]
+    pub events: u32,
 }
 
 /// Bytes that are no heartbeat.

@@ -18,6 +18,10 @@ fn heartbeat(node: u16, incarnation: u64) -> Heartbeat {
         aim: 1,
         hears: vec![1],
         speaks: vec![vec![1, 2]],
+        tells_users: true,
+        asks_users: vec!["chess".to_owned()],
+        asked: 5,
+        shares: vec![SharedLinks { app: "chess".to_owned(), share: "s".to_owned(), links: 2, events: 3 }],
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::hearing::waits_for_part;
 use super::news::{BusNews, DigestAsked};
+use super::users::shared_links;
 use super::{Bus, Core, Envelope};
 use crate::cluster::message::{Flags, Header, Kind, Publisher};
 use crate::cluster::{
@@ -126,6 +127,7 @@ impl Core {
             }
         }
         self.forget_silent_nodes();
+        self.follow_askers();
     }
 
     /// Tells `channel`, or all nodes, how this one is.
@@ -136,6 +138,8 @@ impl Core {
         let is_draining = self.shared.turns_players_away();
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let cluster = &bus.cluster;
+        let shares = shared_links(&self.listeners, &self.rules.apps);
+        let (asks_users, asked) = cluster.users_asked.told();
         let heartbeat = Heartbeat {
             node: cluster.node,
             incarnation: cluster.incarnation,
@@ -152,6 +156,10 @@ impl Core {
             aim: bus.in_force.plan.aim.id(),
             hears: cluster.all_heard(),
             speaks: cluster.speaks(),
+            tells_users: true,
+            asks_users,
+            asked,
+            shares,
         };
         bus.beats_ns[server] = (told.ms, told.ns);
         let all = cluster.channels.of_nodes();
@@ -198,6 +206,7 @@ impl Core {
         }
         let (node, incarnation) = (heartbeat.node, heartbeat.incarnation);
         let mut members = cluster.members();
+        let (is_new, asks_so) = (members.number_of(incarnation).is_none(), members.has_asked_so(&heartbeat));
         let events = members.hear(heartbeat, server, now_ms);
         if !events.is_empty() {
             cluster.reach(&members);
@@ -208,7 +217,13 @@ impl Core {
         if all_are_back && of_server.is_whole.load(Ordering::Relaxed) {
             of_server.all_are_back.store(true, Ordering::Release);
         }
+        if is_new {
+            cluster.users_asked.node_came(incarnation);
+        }
         events.into_iter().for_each(|event| self.member_event(event));
+        if !asks_so {
+            self.others_ask();
+        }
         if kind == Kind::Hello {
             let channel = cluster.channels.of_node(node, incarnation);
             self.tell_of_itself(server, Kind::Heartbeat, Some(&channel));
@@ -233,6 +248,9 @@ impl Core {
             MemberEvent::Gone { node, name, incarnation } => {
                 warn!("node {node} ({name}) is gone: its sessions are unknown from now on");
                 self.forget_publishers(incarnation);
+                if let Some(bus) = &self.bus {
+                    bus.cluster.users_asked.node_went(incarnation);
+                }
                 for reactor in (0..self.shared.reactors()).filter(|reactor| *reactor != self.index) {
                     let news = Envelope::Bus(Box::new(BusNews::Gone(incarnation)));
                     self.peers.post_always(reactor, news);
@@ -246,11 +264,14 @@ impl Core {
         }
     }
 
-    /// The process with this incarnation is no more: the ears here need not know any longer what it has published.
+    /// The process with this incarnation is no more: the ears here need not know any longer what it has published, and its users have gone.
     pub(super) fn forget_publishers(&mut self, incarnation: u64) {
         for (_, ear) in self.bus.iter_mut().flat_map(|bus| bus.ears.iter_mut()) {
             ear.hearing().forget(incarnation);
         }
+        // It tells no share of anything any more, and first of all not that its users have gone.
+        self.follow_askers();
+        self.users_went_with(incarnation);
     }
 
     pub(super) fn line_is_up(&mut self, server: usize, greeting: &Greeting) {
@@ -321,6 +342,7 @@ impl Core {
             return;
         }
         info!("hears everything over {}", bus.server(server).url);
+        bus.cluster.users_asked.ask_again();
         self.ask_what_was_missed(server);
         self.greet_when_whole(server);
     }

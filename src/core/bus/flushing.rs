@@ -44,6 +44,7 @@ impl Core {
         self.follow_plan();
         self.tell_edges(None);
         self.tell_places();
+        self.tell_users();
         self.tell_nonces();
         self.hand_recalls();
         self.answer_fences();

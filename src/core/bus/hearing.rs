@@ -128,7 +128,12 @@ impl Core {
             News::New => received.add(1),
             // It was published twice, since nobody could know whether the first time had gone well.
             News::Again => {}
-            News::TooLate => lost.of(BusLoss::Missed).add(1),
+            News::TooLate => {
+                lost.of(BusLoss::Missed).add(1);
+                if matches!(incoming.body, Body::Users(..)) {
+                    bus.cluster.users_asked.ask_again();
+                }
+            }
         }
         heard == News::New
     }
@@ -181,6 +186,7 @@ impl Core {
             Body::Bans(app, known) => self.learn_bans(app, known),
             Body::Sticky(app, known) => self.learn_sticky(app, known),
             Body::Nonces(app, used) => self.learn_nonces(app, &used),
+            Body::Users(app, said) => self.hear_users((incarnation, reactor), app, said),
             Body::Crossing(..) if is_own => {}
             Body::Crossing(app, said) => {
                 let (peer, number) = ((node, incarnation), heard.reply);
@@ -370,6 +376,7 @@ impl Core {
             BusNews::Answer(answer) => self.is_answered(answer),
             BusNews::DigestAsked(asked) => self.answer_digest(&asked),
             BusNews::Gone(incarnation) => self.forget_publishers(incarnation),
+            BusNews::UsersAsked => self.follow_askers(),
             BusNews::Heard(session) => self.session_is_heard(session),
             BusNews::Took(took) => self.follow_place(took),
             BusNews::Banning(banning) => self.close_banned(banning.app, &banning.ban),

@@ -5,6 +5,7 @@ use crate::cluster::fence::read_fence;
 use crate::cluster::known::{KnownBan, StickyUser, UsedNonce, read_list};
 use crate::cluster::memory::{GivenPlace, read_place};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
+use crate::cluster::online::{UsersSaid, read_users};
 use crate::cluster::places::{Surplus, read_surplus, read_took};
 use crate::cluster::{Digest, Heartbeat, command, crossing, push, read_digest, read_windows};
 use crate::dispatch::{Action, Apps, EncodedFrame, PushId, PushOptions, Target};
@@ -79,6 +80,7 @@ pub enum Body {
     Bans(AppId, Vec<KnownBan>),
     Sticky(AppId, Vec<StickyUser>),
     Nonces(AppId, Vec<UsedNonce>),
+    Users(AppId, UsersSaid),
     /// A push or a command for an app that this node has not: nobody of it is here.
     OfNobody(Kind),
     Crossing(AppId, Said),
@@ -113,7 +115,7 @@ pub fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> 
         (kind @ (Kind::Push | Kind::Kept | Kind::Command | Kind::Took | Kind::Surplus), None) => {
             Body::OfNobody(kind)
         }
-        (kind @ (Kind::Bans | Kind::Sticky | Kind::Nonces), None) => Body::OfNobody(kind),
+        (kind @ (Kind::Bans | Kind::Sticky | Kind::Nonces | Kind::Users), None) => Body::OfNobody(kind),
         (kind @ (Kind::ToOld | Kind::ToNew), None) => Body::OfNobody(kind),
         (Kind::Push, Some(app)) => {
             let (target, frame, options) = push::decode(bytes).map_err(|_| BusLoss::Malformed)?;
@@ -132,6 +134,7 @@ pub fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> 
         (Kind::Bans, Some(app)) => Body::Bans(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Sticky, Some(app)) => Body::Sticky(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Nonces, Some(app)) => Body::Nonces(app, read_list(bytes).ok_or(BusLoss::Malformed)?),
+        (Kind::Users, Some(app)) => Body::Users(app, read_users(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::ToOld, Some(app)) => {
             Body::Crossing(app, Said::ToOld(crossing::read(bytes).ok_or(BusLoss::Malformed)?))
         }

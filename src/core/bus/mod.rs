@@ -26,6 +26,8 @@ mod showing;
 mod speaking;
 mod standing;
 mod subscribing;
+mod users;
+mod users_asked;
 
 pub use carry::{CarriedBus, CarriedCluster};
 pub use news::BusNews;
@@ -50,6 +52,7 @@ use placing::InForce;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use users_asked::Asker;
 
 /// What the first connection of a bus is registered as; the others follow. Slots are below.
 pub const BUS_TOKENS: usize = usize::MAX / 4;
@@ -102,6 +105,10 @@ pub struct Bus {
     crossing: Crossing,
     /// Users who have taken places in this turn, by sessions here.
     placed: Vec<(AppId, Name)>,
+    /// Nodes that ask who is online.
+    askers: Vec<Asker>,
+    /// Users whose first session here has come in this turn, or whose last has gone, for those that ask.
+    users: Vec<(AppId, Name, bool)>,
     /// Nonces that have been used in this turn.
     nonces: RefCell<Vec<(AppId, UsedNonce)>>,
     /// Whether the turn has published anything but answers, which are not urgent.
@@ -149,6 +156,8 @@ impl Bus {
             lease,
             crossing: Crossing::default(),
             placed: Vec::new(),
+            askers: Vec::new(),
+            users: Vec::new(),
             nonces: RefCell::default(),
             has_news: false,
             untold: Vec::new(),

@@ -18,6 +18,8 @@ pub enum BusNews {
     DigestAsked(DigestAsked),
     /// The process with this incarnation is no more.
     Gone(u64),
+    /// Another node asks something else than before of users.
+    UsersAsked,
     /// Names of a session of the receiver are heard.
     Heard(SessionId),
     /// A user has taken a place, whose channel the receiver subscribes to.

@@ -1,6 +1,7 @@
 //! What all reactors of a node see of its cluster: who the node is, which Redis servers there are, which other nodes.
 
 use super::placing::{Placing, planner};
+use super::users_asked::UsersAsked;
 use crate::cluster::{Channels, Directory, Lease, Members, Set};
 use crate::config::Cluster as ClusterConfig;
 use crate::dispatch::Selector;
@@ -33,6 +34,8 @@ pub struct Cluster {
     secret: ArcSwap<[u8; 16]>,
     /// The other nodes by their numbers. Read for each message to a session elsewhere.
     nodes: ArcSwap<HashMap<u16, Node>>,
+    /// What is asked of other nodes' users.
+    pub(super) users_asked: UsersAsked,
     /// Questions of all reactors that wait for answers.
     pub questions: Arc<AtomicUsize>,
     /// Until the reactor that renews it takes it.
@@ -80,6 +83,7 @@ impl Cluster {
             heard_itself_ms: AtomicU64::new(0),
             secret: ArcSwap::default(),
             nodes: ArcSwap::default(),
+            users_asked: UsersAsked::default(),
             questions: Arc::default(),
             lease: Mutex::new(Some(lease)),
             others_have_buckets: AtomicBool::new(false),

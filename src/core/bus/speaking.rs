@@ -286,6 +286,7 @@ impl Core {
     pub(super) fn lose(&mut self, server: usize, number: u64, why: BusLoss) {
         self.metrics().bus.server(server).lost.of(why).add(1);
         let Some(bus) = &mut self.bus else { return };
+        bus.may_have_lost_users();
         if let Some(Asked::Push { push, .. }) = bus.awaiting.asked(number) {
             push.count_unreached();
         }

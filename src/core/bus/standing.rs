@@ -14,6 +14,7 @@ impl Bus {
             && self.held.is_empty()
             && self.crossing.is_quiet()
             && self.placed.is_empty()
+            && self.users.is_empty()
             && self.recalls.is_empty()
             && self.unheard == 0
             && self.fences.is_empty()

@@ -51,7 +51,8 @@ impl Listeners {
     /// All of them, in an order that makes the same list again.
     pub fn carry(&self) -> Vec<CarriedListener> {
         // Nothing is under way between reactors, and no order is left.
-        let Self { groups, wanted: _, with: _, orders: _, ended_early: _ } = self;
+        // Other nodes say again what they have.
+        let Self { groups, wanted: _, with: _, orders: _, ended_early: _, elsewhere: _ } = self;
         let mut carried = Vec::new();
         for Group { app, share, listeners, owners: _, routes: _ } in groups {
             for Listener { link, listen, has_ended: _, sessions: _, untold } in listeners {

@@ -3,6 +3,7 @@
 //! that it says as [`Order`]s; knows nothing of how these get there.
 
 mod carry;
+mod elsewhere;
 mod order;
 mod owned;
 mod owners;
@@ -12,6 +13,7 @@ mod snapshot;
 mod untold;
 
 pub use carry::{CarriedListener, CarriedShare};
+pub use elsewhere::ShareElsewhere;
 pub use order::{Barrier, HandOn, Order};
 
 use super::seats::Kept;
@@ -19,6 +21,7 @@ use super::session_state::SessionState;
 use crate::dispatch::{EventForm, EventKind, EventSet, LinkForm, Listen, With};
 use crate::hub::Hub;
 use crate::session::{AppId, Name, SessionId};
+use elsewhere::Elsewhere;
 use hashbrown::HashSet;
 use owners::Owners;
 use routes::Routes;
@@ -40,6 +43,8 @@ pub struct Listeners {
     orders: VecDeque<Order>,
     /// Links that ended before this reactor came to put them into the list.
     ended_early: HashSet<SessionId>,
+    /// What is known of shares on other nodes.
+    elsewhere: Elsewhere,
 }
 
 /// The links of an app that divide its sessions among them, or that get the events of all.
@@ -224,9 +229,10 @@ impl Listeners {
         if !self.any_wants(kind) {
             return links;
         }
-        let Self { groups, orders, .. } = self;
+        let Self { groups, orders, elsewhere, .. } = self;
         for group in groups.iter_mut().filter(|group| group.app == app) {
             match group.share {
+                Some(_) if group.is_told_elsewhere(session, kind, elsewhere) => {}
                 Some(_) => links.extend(group.owner_for(session, kind, orders)),
                 None => {
                     let wanting = group.listeners.iter_mut().filter(|listener| listener.wants(kind));

@@ -6,6 +6,7 @@ mod faults;
 mod memory;
 mod model;
 mod nodes;
+mod online;
 mod redis_cluster;
 mod redis_list;
 mod resuming;

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::cluster::nodes::prefix;
-use crate::support::ServerProcess;
+use crate::support::{Relay, ServerProcess};
 use crate::upgrade::running::{KILLED, Running};
 use rustix::process::Signal;
+use std::io::Write;
+use std::net::TcpStream;
 use std::ops::Deref;
 use std::thread;
 
@@ -214,4 +216,49 @@ fn where_a_session_has_gone_is_known_to_the_process_that_goes_on() {
     (ada.ticket, ada.session) = (first, opened);
     ada.resumes_on(*b);
     assert_eq!(ada.texts(2), sent);
+}
+
+#[test]
+fn a_session_that_was_claimed_by_a_node_which_was_killed_stays_where_it_is() {
+    let (redis, prefix) = (Redis::start(), prefix());
+    let relay = Relay::start(redis.address());
+    let start = |name: &str, url: &str| {
+        let config = configuration(&redis, &prefix, name).replace(&redis.url(), url);
+        ServerProcess::start(REACTORS, &config)
+    };
+    let (a, c) = (start("a", &redis.url()), start("c", &redis.url()));
+    let b = start("b", &format!("redis://{}", relay.address()));
+    for ports in [&a, &b, &c] {
+        until("a whole cluster", || {
+            let status = ports.backend().ok("GET", "/v1/cluster");
+            status["ready"] == true && status["nodes"].as_array().unwrap().len() == 3
+        });
+    }
+    let mut ada = Wanderer::new(*a, "user=ada");
+    let mut sent = push_all(*a, "user=ada", 0..3);
+    ada.vanish();
+    a.await_stats("the session is away", |stats| stats["away"] == 1);
+    // The claim reaches the node of the session, whose answer does not come back.
+    relay.hold();
+    let received = || a.backend().scrape().sum("gannet_bus_received_total", &[]);
+    let before = received();
+    let mut client = TcpStream::connect(b.client).unwrap();
+    let (query, key) = (ada.query(), "dGhlIHNhbXBsZSBub25jZQ==");
+    let upgrade = format!(
+        "GET /ws?{query} HTTP/1.1\r\nHost: b\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: {key}\r\n\
+         Sec-WebSocket-Version: 13\r\n\r\n"
+    );
+    client.write_all(upgrade.as_bytes()).unwrap();
+    until("the claim", || received() > before);
+    // This kills it with -9.
+    drop(b);
+    sent.extend(push_all(*a, "user=ada", 3..5));
+    let welcome = ada.goes_to(*a);
+    assert_eq!((&welcome["resumed"], &welcome["session"]), (&true.into(), &ada.session.as_str().into()));
+    ada.ticket = ticket_of(&welcome);
+    assert_eq!(ada.texts(5), sent);
+    sent = push_all(*a, "user=ada", 5..8);
+    assert_eq!(ada.texts(1), sent[..1]);
+    ada.resumes_on(*c);
+    assert_eq!(ada.texts(2), sent[1..]);
 }

@@ -1,5 +1,6 @@
 //! A client comes back on another node than before: it gets the rest from the node that has it, exactly, or is told that it cannot.
 
+mod bounds;
 mod crowd;
 mod failing;
 mod told;
