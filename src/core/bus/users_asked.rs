@@ -7,6 +7,9 @@ use crate::timer::Clock;
 use hashbrown::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+/// So many nodes that have gone are remembered; with one more all others are asked anew, and none need be.
+const GONE_REMEMBERED: usize = 1_024;
+
 /// What this node asks the others.
 #[derive(Debug, Default)]
 pub struct UsersAsked(Mutex<Asked>);
@@ -48,7 +51,15 @@ impl UsersAsked {
 
     /// A node is no more, as far as is known.
     pub fn node_went(&self, incarnation: u64) {
-        self.with(|asked| _ = (!asked.apps.is_empty()).then(|| asked.gone.insert(incarnation)));
+        self.with(|asked| {
+            if asked.apps.is_empty() {
+                return;
+            }
+            if asked.gone.len() == GONE_REMEMBERED {
+                asked.is_new();
+            }
+            asked.gone.insert(incarnation);
+        });
     }
 
     /// A node is there.
@@ -102,5 +113,39 @@ impl Asker {
     /// Whether it asks about the app.
     pub fn asks_about(&self, app: AppId) -> bool {
         self.apps.iter().any(|(_, asked)| *asked == Some(app))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(asked: &UsersAsked) -> u64 {
+        asked.told().1
+    }
+
+    #[test]
+    fn all_is_asked_anew_when_a_node_is_back_and_when_other_apps_are_asked_about() {
+        let asked = UsersAsked::default();
+        asked.node_went(1);
+        asked.node_came(1);
+        assert_eq!(asked.told(), (vec![], 0), "nothing is asked");
+        asked.ask(vec!["chess".to_owned()]);
+        let first = number(&asked);
+        asked.ask(vec!["chess".to_owned()]);
+        asked.node_came(1);
+        assert_eq!(number(&asked), first, "that is asked already, and the node is new");
+        asked.node_went(1);
+        asked.node_came(1);
+        let second = number(&asked);
+        asked.node_came(1);
+        assert!(second > first && number(&asked) == second);
+        // So many go that not all of them are remembered.
+        (0..=GONE_REMEMBERED as u64).for_each(|node| asked.node_went(node));
+        let third = number(&asked);
+        asked.node_came(0);
+        assert!(third > second && number(&asked) == third);
+        asked.node_came(GONE_REMEMBERED as u64);
+        assert!(number(&asked) > third);
     }
 }

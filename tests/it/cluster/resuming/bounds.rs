@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::memory::log;
-use gannet::config::{PerUser, PerUserPolicy};
+use gannet::config::{BeyondRate, PerUser, PerUserPolicy, Rate};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -95,4 +95,29 @@ fn a_session_gets_all_of_a_group_that_remembers_once_and_in_order_wherever_it_go
     // Nothing comes behind it.
     assert_eq!(ports[0].backend().push_text("user=ada", "last").matched, 1);
     assert_eq!((ada.text(), ada.received), ("last".to_owned(), sent as u64 + 1));
+}
+
+#[test]
+fn what_a_client_may_send_at_once_it_may_on_each_node() {
+    let redis = Redis::start();
+    let nodes = Nodes::start_with(2, &[&redis], |config| {
+        resumes(config);
+        config.rates.messages = Rate { per_second: 1, burst: 3 };
+        config.rates.beyond = BeyondRate::Close;
+    });
+    let ports = [0, 1].map(|node| *nodes.servers[node]);
+    let mut links = ports.map(|ports| ports.link());
+    links.iter_mut().for_each(|link| link.listen(&["message"], None));
+    let mut ada = Wanderer::new(ports[0], "user=ada");
+    let say = |ada: &mut Wanderer, count: usize| {
+        (0..count).for_each(|_| ada.player.as_mut().expect("she is there").send_text("hi"));
+    };
+    say(&mut ada, 3);
+    (0..3).for_each(|_| assert_eq!(links[0].event()["text"], "hi"));
+    ada.resumes_on(ports[1]);
+    say(&mut ada, 3);
+    (0..3).for_each(|_| assert_eq!(links[1].event()["text"], "hi"));
+    // No machine is so slow that one more is allowed for each of these.
+    say(&mut ada, 50);
+    assert_eq!(ada.player.as_mut().unwrap().recv_end(), End::Closed(1008, "too fast".into()));
 }
