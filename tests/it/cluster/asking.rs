@@ -107,3 +107,21 @@ fn the_sessions_of_a_node_that_was_killed_are_unknown_within_its_lease() {
     });
     assert_eq!(link.command(json!({"op": "count", "user": "ada"}))["sessions"], 0);
 }
+
+#[test]
+fn a_node_records_its_own_sessions_and_says_where_another_is_to_be_asked() {
+    let redis = Redis::start();
+    let nodes = Nodes::start(2, &[&redis]);
+    let [here, there] = [0, 1].map(|index| &nodes.servers[index]);
+    let player = there.player("user=ada");
+    let path = format!("/v1/sessions/{}/record", player.id);
+    assert_eq!(there.backend().request("POST", &path).status, 200);
+    for method in ["POST", "GET", "DELETE"] {
+        let refused = here.backend().request(method, &path);
+        let error = refused.json()["error"].take();
+        assert_eq!((refused.status, error["code"].as_str()), (409, Some("conflict")));
+        let node = format!("is on node {}", player.id.node());
+        assert!(error["message"].as_str().unwrap().contains(&node), "{error}");
+    }
+    assert_eq!(there.backend().ok("GET", &path)["live"], true);
+}
