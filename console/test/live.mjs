@@ -6,11 +6,13 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { test } from "../../tests/browser/tests.mjs";
 import { inBrowsers } from "../../tests/browser/world.mjs";
-import { everyScreen } from "./axe.mjs";
+import { freePort } from "../../tests/ports.mjs";
+import { everyScreen, gateIs, screensAre } from "./axe.mjs";
 import { click, enter, enterGame, go, KEYS, openConsole, press, Server, shows, text, write } from "./world.mjs";
 
 const MARKUP = `<img src=x onerror="window.pwned=1">`;
@@ -333,6 +335,31 @@ async function upgrades(page, server) {
   });
 }
 
+/** Two nodes on a Redis, as the first shows them. */
+async function cluster(world, browser, axe) {
+  const port = await freePort();
+  const redis = spawn("redis-server", ["--port", String(port), "--save", "", "--appendonly", "no"], { stdio: "ignore" });
+  const nodes = ["a", "b"].map((name) => [name, new Server(world.program, mkdtempSync(join(world.directory, `${name}-`)))]);
+  try {
+    await test("axe finds nothing on the screen of a cluster, which has both nodes", async () => {
+      for (const [name, node] of nodes) await node.start(`[cluster]\nredis = ["redis://127.0.0.1:${port}"]\nname = "${name}"`);
+      const [, first] = nodes[0];
+      const page = await openConsole(browser, first, { hash: "#/cluster" });
+      await enter(page, KEYS.ops);
+      await shows(page, "main h1", "Cluster, as");
+      while ((await first.ask("GET", "/v1/cluster")).nodes.length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+      await go(page, "#/", "");
+      await go(page, "#/cluster", "Cluster, as");
+      await page.until("both nodes", `["a", "b"].every((name) => [...document.querySelectorAll("main td")].some(({ textContent }) => textContent.startsWith(name)))`);
+      await screensAre(page, axe, [["#/cluster", "Cluster, as"]]);
+      await isClean(page, first);
+    });
+  } finally {
+    for (const [, node] of nodes) await node.kill();
+    redis.kill();
+  }
+}
+
 await inBrowsers("console", async (world) => {
   const server = new Server(world.program, world.directory);
   const axe = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
@@ -340,6 +367,7 @@ await inBrowsers("console", async (world) => {
     await server.start();
     const browser = await world.browse();
     const page = await openConsole(browser, server);
+    await test("axe finds nothing at the gate", () => gateIs(page, axe));
     await gate(page, server);
     await hostile(page, server);
     await keys(page, server);
@@ -350,6 +378,7 @@ await inBrowsers("console", async (world) => {
     await operations(page, server);
     await rights(browser, server);
     await test("axe finds nothing on any screen, light and dark, wide and as on a phone", () => everyScreen(page, server, axe));
+    await cluster(world, browser, axe);
     await restarts(page, server);
     await upgrades(page, server);
     await test("no request but to the server, nothing that its policy refused, nothing thrown", () => isClean(page, server));

@@ -1,10 +1,10 @@
-// What the pages have a reader do in a browser, by name. `here` puts the ports of the reader into an address.
+// What the pages have a reader do in a browser, by name.
 
 const open = (browser, address) => browser.openPage(address, 500, 400);
 
 /** docs/tutorial-chat.md: what is said in one tab is read in both, and who closes a tab has left. */
-export async function chat(browser, here) {
-  const [ada, bob] = await Promise.all(["ada", "bob"].map((user) => open(browser, here(`http://127.0.0.1:8080/chat.html?user=${user}`))));
+export async function chat(browser) {
+  const [ada, bob] = await Promise.all(["ada", "bob"].map((user) => open(browser, `http://127.0.0.1:8080/chat.html?user=${user}`)));
   for (const tab of [ada, bob]) await tab.until("connected", `document.getElementById("state")?.textContent === "open"`);
   const reads = (tab, text) =>
     tab.until(`a tab reads ${text}`, `[...document.querySelectorAll("li")].some(({ textContent }) => textContent === ${JSON.stringify(text)})`);
@@ -28,9 +28,9 @@ async function say(tab, text) {
 }
 
 /** docs/tutorial-room.md: clicks are seen in both tabs, by who joins late too, and who closes a tab is gone. Ada and eve stay. */
-export async function room(browser, here) {
+export async function room(browser) {
   const enter = async (user) => {
-    const tab = await open(browser, here(`http://127.0.0.1:8080/room.html?user=${user}`));
+    const tab = await open(browser, `http://127.0.0.1:8080/room.html?user=${user}`);
     await tab.until("connected", `document.getElementById("state")?.textContent === "open"`);
     return tab;
   };
@@ -56,4 +56,20 @@ export async function room(browser, here) {
 async function click(tab, x, y) {
   const { left, top, width, height } = await tab.evaluate(`JSON.parse(JSON.stringify(field.getBoundingClientRect()))`);
   await tab.click(left + x * width, top + y * height);
+}
+
+/** README.md: each of two tabs shows the dots of both. */
+export async function gameRoom(browser) {
+  const tabs = await Promise.all(["ada", "bob"].map((name) => open(browser, `http://127.0.0.1:8080/?room=red&name=${name}`)));
+  for (const tab of tabs) await tab.until("the room", `document.readyState === "complete" && document.title !== ""`);
+  for (const tab of tabs) await tab.call("Page.close");
+}
+
+/** docs/clients.md: the page connects, and shows what is pushed to its group. */
+export async function chatOfClients(browser) {
+  const tab = await open(browser, "http://127.0.0.1:8080/chat.html?user=ada");
+  await tab.until("connected", `document.getElementById("state")?.textContent.startsWith("open")`);
+  await fetch("http://127.0.0.1:9001/v1/push?group=chat", { method: "POST", body: "hello" });
+  await tab.until("what was pushed", `[...document.querySelectorAll("li")].some(({ textContent }) => textContent === "hello")`);
+  await tab.call("Page.close");
 }

@@ -1,9 +1,9 @@
 // The terminals of a page: commands in a folder, what they show, what is typed.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { patternOf, settled } from "./output.mjs";
+import { settled } from "./output.mjs";
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 20_000;
 
 export class Terminals {
   #all = new Map();
@@ -14,17 +14,29 @@ export class Terminals {
     this.#options = { cwd: folder, env, detached: true };
   }
 
-  /** Runs a command to its end; what it prints. It has to succeed. */
-  async run(command) {
-    const child = spawn("bash", ["-ec", command], { ...this.#options, stdio: ["ignore", "pipe", "pipe"] });
+  get folder() {
+    return this.#options.cwd;
+  }
+
+  set folder(folder) {
+    this.#options.cwd = folder;
+  }
+
+  get variables() {
+    return this.#options.env;
+  }
+
+  /** Runs a command to its end; what it prints. It has to succeed, or, if it `fails`, to fail: what it says then is printed too. */
+  async run(command, { fails = false } = {}) {
+    const child = spawn("bash", [fails ? "-c" : "-ec", command], { ...this.#options, stdio: ["ignore", "pipe", "pipe"] });
     this.#all.set(child, { child });
     let [printed, errors] = ["", ""];
     child.stdout.on("data", (data) => (printed += data));
     child.stderr.on("data", (data) => (errors += data));
     const [code] = await once(child, "close");
     this.#all.delete(child);
-    if (code !== 0) throw new Error(`${command}\nended with ${code}: ${printed}${errors}`);
-    return printed;
+    if ((code !== 0) !== fails) throw new Error(`${command}\nended with ${code}: ${printed}${errors}`);
+    return fails ? errors + printed : printed;
   }
 
   /** Starts a command that goes on running. */
@@ -47,21 +59,28 @@ export class Terminals {
     this.#named(name).child.stdin.write(text);
   }
 
-  /** Waits until a terminal shows a text, behind what was waited for before. */
-  async shows(name, text) {
+  /** Waits until a terminal shows `text`, whose pattern of settled text this is, behind what was waited for before. */
+  async shows(name, shape, text) {
     const terminal = this.#named(name);
-    const pattern = new RegExp(`(?:^|\\n)${patternOf(text)}(?=\\n|$)`);
+    const pattern = new RegExp(`(?:^|\\n)${shape}(?=\\n|$)`);
+    const start = terminal.seen;
+    await this.becomes(name, () => pattern.test(settled(terminal.shown.slice(start))), text);
+    this.#pass(terminal, pattern);
+  }
+
+  /** Waits until what a terminal shows fulfils a condition. */
+  async becomes(name, isRight, text) {
+    const terminal = this.#named(name);
     let isLate = false;
     const deadline = setTimeout(() => {
       isLate = true;
       terminal.heard();
     }, PATIENCE_MS);
-    for (let shown; !pattern.test((shown = settled(terminal.shown.slice(terminal.seen)))); ) {
-      if (isLate || hasEnded(terminal.child)) throw new Error(`${name} does not show\n${text}\nbut\n${shown}`);
+    while (!isRight(terminal.shown)) {
+      if (isLate || hasEnded(terminal.child)) throw new Error(`${name} does not show\n${text}\nbut\n${terminal.shown.slice(terminal.seen)}`);
       await new Promise((resolve) => (terminal.heard = resolve));
     }
     clearTimeout(deadline);
-    this.#pass(terminal, pattern);
   }
 
   /** What was found is behind: the shortest beginning that has it. */
