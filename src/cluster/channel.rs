@@ -52,7 +52,7 @@ impl Channels {
         format!("{}:nodes", self.prefix).into_bytes().into()
     }
 
-    /// A key of what a group remembers. The keys of a group have a part in braces in common, which is all that a Redis Cluster looks at.
+    /// A key of what a group remembers. In a Redis Cluster the tag of its part stands before it, whose braces are the first.
     pub fn memory_key(&self, app: &str, group: &Name, what: &str) -> Vec<u8> {
         [&*self.prefix, ":{m:", app, "\u{1}", group.as_str(), "}:", what].concat().into_bytes()
     }

@@ -236,11 +236,12 @@ impl Core {
         if reply.is_empty() || connection.outbox.is_some() || connection.phase != Phase::Open {
             return false;
         }
-        let outbox = connection.outbox.insert(self.pool.pop().unwrap_or_default());
         let all = reply.take_all();
-        outbox.begin_with(all.clone().into(), &mut self.settlements);
-        connection.flags.set(Flag::Blocked);
         self.record_written(slot, &[&all], 0);
+        let Some(connection) = self.connections.slot_mut(slot) else { return false };
+        let outbox = connection.outbox.insert(self.pool.pop().unwrap_or_default());
+        outbox.begin_with(all.into(), &mut self.settlements);
+        connection.flags.set(Flag::Blocked);
         true
     }
 
