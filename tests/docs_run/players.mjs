@@ -142,7 +142,7 @@ export class Players {
     // What the pages tell the answers of beside: a push without a receipt, a feed that is over and a link that is not there.
     if (head.includes("POST /v1/push?")) answers.push(await this.#request("POST /v1/push?user=ada"));
     if (head.includes("DELETE /v1/events")) answers.push(await this.#request(`GET /v1/events?events=open&resume=${this.#feed.resume}&received=0`));
-    if (head.includes("/v1/link?resume=new")) answers.push(await this.#request("GET /v1/link?resume=AKAAAAAAAAEAAAAAAAAAAAAAAAAAAAAB&received=1"));
+    if (head.includes("/v1/link?resume=new")) answers.push(await this.#request("GET /v1/link?resume=BKAAAAAAAAEAAAAAAAAAAAAAAAAAAAAB&received=1"));
     return answers;
   }
 

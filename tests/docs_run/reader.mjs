@@ -118,9 +118,10 @@ export class Reader {
     return this.terminals.run(sooner(this.players.here(command)));
   }
 
-  /** A command that goes on running. Nobody asks a server before it has said where it is. */
+  /** A command that goes on running. Nobody asks a server before it has said where it is, or pushes to a player who is not there. */
   async #open(name, command) {
     this.terminals.open(name, sooner(command));
+    if (/^curl -N/.test(command)) await this.terminals.becomes(name, (shown) => shown !== "", "anything");
     if (/^gannet serve/.test(command)) await this.terminals.becomes(name, (shown) => /^  backend/m.test(shown), "its addresses");
   }
 

@@ -67,7 +67,7 @@ export function variables(root, program, more = {}) {
 export function sooner(command) {
   const benches = /\bgannet bench (?:echo|push|fanout|connect|idle|soak|resume)\b[^\n;|]*/g;
   const shorter = (bench) => {
-    const timed = / (?:-d|--duration) \S+/.test(bench) ? bench.replace(/ (-d|--duration) \S+/, " $1 1s") : `${bench} -d 1s`;
+    const timed = / (?:--all-at-once|(?:-d|--duration) \S)/.test(bench) ? bench.replace(/ (-d|--duration) \S+/, " $1 1s") : `${bench} -d 1s`;
     return timed.replace(/ -c \d+/, " -c 20").replace(/ -r \d+/, " -r 100");
   };
   const waited = command.replace(/^(gannet serve.* &)$/m, "trap 'kill %1' EXIT\n$1\nuntil gannet health 2> /dev/null; do sleep 0.05; done");
