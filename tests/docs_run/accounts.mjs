@@ -7,6 +7,7 @@ const CHECKOUT = new URL("../../", import.meta.url);
 /** Done by another program of the tests: its file, and what it does. */
 const ELSEWHERE = [
   ["docs/architecture.md", "protocol\n", "tests/rooms/main.rs", "reads the map and holds the imports to it"],
+  ["docs/cli.md", "session 00000f7e37400000\n", "src/cli/record.rs", "prints the table of such a record in its tests"],
   ["docs/clients.md", "import { Link, LinkError", "clients/link-js/test/docs.mjs", "runs the chat as it stands there"],
   ["docs/clients.md", "import asyncio\n", "clients/link-js/test/docs.mjs", "runs the chat as it stands there"],
   ["docs/console.md", "cd console\n", "tests/run", "has the tests of the console as a step: with network and browser they take minutes"],
@@ -15,6 +16,7 @@ const ELSEWHERE = [
   ["docs/contributing.md", "cargo test --all-features --lib hub", "tests/run", "has each of these as a part of a step"],
   ["docs/contributing.md", "GANNET_WRITE_REFERENCE=1", "tests/run", "has these tests as a part of a step, and they fail where the tables are not as it writes them"],
   ["docs/contributing.md", "fuzz/run --seconds 600", "tests/run", "fuzzes this target too, for ten seconds"],
+  ["docs/http-api.md", `{"session":"00a0000000000001","began_unix_ms"`, "tests/it/recorder.rs", "reads records of sessions that have ended, with every event that is in this one"],
   ["docs/link.md", `{"event":"open","session":"00a0000000000001","app"`, "tests/it/openapi.rs", "holds events of a server to their schemas"],
   ["docs/link.md", `{"event":"message","session":"00a0000000000001","user":"ada","text":"hi","groups"`, "tests/it/openapi.rs", "holds events of a server to their schemas"],
   ["docs/link.md", `{"event":"message","session":"00a0000000000001","user":"ada","text":"hi","n"`, "tests/it/openapi.rs", "holds events of a server to their schemas"],

@@ -84,10 +84,10 @@ export class Players {
     return this.#signed.get(key);
   }
 
-  /** Everything is as the examples take it: nobody else is there, nobody is banned, the group `g` remembers, ada has said something. */
+  /** Everything is as the examples take it: nobody else is there, nobody is banned, the group `g` remembers, ada is recorded and has said something. */
   async settle({ hasLink = true } = {}) {
     for (const socket of this.#sockets.splice(0)) socket.close();
-    for (const [method, path] of [["DELETE", "/v1/admin/drain"], ["DELETE", "/v1/bans?user=ada"], ["DELETE", "/v1/bans?address=192.0.2.0%2F24"], ["DELETE", "/v1/groups/g"], ["DELETE", "/v1/groups/h"]]) await this.#send(BACKEND, method, path);
+    for (const [method, path] of [["DELETE", "/v1/admin/drain"], ["DELETE", "/v1/bans?user=ada"], ["DELETE", "/v1/bans?address=192.0.2.0%2F24"], ["DELETE", "/v1/groups/g"], ["DELETE", "/v1/groups/h"], ["DELETE", "/v1/users/ada/record"]]) await this.#send(BACKEND, method, path);
     while (JSON.parse((await this.#send(BACKEND, "GET", "/v1/count")).body).sessions > 0) await sleep(5);
     const link = hasLink && (await this.connect(BACKEND, "/v1/link"));
     if (link) link.socket.send(JSON.stringify({ id: 1, op: "listen", events: ["open", "message", "close"], share: "game", name: "m7" }));
@@ -97,7 +97,9 @@ export class Players {
       this.#sessions[name] = player.session;
       if (user === null && this.#isSigned) await this.#send(BACKEND, "PUT", `/v1/sessions/${player.session}/user?user=`);
       this.#talkers.set(name, player.socket);
-      if (name === "00a0000000000001") player.socket.send("hi");
+      if (name !== "00a0000000000001") continue;
+      await this.#send(BACKEND, "POST", `/v1/sessions/${player.session}/record`);
+      player.socket.send("hi");
     }
     const pushes = [["score", "3:1", "text/plain"], ["", Buffer.from([0, 1, 2]), "application/octet-stream"]];
     for (const [key, body, type] of pushes) {

@@ -21,7 +21,7 @@ const LANGUAGES = {
   cs: (name) => `mcs -r:System.Net.Http,System.Runtime.Serialization -out:${name}.exe Gannet.cs ${capital(name)}.cs && mono ${name}.exe`,
 };
 /** Commands that do not end by themselves. */
-const GOES_ON = /^(?:GANNET_TOKEN=\S+.*)?(?:gannet (?:serve|connect --wait)|redis-server|npx wscat|node |curl -N)|gannet connect wss:/;
+const GOES_ON = /^(?:GANNET_TOKEN=\S+.*)?(?:gannet (?:serve|connect --wait|record \S+ --follow)|redis-server|npx wscat|node |curl -N)|gannet connect wss:/;
 const fileOf = (language, name) => `${language === "cs" ? capital(name) : name}.${language}`;
 const capital = (name) => name[0].toUpperCase() + name.slice(1);
 

@@ -4,6 +4,8 @@ import { once } from "node:events";
 import { settled } from "./output.mjs";
 
 const PATIENCE_MS = 60_000;
+/** A command that is run to its end. */
+const RUN_MS = 120_000;
 
 export class Terminals {
   #all = new Map();
@@ -33,7 +35,12 @@ export class Terminals {
     let [printed, errors] = ["", ""];
     child.stdout.on("data", (data) => (printed += data));
     child.stderr.on("data", (data) => (errors += data));
+    const late = setTimeout(() => {
+      errors += `it was not over in ${RUN_MS / 1000} s`;
+      void end(child, "SIGKILL");
+    }, RUN_MS);
     const [code] = await once(child, "close");
+    clearTimeout(late);
     this.#all.delete(child);
     if ((code !== 0) !== fails) throw new Error(`${command}\nended with ${code}: ${printed}${errors}`);
     return fails ? errors + printed : printed;
