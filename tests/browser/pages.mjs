@@ -43,7 +43,7 @@ await inBrowsers("elsewhere", async (world) => {
   });
   await test("the backend port's own page pushes, lists and opens a link", async () => {
     const own = await browser.openPage(`${backend}/`, 400, 300);
-    await own.until("the page", `document.readyState === "complete" && document.title.startsWith("gannet")`);
+    await own.until("the page", `document.readyState === "complete" && document.title.endsWith("gannet")`);
     await send(own, "/v1/push?user=ada", { method: "POST", body: "hi" });
     await foreign.until("the push", `log[1] === "hi"`);
     await own.evaluate(`fetch("/v1/sessions").then((reply) => reply.json()).then(({ count }) => { window.count = count; }); 0`);

@@ -10,6 +10,7 @@ const ELSEWHERE = [
   ["docs/cli.md", "session 00000f7e37400000\n", "src/cli/record.rs", "prints the table of such a record in its tests"],
   ["docs/clients.md", "import { Link, LinkError", "clients/link-js/test/docs.mjs", "runs the chat as it stands there"],
   ["docs/clients.md", "import asyncio\n", "clients/link-js/test/docs.mjs", "runs the chat as it stands there"],
+  ["docs/cluster.md", "ACL SETUSER gannet on >PASSWORD resetkeys ~{*}", "tests/it/cluster/shards.rs", "has nodes log in so to a Redis Cluster"],
   ["docs/console.md", "cd console\n", "tests/run", "has the tests of the console as a step: with network and browser they take minutes"],
   ["docs/contributing.md", "cargo build --release\ncargo test", "tests/run", "has the tests as a step: they take half an hour"],
   ["docs/contributing.md", "tests/run\n", "tests/run", "is what runs this"],
