@@ -1,7 +1,7 @@
 // A machine of its own for each page: its own ports, processes, /etc, /usr/local, /run and home, so that what a page says can be done
 // to the letter, and side by side with another page.
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, symlinkSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, symlinkSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -30,9 +30,14 @@ export function furnish(root, program) {
   copyFileSync(program, "/usr/local/bin/gannet");
 }
 
-/** A clone of the checkout, with what is built already: its sources are as old as the build, so that cargo builds nothing anew. */
+/** What a checkout has beside its sources. */
+const BUILT = /^(?:.*\/)?(?:target|node_modules|artifacts)$/;
+
+/** A clone of the checkout, or where that has no history, as one from an archive, a copy; with what is built already: its sources are as old as the build, so that cargo builds nothing anew. */
 export function clone(checkout, into, program) {
-  execFileSync("git", ["clone", "--quiet", checkout, into]);
+  // The checkout may be another user's.
+  if (existsSync(join(checkout, ".git"))) execFileSync("git", ["-c", "safe.directory=*", "clone", "--quiet", checkout, into]);
+  else cpSync(checkout, into, { recursive: true, filter: (path) => !BUILT.test(path) });
   execFileSync("find", [into, "-path", join(into, ".git"), "-prune", "-o", "-type", "f", "-exec", "touch", "-d", "2020-01-01", "{}", "+"]);
   const built = resolve(program, "..");
   mkdirSync(join(into, "target"));
