@@ -7,7 +7,7 @@ use clap::Args;
 use super::backend::{BackendArgs, Target};
 use super::duration::duration;
 use super::error::CliError;
-use super::output::{self, Form};
+use super::output::Form;
 use super::page::PageArgs;
 
 const PATH: &str = "/v1/bans";
@@ -27,6 +27,8 @@ pub struct BanArgs {
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
     backend: BackendArgs,
 }
 
@@ -38,6 +40,8 @@ pub struct UnbanArgs {
     /// App that it is about [default: default]
     #[arg(long)]
     app: Option<String>,
+    #[command(flatten)]
+    form: Form,
     #[command(flatten)]
     backend: BackendArgs,
 }
@@ -82,13 +86,13 @@ pub fn ban(args: &BanArgs) -> Result<(), CliError> {
     let mut target = args.whom.target(args.app.as_ref());
     target.pairs("for_ms", args.lasts.map(|lasts| lasts.as_millis().to_string()));
     target.pairs("reason", &args.reason);
-    output::print(&args.backend.call("POST", target.as_str(), None)?)
+    args.form.print(&args.backend.call("POST", target.as_str(), None)?)
 }
 
 /// Runs `gannet unban`.
 pub fn unban(args: &UnbanArgs) -> Result<(), CliError> {
     let target = args.whom.target(args.app.as_ref());
-    output::print(&args.backend.call("DELETE", target.as_str(), None)?)
+    args.form.print(&args.backend.call("DELETE", target.as_str(), None)?)
 }
 
 /// Runs `gannet bans`.

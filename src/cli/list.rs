@@ -1,4 +1,4 @@
-//! `gannet list`, `gannet count`, `gannet users`, `gannet groups`, `gannet apps`: what is there.
+//! `gannet sessions`, `gannet count`, `gannet users`, `gannet groups`, `gannet apps`: what is there.
 
 use clap::Args;
 
@@ -9,9 +9,12 @@ use super::page::PageArgs;
 
 /// Print the sessions of a user, a group or a tag, or of the app, page by page.
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub struct SessionsArgs {
     #[command(flatten)]
     by: By,
+    /// Only those whose clients do not keep up
+    #[arg(long)]
+    behind: bool,
     /// App that they are of [default: default]
     #[arg(long)]
     app: Option<String>,
@@ -103,9 +106,10 @@ impl Names {
     }
 }
 
-/// Runs `gannet list`.
-pub fn list(args: &ListArgs) -> Result<(), CliError> {
+/// Runs `gannet sessions`.
+pub fn sessions(args: &SessionsArgs) -> Result<(), CliError> {
     let mut target = args.by.target("/v1/sessions", args.app.as_ref());
+    target.pairs("behind", args.behind.then_some("1"));
     args.page.add_to(&mut target);
     args.form.print(&args.backend.call("GET", target.as_str(), None)?)
 }

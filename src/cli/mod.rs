@@ -43,6 +43,7 @@ mod table;
 mod token;
 mod top;
 mod upgrade;
+mod whom;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -82,11 +83,18 @@ enum Command {
     Ban(ban::BanArgs),
     Unban(ban::UnbanArgs),
     Bans(ban::BansArgs),
+    Join(sets::JoinArgs),
+    Leave(sets::LeaveArgs),
+    /// Give sessions a tag
+    Tag(sets::TagArgs),
+    /// Take a tag from sessions
+    Untag(sets::TagArgs),
     /// Have sessions be in exactly these groups, of those that begin with a prefix
     SetGroups(sets::SetArgs),
     /// Have sessions have exactly these tags, of those that begin with a prefix
     SetTags(sets::SetArgs),
-    List(list::ListArgs),
+    #[command(visible_alias = "list")]
+    Sessions(list::SessionsArgs),
     Count(list::CountArgs),
     /// Print the users who have sessions, in the order of their names, page by page, and how many each has
     Users(list::NamesArgs),
@@ -134,9 +142,13 @@ pub fn main() -> ExitCode {
         Command::Ban(args) => ban::ban(&args),
         Command::Unban(args) => ban::unban(&args),
         Command::Bans(args) => ban::bans(&args),
+        Command::Join(args) => sets::join(&args),
+        Command::Leave(args) => sets::leave(&args),
+        Command::Tag(args) => sets::tag(&args),
+        Command::Untag(args) => sets::untag(&args),
         Command::SetGroups(args) => sets::groups(&args),
         Command::SetTags(args) => sets::tags(&args),
-        Command::List(args) => list::list(&args),
+        Command::Sessions(args) => list::sessions(&args),
         Command::Count(args) => list::count(&args),
         Command::Users(args) => list::users(&args),
         Command::Groups(args) => list::groups(&args),

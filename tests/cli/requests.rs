@@ -125,7 +125,22 @@ fn what_is_there_and_who_is_kept_out() {
             "set-tags --session 00000000000000ab --app chess ios",
             "PUT /v1/sessions/00000000000000ab/tags?tags=ios&app=chess",
         ),
-        ("list --group red --limit 2", "GET /v1/sessions?group=red&limit=2"),
+        ("join red --session 00000000000000ab", "POST /v1/groups/red/members?session=00000000000000ab"),
+        (
+            "join match:1 --user ada --user bob/1 --last 20 --app chess",
+            "POST /v1/groups/match%3A1/members?last=20&user=ada&user=bob%2F1&app=chess",
+        ),
+        ("join red blue --user ada --sticky", "POST /v1/members?group=red&group=blue&sticky=1&user=ada"),
+        ("leave red --user ada", "DELETE /v1/groups/red/members?user=ada"),
+        ("leave red blue --user ada", "DELETE /v1/members?group=red&group=blue&user=ada"),
+        (
+            "tag ios --session 00000000000000ab --session 00000000000000ac",
+            "POST /v1/tags/ios/sessions?session=00000000000000ab&session=00000000000000ac",
+        ),
+        ("untag ios --user ada", "DELETE /v1/tags/ios/sessions?user=ada"),
+        ("sessions --group red --limit 2", "GET /v1/sessions?group=red&limit=2"),
+        ("sessions --behind", "GET /v1/sessions?behind=1"),
+        ("sessions --json", "GET /v1/sessions"),
         ("list", "GET /v1/sessions"),
         ("count --tag ios --app chess", "GET /v1/count?tag=ios&app=chess"),
         ("users --prefix a", "GET /v1/users?prefix=a"),
@@ -138,6 +153,23 @@ fn what_is_there_and_who_is_kept_out() {
         let done = gannet(&args);
         assert_eq!((text(&done.stdout), text(&done.stderr)), ("[]\n", ""), "{args:?}");
         assert_eq!(server.join().unwrap().0, line);
+    }
+}
+
+#[test]
+fn what_says_nothing_of_whom_or_of_what_is_not_sent() {
+    for args in [
+        "join red",
+        "join --user ada",
+        "join red --user ada --session 00000000000000ab",
+        "leave --user ada",
+        "tag ios",
+        "untag --user ada",
+        "untag ios --session ada",
+        "kick",
+    ] {
+        let refused = gannet(&args.split(' ').collect::<Vec<_>>());
+        assert_eq!(refused.status.code(), Some(2), "{args}: {refused:?}");
     }
 }
 
