@@ -4,6 +4,7 @@
 mod app_figures;
 mod audit;
 mod bans;
+mod behind;
 mod budget;
 mod bus;
 mod bus_status;
