@@ -401,7 +401,8 @@ impl Core {
         let flushed =
             flushed && relieved && self.work.is_empty() && !self.gates.has_work() && !self.ticks.has_work();
         let told = self.ended.is_empty() && !self.has_parted();
-        self.bus.as_ref().is_some_and(|bus| bus.has_work())
+        let tells = |bus: &Bus| !self.stands_still && bus.has_users_to_tell(self.now.ms);
+        self.bus.as_ref().is_some_and(|bus| bus.has_work() || tells(bus))
             || self.is_reviewing()
             || self.seats.have_work()
             || self.listeners.has_work()
