@@ -95,6 +95,8 @@ table! {
         pub resume_bytes: usize = 4 * MIB, in 0..=GIB;
         /// Users of other nodes that are kept while links ask who is online. Beyond it, those of other nodes are not counted in.
         pub online_users: usize = 1_000_000, in 0..=COUNT;
+        /// Shares of this node of which the others are told, with each heartbeat. Beyond it, a share is divided on this node alone.
+        pub shares_told: usize = 256, in 0..=65_536;
         /// Channels of single names subscribed to at each Redis. Beyond it names share buckets.
         pub max_channels: usize = 100_000, in 0..=COUNT;
         /// Buckets that the names beyond it share.

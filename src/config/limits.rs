@@ -159,6 +159,8 @@ table! {
         pub turn_writes: usize = 128, in 1..=COUNT;
         /// Entries of listings that one reactor looks at in one turn.
         pub turn_listed: usize = 64, in 1..=COUNT;
+        /// Users, groups and tags that one reactor looks at in one turn, to tell another node of a cluster who is online.
+        pub turn_users: usize = 1_024, in 1..=COUNT;
         /// Bytes that one reactor reads, answers and writes in one phase of a turn, over all its connections.
         pub turn_bytes: usize = 512 * KIB, in KIB..=GIB;
         /// The read buffer of a reactor, in bytes.

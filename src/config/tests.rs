@@ -218,7 +218,7 @@ fn related_bounds_are_checked_against_each_other() {
 
 #[test]
 fn what_bounds_a_turn_and_a_receipt_cannot_be_zero() {
-    for key in ["max_receipts", "turn_deliveries", "turn_writes", "turn_listed"] {
+    for key in ["max_receipts", "turn_deliveries", "turn_writes", "turn_listed", "turn_users"] {
         let message = refusal(&format!("[limits]\n{key} = 0"));
         assert_eq!(message, format!("limits.{key} = 0 is out of range: choose 1 to 16777216"));
         Config::from_toml(&format!("[limits]\n{key} = 1")).unwrap().validate().unwrap();

@@ -2,18 +2,16 @@
 //! before its client is told of it, with no link told of it either. Knows nothing of what the nodes say to each other.
 
 use super::lingering::is_away;
+use super::traveller::Traveller;
 use super::whereabouts::Whereabouts;
 use super::{Changed, Claimed, Core, Envelope, Visited};
 use crate::auth::Ticket;
 use crate::cluster::crossing::Names;
-use crate::connection::{
-    Away, Claimant, Connection, Item, Kept, KeptFrame, KeptLimits, LocalPush, Resume, Tick,
-};
+use crate::connection::{Away, Claimant, Item, Kept, KeptFrame, KeptLimits, LocalPush, Resume, Tick};
 use crate::dispatch::Fate;
 use crate::metrics::ResumeFailure;
 use crate::protocol::CloseCode;
 use crate::session::{Name, SessionId};
-use crate::timer::Clock;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
@@ -22,7 +20,7 @@ impl Core {
     pub fn pass_claim(&mut self, claimed: Box<Claimed>) {
         let session = claimed.claim.ticket.session;
         if let Whereabouts::Elsewhere(_) = claimed.claim.whereabouts {
-            return self.claim_elsewhere(claimed, session, 0);
+            return self.claim_elsewhere(Traveller::Connection(claimed), session, 0);
         }
         let owner = usize::from(session.worker());
         let loads = &self.shared.loads;
@@ -50,7 +48,7 @@ impl Core {
             }
             Some(Some(new)) => {
                 claimed.claim.whereabouts = Whereabouts::Elsewhere(None);
-                self.claim_elsewhere(claimed, new, 0);
+                self.claim_elsewhere(Traveller::Connection(claimed), new, 0);
                 return None;
             }
         }
@@ -87,21 +85,19 @@ impl Core {
     /// There is no room for it.
     pub(super) fn open_for_claim(
         &mut self,
-        claimed: &Claimed,
+        traveller: &Traveller,
         names: &Names,
     ) -> Result<SessionId, ResumeFailure> {
-        let claim = &claimed.claim;
-        let app = claim.app;
+        let app = traveller.app();
         let linger_ms = self.rules.resume_rules.of(app).map(|rules| rules.linger_ms);
         let linger_ms = linger_ms.ok_or(ResumeFailure::Unknown)?;
-        let bounds_input = self.rules.settings.inbound.is_some();
-        let connection = Connection::of_claimant(&claimed.carrier, Clock::wall_unix_ms(), bounds_input);
+        let (connection, address) = self.connection_for(traveller).ok_or(ResumeFailure::Gap)?;
         let mut connection = Some(connection);
         let made = |_| connection.take().expect("the slab calls for one value at the most");
         let id = self.connections.insert_with(made).ok_or(ResumeFailure::Gap)?;
         let slot = id.slot();
         let Names { user, groups, tags, profile } = names;
-        let entered = self.shared.admission.enter(app, user.as_ref(), id, || claimed.carrier.ip());
+        let entered = self.shared.admission.enter(app, user.as_ref(), id, || address);
         let Ok(entered) = entered else {
             self.connections.remove(id);
             return Err(ResumeFailure::Gap);
@@ -119,7 +115,7 @@ impl Core {
         metrics.apps.sessions.of(app.0).add(1);
         entered.displaced.into_iter().for_each(|old| self.replace(app, old, id));
         // Who names nobody is whom the session is bound to: the user that opened it is known to the other node alone.
-        let opener = if claim.says_who { claim.user.as_ref() } else { user.as_ref() };
+        let opener = traveller.claimant().unwrap_or(user.as_ref());
         self.put_resume(slot, Resume::of_crossed(self.claimant_of(opener)));
         let until_ms = self.end_of_wait(linger_ms);
         let away = Away { until_ms, code: CloseCode::ABNORMAL.0, reason: "".into() };

@@ -224,9 +224,8 @@ impl Core {
             // One more than asked for tells whether there is a next page.
             let found = self.hub.page(operation.app, by, limit + 1, *after, &mut ids);
             operation.add_findings(found.members as u32, Vec::new(), Vec::new());
-            if let (Selector::Group(group), false) = (by, detailed) {
-                let behind = self.behind_of(operation.app, by).count() as u32;
-                operation.add_group(behind, self.hub.pushes_to_group(operation.app, group));
+            if let (Selector::Group(_), false) = (by, detailed) {
+                return self.list_members(operation, by, ids);
             }
         }
         self.go_on_listing(Listing { operation: Arc::clone(operation), ids: ids.into_iter() });

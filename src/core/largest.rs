@@ -1,11 +1,9 @@
-//! The sessions with the largest queues: for whoever asks for them all the time, where every reactor looks for them among its own; and
-//! those of an operation.
+//! The sessions with the largest queues, for whoever asks for them all the time: every reactor looks for them among its own.
 
-use super::execute::{Listing, describe};
+use super::execute::describe;
 use super::queues::Largest;
 use super::relief::Behind;
 use super::{Core, Envelope, Shared};
-use crate::dispatch::{Action, Operation, Selector};
 use crate::session::{AppId, SessionId};
 use std::sync::Arc;
 
@@ -45,29 +43,8 @@ impl Core {
         largest.is_through();
     }
 
-    /// Finds the sessions that `by` means and that are behind, and describes as many of the largest as the turn's budget allows.
-    pub(super) fn list_behind(&mut self, operation: &Arc<Operation>) {
-        let mut queues = Vec::new();
-        if let Action::Behind { by, limit } = &operation.action {
-            queues = self.behind_of(operation.app, by).filter_map(|behind| self.queue_of(behind)).collect();
-            operation.add_findings(queues.len() as u32, Vec::new(), Vec::new());
-            cut_to_largest(&mut queues, *limit);
-        }
-        let ids: Vec<SessionId> = queues.into_iter().map(|(_, id)| id).collect();
-        self.go_on_listing(Listing { operation: Arc::clone(operation), ids: ids.into_iter() });
-    }
-
-    /// The sessions here that `by` means and that are behind.
-    pub(super) fn behind_of(&self, app: AppId, by: &Selector) -> impl Iterator<Item = Behind> {
-        let of_app = self.behind.iter().copied().filter(move |behind| behind.app == Some(app));
-        of_app.filter(move |behind| match by {
-            Selector::All => self.hub.app_of(behind.slot) == Some(app),
-            by => self.hub.is_meant(app, by, behind.slot),
-        })
-    }
-
     /// The length of its queue in bytes, and its id, while it is a session.
-    fn queue_of(&self, behind: Behind) -> Option<(usize, SessionId)> {
+    pub(super) fn queue_of(&self, behind: Behind) -> Option<(usize, SessionId)> {
         let id = self.hub.id_of(behind.slot)?;
         let outbox = self.connections.slot(behind.slot)?.outbox.as_ref()?;
         Some((outbox.bytes(), id))
@@ -75,7 +52,7 @@ impl Core {
 }
 
 /// The largest first, and only so many.
-fn cut_to_largest(queues: &mut Vec<(usize, SessionId)>, most: usize) {
+pub(super) fn cut_to_largest(queues: &mut Vec<(usize, SessionId)>, most: usize) {
     queues.sort_unstable_by(|one, other| other.cmp(one));
     queues.truncate(most);
 }

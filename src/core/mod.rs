@@ -4,6 +4,7 @@
 mod app_figures;
 mod audit;
 mod bans;
+mod behind;
 mod budget;
 mod bus;
 mod bus_status;
@@ -69,6 +70,7 @@ mod staying;
 mod sticky;
 mod strangers;
 mod ticks;
+mod traveller;
 mod trusted;
 mod unheard;
 mod upgrades;
@@ -121,6 +123,7 @@ pub use session_state::SessionState;
 pub use shared::{Outside, Shared};
 pub use stats_streams::{CarriedStats, PartFate, StatsPart, StatsStream, StatsStreams};
 pub use sticky::{CarriedSticky, Sticky};
+pub use traveller::Poller;
 pub use unheard::HeldEvent;
 pub use upgrades::{AskedBy, UpgradeError, UpgradeReport, UpgradeRequest, Upgraded, Upgrades};
 pub use visit::{PollClaim, Visit, Visited, Visiting};
@@ -400,7 +403,8 @@ impl Core {
         let flushed =
             flushed && relieved && self.work.is_empty() && !self.gates.has_work() && !self.ticks.has_work();
         let told = self.ended.is_empty() && !self.has_parted();
-        self.bus.as_ref().is_some_and(|bus| bus.has_work())
+        let tells = |bus: &Bus| !self.stands_still && bus.has_users_to_tell(self.now.ms);
+        self.bus.as_ref().is_some_and(|bus| bus.has_work() || tells(bus))
             || self.is_reviewing()
             || self.seats.have_work()
             || self.listeners.has_work()

@@ -5,8 +5,8 @@ use crate::dispatch::{Action, Gathered, Operation, PresencePage, PresentSession,
 use crate::session::{AppId, SessionId};
 use std::sync::Arc;
 
-/// A session is looked at for presence in a fraction of the time in which one is described in a listing.
-const MEMBERS_AN_ENTRY: usize = 16;
+/// A session is looked at for presence in a fraction of the time in which one is described in a listing; so it is for whether it is behind.
+pub(super) const MEMBERS_AN_ENTRY: usize = 16;
 
 /// A part of a presence that is being gathered.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use crate::auth::Ticket;
 use crate::connection::{Claimant, Visitor};
 use crate::dispatch::ErrorCode;
 use crate::metrics::ResumeFailure;
-use crate::session::AppId;
+use crate::session::{AppId, SessionId};
 
 /// See the module.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Visit {
 pub enum Visiting {
     /// What there is for the client, or will be.
     Poll(PollClaim),
+    /// The same, at once, of a session that has just come from another node for this client. Nobody has been told of it.
+    Arrived(PollClaim),
     /// The client says something: whether it is text, and the payload.
     Say(bool, Vec<u8>),
     /// The client leaves.
@@ -41,6 +43,8 @@ pub struct PollClaim {
     pub expires_unix_ms: Option<u64>,
     /// How long it waits, in milliseconds.
     pub wait_ms: u64,
+    /// What its session was called on another node, from which it has come here just now: it is answered at once.
+    pub was: Option<SessionId>,
 }
 
 /// The answer to a [`Visit`].
@@ -50,6 +54,8 @@ pub enum Visited {
     Document(Vec<u8>),
     /// It is done.
     Done,
+    /// The session has gone to another node, and is called so there.
+    Elsewhere(SessionId),
     /// The session cannot be had, and a poll gets another one.
     Instead(ResumeFailure),
     /// It is not done, for this reason.
@@ -63,7 +69,7 @@ impl Visit {
     pub(super) fn weight(&self) -> usize {
         match &self.what {
             Visiting::Say(_, payload) => payload.len(),
-            Visiting::Poll(_) | Visiting::Leave => 0,
+            Visiting::Poll(_) | Visiting::Arrived(_) | Visiting::Leave => 0,
         }
     }
 }

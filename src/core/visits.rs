@@ -73,7 +73,7 @@ impl Core {
 
     /// A client polls: it is answered at once with what there is, and else when something comes, or its time is over.
     pub fn poll(&mut self, ticket: Ticket, visitor: Visitor, claim: PollClaim) {
-        let PollClaim { app, claimant, received, expires_unix_ms, wait_ms } = claim;
+        let PollClaim { app, claimant, received, expires_unix_ms, wait_ms, was } = claim;
         let is_late = self.visited(ticket).is_some_and(|slot| {
             let is_it = |resume: &Resume| claimant.is_none_or(|claimant| resume.claimant == claimant);
             self.resume_of(slot).is_some_and(is_it) && self.is_late(slot, received)
@@ -107,8 +107,8 @@ impl Core {
         self.send_rest_again(slot);
         self.set_expiry(slot, expires_unix_ms, Clock::wall_unix_ms());
         self.wheel_anew(slot);
-        if wait_ms == 0 || self.has_for_poll(slot) {
-            self.answer_poll(slot, None);
+        if wait_ms == 0 || was.is_some() || self.has_for_poll(slot) {
+            self.answer_poll_of(slot, None, was);
         }
     }
 
@@ -185,6 +185,11 @@ impl Core {
     /// Answers the poll that waits for the session in `slot`, with what there is. `close` is what the session ends with, if it does.
     /// Returns whether one was waiting.
     pub(super) fn answer_poll(&mut self, slot: u32, close: Option<(u16, &str)>) -> bool {
+        self.answer_poll_of(slot, close, None)
+    }
+
+    /// The same for a client whose session was called otherwise, where it was on another node.
+    fn answer_poll_of(&mut self, slot: u32, close: Option<(u16, &str)>, was: Option<SessionId>) -> bool {
         let now = crate::timer::Moment { ms: self.now.ms, ns: self.shared.clock.now().ns };
         let (app, until_ms) = (self.hub.app_of(slot), self.end_of_wait(self.linger_ms(slot)));
         let Some(id) = self.connections.id_of(slot) else { return false };
@@ -216,10 +221,15 @@ impl Core {
         let received = self.resume_of(slot).map_or(0, |resume| resume.kept.sent());
         let resume = self.shared.tickets.write(Ticket { session: id, number });
         let session = id.to_string();
-        let beside = Beside::of(&session, &resume, received);
+        let was = was.map(|was| was.to_string());
+        let came = Beside {
+            resumed: was.as_ref().map(|_| true),
+            was: was.as_deref(),
+            ..Beside::of(&session, &resume, received)
+        };
         let elsewhere = leaving.as_deref().filter(|_| is_empty);
         let close = close.or(elsewhere.map(|reason| (CloseCode::SERVICE_RESTART.0, reason)));
-        self.answer_visit(visitor, Visited::Document(document.finish(&beside, close)));
+        self.answer_visit(visitor, Visited::Document(document.finish(&came, close)));
         self.wheel_anew(slot);
         true
     }

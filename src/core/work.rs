@@ -3,6 +3,7 @@
 
 use super::Core;
 use super::Sent;
+use super::behind::Looking;
 use super::delivery::Delivery;
 use super::execute::Listing;
 use super::naming::Naming;
@@ -28,6 +29,8 @@ pub(super) enum Work {
     Operation(Arc<Operation>),
     /// A listing of which some sessions have been described.
     Listing(Listing),
+    /// A look for those who are behind.
+    Looking(Looking),
     /// A presence of which some members have been looked at.
     Presence(Gathering),
     /// A page of names of which some have been looked at.
@@ -55,6 +58,12 @@ impl From<Gathering> for Work {
 impl From<Naming> for Work {
     fn from(naming: Naming) -> Self {
         Self::Names(naming)
+    }
+}
+
+impl From<Looking> for Work {
+    fn from(looking: Looking) -> Self {
+        Self::Looking(looking)
     }
 }
 
@@ -140,7 +149,9 @@ impl Core {
                     self.budget.is_spent_on_deliveries()
                 }
                 Work::Operation(_) | Work::Send(..) | Work::Close(..) => false,
-                Work::Listing(_) | Work::Presence(_) | Work::Names(_) => self.budget.is_spent_on_lists(),
+                Work::Listing(_) | Work::Looking(_) | Work::Presence(_) | Work::Names(_) => {
+                    self.budget.is_spent_on_lists()
+                }
             };
             if is_spent {
                 return self.work.push_front(work);
@@ -151,6 +162,7 @@ impl Core {
                 Work::Delivery(delivery) => self.go_on_delivering(delivery),
                 Work::Operation(operation) => self.begin_operation(&operation),
                 Work::Listing(listing) => self.go_on_listing(listing),
+                Work::Looking(looking) => self.go_on_looking(looking),
                 Work::Presence(gathering) => self.go_on_gathering(gathering),
                 Work::Names(naming) => self.go_on_naming(naming),
                 Work::Recollection(recollection) => self.go_on_recollecting(recollection),

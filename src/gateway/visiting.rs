@@ -15,8 +15,18 @@ impl Gateway {
     /// A request about a session of this reactor, which came on another connection.
     pub fn visit(&mut self, core: &mut Core, reply: &mut Reply, visit: Visit) {
         let Visit { ticket, visitor, what } = visit;
-        if let Visiting::Poll(claim) = what {
-            return core.poll(ticket, visitor, claim);
+        match what {
+            Visiting::Poll(claim) if core.divert_poll(ticket, visitor, claim) => return,
+            Visiting::Poll(claim) => return core.poll(ticket, visitor, claim),
+            Visiting::Arrived(claim) => {
+                let id = ticket.session;
+                if core.hub.contains(id, claim.app) {
+                    core.metrics().resumed.add(1);
+                    self.crossed(core, reply, id, claim.app);
+                }
+                return core.poll(ticket, visitor, claim);
+            }
+            Visiting::Say(..) | Visiting::Leave => {}
         }
         let answer = match (core.visited(ticket), what) {
             (Some(slot), Visiting::Say(is_text, payload)) => self.say(core, reply, slot, is_text, &payload),

@@ -172,6 +172,23 @@ impl Hub {
         next
     }
 
+    /// Looks at so many sets, from the one with the number `from` on, for users, each of which goes to `each`. Where to go on; `None` where
+    /// there are no more. A user who has sessions here all the time comes once, whatever comes and goes between two such looks.
+    pub fn users_from(&self, from: u32, most: usize, mut each: impl FnMut(AppId, &Name)) -> Option<u32> {
+        let mut next = self.sets.next(from);
+        for _ in 0..most {
+            let number = next?;
+            let key = &self.sets.get(number).key;
+            if key.kind() == Kind::User
+                && let Some(name) = key.name()
+            {
+                each(key.app_id(), name);
+            }
+            next = self.sets.next(number + 1);
+        }
+        next
+    }
+
     /// Whether `selector` means the session in the slot.
     pub fn is_meant(&self, app: AppId, selector: &Selector, slot: u32) -> bool {
         match selector {

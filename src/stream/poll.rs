@@ -42,6 +42,9 @@ pub struct Beside<'a> {
     /// Why it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<&'a str>,
+    /// What the session was called that was asked for, where it was on another node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was: Option<&'a str>,
     /// Of a session that has just opened: the user that it is bound to, which may be none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<Option<&'a str>>,
@@ -53,7 +56,16 @@ pub struct Beside<'a> {
 impl<'a> Beside<'a> {
     /// Of a session that goes on.
     pub fn of(session: &'a str, resume: &'a str, received: u64) -> Self {
-        Self { session, resume, received, resumed: None, why: None, user: None, expires_unix_ms: None }
+        Self {
+            session,
+            resume,
+            received,
+            resumed: None,
+            why: None,
+            was: None,
+            user: None,
+            expires_unix_ms: None,
+        }
     }
 }
 

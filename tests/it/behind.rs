@@ -64,6 +64,34 @@ fn those_who_are_behind_are_listed_with_the_largest_queue_first() {
     assert_eq!((&ada["behind_since_unix_ms"], &ada["queued_bytes"]), (&Value::Null, &json!(0)));
 }
 
+/// As many are behind as a turn looks at, and more.
+#[test]
+fn many_who_are_behind_are_looked_at_a_few_a_turn() {
+    let server = TestServer::start(|config| {
+        config.reactors = Some(1);
+        config.limits.outbox_bytes = 64 << 20;
+        config.limits.turn_listed = 1;
+    });
+    let names: Vec<String> = (0..40).map(|number| format!("u{number:02}")).collect();
+    let _slow: Vec<_> = names.iter().map(|user| stalled(&server, user)).collect();
+    let mut backend = server.backend();
+    // Among the first that are looked at, so that they are kept until the last has been.
+    for (user, count) in [("u00", 40), ("u01", 30), ("u02", 20)] {
+        (0..count).for_each(|_| drop(backend.push_text(&format!("user={user}"), &"-".repeat(50_000))));
+    }
+    for (number, user) in names.iter().enumerate() {
+        let group = if number % 2 == 0 { "even" } else { "odd" };
+        assert_eq!(backend.change("POST", &format!("/v1/groups/{group}/members?user={user}")), 1);
+    }
+    let all = backend.ok("GET", "/v1/sessions?behind=1&limit=3");
+    assert_eq!((&all["count"], users(&all)), (&json!(40), vec!["u00", "u01", "u02"]));
+    let even = backend.ok("GET", "/v1/sessions?behind=1&group=even&limit=2");
+    assert_eq!((&even["count"], users(&even)), (&json!(20), vec!["u00", "u02"]));
+    let group = backend.ok("GET", "/v1/groups/odd?limit=1");
+    let said = (&group["count"], &group["behind"], group["members"].as_array().unwrap().len());
+    assert_eq!(said, (&json!(20), &json!(20), 1));
+}
+
 #[test]
 fn a_session_says_which_reactor_has_it_and_a_group_how_often_it_was_pushed_to() {
     let server = TestServer::start(|_| ());

@@ -156,6 +156,11 @@ fn what_is_counted_is_what_was_done() {
         assert_eq!(sum(&sums, path), count, "{path} of {sums:?}");
     }
     assert_eq!((&tick["sessions"], &tick["ready"], &tick["behind"]), (&json!(3), &json!(true), &json!(0)));
+    // Two of them on different reactors are two users and two groups.
+    let scrape = backend.scrape();
+    let shown = [tick["users"].as_u64().unwrap(), tick["groups"].as_u64().unwrap()];
+    assert_eq!(shown, ["gannet_users", "gannet_groups"].map(|name| scrape.sum(name, &[])), "{tick}");
+    assert!((2..=3).contains(&shown[0]) && (1..=2).contains(&shown[1]), "{tick}");
     let of_reactors = tick["reactors"]["sessions"].as_array().unwrap();
     assert_eq!((of_reactors.len(), of_reactors.iter().filter_map(Value::as_u64).sum::<u64>()), (4, 3));
     let kick = figures.change(|line| line["op"] == "kick");

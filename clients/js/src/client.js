@@ -193,7 +193,7 @@ export const createClient = (url, options = {}) => {
       const told = await (await get(isFirst)).json();
       if (mine != attempt) return;
       heardAt = now();
-      if (isFirst || told.resumed == false) {
+      if (isFirst || told.resumed != null) {
         welcome(told);
         // A poll's welcome does not say until when the token holds, the answer to this does.
         if (token && mine == attempt) renew();

@@ -49,6 +49,9 @@ struct CarriedOpen {
     /// What Redis still has to answer, in order: whether it is a reply, and how many such follow on each other.
     #[n(2)]
     owed: Vec<(bool, u64)>,
+    /// Which server of a Redis Cluster it is to, by host and port: another one than the configuration names, mostly.
+    #[n(3)]
+    at: Option<(Box<str>, u16)>,
 }
 
 impl CarriedLink {
@@ -70,8 +73,7 @@ impl Link {
     /// What another process goes on with. Nothing is changed by it.
     pub fn carry(&self) -> CarriedLink {
         let Self {
-            // Where the connection goes, the new process sees; another one is looked for anew.
-            route: _,
+            route,
             token: _,
             limits: _,
             waker: _,
@@ -94,6 +96,7 @@ impl Link {
             unread: parser.held().to_vec(),
             unwritten: outgoing.unwritten().to_vec(),
             owed: owed.runs().map(|(kind, count)| (kind == Kind::Reply, count as u64)).collect(),
+            at: route.at(),
         });
         CarriedLink { greeted: greeted.as_ref().map(CarriedGreeting::of), open }
     }
@@ -123,7 +126,10 @@ impl Link {
         if self.greeted.is_none() {
             return Err(InvalidState::new("a link to a Redis that has said nothing"));
         }
-        let CarriedOpen { unread, unwritten, owed } = open;
+        let CarriedOpen { unread, unwritten, owed, at } = open;
+        if let Some((host, port)) = at {
+            self.route.is_at(&host, port);
+        }
         let mut socket = mio::net::TcpStream::from(socket);
         registry
             .register(&mut socket, self.token, Interest::READABLE | Interest::WRITABLE)

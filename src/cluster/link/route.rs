@@ -3,7 +3,7 @@
 
 use super::super::fault::Fault;
 use super::super::slots::tag_of;
-use crate::config::{Cluster, RedisUrl};
+use crate::config::{Cluster, RedisPlace, RedisUrl};
 use std::sync::Arc;
 
 /// So many servers in a row may say that another one has the slot before that counts as a failure.
@@ -64,6 +64,21 @@ impl Route {
     /// Whether it is a part of a Redis Cluster.
     pub fn is_of_cluster(&self) -> bool {
         !self.tag.is_empty()
+    }
+
+    /// Which server of a Redis Cluster the connection goes to; `None` without a cluster.
+    pub fn at(&self) -> Option<(Box<str>, u16)> {
+        match self.url.place() {
+            RedisPlace::Tcp { host, port } if self.is_of_cluster() => Some((host.as_str().into(), *port)),
+            _ => None,
+        }
+    }
+
+    /// The connection of another process goes there: what it is told of other servers is told by that one.
+    pub fn is_at(&mut self, host: &str, port: u16) {
+        if self.is_of_cluster() {
+            self.url = Arc::new(self.url.moved_to(host, port));
+        }
     }
 
     /// A connection is up.
@@ -136,6 +151,26 @@ mod tests {
         route.ended(&Fault::moved("MOVED 7 c:7000").unwrap());
         route.came_up();
         assert!(route.ended(&Fault::moved("MOVED 7 c:7000").unwrap()));
+    }
+
+    #[test]
+    fn a_connection_of_another_process_is_where_it_was() {
+        let shard = Shard { number: 0, of: 1 };
+        let part = || {
+            let url = Arc::new(url("redis://a").of_shard(shard));
+            Route::to(url, Arc::new(Directory { servers: vec![], key: String::new() }))
+        };
+        let mut before = part();
+        assert!(before.ended(&Fault::moved("MOVED 7 c:7000").unwrap()));
+        let (mut route, (host, port)) = (part(), before.at().unwrap());
+        route.is_at(&host, port);
+        assert_eq!(route.url().to_string(), "redis://c:7000#0/1");
+        // A place without a host is on the host of whoever names it.
+        assert!(route.ended(&Fault::moved("MOVED 7 :7001").unwrap()));
+        assert_eq!(route.url().to_string(), "redis://c:7001#0/1");
+        let mut alone = Route::to(Arc::new(url("redis://h")), Arc::default());
+        alone.is_at("c", 7000);
+        assert_eq!((alone.at(), alone.url().to_string()), (None, "redis://h:6379".to_owned()));
     }
 
     #[test]

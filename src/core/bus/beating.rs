@@ -138,7 +138,7 @@ impl Core {
         let is_draining = self.shared.turns_players_away();
         let Some(bus) = self.bus.as_deref_mut() else { return };
         let cluster = &bus.cluster;
-        let shares = shared_links(&self.listeners, &self.rules.apps);
+        let shares = shared_links(&self.listeners, &self.rules.apps, cluster.config.shares_told);
         let (asks_users, asked) = cluster.users_asked.told();
         let heartbeat = Heartbeat {
             node: cluster.node,

@@ -364,8 +364,10 @@ impl Bus {
         let cluster = &self.cluster;
         let mut entropy = [0; 32];
         getrandom::fill(&mut entropy).map_err(|error| InvalidState::new(error.to_string()))?;
+        // The keys are in the first part of a Redis Cluster, whose names begin with its tag.
+        let tag = String::from_utf8_lossy(&self.in_force.servers[0].tag);
         let settings = LeaseSettings {
-            prefix: cluster.config.prefix.clone(),
+            prefix: format!("{tag}{}", cluster.config.prefix),
             name: cluster.name.to_string(),
             lease_ms: cluster.config.lease.as_millis() as u64,
             pinned: Some(cluster.node),

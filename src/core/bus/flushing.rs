@@ -45,6 +45,7 @@ impl Core {
         self.tell_edges(None);
         self.tell_places();
         self.tell_users();
+        self.tell_page_of_users();
         self.tell_nonces();
         self.hand_recalls();
         self.answer_fences();

@@ -246,6 +246,11 @@ impl Line {
         self.link.has_unread() || may_publish && self.outgoing.has_unwritten()
     }
 
+    /// Whether something that is to be published has not been handed to the connection.
+    pub fn has_unwritten(&self) -> bool {
+        self.outgoing.has_unwritten()
+    }
+
     /// When time next brings something, in milliseconds.
     pub fn due_ms(&self) -> Option<u64> {
         if !self.is_open {

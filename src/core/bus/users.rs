@@ -1,10 +1,10 @@
 //! Who is online, over the cluster. A node whose links ask says so with its heartbeats. Every reactor of every node tells it then all of
-//! its users, and after that the first session and the last of each; what comes of that is for [`Online`](crate::core::online::Online). If
-//! anything of it was lost, all is told again.
+//! its users, some in each turn, and from then on the first session and the last of each; what comes of that is for
+//! [`Online`](crate::core::online::Online). If anything of it was lost, all is told again.
 
 use super::news::BusNews;
 use super::speaking::{Outline, TooLarge};
-use super::users_asked::Asker;
+use super::users_asked::{Asker, UsersPage};
 use super::{Bus, Cluster, Core, Envelope};
 use crate::cluster::message::{Flags, Kind};
 use crate::cluster::online::{UsersSaid, write_users};
@@ -19,9 +19,6 @@ use std::sync::Arc;
 
 /// Users of one message: some 32 KB at the most.
 const USERS_A_MESSAGE: usize = 256;
-
-/// So many shares of a node are told to the others: each heartbeat has them all. What is beyond is divided on this node alone.
-const SHARES_TOLD: usize = 256;
 
 /// So many heartbeats are waited for until other nodes have told their users, beside the patience for their answers: one that asks, one
 /// in which a message was lost and with which they tell again, and as many for a node that is slow.
@@ -43,7 +40,19 @@ impl Bus {
 
     /// Something that was said may not have reached the other nodes: they are told all again, though not at once again and again.
     pub(super) fn may_have_lost_users(&mut self) {
-        self.askers.iter_mut().for_each(|asker| asker.is_told = false);
+        self.askers.iter_mut().for_each(Asker::may_have_lost);
+    }
+
+    /// Whether a node is being told all users of this reactor, and the Redis that takes it there has been handed what it was told so far: one
+    /// that is away or slow has no more to wait for it than this.
+    fn may_tell(&self, asker: &Asker) -> bool {
+        let place = self.place_of_channel(self.cluster.channels.of_node(asker.node, asker.incarnation));
+        !self.lines[place.server].has_unwritten()
+    }
+
+    /// Whether a node can be told more of the users of this reactor at once.
+    pub(in crate::core) fn has_users_to_tell(&self, now_ms: u64) -> bool {
+        self.askers.iter().any(|asker| asker.is_due(now_ms) && self.may_tell(asker))
     }
 }
 
@@ -87,7 +96,7 @@ impl Core {
         self.listeners.others_share(bus.cluster.incarnation, all.collect());
     }
 
-    /// What nodes ask has changed, perhaps: who has not been told all users of this reactor is told them.
+    /// What nodes ask has changed, perhaps: who has not been told all users of this reactor is told them from the end of this turn on.
     pub(super) fn follow_askers(&mut self) {
         self.follow_shares();
         let Some(bus) = self.bus.as_deref_mut() else { return };
@@ -96,29 +105,29 @@ impl Core {
         let members = cluster.members();
         let asking = members.all().into_iter().filter(|member| !member.said.asks_users.is_empty());
         bus.askers = asking.map(|member| Asker::new(member, &self.rules.apps, &before)).collect();
-        drop(members);
-        for place in 0..bus.askers.len() {
-            self.tell_all_users_to(place);
-        }
     }
 
-    fn tell_all_users_to(&mut self, place: usize) {
+    /// Tells one of the nodes that ask a further page of all users of this reactor: behind the changes of the turn, which it has then.
+    pub(super) fn tell_page_of_users(&mut self) {
         let now_ms = self.now.ms;
-        let Some(bus) = self.bus.as_deref_mut() else { return };
-        let lease_ms = bus.cluster.config.lease.as_millis() as u64;
-        let Some(asker) = bus.askers.get_mut(place) else { return };
-        if asker.is_told || asker.not_before_ms > now_ms {
-            return;
-        }
-        (asker.is_told, asker.not_before_ms) = (true, now_ms + lease_ms);
-        let (node, apps) = ((asker.node, asker.incarnation), asker.apps.clone());
-        for (name, app) in apps {
-            let here = self.hub.users().filter(|(of, _)| Some(*of) == app);
-            let users: Vec<(Name, bool)> = here.map(|(_, user)| (user.clone(), true)).collect();
-            let pages = users.len().div_ceil(USERS_A_MESSAGE).max(1);
-            for page in 0..pages {
-                let of_page = users.chunks(USERS_A_MESSAGE).nth(page).unwrap_or_default();
-                self.tell_users_to(node, &name, of_page, (page == 0, page + 1 == pages));
+        let Some(bus) = self.bus.as_deref_mut().filter(|_| !self.stands_still) else { return };
+        let is_next = |asker: &Asker| asker.is_due(now_ms) && bus.may_tell(asker);
+        let Some(place) = bus.askers.iter().position(is_next) else { return };
+        let asker = &mut bus.askers[place];
+        let again_ms = now_ms + bus.cluster.config.lease.as_millis() as u64;
+        let UsersPage { apps, begins, ends } =
+            asker.next_page(&self.hub, self.rules.settings.config.limits.turn_users, again_ms);
+        let node = (asker.node, asker.incarnation);
+        for (name, users) in apps {
+            let last = users.len().div_ceil(USERS_A_MESSAGE).max(1) - 1;
+            for number in 0..=last {
+                let some = users.chunks(USERS_A_MESSAGE).nth(number).unwrap_or_default();
+                let ends = (begins && number == 0, ends && number == last);
+                let is_empty = some.is_empty() && !ends.0 && !ends.1;
+                if !is_empty && !self.tell_users_to(node, &name, some, ends) {
+                    // All is told again, later: what is left out must not be taken for gone.
+                    return;
+                }
             }
         }
     }
@@ -143,23 +152,27 @@ impl Core {
         }
     }
 
+    /// Whether it was taken.
     fn tell_users_to(
         &mut self,
         (node, incarnation): (u16, u64),
         app: &str,
         users: &[(Name, bool)],
         (begins, ends): (bool, bool),
-    ) {
+    ) -> bool {
         let (now_ms, index, reactors) = (self.now.ms, self.index, self.shared.reactors());
-        let Some(bus) = self.bus.as_deref_mut() else { return };
+        let Some(bus) = self.bus.as_deref_mut() else { return false };
         let place = bus.place_of_channel(bus.cluster.channels.of_node(node, incarnation));
         let deadline_ms = now_ms + bus.queue_ms();
         let (kind, flags) = (Kind::Users, Flags::NONE);
         let outline = Outline { kind, flags, app, reply: 0, deadline_ms, ttl_left_ms: None };
         let said = UsersSaid { begins, ends, reactors: reactors as u8, users: users.to_vec() };
-        if !bus.publish(index, now_ms, &place, outline, |out| write_users(&said, out).map_err(|_| TooLarge)) {
+        let is_taken =
+            bus.publish(index, now_ms, &place, outline, |out| write_users(&said, out).map_err(|_| TooLarge));
+        if !is_taken {
             self.lose(place.server, 0, BusLoss::Queue);
         }
+        is_taken
     }
 
     /// A reactor of another node tells of its users: each is for the reactor here that owns it, and that it begins or ends is for all.
@@ -195,13 +208,13 @@ impl Core {
     }
 }
 
-/// The shares of this node that the others are told of, in each heartbeat.
-pub(super) fn shared_links(listeners: &Listeners, apps: &Apps) -> Vec<SharedLinks> {
+/// The shares of this node that the others are told of, in each heartbeat: so many at the most.
+pub(super) fn shared_links(listeners: &Listeners, apps: &Apps, most: usize) -> Vec<SharedLinks> {
     let shares = listeners.shares_of_users().map(|(app, share, links, events)| SharedLinks {
         app: apps.name_of(app).as_str().to_owned(),
         share: share.as_str().to_owned(),
         links,
         events: events.bits(),
     });
-    shares.take(SHARES_TOLD).collect()
+    shares.take(most).collect()
 }

@@ -6,7 +6,9 @@ use super::{Group, Listeners};
 use crate::dispatch::{EventKind, EventSet};
 use crate::session::{AppId, Name, SessionId};
 
-/// A share counts for as many links as it has on a node, and for so many at the most: a hash is made for each.
+/// A share counts for as many links as it has on a node, and for so many at the most: a hash is made for each, for each event. This is a weight and
+/// bounds nothing that anybody gets: a node with more links has the part of the users that 64 have. Each node says what it counts for, so nodes need
+/// not agree on it.
 const COUNTED_LINKS: usize = 64;
 
 /// The links of another node that listen for events about users in a share.

@@ -182,8 +182,9 @@ impl Online {
         });
         let number = known.number;
         let is_known = known.apps.contains_key(&app);
-        let left =
-            users.iter().filter(|((of, _), user)| is_known && *of == app && user.elsewhere.contains(&number));
+        // Of one that has told nothing before nobody is here.
+        let before = is_known.then(|| users.iter()).into_iter().flatten();
+        let left = before.filter(|((of, _), user)| *of == app && user.elsewhere.contains(&number));
         known.apps.insert(app, Some(left.map(|((_, name), _)| name.clone()).collect()));
     }
 

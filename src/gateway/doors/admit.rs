@@ -319,8 +319,8 @@ pub struct PollIn {
     pub identity: Identity,
     /// When its token expires, in milliseconds since the Unix epoch.
     pub expires_unix_ms: Option<u64>,
-    /// Its ticket, and how many messages it has read.
-    pub ticket: Option<(Ticket, u64)>,
+    /// Its ticket, where the session is, and how many messages it has read.
+    pub ticket: Option<(Ticket, Whereabouts, u64)>,
     /// Whether it showed a ticket that is none of this server's.
     pub came_back: bool,
 }
@@ -339,8 +339,9 @@ pub fn admit_poll(
     let coming_back = coming_back(request.query)?;
     let (identity, expires_unix_ms) = identity(core, &asking, app)?;
     check_ban(core, id, identity.app, identity.user.as_ref())?;
-    let shown = coming_back.as_ref().map(|shown| (ticket_of(core, &shown.ticket), shown.received));
-    let ticket = shown.and_then(|(ticket, received)| Some((ticket?, received)));
+    let shown = coming_back.as_ref().map(|shown| (claimed_by(core, &shown.ticket), shown.received));
+    let ticket =
+        shown.and_then(|(claimed, received)| claimed.map(|(ticket, place)| (ticket, place, received)));
     let came_back = shown.is_some() && ticket.is_none();
     if came_back {
         core.metrics().resume_failures.of(ResumeFailure::Unknown).add(1);

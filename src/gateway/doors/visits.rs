@@ -5,9 +5,9 @@
 use super::admit::{PollIn, admit_poll, ticket_of};
 use super::entering::{claimant_of, enter_by_name, join_its_groups};
 use super::refusing::{self, no_place};
-use crate::auth::Ticket;
+use crate::auth::{SealedTicket, Ticket};
 use crate::connection::Visitor;
-use crate::core::{Core, PollClaim, Visit, Visited, Visiting, displace};
+use crate::core::{Core, PollClaim, Poller, Visit, Visited, Visiting, Whereabouts, displace};
 use crate::dispatch::{CommandError, ErrorCode};
 use crate::gateway::api::identity::Identity;
 use crate::gateway::api::over_http::{Cors, is_text, wait_ms};
@@ -57,6 +57,8 @@ pub struct Saying {
 pub struct Opening {
     identity: Identity,
     expires_unix_ms: Option<u64>,
+    /// The session that was asked for, and how.
+    asked: Option<(SessionId, PollClaim)>,
 }
 
 impl Opening {
@@ -70,6 +72,8 @@ impl Opening {
 pub enum Asks {
     /// It is sent on.
     Visit(Ticket, Visiting, Option<Box<Opening>>),
+    /// The session of this ticket is on another node, and comes here.
+    Elsewhere(Ticket, SealedTicket, Box<Opening>),
     /// It is sent on when its body is there.
     Body(Saying),
     /// A session is opened.
@@ -115,12 +119,17 @@ pub fn poll(core: &Core, id: SessionId, request: &Request<'_>, app: Option<AppId
     let says_who = identity.user.is_some() || !core.rules.auth.takes_words();
     let claimant = says_who.then(|| claimant_of(core, identity.user.as_ref()));
     let app = identity.app;
-    let opening = Box::new(Opening { identity, expires_unix_ms });
+    let claim_of = |received| PollClaim { app, claimant, received, expires_unix_ms, wait_ms, was: None };
+    let asked = ticket.map(|(ticket, _, received)| (ticket.session, claim_of(received)));
+    let opening = Box::new(Opening { identity, expires_unix_ms, asked });
     Ok(match ticket {
-        Some((ticket, received)) => {
-            let claim = PollClaim { app, claimant, received, expires_unix_ms, wait_ms };
-            Asks::Visit(ticket, Visiting::Poll(claim), Some(opening))
+        Some((ticket, Whereabouts::Elsewhere(Some(sealed)), _)) => {
+            if core.shared.turns_players_away() {
+                return Err(Refused::draining());
+            }
+            Asks::Elsewhere(ticket, sealed, opening)
         }
+        Some((ticket, _, received)) => Asks::Visit(ticket, Visiting::Poll(claim_of(received)), Some(opening)),
         None => Asks::Open(opening, came_back.then_some(ResumeFailure::Unknown)),
     })
 }
@@ -196,6 +205,26 @@ impl Visits {
         core.send_visit(Visit { ticket, visitor, what });
     }
 
+    /// The session that a poll asks for is on another node, where it is called so: it is to come here, and the poll waits for it.
+    pub fn await_from_elsewhere(
+        &mut self,
+        core: &mut Core,
+        id: SessionId,
+        (session, sealed): (SessionId, Option<SealedTicket>),
+        opening: Box<Opening>,
+    ) {
+        self.sequence += 1;
+        core.set_door_due(id.slot(), None);
+        let visitor = Visitor { connection: id, sequence: self.sequence };
+        let user = opening.identity.user.clone();
+        let asked = opening.asked;
+        self.state = State::Answer(Some(opening));
+        match asked {
+            Some((was, claim)) => core.poll_elsewhere(Poller { visitor, session, was, sealed, claim, user }),
+            None => core.answer_visit(visitor, Visited::Instead(ResumeFailure::Unknown)),
+        }
+    }
+
     /// The response that the answer to the request with this number comes to, if that is the one that waits, and the session that
     /// was opened for it.
     pub fn answered(
@@ -218,6 +247,17 @@ impl Visits {
                 let error =
                     CommandError::new(ErrorCode::Conflict, "another request has come for this session");
                 (refusal(409, &error, None), None)
+            }
+            Visited::Elsewhere(session) => {
+                // Of an older process: its client polls again.
+                let Some(opening) = opening else {
+                    return Some((
+                        refuse(core, &Refused::because(ErrorCode::UnknownSession, NO_SESSION)),
+                        None,
+                    ));
+                };
+                self.await_from_elsewhere(core, visitor.connection, (session, None), opening);
+                return None;
             }
             Visited::Instead(why) => match opening {
                 Some(opening) => match open(core, visitor.connection, &opening, Some(why)) {
@@ -321,7 +361,7 @@ pub fn open(
     opening: &Opening,
     why: Option<ResumeFailure>,
 ) -> Result<(SessionId, Vec<u8>), Refused> {
-    let Opening { identity, expires_unix_ms } = opening;
+    let Opening { identity, expires_unix_ms, asked: _ } = opening;
     let app = identity.app;
     if core.shared.turns_players_away() {
         return Err(Refused::draining());

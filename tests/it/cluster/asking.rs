@@ -1,6 +1,7 @@
 //! What is asked of one node means the sessions of all.
 
 use super::Nodes;
+use crate::stalled::stalled;
 use crate::support::{Link, Player, Redis, ServerProcess, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -124,4 +125,37 @@ fn a_node_records_its_own_sessions_and_says_where_another_is_to_be_asked() {
         assert!(error["message"].as_str().unwrap().contains(&node), "{error}");
     }
     assert_eq!(there.backend().ok("GET", &path)["live"], true);
+}
+
+#[test]
+fn those_who_are_behind_on_any_node_are_listed_by_each_with_the_largest_queue_first() {
+    let redis = Redis::start();
+    let nodes = Nodes::start_with(2, &[&redis], |config| config.limits.outbox_bytes = 64 << 20);
+    let [a, b] = [0, 1].map(|node| *nodes.servers[node]);
+    let _slow = [(a, "ada"), (b, "bob"), (b, "eve")].map(|(node, user)| stalled(&node, user));
+    let _quick = [a, b].map(|node| node.player("user=quick&group=g"));
+    // From the largest queue to the smallest: bob, ada, eve. Each is pushed to from the node that has not got it.
+    for (node, user, count) in [(a, "bob", 40), (b, "ada", 20)] {
+        (0..count).for_each(|_| {
+            assert_eq!(node.backend().push_text(&format!("user={user}"), &"-".repeat(50_000)).queued, 1);
+        });
+    }
+    assert_eq!(a.backend().change("POST", "/v1/groups/g/members?user=ada&user=bob"), 2);
+    for node in [a, b] {
+        let mut backend = node.backend();
+        let mut listed = |query: &str| {
+            let list = backend.ok("GET", &format!("/v1/sessions?behind=1&{query}"));
+            let sessions = list["sessions"].as_array().unwrap().iter();
+            let users: Vec<String> = sessions.map(|info| info["user"].as_str().unwrap().to_owned()).collect();
+            (list["count"].as_u64().unwrap(), users.join(" "))
+        };
+        assert_eq!(listed(""), (3, "bob ada eve".to_owned()));
+        assert_eq!(listed("limit=2"), (3, "bob ada".to_owned()));
+        assert_eq!(listed("group=g"), (2, "bob ada".to_owned()));
+        assert_eq!(listed("user=eve"), (1, "eve".to_owned()));
+        let here = if node.client == a.client { (1, "ada".to_owned()) } else { (2, "bob eve".to_owned()) };
+        assert_eq!(listed("scope=node"), here);
+        let group = backend.ok("GET", "/v1/groups/g");
+        assert_eq!((&group["count"], &group["behind"]), (&json!(4), &json!(2)));
+    }
 }

@@ -203,6 +203,69 @@ fn beyond_its_bound_a_node_counts_users_of_other_nodes_and_does_not_keep_them() 
     asking.until(&[]);
 }
 
+#[test]
+fn users_are_told_a_few_a_turn_while_their_sessions_come_and_go() {
+    let redis = Redis::start();
+    let nodes = Nodes::start_with(2, &[&redis], |config| {
+        at_once(config);
+        config.cluster.patience = DEADLINE;
+        config.limits.turn_users = 1;
+    });
+    let [here, there] = [&nodes.servers[0], &nodes.servers[1]];
+    let users: Vec<String> = (0..60).map(|user| format!("u{user:02}")).collect();
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    let come = |user: &&str| there.player(&format!("user={user}&group={user}"));
+    let mut players: Vec<Player> = users.iter().map(come).collect();
+    let (told, tells) = mpsc::channel::<()>();
+    let mut asking = thread::scope(|scope| {
+        let link = here.link();
+        let asks = scope.spawn(move || {
+            let asking = Asking::new(link);
+            drop(told);
+            asking
+        });
+        // Each user has a session all the time, and never for long the same.
+        let mut random = Random::new(5);
+        while tells.try_recv() != Err(mpsc::TryRecvError::Disconnected) {
+            let user = random.below(users.len());
+            players[user] = come(&users[user]);
+        }
+        asks.join().unwrap()
+    })
+    .knows(&users);
+    asking.has_heard_all(there, &users);
+    players.clear();
+    asking.until(&[]);
+}
+
+#[test]
+fn a_node_that_is_upgraded_while_it_tells_its_users_tells_them_all() {
+    let (redis, prefix) = (Redis::start(), prefix());
+    let node = |name: &str| {
+        let config =
+            config(&redis, &prefix, name, 60_000).replace("[cluster]", "[cluster]\npatience_ms = 60000");
+        Running::start(&["--reactors", "2"], &format!("{config}[limits]\nturn_users = 1\n"))
+    };
+    let (here, mut there) = (node("here"), node("there"));
+    until_two([&here, &there]);
+    let users: Vec<String> = (0..60).map(|user| format!("u{user:02}")).collect();
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    let players: Vec<Player> = users.iter().map(|user| there.player(&format!("user={user}"))).collect();
+    let mut asking = thread::scope(|scope| {
+        let link = here.link();
+        let asks = scope.spawn(move || Asking::new(link));
+        while !asks.is_finished() {
+            there.upgrade();
+        }
+        asks.join().unwrap()
+    })
+    .knows(&users);
+    let last = there.player("user=x");
+    asking.until(&[&users[..], &["x"]].concat());
+    drop((players, last));
+    asking.until(&[]);
+}
+
 /// Links of one share. What each is told comes with its place.
 fn shared(links: impl IntoIterator<Item = Link>) -> mpsc::Receiver<(usize, Value)> {
     let (told, tells) = mpsc::channel();

@@ -1,8 +1,9 @@
 //! A cluster that cannot be joined, and messages that are none.
 
 use super::nodes::{Nodes, is_ready, prefix, status};
-use crate::support::{ClosedPort, Redis, ServerProcess, until};
+use crate::support::{ClosedPort, Redis, ServerProcess, TestServer, until};
 use serde_json::Value;
+use std::time::Duration;
 
 fn config(redis: &str, further: &str) -> String {
     format!(
@@ -66,6 +67,85 @@ fn what_is_no_message_of_the_bus_is_dropped_and_counted() {
     };
     until("them to be counted", || lost("malformed") == 2 && lost("version") == 2);
     assert_eq!(status(&nodes.servers[0])["ready"], true);
+}
+
+/// A message of a node that is another version of the program: of this kind, with these flags.
+fn message(kind: u8, flags: u8, body: &[u8]) -> Vec<u8> {
+    let mut message = vec![1, kind, flags, 0];
+    message.extend(3_000_u16.to_le_bytes());
+    // Its Redis server, and an app without a name.
+    message.extend([0, 0]);
+    // Its incarnation, the number of the message, its clock, the number of a reply.
+    [77_u64, 0, 5, 0].iter().for_each(|number| message.extend(number.to_le_bytes()));
+    message.extend([0xff; 4]);
+    [&message[..], body].concat()
+}
+
+/// What that node says of itself: with fields that this version does not know, and without those that came last.
+fn heartbeat() -> Vec<u8> {
+    let mut encoder = minicbor::Encoder::new(Vec::new());
+    let mut write = || {
+        encoder.map(13)?;
+        encoder.u8(0)?.u16(3_000)?.u8(1)?.u64(77)?.u8(2)?.str("later")?.u8(4)?.str("9.8.7")?;
+        for flag in [5, 7, 8, 9] {
+            encoder.u8(flag)?.bool(flag > 7)?;
+        }
+        for number in [6, 10, 11] {
+            encoder.u8(number)?.u64(0)?;
+        }
+        encoder
+            .u16(900)?
+            .str("a field of a later version")?
+            .u16(901)?
+            .array(2)?
+            .u8(1)?
+            .map(1)?
+            .u8(2)?
+            .null()?;
+        Ok::<(), minicbor::encode::Error<std::convert::Infallible>>(())
+    };
+    write().unwrap();
+    encoder.into_writer()
+}
+
+#[test]
+fn a_node_of_a_later_version_is_known_and_what_it_says_that_is_not_understood_is_counted() {
+    let redis = Redis::start();
+    let nodes = Nodes::start_with(2, &[&redis], |config| config.cluster.lease = Duration::from_secs(60));
+    let channels = redis.ask("PUBSUB CHANNELS test-*:nodes");
+    let channel = channels.lines().find(|line| line.ends_with(":nodes")).unwrap().to_owned();
+    let publish = |message: &[u8]| {
+        let text: String = message.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+        assert!(redis.ask(&format!("PUBLISH {channel} \"{text}\"")).starts_with(":2"), "{text}");
+    };
+    let version = |server: &TestServer| {
+        let nodes = status(server)["nodes"].as_array().unwrap().clone();
+        nodes.into_iter().find(|node| node["name"] == "later").map(|node| node["version"].clone())
+    };
+    let lost = |server: &TestServer| {
+        server.backend().scrape().sum("gannet_bus_lost_total", &["reason=\"malformed\""])
+    };
+    publish(&message(5, 0, &heartbeat()));
+    for server in &nodes.servers {
+        until("it to be known", || version(server) == Some("9.8.7".into()));
+    }
+    // A kind that there is not, one of that with a flag, and a kind that there is with a flag that there is not.
+    [(200, 0), (255, 0x80), (5, 0x80)]
+        .iter()
+        .for_each(|(kind, flags)| publish(&message(*kind, *flags, b"?")));
+    for server in &nodes.servers {
+        until("them to be counted", || lost(server) == 3);
+    }
+    // It is heard on, and so are the others.
+    let mut player = nodes.servers[1].player("user=ada");
+    let receipt = nodes.servers[0].backend().push_text("user=ada&receipt=written", "hi");
+    assert_eq!((receipt.written, player.recv_text()), (Some(1), "hi".to_owned()));
+    publish(&message(5, 0, &heartbeat()));
+    publish(&message(7, 0, b""));
+    for server in &nodes.servers {
+        until("it to be gone", || version(server).is_none());
+        assert_eq!((lost(server), status(server)["ready"].clone()), (3, true.into()));
+    }
 }
 
 #[test]

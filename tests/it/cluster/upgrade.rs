@@ -18,11 +18,21 @@ const PLAYERS: usize = 3;
 /// Messages without a receipt that follow on each other.
 const BURST: u64 = 20;
 
+/// Parts of a Redis Cluster.
+const SHARDS: usize = 4;
+
 /// A node of the cluster `prefix`, in a process of its own. `more` are lines of its table.
 fn node(redis: &Redis, prefix: &str, name: &str, more: &str) -> Running {
+    node_on(&[redis], prefix, name, more)
+}
+
+/// The same on several servers, or some of a Redis Cluster.
+pub fn node_on(redis: &[&Redis], prefix: &str, name: &str, more: &str) -> Running {
+    let urls: Vec<String> = redis.iter().map(|redis| format!("'{}'", redis.url())).collect();
+    let shards = if redis[0].is_of_cluster() { SHARDS } else { 0 };
     let config = format!(
-        "[cluster]\nredis = ['{}']\nprefix = '{prefix}'\nname = '{name}'\nheartbeat_ms = 50\nlease_ms = 60000\n{more}",
-        redis.url()
+        "[cluster]\nredis = [{}]\nshards = {shards}\nprefix = '{prefix}'\nname = '{name}'\nheartbeat_ms = 50\nlease_ms = 60000\n{more}",
+        urls.join(", ")
     );
     Running::start(&["--reactors", "2"], &config)
 }
@@ -37,7 +47,7 @@ fn nodes_of(ports: &Ports) -> Vec<Value> {
         .collect()
 }
 
-fn until_known(nodes: &[&Ports]) {
+pub fn until_known(nodes: &[&Ports]) {
     for ports in nodes {
         until("a whole cluster", || {
             ports.backend().ok("GET", "/v1/cluster")["ready"] == true && nodes_of(ports).len() == nodes.len()
@@ -50,6 +60,12 @@ fn connections(redis: &Redis) -> BTreeSet<String> {
     let list = redis.ask("CLIENT LIST");
     let own = list.lines().filter(|line| line.contains(" name=gannet "));
     own.map(|line| line.split_once(" addr=").unwrap().0.to_owned()).collect()
+}
+
+/// The same of several servers.
+fn connections_to(redis: &[&Redis]) -> BTreeSet<String> {
+    let each = redis.iter().enumerate().map(|(place, redis)| (place, connections(redis)));
+    each.flat_map(|(place, of)| of.into_iter().map(move |one| format!("{place} {one}"))).collect()
 }
 
 /// Pushes that go on until they are told to stop.
@@ -131,15 +147,20 @@ fn read(mut player: Player, sent: &Mutex<Option<[u64; SOURCES]>>) {
     }
 }
 
-fn lost(ports: &Ports) -> u64 {
+pub fn lost(ports: &Ports) -> u64 {
     ports.backend().scrape().sum("gannet_bus_lost_total", &[])
 }
 
 /// Upgrades of the first node, by `upgrade`, that other nodes must not notice. `more` are lines of their configurations.
 fn nobody_notices(more: &str, upgrade: impl Fn(&mut Running)) {
     let _alone = heavy();
-    let (redis, prefix) = (Redis::start(), prefix());
-    let (mut a, b) = (node(&redis, &prefix, "a", more), node(&redis, &prefix, "b", more));
+    nobody_notices_on(&[&Redis::start()], more, upgrade);
+}
+
+/// The same on these servers, of which the first is named to the nodes where they are of a Redis Cluster.
+pub fn nobody_notices_on(redis: &[&Redis], more: &str, upgrade: impl Fn(&mut Running)) {
+    let (prefix, named) = (prefix(), &redis[..1]);
+    let (mut a, b) = (node_on(named, &prefix, "a", more), node_on(named, &prefix, "b", more));
     until_known(&[&a, &b]);
     let sent = Arc::new(Mutex::new(None));
     let players = (0..2 * PLAYERS).map(|number| [*a, *b][number % 2].player("group=red"));
@@ -149,8 +170,9 @@ fn nobody_notices(more: &str, upgrade: impl Fn(&mut Running)) {
             thread::spawn(move || read(player, &sent))
         })
         .collect();
-    let (known, links) = (nodes_of(&b), connections(&redis));
-    assert_eq!(links.len(), 6, "of each node two that publish and one that hears: {links:?}");
+    let (known, links) = (nodes_of(&b), connections_to(redis));
+    let parts = if redis[0].is_of_cluster() { SHARDS } else { 1 };
+    assert_eq!(links.len(), 6 * parts, "of each node two that publish and one that hears: {links:?}");
     let pushing = Pushing::start([&a, &b]);
     for _ in 0..5 {
         pushing.await_more(50);
@@ -166,7 +188,7 @@ fn nobody_notices(more: &str, upgrade: impl Fn(&mut Running)) {
     readers.into_iter().for_each(|reader| reader.join().unwrap());
     assert_eq!((lost(&a), lost(&b)), (0, 0));
     assert_eq!((nodes_of(&a), nodes_of(&b)), (known.clone(), known));
-    assert_eq!(connections(&redis), links, "the connections went along");
+    assert_eq!(connections_to(redis), links, "the connections went along");
     assert!(!b.said().contains("is gone") && !a.said().contains("number 0"), "{}", b.said());
 }
 

@@ -20,21 +20,31 @@ pub struct Poller {
 impl Poller {
     /// Opens a session.
     pub fn open(address: SocketAddr, who: &str, fields: &str) -> Self {
-        let mut poller = Self {
-            address,
-            who: who.to_owned(),
-            fields: fields.to_owned(),
-            connection: None,
-            ticket: String::new(),
-            received: 0,
-            session: String::new(),
-        };
+        let mut poller = Self { fields: fields.to_owned(), ..Self::with(address, who, "", 0) };
         let answer = poller.request("GET", &format!("/poll{who}"), "", b"");
         assert_eq!(answer.status, 200, "{answer:?}");
         let document = answer.json();
         poller.takes(&document);
         assert_eq!((document["messages"].as_array().map(Vec::len), poller.received), (Some(0), 0));
         poller
+    }
+
+    /// One that has this ticket, and has read so many messages.
+    pub fn with(address: SocketAddr, who: &str, ticket: &str, received: u64) -> Self {
+        Self {
+            address,
+            who: who.to_owned(),
+            fields: String::new(),
+            connection: None,
+            ticket: ticket.to_owned(),
+            received,
+            session: String::new(),
+        }
+    }
+
+    /// Its next request goes to another server.
+    pub fn moves_to(&mut self, address: SocketAddr) {
+        (self.address, self.connection) = (address, None);
     }
 
     fn takes(&mut self, document: &Value) {

@@ -3,11 +3,11 @@
 use super::super::awaiting::reactor_of;
 use super::super::news::{BusNews, Edges, Waiter};
 use super::state::{Coming, Heard, Held, Peer, Stage, Step, has_come};
-use crate::auth::Ticket;
 use crate::cluster::crossing::{Asked, ClaimFromElsewhere, Facts, Names, Queued, Rest, Taking, ToNew, ToOld};
 use crate::cluster::message::Kind;
 use crate::connection::{Item, KeptFrame, LocalPush};
-use crate::core::{Claimed, Core, Envelope, Whereabouts};
+use crate::core::traveller::Traveller;
+use crate::core::{Core, Envelope};
 use crate::dispatch::{
     EncodedFrame, Epoch, Origin, Place, Push, PushId, PushOptions, ReceiptMode, Target, Wire,
 };
@@ -27,35 +27,31 @@ impl Core {
     /// A client has come for a session of another node: that one is asked.
     pub(in crate::core) fn claim_elsewhere(
         &mut self,
-        claimed: Box<Claimed>,
+        traveller: Traveller,
         session: SessionId,
         redirects: u8,
     ) {
         let (now_ms, index) = (self.now.ms, self.index);
         let node = self.bus.as_deref().and_then(|bus| bus.cluster.node(session.node()));
         let Some((bus, node)) = self.bus.as_deref_mut().zip(node) else {
-            return self.refuse_claim(claimed, ResumeFailure::Unknown);
+            return self.refuse_traveller(traveller, ResumeFailure::Unknown);
         };
         if !bus.has_one_list() {
-            return self.refuse_claim(claimed, ResumeFailure::Gap);
+            return self.refuse_traveller(traveller, ResumeFailure::Gap);
         }
         let peer: Peer = (session.node(), node.incarnation);
         let number = bus.awaiting.number(index);
         let due_ms = now_ms + bus.patience_ms();
-        let claim = &claimed.claim;
-        let sealed = match claim.whereabouts {
-            Whereabouts::Elsewhere(sealed) if redirects == 0 => sealed,
-            _ => None,
-        };
+        let sealed = traveller.sealed().filter(|_| redirects == 0);
         let asked = Asked::of(&ClaimFromElsewhere {
             session,
             sealed: sealed.map(|sealed| sealed.as_bytes().to_vec()),
-            received: claim.received,
-            claimant: claim.says_who.then(|| claim.user.clone()),
+            received: traveller.received(),
+            claimant: traveller.claimant().map(|user| user.cloned()),
         });
-        let app = claim.app;
+        let app = traveller.app();
         let coming = Coming {
-            claimed,
+            traveller,
             session,
             peer,
             redirects,
@@ -73,12 +69,6 @@ impl Core {
         };
         bus.crossing.coming.insert(number, coming);
         self.say_of_crossing(peer, (app, number), Kind::ToOld, false, &ToOld::Claim(Box::new(asked)));
-    }
-
-    /// The client gets another session, and is told why.
-    fn refuse_claim(&mut self, mut claimed: Box<Claimed>, why: ResumeFailure) {
-        claimed.claim.whereabouts = Whereabouts::Refused(why);
-        self.put_off_claim(claimed);
     }
 
     fn coming(&mut self, number: u64) -> Option<&mut Coming> {
@@ -128,17 +118,15 @@ impl Core {
     /// The session has crossed before.
     fn follow_session(&mut self, number: u64, new: SessionId) {
         let Some(coming) = self.take_coming(number) else { return };
-        let (mut claimed, redirects) = (coming.claimed, coming.redirects + 1);
+        let (traveller, redirects) = (coming.traveller, coming.redirects + 1);
         let own = self.bus.as_deref().map(|bus| bus.cluster.node);
         if redirects > MOST_REDIRECTS {
-            return self.refuse_claim(claimed, ResumeFailure::Unknown);
+            return self.refuse_traveller(traveller, ResumeFailure::Unknown);
         }
-        if Some(new.node()) != own {
-            return self.claim_elsewhere(claimed, new, redirects);
+        match Some(new.node()) == own {
+            true => self.send_home(traveller, new),
+            false => self.claim_elsewhere(traveller, new, redirects),
         }
-        claimed.claim.ticket = Ticket { session: new, number: 0 };
-        claimed.claim.whereabouts = Whereabouts::Here;
-        self.pass_claim(claimed);
     }
 
     /// What the session is is known, behind all that other nodes had published before it was claimed.
@@ -209,7 +197,7 @@ impl Core {
         let Some(coming) = bus.crossing.coming.get_mut(&number) else { return };
         let Some(new) = coming.new else { return };
         (coming.stage, coming.due_ms) = (Stage::Taken, due_ms);
-        let (peer, app) = (coming.peer, coming.claimed.claim.app);
+        let (peer, app) = (coming.peer, coming.traveller.app());
         let taking = Taking { session: coming.session.as_u64(), new: new.as_u64() };
         self.say_of_crossing(peer, (app, number), Kind::ToOld, true, &ToOld::Take(taking));
     }
@@ -229,7 +217,7 @@ impl Core {
             return self.fail_to_come(number, ResumeFailure::Gap);
         }
         let Some(coming) = self.take_coming(number) else { return };
-        let Coming { mut claimed, session, held, .. } = coming;
+        let Coming { traveller, session, held, .. } = coming;
         for Held { local, tick } in held {
             let push = local.push();
             let was_given = push.ids().iter().any(|id| given.contains(id));
@@ -239,9 +227,7 @@ impl Core {
             }
         }
         self.metrics().resumed_elsewhere.add(1);
-        claimed.claim.ticket = Ticket { session: id, number: 0 };
-        claimed.claim.whereabouts = Whereabouts::Arrived;
-        self.put_off_claim(claimed);
+        self.has_arrived(traveller, id);
     }
 
     /// Puts what the client has not read before all that the session has been sent here. `None` where it is not of the layout.
@@ -305,7 +291,7 @@ impl Core {
         if let Some(new) = coming.new {
             self.unmake_crossed(new);
         }
-        self.refuse_claim(coming.claimed, why);
+        self.refuse_traveller(coming.traveller, why);
     }
 
     /// The session in `slot` has ended, of whatever: one that is on its way here does not come. Whether it was: nobody has been told
@@ -355,7 +341,7 @@ impl Core {
     fn open_crossed(&mut self, number: u64, names: &Names) -> Result<(), ResumeFailure> {
         let coming = self.bus.as_deref_mut().and_then(|bus| bus.crossing.coming.remove(&number));
         let mut coming = coming.ok_or(ResumeFailure::Gap)?;
-        let opened = self.open_for_claim(&coming.claimed, names);
+        let opened = self.open_for_claim(&coming.traveller, names);
         coming.new = opened.ok();
         if let Some(bus) = self.bus.as_deref_mut() {
             bus.crossing.arriving.extend(coming.new.map(|new| (new.slot(), number)));

@@ -3,7 +3,7 @@
 use super::super::Cluster;
 use crate::cluster::crossing::{Facts, Names, Rest, ToNew, ToOld};
 use crate::connection::{LocalPush, Tick};
-use crate::core::Claimed;
+use crate::core::traveller::Traveller;
 use crate::dispatch::PushId;
 use crate::session::{AppId, SessionId};
 use hashbrown::HashMap;
@@ -44,7 +44,7 @@ pub(super) type Heard = SmallVec<[u8; 2]>;
 /// A client that has come here for a session of another node.
 #[derive(Debug)]
 pub(super) struct Coming {
-    pub claimed: Box<Claimed>,
+    pub traveller: Traveller,
     /// The session, where it is.
     pub session: SessionId,
     pub peer: Peer,

@@ -256,6 +256,8 @@ fn of_server<M: SerializeMap>(now: &Sample, before: &Sample, map: &mut M) -> Res
     let (new, old) = (&now.totals, &before.totals);
     for (name, gauge) in [
         ("sessions", new.sessions),
+        ("users", new.users),
+        ("groups", new.groups),
         ("away", new.away),
         ("links", new.links),
         ("links_away", new.links_away),

@@ -35,6 +35,11 @@ impl Head {
                 self.end_request(core);
                 None
             }
+            Asks::Elsewhere(ticket, sealed, opening) => {
+                visits.await_from_elsewhere(core, id, (ticket.session, Some(sealed)), opening);
+                self.end_request(core);
+                None
+            }
             Asks::Open(opening, why) => {
                 self.end_request(core);
                 match visits::open(core, id, &opening, why) {

@@ -3,6 +3,7 @@
 mod bounds;
 mod crowd;
 mod failing;
+mod polls;
 mod told;
 
 use super::Nodes;

@@ -50,7 +50,7 @@ fn backends_hear_the_end_on_the_one_node_and_the_beginning_on_the_other() {
 }
 
 #[test]
-fn an_event_stream_goes_to_another_node_and_a_poll_begins_anew() {
+fn an_event_stream_goes_to_another_node_and_so_does_a_poll() {
     let redis = Redis::start();
     let nodes = nodes(2, &[&redis]);
     let [a, b] = [0, 1].map(|node| *nodes.servers[node]);
@@ -78,7 +78,7 @@ fn an_event_stream_goes_to_another_node_and_a_poll_begins_anew() {
         ada.ticket
     ));
     let poll = raw.answer().json();
-    assert_eq!((&poll["resumed"], &poll["why"]), (&false.into(), &"unknown".into()), "{poll}");
+    assert_eq!((&poll["resumed"], &poll["was"]), (&true.into(), &json!(ada.session)), "{poll}");
 }
 
 #[test]
