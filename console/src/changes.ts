@@ -66,13 +66,16 @@ export const by = ({ key }: Change): string => (key === null ? "" : `by ${key}`)
 function told(change: Change): Told {
   const { op, target, changes, sessions, app, at_unix_ms } = change;
   const subject = whom(target);
+  // What came of an upgrade is another line.
+  const isRefused = change.result !== "ok" && change.result !== "begun";
   let what = TITLES[op] ?? op.replaceAll("_", " ");
-  if (change.result !== "ok") what = `${what}: refused`;
+  if (isRefused) what = `${what}: refused`;
+  if (change.result === "begun") what = "Upgrade began";
   if (op === "upgrade" && targetField(target, "dry_run") === "true") what = "Upgrade rehearsed";
   if (["kick", "ban", "unban", "destroy"].includes(op)) what = op === "destroy" ? `${subject.replace("group", "Group")} destroyed` : `${what} ${subject}`;
   const more = [
     by(change),
-    change.result !== "ok" ? change.result : null,
+    isRefused ? change.result : null,
     op === "reload" ? changes?.map(keyChange).join(", ") : null,
     op === "log" ? `${targetField(target, "level")}${lasting(target)}` : null,
     op === "drain" ? targetField(target, "to") : null,

@@ -55,6 +55,8 @@ export class Columns {
   #columns = new Map<string, (number | null)[]>();
   /** Whether the last interval is still growing. */
   #open = false;
+  /** How much of the first interval after the server's hour the ticks tell of; `null` when it is over. */
+  #first: number | null = null;
 
   /** The server's own hour takes the place of what there was, except of what the server does not keep. */
   start(event: HistoryEvent): void {
@@ -77,6 +79,7 @@ export class Columns {
     }
     this.#columns = columns;
     this.#open = false;
+    this.#first = 0;
   }
 
   /** A column that the server does not keep, at the new times. */
@@ -93,9 +96,11 @@ export class Columns {
     const last = this.times.at(-1);
     const isNew = !this.#open || last === undefined || tick.unix_ms > last;
     if (isNew) {
+      this.#makeWhole();
       this.times.push(last !== undefined && tick.unix_ms - last < 2 * this.everyMs ? last + this.everyMs : tick.unix_ms + this.everyMs - tick.ms);
       this.#open = true;
     }
+    if (this.#first !== null) this.#first += tick.ms;
     for (const [name, value] of Object.entries(valuesOf(tick))) this.#add(name, value);
     for (const [app, row] of Object.entries(apps)) for (const [name, value] of Object.entries(row)) this.#add(`app.${app}.${name}`, value);
     if (this.times.length > KEPT) this.times.shift();
@@ -104,6 +109,18 @@ export class Columns {
       if (column.length > this.times.length) column.splice(0, column.length - this.times.length);
     }
     return isNew;
+  }
+
+  /** A stream begins within an interval: what it has counted in the rest of it stands for all of it, as there would be a dip else. */
+  #makeWhole(): void {
+    if (!this.#open) return;
+    const seen = this.#first ?? this.everyMs;
+    this.#first = null;
+    if (seen >= this.everyMs) return;
+    for (const [name, column] of this.#columns) {
+      const last = column.at(-1);
+      if (last && kindOf(name) === "count") column[column.length - 1] = Math.round((last * this.everyMs) / seen);
+    }
   }
 
   #add(name: string, value: number | null): void {

@@ -21,10 +21,15 @@ export interface Screen {
   close?(): void;
 }
 
-/** Runs `body` every so often while the page is seen, and says how to stop it. */
+/** Runs `body` every so often while the page is seen, at once when it is seen again, and says how to stop it. */
 export function whileSeen(everyMs: number, body: () => void): () => void {
-  const timer = setInterval(() => {
+  const seen = () => {
     if (!document.hidden) body();
-  }, everyMs);
-  return () => clearInterval(timer);
+  };
+  const timer = setInterval(seen, everyMs);
+  document.addEventListener("visibilitychange", seen);
+  return () => {
+    clearInterval(timer);
+    document.removeEventListener("visibilitychange", seen);
+  };
 }

@@ -75,7 +75,7 @@ const LOST: Definition = {
   name: "Not delivered", topics: ["notDelivered"],
   line: lostShare,
   show: (model, ago) => {
-    const share = lostShare(model.columns);
+    const share = model.once("lost share", () => lostShare(model.columns));
     const now = average(share.slice(-6));
     if (now === null) return { value: "—", unit: "", note: "nothing was due" };
     const { words, value } = ago("deliveries.queued");
@@ -146,7 +146,7 @@ export class Figures {
 
   /** A column about an hour ago; of a server that is younger, as far back as it goes. */
   #ago(column: string): { value: number | null; words: string } {
-    const { value, backMs } = this.#model.columns.before(column);
+    const { value, backMs } = this.#model.before(column);
     return { value, words: backMs >= 3_540_000 ? "an hour" : span(backMs) };
   }
 }

@@ -1,6 +1,6 @@
 // What the page knows of the server: the stream's events, put together. No document and no network is needed here.
 import { Columns, lost, sum } from "./columns.js";
-import { type Step, since, steps } from "./steps.js";
+import { type Step, since, steps, stepsOn } from "./steps.js";
 import type { StreamEvent } from "./sse.js";
 import { type Finding, LIMITS, median, type Situation, verdict, type Verdict } from "./verdict.js";
 import type { AppRow, BehindEvent, Change, Hello, HistoryEvent, Right, TickEvent } from "./wire.js";
@@ -41,8 +41,8 @@ export class Model {
   apps = new Map<string, Required<AppRow>>();
   steps: SeenStep[] = [];
   #since = new Map<string, number>();
-  /** The medians of the hour, which move with it and not with each tick. */
-  #usual = new Map<string, number>();
+  /** What is made of the whole hour, which moves with it and not with each tick. */
+  #ofHour = new Map<string, unknown>();
   #situation: Situation | null = null;
 
   /** Takes an event of the stream; `null` if it is none that the page knows. */
@@ -101,8 +101,10 @@ export class Model {
 
   #history(event: HistoryEvent): void {
     this.columns.start(event);
-    this.tick ??= this.#lately(event);
-    this.#seeSteps();
+    // What was seen last may be long ago, of a tab that was hidden: what the hour ends with is newer.
+    if (this.tick === null) this.tick = this.#lately(event);
+    else if (event.end_unix_ms > this.tick.unix_ms) this.tick = { ...this.#lately(event), ready: this.tick.ready, why: this.tick.why, reactors: this.tick.reactors };
+    this.#seeSteps(true);
   }
 
   /** The hour's last 10 s as a tick. */
@@ -120,7 +122,7 @@ export class Model {
     for (const [app, row] of Object.entries(tick.apps)) if (!this.apps.has(app)) this.apps.set(app, rowOf(row, null));
     const rows = [...this.apps].slice(0, APPS_WITH_COLUMNS);
     const moved = this.columns.tick(tick, Object.fromEntries(rows) as unknown as Record<string, Record<string, number>>);
-    if (moved) this.#seeSteps();
+    if (moved) this.#seeSteps(false);
     return moved;
   }
 
@@ -131,32 +133,39 @@ export class Model {
     this.changes.length = Math.min(this.changes.length, CHANGES);
   }
 
-  #seeSteps(): void {
-    this.#usual.clear();
+  /** In an hour that has come anew, or where one interval more is whole. */
+  #seeSteps(anew: boolean): void {
+    this.#ofHour.clear();
     const times = this.columns.wholeTimes;
-    this.steps = Object.entries(STEPS).flatMap(([column, least]) => steps(times, this.columns.whole(column), least).map((step) => ({ ...step, column })));
+    this.steps = Object.entries(STEPS).flatMap(([column, least]) => {
+      const values = this.columns.whole(column);
+      const seen = anew ? steps(times, values, least) : stepsOn(times, values, least, this.steps.filter((step) => step.column === column));
+      return seen.map((step) => ({ ...step, column }));
+    });
   }
 
   /** The median of the hour by the minute. */
   usual(name: string): number {
-    return this.#once(name, () => median(this.columns.minutes(name)));
+    return this.once(`usual ${name}`, () => median(this.columns.minutes(name)));
   }
 
-  #once(name: string, make: () => number): number {
-    const known = this.#usual.get(name);
-    if (known !== undefined) return known;
-    const is = make();
-    this.#usual.set(name, is);
-    return is;
+  /** A column about an hour ago: see `Columns.before`. */
+  before(name: string): { value: number | null; backMs: number } {
+    return this.once(`before ${name}`, () => this.columns.before(name));
+  }
+
+  /** What `make` makes of the hour without the interval that is growing: once, until another one is whole. */
+  once<T>(name: string, make: () => T): T {
+    if (!this.#ofHour.has(name)) this.#ofHour.set(name, make());
+    return this.#ofHour.get(name) as T;
   }
 
   /** Push-to-write at p99 over the hour; `null` if nothing was pushed. */
   #usualP99(): number | null {
-    const is = this.#once("p99", () => {
+    return this.once("usual p99", () => {
       const hour = this.columns.whole("push_to_write_p99_us").filter((value) => value !== null);
-      return hour.length ? median(hour) : Number.NaN;
+      return hour.length ? median(hour) : null;
     });
-    return Number.isNaN(is) ? null : is;
   }
 
   /** Push-to-write at p99 now: the middle one of the last three intervals that had any. */

@@ -2,6 +2,7 @@
 // dash and weight; under the pointer the legend has the values of that time.
 import { attribute, fill, h, say, svg } from "./dom.js";
 import { clock, minute } from "./format.js";
+import { linePath, tenths } from "./path.js";
 import { linear, logarithmic, type Scale, timeTicks } from "./scale.js";
 
 export interface Line {
@@ -45,6 +46,9 @@ export class Plot {
   #height: number;
   #width = 0;
   #grid = svg("g", { class: "grid" });
+  #clock = svg("g", { class: "grid" });
+  /** What the grid shows. */
+  #scaled = "";
   #lines: { line: SVGElement; area: SVGElement | null }[];
   #marks = svg("g", { class: "marks" });
   #cursor = svg("g", { class: "cursor" });
@@ -54,6 +58,10 @@ export class Plot {
   #table = h("div", { class: "scroll behind-plot", hidden: true, tabindex: 0, role: "region" });
   #toggle: HTMLButtonElement;
   #resized: ResizeObserver;
+  #seen: IntersectionObserver;
+  #isSeen = false;
+  /** What is painted is not what was drawn last. */
+  #isOld = false;
   readonly node: HTMLElement;
 
   constructor(options: PlotOptions) {
@@ -64,7 +72,7 @@ export class Plot {
       line: svg("path", { class: `line tone-${tone}`, "stroke-dasharray": dash, "stroke-width": width ?? 1.5 }),
     }));
     this.#svg = svg("svg", { width: "100%", height: this.#height, "aria-hidden": "true", focusable: "false", onpointermove: (event: PointerEvent) => this.#point(event), onpointerleave: () => this.#point(null) },
-      this.#grid, this.#lines.flatMap(({ area, line }) => [area, line]), this.#marks, this.#cursor);
+      this.#grid, this.#clock, this.#lines.flatMap(({ area, line }) => [area, line]), this.#marks, this.#cursor);
     this.#canvas = h("div", { class: "canvas", role: "img" }, this.#svg);
     this.#hint = h("span", { class: "hint" }, options.hint);
     attribute(this.#table, "aria-label", `${options.title} as a table`);
@@ -81,6 +89,8 @@ export class Plot {
       this.#canvas, this.#table);
     this.#resized = new ResizeObserver(() => this.#size());
     this.#resized.observe(this.#canvas);
+    this.#seen = new IntersectionObserver((entries) => this.#see(entries.at(-1)?.isIntersecting === true), { rootMargin: "200px" });
+    this.#seen.observe(this.#canvas);
   }
 
   /** Shows other values: `times` in Unix milliseconds, and as many values for each line. */
@@ -90,12 +100,20 @@ export class Plot {
     this.#legend(last);
     const words = this.#options.lines.map(({ name }, at) => `${name} ${this.#write(last[at])}`);
     attribute(this.#canvas, "aria-label", `${this.#options.title}, ${this.#options.hint}. Now: ${words.join(", ")}.`);
-    this.#paint();
+    if (this.#isSeen) this.#paint();
+    else this.#isOld = true;
     if (!this.#table.hidden) this.#fillTable();
   }
 
   close(): void {
     this.#resized.disconnect();
+    this.#seen.disconnect();
+  }
+
+  /** What is not in view is painted when it comes near it. */
+  #see(isSeen: boolean): void {
+    this.#isSeen = isSeen;
+    if (isSeen && this.#isOld) this.#paint();
   }
 
   #write = (value: number | null | undefined): string => (value === null || value === undefined ? "—" : this.#options.write(value));
@@ -126,42 +144,33 @@ export class Plot {
   }
 
   #paint(): void {
+    this.#isOld = false;
     if (this.#width === 0 || this.#times.length === 0) return;
     const [x, scale] = [this.#x(), this.#scale()];
     const inner = this.#height - AROUND.top - AROUND.bottom;
     const y = (value: number) => AROUND.top + (1 - scale.at(value)) * inner;
     const right = this.#width - AROUND.right;
     const ticks = timeTicks(x.from, x.to, Math.max(2, Math.floor(this.#width / 110)));
-    fill(this.#grid,
-      scale.ticks.map((tick) => [
-        svg("line", { x1: AROUND.left, x2: right, y1: crisp(y(tick)), y2: crisp(y(tick)) }),
-        svg("text", { x: AROUND.left - 8, y: y(tick) + 4, "text-anchor": "end" }, tick.toLocaleString("en-US")),
-      ]),
-      ticks.at.map((time) => svg("text", { x: Math.min(Math.max(x.at(time), AROUND.left + 16), right - 16).toFixed(1), y: this.#height - 6, "text-anchor": "middle" }, ticks.seconds ? clock(time) : minute(time))));
+    this.#drawGrid(scale.ticks, y, right);
+    fill(this.#clock, ticks.at.map((time) => svg("text", { x: Math.min(Math.max(x.at(time), AROUND.left + 16), right - 16).toFixed(1), y: this.#height - 6, "text-anchor": "middle" }, ticks.seconds ? clock(time) : minute(time))));
+    const places = this.#times.map((time) => tenths(x.at(time)));
     this.#lines.forEach(({ line, area }, at) => {
-      const path = this.#path(this.#values[at] ?? [], x.at, y);
-      attribute(line, "d", path.line);
-      if (area) attribute(area, "d", path.area);
+      const values = (this.#values[at] ?? []).map((value) => (value === null || (this.#options.logarithmic && value <= 0) ? null : tenths(y(value))));
+      attribute(line, "d", linePath(places, values));
+      if (area) attribute(area, "d", linePath(places, values, this.#height - AROUND.bottom));
     });
     this.#mark(x.at, right);
   }
 
-  #path(values: Values, x: (time: number) => number, y: (value: number) => number): { line: string; area: string } {
-    const bottom = this.#height - AROUND.bottom;
-    let [line, area, start] = ["", "", ""];
-    const end = (at: number) => {
-      if (start) area += `L${x(this.#times[at] as number).toFixed(1)} ${bottom}L${start} ${bottom}Z`;
-      start = "";
-    };
-    values.forEach((value, at) => {
-      if (value === null || (this.#options.logarithmic && value <= 0)) return end(at - 1);
-      const place = `${x(this.#times[at] as number).toFixed(1)} ${y(value).toFixed(1)}`;
-      line += (start ? "L" : "M") + place;
-      area += (start ? "L" : "M") + place;
-      start ||= place.split(" ")[0] as string;
-    });
-    end(values.length - 1);
-    return { line, area };
+  /** The lines of the values, which stay until the scale is another one. */
+  #drawGrid(ticks: number[], y: (value: number) => number, right: number): void {
+    const scaled = [right, ...ticks.map((tick) => `${tick} ${tenths(y(tick))}`)].join();
+    if (scaled === this.#scaled) return;
+    this.#scaled = scaled;
+    fill(this.#grid, ticks.map((tick) => [
+      svg("line", { x1: AROUND.left, x2: right, y1: crisp(y(tick)), y2: crisp(y(tick)) }),
+      svg("text", { x: AROUND.left - 8, y: y(tick) + 4, "text-anchor": "end" }, tick.toLocaleString("en-US")),
+    ]));
   }
 
   /** A dashed line and a word for each thing that happened; a word that would be on another is left out. */

@@ -26,11 +26,12 @@ export function logarithmic(smallest: number, largest: number): Scale {
   return { at: (value) => (Math.log10(value) - from) / (to - from), ticks: ticks.filter((tick) => Math.log10(tick) >= from - 1e-9) };
 }
 
-const STEPS_MS = [5_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000, 3_600_000];
+const HOUR_MS = 3_600_000;
+const STEPS_MS = [5_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000, HOUR_MS];
 
 /** Round times between two, no more than `most`. */
 export function timeTicks(from: number, to: number, most: number): { at: number[]; seconds: boolean } {
-  const step = STEPS_MS.find((ms) => (to - from) / ms <= most) ?? 3_600_000;
+  const step = STEPS_MS.find((ms) => (to - from) / ms <= most) ?? Math.ceil((to - from) / most / HOUR_MS) * HOUR_MS;
   const at = [];
   for (let time = Math.ceil(from / step) * step; time <= to; time += step) at.push(time);
   return { at, seconds: step < 60_000 };

@@ -12,8 +12,15 @@ export type Tone = "" | "look" | "act";
 export function condense(values: readonly (number | null)[], points = 90): (number | null)[] {
   if (values.length <= points) return [...values];
   return Array.from({ length: points }, (_, at) => {
-    const part = values.slice(Math.floor((at * values.length) / points), Math.floor(((at + 1) * values.length) / points)).filter((value) => value !== null);
-    return part.length ? part.reduce((sum, value) => sum + value, 0) / part.length : null;
+    const to = Math.floor(((at + 1) * values.length) / points);
+    let [sum, known] = [0, 0];
+    for (let index = Math.floor((at * values.length) / points); index < to; index += 1) {
+      const value = values[index] ?? null;
+      if (value === null) continue;
+      sum += value;
+      known += 1;
+    }
+    return known ? sum / known : null;
   });
 }
 

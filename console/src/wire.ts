@@ -32,7 +32,8 @@ export interface HistoryEvent {
   end_unix_ms: number;
   apps?: Record<string, AppHistory>;
   deliveries?: Record<string, Column>;
-  reactors_busy?: Column[];
+  /** Empty where an earlier version kept the row. */
+  reactors_busy?: (number | null)[][];
   [column: string]: unknown;
 }
 

@@ -13,6 +13,7 @@ import { test } from "../../tests/browser/tests.mjs";
 import { inBrowsers } from "../../tests/browser/world.mjs";
 import { freePort } from "../../tests/ports.mjs";
 import { everyScreen, gateIs, screensAre } from "./axe.mjs";
+import { hidden } from "./hidden.mjs";
 import { click, enter, enterGame, go, KEYS, openConsole, press, Server, shows, text, write } from "./world.mjs";
 
 const MARKUP = `<img src=x onerror="window.pwned=1">`;
@@ -372,6 +373,7 @@ await inBrowsers("console", async (world) => {
     await hostile(page, server);
     await keys(page, server);
     await pushAndTest(page, server);
+    await hidden(page, server);
     await go(page, "#/", "");
     await withCrowd(world, page, server, () => crowded(page, server));
     await behind(page, server);

@@ -22,6 +22,8 @@ pub struct History {
 struct Row {
     figures: Figures,
     apps: Box<[[u32; AppSample::COUNT]]>,
+    /// The part of its time that each reactor was busy, in thousandths; empty where another version has kept the row.
+    busy: Box<[u16]>,
 }
 
 /// A [`History`] on its way to another process.
@@ -36,7 +38,7 @@ pub struct CarriedHistory {
 }
 
 #[derive(Debug, Encode, Decode)]
-struct CarriedRow(#[n(0)] Vec<u64>, #[n(1)] Vec<Vec<u32>>);
+struct CarriedRow(#[n(0)] Vec<u64>, #[n(1)] Vec<Vec<u32>>, #[n(2)] Option<Vec<u16>>);
 
 impl History {
     /// How long a row is, in milliseconds.
@@ -46,7 +48,7 @@ impl History {
     /// The apps with the lowest ids of which rows are kept.
     pub const APPS: usize = 64;
     /// How many figures a row has.
-    pub const COUNT: usize = 25;
+    pub const COUNT: usize = 26;
     /// What they are called. Those that end in `_us` are in tenths, `busy` in thousandths; what stands behind a dot belongs
     /// into a table.
     pub const NAMES: [&'static str; Self::COUNT] = [
@@ -75,6 +77,7 @@ impl History {
         "push_to_write_p99_us",
         "turn_p99_us",
         "busy",
+        "push_to_write_p999_us",
     ];
 
     /// When the next row ends, in milliseconds of the server's clock; `None`: the first begins now.
@@ -109,12 +112,23 @@ impl History {
         self.rows.iter().map(move |row| row.apps.get(app).map_or(0, |figures| figures[figure]))
     }
 
+    /// How many reactors there are columns of.
+    pub fn reactors(&self) -> usize {
+        self.rows.iter().map(|row| row.busy.len()).max().unwrap_or(0)
+    }
+
+    /// The part of its time that a reactor was busy, in thousandths, where that was kept.
+    pub fn column_of_reactor(&self, reactor: usize) -> impl Iterator<Item = Option<u16>> {
+        self.rows.iter().map(move |row| row.busy.get(reactor).copied())
+    }
+
     /// As it is carried.
     pub fn carry(&self) -> CarriedHistory {
         // What the next row has counted so far is counted from nought again in the other process.
         let Self { rows, end_unix_ms, base: _ } = self;
         let row = |row: &Row| {
-            CarriedRow(row.figures.to_vec(), row.apps.iter().map(|figures| figures.to_vec()).collect())
+            let apps = row.apps.iter().map(|figures| figures.to_vec()).collect();
+            CarriedRow(row.figures.to_vec(), apps, Some(row.busy.to_vec()))
         };
         CarriedHistory { end_unix_ms: *end_unix_ms, rows: rows.iter().map(row).collect() }
     }
@@ -124,8 +138,9 @@ impl History {
     pub fn go_on_from(&mut self, carried: CarriedHistory) {
         let CarriedHistory { end_unix_ms, rows } = carried;
         let surplus = rows.len().saturating_sub(Self::KEPT);
-        let rows = rows.into_iter().skip(surplus).map(|CarriedRow(figures, apps)| {
-            let mut row = Row { figures: cut(&figures), apps: Box::default() };
+        let rows = rows.into_iter().skip(surplus).map(|CarriedRow(figures, apps, busy)| {
+            let mut row = Row { figures: cut(&figures), ..Row::default() };
+            row.busy = busy.unwrap_or_default().into();
             row.apps = apps.iter().take(Self::APPS).map(|figures| cut(figures)).collect();
             row
         });
@@ -145,7 +160,7 @@ impl Row {
             |outcome: DeliveryOutcome| new.deliveries.of(outcome).saturating_sub(old.deliveries.of(outcome));
         let tenths = |us: f64| (us * 10.0) as u64;
         let push_to_write = new.push_to_write.since(&old.push_to_write);
-        let busiest = now.busy_since(before).fold(0.0, f64::max);
+        let busy: Box<[u16]> = now.busy_since(before).map(|part| (part * 1_000.0) as u16).collect();
         let figures = [
             new.sessions,
             new.away,
@@ -171,11 +186,12 @@ impl Row {
             tenths(push_to_write.quantile_us(0.5)),
             tenths(push_to_write.quantile_us(0.99)),
             tenths(new.turn_time.since(&old.turn_time).quantile_us(0.99)),
-            (busiest * 1_000.0) as u64,
+            busy.iter().copied().max().unwrap_or(0).into(),
+            tenths(push_to_write.quantile_us(0.999)),
         ];
         let narrow = |figure: u64| u32::try_from(figure).unwrap_or(u32::MAX);
         let app = |id: usize| now.app(id).since(before.app(id)).0.map(narrow);
-        Self { figures, apps: (0..now.apps.len().min(History::APPS)).map(app).collect() }
+        Self { figures, apps: (0..now.apps.len().min(History::APPS)).map(app).collect(), busy }
     }
 }
 
@@ -214,14 +230,32 @@ mod tests {
         history.add(metrics.sample(0, 1), 7);
         metrics.reactor(0).pushes.of(0).add(3);
         history.add(metrics.sample(10_000, 1), 17);
+        metrics.reactor(0).turn_time.observe(2_500_000_000);
+        metrics.reactor(0).push_to_write.observe(3_000);
+        history.add(metrics.sample(20_000, 1), 27);
+        let busy = |history: &History| history.column_of_reactor(0).collect::<Vec<_>>();
+        assert_eq!((history.reactors(), busy(&history)), (1, vec![Some(0), Some(250)]));
+        assert!(column(&history, "push_to_write_p999_us")[1] >= 30);
         let bytes = minicbor::to_vec(history.carry()).unwrap();
         let mut next = History::default();
         next.add(Sample::default(), 18);
         next.go_on_from(minicbor::decode(&bytes).unwrap());
-        assert_eq!((column(&next, "pushes"), next.end_unix_ms(), next.next_ms()), (vec![3], 17, None));
-        next.add(metrics.sample(20_000, 1), 27);
-        metrics.reactor(0).pushes.of(0).add(2);
+        assert_eq!((column(&next, "pushes"), next.end_unix_ms(), next.next_ms()), (vec![3, 0], 27, None));
+        assert_eq!(busy(&next), busy(&history));
         next.add(metrics.sample(30_000, 1), 37);
-        assert_eq!(column(&next, "pushes"), [3, 2], "not all that was ever counted");
+        metrics.reactor(0).pushes.of(0).add(2);
+        next.add(metrics.sample(40_000, 1), 47);
+        assert_eq!(column(&next, "pushes"), [3, 0, 2], "not all that was ever counted");
+    }
+
+    /// Its rows have two fields, and one figure less.
+    #[test]
+    fn what_an_earlier_version_did_not_keep_is_not_known() {
+        let earlier = minicbor::to_vec((vec![9_u64; History::COUNT - 1], vec![vec![4_u32; 9]])).unwrap();
+        let row: CarriedRow = minicbor::decode(&earlier).unwrap();
+        let mut next = History::default();
+        next.go_on_from(CarriedHistory { end_unix_ms: 17, rows: vec![row] });
+        assert_eq!((column(&next, "busy"), column(&next, "push_to_write_p999_us")), (vec![9], vec![0]));
+        assert_eq!((next.reactors(), next.column_of_reactor(0).collect::<Vec<_>>()), (0, vec![None]));
     }
 }

@@ -56,7 +56,11 @@ export async function startChromium(flags = []) {
       const { browserContextId } = await call("Target.createBrowserContext");
       const { targetId } = await call("Target.createTarget", { url: "about:blank", browserContextId, width, height });
       const { sessionId } = await call("Target.attachToTarget", { targetId, flatten: true });
-      const page = new Page((method, params) => call(method, params, sessionId));
+      const page = new Page((method, params) => call(method, params, sessionId), {
+        open: async () => (await call("Target.createTarget", { url: "about:blank", browserContextId })).targetId,
+        raise: (tab = targetId) => call("Target.activateTarget", { targetId: tab }),
+        close: (tab) => call("Target.closeTarget", { targetId: tab }),
+      });
       pages.set(sessionId, page);
       await page.call("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: false });
       await page.call("Emulation.setFocusEmulationEnabled", { enabled: true });
@@ -76,9 +80,31 @@ export async function startChromium(flags = []) {
 
 class Page {
   #told = new Map();
+  #tabs;
+  /** The tab in front of this one. */
+  #other = null;
 
-  constructor(call) {
+  constructor(call, tabs) {
     this.call = call;
+    this.#tabs = tabs;
+  }
+
+  /** Puts another tab of the same window in front: the page is hidden, as a tab is that nobody looks at. */
+  async hide() {
+    // A page that is made to believe that it has the focus is never hidden.
+    await this.call("Emulation.setFocusEmulationEnabled", { enabled: false });
+    this.#other ??= await this.#tabs.open();
+    await this.#tabs.raise(this.#other);
+    await this.until("the page to be hidden", `document.visibilityState === "hidden"`);
+  }
+
+  /** Puts it in front again. */
+  async show() {
+    await this.#tabs.raise();
+    await this.call("Emulation.setFocusEmulationEnabled", { enabled: true });
+    if (this.#other) await this.#tabs.close(this.#other);
+    this.#other = null;
+    await this.until("the page to be seen", `document.visibilityState === "visible"`);
   }
 
   /** Listens for an event of the protocol, of a domain that was enabled. */

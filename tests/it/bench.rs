@@ -290,6 +290,17 @@ fn results_are_compared_and_reported() {
     let compared = bench(&["compare", first.path(), second.path()]);
     let table = String::from_utf8_lossy(&compared.stdout).into_owned();
     assert!(compared.status.success() && table.contains("round trip p99 µs"), "{table}");
+    let lines = bench(&["compare", first.path(), second.path(), "--json"]);
+    let lines = String::from_utf8(lines.stdout).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        (&lines[0]["a"]["label"], &lines[0]["b"]["label"]),
+        (&Value::from("one"), &Value::from("two"))
+    );
+    let slowest = lines.iter().find(|line| line["name"] == "round trip max").unwrap();
+    let of = |side: &str| slowest[side].as_f64().unwrap();
+    // What is read of a file may be off by the last bit.
+    assert!((of("ratio") * of("a") / of("b") - 1.0).abs() < 1e-12, "{slowest}");
     let reported = bench(&["report", first.path(), second.path(), "--out", page.path()]);
     assert!(reported.status.success());
     let html = std::fs::read_to_string(page.path()).unwrap();

@@ -390,6 +390,9 @@ fn a_stream_goes_on_through_an_upgrade_with_its_hour_and_every_line_once() {
     assert_ne!(hello["pid"], first["pid"]);
     let sessions = figures.history["sessions"].as_array().unwrap();
     assert!(sessions.len() >= rows && sessions[0] == 1, "{sessions:?}");
+    let busy = figures.history["reactors_busy"].as_array().unwrap();
+    assert_eq!(busy.len(), 2);
+    assert!(busy.iter().all(|column| column[0].is_f64()), "each reactor's hour comes along: {busy:?}");
     let sums = |figures: &mut Figures| {
         let mut sums = BTreeMap::new();
         add(&mut sums, "", &figures.tick());

@@ -20,9 +20,9 @@ const LEASES: Record<string, string> = { held: "its number is its own for sure",
 function nodesTable({ nodes, name }: Cluster): HTMLElement {
   const rows = nodes.map((node): Child[] => [
     [node.name, node.name === name ? h("span", { class: "third" }, " this one") : null], String(node.node), count(node.sessions),
-    `${count(node.age_ms)} ms ago`, node.version, node.advertise ?? "—", node.draining ? "draining" : node.same_redis ? "ready" : "another list of Redis",
+    `${count(node.age_ms)} ms ago`, node.version, node.advertise ?? "—", node.draining || !node.same_redis ? h("span", { class: "look" }, node.draining ? "draining" : "another list of Redis") : "ready",
   ]);
-  return rows.length ? table("Nodes", [{ name: "Node", class: "strong" }, { name: "Number", number: true, late: true }, { name: "Sessions", number: true }, { name: "Heard", number: true }, { name: "Version", late: true }, { name: "Players reach it at", late: true }, { name: "State", late: true, class: "look" }], rows) : empty("No node is heard, not even this one.");
+  return rows.length ? table("Nodes", [{ name: "Node", class: "strong" }, { name: "Number", number: true, late: true }, { name: "Sessions", number: true }, { name: "Heard", number: true }, { name: "Version", late: true }, { name: "Players reach it at", late: true }, { name: "State", late: true }], rows) : empty("No node is heard, not even this one.");
 }
 
 function redisTable({ redis }: Cluster): HTMLElement {

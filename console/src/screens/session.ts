@@ -123,8 +123,17 @@ class SessionScreen implements Screen {
     this.title = session.user ?? this.#id;
     say(this.#state, state(session, now, bound));
     this.#facts.draw(session, now, bound);
-    this.#times.push(Date.now());
-    this.#values.push([session.queued_bytes / 1024, session.round_trip_us === null ? null : session.round_trip_us / 1000]);
+    this.#note(Date.now(), [session.queued_bytes / 1024, session.round_trip_us === null ? null : session.round_trip_us / 1000]);
+  }
+
+  /** Shows what was asked for now. While nothing was, as in a hidden tab, there is no line. */
+  #note(at: number, values: [number | null, number | null]): void {
+    if (at - (this.#times.at(-1) ?? at) > 3 * EVERY_MS) {
+      this.#times.push(at - EVERY_MS);
+      this.#values.push([null, null]);
+    }
+    this.#times.push(at);
+    this.#values.push(values);
     if (this.#times.length > KEPT) [this.#times, this.#values] = [this.#times.slice(-KEPT), this.#values.slice(-KEPT)];
     this.#waits.draw(this.#times, [this.#values.map(([waits]) => waits)]);
     this.#trip.draw(this.#times, [this.#values.map(([, trip]) => trip)]);

@@ -4,8 +4,9 @@ import { test } from "node:test";
 import { load } from "../load.mjs";
 
 const { Model } = await load("model.ts");
-const { steps, since } = await load("steps.ts");
+const { steps, stepsOn, since } = await load("steps.ts");
 const { linear, logarithmic, timeTicks } = await load("scale.ts");
+const { linePath } = await load("path.ts");
 const { condense, sparkPath } = await load("spark.ts");
 
 const START = 1_760_000_000_000;
@@ -110,6 +111,31 @@ test("the hour of a server comes anew after a lost connection; what only the pag
   assert.deepEqual(model.columns.column("reactor.1").slice(-3), [null, 0.2, null]);
 });
 
+test("a stream that begins within an interval: what it has counted in the rest stands for all of it, and the next is as it is", () => {
+  const model = started();
+  // The first tick comes 7.5 s after the hour's end, and tells of half a second.
+  take(model, "tick", tick(START + 7500, { ms: 500, messages_out: 50, sessions: 10, deliveries: { queued: 50 } }));
+  assert.equal(model.columns.column("messages_out").at(-1), 50, "as long as it grows");
+  for (let second = 8500; second <= 28_500; second += 1000) take(model, "tick", tick(START + second));
+  const { columns } = model;
+  assert.deepEqual(["messages_out", "deliveries.queued", "sessions"].map((name) => columns.whole(name).slice(-3)), [[1000, 1000, 1000], [1000, 1000, 1000], [9, 10, 10]]);
+});
+
+test("the hour that comes after a while has newer figures than the last tick; whether the server is ready it does not say", () => {
+  const model = started();
+  take(model, "tick", tick(START + 1000, { ready: false, why: "draining", sessions: 3 }));
+  take(model, "history", history(360, { end_unix_ms: START + 60_000 }));
+  assert.deepEqual([model.now, model.tick.sessions, model.tick.ready, model.tick.why], [START + 60_000, 9, false, "draining"]);
+  take(model, "history", history(360, { end_unix_ms: START + 50_000, sessions: Array(360).fill(8) }));
+  assert.equal(model.tick.sessions, 9, "an hour that ends before the last tick is not newer");
+});
+
+test("the server's hour has a column for each reactor, and where an earlier version kept none there is none", () => {
+  const model = started(3);
+  take(model, "history", history(3, { reactors_busy: [[null, 0.1, 0.2], [null, 0.3, 0]] }));
+  assert.deepEqual([0, 1].map((at) => model.columns.whole(`reactor.${at}`)), [[null, 0.1, 0.2], [null, 0.3, 0]]);
+});
+
 test("what a key may: all includes the rest, and administration is for every app", () => {
   const may = (key) => {
     const model = new Model();
@@ -149,6 +175,19 @@ test("steps: what rises and stays, begins or ends; not what is a peak or goes up
   assert.deepEqual(said(times.map((at) => (at < 60 ? 1 : 4))), []);
 });
 
+test("steps that are sought value by value are those of the whole", () => {
+  const length = 600;
+  const times = Array.from({ length }, (_, at) => at + 1);
+  // Levels of several lengths, with something on them that is no step.
+  const values = times.map((at) => [0, 40, 100, 95, 300, 0, 60, 61][Math.floor(at / 47) % 8] + (at % 3));
+  let known = steps(times.slice(0, 20), values.slice(0, 20), 10);
+  for (let seen = 21; seen <= length; seen += 1) known = stepsOn(times.slice(0, seen), values.slice(0, seen), 10, known);
+  assert.deepEqual(known, steps(times, values, 10));
+  assert.ok(known.length >= 8, "there are some");
+  // What has left the hour is not known any more.
+  assert.deepEqual(stepsOn(times.slice(240), values.slice(240), 10, known), known.filter(({ at }) => at > 240));
+});
+
 test("axes: round steps from zero, decades, round times", () => {
   assert.deepEqual(linear(189).ticks, [0, 50, 100, 150, 200]);
   assert.deepEqual(linear(840, 2).ticks, [0, 500, 1000]);
@@ -159,6 +198,8 @@ test("axes: round steps from zero, decades, round times", () => {
   assert.ok(logarithmic(0.07, 26).at(0.07) > 0);
   const hour = timeTicks(START, START + 3_600_000, 5);
   assert.ok(hour.at.length >= 3 && hour.at.every((at) => at % 900_000 === 0) && !hour.seconds);
+  // As behind a machine that slept for years.
+  assert.ok(timeTicks(0, START, 5).at.length <= 6);
 });
 
 test("a small line has no more corners than it can show, and ends where nothing is known", () => {
@@ -167,4 +208,13 @@ test("a small line has no more corners than it can show, and ends where nothing 
   assert.deepEqual(sparkPath([null, 1]), { line: "", area: "" });
   assert.equal(sparkPath([1, 2, null, 2, 1]).line.match(/M/g).length, 2);
   assert.ok(!sparkPath([0, 0, 0]).line.includes("NaN"));
+});
+
+test("a line has no more corners than it turns, breaks where nothing is known, and its area goes down to the bottom", () => {
+  const x = ["0", "1", "2", "3", "4", "5"];
+  assert.equal(linePath(x, ["7", "7", "7", "7", "7", "7"]), "M0 7L5 7");
+  assert.equal(linePath(x, ["7", "7", "7", "9", "9", "8"]), "M0 7L2 7L3 9L4 9L5 8");
+  assert.equal(linePath(x, [null, "7", "7", null, "7", null]), "M1 7L2 7M4 7");
+  assert.equal(linePath(x, ["7", "7", null, null, "8", "9"], 20), "M0 7L1 7L1 20L0 20ZM4 8L5 9L5 20L4 20Z");
+  assert.equal(linePath(x, Array(6).fill(null), 20), "");
 });

@@ -8,7 +8,7 @@ const { press, CHORD_MS, PLACES } = await load("keyboard.ts");
 const { questions, leadsTo, sorted } = await load("search.ts");
 const { EventReader, backOff } = await load("sse.ts");
 const { flat } = await load("screens/configuration.ts");
-const { targetField, didWhat } = await load("changes.ts");
+const { targetField, didWhat, whatChanged } = await load("changes.ts");
 
 test("an address is read as it was written, whatever the names are", () => {
   for (const name of ["match/eu-7", "a?b=c", "#", "100%", "<img src=x onerror=alert(1)>", "Ελένη", ".."]) {
@@ -96,4 +96,10 @@ test("a line of the audit trail, in words", () => {
   assert.equal(line("log", "level=debug for_ms=600000"), "log level debug for 10 min");
   assert.equal(line("drain", `to="wss://b" over_ms=60000`), "drain to wss://b over 1 min");
   assert.equal(line("upgrade", "dry_run=true", { result: "no such file" }), "rehearsed upgrade: no such file");
+});
+
+test("an upgrade that has begun is not one that was refused", () => {
+  const line = (number, result) => ({ number, at_unix_ms: number, key: "ops", remote: null, op: "upgrade", app: null, target: null, result });
+  const said = (...changes) => whatChanged({ steps: [], changes, columns: { everyMs: 10_000 } }, 9).map(({ what, more }) => `${what}; ${more}`);
+  assert.deepEqual(said(line(3, "no such file"), line(2, "ok"), line(1, "begun")), ["Upgraded: refused; by ops: no such file", "Upgraded; by ops", "Upgrade began; by ops"]);
 });

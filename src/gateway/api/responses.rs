@@ -16,6 +16,14 @@ const LINK_JSON: &str = "gannet.link.json";
 pub const UPGRADE_WITH_BODY: &str =
     "an upgrade request has no body: leave out Content-Length and Transfer-Encoding";
 
+/// To a player of whose subprotocols none is selected.
+pub const NONE_SPOKEN: &str = "none of the subprotocols offered is spoken here: offer gannet.v1 or one of the \
+                               app's, also beside a token, or none at all";
+
+/// To one that asks for an echo, which has none of gannet's own messages.
+pub const NONE_ECHOED: &str =
+    "an echo speaks none of the subprotocols offered: offer none at all, or gannet.raw";
+
 /// The answer to what is refused, on either port, with the fields that its status asks for.
 pub fn refusal(status: u16, error: &CommandError, allow: Option<String>) -> Response {
     let mut body = String::new();

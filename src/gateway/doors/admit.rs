@@ -15,7 +15,7 @@ use crate::gateway::api::over_http::{Cors, stream_head};
 use crate::gateway::api::own;
 use crate::gateway::api::params::{self, take_listed};
 use crate::gateway::api::refusal::Refused;
-use crate::gateway::api::responses::UPGRADE_WITH_BODY;
+use crate::gateway::api::responses::{NONE_ECHOED, NONE_SPOKEN, UPGRADE_WITH_BODY};
 use crate::http::{Request, accepts_gzip};
 use crate::metrics::{RefusalReason, ResumeFailure};
 use crate::protocol::DeflateParameters;
@@ -454,14 +454,11 @@ fn check_app(core: &Core, app: AppId, asking: &Asking<'_>) -> Result<(), Refused
         return Err(Refused::because(ErrorCode::Forbidden, message).in_app(app));
     }
     // A browser fails a connection of which none of its subprotocols was selected: it would be a session that nobody keeps.
-    match asking.offered.is_empty() || select(core, app, asking).is_some() {
-        true => Ok(()),
-        false => {
-            let message = "none of the subprotocols offered is spoken here: offer gannet.v1 or one of the app's, also beside a \
-                           token, or none at all";
-            Err(Refused::status(400, message).in_app(app))
-        }
+    if asking.offered.is_empty() || select(core, app, asking).is_some() {
+        return Ok(());
     }
+    let message = if asking.has_own { NONE_SPOKEN } else { NONE_ECHOED };
+    Err(Refused::status(400, message).in_app(app))
 }
 
 /// The subprotocol for gannet's own messages, where it is offered and can be spoken; else the first one offered that the server or

@@ -93,6 +93,22 @@ fn an_offer_of_only_unknown_subprotocols_opens_no_session() {
     assert_eq!(server.backend().stats()["opened"], 3, "the two that offer nothing, and the raw one");
 }
 
+/// It sends every message back, gannet's own ones too: a client that is told to offer what turns them on would be refused again.
+#[test]
+fn an_echo_that_is_offered_gannets_own_messages_says_what_it_does_speak() {
+    let server = TestServer::start(|config| config.echo = true);
+    let refusal = |target: &str, offer: &str| {
+        let mut raw = Raw::connect(server.client);
+        raw.send(upgrade(target, &format!("Sec-WebSocket-Protocol: {offer}\r\n")));
+        let answer = raw.answer();
+        assert_eq!(answer.status, 400, "{target} {offer}");
+        answer.json()["error"]["message"].as_str().unwrap().to_owned()
+    };
+    let said = refusal("/echo", "gannet.v1");
+    assert!(said.contains("offer none at all, or gannet.raw") && !said.contains("gannet.v1"), "{said}");
+    assert!(refusal("/ws?user=ada", "chess.v2").contains("offer gannet.v1 or one of the app's"));
+}
+
 #[test]
 fn the_first_subprotocol_offered_that_the_app_lists_is_selected() {
     let text = "[apps.chess]\nsubprotocols = ['chess.v1', 'chess.v2']";

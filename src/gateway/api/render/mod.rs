@@ -5,13 +5,15 @@
 mod answer;
 mod bans;
 mod event;
+mod hour;
 mod names;
 mod record;
 mod stats;
 
 pub use answer::{http_answer, http_error, reply, reply_error};
 pub use event::{Welcome, event, resumption, welcome};
-pub use stats::{Bounds, Hello, HelloKey, HelloOfServer, HourOf, LargestQueues, Tick, stream_event};
+pub use hour::HourOf;
+pub use stats::{Bounds, Hello, HelloKey, HelloOfServer, LargestQueues, Tick, stream_event};
 
 use crate::session::{Name, SessionId};
 use base64::display::Base64Display;

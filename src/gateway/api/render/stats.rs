@@ -1,17 +1,15 @@
-//! The events of a stream of figures: who answers, an hour of figures, what was counted since the last tick, the largest queues.
+//! The events of a stream of figures: who answers, what was counted since the last tick, the largest queues.
 
 use super::{Hex, write};
 use crate::config::Limits;
 use crate::dispatch::{Right, SessionInfo};
-use crate::metrics::{AppSample, CertificateExpiry, HistogramTotal, History, Sample};
+use crate::metrics::{AppSample, CertificateExpiry, HistogramTotal, Sample};
 use crate::session::Name;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 /// Groups that an entry of the largest queues names.
 const GROUPS_SHOWN: usize = 4;
-/// Apps whose hour of figures a stream begins with.
-const HISTORY_APPS: usize = 16;
 
 /// Appends an event called `name`, with this as its data, to `out`.
 pub fn stream_event(name: &str, data: &impl Serialize, out: &mut String) {
@@ -119,95 +117,6 @@ impl<'a> HelloKey<'a> {
             may: may.iter().map(|right| right.as_str()).collect(),
             apps: (!is_of_server).then(|| apps.to_vec()),
         }
-    }
-}
-
-/// An hour of figures in columns.
-#[derive(Debug)]
-pub struct HourOf<'a> {
-    /// What is kept.
-    pub history: &'a History,
-    /// The apps that the reader may see: each with its id.
-    pub apps: &'a [(usize, &'a str)],
-    /// Whether the figures of the whole server are the reader's to see.
-    pub is_of_server: bool,
-}
-
-impl Serialize for HourOf<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("every_ms", &History::EVERY_MS)?;
-        map.serialize_entry("end_unix_ms", &self.history.end_unix_ms())?;
-        if self.is_of_server {
-            for (figure, name) in History::NAMES.iter().enumerate().filter(|(_, name)| !name.contains('.')) {
-                map.serialize_entry(name, &Column { history: self.history, figure })?;
-            }
-            map.serialize_entry("deliveries", &Deliveries(self.history))?;
-        }
-        map.serialize_entry("apps", &AppsOf(self))?;
-        map.end()
-    }
-}
-
-struct Column<'a> {
-    history: &'a History,
-    figure: usize,
-}
-
-impl Serialize for Column<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { history, figure } = self;
-        let column = history.column(*figure);
-        match History::NAMES[*figure] {
-            name if name.ends_with("_us") => {
-                serializer.collect_seq(column.map(|tenths| tenths as f64 / 10.0))
-            }
-            "busy" => serializer.collect_seq(column.map(|thousandths| thousandths as f64 / 1_000.0)),
-            _ => serializer.collect_seq(column),
-        }
-    }
-}
-
-struct Deliveries<'a>(&'a History);
-
-impl Serialize for Deliveries<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (figure, name) in History::NAMES.iter().enumerate() {
-            if let Some(outcome) = name.strip_prefix("deliveries.") {
-                map.serialize_entry(outcome, &Column { history: self.0, figure })?;
-            }
-        }
-        map.end()
-    }
-}
-
-struct AppsOf<'a>(&'a HourOf<'a>);
-
-impl Serialize for AppsOf<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let HourOf { history, apps, .. } = self.0;
-        let kept = apps.iter().filter(|(id, _)| *id < History::APPS).take(HISTORY_APPS);
-        serializer.collect_map(kept.map(|(id, name)| (*name, AppColumns { history, app: *id })))
-    }
-}
-
-struct AppColumns<'a> {
-    history: &'a History,
-    app: usize,
-}
-
-impl Serialize for AppColumns<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct AppColumn<'a>(&'a AppColumns<'a>, usize);
-        impl Serialize for AppColumn<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let Self(AppColumns { history, app }, figure) = self;
-                serializer.collect_seq(history.column_of_app(*app, *figure))
-            }
-        }
-        let names = AppSample::NAMES.iter().enumerate();
-        serializer.collect_map(names.map(|(figure, name)| (name, AppColumn(self, figure))))
     }
 }
 
@@ -477,9 +386,5 @@ mod tests {
             "apps": { "chess": { "sessions": 3, "behind": 1, "opened": 2, "messages_in": 7, "pushes": 4, "queued": 9 } },
         });
         assert_eq!(serde_json::to_value(&tick).unwrap(), expected);
-        let hour = HourOf { history: &History::default(), apps: &[(0, "chess")], is_of_server: false };
-        let hour = serde_json::to_value(&hour).unwrap();
-        assert_eq!(hour.as_object().unwrap().keys().collect::<Vec<_>>(), ["apps", "end_unix_ms", "every_ms"]);
-        assert_eq!(hour["apps"]["chess"]["queued"], serde_json::json!([]));
     }
 }
