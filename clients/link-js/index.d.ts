@@ -82,6 +82,8 @@ export interface Event {
 export interface Place { resume: string; received: number }
 export interface Listen {
   share?: string; with?: ("groups" | "tags" | "claims" | "params" | "app")[]; name?: string; snapshot?: boolean; numbers?: boolean;
+  /** Of which nodes of a cluster it hears: of the one that it is connected to, unless this is "cluster". */
+  scope?: "cluster" | "node";
   /** Where a stream of another process was: it goes on there. */
   resume?: Place;
 }

@@ -77,10 +77,12 @@ pub enum Kind {
     ToNew = 20,
     /// Users of a reactor, told to a node where links ask who is online: [`online`](super::online) has the body.
     Users = 21,
+    /// Something about links that hear of the sessions of other nodes: [`links`](super::links) has the body.
+    Links = 22,
 }
 
 impl Kind {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Push,
         Self::Command,
         Self::PushPart,
@@ -102,6 +104,7 @@ impl Kind {
         Self::ToOld,
         Self::ToNew,
         Self::Users,
+        Self::Links,
     ];
 }
 
@@ -235,7 +238,7 @@ impl<'a> Header<'a> {
             return Err(Malformed::OtherVersion(version));
         }
         let number = reader.u8("a kind")?;
-        let known = "1 to 21";
+        let known = "1 to 22";
         let wrong = Wrong::Unknown { what: "a kind of message", value: number.into(), known };
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == number);
         let kind = kind.ok_or_else(|| reader.wrong(1, wrong))?;
@@ -319,7 +322,7 @@ mod tests {
         assert_eq!(message, expected);
         assert_eq!(Header::decode(&expected), Ok((header(), &b"body"[..])));
         let numbers: Vec<u8> = Kind::ALL.iter().map(|kind| *kind as u8).collect();
-        assert_eq!(numbers, (1..=21).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=22).collect::<Vec<u8>>());
     }
 
     #[test]

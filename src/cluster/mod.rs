@@ -15,6 +15,7 @@ mod held;
 pub mod known;
 mod lease;
 mod link;
+pub mod links;
 mod members;
 pub mod memory;
 pub mod message;

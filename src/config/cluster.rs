@@ -97,6 +97,12 @@ table! {
         pub online_users: usize = 1_000_000, in 0..=COUNT;
         /// Shares of this node of which the others are told, with each heartbeat. Beyond it, a share is divided on this node alone.
         pub shares_told: usize = 256, in 0..=65_536;
+        /// Links of other nodes that hear of the sessions of this one. Beyond it, further ones hear nothing of them.
+        pub links_elsewhere: usize = 1_024, in 0..=COUNT;
+        /// Events on their way to a link of another node that its socket has not taken. The rest waits on the node of the sessions.
+        pub link_window_messages: usize = 4_096, in 1..=COUNT;
+        /// The same in bytes; one event may always go.
+        pub link_window_bytes: usize = MIB, in 1..=GIB;
         /// Channels of single names subscribed to at each Redis. Beyond it names share buckets.
         pub max_channels: usize = 100_000, in 0..=COUNT;
         /// Buckets that the names beyond it share.

@@ -5,8 +5,8 @@ use super::changing::slot_of;
 use super::{Core, Envelope};
 use crate::connection::Phase;
 use crate::dispatch::{
-    Action, Command, CommandError, ErrorCode, Listen, Operation, Origin, Outcome, Push, PushOptions,
-    ReceiptMode, Selector, SessionInfo, SessionRow, Target, TickPhase,
+    Action, Command, CommandError, ErrorCode, Listen, Operation, OperationOutcome, Origin, Outcome, Push,
+    PushOptions, ReceiptMode, Selector, SessionInfo, SessionRow, Target, TickPhase,
 };
 use crate::session::{AppId, SessionId};
 use std::sync::Arc;
@@ -54,7 +54,13 @@ impl Finished {
             Self::Refused(error) => answer(None, &Outcome::Refused(error.clone())),
             Self::Operation(operation) => {
                 let outcome = match (operation.outcome(), &operation.action) {
-                    (Ok(_), Action::Listen { .. }) => Outcome::Listening { ticks: ticks(operation.app) },
+                    (Ok(done), Action::Listen { .. }) => {
+                        let missing = match done {
+                            OperationOutcome::Partial { missing, .. } => missing,
+                            _ => Vec::new(),
+                        };
+                        Outcome::Listening { ticks: ticks(operation.app), missing }
+                    }
                     (Ok(done), _) => Outcome::Done(done),
                     (Err(error), _) => Outcome::Refused(error),
                 };
@@ -189,7 +195,7 @@ impl Core {
             Action::Rebalance { share } => self.rebalance(operation, share),
             Action::Listen { link, listen } => {
                 self.open_gate(*link);
-                if listen.share.is_some() {
+                if listen.share.is_some() || listen.everywhere {
                     self.seat_in_share(*link, listen.form);
                 }
                 let (before, was_served) = (self.listeners.wanted(), self.listeners.serves(app));

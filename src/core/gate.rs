@@ -284,6 +284,7 @@ impl Core {
                 let limits = self.ring_limits();
                 self.seats.wrote(link, written, limits);
                 self.lift_barriers(link);
+                self.foreign_is_written(link);
             }
             self.leave_gate(link, (after.bytes - before.bytes) as usize, (written + lost) as usize);
         }

@@ -17,6 +17,7 @@ struct Entry {
     share: Option<Name>,
     name: Option<Name>,
     events: EventSet,
+    everywhere: bool,
 }
 
 impl Listening {
@@ -49,8 +50,8 @@ impl Listening {
 
     /// The link listened in the process before this one.
     pub fn put(&mut self, link: SessionId, app: AppId, listen: &Listen) {
-        let Listen { events, share, name, .. } = listen.clone();
-        self.links.insert(link, Entry { app, share, name, events });
+        let Listen { events, share, name, everywhere, .. } = listen.clone();
+        self.links.insert(link, Entry { app, share, name, events, everywhere });
     }
 
     /// The link listens no more.
@@ -73,6 +74,12 @@ impl Entry {
             };
             return Err(conflict(format!(
                 "share: this link listens {now}; name the same to change its events, or open another link"
+            )));
+        }
+        if self.everywhere != listen.everywhere {
+            let now = if self.everywhere { "cluster" } else { "node" };
+            return Err(conflict(format!(
+                "scope: this link listens with scope {now}; say the same to change its events, or open another link"
             )));
         }
         match (&self.name, &listen.name) {
@@ -143,6 +150,8 @@ mod tests {
         assert_eq!(refusal(listening.admit(id(1), APP, listen(both, None, None))), "share");
         assert_eq!(refusal(listening.admit(id(1), APP, listen(both, Some("s"), Some("m2")))), "name");
         assert_eq!(refusal(listening.admit(id(1), APP, listen(closes, Some("s"), None))), "events");
+        let everywhere = Listen { everywhere: true, ..listen(both, Some("s"), None) };
+        assert_eq!(refusal(listening.admit(id(1), APP, everywhere)), "scope");
         let again = listening.admit(id(1), APP, listen(both, Some("s"), None)).unwrap();
         assert_eq!(again.name.as_deref(), Some("m1"));
         // One that is alone in its share changes its events; one without a name gets one.

@@ -4,6 +4,7 @@ use super::{
     Action, CommandError, EncodedFrame, Listen, OperationOutcome, PushOptions, Receipt, Scope, Target,
     TickPhase,
 };
+use crate::session::Name;
 
 /// One command of a backend.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub enum Outcome {
     Listening {
         /// The ticks of its app, the shortest first.
         ticks: Vec<TickPhase>,
+        /// Nodes that have not said that it hears of their sessions, where it listens to all.
+        missing: Vec<Name>,
     },
     /// It was refused.
     Refused(CommandError),

@@ -325,6 +325,8 @@ pub struct Listen {
     pub snapshot: bool,
     /// Each event has its number: how many the link has read with it.
     pub numbers: bool,
+    /// It hears of the sessions of all nodes of a cluster; otherwise of those of the node that it is connected to.
+    pub everywhere: bool,
     /// How the link speaks.
     pub form: LinkForm,
 }

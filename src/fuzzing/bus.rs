@@ -3,7 +3,7 @@
 
 use super::apps;
 use crate::cluster::message::{Header, Kind};
-use crate::cluster::{command, crossing, known, memory, online, part, places, push};
+use crate::cluster::{command, crossing, known, links, memory, online, part, places, push};
 use crate::dispatch::{
     Action, EncodedFrame, Operation, Origin, Push, PushOptions, ReceiptMode, Selector, Target,
 };
@@ -30,6 +30,7 @@ pub fn run(data: &[u8]) {
         Kind::Sticky => a_list::<known::StickyUser>(body),
         Kind::Nonces => a_list::<known::UsedNonce>(body),
         Kind::Users => users(body),
+        Kind::Links => of_links(body),
         Kind::ToOld => something_to_the_old_node(body),
         Kind::ToNew => something_to_the_new_node(body),
         // Their bodies are the reactors' to read.
@@ -106,6 +107,13 @@ fn users(body: &[u8]) {
     let mut again = Vec::new();
     online::write_users(&said, &mut again).expect("it fitted before");
     assert_eq!(again, body);
+}
+
+fn of_links(body: &[u8]) {
+    let Some(said) = links::read_links(body) else { return };
+    let mut again = Vec::new();
+    links::write_links(&said, &mut again);
+    assert_eq!(links::read_links(&again), Some(said));
 }
 
 fn places(body: &[u8]) {

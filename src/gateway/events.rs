@@ -120,6 +120,11 @@ impl Scratch {
                             self.send_own(core, link, form, &Event::Synced);
                         }
                     }
+                    Order::Gap { link } => {
+                        if let Some(form) = core.listeners.form_of(link) {
+                            self.send_own(core, link, form, &Event::Gap);
+                        }
+                    }
                     Order::Unassigned { link, form, session } => {
                         let Some(state) = core.state_of(session) else { continue };
                         let link = Recipient { link, form, is_held: false };

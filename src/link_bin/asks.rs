@@ -25,7 +25,12 @@ impl Request<'_> {
         let mut fields = fields_of(op, &parts);
         let asked = match op.row.call {
             Call::Act(make) | Call::ActOnBody(make) => Asked::Act(make(&mut fields, limits)?, self.scope),
-            Call::Listen(make) => Asked::Listen(Listen { form: LinkForm::Binary, ..make(&mut fields)? }),
+            Call::Listen(make) => {
+                if self.scope == Scope::Node {
+                    fields.scope = None;
+                }
+                Asked::Listen(Listen { form: LinkForm::Binary, ..make(&mut fields)? })
+            }
             Call::Push | Call::Feed(_) | Call::Batch | Call::Link | Call::Order(_) | Call::Page(_) => {
                 return Err(bad_request("this is no command"));
             }
@@ -88,6 +93,7 @@ fn fields_of<'a>(op: &Op, parts: &Parts<'a>) -> Fields<'a> {
                 fields.name = parts.name.map(text);
                 fields.snapshot = Some(parts.snapshot).filter(|snapshot| *snapshot);
                 fields.numbers = Some(parts.numbers).filter(|numbers| *numbers);
+                fields.scope = parts.everywhere.then(|| text("cluster"));
             }
             Part::Page => {
                 fields.limit = Some(parts.page_limit.into()).filter(|limit| *limit != 0);

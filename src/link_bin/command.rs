@@ -320,6 +320,8 @@ pub enum Command<'a> {
         snapshot: bool,
         /// Each event has its number.
         numbers: bool,
+        /// It hears of the sessions of all nodes of a cluster.
+        everywhere: bool,
     },
 }
 
@@ -410,7 +412,7 @@ impl<'a> Command<'a> {
             last, after, epoch, is_sticky, limit, key, groups, has_members, names, prefix, with, ..
         } = parts;
         let Parts { by, end, whom, for_ms, page_limit, page_after, counts_only, .. } = parts;
-        let Parts { name, link, routed, snapshot, numbers, is_behind, .. } = parts;
+        let Parts { name, link, routed, snapshot, numbers, everywhere, is_behind, .. } = parts;
         let named = |kind| Self::Names { kind, prefix, limit: page_limit, after: page_after };
         Ok(match op.verb {
             Verb::Push => Self::Push(Push::read(header, reader)?),
@@ -454,7 +456,7 @@ impl<'a> Command<'a> {
             Verb::Apps => named(NameKind::Apps),
             Verb::Stats => Self::Stats,
             Verb::Bans => Self::Bans { limit: page_limit, after: page_after },
-            Verb::Listen => Self::Listen { events, share, with, name, snapshot, numbers },
+            Verb::Listen => Self::Listen { events, share, with, name, snapshot, numbers, everywhere },
             Verb::Presence => {
                 Self::Presence { group, limit: page_limit, after: page_after, members: !counts_only }
             }

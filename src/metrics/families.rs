@@ -202,6 +202,12 @@ families! {
     link_events_handed_on: Counter => "gannet_link_events_handed_on_total",
     /// Sessions that have gone from one link of their share to another while both were there: by a route or a rebalance.
     link_moves: Counter => "gannet_link_moves_total",
+    /// Links of other nodes that hear of the sessions of this one; cluster.links_elsewhere bounds their sum.
+    links_elsewhere: Gauge => "gannet_links_elsewhere",
+    /// Events of sessions of this node that were sent to links of other nodes; one that may not have come is sent again.
+    link_events_sent: Counter => "gannet_link_events_sent_total",
+    /// Events of sessions of other nodes that came for links of this one, each once.
+    link_events_received: Counter => "gannet_link_events_received_total",
     /// Events that the socket of a link took which ended without a goodbye and may not have read them; nobody gets them again.
     link_events_unconfirmed: Counter => "gannet_link_events_unconfirmed_total",
     /// Requests answered on the backend port, by class of status.

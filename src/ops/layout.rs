@@ -95,6 +95,8 @@ impl Part {
     pub const COUNTS: u8 = 0x04;
     /// Events that the first argument has no bits for follow.
     pub const MORE: u8 = 0x01;
+    /// It is about the sessions of all nodes.
+    pub const EVERYWHERE: u8 = 0x02;
     /// What events have of their sessions follows.
     pub const WITH: u8 = 0x08;
     /// What the link is called follows.
@@ -134,6 +136,7 @@ impl Part {
             Self::Page => &[(Self::COUNTS, "counts")],
             Self::Events => &[
                 (Self::MORE, "more"),
+                (Self::EVERYWHERE, "everywhere"),
                 (Self::WITH, "with"),
                 (Self::NAME, "name"),
                 (Self::SNAPSHOT, "snapshot"),

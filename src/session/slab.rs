@@ -83,6 +83,21 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
         Some(id)
     }
 
+    /// An id that names nothing of this slab, now and for ever; `None` when all slots are used or retired.
+    pub fn take_id(&mut self) -> Option<SessionId> {
+        let number = self.open_chunk()?;
+        let chunk = &mut self.chunks[number];
+        let index = chunk.first_free()?;
+        chunk.reach(index);
+        let id = id_with(self.origin, chunk.generations[index], number * CHUNK + index);
+        set(&mut chunk.used, index);
+        chunk.live += 1;
+        chunk.free -= 1;
+        self.len += 1;
+        self.leave(id);
+        Some(id)
+    }
+
     /// The entry of `id`; node, worker, generation and slot must all match.
     pub fn get(&self, id: SessionId) -> Option<&T> {
         let (chunk, index) = split(id.slot());
@@ -114,8 +129,15 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
     pub fn remove(&mut self, id: SessionId) -> Option<T> {
         self.get(id)?;
         let (number, index) = split(id.slot());
+        let value = self.chunks[number].entries.get_mut(index)?.take()?;
+        self.leave(id);
+        Some(value)
+    }
+
+    /// Nothing is in the slot of `id` any more: its next entry has another generation.
+    fn leave(&mut self, id: SessionId) {
+        let (number, index) = split(id.slot());
         let chunk = &mut self.chunks[number];
-        let value = chunk.entries.get_mut(index)?.take()?;
         unset(&mut chunk.used, index);
         chunk.live -= 1;
         self.len -= 1;
@@ -130,7 +152,6 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
             chunk.empty(|generation| generation.wrapping_sub(self.first_generation) % Self::GENERATIONS);
         }
         self.note_open(number);
-        Some(value)
     }
 
     /// Live entries.

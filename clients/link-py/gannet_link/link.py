@@ -51,14 +51,15 @@ class Link(Operations):
         fields = {"ttl_ms": ttl_ms, "key": key, "class": class_, "except": except_, "receipt": receipt, "names": names}
         return self._ask("push", {"to": to, **_message_field(message)}, {**fields, "app": app, "scope": scope})
 
-    def events(self, events, *, share=None, with_=None, name=None, snapshot=None, numbers=None, resume=None):
+    def events(self, events, *, share=None, with_=None, name=None, snapshot=None, numbers=None, scope=None, resume=None):
         """Events from now on, on a connection of their own. One counts as read when the next one is asked for.
 
-        ``resume`` is the ``place`` of a stream of another process, which goes on here.
+        ``resume`` is the ``place`` of a stream of another process, which goes on here. With ``scope="cluster"`` they are about the
+        sessions of all nodes of a cluster.
         """
         if self._is_closed:
             raise LinkLost("the link is closed", False)
-        listen = {"share": share, "with": with_, "name": name, "snapshot": snapshot, "numbers": numbers}
+        listen = {"share": share, "with": with_, "name": name, "snapshot": snapshot, "numbers": numbers, "scope": scope}
         listen = {name: value for name, value in listen.items() if value is not None}
         stream = EventStream(self._url, self._options, {"events": events, **listen}, resume)
         self._streams = [stream for stream in self._streams if not stream.is_over] + [stream]

@@ -87,6 +87,7 @@ mod tests {
             asks_users: vec!["chess".to_owned()],
             asked: 5,
             shares: vec![SharedLinks { app: "chess".to_owned(), share: "s".to_owned(), links: 2, events: 3 }],
+            links: 0,
         }
     }
 

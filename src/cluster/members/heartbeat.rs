@@ -71,6 +71,10 @@ pub struct Heartbeat {
     #[n(18)]
     #[cbor(default)]
     pub shares: Vec<SharedLinks>,
+    /// Stands for the links that hear of the sessions of all nodes, and what they ask for; 0 for none.
+    #[n(19)]
+    #[cbor(default)]
+    pub links: u64,
 }
 
 /// A share with links that listen for what is about users.

@@ -22,6 +22,7 @@ fn heartbeat(node: u16, incarnation: u64) -> Heartbeat {
         asks_users: vec!["chess".to_owned()],
         asked: 5,
         shares: vec![SharedLinks { app: "chess".to_owned(), share: "s".to_owned(), links: 2, events: 3 }],
+        links: 0,
     }
 }
 

@@ -92,6 +92,7 @@ impl Core {
         if is_beat {
             bus.next_beat_ms = now_ms + ms(bus.cluster.config.heartbeat);
             self.beat();
+            self.look_at_links();
         }
         self.turn_move(is_beat);
         self.turn_lease();
@@ -160,6 +161,7 @@ impl Core {
             asks_users,
             asked,
             shares,
+            links: cluster.links.lock().digest(),
         };
         bus.beats_ns[server] = (told.ms, told.ns);
         let all = cluster.channels.of_nodes();
@@ -204,7 +206,7 @@ impl Core {
         if let Some(ear) = bus.ear(server) {
             ear.hearing().begin((heartbeat.incarnation, reactor), heartbeat.published);
         }
-        let (node, incarnation) = (heartbeat.node, heartbeat.incarnation);
+        let (node, incarnation, links) = (heartbeat.node, heartbeat.incarnation, heartbeat.links);
         let mut members = cluster.members();
         let (is_new, asks_so) = (members.number_of(incarnation).is_none(), members.has_asked_so(&heartbeat));
         let events = members.hear(heartbeat, server, now_ms);
@@ -224,6 +226,7 @@ impl Core {
         if !asks_so {
             self.others_ask();
         }
+        self.compare_links((node, incarnation), links);
         if kind == Kind::Hello {
             let channel = cluster.channels.of_node(node, incarnation);
             self.tell_of_itself(server, Kind::Heartbeat, Some(&channel));
@@ -272,6 +275,7 @@ impl Core {
         // It tells no share of anything any more, and first of all not that its users have gone.
         self.follow_askers();
         self.users_went_with(incarnation);
+        self.links_went_with(incarnation);
     }
 
     pub(super) fn line_is_up(&mut self, server: usize, greeting: &Greeting) {

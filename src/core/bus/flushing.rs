@@ -33,7 +33,7 @@ impl Core {
     /// Whether the turn has something to say on the bus that other nodes' players wait for.
     #[inline]
     pub fn has_news_for_bus(&self) -> bool {
-        self.bus.as_ref().is_some_and(|bus| bus.has_news)
+        self.bus.as_ref().is_some_and(|bus| bus.has_news || self.seats.has_for_elsewhere())
     }
 
     /// Writes what the turn has to say on the bus.
@@ -46,6 +46,7 @@ impl Core {
         self.tell_places();
         self.tell_users();
         self.tell_page_of_users();
+        self.tell_of_events();
         self.tell_nonces();
         self.hand_recalls();
         self.answer_fences();

@@ -187,6 +187,7 @@ impl Core {
             Body::Sticky(app, known) => self.learn_sticky(app, known),
             Body::Nonces(app, used) => self.learn_nonces(app, &used),
             Body::Users(app, said) => self.hear_users((incarnation, reactor), app, said),
+            Body::Links(said) => self.hear_of_links((node, incarnation), peer, said),
             Body::Crossing(..) if is_own => {}
             Body::Crossing(app, said) => {
                 let (peer, number) = ((node, incarnation), heard.reply);
@@ -365,7 +366,7 @@ impl Core {
     }
 
     /// An answer or a question is for a reactor that there is not, or its body is of no layout.
-    fn not_understood(&self) {
+    pub(super) fn not_understood(&self) {
         self.metrics().bus.server(0).lost.of(BusLoss::Malformed).add(1);
     }
 
@@ -383,6 +384,7 @@ impl Core {
             BusNews::Closing(closing) => self.close_beyond(closing),
             BusNews::PlanHeard => self.plan_is_heard(),
             BusNews::Crossing(news) => self.hear_of_crossing(*news),
+            BusNews::Links(news) => self.links_news(*news),
             BusNews::CrossingEnds(ending) => self.end_crossing(ending),
             BusNews::CrossingHeard(number) => self.crossing_is_heard(number),
             BusNews::Settle { reactor, round } => self.is_asked_to_settle(reactor, round),

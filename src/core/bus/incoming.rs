@@ -3,6 +3,7 @@
 use super::crossing::Said;
 use crate::cluster::fence::read_fence;
 use crate::cluster::known::{KnownBan, StickyUser, UsedNonce, read_list};
+use crate::cluster::links::{LinksSaid, read_links};
 use crate::cluster::memory::{GivenPlace, read_place};
 use crate::cluster::message::{Flags, Header, Kind, Malformed, Publisher};
 use crate::cluster::online::{UsersSaid, read_users};
@@ -81,6 +82,7 @@ pub enum Body {
     Sticky(AppId, Vec<StickyUser>),
     Nonces(AppId, Vec<UsedNonce>),
     Users(AppId, UsersSaid),
+    Links(LinksSaid),
     /// A push or a command for an app that this node has not: nobody of it is here.
     OfNobody(Kind),
     Crossing(AppId, Said),
@@ -141,6 +143,8 @@ pub fn read(message: &[u8], own: u64, apps: &Apps) -> Result<Incoming, BusLoss> 
         (Kind::ToNew, Some(app)) => {
             Body::Crossing(app, Said::ToNew(crossing::read(bytes).ok_or(BusLoss::Malformed)?))
         }
+        (Kind::Links, _) if is_own => Body::OfNobody(Kind::Links),
+        (Kind::Links, _) => Body::Links(read_links(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::PushPart | Kind::OperationPart | Kind::Places | Kind::Fenced, _) => Body::Answer(bytes.into()),
         (Kind::Fence, _) => Body::Fence(read_fence(bytes).ok_or(BusLoss::Malformed)?),
         (Kind::Goodbye, _) => Body::Goodbye,

@@ -12,6 +12,8 @@ mod flushing;
 mod hearing;
 mod incoming;
 mod line;
+mod links;
+mod links_known;
 mod moving;
 mod news;
 mod places;

@@ -1,6 +1,7 @@
 //! What reactors of one node tell each other of the bus.
 
 use super::crossing::{CrossingNews, Ending};
+use super::links::LinkNews;
 use crate::config::PerUserPolicy;
 use crate::dispatch::{Ban, Operation};
 use crate::session::{AppId, Name, SessionId};
@@ -36,6 +37,8 @@ pub enum BusNews {
     CrossingEnds(Ending),
     /// An ear hears the names of a session that has come for a client of the receiver.
     CrossingHeard(u64),
+    /// Another node says something of links.
+    Links(Box<LinkNews>),
     /// A reactor asks when all that is under way at the receiver is settled.
     Settle {
         /// Which reactor.

@@ -1,5 +1,6 @@
 //! What all reactors of a node see of its cluster: who the node is, which Redis servers there are, which other nodes.
 
+use super::links_known::LinksKnown;
 use super::placing::{Placing, planner};
 use super::users_asked::UsersAsked;
 use crate::cluster::{Channels, Directory, Lease, Members, Set};
@@ -36,6 +37,8 @@ pub struct Cluster {
     nodes: ArcSwap<HashMap<u16, Node>>,
     /// What is asked of other nodes' users.
     pub(super) users_asked: UsersAsked,
+    /// Links that hear of the sessions of all nodes.
+    pub(super) links: LinksKnown,
     /// Questions of all reactors that wait for answers.
     pub questions: Arc<AtomicUsize>,
     /// Until the reactor that renews it takes it.
@@ -84,6 +87,7 @@ impl Cluster {
             secret: ArcSwap::default(),
             nodes: ArcSwap::default(),
             users_asked: UsersAsked::default(),
+            links: LinksKnown::default(),
             questions: Arc::default(),
             lease: Mutex::new(Some(lease)),
             others_have_buckets: AtomicBool::new(false),

@@ -9,7 +9,7 @@ use crate::cluster::message::{Flags, Header, Kind, Publisher, renumber};
 use crate::cluster::{Cut, HeldMessage, Way, command, cut, hash_for, part, push, write_publish};
 use crate::core::Remembering;
 use crate::dispatch::{
-    Operation, Origin, Peer, Push, PushId, PushIds, PushOptions, ReceiptMode, Scope, Selector,
+    Action, Operation, Origin, Peer, Push, PushId, PushIds, PushOptions, ReceiptMode, Scope, Selector,
 };
 use crate::link_bin::TooLong;
 use crate::metrics::BusLoss;
@@ -94,8 +94,10 @@ impl Bus {
         if header.encode(&mut self.message).is_err() || body(&mut self.message).is_err() {
             return false;
         }
-        let is_question =
-            matches!(outline.kind, Kind::Push | Kind::Command | Kind::Took | Kind::Fence | Kind::ToOld);
+        let is_question = matches!(
+            outline.kind,
+            Kind::Push | Kind::Command | Kind::Took | Kind::Fence | Kind::ToOld | Kind::Links
+        );
         let number = if is_question { outline.reply } else { 0 };
         if let (Some(next), Some(fence)) = (place.next, &mut self.fence) {
             let (server, channel, deadline_ms) = (place.server, place.channel.clone(), outline.deadline_ms);
@@ -244,6 +246,12 @@ impl Core {
     pub(in crate::core) fn ask_on_bus(&mut self, operation: &Arc<Operation>) {
         let Some(bus) = &self.bus else { return };
         if operation.scope == Scope::Node || matches!(operation.origin, Origin::Peer(_)) {
+            return;
+        }
+        if let Action::Listen { link, listen } = &operation.action {
+            if listen.everywhere {
+                self.tell_of_link(operation, *link, listen);
+            }
             return;
         }
         let cluster = Arc::clone(&bus.cluster);

@@ -80,12 +80,16 @@ impl Core {
             if !self.rules.apps.has(app) {
                 return Err(InvalidState::new("a link listens to an app that there is not"));
             }
-            self.shared.listening().put(link, app, listen);
+            // The reactor of a link knows whether it is one, or stands for one of another node.
+            if usize::from(link.worker()) == self.index && !self.seats.is_stand_in(link) {
+                self.shared.listening().put(link, app, listen);
+            }
             self.open_gate(link);
             self.count_again(link);
         }
         self.listeners = listeners;
         self.follow_listeners(EventSet::NONE, None);
+        self.tell_of_links_again();
         self.restore_lines(lines)
     }
 
@@ -141,6 +145,9 @@ impl Core {
     fn count_again(&mut self, link: SessionId) {
         if usize::from(link.worker()) != self.index {
             return;
+        }
+        if let Some(waiting) = self.seats.waiting_for_elsewhere(link) {
+            return self.gates.find(link).into_iter().for_each(|line| line.gate.restore(waiting));
         }
         let connection = self.seats.connection_of(link).and_then(|id| self.connections.get(id));
         let Some(connection) = connection else { return self.ring_has_changed(link) };

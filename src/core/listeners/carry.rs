@@ -42,6 +42,9 @@ pub struct CarriedListener {
     /// It has asked for all sessions that are there, and has not been told of all of this reactor.
     #[n(14)]
     is_in_snapshot: Option<bool>,
+    /// It hears of the sessions of all nodes.
+    #[n(15)]
+    everywhere: Option<bool>,
 }
 
 /// The kinds that have a field of their own in a [`CarriedListener`].
@@ -57,7 +60,8 @@ impl Listeners {
         for Group { app, share, listeners, owners: _, routes: _ } in groups {
             for Listener { link, listen, has_ended: _, sessions: _, untold } in listeners {
                 // The share is the group's, and whether it gets numbers its seat knows.
-                let Listen { events, share: _, with, name, snapshot: _, numbers: _, form } = listen;
+                let Listen { events, share: _, with, name, snapshot: _, numbers: _, everywhere, form } =
+                    listen;
                 let more = events.without(EventSet::of(&OLDEST)).bits();
                 carried.push(CarriedListener {
                     link: link.as_u64(),
@@ -71,6 +75,7 @@ impl Listeners {
                     with: Some(with.bits()).filter(|with| *with != 0),
                     name: name.as_ref().map(ToString::to_string),
                     is_in_snapshot: untold.is_snapshot().then_some(true),
+                    everywhere: everywhere.then_some(true),
                 });
             }
         }
@@ -99,7 +104,8 @@ impl Listeners {
             let more = EventSet::from_bits(more.unwrap_or(0) & EventSet::ALL.bits()).unwrap_or_default();
             let events = oldest.fold(more, |events, (kind, _)| events.with(kind));
             let with = With::from_bits(with.unwrap_or(0) & With::ALL.bits()).unwrap_or_default();
-            let listen = Listen { events, share, with, name, snapshot: false, numbers: false, form };
+            let everywhere = one.everywhere.unwrap_or(false);
+            let listen = Listen { events, share, with, name, everywhere, form, ..Listen::default() };
             let link = SessionId::from_u64(*link);
             let group = listeners.push(link, AppId(*app), listen);
             if one.is_in_snapshot.unwrap_or(false)
@@ -211,7 +217,7 @@ impl Listeners {
             group.forget_all_but(&there);
             for session in there {
                 if group.owners.link_of(session).is_none()
-                    && let Some(link) = group.by_rank(session).map(|listener| listener.link)
+                    && let Some(link) = group.by_rank(session, |_| true).map(|listener| listener.link)
                 {
                     group.put(session, link);
                 }

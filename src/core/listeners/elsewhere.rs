@@ -2,7 +2,7 @@
 //! told. All nodes come to the same as far as they know of the same links. Pure.
 
 use super::owners::mixed;
-use super::{Group, Listeners};
+use super::{Group, Listener, Listeners};
 use crate::dispatch::{EventKind, EventSet};
 use crate::session::{AppId, Name, SessionId};
 
@@ -52,10 +52,11 @@ fn rank(user: SessionId, node: u64, links: u8) -> u64 {
 }
 
 impl Group {
-    /// How many links it counts for.
+    /// How many links it counts for: those that are told of users. What stands for a link of another node is not.
     fn counted_links(&self) -> u8 {
-        let living = self.listeners.iter().filter(|listener| !listener.has_ended).count();
-        living.min(COUNTED_LINKS) as u8
+        let asks =
+            |listener: &&Listener| !listener.has_ended && listener.listen.events.meets(EventSet::USERS);
+        self.listeners.iter().filter(asks).count().min(COUNTED_LINKS) as u8
     }
 
     /// Whether another node tells the links of the share of what is about this user.
@@ -69,8 +70,8 @@ impl Listeners {
     /// The shares whose links listen for what is about users: how many links they count for, and what these listen for of that.
     pub fn shares_of_users(&self) -> impl Iterator<Item = (AppId, &Name, u8, EventSet)> {
         self.groups.iter().filter_map(|group| {
-            let events =
-                group.listeners.first()?.listen.events.without(EventSet::ALL.without(EventSet::USERS));
+            let asks = group.listeners.iter().find(|listener| listener.listen.events.meets(EventSet::USERS));
+            let events = asks?.listen.events.without(EventSet::ALL.without(EventSet::USERS));
             let (share, links) = (group.share.as_ref()?, group.counted_links());
             (links > 0 && !events.is_empty()).then_some((group.app, share, links, events))
         })

@@ -15,6 +15,7 @@ mod untold;
 pub use carry::{CarriedListener, CarriedShare};
 pub use elsewhere::ShareElsewhere;
 pub use order::{Barrier, HandOn, Order};
+pub(in crate::core) use owners::mixed;
 
 use super::seats::Kept;
 use super::session_state::SessionState;
@@ -272,6 +273,11 @@ impl Listeners {
         all.map(|(app, listener)| (listener.link, app, &listener.listen))
     }
 
+    /// The link may have missed something.
+    pub fn tell_gap(&mut self, link: SessionId) {
+        self.orders.push_back(Order::Gap { link });
+    }
+
     /// Whether something is to be sent before the next event.
     #[inline]
     pub fn has_orders(&self) -> bool {
@@ -404,7 +410,7 @@ impl Group {
     fn link_with(&self, session: SessionId) -> Option<&Listener> {
         match self.owners.link_of(session) {
             Some(link) => self.listener(link),
-            None => self.by_rank(session),
+            None => self.by_rank(session, |_| true),
         }
     }
 

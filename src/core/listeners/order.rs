@@ -24,6 +24,11 @@ pub enum Order {
         /// The link.
         link: SessionId,
     },
+    /// The link, which is of this reactor, may have missed something.
+    Gap {
+        /// The link.
+        link: SessionId,
+    },
     /// The link has the session no more.
     Unassigned {
         /// The link.

@@ -62,9 +62,9 @@ impl Group {
         living.min_by_key(rank).map(|listener| listener.link)
     }
 
-    /// The link that a session has of which nothing is known here: the one that its id names.
-    pub(super) fn by_rank(&self, session: SessionId) -> Option<&Listener> {
-        let living = self.listeners.iter().filter(|listener| !listener.has_ended);
+    /// The link that a session has of which nothing is known here: the one that its id names, of those that `may` have it.
+    pub(super) fn by_rank(&self, session: SessionId, may: impl Fn(&Listener) -> bool) -> Option<&Listener> {
+        let living = self.listeners.iter().filter(|listener| !listener.has_ended && may(listener));
         living.max_by_key(|listener| (mixed(session, listener.link), listener.link))
     }
 
@@ -146,7 +146,7 @@ impl Group {
         orders: &mut VecDeque<Order>,
     ) -> Option<Recipient> {
         let Some(owned) = self.owners.of.get(&session) else {
-            return self.by_rank(session).filter(|listener| listener.wants(kind)).map(Listener::recipient);
+            return self.by_rank(session, |listener| listener.wants(kind)).map(Listener::recipient);
         };
         let link = owned.link;
         self.listener(link).filter(|listener| listener.wants(kind))?;
@@ -380,7 +380,7 @@ impl HandOn {
 }
 
 /// A number that depends on every bit of both ids (the finaliser of SplitMix64).
-pub(super) fn mixed(session: SessionId, link: SessionId) -> u64 {
+pub(in crate::core) fn mixed(session: SessionId, link: SessionId) -> u64 {
     let mut bits = session.as_u64() ^ link.as_u64().rotate_left(32);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -243,7 +243,7 @@ impl World {
             for order in self.listeners.take_orders() {
                 let (link, item) = match order {
                     Order::State { link, session, .. } => (link, Item::Assigned(session)),
-                    Order::Synced { .. } => continue,
+                    Order::Synced { .. } | Order::Gap { .. } => continue,
                     Order::Unassigned { link, session, .. } => (link, Item::Unassigned(session)),
                     Order::Await { link, session, barrier } => (link, Item::Await(session, barrier)),
                     Order::HandOn(HandOn { link, kept, .. }) => (link, event(kept)),

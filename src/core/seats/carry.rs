@@ -1,6 +1,7 @@
 //! How seats are carried to another process: with their rings and tickets, so that a ticket of the old process is good in the new
 //! one. Nothing is being handed on then: the world does not stand still before that is done.
 
+use super::abroad::{CarriedBatch, CarriedStandIn, CarriedStream, carry_foreign, restore_foreign};
 use super::ring::{Kept, Ring};
 use super::ticket::Tickets;
 use super::{Resume, Seat, Seats};
@@ -59,6 +60,14 @@ pub struct CarriedSeat {
     /// Each event that it is sent has its number.
     #[n(13)]
     numbered: Option<bool>,
+    /// It stands for a link of another node.
+    #[n(14)]
+    stand_in: Option<CarriedStandIn>,
+    /// Its events of other nodes.
+    #[n(15)]
+    streams: Option<Vec<CarriedStream>>,
+    #[n(16)]
+    batches: Option<Vec<CarriedBatch>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -89,8 +98,17 @@ impl Core {
     pub fn carry_seats(&self, packer: &Packer) -> Vec<CarriedSeat> {
         // Which connection has which link follows from the seats, and so do the sums.
         // What is not confirmed is counted anew: links are asked again soon.
-        let Seats { seats, links: _, kept: _, endings: _, looked: _, handing: _, confirming: _ } =
-            &self.seats;
+        let Seats {
+            seats,
+            links: _,
+            kept: _,
+            endings: _,
+            looked: _,
+            handing: _,
+            confirming: _,
+            due: _,
+            told_due: _,
+        } = &self.seats;
         let attended_ms = self.attended_ms();
         let mut carried: Vec<CarriedSeat> =
             seats.iter().map(|(link, seat)| seat.carry(*link, attended_ms, packer)).collect();
@@ -136,7 +154,13 @@ impl Core {
                 self.metrics().links_away.add(1);
                 self.shared.links_away.fetch_add(1, Relaxed);
             }
-            let is_over = seat.connection.is_none() && (seat.until_ms.is_none() || seat.leaves);
+            if self.bus.is_none() {
+                // The cluster was taken out of the configuration.
+                seat.stand_in = None;
+            }
+            let is_away = seat.connection.is_none() && seat.stand_in.is_none();
+            let is_over = is_away && (seat.until_ms.is_none() || seat.leaves);
+            self.metrics().links_elsewhere.add(u64::from(seat.stand_in.is_some()));
             self.seats.seats.insert(link, seat);
             if is_over {
                 self.end_seat(link);
@@ -161,6 +185,9 @@ impl Core {
             reader,
             barriers,
             numbered,
+            stand_in,
+            streams,
+            batches,
         } = carried;
         let barriers: VecDeque<_> =
             barriers.unwrap_or_default().iter().map(CarriedBarrier::restore).collect();
@@ -171,6 +198,9 @@ impl Core {
             return Err(InvalidState::new("a link is away and has a connection"));
         }
         let ring = restore_ring(numbers, events, unpacker)?;
+        let heard_ms = self.attended_ms();
+        let stand_in = stand_in.map(|stand_in| stand_in.restore(&ring, heard_ms)).transpose()?;
+        let foreign = restore_foreign(streams.unwrap_or_default(), batches.unwrap_or_default())?;
         let link = SessionId::from_u64(link);
         let keys = &self.rules.backend_keys;
         let mut leaves = leaves;
@@ -196,6 +226,8 @@ impl Core {
             poll: None,
             reader: reader.map(SessionId::from_u64),
             barriers,
+            stand_in,
+            foreign,
         })
     }
 }
@@ -206,7 +238,8 @@ impl Seat {
             self;
         // It has not ended: the world does not stand still before that is done, and what is given up goes in the same turn. Every
         // request that waits has been answered.
-        let Self { reader, barriers, is_given_up: _, ended: _, poll: _, .. } = self;
+        let Self { reader, barriers, stand_in, foreign, is_given_up: _, ended: _, poll: _, .. } = self;
+        let (streams, batches) = carry_foreign(foreign);
         CarriedSeat {
             link: link.as_u64(),
             connection: connection.map(SessionId::as_u64),
@@ -225,6 +258,9 @@ impl Seat {
             reader: reader.map(SessionId::as_u64),
             numbered: numbers.then_some(true),
             barriers: (!barriers.is_empty()).then(|| barriers.iter().map(CarriedBarrier::of).collect()),
+            stand_in: stand_in.as_ref().map(CarriedStandIn::of),
+            streams,
+            batches,
         }
     }
 }

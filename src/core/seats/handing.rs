@@ -59,7 +59,8 @@ impl Core {
     fn end_alone(&mut self, link: SessionId) {
         let Some(mut seat) = self.seats.remove(link) else { return };
         self.count_unconfirmed(&seat);
-        self.metrics().link_events_lost.add(seat.ring.restart());
+        let elsewhere = self.tell_end_abroad(link, &mut seat).len() as u64;
+        self.metrics().link_events_lost.add(seat.ring.restart() - elsewhere);
         if seat.asks {
             self.strike_off(link);
         }
@@ -78,7 +79,11 @@ impl Core {
     fn give_back(&mut self, link: SessionId) {
         let Some(mut seat) = self.seats.remove(link) else { return };
         self.count_unconfirmed(&seat);
-        self.send_back(link, seat.ring.take_unwritten());
+        // What other nodes sent they have still, and hand it on themselves.
+        let elsewhere = self.tell_end_abroad(link, &mut seat);
+        let numbered = (seat.ring.written()..).zip(seat.ring.take_unwritten());
+        let own = numbered.filter(|(number, _)| elsewhere.binary_search(number).is_err());
+        self.send_back(link, own.map(|(_, kept)| kept).collect());
     }
 
     /// The reactors of the sessions get what the link has not got.
@@ -123,7 +128,7 @@ impl Core {
             return self.tell_passed(link, session);
         }
         seat.barriers.push_back((next, session, barrier));
-        if seat.connection.is_none() && !seat.ended {
+        if seat.connection.is_none() && !seat.ended && seat.stand_in.is_none() {
             self.give_up_what_moves(link);
         }
     }
@@ -178,6 +183,7 @@ impl super::Seat {
     /// their new numbers.
     fn take_unwritten_of(&mut self, session: SessionId, but: usize) -> Vec<Kept> {
         let taken = self.ring.take_unwritten_of(session, but);
+        self.foreign.shift(taken.iter().map(|(number, _)| *number));
         for (number, ..) in &mut self.barriers {
             *number -= taken.iter().filter(|(taken, _)| taken < number).count() as u64;
         }

@@ -2,27 +2,33 @@
 //! its seat, on the reactor where it began, whatever connection it has; a link of a share keeps there what no socket has taken,
 //! for those that take its sessions over. Every other link is its connection alone.
 
+mod abroad;
+mod away;
 mod carry;
 mod coming;
 mod confirming;
 mod feeding;
+mod foreign;
 mod handing;
 mod numbering;
 mod ring;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod ring_model;
+mod stand_in;
 mod ticket;
 
 pub use carry::CarriedSeat;
 pub use coming::{Comer, Taken};
 pub use feeding::first_of_feed;
+use foreign::Foreign;
 pub use ring::Kept;
+pub use stand_in::StandIn;
 pub use ticket::{Ticket, Tickets};
 
 use super::Core;
 use super::event_limit::EventLimit;
 use super::listeners::{Barrier, Listeners};
-use crate::auth::{Access, BackendKeys};
+use crate::auth::Access;
 use crate::dispatch::{EncodedFrame, LinkForm};
 use crate::session::{SessionId, close_codes};
 use confirming::Confirming;
@@ -31,7 +37,6 @@ use hashbrown::HashMap;
 use ring::Ring;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// The seats of one reactor.
 #[derive(Debug, Default)]
@@ -48,6 +53,10 @@ pub struct Seats {
     looked: bool,
     /// Links that others take over from, each with how many reactors do not hold back yet what is for it.
     handing: HashMap<SessionId, usize>,
+    /// What stands for links of other nodes, where something may be sent to these.
+    due: Vec<SessionId>,
+    /// Links that have got events of other nodes, or whose sockets have taken some: these nodes are to be told.
+    told_due: Vec<SessionId>,
     /// What links have not confirmed that do not say themselves what they have read.
     pub(super) confirming: Confirming,
 }
@@ -85,6 +94,10 @@ pub struct Seat {
     reader: Option<SessionId>,
     /// What waits until a socket has taken the events before a number, in the order of the numbers.
     barriers: VecDeque<(u64, SessionId, Barrier)>,
+    /// It stands for a link of another node, to which its events go.
+    stand_in: Option<StandIn>,
+    /// Its events of the sessions of other nodes.
+    foreign: Foreign,
 }
 
 impl Seat {
@@ -138,7 +151,7 @@ impl Seats {
 
     /// Of a link that has no connection: its events that no socket has taken, and their bytes.
     pub(super) fn kept_while_away(&self, link: SessionId) -> Option<(usize, usize)> {
-        let seat = self.seats.get(&link).filter(|seat| seat.connection.is_none());
+        let seat = self.seats.get(&link).filter(|seat| seat.connection.is_none() && seat.stand_in.is_none());
         seat.map(|seat| seat.ring.unwritten_size())
     }
 
@@ -196,9 +209,9 @@ impl Seats {
         self.endings.is_empty() && self.handing.is_empty()
     }
 
-    /// Whether a link has ended that has not been looked at.
+    /// Whether a link has ended that has not been looked at, or other nodes are to be sent something.
     pub fn have_work(&self) -> bool {
-        !self.looked && !self.endings.is_empty()
+        !self.looked && !self.endings.is_empty() || !self.due.is_empty() || !self.told_due.is_empty()
     }
 }
 
@@ -272,6 +285,8 @@ impl Core {
             poll: None,
             reader: None,
             barriers: VecDeque::new(),
+            stand_in: None,
+            foreign: Foreign::default(),
         };
         self.seats.seats.insert(link, seat);
     }
@@ -288,6 +303,10 @@ impl Core {
         let (connection, has_gap) = (seat.connection, seat.has_gap);
         if has_gap {
             return self.event_too_late(link, bytes);
+        }
+        if seat.stand_in.is_some() {
+            self.seats.change(link, |seat| seat.ring.push(Kept { session, frame }));
+            return self.stand_in_gets(link);
         }
         let sent = self.seats.change(link, |seat| {
             seat.ring.push(Kept { session, frame: frame.clone() });
@@ -339,8 +358,11 @@ impl Core {
 
     /// What is kept of the link's events is of no use, and no socket will take the rest.
     fn forget_ring(&mut self, link: SessionId) {
-        let forgotten =
-            self.seats.change(link, |seat| (seat.ring.restart(), std::mem::take(&mut seat.barriers)));
+        let forgotten = self.seats.change(link, |seat| {
+            seat.foreign.give_up();
+            (seat.ring.restart(), std::mem::take(&mut seat.barriers))
+        });
+        self.foreign_is_due(link);
         let Some((lost, barriers)) = forgotten else { return };
         self.ring_has_changed(link);
         self.metrics().link_events_lost.add(lost);
@@ -351,6 +373,10 @@ impl Core {
     /// Events for the link were lost on the way here. It is told so by its end, and when it comes back; what is there goes to
     /// others of its share, where it has one.
     pub fn events_lost(&mut self, link: SessionId) {
+        if self.seats.is_stand_in(link) {
+            // It begins anew, and is told of a gap.
+            return self.give_stand_in_up(link);
+        }
         if !self.listeners.is_of_share(link) {
             self.open_gap(link);
         } else if self.seats.change(link, |seat| seat.leaves = true).is_some()
@@ -414,30 +440,6 @@ impl Core {
         Gone::Seated
     }
 
-    /// Another link is away.
-    fn is_away_now(&self) {
-        self.metrics().links_away.add(1);
-        self.shared.links_away.fetch_add(1, Relaxed);
-    }
-
-    /// As many links are away as may be: the one of this reactor that has been longest ends.
-    fn bound_away(&mut self) {
-        let most = self.rules.settings.config.limits.links_away;
-        while self.shared.links_away.load(Relaxed) > most {
-            let away = self.seats.seats.iter().filter_map(|(link, seat)| Some((seat.until_ms?, *link)));
-            let Some((_, link)) = away.min() else { return };
-            self.end_seat(link);
-        }
-    }
-
-    /// The link is not away any more.
-    fn came_back(&mut self, link: SessionId) {
-        if self.seats.change(link, |seat| seat.until_ms.take()).flatten().is_some() {
-            self.metrics().links_away.sub(1);
-            self.shared.links_away.fetch_sub(1, Relaxed);
-        }
-    }
-
     /// The link is over: others of its share take its sessions, or what it has not got is lost.
     pub fn end_seat(&mut self, link: SessionId) {
         self.came_back(link);
@@ -446,41 +448,5 @@ impl Core {
             self.seats.endings.push_back(link);
             self.seats.looked = false;
         }
-    }
-
-    /// Links that have been away for too long are over.
-    pub fn end_late_seats(&mut self) {
-        let attended_ms = self.attended_ms();
-        if self.seats.next_ms().is_none_or(|next_ms| next_ms > attended_ms) {
-            return;
-        }
-        let is_late = |seat: &Seat| seat.next_ms().is_some_and(|next_ms| next_ms <= attended_ms);
-        let late = self.seats.seats.iter().filter(|(_, seat)| is_late(seat)).map(|(link, _)| *link);
-        for link in late.collect::<Vec<_>>() {
-            if !self.answer_feed(link) {
-                self.end_seat(link);
-            }
-        }
-    }
-
-    /// When the first link that is away lingers no more, in milliseconds of the server's clock.
-    pub fn next_seat_ms(&self) -> Option<u64> {
-        self.seats.next_ms().map(|attended_ms| attended_ms + self.absent_ms)
-    }
-
-    /// The keys of the port are others: a link that is away, and whose key is gone or may do less, is over.
-    pub fn seats_follow_keys(&mut self, before: &BackendKeys, now: &BackendKeys) {
-        let mut ended = Vec::new();
-        for (link, seat) in &mut self.seats.seats {
-            let Some(resume) = &mut seat.resume else { continue };
-            match now.successor_of(&resume.access, before) {
-                Some(access) => resume.access = Arc::clone(access),
-                None => {
-                    seat.leaves = true;
-                    ended.extend(seat.connection.is_none().then_some(*link));
-                }
-            }
-        }
-        ended.into_iter().for_each(|link| self.end_seat(link));
     }
 }

@@ -44,8 +44,17 @@ pub fn reply(id: u32, outcome: &Outcome, out: &mut Vec<u8>) {
     let reply = match outcome {
         Outcome::Receipt(receipt) => Reply::Receipt(receipt.clone()),
         Outcome::Done(done) => reply_of(done),
-        Outcome::Listening { ticks } if !ticks.is_empty() => Reply::Listening(Cow::Borrowed(ticks)),
-        Outcome::Accepted | Outcome::Listening { .. } => Reply::Done,
+        Outcome::Listening { ticks, missing } => {
+            let listening = match ticks.is_empty() {
+                true => Reply::Done,
+                false => Reply::Listening(Cow::Borrowed(ticks)),
+            };
+            match missing.is_empty() {
+                true => listening,
+                false => Reply::Partial(Box::new(listening), Cow::Borrowed(missing)),
+            }
+        }
+        Outcome::Accepted => Reply::Done,
         Outcome::Refused(error) => return reply_error(id, error, out),
     };
     if let Err(error) = reply.encode(id, out) {

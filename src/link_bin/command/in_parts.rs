@@ -79,8 +79,8 @@ impl<'a> Command<'a> {
                 Verb::Presence,
                 Parts { group, page_limit: limit, page_after: after, counts_only: !members, ..none },
             ),
-            Self::Listen { events, share, with, name, snapshot, numbers } => {
-                (Verb::Listen, Parts { events, share, with, name, snapshot, numbers, ..none })
+            Self::Listen { events, share, with, name, snapshot, numbers, everywhere } => {
+                (Verb::Listen, Parts { events, share, with, name, snapshot, numbers, everywhere, ..none })
             }
         }
     }

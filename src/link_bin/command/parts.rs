@@ -45,6 +45,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) name: Option<&'a str>,
     pub(crate) snapshot: bool,
     pub(crate) numbers: bool,
+    pub(crate) everywhere: bool,
     pub(crate) token: &'a str,
     /// 0 is the default.
     pub(crate) page_limit: u32,
@@ -88,6 +89,7 @@ impl Default for Parts<'_> {
             name: None,
             snapshot: false,
             numbers: false,
+            everywhere: false,
             token: "",
             page_limit: 0,
             page_after: None,
@@ -187,6 +189,7 @@ impl<'a> Parts<'a> {
                     | flag(Part::WITH, !self.with.is_empty())
                     | flag(Part::SNAPSHOT, self.snapshot)
                     | flag(Part::NUMBERS, self.numbers)
+                    | flag(Part::EVERYWHERE, self.everywhere)
                     | flag(Part::NAME, self.name.is_some())
             }
             Part::Groups => flag(Part::GROUPS, !self.groups.is_empty()),

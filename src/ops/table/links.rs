@@ -9,7 +9,9 @@ use super::super::field::{
 use super::super::fields::Fields;
 use super::super::{Answer, Call, Method, Op, Part, Route, Row};
 use super::{CHANGES, IN_APP, NO_FLAGS, Verb, flags};
-use crate::dispatch::{Action, CommandError, Detail, EventKind, EventSet, LinkForm, Listen, Quoted, With};
+use crate::dispatch::{
+    Action, CommandError, Detail, EventKind, EventSet, LinkForm, Listen, Quoted, Scope, With,
+};
 
 pub const LISTEN: Op = Op {
     row: Row {
@@ -24,9 +26,10 @@ pub const LISTEN: Op = Op {
     verb: Verb::Listen,
     opcode: 0x0b,
     flags: flags(
-        Part::MORE | Part::WITH | Part::NAME | Part::SNAPSHOT | Part::NUMBERS,
-        "0x01 (more), 0x08 (with), 0x10 (name), 0x20 (snapshot), 0x40 (numbers)",
-        "0x01 more events follow · 0x08 `with` is there · 0x10 `name` is there · 0x20 `snapshot` · 0x40 `numbers`",
+        Part::MORE | Part::EVERYWHERE | Part::WITH | Part::NAME | Part::SNAPSHOT | Part::NUMBERS,
+        "0x01 (more), 0x02 (scope cluster), 0x08 (with), 0x10 (name), 0x20 (snapshot), 0x40 (numbers)",
+        "0x01 more events follow · 0x02 `scope` is `cluster` · 0x08 `with` is there · 0x10 `name` is there · 0x20 `snapshot` · \
+         0x40 `numbers`",
     ),
     layout: &[Part::Events],
     fields: &[
@@ -118,5 +121,13 @@ pub(in crate::ops) fn listen(fields: &mut Fields<'_>) -> Result<Listen, CommandE
     let name = fields.name.take().map(|called| name("name", &called)).transpose()?;
     let snapshot = fields.snapshot.take().unwrap_or(false);
     let numbers = fields.numbers.take().unwrap_or(false);
-    Ok(Listen { events, share, with, name, snapshot, numbers, form: LinkForm::Json })
+    // Other than in all commands, it is the node where nothing is said: backends that listen to each node hear each session once.
+    let everywhere = fields.scope.is_some() && fields.take_scope()? == Scope::Cluster;
+    if everywhere && snapshot {
+        return Err(bad_request(
+            "snapshot: a link that listens with scope cluster is told of no sessions that are there; ask for GET /v1/sessions, or \
+             listen with scope node to each node",
+        ));
+    }
+    Ok(Listen { events, share, with, name, snapshot, numbers, everywhere, form: LinkForm::Json })
 }

@@ -3,6 +3,7 @@
 mod asking;
 mod drain;
 mod faults;
+mod links;
 mod memory;
 mod model;
 mod nodes;

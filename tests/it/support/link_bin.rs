@@ -394,6 +394,7 @@ fn build<'a>(command: &'a Value, data: Option<&'a [u8]>, json: Option<&'a str>) 
                 name: text("name"),
                 snapshot: command["snapshot"] == true,
                 numbers: command["numbers"] == true,
+                everywhere: command["scope"] == "cluster",
             }
         }
         op => panic!("no op {op}"),

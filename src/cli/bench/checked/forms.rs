@@ -257,6 +257,7 @@ mod tests {
             name: None,
             snapshot: false,
             numbers: false,
+            everywhere: false,
         };
         assert_eq!(json(0, &listen), r#"{"events":["open","close"],"op":"listen","share":"s"}"#);
         assert!(!http(&listen, "h", None, &mut Vec::new()));

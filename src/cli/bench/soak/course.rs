@@ -111,6 +111,7 @@ impl<'a, 'f> Course<'a, 'f> {
             name: None,
             snapshot: false,
             numbers: false,
+            everywhere: false,
         };
         match is_binary {
             true => {

@@ -94,7 +94,7 @@ fn every_reply_is_as_its_vector_says() {
 fn outcome_of(reply: Reply<'_>) -> Outcome {
     match reply {
         Reply::Done => Outcome::Accepted,
-        Reply::Listening(ticks) => Outcome::Listening { ticks: ticks.into_owned() },
+        Reply::Listening(ticks) => Outcome::Listening { ticks: ticks.into_owned(), missing: Vec::new() },
         Reply::Receipt(receipt) => Outcome::Receipt(receipt),
         Reply::Sessions(sessions) => Outcome::Done(OperationOutcome::Sessions(sessions)),
         Reply::Session(info) => Outcome::Done(OperationOutcome::Session(Box::new(info.into_owned()))),
@@ -116,6 +116,8 @@ fn outcome_of(reply: Reply<'_>) -> Outcome {
             Outcome::Done(of) => {
                 Outcome::Done(OperationOutcome::Partial { of: of.into(), missing: missing.into_owned() })
             }
+            Outcome::Listening { ticks, .. } => Outcome::Listening { ticks, missing: missing.into_owned() },
+            Outcome::Accepted => Outcome::Listening { ticks: Vec::new(), missing: missing.into_owned() },
             other => panic!("{other:?} is never partial"),
         },
         Reply::Resume(_) => panic!("it answers no command"),

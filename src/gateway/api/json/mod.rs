@@ -163,11 +163,7 @@ fn build(
     let command = match op.row.call {
         Call::Push => push::push(fields, limits)?,
         Call::Act(make) | Call::ActOnBody(make) => Command::Act(make(fields, limits)?, fields.take_scope()?),
-        Call::Listen(make) => {
-            // A link is on one node, and hears of what is there.
-            fields.take_scope()?;
-            Command::Listen(make(fields)?)
-        }
+        Call::Listen(make) => Command::Listen(make(fields)?),
         Call::Feed(_) | Call::Batch | Call::Link | Call::Order(_) | Call::Page(_) => {
             return Err(bad_request("this is no command"));
         }

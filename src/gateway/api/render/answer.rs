@@ -138,6 +138,9 @@ impl<'a> Answer<'a> {
             Outcome::Done(OperationOutcome::Partial { missing, .. }) => {
                 Self::Partial { of: body, partial: true, missing: Names(missing) }
             }
+            Outcome::Listening { missing, .. } if !missing.is_empty() => {
+                Self::Partial { of: body, partial: true, missing: Names(missing) }
+            }
             _ => Self::Whole(body),
         }
     }
@@ -148,7 +151,7 @@ impl<'a> Body<'a> {
         match outcome {
             Outcome::Receipt(receipt) => Self::Receipt(receipt.into()),
             Outcome::Done(done) => Self::of(asked, done),
-            Outcome::Listening { ticks } if !ticks.is_empty() => Self::Listening { ticks },
+            Outcome::Listening { ticks, .. } if !ticks.is_empty() => Self::Listening { ticks },
             Outcome::Accepted | Outcome::Listening { .. } | Outcome::Refused(_) => Self::Nothing {},
         }
     }

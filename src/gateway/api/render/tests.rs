@@ -122,9 +122,9 @@ fn outcomes_have_a_status_and_a_body() {
     let session = Outcome::Done(OperationOutcome::Session(Box::new(info())));
     let table = [
         (Outcome::Accepted, 202, json!({})),
-        (Outcome::Listening { ticks: Vec::new() }, 200, json!({})),
+        (Outcome::Listening { ticks: Vec::new(), missing: Vec::new() }, 200, json!({})),
         (
-            Outcome::Listening { ticks: vec![TickPhase { tick_ms: 50, phase_ms: 12 }] },
+            Outcome::Listening { ticks: vec![TickPhase { tick_ms: 50, phase_ms: 12 }], missing: Vec::new() },
             200,
             json!({"ticks": [{"tick_ms": 50, "phase_ms": 12}]}),
         ),
@@ -253,7 +253,7 @@ fn replies_echo_the_id_or_leave_it_out() {
     let info = Outcome::Done(OperationOutcome::Session(Box::new(info())));
     let table = [
         (Outcome::Accepted, "ok", json!({})),
-        (Outcome::Listening { ticks: Vec::new() }, "ok", json!({})),
+        (Outcome::Listening { ticks: Vec::new(), missing: Vec::new() }, "ok", json!({})),
         (
             receipt(None),
             "ok",

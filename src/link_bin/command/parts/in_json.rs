@@ -88,6 +88,9 @@ impl Parts<'_> {
                 fields[name] = true.into();
             }
         }
+        if self.everywhere {
+            fields["scope"] = "cluster".into();
+        }
     }
 }
 

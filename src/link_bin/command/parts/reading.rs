@@ -93,6 +93,7 @@ impl<'a> Parts<'a> {
         self.with = header.with(reader)?;
         self.numbers = header.flags & Part::NUMBERS != 0;
         self.snapshot = header.flags & Part::SNAPSHOT != 0;
+        self.everywhere = header.flags & Part::EVERYWHERE != 0;
         if header.flags & Part::NAME != 0 {
             self.name = Some(reader.text("name")?);
         }
