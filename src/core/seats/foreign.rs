@@ -61,31 +61,23 @@ pub struct Comes {
 impl Foreign {
     /// A node has sent `count` events, behind `first`.
     pub fn comes(&mut self, (node, incarnation): (u16, u64), stand_in: u64, first: u64, count: u64) -> Comes {
-        let place = match self.streams.iter().position(|stream| stream.incarnation == incarnation) {
-            Some(place) => place,
-            None => {
-                self.streams.push(Stream::new(node, incarnation, stand_in, first));
-                self.streams.len() - 1
-            }
-        };
+        let known = self.streams.iter().position(|stream| stream.incarnation == incarnation);
+        let place = known.unwrap_or_else(|| {
+            self.streams.push(Stream::new(node, incarnation, stand_in));
+            self.streams.len() - 1
+        });
         let stream = &mut self.streams[place];
-        let is_anew = stream.stand_in != stand_in;
-        if is_anew {
+        let mut is_anew = false;
+        if stream.stand_in != stand_in {
             // Where the node was taken to be gone, that is known.
-            let was_gone = stream.is_gone;
-            *stream = Stream::new(node, incarnation, stand_in, first);
+            is_anew = !stream.is_gone;
+            *stream = Stream::new(node, incarnation, stand_in);
             self.batches.retain(|batch| batch.incarnation != incarnation);
-            if was_gone {
-                return Comes { skip: Some(0), is_anew: false };
-            }
         }
         (stream.is_due, stream.is_gone) = (true, false);
-        if first > stream.got {
-            stream.misses = true;
-            return Comes { skip: None, is_anew };
-        }
-        stream.misses = false;
-        Comes { skip: Some((stream.got - first).min(count)), is_anew }
+        stream.misses = first > stream.got;
+        let skip = (!stream.misses).then(|| (stream.got - first).min(count));
+        Comes { skip, is_anew }
     }
 
     /// Events of the node have got into the ring, at these numbers.
@@ -203,9 +195,10 @@ impl Stream {
         TookSaid { stand_in, got, taken, misses }
     }
 
-    fn new(node: u16, incarnation: u64, stand_in: u64, first: u64) -> Self {
+    /// A node counts from 0: of a stream that is not known yet the first events may have been lost on the way, and are missed.
+    fn new(node: u16, incarnation: u64, stand_in: u64) -> Self {
         let (misses, is_due, is_gone) = (false, true, false);
-        Self { node, incarnation, stand_in, got: first, taken: first, misses, is_due, is_gone }
+        Self { node, incarnation, stand_in, got: 0, taken: 0, misses, is_due, is_gone }
     }
 }
 
@@ -260,6 +253,19 @@ mod tests {
         foreign.put(30, 5, 1);
         foreign.node_went(30);
         assert_eq!(foreign.comes(NODE, 11, 0, 2), Comes { skip: Some(1), is_anew: false });
+    }
+
+    #[test]
+    fn the_first_events_of_a_node_may_be_the_ones_that_are_lost() {
+        let mut foreign = Foreign::default();
+        assert_eq!(foreign.comes(NODE, 9, 4, 2), Comes { skip: None, is_anew: false });
+        let told = foreign.take_due();
+        assert_eq!((told[0].got, told[0].misses), (0, true));
+        assert_eq!(foreign.comes(NODE, 9, 0, 6), Comes { skip: Some(0), is_anew: false });
+        foreign.put(30, 100, 6);
+        // So it is with those of one that counts anew, of which the link is told once.
+        assert_eq!(foreign.comes(NODE, 10, 1, 1), Comes { skip: None, is_anew: true });
+        assert_eq!(foreign.comes(NODE, 10, 0, 2), Comes { skip: Some(0), is_anew: false });
     }
 
     #[test]

@@ -216,6 +216,10 @@ impl Core {
         if got > stand_in.most_sent || taken > got {
             return;
         }
+        if misses && got < stand_in.got {
+            // The other node has forgotten what it had, and that is not kept any more: the link begins anew.
+            return self.give_stand_in_up(link);
+        }
         (stand_in.got, stand_in.heard_ms) = (stand_in.got.max(got), now_ms);
         // They may have come before they were to be sent again.
         stand_in.sent = stand_in.sent.max(got);
