@@ -58,7 +58,7 @@ function lasting(target: string | null, name = "for_ms", before = " for "): stri
 
 const TITLES: Record<string, string> = {
   reload: "Configuration read again", log: "Log level changed", drain: "Drain began", drain_called_off: "Drain called off",
-  link_opened: "Link opened", link_closed: "Link closed", upgrade: "Upgraded", kick: "Kicked", ban: "Banned", unban: "Ban taken back", destroy: "Group destroyed",
+  link_opened: "Link opened", link_closed: "Link closed", upgrade: "Upgraded", kick: "Kicked", ban: "Banned", unban: "Ban taken back", destroy: "Group destroyed", record: "Recorder on for", record_stopped: "Recorder off for",
 };
 
 export const by = ({ key }: Change): string => (key === null ? "" : `by ${key}`);
@@ -72,7 +72,7 @@ function told(change: Change): Told {
   if (isRefused) what = `${what}: refused`;
   if (change.result === "begun") what = "Upgrade began";
   if (op === "upgrade" && targetField(target, "dry_run") === "true") what = "Upgrade rehearsed";
-  if (["kick", "ban", "unban", "destroy"].includes(op)) what = op === "destroy" ? `${subject.replace("group", "Group")} destroyed` : `${what} ${subject}`;
+  if (["kick", "ban", "unban", "destroy", "record", "record_stopped"].includes(op)) what = op === "destroy" ? `${subject.replace("group", "Group")} destroyed` : `${what} ${subject}`;
   const more = [
     by(change),
     isRefused ? change.result : null,

@@ -129,6 +129,7 @@ async function keys(page, server) {
     for (const [what, head] of [["← from player, text", "hello, server"], ["queued", "hello, player"], ["→ to player, text", "hello, player"]]) {
       await page.until(what, `[...${recorder}.querySelectorAll("tbody tr")].some(({ textContent }) => textContent.includes("${what}") && textContent.includes("${head}"))`);
     }
+    assert.ok(await page.evaluate(`[...${recorder}.querySelectorAll("td")].every((cell) => getComputedStyle(cell).display === "table-cell")`));
     await click(page, "button", "Stop");
     await page.until("it has stopped", `${recorder}.textContent.includes("stopped")`);
     assert.equal(await page.evaluate(`${recorder}.querySelectorAll("tbody tr").length`), 3);

@@ -99,7 +99,8 @@ test("a line of the audit trail, in words", () => {
 });
 
 test("an upgrade that has begun is not one that was refused", () => {
-  const line = (number, result) => ({ number, at_unix_ms: number, key: "ops", remote: null, op: "upgrade", app: null, target: null, result });
+  const line = (number, result, more = {}) => ({ number, at_unix_ms: number, key: "ops", remote: null, op: "upgrade", app: null, target: null, result, ...more });
   const said = (...changes) => whatChanged({ steps: [], changes, columns: { everyMs: 10_000 } }, 9).map(({ what, more }) => `${what}; ${more}`);
   assert.deepEqual(said(line(3, "no such file"), line(2, "ok"), line(1, "begun")), ["Upgraded: refused; by ops: no such file", "Upgraded; by ops", "Upgrade began; by ops"]);
+  assert.deepEqual(said(line(1, "ok", { op: "record", target: `session="0000040eaf800000" frames=200` })), ["Recorder on for 0000040eaf800000; by ops"]);
 });

@@ -15,7 +15,7 @@ interface Recording {
 
 const FRAMES = 200;
 const EVERY_MS = 1000;
-const COLUMNS: Column[] = [{ name: "Time", class: "mono time" }, { name: "What", class: "strong" }, { name: "Bytes", number: true }, { name: "Begins with", class: "cut head" }];
+const COLUMNS: Column[] = [{ name: "Time", class: "mono time" }, { name: "What", class: "strong" }, { name: "Bytes", number: true }, { name: "Begins with", class: "cut begins" }];
 
 /** `→ to player, text`, `← from player, part of text`, `queued`. */
 export function whatHappened({ what, opcode, fin, class: urgency }: Recording["events"][number]): Child {
