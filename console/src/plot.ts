@@ -62,6 +62,7 @@ export class Plot {
   #isSeen = false;
   /** What is painted is not what was drawn last. */
   #isOld = false;
+  #frame = 0;
   readonly node: HTMLElement;
 
   constructor(options: PlotOptions) {
@@ -100,12 +101,13 @@ export class Plot {
     this.#legend(last);
     const words = this.#options.lines.map(({ name }, at) => `${name} ${this.#write(last[at])}`);
     attribute(this.#canvas, "aria-label", `${this.#options.title}, ${this.#options.hint}. Now: ${words.join(", ")}.`);
-    if (this.#isSeen) this.#paint();
-    else this.#isOld = true;
+    this.#isOld = true;
+    this.#paintSoon();
     if (!this.#table.hidden) this.#fillTable();
   }
 
   close(): void {
+    cancelAnimationFrame(this.#frame);
     this.#resized.disconnect();
     this.#seen.disconnect();
   }
@@ -113,7 +115,14 @@ export class Plot {
   /** What is not in view is painted when it comes near it. */
   #see(isSeen: boolean): void {
     this.#isSeen = isSeen;
-    if (isSeen && this.#isOld) this.#paint();
+    this.#paintSoon();
+  }
+
+  /** With the next frame: who types or scrolls does not wait for the tick and for the lines in one. */
+  #paintSoon(): void {
+    if (!this.#isSeen || !this.#isOld) return;
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#paint());
   }
 
   #write = (value: number | null | undefined): string => (value === null || value === undefined ? "—" : this.#options.write(value));
