@@ -4,7 +4,7 @@
 
 use super::awaiting::Asked;
 use super::links_known::{Differences, Other};
-use super::news::BusNews;
+use super::news::{BusNews, LinkMatter, LinkNews};
 use super::speaking::{Outline, TooLarge};
 use super::{Bus, Core, Envelope};
 use crate::cluster::links::{AllSaid, EndedSaid, LinkSaid, LinksSaid, write_links};
@@ -18,26 +18,6 @@ use crate::metrics::BusLoss;
 use crate::session::{AppId, Name, SessionId};
 use log::warn;
 use std::sync::Arc;
-
-/// What another node has said of links, for the reactor that it is about.
-#[derive(Debug)]
-pub struct LinkNews {
-    /// The node, and which process it is.
-    pub from: (u16, u64),
-    /// What it has said.
-    pub about: LinkMatter,
-}
-
-/// See [`LinkNews`].
-#[derive(Debug)]
-pub enum LinkMatter {
-    /// A link listens, or listens to something else; who is told when it hears all.
-    Listens(LinkSaid, Option<Box<Peer>>),
-    /// A link has ended: what has stood for it, and how many events its socket had taken.
-    Ended(SessionId, Option<u64>),
-    /// Events for a link of the receiver, or how many a link has.
-    Said(LinksSaid),
-}
 
 impl Bus {
     /// Says something of links to a node, now or never; whether it was said.
@@ -188,16 +168,20 @@ impl Core {
 impl Core {
     pub(super) fn hear_of_links(&mut self, from: (u16, u64), peer: Option<Peer>, said: LinksSaid) {
         match said {
-            LinksSaid::Listens(said) => self.hand_link(from, said, peer.map(Box::new)),
+            LinksSaid::Listens(said) => {
+                // It is news unless as much is known already.
+                let as_of = said.version.saturating_sub(1);
+                self.hand_link(from, said, as_of, peer.map(Box::new));
+            }
             LinksSaid::Asks => self.tell_all_links(from),
             LinksSaid::All(all) => {
-                let Some(bus) = self.bus.as_deref() else { return };
+                let (Some(bus), as_of) = (self.bus.as_deref(), all.as_of) else { return };
                 let Differences { listen, ended } = bus.cluster.links.lock().compare(from.1, all);
                 for (stand_in, taken) in ended {
                     let about = LinkMatter::Ended(stand_in, taken);
                     self.hand_links(usize::from(stand_in.worker()), LinkNews { from, about });
                 }
-                listen.into_iter().for_each(|said| self.hand_link(from, said, None));
+                listen.into_iter().for_each(|said| self.hand_link(from, said, as_of, None));
             }
             LinksSaid::Events(said) => {
                 let worker = SessionId::from_u64(said.link).worker();
@@ -213,10 +197,10 @@ impl Core {
     }
 
     /// The reactor that is to have what stands for a link is always the same.
-    fn hand_link(&mut self, from: (u16, u64), said: LinkSaid, peer: Option<Box<Peer>>) {
+    fn hand_link(&mut self, from: (u16, u64), said: LinkSaid, as_of: u64, peer: Option<Box<Peer>>) {
         let hash = mixed(SessionId::from_u64(said.link), SessionId::from_u64(from.1));
         let reactor = (hash % self.shared.reactors() as u64) as usize;
-        self.hand_links(reactor, LinkNews { from, about: LinkMatter::Listens(said, peer) });
+        self.hand_links(reactor, LinkNews { from, about: LinkMatter::Listens(said, as_of, peer) });
     }
 
     fn hand_links(&mut self, reactor: usize, news: LinkNews) {
@@ -233,7 +217,7 @@ impl Core {
     /// Another node has said something of a link that is this reactor's affair.
     pub(super) fn links_news(&mut self, LinkNews { from, about }: LinkNews) {
         match about {
-            LinkMatter::Listens(said, peer) => self.link_elsewhere_listens(from, said, peer),
+            LinkMatter::Listens(said, as_of, peer) => self.link_elsewhere_listens(from, said, as_of, peer),
             LinkMatter::Ended(stand_in, taken) => _ = self.end_stand_in(stand_in, taken),
             LinkMatter::Said(LinksSaid::Took(said)) => self.stand_in_is_told(said),
             LinkMatter::Said(LinksSaid::Events(said)) => {
@@ -245,12 +229,19 @@ impl Core {
         }
     }
 
-    fn link_elsewhere_listens(&mut self, from: (u16, u64), said: LinkSaid, peer: Option<Box<Peer>>) {
+    fn link_elsewhere_listens(
+        &mut self,
+        from: (u16, u64),
+        said: LinkSaid,
+        as_of: u64,
+        peer: Option<Box<Peer>>,
+    ) {
         let Some(bus) = self.bus.as_deref() else { return };
         let cluster = Arc::clone(&bus.cluster);
         let mut known = cluster.links.lock();
         let before = known.other(from.1, said.link).and_then(|other| other.stand_in);
-        let asked = (!known.is_old(from.1, &said)).then(|| read(&said)).flatten();
+        // One that is known listens once more: who asks is answered when it does on all reactors.
+        let asked = (!known.is_old(from.1, &said, as_of)).then(|| read(&said)).flatten();
         let asked = asked.and_then(|listen| Some((self.rules.apps.find(&said.app).ok()?, listen)));
         let is_full = before.is_none() && known.stand_ins() >= cluster.config.links_elsewhere;
         let stand_in = match &asked {
@@ -266,7 +257,7 @@ impl Core {
                 .or_else(|| self.open_stand_in(StandIn::new(from, said.link, said.version), listen.form)),
             None => None,
         };
-        if !known.is_old(from.1, &said) {
+        if !known.is_old(from.1, &said, as_of) {
             known.put(from.1, said.link, Other { version: said.version, stand_in });
         }
         drop(known);

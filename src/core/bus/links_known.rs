@@ -118,10 +118,10 @@ impl Known {
         self.others.get(&incarnation)?.links.get(&link).copied()
     }
 
-    /// Whether what is said of a link is older than what is known of its node.
-    pub fn is_old(&self, incarnation: u64, said: &LinkSaid) -> bool {
+    /// Whether what is said of a link, as of that change of its node, is older than what is known.
+    pub fn is_old(&self, incarnation: u64, said: &LinkSaid, as_of: u64) -> bool {
         let Some(of) = self.others.get(&incarnation) else { return false };
-        of.links.get(&said.link).map_or(said.version <= of.as_of, |known| known.version >= said.version)
+        of.links.get(&said.link).map_or(as_of < of.as_of, |known| known.version > said.version)
     }
 
     /// A link of another node is known from now on, or as something else.
@@ -221,9 +221,11 @@ mod tests {
         // It ends; what was said before that comes late.
         let differences = known.compare(NODE, all(7, &[said(1, 4)]));
         assert_eq!(differences.ended, [(SessionId::from_u64(12), None)]);
-        assert!(known.is_old(NODE, &said(2, 6)) && known.is_old(NODE, &said(1, 4)));
-        assert!(!known.is_old(NODE, &said(2, 8)) && !known.is_old(NODE, &said(1, 8)));
+        assert!(known.is_old(NODE, &said(2, 6), 5) && known.is_old(NODE, &said(1, 3), 7));
+        assert!(!known.is_old(NODE, &said(2, 8), 7) && !known.is_old(NODE, &said(1, 4), 3));
         assert_eq!(known.compare(NODE, all(6, &[said(2, 6)])), Differences::default());
+        // What all links of the node are is as new as it is.
+        assert!(!known.is_old(NODE, &said(3, 2), 7) && known.is_old(NODE, &said(3, 2), 6));
         assert_eq!((known.stand_ins(), known.digest_of(78)), (1, 0));
         known.forget_node(NODE);
         assert_eq!((known.stand_ins(), known.other(NODE, 1)), (0, None));

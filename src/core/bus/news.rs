@@ -1,9 +1,9 @@
 //! What reactors of one node tell each other of the bus.
 
 use super::crossing::{CrossingNews, Ending};
-use super::links::LinkNews;
+use crate::cluster::links::{LinkSaid, LinksSaid};
 use crate::config::PerUserPolicy;
-use crate::dispatch::{Ban, Operation};
+use crate::dispatch::{Ban, Operation, Peer};
 use crate::session::{AppId, Name, SessionId};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -130,4 +130,24 @@ pub struct Banning {
     pub app: AppId,
     /// The ban.
     pub ban: Arc<Ban>,
+}
+
+/// What another node has said of links, for the reactor that it is about.
+#[derive(Debug)]
+pub struct LinkNews {
+    /// The node, and which process it is.
+    pub from: (u16, u64),
+    /// What it has said.
+    pub about: LinkMatter,
+}
+
+/// See [`LinkNews`].
+#[derive(Debug)]
+pub enum LinkMatter {
+    /// A link listens, or listens to something else, as of this change of its node; who is told when it hears all.
+    Listens(LinkSaid, u64, Option<Box<Peer>>),
+    /// A link has ended: what has stood for it, and how many events its socket had taken.
+    Ended(SessionId, Option<u64>),
+    /// Events for a link of the receiver, or how many a link has.
+    Said(LinksSaid),
 }

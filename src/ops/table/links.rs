@@ -27,7 +27,7 @@ pub const LISTEN: Op = Op {
     opcode: 0x0b,
     flags: flags(
         Part::MORE | Part::EVERYWHERE | Part::WITH | Part::NAME | Part::SNAPSHOT | Part::NUMBERS,
-        "0x01 (more), 0x02 (scope cluster), 0x08 (with), 0x10 (name), 0x20 (snapshot), 0x40 (numbers)",
+        "0x01 (more), 0x02 (everywhere), 0x08 (with), 0x10 (name), 0x20 (snapshot), 0x40 (numbers)",
         "0x01 more events follow · 0x02 `scope` is `cluster` · 0x08 `with` is there · 0x10 `name` is there · 0x20 `snapshot` · \
          0x40 `numbers`",
     ),

@@ -340,6 +340,95 @@ fn nothing_is_lost_or_told_twice_while_redis_is_away_and_comes_back() {
 }
 
 #[test]
+fn sessions_of_a_link_whose_node_is_not_heard_go_to_others_and_it_is_told_of_a_gap() {
+    let mut redis = Redis::start();
+    let nodes = Nodes::start_with(2, &[&redis], |config| {
+        patient(config);
+        config.timeouts.link_stalled = Duration::from_millis(300);
+    });
+    let mut desk = Desk::new();
+    for (place, server) in nodes.servers.iter().enumerate() {
+        let mut link = server.link();
+        listen(&mut link, &["open", "message"], Some("s"));
+        desk.hears(place, link);
+    }
+    let mut players: Vec<Player> = (0..12).map(|_| nodes.servers[1].player("")).collect();
+    players.iter_mut().for_each(|player| say(player, 0..5));
+    desk.until("message", 60);
+    let of: Vec<BTreeSet<usize>> = desk.of.keys().map(|session| desk.places(session)).collect();
+    assert!(of.iter().all(|places| places.len() == 1) && of.contains(&BTreeSet::from([0])), "{of:?}");
+    redis.kill();
+    nodes.servers.iter().for_each(|server| until("Redis to be missed", || !is_ready(server)));
+    players.iter_mut().for_each(|player| say(player, 5..10));
+    desk.until("message", 120);
+    for player in &players {
+        let session = player.id.to_string();
+        assert_eq!(desk.texts(&session), (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(desk.of[&session].last().unwrap().0, 1);
+    }
+    redis.begin();
+    nodes.until_whole();
+    // It hears again, and so it does of the gap.
+    until_heard(&nodes.servers[1]);
+    let _later = [0, 1].map(|_| nodes.servers[1].player(""));
+    while !desk.others.iter().any(|(place, event)| (*place, &event["event"]) == (0, &json!("gap"))) {
+        desk.next();
+    }
+}
+
+/// Waits until a link of another node hears of the sessions here.
+fn until_heard(ports: &Ports) {
+    until("a link elsewhere", || ports.backend().scrape().sum("gannet_links_elsewhere", &[]) == 1);
+}
+
+#[test]
+fn a_link_hears_of_the_sessions_of_a_node_that_comes_later() {
+    let (redis, prefix) = (Redis::start(), prefix());
+    let process =
+        |name: &str| ServerProcess::start(&["--reactors", "2"], &config(&redis, &prefix, name, 60_000));
+    let first = process("first");
+    until_known(&[&first]);
+    let mut link = first.link();
+    listen(&mut link, &KINDS, None);
+    let later = process("later");
+    until_known(&[&first, &later]);
+    until_heard(&later);
+    let player = later.player("user=ada");
+    let session = json!(player.id.to_string());
+    player.close(1000, "");
+    for kind in ["open", "close"] {
+        let event = link.event();
+        assert_eq!((&event["event"], &event["session"]), (&json!(kind), &session));
+    }
+}
+
+#[test]
+fn a_route_at_the_node_of_a_session_names_a_link_of_another_node() {
+    let redis = Redis::start();
+    let nodes = Nodes::start_with(3, &[&redis], patient);
+    let mut desk = Desk::new();
+    for place in [0, 1] {
+        let mut link = nodes.servers[place].link();
+        let name = format!("m{place}");
+        let listen = json!({"op": "listen", "events": KINDS, "share": "s", "name": name, "scope": "cluster"});
+        assert_eq!(link.command(listen), json!({}));
+        desk.hears(place, link);
+    }
+    let mut player = nodes.servers[2].player("user=ada");
+    let session = player.id.to_string();
+    say(&mut player, 0..5);
+    desk.until("message", 5);
+    let other = 1 - desk.of[&session][0].0;
+    let route = json!({"op": "route", "user": "ada", "link": format!("m{other}")});
+    assert_eq!(nodes.servers[2].link().command(route), json!({"sessions": 1}));
+    say(&mut player, 5..10);
+    player.close(1000, "");
+    desk.until("close", 1);
+    desk.is_complete(1, 10);
+    assert!(desk.of[&session][6..].iter().all(|(place, _)| *place == other), "{:?}", desk.of[&session]);
+}
+
+#[test]
 fn an_upgrade_of_either_node_loses_nothing_and_tells_nothing_twice() {
     let (redis, prefix) = (Redis::start(), prefix());
     let node = |name: &str| Running::start(&["--reactors", "2"], &config(&redis, &prefix, name, 60_000));
