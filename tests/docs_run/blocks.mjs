@@ -287,8 +287,12 @@ async function watched(reader, text) {
   for (const line of text.trimEnd().split("\n")) await onScreen(reader, line, 120, 40, (screen) => /ready/.test(screen));
 }
 
+let screens = 0;
+
 async function onScreen(reader, command, wide, high, isRight) {
-  const run = (rest) => reader.terminals.run(`tmux -L docs -f /dev/null ${rest}`);
+  // Each screen has a tmux of its own: one that was told to end still has its socket for a while, and refuses whoever comes.
+  const name = `docs-${(screens += 1)}`;
+  const run = (rest) => reader.terminals.run(`tmux -L ${name} -f /dev/null ${rest}`);
   await run(`new-session -d -x ${wide} -y ${high} '${command}'`);
   for (let screen = ""; !isRight(screen); ) screen = await run("capture-pane -p");
   await run("kill-server");
