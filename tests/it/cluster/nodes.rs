@@ -3,6 +3,7 @@
 use crate::support::{Redis, TestServer, until};
 use gannet::config::Config;
 use serde_json::Value;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -43,16 +44,28 @@ impl Nodes {
 
     /// The same, each changed by `configure`, which is told which it is: 0 is the first.
     pub fn start_each(count: u8, redis: &[&Redis], configure: impl Fn(u8, &mut Config)) -> Self {
-        let prefix = prefix();
-        let servers = (0..count).map(|number| {
-            TestServer::start(|config| {
-                join(config, redis, &prefix, &char::from(b'a' + number).to_string());
-                configure(number, config);
-            })
-        });
-        let nodes = Self { servers: servers.collect() };
-        nodes.until_whole();
-        nodes
+        loop {
+            let prefix = prefix();
+            let servers = (0..count).map(|number| {
+                TestServer::start(|config| {
+                    join(config, redis, &prefix, &char::from(b'a' + number).to_string());
+                    configure(number, config);
+                })
+            });
+            let nodes = Self { servers: servers.collect() };
+            nodes.until_whole();
+            // A Redis that is new gives no numbers yet, and of those that nodes draw two in 4,095 are the same.
+            if nodes.have_numbers_of_their_own() {
+                return nodes;
+            }
+        }
+    }
+
+    fn have_numbers_of_their_own(&self) -> bool {
+        let status = status(&self.servers[0]);
+        let nodes = status["nodes"].as_array().expect("the nodes that it hears");
+        let numbers: HashSet<u64> = nodes.iter().filter_map(|node| node["node"].as_u64()).collect();
+        numbers.len() == nodes.len()
     }
 
     /// Waits until each knows all others, and hears all that it wants to.
