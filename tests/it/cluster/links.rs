@@ -221,7 +221,8 @@ fn what_a_link_that_ends_under_load_has_not_read_others_get_or_is_counted() {
 
 fn config(redis: &Redis, prefix: &str, name: &str, lease_ms: u32) -> String {
     format!(
-        "[cluster]\nredis = ['{}']\nprefix = '{prefix}'\nname = '{name}'\nheartbeat_ms = 50\nlease_ms = {lease_ms}\npatience_ms = 60000\n",
+        "[cluster]\nredis = ['{}']\nprefix = '{prefix}'\nname = '{name}'\nheartbeat_ms = 50\nlease_ms = {lease_ms}\npatience_ms = 60000\n\
+         [timeouts]\nupgrade_start_ms = 60000\nhandover_ms = 60000\n",
         redis.url()
     )
 }
