@@ -69,22 +69,21 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
 
     /// Takes in what `make` makes of its id; `None` when all slots are used or retired.
     pub fn insert_with(&mut self, make: impl FnOnce(SessionId) -> T) -> Option<SessionId> {
-        let number = self.open_chunk()?;
-        let chunk = &mut self.chunks[number];
-        let index = chunk.first_free()?;
-        chunk.reach(index);
-        let id = id_with(self.origin, chunk.generations[index], number * CHUNK + index);
-        chunk.entries[index] = Some(make(id));
-        set(&mut chunk.used, index);
-        chunk.live += 1;
-        chunk.free -= 1;
-        self.len += 1;
+        let (id, number, index) = self.take_slot()?;
+        self.chunks[number].entries[index] = Some(make(id));
         self.note_open(number);
         Some(id)
     }
 
     /// An id that names nothing of this slab, now and for ever; `None` when all slots are used or retired.
     pub fn take_id(&mut self) -> Option<SessionId> {
+        let (id, ..) = self.take_slot()?;
+        self.leave(id);
+        Some(id)
+    }
+
+    /// The lowest slot that is free is used from now on: its id, its chunk, and its place there.
+    fn take_slot(&mut self) -> Option<(SessionId, usize, usize)> {
         let number = self.open_chunk()?;
         let chunk = &mut self.chunks[number];
         let index = chunk.first_free()?;
@@ -94,8 +93,7 @@ impl<T, const GENERATION_BITS: u32> GenerationalSlab<T, GENERATION_BITS> {
         chunk.live += 1;
         chunk.free -= 1;
         self.len += 1;
-        self.leave(id);
-        Some(id)
+        Some((id, number, index))
     }
 
     /// The entry of `id`; node, worker, generation and slot must all match.

@@ -43,8 +43,8 @@ impl Bus {
         self.askers.iter_mut().for_each(Asker::may_have_lost);
     }
 
-    /// Whether a node is being told all users of this reactor, and the Redis that takes it there has been handed what it was told so far: one
-    /// that is away or slow has no more to wait for it than this.
+    /// Whether the Redis that takes it there has been handed what the node was told so far: one that is away or slow has no more to wait for
+    /// it than a page.
     fn may_tell(&self, asker: &Asker) -> bool {
         let place = self.place_of_channel(self.cluster.channels.of_node(asker.node, asker.incarnation));
         !self.lines[place.server].has_unwritten()

@@ -101,6 +101,29 @@ pub struct Seat {
 }
 
 impl Seat {
+    /// One that has had nothing yet; `before`: so many events its connection had before.
+    fn new(connection: Option<SessionId>, resume: Option<Resume>, form: LinkForm, before: u64) -> Self {
+        Self {
+            connection,
+            resume,
+            form,
+            ring: Ring::default(),
+            before,
+            has_gap: false,
+            leaves: false,
+            until_ms: None,
+            asks: false,
+            numbers: false,
+            is_given_up: false,
+            ended: false,
+            poll: None,
+            reader: None,
+            barriers: VecDeque::new(),
+            stand_in: None,
+            foreign: Foreign::default(),
+        }
+    }
+
     /// When something is due for it, in attended time: the request that waits is answered, or it lingers no more.
     fn next_ms(&self) -> Option<u64> {
         self.poll.as_ref().map(FeedWaits::until_ms).or(self.until_ms)
@@ -269,25 +292,7 @@ impl Core {
     ) {
         let outbox = self.connections.get(link).and_then(|connection| connection.outbox.as_ref());
         let before = outbox.map_or(0, |outbox| outbox.events().0 as u64);
-        let seat = Seat {
-            connection,
-            resume,
-            form,
-            ring: Ring::default(),
-            before,
-            has_gap: false,
-            leaves: false,
-            until_ms: None,
-            asks: false,
-            numbers: false,
-            is_given_up: false,
-            ended: false,
-            poll: None,
-            reader: None,
-            barriers: VecDeque::new(),
-            stand_in: None,
-            foreign: Foreign::default(),
-        };
+        let seat = Seat::new(connection, resume, form, before);
         self.seats.seats.insert(link, seat);
     }
 

@@ -72,7 +72,36 @@ impl StandIn {
     }
 }
 
+/// What the node of a link says comes to.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// It cannot be.
+    Nothing,
+    /// It has forgotten what it had, which is not kept any more: the link begins anew.
+    Forgotten,
+    /// A socket of the link has taken so many more events.
+    Took(u64),
+}
+
 impl Seat {
+    fn is_told(&mut self, TookSaid { got, taken, misses, .. }: TookSaid, now_ms: u64) -> Told {
+        let written = self.ring.written();
+        let Some(stand_in) = &mut self.stand_in else { return Told::Nothing };
+        if got > stand_in.most_sent || taken > got {
+            return Told::Nothing;
+        }
+        if misses && got < stand_in.got {
+            return Told::Forgotten;
+        }
+        (stand_in.got, stand_in.heard_ms) = (stand_in.got.max(got), now_ms);
+        // They may have come before they were to be sent again.
+        stand_in.sent = stand_in.sent.max(got);
+        if misses && got == stand_in.got && stand_in.again_from.replace(got) != Some(got) {
+            self.send_again();
+        }
+        Told::Took(taken.saturating_sub(written))
+    }
+
     /// What has not come is sent again.
     fn send_again(&mut self) {
         let first = self.ring.numbers()[0];
@@ -208,28 +237,18 @@ impl Core {
 
     /// The node of a link says how many events have come, and how many its socket has taken.
     pub fn stand_in_is_told(&mut self, said: TookSaid) {
-        let TookSaid { stand_in: link, got, taken, misses } = said;
-        let (link, now_ms) = (SessionId::from_u64(link), self.attended_ms());
+        let (link, now_ms) = (SessionId::from_u64(said.stand_in), self.attended_ms());
         let Some(seat) = self.seats.seats.get_mut(&link) else { return };
-        let written = seat.ring.written();
-        let Some(stand_in) = &mut seat.stand_in else { return };
-        if got > stand_in.most_sent || taken > got {
-            return;
+        match seat.is_told(said, now_ms) {
+            Told::Nothing => {}
+            Told::Forgotten => self.give_stand_in_up(link),
+            Told::Took(events) => {
+                if events > 0 {
+                    self.elsewhere_took(link, events);
+                }
+                self.seats.stand_in_is_due(link);
+            }
         }
-        if misses && got < stand_in.got {
-            // The other node has forgotten what it had, and that is not kept any more: the link begins anew.
-            return self.give_stand_in_up(link);
-        }
-        (stand_in.got, stand_in.heard_ms) = (stand_in.got.max(got), now_ms);
-        // They may have come before they were to be sent again.
-        stand_in.sent = stand_in.sent.max(got);
-        if misses && got == stand_in.got && stand_in.again_from.replace(got) != Some(got) {
-            seat.send_again();
-        }
-        if taken > written {
-            self.elsewhere_took(link, taken - written);
-        }
-        self.seats.stand_in_is_due(link);
     }
 
     /// An event for a link of another node waits in its ring.
@@ -308,10 +327,8 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::seats::foreign::Foreign;
     use crate::core::seats::ring::{Kept, Ring};
     use crate::dispatch::EncodedFrame;
-    use std::collections::VecDeque;
 
     /// A seat that stands for a link of another node, with so many events.
     fn seat(events: u64) -> Seat {
@@ -320,25 +337,8 @@ mod tests {
             let session = SessionId::from_u64(number);
             ring.push(Kept { session, frame: EncodedFrame::text("0123456789") });
         }
-        Seat {
-            connection: None,
-            resume: None,
-            form: LinkForm::Json,
-            ring,
-            before: 0,
-            has_gap: false,
-            leaves: false,
-            until_ms: None,
-            asks: true,
-            numbers: false,
-            is_given_up: false,
-            ended: false,
-            poll: None,
-            reader: None,
-            barriers: VecDeque::new(),
-            stand_in: Some(StandIn::new((1, 2), 3, 4)),
-            foreign: Foreign::default(),
-        }
+        let stand_in = Some(StandIn::new((1, 2), 3, 4));
+        Seat { ring, asks: true, stand_in, ..Seat::new(None, None, LinkForm::Json, 0) }
     }
 
     /// The number of the first event of the next message, and how many it has.
@@ -363,6 +363,23 @@ mod tests {
         // A frame has two bytes more than its text.
         assert_eq!(next(&mut of_ten, 100, 30), Some((0, 2)));
         assert_eq!(next(&mut seat(10), 100, 1), Some((0, 1)));
+    }
+
+    #[test]
+    fn who_misses_events_gets_them_once_more_and_who_has_forgotten_them_begins_anew() {
+        let mut seat = seat(6);
+        let said = |got, taken, misses| TookSaid { stand_in: 9, got, taken, misses };
+        assert_eq!(seat.is_told(said(1, 0, false), 0), Told::Nothing, "nothing was sent");
+        assert_eq!(next(&mut seat, 100, 1_000), Some((0, 6)));
+        seat.stand_in.as_mut().unwrap().most_sent = 6;
+        // The first ones are lost on the way.
+        assert_eq!(seat.is_told(said(0, 0, true), 1), Told::Took(0));
+        assert_eq!(next(&mut seat, 100, 1_000), Some((0, 6)));
+        assert_eq!(seat.is_told(said(0, 0, true), 1), Told::Took(0));
+        assert_eq!(next(&mut seat, 100, 1_000), None, "they are on their way again");
+        assert_eq!(seat.is_told(said(5, 2, false), 2), Told::Took(2));
+        assert_eq!(seat.is_told(said(4, 5, false), 2), Told::Nothing, "more than has come");
+        assert_eq!(seat.is_told(said(0, 0, true), 3), Told::Forgotten);
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub(crate) fn obey<const BITS: u32>(bytes: &[u8]) {
 
 impl<const BITS: u32> Pair<BITS> {
     fn step(&mut self, choices: &mut Choices<'_>) {
-        match choices.below(8) {
+        match choices.below(9) {
             0 | 1 => self.insert(1),
             2 => self.insert(1 + 4 * u32::from(choices.byte())),
             3 | 4 => self.remove(choices, 1),
@@ -124,6 +124,7 @@ impl<const BITS: u32> Pair<BITS> {
                 self.remove(choices, count);
             }
             6 => self.look(choices),
+            7 => self.take_id(),
             _ => self.walk(choices),
         }
     }
@@ -139,6 +140,17 @@ impl<const BITS: u32> Pair<BITS> {
             self.model.slots[expected.slot() as usize].value = Some(expected.as_u64() ^ self.inserts);
             assert_eq!(id, Some(expected), "the lowest free slot, under its next generation");
         }
+    }
+
+    fn take_id(&mut self) {
+        if self.model.live.len() >= MOST || self.inserts == MOST_INSERTS {
+            return;
+        }
+        self.inserts += 1;
+        let id = self.model.insert(0);
+        assert_eq!(self.slab.take_id(), Some(id), "as if an entry had come and gone");
+        self.model.remove(id);
+        self.agree_on(id);
     }
 
     /// Removes `count` entries from some slot on.
