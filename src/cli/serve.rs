@@ -145,8 +145,6 @@ pub fn run_as_first() -> Result<(), CliError> {
 
 /// Runs `gannet serve`.
 pub fn run(args: ServeArgs) -> Result<(), CliError> {
-    // First of all: what is read before it is gone after it, if it comes from a pipe.
-    let heap = heap::give_memory_back();
     let program = args.program();
     // Before it can end: its number could be another process's by then.
     let predecessor = args.take_over.then(Predecessor::parent);
@@ -163,9 +161,9 @@ pub fn run(args: ServeArgs) -> Result<(), CliError> {
             successor.refuse(&error.to_string());
         }
     })?;
-    if let Err(error) = heap {
+    if let Err(error) = heap::give_memory_back() {
         log::warn!(
-            "what a storm of sessions leaves stays in the heap: cannot start again with GLIBC_TUNABLES: {error}"
+            "what a storm of sessions leaves stays in the heap for longer: its thread cannot start: {error}"
         );
     }
     let again = move || args.config(Config::read_again, &environment).map_err(|error| error.to_string());

@@ -153,7 +153,7 @@ fn every_command_in_the_documents_exists_with_its_flags() {
         for piece in typed(&page) {
             for words in simple_commands(&piece.text) {
                 let is_gannet = |word: &str| word == "gannet" || word.ends_with("/gannet");
-                // `GLIBC_TUNABLES=… gannet serve`, `systemd-socket-activate -l … gannet serve`, `cargo run … -- serve`.
+                // `_RJEM_MALLOC_CONF=… gannet serve`, `systemd-socket-activate -l … gannet serve`, `cargo run … -- serve`.
                 let behind = (1..words.len()).find(|&at| {
                     let is_run = words[0] == "cargo"
                         && words[at - 1] == "--"
