@@ -22,7 +22,7 @@ const FEW: usize = 64;
 /// Those of one port, on one reactor.
 #[derive(Debug, Default)]
 pub struct Strangers {
-    /// In the order in which they came, with when that was in attended time. Some have gone, or are no strangers any more.
+    /// In the order in which they came, with until when in attended time each is spared. Some have gone, or are no strangers any more.
     came: Vec<(SessionId, u64)>,
     count: usize,
 }
@@ -74,11 +74,12 @@ impl Port {
 impl Core {
     /// A connection has come in on `port`, which the acceptor has counted.
     pub fn stranger_came(&mut self, id: SessionId, port: Port) {
-        let attended_ms = self.attended_ms();
+        // From now on, and not from the begin of the turn: that may have been long ago.
+        let spared_until_ms = self.end_of_wait(PATIENCE_MS);
         let Some(connection) = self.connections.slot_mut(id.slot()) else { return };
         connection.flags.set(Flag::Stranger);
         let strangers = &mut self.strangers[port as usize];
-        strangers.came.push((id, attended_ms));
+        strangers.came.push((id, spared_until_ms));
         strangers.count += 1;
         if strangers.came.len() > 2 * strangers.count + FEW {
             self.forget_known(port);
@@ -133,12 +134,12 @@ impl Core {
     /// reactor itself, or has not had its turn yet, is spared.
     pub fn make_room(&mut self, port: Port) {
         self.forget_known(port);
-        let ready_ms = self.attended_ms().saturating_sub(PATIENCE_MS);
+        let attended_ms = self.attended_ms();
         let strangers = &self.strangers[port as usize];
         let all: Vec<(SessionId, Option<Network>, bool)> = (strangers.came.iter())
-            .filter_map(|(id, came_ms)| {
+            .filter_map(|(id, spared_until_ms)| {
                 let connection = self.connections.get(*id)?;
-                let is_silent = *came_ms <= ready_ms && !connection.flags.has(Flag::Unread);
+                let is_silent = *spared_until_ms <= attended_ms && !connection.flags.has(Flag::Unread);
                 Some((*id, connection.remote().ip().map(client_network), is_silent))
             })
             .collect();

@@ -3,6 +3,8 @@
 
 use super::{Reactor, StopReport};
 use crate::app::Relay;
+#[cfg(test)]
+use crate::connection::Phase;
 use crate::connection::{Connection, Flag, Kind, Peer};
 use crate::core::{Arrival, CarriedLines, CarriedListener, CarriedShare, Parcel, Port, Shared};
 use crate::dispatch::{CarriedShared, Packer, Push, Unpacker};
@@ -120,6 +122,23 @@ impl Alone {
         core.now.ms = before_ms.saturating_sub(began_ago.as_millis() as u64);
         core.part(id.slot(), CloseCode::ABNORMAL.0, "");
         core.linger_due_ms(id.slot()).map(|until_ms| until_ms - before_ms)
+    }
+
+    /// A stranger comes in a turn that began so long ago, and room is made in one that begins as it comes: whether it stays.
+    #[cfg(test)]
+    pub fn spares_who_comes(&mut self, port: Port, began_ago: Duration) -> bool {
+        let began_ago_ms = began_ago.as_millis() as u64;
+        let clock_ms = || self.reactor.core.shared.clock.now().ms;
+        // The server may not have run for so long yet.
+        let before_ms = std::iter::repeat_with(clock_ms)
+            .find(|now_ms| *now_ms >= began_ago_ms)
+            .expect("the clock goes on");
+        self.reactor.core.now.ms = before_ms - began_ago_ms;
+        let (id, _client) = self.connect(port);
+        let core = &mut self.reactor.core;
+        core.now.ms = before_ms;
+        core.make_room(port);
+        core.connections.get(id).is_some_and(|connection| connection.phase == Phase::Open)
     }
 
     /// Ends a connection.

@@ -1,5 +1,6 @@
 //! One reactor: one poll, the connections it owns, and the turn that joins the rooms. Start from `turn`. Knows nothing of HTTP paths and JSON: it hands bytes and events to the gateway, and values back to the core.
 
+mod absence;
 mod accept;
 #[cfg(any(test, feature = "fuzzing"))]
 mod alone;
@@ -68,6 +69,8 @@ pub struct Reactor {
     may_sleep: Option<Duration>,
     /// When the next turn was to begin at the latest, in milliseconds of the server's clock.
     expected_ms: u64,
+    /// The last sleep was ended by a stop of the process.
+    interrupted: bool,
     /// Turns in which what came in an absence is read at the most, before timers are looked at.
     catching_up: usize,
     /// No further warning about an absence before this.
@@ -120,6 +123,7 @@ impl Reactor {
             ended,
             may_sleep: Some(Duration::ZERO),
             expected_ms: u64::MAX,
+            interrupted: false,
             catching_up: 0,
             quiet_until_ms: 0,
             emptying: None,
@@ -208,6 +212,7 @@ impl Reactor {
             // A stop of the process ends the sleep without a look at what came while it stood; a look that does not wait is
             // not interrupted. Without it the timers would judge peers whose answers are there.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.interrupted = true;
                 self.poll.poll(&mut self.events, Some(Duration::ZERO))
             }
             polled => polled,

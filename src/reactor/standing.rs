@@ -107,7 +107,7 @@ impl Reactor {
         }
         self.core.stands_still = false;
         self.accept_again();
-        self.expected_ms = u64::MAX;
+        (self.expected_ms, self.interrupted) = (u64::MAX, false);
         // Nobody could be heard.
         self.core.now = shared.clock.now();
         let stood_ms = self.core.now.ms - began_ms;

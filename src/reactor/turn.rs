@@ -1,5 +1,6 @@
 //! One turn: a short list of phases, each with the reason for its place.
 
+use super::absence::{LATE_MS, Sleep};
 use super::{LISTENERS, Reactor, StopReport, WAKE};
 use crate::connection::{Due, Flag, Pause};
 use crate::core::{BUS_TOKENS, EVENTS, Envelope};
@@ -9,10 +10,6 @@ use mio::event::Event;
 use mio::{Events, Token};
 use std::io;
 use std::time::Duration;
-
-/// A turn that begins or ends so much later than it was to is late: the process was stopped, or the machine, or something
-/// held the thread. That time is no silence of the peers.
-const LATE_MS: u64 = 200;
 
 /// How long a warning about that stands for all that follow; the counter has them all.
 const QUIET_MS: u64 = 10_000;
@@ -91,9 +88,10 @@ impl Reactor {
     /// Reads the clock, and what it says of the time in which the reactor was not there.
     fn begin(&mut self) -> Moment {
         self.core.now = self.core.shared.clock.now();
-        let late_ms = self.core.now.ms.saturating_sub(self.expected_ms);
-        if late_ms > LATE_MS {
-            self.was_absent(late_ms);
+        let (began_ms, expected_ms, ended_ms) = (self.ended.ms, self.expected_ms, self.core.now.ms);
+        let interrupted = std::mem::take(&mut self.interrupted);
+        if let Some(missed_ms) = (Sleep { began_ms, expected_ms, ended_ms, interrupted }).missed_ms() {
+            self.was_absent(missed_ms);
         }
         // What is left over, or is read on, may push more that can share the writes.
         let is_alone = self.core.unread.is_empty() && !self.core.is_behind_with_work();
@@ -103,7 +101,7 @@ impl Reactor {
         self.core.now
     }
 
-    /// For so long nobody could be heard. What has come meanwhile is read to the end before a timer closes anybody.
+    /// For so long nobody could be heard, at the most. What has come meanwhile is read to the end before a timer closes anybody.
     fn was_absent(&mut self, ms: u64) {
         self.core.absent_ms += ms;
         self.catching_up = CATCHING_UP;
@@ -112,7 +110,7 @@ impl Reactor {
         if now_ms >= self.quiet_until_ms {
             self.quiet_until_ms = now_ms + QUIET_MS;
             log::warn!(
-                "reactor {} could not run for {ms} ms: was the process or the machine stopped, or does the app take so long?",
+                "reactor {} could not run for up to {ms} ms: was the process or the machine stopped, or does the app take so long?",
                 self.core.index
             );
         }
