@@ -1,6 +1,6 @@
 //! Pushing and commanding from any thread.
 
-use crate::core::{Envelope, Remembering, Shared, scope_of};
+use crate::core::{Envelope, Remembering, Rules, Shared, scope_of};
 use crate::dispatch::{
     Action, CommandError, EncodedFrame, Operation, OperationOutcome, Origin, Push, PushOptions, Receipt,
     ReceiptMode, Target, Who, check_close_code, check_close_reason,
@@ -99,7 +99,6 @@ impl Pusher {
         frame: EncodedFrame,
         options: PushOptions,
     ) -> Result<(), PushError> {
-        let app = self.app(app)?;
         self.send(app, target, frame, options, Origin::Nobody)
     }
 
@@ -118,7 +117,6 @@ impl Pusher {
         options: PushOptions,
         patience: Duration,
     ) -> Result<Receipt, PushError> {
-        let app = self.app(app)?;
         if options.receipt == ReceiptMode::None {
             self.send(app, target, frame, options, Origin::Nobody)?;
             return Ok(Receipt::default());
@@ -218,10 +216,14 @@ impl Pusher {
 
     /// The app called so, of a server that still has players.
     fn app(&self, app: &str) -> Result<AppId, PushError> {
+        self.app_of(&self.shared.in_force.look(), app)
+    }
+
+    fn app_of(&self, rules: &Rules, app: &str) -> Result<AppId, PushError> {
         if self.shared.ending.load(Ordering::Acquire) {
             return Err(PushError::Stopped);
         }
-        self.shared.in_force.look().apps.find(app).map_err(|_| PushError::UnknownApp)
+        rules.apps.find(app).map_err(|_| PushError::UnknownApp)
     }
 
     /// Why the mailbox of `reactor` did not take what was posted.
@@ -239,15 +241,16 @@ impl Pusher {
 
     fn send(
         &self,
-        app: AppId,
+        app: &str,
         target: Target,
         frame: EncodedFrame,
         options: PushOptions,
         origin: Origin,
     ) -> Result<(), PushError> {
         let mut reached = Ok(());
-        let now = self.shared.clock.now();
         let rules = self.shared.in_force.look();
+        let app = self.app_of(&rules, app)?;
+        let now = self.shared.clock.now();
         rules.delivery_rules.check_target(app, &target).map_err(PushError::Refused)?;
         let deadline_ms = rules.deadline_ms(now, &options);
         let push = Arc::new(Push::new(app, target, frame, options, now.ns, deadline_ms, origin));

@@ -4,7 +4,7 @@
 
 use crate::dispatch::{Selector, Target};
 use crate::session::SessionId;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 /// Where a part goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub struct Cut {
 /// which leaves out nobody.
 pub fn cut(target: &Target, own: u16, first: Option<&Selector>) -> SmallVec<[Cut; 1]> {
     let selectors = target.selectors();
+    // Most targets: nothing is to be ordered, and nobody to be left out.
+    if let [only] = selectors {
+        return way_of(only, own).map(|way| Cut::one(way, only, 0, Vec::new())).into_iter().collect();
+    }
     let mut cuts = SmallVec::new();
     let mut before: Vec<Selector> = Vec::new();
     if let Some((place, first)) = selectors.iter().enumerate().find(|(_, one)| Some(*one) == first) {
@@ -74,7 +78,7 @@ pub fn cut(target: &Target, own: u16, first: Option<&Selector>) -> SmallVec<[Cut
 impl Cut {
     fn one(way: Way, selector: &Selector, place: usize, without: Vec<Selector>) -> Self {
         let target = Target::from(selector.clone());
-        Self { way, target, without, places: [place as u16].into_iter().collect() }
+        Self { way, target, without, places: smallvec![place as u16] }
     }
 }
 

@@ -9,6 +9,11 @@ pub use carry::CarriedOutgoing;
 
 use std::collections::VecDeque;
 
+/// What a queue keeps that has gone empty: the room of a long one goes back. Under load it is empty many times a second, and to give room
+/// back and ask for it again costs the heap more than everything else here.
+const KEPT_BYTES: usize = 1 << 20;
+const KEPT_ENTRIES: usize = 1 << 14;
+
 /// What is kept at the most.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueLimits {
@@ -132,38 +137,51 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Hands out what may be written now, in one or two pieces at a time, to `write`; how many messages that were. What has waited
-    /// beyond its deadline is handed to `lost` instead.
+    /// Hands out what may be written now to `write`, in few pieces; how many messages that were. What has waited beyond its deadline is
+    /// handed to `lost` instead.
     pub fn fill(&mut self, now_ms: u64, mut write: impl FnMut(&[u8]), mut lost: impl FnMut(Number)) -> usize {
-        let mut count = 0;
+        let (mut count, mut from) = (0, self.written_bytes);
         while let Some(entry) = self.entries.get_mut(self.written) {
             if self.written >= self.limits.in_flight {
                 break;
             }
-            let end = self.written_bytes + entry.len as usize;
-            if entry.fate == Fate::Waiting && entry.deadline_ms < now_ms {
-                entry.fate = Fate::Gone;
-                lost(entry.number);
-            }
             if entry.fate == Fate::Waiting {
-                entry.fate = Fate::Written;
+                entry.fate = if entry.deadline_ms < now_ms { Fate::Gone } else { Fate::Written };
+                if entry.fate == Fate::Gone {
+                    lost(entry.number);
+                }
             }
-            let (sequence, channel, fate) = (entry.sequence, entry.channel, entry.fate);
-            if fate == Fate::Written {
-                let (front, back) = self.bytes.as_slices();
-                let middle = front.len();
-                write(&front[self.written_bytes.min(middle)..end.min(middle)]);
-                write(&back[self.written_bytes.max(middle) - middle..end.max(middle) - middle]);
-                count += 1;
+            let (sequence, channel, len) = (entry.sequence, entry.channel, entry.len as usize);
+            let is_gone = entry.fate == Fate::Gone;
+            self.remember(sequence, if is_gone { 0 } else { channel });
+            if is_gone {
+                self.hand_out(from, &mut write);
             }
-            self.remember(sequence, if fate == Fate::Gone { 0 } else { channel });
             self.written += 1;
-            self.written_bytes = end;
-            if fate == Fate::Gone && self.written == 1 {
-                self.pop();
+            self.written_bytes += len;
+            match is_gone {
+                true => {
+                    if self.written == 1 {
+                        self.pop();
+                    }
+                    from = self.written_bytes;
+                }
+                false => count += 1,
             }
         }
+        self.hand_out(from, &mut write);
         count
+    }
+
+    /// The bytes from there up to those that are not written, which may go around the end of their ring.
+    fn hand_out(&self, from: usize, write: &mut impl FnMut(&[u8])) {
+        let ((front, back), end) = (self.bytes.as_slices(), self.written_bytes);
+        let middle = front.len();
+        let pieces = [
+            &front[from.min(middle)..end.min(middle)],
+            &back[from.max(middle) - middle..end.max(middle) - middle],
+        ];
+        pieces.into_iter().filter(|piece| !piece.is_empty()).for_each(write);
     }
 
     fn remember(&mut self, sequence: u64, channel: u64) {
@@ -193,9 +211,8 @@ impl Outgoing {
         self.written -= 1;
         self.written_bytes -= entry.len as usize;
         if self.bytes.is_empty() {
-            // The room of a long queue goes back.
-            self.bytes.shrink_to(1 << 16);
-            self.entries.shrink_to(1 << 12);
+            self.bytes.shrink_to(KEPT_BYTES);
+            self.entries.shrink_to(KEPT_ENTRIES);
         }
         Some(entry.number)
     }
@@ -316,6 +333,25 @@ mod tests {
         assert_eq!(written(&mut outgoing, 2_000), ("bbcc".to_owned(), vec![4]));
         assert_eq!((outgoing.answered(), outgoing.answered()), (Some(2), Some(3)));
         assert_eq!(outgoing.len(), 0, "the one that gave way is gone with the last before it");
+    }
+
+    #[test]
+    fn what_has_waited_too_long_leaves_the_pieces_around_it_whole() {
+        // Those who come first have made the ring go around its end.
+        for before in 0..40 {
+            let mut outgoing = Outgoing::new(LIMITS);
+            for _ in 0..before {
+                outgoing.push(b"abc", 1, 1_000, 0).unwrap();
+                written(&mut outgoing, 0);
+                outgoing.answered();
+            }
+            for (message, deadline_ms, number) in [("aa", 1_000, 1), ("bbb", 10, 2), ("c", 1_000, 3)] {
+                outgoing.push(message.as_bytes(), number, deadline_ms, number).unwrap();
+            }
+            assert_eq!(written(&mut outgoing, 20), ("aac".to_owned(), vec![2]), "{before}");
+            assert_eq!((outgoing.answered(), outgoing.answered()), (Some(1), Some(3)), "{before}");
+            assert_eq!((outgoing.len(), outgoing.bytes()), (0, 0), "{before}");
+        }
     }
 
     #[test]

@@ -230,10 +230,19 @@ impl Core {
         self.record_written(slot, &[control, messages, tail], written);
     }
 
-    /// Keeps a reply as if the socket took nothing, until [`Core::writable`]. Returns whether there is anything to wait for it.
+    /// Keeps a reply, and what waits already, as if the socket took nothing, until [`Core::writable`]. Returns whether there is anything
+    /// to wait for it.
     pub(super) fn write_later(&mut self, slot: u32, reply: &mut Reply) -> bool {
         let Some(connection) = self.connections.slot_mut(slot) else { return false };
-        if reply.is_empty() || connection.outbox.is_some() || connection.phase != Phase::Open {
+        if matches!(connection.phase, Phase::Away | Phase::Doomed) {
+            return false;
+        }
+        if connection.outbox.is_some() {
+            connection.flags.set(Flag::Blocked);
+            self.write_reply(slot, reply);
+            return true;
+        }
+        if reply.is_empty() {
             return false;
         }
         let all = reply.take_all();
@@ -349,6 +358,9 @@ impl Core {
 
     /// The socket takes bytes again.
     pub fn writable(&mut self, slot: u32) {
+        if self.is_held(slot) {
+            return;
+        }
         let Some(connection) = self.connections.slot_mut(slot) else { return };
         connection.flags.clear(Flag::Blocked);
         if !connection.is_drained() {

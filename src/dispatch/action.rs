@@ -424,4 +424,22 @@ impl Action {
     pub fn who(&self) -> Option<&Who> {
         who_of!(self)
     }
+
+    /// Whether sessions may have a user, groups or tags behind it that they had not before.
+    pub fn gives_names(&self) -> bool {
+        matches!(
+            self,
+            Self::Join { .. }
+                | Self::JoinWith { .. }
+                | Self::JoinAll { .. }
+                | Self::JoinSticky { .. }
+                | Self::SetGroups { .. }
+                | Self::Move { .. }
+                | Self::MoveSome { .. }
+                | Self::Bind { .. }
+                | Self::Tag { .. }
+                | Self::TagAll { .. }
+                | Self::SetTags { .. }
+        )
+    }
 }

@@ -83,7 +83,7 @@ impl Gateway {
         let id = visitor.connection;
         // If it has closed meanwhile, it gets none.
         let Some(Door::Head(head)) = self.door_of(core, id) else { return };
-        if let Some((session, app)) = head.answered(core, visitor, answer) {
+        if let Some((session, app)) = head.answered(core, reply, visitor, answer) {
             self.opened(core, reply, session, app);
         }
         self.go_on_behind(core, reply, id);

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-/// What a buffer that has given out everything keeps, in bytes.
-const KEPT_BYTES: usize = 256 * 1024;
+/// What a buffer that has given out everything keeps, in bytes: it has doubled to so many where a link reads as much as it may at once, with a
+/// part of a frame before that. With less it would be made anew in every turn of a busy link.
+const KEPT_BYTES: usize = 512 * 1024;
 
 /// Bytes that were read and not yet used, with room behind them.
 #[derive(Debug, Default)]

@@ -308,6 +308,7 @@ impl Core {
             };
             let of_server = &bus.in_force.servers[*server];
             let (is_whole, all_are_back) = ear.go_on_from(carried, socket, registry, now_ms)?;
+            ear.keep(of_server.begin_to_hear());
             of_server.is_whole.store(is_whole, Ordering::Release);
             of_server.all_are_back.store(all_are_back, Ordering::Release);
             up.extend(ear.link().is_up().then_some((*server, true)));

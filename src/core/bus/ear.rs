@@ -5,6 +5,7 @@ mod carry;
 pub use carry::CarriedEar;
 
 use super::news::Waiter;
+use super::placing::Underway;
 use super::reading::{Question, Reading};
 use crate::cluster::memory::{Keys, write_forget, write_read};
 use crate::cluster::{Event, Fault, Greeting, Hearing, Link, Missed, Names, Order, PublisherKey, Value};
@@ -19,8 +20,8 @@ pub struct Ear {
     link: Link,
     names: Names,
     hearing: Hearing,
-    /// Those whose sessions are in sets that are not heard yet, each with the ticket of when they are.
-    waiters: VecDeque<(u64, Waiter)>,
+    /// Those whose sessions are in sets that are not heard yet, and what says that these are not, each with the ticket of when they are.
+    waiters: VecDeque<(u64, Option<Waiter>, Option<Underway>)>,
     /// What it has asked of what groups remember.
     reading: Reading,
     /// The channels of groups that remember and have members here, and when Redis is next told so.
@@ -104,6 +105,7 @@ impl Ear {
         &mut self,
         edges: Vec<(Box<[u8]>, bool)>,
         waiter: Option<Waiter>,
+        underway: Option<Underway>,
         now_ms: u64,
     ) -> Vec<Box<[u8]>> {
         let mut new = Vec::new();
@@ -117,8 +119,15 @@ impl Ear {
             }
         }
         self.was_whole &= self.names.is_whole();
-        self.waiters.extend(waiter.map(|waiter| (self.names.ticket(), waiter)));
+        if waiter.is_some() || underway.is_some() {
+            self.waiters.push_back((self.names.ticket(), waiter, underway));
+        }
         new
+    }
+
+    /// `underway` is kept until all is heard that is wanted by now.
+    pub fn keep(&mut self, underway: Underway) {
+        self.waiters.push_back((self.names.ticket(), None, Some(underway)));
     }
 
     /// It is about to be dropped: nobody waits for it any longer.
@@ -128,17 +137,23 @@ impl Ear {
 
     /// Whether anybody waits until a name is heard, or for what a group remembers.
     pub fn is_waited_for(&self) -> bool {
-        !self.waiters.is_empty() || !self.reading.is_empty()
+        self.waiters.iter().any(|(_, waiter, _)| waiter.is_some()) || !self.reading.is_empty()
     }
 
     /// Whether the first one that waits has waited long enough.
     fn may_go_on(&self) -> bool {
-        self.waiters.front().is_some_and(|(ticket, _)| self.names.is_confirmed(*ticket))
+        self.waiters.front().is_some_and(|(ticket, ..)| self.names.is_confirmed(*ticket))
     }
 
     /// The next one that has waited long enough.
     pub fn take_waiter(&mut self) -> Option<Waiter> {
-        self.may_go_on().then(|| self.waiters.pop_front()).flatten().map(|(_, waiter)| waiter)
+        while self.may_go_on() {
+            let (_, waiter, _) = self.waiters.pop_front()?;
+            if waiter.is_some() {
+                return waiter;
+            }
+        }
+        None
     }
 
     /// Says what is to be subscribed to and what not any more.

@@ -1,6 +1,7 @@
 //! What reactors of one node tell each other of the bus.
 
 use super::crossing::{CrossingNews, Ending};
+use super::placing::Underway;
 use crate::cluster::links::{LinkSaid, LinksSaid};
 use crate::config::PerUserPolicy;
 use crate::dispatch::{Ban, Operation, Peer};
@@ -60,8 +61,10 @@ pub struct Edges {
     pub server: usize,
     /// Channels, and whether the reactor has sessions of them now.
     pub edges: Vec<(Box<[u8]>, bool)>,
-    /// Who waits until they are heard.
+    /// Who waits until they are heard, and all that were told before.
     pub waiter: Option<Waiter>,
+    /// That some are to be heard, where that is so: it is kept until they are.
+    pub underway: Option<Underway>,
 }
 
 /// Who waits until the names of its sessions are heard.

@@ -3,7 +3,7 @@
 //! of two nodes where a session opens at the same time, the one that asks later hears of both.
 
 use super::awaiting::Asked;
-use super::news::{BusNews, Closing, Edges, Took, Waiter};
+use super::news::{BusNews, Closing, Took, Waiter};
 use super::speaking::{Outline, TooLarge};
 use super::{Core, Envelope, ear_of};
 use crate::cluster::message::{Flags, Kind};
@@ -60,7 +60,7 @@ impl Core {
     /// A user has taken a place on this node, whose channel this reactor subscribes to: the other nodes are asked when it is heard.
     pub(super) fn follow_place(&mut self, mut took: Took) {
         let Some(server) = took.servers.pop() else { return };
-        self.hand_edges(Edges { server, edges: Vec::new(), waiter: Some(Waiter::Place(took)) });
+        self.await_names(server, Waiter::Place(took));
     }
 
     /// Asks other nodes for the sessions of a user whose channel is heard by now on all servers.

@@ -5,7 +5,7 @@ use crate::cluster::{Plan, Planner, Spread, hash, tag_of};
 use crate::config::{Cluster as ClusterConfig, RedisUrl};
 use crate::hub::MAX_REACTORS;
 use arc_swap::ArcSwap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A Redis server, as all reactors of this node see it.
@@ -23,9 +23,21 @@ pub struct Server {
     pub has_buckets: AtomicBool,
     /// Whether publishers are still to say what was missed there.
     pub has_gaps: AtomicBool,
+    /// How many changes of what this node hears there are under way.
+    underway: Arc<AtomicUsize>,
     /// By reactor: the number of the last message to a group that remembers of which the sessions of this node have been served without
     /// Redis.
     served: Box<[AtomicU64]>,
+}
+
+/// Names that are not heard yet: see [`Server::begin_to_hear`].
+#[derive(Debug)]
+pub struct Underway(Arc<AtomicUsize>);
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// See the module.
@@ -68,7 +80,19 @@ impl Server {
         let [is_whole, all_are_back, has_buckets, has_gaps] = [false; 4].map(AtomicBool::new);
         let served = (0..MAX_REACTORS).map(|_| AtomicU64::new(0)).collect();
         let tag = url.shard().map_or_else(Box::default, tag_of);
-        Self { url: Arc::new(url), tag, is_whole, all_are_back, has_buckets, has_gaps, served }
+        let underway = Arc::default();
+        Self { url: Arc::new(url), tag, is_whole, all_are_back, has_buckets, has_gaps, underway, served }
+    }
+
+    /// Names are to be heard there that were not, until what this gives is dropped.
+    pub fn begin_to_hear(&self) -> Underway {
+        self.underway.fetch_add(1, Ordering::AcqRel);
+        Underway(Arc::clone(&self.underway))
+    }
+
+    /// Whether names that reactors have told are still to be heard there. To a reactor, its own are always among them.
+    pub fn has_underway(&self) -> bool {
+        self.underway.load(Ordering::Acquire) > 0
     }
 
     /// The sessions of this node are served without Redis with what the reactor publishes under this number.

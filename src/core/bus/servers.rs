@@ -3,7 +3,7 @@
 
 use super::ear::Ear;
 use super::line::Line;
-use super::news::{Edges, Waiter};
+use super::news::Waiter;
 use super::placing::Server;
 use super::{BUS_TOKENS, Bus, Core, ear_of};
 use crate::cluster::{Link, LinkLimits, Names, Outgoing, QueueLimits};
@@ -161,7 +161,7 @@ impl Core {
         bus.unheard += open.len();
         for slot in open {
             let edges = std::mem::take(&mut changes[slot]);
-            self.hand_edges(Edges { server: slot, edges, waiter: Some(Waiter::Plan(index)) });
+            self.hand_edges(slot, edges, Some(Waiter::Plan(index)));
         }
         self.end_connections();
         let Some(bus) = self.bus.as_deref() else { return };

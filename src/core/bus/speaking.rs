@@ -176,7 +176,7 @@ impl Core {
         if push.options.scope == Scope::Node {
             return false;
         }
-        let cluster = Arc::clone(&bus.cluster);
+        let node = bus.cluster.node;
         let rules = Arc::clone(&self.rules);
         let app = rules.apps.name_of(push.app).as_str();
         let remembering = match rules.delivery_rules.remembering(push.app, &push.target) {
@@ -188,7 +188,7 @@ impl Core {
         let first = remembering.as_ref().map(|(selector, ..)| selector);
         let mut comes_back = false;
         let mut ids = PushIds::new();
-        for part in cut(&push.target, cluster.node, first) {
+        for part in cut(&push.target, node, first) {
             let Some(place) = self.bus.as_ref().and_then(|bus| bus.place_of(app, &part.way)) else {
                 continue;
             };

@@ -14,23 +14,35 @@ use std::sync::atomic::Ordering;
 impl Core {
     /// Tells which sets have come and gone since it was last told. `operation`, where it is what did that, waits until they are heard.
     pub(in crate::core) fn tell_edges(&mut self, operation: Option<&Arc<Operation>>) {
-        if self.hub.has_edges() {
+        let operation = operation.filter(|operation| operation.action.gives_names());
+        if self.hub.has_edges() || operation.is_some() && self.has_names_underway() {
             let waiter = operation.map(|operation| Waiter::Operation(Arc::clone(operation)));
             self.send_edges(waiter.as_ref());
         }
     }
 
-    /// The client of the session in `slot`, which has just opened, is not answered before other nodes reach the session by its names:
-    /// what has been written for it waits as if its socket took nothing.
+    /// The client of a session that has just opened is not answered before other nodes reach the session by its names: what has been
+    /// written on the connection in `slot`, which is the session's or that of its poll, waits as if the socket took nothing.
     pub fn hold_until_heard(&mut self, slot: u32, reply: &mut Reply) {
-        if self.bus.is_none() || !self.hub.has_edges() {
+        if !self.hub.has_edges() && !self.has_names_underway() {
             return;
         }
-        let Some(id) = self.hub.id_of(slot) else { return };
+        let Some(id) = self.connections.id_of(slot) else { return };
         let ears = self.send_edges(Some(&Waiter::Session(id)));
-        if ears > 0 && self.write_later(slot, reply) {
-            self.bus.as_mut().and_then(|bus| bus.held.insert(id, ears));
+        if ears > 0
+            && self.write_later(slot, reply)
+            && let Some(bus) = &mut self.bus
+        {
+            // It may be held for a session already: polls may come behind each other, and each may open one.
+            *bus.held.entry(id).or_default() += ears;
         }
+    }
+
+    /// Whether what is to be written on the connection in `slot` waits for that, whatever its socket takes.
+    #[inline]
+    pub(in crate::core) fn is_held(&self, slot: u32) -> bool {
+        let Some(bus) = &self.bus else { return false };
+        !bus.held.is_empty() && self.connections.id_of(slot).is_some_and(|id| bus.held.contains_key(&id))
     }
 
     /// An ear hears the names of a session here.
@@ -44,6 +56,12 @@ impl Core {
                 self.writable(id.slot());
             }
         }
+    }
+
+    /// Whether names may have been told that no other node reaches yet. A session may have them that comes now: of a set that has come
+    /// nobody is told twice.
+    fn has_names_underway(&self) -> bool {
+        self.bus.as_ref().is_some_and(|bus| bus.in_force.servers.iter().any(|server| server.has_underway()))
     }
 
     /// Tells which sets have come and gone; how many ears `waiter` has to wait for.
@@ -63,16 +81,18 @@ impl Core {
             }
         }
         let mut waits = 0;
-        for (server, edges) in by_server.into_iter().enumerate().filter(|(_, edges)| !edges.is_empty()) {
+        for ((server, edges), state) in by_server.into_iter().enumerate().zip(&in_force.servers) {
             // Without a connection there is nothing to wait for.
-            let is_heard = in_force.servers[server].is_whole.load(Ordering::Relaxed);
-            let begins = is_heard && edges.iter().any(|(_, has_sessions)| *has_sessions);
-            let waiter = waiter.filter(|_| begins);
+            let is_heard = state.is_whole.load(Ordering::Relaxed);
+            let waiter = waiter.filter(|_| is_heard && (has_new(&edges) || state.has_underway()));
+            if edges.is_empty() && waiter.is_none() {
+                continue;
+            }
             waits += usize::from(waiter.is_some());
             if let Some(Waiter::Operation(operation)) = waiter {
                 operation.add_part();
             }
-            self.hand_edges(Edges { server, edges, waiter: waiter.cloned() });
+            self.hand_edges(server, edges, waiter.cloned());
         }
         waits
     }
@@ -83,8 +103,22 @@ impl Core {
         Some(bus.cluster.channels.of_set(self.rules.apps.name_of(edge.app), set_of(edge)?))
     }
 
+    /// `waiter` waits until all is heard of the server that this reactor has told.
+    pub(super) fn await_names(&mut self, server: usize, waiter: Waiter) {
+        self.hand_edges(server, Vec::new(), Some(waiter));
+    }
+
     /// Hands changes to the ear of their server.
-    pub(super) fn hand_edges(&mut self, news: Edges) {
+    pub(super) fn hand_edges(
+        &mut self,
+        server: usize,
+        edges: Vec<(Box<[u8]>, bool)>,
+        waiter: Option<Waiter>,
+    ) {
+        let Some(bus) = &self.bus else { return };
+        let state = bus.in_force.servers.get(server).filter(|_| has_new(&edges));
+        let underway = state.map(|state| state.begin_to_hear());
+        let news = Edges { server, edges, waiter, underway };
         match ear_of(news.server, self.shared.reactors()) {
             ear if ear == self.index => self.follow_edges(news),
             ear => self.peers.post_always(ear, Envelope::Bus(Box::new(BusNews::Edges(news)))),
@@ -102,7 +136,7 @@ impl Core {
         let Some(bus) = self.bus.as_deref_mut() else { return };
         match bus.ear(news.server) {
             Some(ear) => {
-                let began = ear.follow(news.edges, news.waiter, now_ms);
+                let began = ear.follow(news.edges, news.waiter, news.underway, now_ms);
                 self.renew_from_now(news.server, &began);
             }
             // The server is in use no more: there is nothing to wait for.
@@ -129,6 +163,11 @@ impl Core {
             }
         }
     }
+}
+
+/// Whether there are sets that have come.
+fn has_new(edges: &[(Box<[u8]>, bool)]) -> bool {
+    edges.iter().any(|(_, has_sessions)| *has_sessions)
 }
 
 fn set_of(edge: &Edge) -> Option<Set<'_>> {

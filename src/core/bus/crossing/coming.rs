@@ -1,7 +1,7 @@
 //! A client that has come to this node for a session of another one.
 
 use super::super::awaiting::reactor_of;
-use super::super::news::{BusNews, Edges, Waiter};
+use super::super::news::{BusNews, Waiter};
 use super::state::{Coming, Heard, Held, Peer, Stage, Step, has_come};
 use crate::cluster::crossing::{Asked, ClaimFromElsewhere, Facts, Names, Queued, Rest, Taking, ToNew, ToOld};
 use crate::cluster::message::Kind;
@@ -169,7 +169,7 @@ impl Core {
             coming.unheard = servers.slots().len();
         }
         for server in servers.slots().iter().copied() {
-            self.hand_edges(Edges { server, edges: Vec::new(), waiter: Some(Waiter::Crossing(number)) });
+            self.await_names(server, Waiter::Crossing(number));
         }
     }
 

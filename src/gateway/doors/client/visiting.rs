@@ -47,6 +47,7 @@ impl Head {
                         let visits = self.visits.get_or_insert_default();
                         let response = visits.document(core, document);
                         self.respond(core, slot, response);
+                        core.hold_until_heard(slot, reply);
                         Some((0, Opened::Polled(session, opening.app())))
                     }
                     Err(refused) => {
@@ -80,11 +81,16 @@ impl Head {
     pub fn answered(
         &mut self,
         core: &mut Core,
+        reply: &mut Reply,
         visitor: Visitor,
         answer: Visited,
     ) -> Option<(SessionId, AppId)> {
         let (response, opened) = self.visits.as_mut()?.answered(core, visitor, answer)?;
-        self.respond(core, visitor.connection.slot(), response);
+        let slot = visitor.connection.slot();
+        self.respond(core, slot, response);
+        if opened.is_some() {
+            core.hold_until_heard(slot, reply);
+        }
         opened
     }
 

@@ -95,7 +95,10 @@ fn ticket_of(welcome: &Value) -> String {
 fn push_all(ports: Ports, target: &str, numbers: std::ops::Range<u32>) -> Vec<String> {
     let mut backend = ports.backend();
     let texts: Vec<String> = numbers.map(|number| number.to_string()).collect();
-    texts.iter().for_each(|text| assert_eq!(backend.push_text(target, text).matched, 1, "{text}"));
+    for text in &texts {
+        let receipt = backend.push_text(target, text);
+        assert_eq!(receipt.matched, 1, "{text}: {receipt:?}");
+    }
     texts
 }
 
