@@ -45,7 +45,7 @@ pub fn measure(redis: &Redis, all: &[Node], time: Duration) -> Result<(), Failur
     }
     for ((name, ..), measured) in KINDS.iter().zip(measured) {
         let (rates, cpu): (Vec<f64>, Vec<f64>) = measured.into_iter().unzip();
-        println!("{name:>24}{:>12.0}{:>24.2}", median(rates), median(cpu));
+        println!("{name:>24}{:>12.0}{:>24.2}", median(&rates), median(&cpu));
     }
     println!();
     player.end()

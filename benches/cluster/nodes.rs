@@ -1,7 +1,8 @@
 //! Nodes of a cluster in this process, on loopback, their players and a backend.
 
-use crate::Failure;
+use crate::arrivals::{self, Arrivals};
 use crate::redis::Redis;
+use crate::{Failure, PAYLOAD};
 use gannet::config::{Backend as BackendConfig, Config};
 use gannet::session::SessionId;
 use gannet::{Pusher, Relay, Server, Stopper};
@@ -107,8 +108,13 @@ impl Player {
         Ok(Self { id, socket })
     }
 
-    fn read(&mut self) -> Result<Message, Failure> {
-        Ok(self.socket.read()?)
+    /// When it gets what is pushed from now on, each time [`PAYLOAD`].
+    pub fn arrivals(self) -> Result<Arrivals, Failure> {
+        let (stream, mut socket) = (self.socket.get_ref().try_clone()?, self.socket);
+        Arrivals::of(stream, move || match socket.read()? == Message::text(PAYLOAD) {
+            true => Ok(()),
+            false => Err("a player got another message".into()),
+        })
     }
 
     /// Counts from now on what it gets, on a thread of its own.
@@ -211,7 +217,7 @@ impl Backend {
         &mut self,
         target: &str,
         payload: &str,
-        players: impl Iterator<Item = &'a mut Player>,
+        players: impl Iterator<Item = &'a mut Arrivals>,
     ) -> Result<Duration, Failure> {
         let length = payload.len();
         let request = format!(
@@ -219,12 +225,7 @@ impl Backend {
         );
         let start = Instant::now();
         self.stream.write_all(request.as_bytes())?;
-        let mut messages = Vec::new();
-        for player in players {
-            messages.push(player.read()?);
-        }
-        let took = start.elapsed();
-        assert!(messages.iter().all(|message| *message == Message::text(payload)));
+        let took = arrivals::last(players)?.saturating_duration_since(start);
         let length = self.answer()?;
         assert!(self.buffer[..length].starts_with(b"HTTP/1.1 200"));
         Ok(took)

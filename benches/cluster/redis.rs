@@ -1,9 +1,12 @@
 //! A Redis of the bench's own, and what measures it without gannet: blocking sockets of this process, and `redis-benchmark`.
 
 use crate::Failure;
+use crate::arrivals::{self, Arrivals};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -95,6 +98,22 @@ impl Drop for Redis {
     }
 }
 
+/// A command as it is written.
+fn command(arguments: &[&[u8]]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", arguments.len()).into_bytes();
+    for argument in arguments {
+        out.extend(format!("${}\r\n", argument.len()).into_bytes());
+        out.extend(*argument);
+        out.extend(b"\r\n");
+    }
+    out
+}
+
+/// As many PUBLISH as `redis-benchmark` sends at once.
+pub fn batch(channel: &str, payload: &[u8]) -> Vec<u8> {
+    command(&[b"PUBLISH", channel.as_bytes(), payload]).repeat(BATCH as usize)
+}
+
 /// A blocking connection, RESP2.
 pub struct Bare {
     stream: BufReader<TcpStream>,
@@ -103,13 +122,19 @@ pub struct Bare {
 
 impl Bare {
     pub fn send(&mut self, arguments: &[&[u8]]) -> Result<(), Failure> {
-        let mut out = format!("*{}\r\n", arguments.len()).into_bytes();
-        for argument in arguments {
-            out.extend(format!("${}\r\n", argument.len()).into_bytes());
-            out.extend(*argument);
-            out.extend(b"\r\n");
-        }
-        Ok(self.stream.get_mut().write_all(&out)?)
+        Ok(self.stream.get_mut().write_all(&command(arguments))?)
+    }
+
+    /// Publishes what `redis-benchmark` cannot, since it has bytes of 0, and as that does: so many messages at once, then their replies.
+    pub fn publish_batch(&mut self, batch: &[u8]) -> Result<(), Failure> {
+        self.stream.get_mut().write_all(batch)?;
+        // :1 each
+        self.exactly(4 * BATCH as usize).map(drop)
+    }
+
+    /// Waits without a bound for what comes next.
+    pub fn wait_for_ever(&self) -> Result<(), Failure> {
+        Ok(self.stream.get_ref().set_read_timeout(None)?)
     }
 
     /// The next so many bytes.
@@ -140,15 +165,14 @@ impl Bare {
         Ok(())
     }
 
-    /// The length of the payload of the next message.
-    pub fn payload_length(&mut self) -> Result<usize, Failure> {
+    /// The payload of the next message.
+    pub fn payload(&mut self) -> Result<Vec<u8>, Failure> {
         // *3, $7, message, $…, the channel
         for _ in 0..5 {
             self.line()?;
         }
-        let length = self.line()?.trim_start_matches('$').parse()?;
-        self.exactly(length + 2)?;
-        Ok(length)
+        let length: usize = self.line()?.trim_start_matches('$').parse()?;
+        Ok(self.exactly(length + 2)?[..length].to_vec())
     }
 
     /// Ends the connection when Redis knows that it ends.
@@ -158,57 +182,78 @@ impl Bare {
     }
 }
 
-/// One connection that publishes and some that subscribe, all of this thread.
+/// One connection that publishes and some that subscribe, each with a thread of its own.
 pub struct BarePair {
     publisher: Bare,
-    subscribers: Vec<Bare>,
+    subscribers: Vec<Arrivals>,
     channel: String,
 }
 
 impl BarePair {
-    pub fn connect(redis: &Redis, channel: &str, subscribers: usize) -> Result<Self, Failure> {
+    /// For payloads of so many bytes.
+    pub fn connect(
+        redis: &Redis,
+        channel: &str,
+        subscribers: usize,
+        payload: usize,
+    ) -> Result<Self, Failure> {
+        let length = message_length(channel, payload);
         let mut all = Vec::new();
         for _ in 0..subscribers {
             let mut bare = redis.connect()?;
             bare.subscribe(&[channel.as_bytes()])?;
-            all.push(bare);
+            let stream = bare.stream.get_ref().try_clone()?;
+            all.push(Arrivals::of(stream, move || bare.exactly(length).map(drop))?);
         }
         Ok(Self { publisher: redis.connect()?, subscribers: all, channel: channel.to_owned() })
     }
 
     /// From the write of a PUBLISH until each subscriber has read the message; the reply is read after that.
     pub fn publish(&mut self, payload: &[u8]) -> Result<Duration, Failure> {
-        let head = format!("*3\r\n$7\r\nmessage\r\n${}\r\n{}\r\n", self.channel.len(), self.channel);
-        let length = head.len() + format!("${}\r\n", payload.len()).len() + payload.len() + 2;
         let start = Instant::now();
         self.publisher.send(&[b"PUBLISH", self.channel.as_bytes(), payload])?;
-        for subscriber in &mut self.subscribers {
-            subscriber.exactly(length)?;
-        }
-        let took = start.elapsed();
+        let took = arrivals::last(&mut self.subscribers)?.saturating_duration_since(start);
         let reply = self.publisher.line()?;
         assert_eq!(reply, format!(":{}", self.subscribers.len()));
         Ok(took)
     }
 }
 
-/// A subscriber that reads all it gets on a thread, until Redis ends or the other side is [closed](Drain::end).
+/// How long a message of a subscriber is, RESP2.
+pub fn message_length(channel: &str, payload: usize) -> usize {
+    let head = format!("*3\r\n$7\r\nmessage\r\n${}\r\n{channel}\r\n${payload}\r\n", channel.len());
+    head.len() + payload + 2
+}
+
+/// A subscriber that reads all it gets on a thread, and counts it by its length, until Redis ends or the other side is [closed](Drain::end).
 pub struct Drain {
+    count: Arc<AtomicU64>,
     stream: TcpStream,
     thread: JoinHandle<()>,
 }
 
 impl Drain {
-    pub fn start(redis: &Redis, channel: &str) -> Result<Self, Failure> {
+    /// Of messages with a payload of so many bytes.
+    pub fn start(redis: &Redis, channel: &str, payload: usize) -> Result<Self, Failure> {
         let mut bare = redis.connect()?;
         bare.subscribe(&[channel.as_bytes()])?;
-        bare.stream.get_ref().set_read_timeout(None)?;
+        bare.wait_for_ever()?;
         let stream = bare.stream.get_ref().try_clone()?;
+        let length = message_length(channel, payload) as u64;
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&count);
         let thread = thread::spawn(move || {
-            let mut buffer = vec![0; 1 << 18];
-            while matches!(bare.stream.read(&mut buffer), Ok(1..)) {}
+            let (mut buffer, mut bytes) = (vec![0; 1 << 18], 0);
+            while let Ok(read @ 1..) = bare.stream.read(&mut buffer) {
+                bytes += read as u64;
+                counted.store(bytes / length, Ordering::Relaxed);
+            }
         });
-        Ok(Self { stream, thread })
+        Ok(Self { count, stream, thread })
+    }
+
+    pub fn get(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
     }
 
     pub fn end(self) -> Result<(), Failure> {
