@@ -103,12 +103,7 @@ impl Desk {
             return;
         }
         crowd.recipients(aims, &mut self.recipients);
-        // One that has been away for longer may have lost its session by the time that the server has this.
-        let half = load.bounds.linger / 2;
-        let is_sure = |slot: &&usize| {
-            let player = &players[**slot];
-            player.state == State::Open || load.now.saturating_sub(player.cut_at) < half
-        };
+        let is_sure = |slot: &&usize| players[**slot].surely_has_session(load.now, load.bounds);
         let surely = self.recipients.iter().filter(is_sure).count() as u32;
         let number = self.numbers[door];
         let mark = Mark { run: load.run, publisher: door as u8, stream: kind.stream, number };

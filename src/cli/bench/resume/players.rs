@@ -133,6 +133,17 @@ impl Player {
         self.inbox.pending() + self.perhaps
     }
 
+    /// Whether its session is there for what is pushed at `now`. One that has been away for half the time that it waits may be over by
+    /// the time that the server has the push; and so may one whose player has asked for it with half of what is kept missed, since
+    /// the answer, which it has not read, may be a gap.
+    pub fn surely_has_session(&self, now: Nanos, bounds: Bounds) -> bool {
+        let Bounds { linger, messages, bytes } = bounds;
+        let half = Bounds { linger: linger / 2, messages: messages / 2, bytes: bytes / 2 };
+        let has_asked = self.state == State::Coming || self.asked_since_cut;
+        self.state == State::Open
+            || now.saturating_sub(self.cut_at) < half.linger && !(has_asked && self.may_miss_more_than(half))
+    }
+
     fn may_miss_more_than(&self, bounds: Bounds) -> bool {
         let missed = self.missed();
         missed > bounds.messages || missed.saturating_mul(LONGEST_MESSAGE + HEADER_BYTES) > bounds.bytes
@@ -228,6 +239,23 @@ mod tests {
         assert_eq!(verity(&player, Bounds { bytes: 3_000, ..BOUNDS }), Verity::True);
         player.perhaps = 1;
         assert_eq!(verity(&player, BOUNDS), Verity::True);
+    }
+
+    #[test]
+    fn a_session_is_not_sure_where_an_answer_that_was_not_read_may_end_it() {
+        let mut player = Player::new();
+        player.begins(SessionId::from_u64(1), "t".to_owned());
+        player.state = State::Open;
+        (0..6).for_each(|number| player.inbox.expect((0, 0), number, Promise::Sure));
+        assert!(player.surely_has_session(5_000, BOUNDS));
+        player.goes(5_000, 5_000);
+        assert!(player.surely_has_session(5_499, BOUNDS), "nobody has asked for it");
+        assert!(!player.surely_has_session(5_500, BOUNDS), "it may be over soon");
+        player.state = State::Coming;
+        assert!(!player.surely_has_session(5_000, BOUNDS), "it asks");
+        player.goes(5_001, 5_001);
+        assert!(!player.surely_has_session(5_001, BOUNDS), "it has asked");
+        assert!(player.surely_has_session(5_001, Bounds { messages: 12, ..BOUNDS }), "so little is no gap");
     }
 
     #[test]
