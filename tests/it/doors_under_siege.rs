@@ -20,6 +20,8 @@ const REQUESTS: usize = 20;
 const BETWEEN_REQUESTS: Duration = Duration::from_millis(100);
 /// Twenty messages a second.
 const TICK: Duration = Duration::from_millis(50);
+/// Who sends a request so soon is let in: docs/configuration.md, "Strangers".
+const AT_ONCE: Duration = Duration::from_millis(5);
 /// How often a slow head sends a byte, and whoever has been closed comes again.
 const PACE: Duration = Duration::from_secs(1);
 
@@ -70,8 +72,9 @@ fn ask_often(address: SocketAddr) {
     let times: Vec<Duration> = (0..REQUESTS)
         .map(|_| {
             let asked = Instant::now();
-            assert_eq!(operator(address), 200);
+            let answer = operator(address);
             let time = asked.elapsed();
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
             thread::park_timeout(BETWEEN_REQUESTS);
             time
         })
@@ -79,17 +82,25 @@ fn ask_often(address: SocketAddr) {
     println!("the operator was answered in {times:.1?}");
 }
 
-/// What the operator is answered, with the key, on a connection of its own.
-fn operator(address: SocketAddr) -> u16 {
-    let mut raw = Raw::connect(address);
-    raw.send(format!(
-        "GET /v1/stats HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\n\r\n"
-    ));
-    raw.answer().status
+/// What the operator is answered, with the key, on a connection of its own. On a machine so busy that it does not come to ask at once it
+/// may be taken for a stranger, and asks again.
+fn operator(address: SocketAddr) -> String {
+    loop {
+        let connects = Instant::now();
+        let mut raw = Raw::connect(address);
+        let sent = raw.try_send(format!(
+            "GET /v1/stats HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\n\r\n"
+        ));
+        let has_asked_at_once = sent.is_ok() && connects.elapsed() < AT_ONCE;
+        let answer = String::from_utf8(raw.rest()).unwrap();
+        if has_asked_at_once || !answer.is_empty() {
+            return answer;
+        }
+    }
 }
 
-/// Pushes a tick to all players at a time, until told to stop: how many those were.
-fn play(address: SocketAddr, stopped: &mpsc::Receiver<()>) -> usize {
+/// Pushes a tick to all players at a time, until told to stop: how many those were. Says when the first has been pushed.
+fn play(address: SocketAddr, begun: &mpsc::Sender<()>, stopped: &mpsc::Receiver<()>) -> usize {
     let mut backend = Raw::connect(address);
     let mut ticks = 0;
     loop {
@@ -102,6 +113,9 @@ fn play(address: SocketAddr, stopped: &mpsc::Receiver<()>) -> usize {
         let answer = backend.answer();
         assert_eq!((answer.status, &answer.json()["queued"]), (200, &PLAYERS.into()));
         ticks += 1;
+        if ticks == 1 {
+            begun.send(()).unwrap();
+        }
         if stopped.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout) {
             return ticks;
         }
@@ -124,8 +138,10 @@ fn beside_strangers_at_both_ports_the_operator_is_answered_and_no_player_loses_a
     let over = AtomicBool::new(false);
     let ticks = thread::scope(|scope| {
         let (stop, stopped) = mpsc::channel();
-        let game = scope.spawn(move || play(ports.backend, &stopped));
         let (begun, begins) = mpsc::channel();
+        let plays = begun.clone();
+        let game = scope.spawn(move || play(ports.backend, &plays, &stopped));
+        begins.recv().unwrap();
         let besiegers = [(ports.backend, SLOW_HEADS, true), (ports.client, SILENT, false)];
         let besiegers = besiegers.map(|(address, count, talks)| {
             let (begun, over) = (begun.clone(), &over);

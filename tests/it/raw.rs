@@ -1,9 +1,9 @@
 //! A peer that says exactly what a test wants, byte for byte, and reads back HTTP answers and WebSocket frames.
 
-use crate::support::{DEADLINE, ServerProcess};
+use crate::support::{DEADLINE, ServerProcess, read_on};
 use serde_json::Value;
 use socket2::{Domain, SockRef, Socket, Type};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -252,14 +252,12 @@ impl Raw {
     /// Whether there was more.
     fn read(&mut self) -> bool {
         let mut chunk = [0; 16 * 1024];
-        match self.stream.read(&mut chunk) {
+        match read_on(&mut self.stream, &mut chunk) {
             Ok(count) => {
                 self.input.extend_from_slice(&chunk[..count]);
                 count > 0
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => false,
-            // A read with a time limit is not begun again by itself after a signal (signal(7)).
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.read(),
             Err(error) => panic!("{error}, after {:?}", String::from_utf8_lossy(&self.input)),
         }
     }

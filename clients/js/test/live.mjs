@@ -48,6 +48,14 @@ function join(address, options) {
   return heard;
 }
 
+/** Cuts a client off that waits to come back then. One that could come back at once may have done so before anybody looks. */
+async function cutUntilItWaits(relay, client) {
+  relay.blocks = () => true;
+  relay.cut();
+  await until("the end", () => client.state === "waiting");
+  relay.blocks = () => false;
+}
+
 /** What the backend hears of players, from now on. */
 async function feed({ ask }) {
   let [query, reading] = ["", undefined];
@@ -221,8 +229,7 @@ const over = async (transport) => {
     const relay = await relayTo(main.clients);
     const other = join(relay.address, as("away"));
     await other.open();
-    relay.cut();
-    await until("the end", () => other.client.state === "waiting");
+    await cutUntilItWaits(relay, other.client);
     other.client.close();
     await until("it has gone", async () => (await sessions("away")) === 0);
     relay.stop();
@@ -243,8 +250,7 @@ const over = async (transport) => {
     const relay = await relayTo(main.clients);
     const { client, drops, open } = join(relay.address, as("queue"));
     await open();
-    relay.cut();
-    await until("the end", () => client.state === "waiting");
+    await cutUntilItWaits(relay, client);
     const results = ["1", "2", "3"].map((text) => client.send(text));
     results.push(client.send("4a", { key: "k" }), client.send("4b", { key: "k" }), client.send("5"));
     assert.deepEqual(results, Array(6).fill("queued"));

@@ -53,7 +53,6 @@ fn passed_sockets_are_taken_by_their_names() {
     let (one, other, path) = (free(2), free(3), folder.path("backend"));
     let listens = [&one.to_string(), path.to_str().unwrap(), &other.to_string()];
     let args = ["--listen", "systemd:players", "--backend", "systemd:backend"];
-    // The server starts itself again once, with another heap: what was passed must survive that.
     let server = activated(&listens, Some("players:backend:players"), &args);
     let mut players = [one, other].map(|address| Player::connect(address, "group=all"));
     Backend::on(unix(&path)).push_text("group=all", "through systemd");

@@ -1,9 +1,9 @@
 //! A game server's HTTP connection: keep-alive, and pipelined where a test wants that.
 
-use super::{DEADLINE, Scrape};
+use super::{DEADLINE, Scrape, read_on};
 use serde::Deserialize;
 use serde_json::Value;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use tungstenite::Message;
 
@@ -140,13 +140,7 @@ impl<S: Read + Write> Backend<S> {
 
     fn read(&mut self) {
         let mut chunk = [0; 16 * 1024];
-        let count = loop {
-            match self.stream.read(&mut chunk) {
-                // A process that was stopped and goes on is interrupted.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read.unwrap(),
-            }
-        };
+        let count = read_on(&mut self.stream, &mut chunk).unwrap();
         assert!(count > 0, "the backend port closed: {}", String::from_utf8_lossy(&self.input));
         self.input.extend_from_slice(&chunk[..count]);
     }

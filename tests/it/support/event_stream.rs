@@ -1,6 +1,6 @@
 //! An EventSource, as the WHATWG HTML standard has it (§9.2): a request, and the events of its answer, one at a time.
 
-use super::prepared;
+use super::{prepared, read_on};
 use flate2::write::GzDecoder;
 use serde_json::Value;
 use std::io::{ErrorKind, Read, Write};
@@ -151,7 +151,7 @@ impl<S: Read + Write> EventStream<S> {
                 this.take(&rest);
                 return this;
             }
-            let count = stream.read(&mut chunk).unwrap();
+            let count = read_on(&mut stream, &mut chunk).unwrap();
             assert!(count > 0, "no answer: {:?}", String::from_utf8_lossy(&input));
             input.extend_from_slice(&chunk[..count]);
         }
@@ -227,7 +227,7 @@ impl<S: Read + Write> EventStream<S> {
         if self.is_whole {
             return false;
         }
-        match self.stream.read(&mut chunk) {
+        match read_on(&mut self.stream, &mut chunk) {
             Ok(count) => {
                 self.take(&chunk[..count]);
                 count > 0

@@ -1,10 +1,9 @@
 //! A link: commands out, replies and events in.
 
-use super::player::{closed, is_end, is_timeout, open, open_with, reset_on_drop};
+use super::player::{closed, is_end, is_timeout, open, open_with, read, reset_on_drop};
 use super::{DEADLINE, End, link_bin};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message, WebSocket};
@@ -174,7 +173,7 @@ impl Link {
 
     fn read(&mut self) -> Result<Value, End> {
         loop {
-            match self.socket.read() {
+            match read(&mut self.socket) {
                 Ok(Message::Text(text)) if !self.is_binary => {
                     return Ok(serde_json::from_str(&text).unwrap());
                 }
@@ -184,8 +183,6 @@ impl Link {
                 }
                 Ok(Message::Close(frame)) => self.end = closed(frame),
                 Ok(_) => {}
-                // A process that was stopped and goes on: signal(7), of a socket that has a timeout.
-                Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(Error::Io(error)) if is_timeout(&error) => panic!("nothing came in {DEADLINE:?}"),
                 Err(error) if is_end(&error) => return Err(self.end.clone()),
                 Err(error) => panic!("{error}"),

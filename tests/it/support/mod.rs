@@ -47,7 +47,7 @@ pub use server::TestServer;
 pub use target::{Identity, Target};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -77,10 +77,20 @@ pub fn open_files() -> usize {
 /// What the largest of the heavy tests needs, with those that run beside it.
 const HEAVY_FILES: usize = 8_192;
 
+/// Reads. A process that was stopped and goes on begins again: signal(7), of a socket that has a timeout.
+pub fn read_on(from: &mut impl Read, chunk: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.read(chunk) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
+}
+
 /// Whether the peer has ended the connection, with the end or with a reset, and said nothing before. Waits for it.
 pub fn is_over(stream: &mut TcpStream) -> bool {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    match stream.read(&mut [0]) {
+    match read_on(stream, &mut [0]) {
         Ok(length) => length == 0,
         Err(error) => matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
     }

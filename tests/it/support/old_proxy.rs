@@ -1,8 +1,8 @@
 //! A proxy that speaks HTTP/1.0 and nothing else: a request a connection, and an answer that ends with it. It can be told to cut
 //! what it carries.
 
-use super::prepared;
-use std::io::{Read, Write};
+use super::{prepared, read_on};
+use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -83,7 +83,7 @@ impl Shared {
 fn head_of(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let (mut head, mut chunk) = (Vec::new(), [0; 4096]);
     loop {
-        let count = client.read(&mut chunk).ok().filter(|count| *count > 0)?;
+        let count = read_on(client, &mut chunk).ok().filter(|count| *count > 0)?;
         head.extend_from_slice(&chunk[..count]);
         if let Some(end) = head.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
             let rest = head.split_off(end + 4);
@@ -95,7 +95,7 @@ fn head_of(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
 /// Up to the end, or the cut.
 fn copy(from: &mut TcpStream, to: &mut TcpStream) {
     let mut chunk = [0; 16 * 1024];
-    while let Ok(count) = from.read(&mut chunk) {
+    while let Ok(count) = read_on(from, &mut chunk) {
         if count == 0 || to.write_all(&chunk[..count]).is_err() {
             return;
         }

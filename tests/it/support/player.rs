@@ -91,7 +91,7 @@ impl<S: Read + Write> Player<S> {
     }
 
     fn welcomed(mut socket: WebSocket<S>) -> Result<Self, Refusal> {
-        let welcome = match socket.read() {
+        let welcome = match read(&mut socket) {
             Ok(Message::Text(text)) => serde_json::from_str::<Value>(&text).unwrap(),
             Ok(other) => panic!("no welcome but {other:?}"),
             Err(Error::Io(error)) => return Err(Refusal::Io(error)),
@@ -119,7 +119,7 @@ impl<S: Read + Write> Player<S> {
     /// The next message, which must be text; `None` where none comes before the read timeout of the stream.
     pub fn text_in_time(&mut self) -> Option<String> {
         loop {
-            match self.socket.read() {
+            match read(&mut self.socket) {
                 Ok(Message::Text(text)) => return Some(text.as_str().to_owned()),
                 Ok(Message::Ping(_) | Message::Pong(_)) => {}
                 Err(Error::Io(error)) if is_timeout(&error) => return None,
@@ -140,7 +140,7 @@ impl<S: Read + Write> Player<S> {
     pub fn next(&mut self) -> Result<Message, End> {
         let (mut end, started) = (End::Lost, Instant::now());
         loop {
-            match self.socket.read() {
+            match read(&mut self.socket) {
                 Ok(message @ (Message::Text(_) | Message::Binary(_))) => return Ok(message),
                 Ok(Message::Close(frame)) => end = closed(frame),
                 Ok(_) => {
@@ -186,6 +186,16 @@ impl<S: Read + Write> Player<S> {
     /// The same to act on. What it is given goes between two messages.
     pub fn stream_mut(&mut self) -> &mut S {
         self.socket.get_mut()
+    }
+}
+
+/// What comes next. A process that was stopped and goes on reads again: signal(7), of a socket that has a timeout.
+pub(super) fn read<S: Read + Write>(socket: &mut WebSocket<S>) -> Result<Message, Error> {
+    loop {
+        match socket.read() {
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::tls::TlsStream;
 use super::{DEADLINE, End, Player};
 use gannet::session::SessionId;
 use mio::{Events, Interest, Poll, Token, Waker};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -219,7 +219,11 @@ impl<T, R: FnMut(SessionId, Message) -> T, S: OverTcp> Driver<T, R, S> {
         let _over = Over(Arc::clone(&self.shared));
         let mut events = Events::with_capacity(1024);
         loop {
-            self.poll.poll(&mut events, None).unwrap();
+            match self.poll.poll(&mut events, None) {
+                // A process that was stopped goes on: the events of before are done.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                polled => polled.unwrap(),
+            }
             for event in &events {
                 match event.token() {
                     WAKE => {}

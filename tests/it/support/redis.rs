@@ -5,6 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// A running `redis-server` that keeps nothing on disk; killed when it is dropped.
 pub struct Redis {
@@ -21,16 +22,20 @@ impl Redis {
 
     /// The same with further arguments.
     pub fn start_with(args: &[&str]) -> Self {
-        // The port is free as soon as the listener is dropped; nobody else asks for it by its number.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut redis = Self { port, args, child: None };
-        redis.begin();
-        redis
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        // Another process may have taken the port meanwhile.
+        let tries = (0..10).map(|_| Self { port: free_port(), args: args.clone(), child: None });
+        let begun = tries.into_iter().find_map(|mut redis| redis.begins().then_some(redis));
+        begun.unwrap_or_else(|| panic!("redis-server ends at once: {args:?}"))
     }
 
     /// Starts it again on its port, empty.
     pub fn begin(&mut self) {
+        assert!(self.begins(), "redis-server ended: is port {} taken?", self.port);
+    }
+
+    /// Whether it runs, and answers.
+    fn begins(&mut self) -> bool {
         assert!(self.child.is_none(), "it runs");
         let mut command = Command::new("redis-server");
         command.args([
@@ -44,11 +49,15 @@ impl Redis {
             "no",
         ]);
         command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        self.child = Some(command.spawn().expect("redis-server is installed: tests/run does so"));
+        let child = self.child.insert(command.spawn().expect("redis-server is installed: tests/run does so"));
+        let (address, mut has_ended) = (SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)), false);
         until("Redis", || {
-            let answer = TcpStream::connect(self.address()).map(|stream| ask(stream, "PING"));
-            answer.is_ok_and(|answer| answer.starts_with("+PONG") || answer.starts_with("-NOAUTH"))
+            has_ended = child.try_wait().unwrap().is_some();
+            let answer = || TcpStream::connect(address).map(|stream| ask(stream, "PING"));
+            let answers = |answer: String| answer.starts_with("+PONG") || answer.starts_with("-NOAUTH");
+            has_ended || answer().is_ok_and(answers)
         });
+        !has_ended
     }
 
     /// Whether it is a server of a Redis Cluster.
@@ -99,6 +108,23 @@ impl Drop for Redis {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+    }
+}
+
+/// A port that is free, and so is the one that a server of a Redis Cluster has beside it. The kernel gives neither to anybody: they lie below
+/// `ip_local_port_range` (ip(7)), so that a server that was killed finds them free too.
+fn free_port() -> u16 {
+    const FIRST: u16 = 12_000;
+    const COUNT: u16 = 8_000;
+    const BESIDE: u16 = 10_000;
+    static LAST: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id().wrapping_mul(97) as u16;
+    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    loop {
+        let port = FIRST + first.wrapping_add(LAST.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        if is_free(port) && is_free(port + BESIDE) {
+            return port;
         }
     }
 }

@@ -93,7 +93,15 @@ fn pass(mut from: TcpStream, mut to: TcpStream, is_back: bool, state: &AtomicU8)
         let length = match read {
             Ok(0) => break,
             Ok(length) => length,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => 0,
+            // The last one when this process was stopped and goes on (signal(7)).
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) =>
+            {
+                0
+            }
             Err(_) => break,
         };
         while is_back && state.load(Ordering::Relaxed) == HOLDS {
