@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHmac, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { missing, unanswered } from "./shapes.mjs";
 import { sooner } from "./world.mjs";
 
@@ -58,13 +59,15 @@ async function top(reader, text) {
   await onScreen(reader, "gannet top", wide, lines.length, (screen) => words.every((word) => screen.includes(word)));
 }
 
-/** A page of the backend port, into whose console the block is pasted: the player that it makes reads its welcome. */
+/** A page of the backend port, into whose console the block is pasted: the player that it makes reads its welcome, and is gone with the page, since the user may play on elsewhere. */
 async function pasted(reader, text) {
   const page = await (await reader.browse()).openPage("http://127.0.0.1:9001/", 400, 300);
   await page.until("the page", `document.readyState === "complete" && /gannet/i.test(document.title)`);
   await page.evaluate(`window.read = []; console.log = (line) => read.push(line); { ${text} }`);
   await page.until("its welcome", `read.some((line) => line.includes('"type":"welcome"'))`);
+  const { session } = JSON.parse(await page.evaluate("read[0]"));
   await page.call("Page.close");
+  while ((await fetch(`http://127.0.0.1:9001/v1/sessions/${session}`)).status !== 404) await sleep(20);
 }
 
 /** Commands that the page tells the answers of: one to a log, one that asks for no receipt, one with a mistake, one to an app with ticks. */
