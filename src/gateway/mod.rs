@@ -22,7 +22,7 @@ pub(crate) use doors::CarriedDoor;
 pub use doors::admin::upgraded;
 use doors::backend::Upgraded;
 use doors::client::{Head, Opened};
-use doors::link::Refused;
+use doors::link::{Link, Refused};
 pub use doors::observer::{Asks, Observer, THREAD as OBSERVER_THREAD};
 use doors::{Door, Doors};
 use events::Scratch;
@@ -287,6 +287,17 @@ impl Gateway {
         }
     }
 
+    fn link_released(&mut self, core: &mut Core, id: SessionId, link: &Link) {
+        link.note_closed();
+        if core.link_gone(id) == Gone::Plain && link.listens() {
+            let unlisten = Operation::new(link.app(), Action::Unlisten { link: id }, Origin::Nobody);
+            core.start_operation(unlisten);
+        }
+        // What the link gave up of sessions that move goes on at once: the turn ends behind this, and nothing else would
+        // have it go on.
+        self.scratch.follow_orders(core);
+    }
+
     /// The last look at a connection that has been freed.
     pub fn released(&mut self, core: &mut Core, id: SessionId, connection: &Connection) {
         let door = connection.door().and_then(|door| self.doors.remove(door));
@@ -294,16 +305,11 @@ impl Gateway {
             Kind::Backend => core.metrics().backend_connections.sub(1),
             Kind::Link => {
                 core.metrics().backend_connections.sub(1);
-                core.metrics().links.sub(1);
-                let Some(Door::Link(link)) = door else { return };
-                link.note_closed();
-                if core.link_gone(id) == Gone::Plain && link.listens() {
-                    let unlisten = Operation::new(link.app(), Action::Unlisten { link: id }, Origin::Nobody);
-                    core.start_operation(unlisten);
+                if let Some(Door::Link(link)) = door {
+                    self.link_released(core, id, &link);
                 }
-                // What the link gave up of sessions that move goes on at once: the turn ends behind this, and nothing else would
-                // have it go on.
-                self.scratch.follow_orders(core);
+                // Last: who sees one link less, on another reactor, sees what became of its events.
+                core.metrics().links.sub(1);
             }
             _ => {}
         }
