@@ -59,7 +59,10 @@ async function top(reader, text) {
   await onScreen(reader, "gannet top", wide, lines.length, (screen) => words.every((word) => screen.includes(word)));
 }
 
-/** A page of the backend port, into whose console the block is pasted: the player that it makes reads its welcome, and is gone with the page, since the user may play on elsewhere. */
+/**
+ * A page of the backend port, into whose console the block is pasted: the player that it makes reads its welcome. It is gone with the page:
+ * who looks behind this whether the user is there does not find it.
+ */
 async function pasted(reader, text) {
   const page = await (await reader.browse()).openPage("http://127.0.0.1:9001/", 400, 300);
   await page.until("the page", `document.readyState === "complete" && /gannet/i.test(document.title)`);

@@ -6,8 +6,6 @@ import { settled } from "./output.mjs";
 const PATIENCE_MS = 60_000;
 /** A command that is run to its end. */
 const RUN_MS = 120_000;
-/** Mono ends its threads as a program ends, and on a busy machine may fall over its own feet then: all that the program was to do is done, and what it printed is looked at as ever. */
-const MONO_FELL = /^\* Assertion at mono-threads\.c:\d+, condition `previous_token == NULL/m;
 
 export class Terminals {
   #all = new Map();
@@ -44,8 +42,7 @@ export class Terminals {
     const [code] = await once(child, "close");
     clearTimeout(late);
     this.#all.delete(child);
-    if (code !== 0 && MONO_FELL.test(errors)) console.log(`Mono fell over at the end of: ${command}`);
-    else if ((code !== 0) !== fails) throw new Error(`${command}\nended with ${code}: ${printed}${errors}`);
+    if ((code !== 0) !== fails) throw new Error(`${command}\nended with ${code}: ${printed}${errors}`);
     return fails ? errors + printed : printed;
   }
 
